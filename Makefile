@@ -1,0 +1,139 @@
+# qvm: virtual machines of a QNX Hypervisor host, from Lua 5.4.
+# `make help` lists what can be made.
+
+PREFIX ?= /usr/local
+BUILD  ?= build
+LUA    ?= lua5.4
+CFLAGS ?= -O2 -g
+
+# Where lua.h is. For a cross compiler, give the target's.
+LUA_INCDIR ?= $(firstword $(wildcard /usr/include/lua5.4 /usr/local/include/lua5.4) \
+	/usr/include)
+
+FLAGS    := -std=c11 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+	-Wmissing-prototypes
+MODULE   := -fPIC -fvisibility=hidden
+
+CORE_SRC   := $(wildcard csrc/core/*.c)
+LUA_SRC    := $(wildcard csrc/lua/*.c)
+SIM_SRC    := $(wildcard csrc/sim/*.c)
+HELPER_SRC := $(wildcard spec/helpers/*.c)
+LUA_FILES  := $(wildcard lua/qvm/*.lua)
+
+MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
+SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))
+HELPERS    := $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%,$(HELPER_SRC))
+
+MODULE_SO := $(BUILD)/qvm/core.so
+SIMULATOR := $(BUILD)/sim/qvm
+
+SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer
+
+.PHONY: help all deps demo test bench lint format sanitize valgrind docs rock install clean
+
+help: ## list the targets
+	@echo "make TARGET [CC=...] [CFLAGS=...] [LUA=lua5.4] [PREFIX=/usr/local]"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+
+all: $(MODULE_SO) $(SIMULATOR) ## build the C module and the simulator
+
+deps: ## install what is missing to build, test and document (Debian packages)
+	@sh .ci/deps build test lint docs rock valgrind
+
+demo: ## two simulated VMs, and what diag tells of one of them
+	@sh .ci/deps build
+	@$(MAKE) -s all
+	@LUA="$(LUA)" BUILD="$(BUILD)" sh examples/demo.sh
+
+test: ## run the specs
+	@sh .ci/deps build test
+	@$(MAKE) -s all $(HELPERS)
+	@QVM_BUILD="$(BUILD)" busted --lua="$$(command -v $(LUA))"
+
+bench: all ## figures: opening, listing, reading
+	@QVM_BUILD="$(BUILD)" $(LUA) spec/bench.lua
+
+lint: ## luacheck, clang-tidy, clang-format, and both compilers' warnings as errors
+	@sh .ci/deps build lint
+	luacheck -q .
+	clang-format --dry-run --Werror $(wildcard csrc/*/*.[ch] spec/helpers/*.c)
+	$(MAKE) -s BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all $(BUILD)/gcc/host_qnx.o
+	$(MAKE) -s BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all \
+		$(BUILD)/clang/host_qnx.o
+	clang-tidy --quiet $(CORE_SRC) $(LUA_SRC) $(SIM_SRC) $(HELPER_SRC) -- \
+		$(FLAGS) -Icsrc/core -I$(LUA_INCDIR)
+
+format: ## lay out the C files
+	clang-format -i $(wildcard csrc/*/*.[ch] spec/helpers/*.c)
+
+sanitize: ## run the specs with AddressSanitizer and UndefinedBehaviorSanitizer
+	@sh .ci/deps build test
+	@$(MAKE) -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE)" all helpers
+	@QVM_BUILD=$(BUILD)/sanitize QVM_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
+		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
+		busted --lua="$$(command -v $(LUA))" --exclude-tags=slow
+
+valgrind: ## run the specs under valgrind
+	@sh .ci/deps build test valgrind
+	@$(MAKE) -s all $(HELPERS)
+	@QVM_BUILD="$(BUILD)" valgrind -q --leak-check=full --error-exitcode=9 \
+		--child-silent-after-fork=yes $(LUA) spec/run.lua
+
+docs: ## the reference as HTML, in build/docs
+	@sh .ci/deps docs
+	ldoc --fatalwarnings -d $(BUILD)/docs -o index .
+
+rock: ## check the rockspec, and build and install by it into build/rock
+	@sh .ci/deps build rock
+	luarocks lint qvm-scm-1.rockspec
+	luarocks --lua-version 5.4 make --deps-mode=none --tree=$(BUILD)/rock qvm-scm-1.rockspec
+
+install: all ## install below $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/share/lua/5.4/qvm $(DESTDIR)$(PREFIX)/lib/lua/5.4/qvm \
+		$(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/qvm
+	install -m 644 $(LUA_FILES) $(DESTDIR)$(PREFIX)/share/lua/5.4/qvm
+	install -m 755 $(MODULE_SO) $(DESTDIR)$(PREFIX)/lib/lua/5.4/qvm
+	install -m 755 examples/diag.lua $(DESTDIR)$(PREFIX)/bin/qvm-diag
+	install -m 755 $(SIMULATOR) $(DESTDIR)$(PREFIX)/libexec/qvm
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+.PHONY: helpers
+helpers: $(HELPERS)
+
+$(MODULE_SO): $(MODULE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -pthread -o $@ $^
+
+$(SIMULATOR): $(SIM_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^
+
+$(BUILD)/helpers/%: spec/helpers/%.c
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+$(BUILD)/obj/csrc/sim/%.o: csrc/sim/%.c
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -pthread -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/csrc/core/%.o: csrc/core/%.c
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(MODULE) -pthread -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(MODULE) -Icsrc/core -I$(LUA_INCDIR) -MMD -MP \
+		-c -o $@ $<
+
+# The QNX host file, against declarations written from QNX's public documentation: shows that
+# it is C, not that it works.
+$(BUILD)/host_qnx.o: csrc/core/host_qnx.c $(wildcard spec/qnx/include/*.h \
+		spec/qnx/include/sys/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -D__QNXNTO__ -Ispec/qnx/include -c -o $@ $<
+
+-include $(MODULE_OBJ:.o=.d) $(SIM_OBJ:.o=.d)

@@ -1,0 +1,33 @@
+/* Unsigned integers out of a file's bytes, in the byte order of the file. */
+#ifndef QVM_BYTES_H
+#define QVM_BYTES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* `size` bytes, 1 to 8. */
+static inline uint64_t bytes_get(const unsigned char *p, unsigned size, bool big_endian)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < size; i++)
+        value = value << 8 | p[big_endian ? i : size - 1 - i];
+    return value;
+}
+
+static inline uint16_t bytes_u16(const unsigned char *p, bool big_endian)
+{
+    return (uint16_t)bytes_get(p, 2, big_endian);
+}
+
+static inline uint32_t bytes_u32(const unsigned char *p, bool big_endian)
+{
+    return (uint32_t)bytes_get(p, 4, big_endian);
+}
+
+static inline uint64_t bytes_u64(const unsigned char *p, bool big_endian)
+{
+    return bytes_get(p, 8, big_endian);
+}
+
+#endif

@@ -1,0 +1,51 @@
+/* An opened dump: its headers, its memory by physical address, its vCPUs. Opening reads the
+ * headers only; memory and registers are read when they are asked for. */
+#ifndef QVM_DUMP_H
+#define QVM_DUMP_H
+
+#include "elf.h"
+#include "kdump.h"
+#include "ranges.h"
+
+struct dump_format;
+
+struct dump {
+    struct file file;
+    struct elf elf;
+    struct ranges ranges;
+    const struct dump_format *format;
+    struct kdump kdump; /* format "qnx" */
+};
+
+/* A format knows its own files: probe returns 1 (it is one: whatever it keeps is in the
+ * dump), 0 (not mine), -1 (error). */
+struct dump_format {
+    const char *name;
+    int (*probe)(struct dump *dump, struct qvm_error *err);
+    void (*release)(struct dump *dump);
+};
+
+/* Code truncated where a segment ends behind the file: the message says how many bytes are
+ * missing. NULL on failure, else the caller closes. */
+struct dump *dump_open(const char *path, struct qvm_error *err);
+void dump_close(struct dump *dump);
+
+/* "aarch64", "x86_64", "x86", "arm"; NULL for another machine. */
+const char *dump_machine(const struct dump *dump);
+
+/* How many bytes of physical memory from an address on the dump holds, up to n. */
+uint64_t dump_reach(const struct dump *dump, uint64_t address, uint64_t n);
+
+/* Does it hold all n? Code unmapped, with the first address that is missing. */
+int dump_check(const struct dump *dump, uint64_t address, uint64_t n,
+               struct qvm_error *err);
+
+/* Reads n bytes of physical memory, all of them or, after an error, none that count. */
+int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
+              struct qvm_error *err);
+
+/* The bytes that the dump at `path` must have to be whole, as far as its headers can be
+ * read by now; 0 where they cannot yet. */
+int dump_extent(const char *path, uint64_t *extent, struct qvm_error *err);
+
+#endif

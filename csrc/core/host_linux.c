@@ -1,0 +1,350 @@
+/* Linux in place of a QNX host, for the simulator. A simulated VM's process holds a POSIX
+ * record lock on its env for its life, so that F_GETLK on the opened file names the process
+ * that serves it, as ConnectServerInfo() does on QNX: the answer dies with the process. */
+#if defined(__linux__)
+#    define _GNU_SOURCE
+
+#    include "host.h"
+
+#    include <errno.h>
+#    include <fcntl.h>
+#    include <poll.h>
+#    include <signal.h>
+#    include <stdio.h>
+#    include <stdlib.h>
+#    include <string.h>
+#    include <sys/inotify.h>
+#    include <sys/stat.h>
+#    include <sys/syscall.h>
+#    include <unistd.h>
+
+#    define EXECUTABLE "qvm"
+
+static int to_poll_timeout(int64_t milliseconds)
+{
+    if (milliseconds < 0)
+        return 0;
+    return milliseconds > 1000000 ? 1000000 : (int)milliseconds;
+}
+
+static bool may_be_opened(mode_t mode)
+{
+    return S_ISREG(mode) || S_ISFIFO(mode);
+}
+
+int host_open(const char *path, int64_t deadline, struct qvm_error *err)
+{
+    struct stat status;
+    int fd;
+
+    (void)deadline; /* O_NONBLOCK: opening a regular file or a FIFO does not wait */
+    if (stat(path, &status) != 0)
+        return qvm_fail_errno(err, errno, path);
+    if (!may_be_opened(status.st_mode))
+        return qvm_fail(err, QVM_UNSUPPORTED, "%s: not a file", path);
+    fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return qvm_fail_errno(err, errno, path);
+    if (fstat(fd, &status) == 0 && may_be_opened(status.st_mode))
+        return fd;
+    close(fd);
+    return qvm_fail(err, QVM_UNSUPPORTED, "%s: not a file", path);
+}
+
+ssize_t host_read(int fd, const char *path, void *buffer, size_t size, int64_t deadline,
+                  struct qvm_error *err)
+{
+    for (;;) {
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        ssize_t got = read(fd, buffer, size);
+        int64_t left = deadline - clock_ms();
+
+        if (got >= 0)
+            return got;
+        if (errno != EAGAIN && errno != EINTR)
+            return qvm_fail_errno(err, errno, path);
+        if (left <= 0)
+            return qvm_fail(err, QVM_TIMEOUT, "%s: no answer: its qvm process may be stuck",
+                            path);
+        if (errno == EAGAIN)
+            poll(&ready, 1, to_poll_timeout(left));
+    }
+}
+
+/* The process that holds the env's lock, 0 if none does. */
+static int lock_holder(int fd, const char *path, pid_t *pid, struct qvm_error *err)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    if (fcntl(fd, F_GETLK, &lock) != 0)
+        return qvm_fail_errno(err, errno, path);
+    *pid = lock.l_type == F_UNLCK ? 0 : lock.l_pid;
+    if (lock.l_type != F_UNLCK && lock.l_pid <= 0)
+        return qvm_fail(err, QVM_NOT_QVM,
+                        "%s: served from another machine or process namespace", path);
+    return 0;
+}
+
+static bool is_replaced(int fd, const char *path)
+{
+    struct stat opened, named;
+
+    return fstat(fd, &opened) == 0 && stat(path, &named) == 0 &&
+           (opened.st_ino != named.st_ino || opened.st_dev != named.st_dev);
+}
+
+/* Opens the env that a process serves now. A simulated VM replaces its env when it changes;
+ * the file opened a moment before then has no holder, but its successor has. */
+static int open_served(const char *path, int64_t deadline, pid_t *pid,
+                       struct qvm_error *err)
+{
+    for (;;) {
+        int fd = host_open(path, deadline, err);
+
+        if (fd < 0)
+            return -1;
+        if (lock_holder(fd, path, pid, err) == 0) {
+            if (*pid != 0)
+                return fd;
+            if (is_replaced(fd, path) && clock_ms() < deadline) {
+                close(fd);
+                continue;
+            }
+            qvm_fail(err, QVM_GONE, "%s: no process serves it: the VM is gone", path);
+        }
+        close(fd);
+        return -1;
+    }
+}
+
+/* "/bin/qvm (deleted)" is what the link of a process says whose file was replaced. */
+static void drop_deleted(char *target, const char *link)
+{
+    static const char mark[] = " (deleted)";
+    size_t length = strlen(target), tail = sizeof mark - 1;
+    struct stat status;
+
+    if (length > tail && strcmp(target + length - tail, mark) == 0 &&
+        stat(link, &status) == 0 && status.st_nlink == 0)
+        target[length - tail] = '\0';
+}
+
+static int check_executable(pid_t pid, const char *path, struct qvm_error *err)
+{
+    char link[64], target[4096];
+    const char *name;
+    ssize_t length;
+
+    snprintf(link, sizeof link, "/proc/%ld/exe", (long)pid);
+    length = readlink(link, target, sizeof target - 1);
+    if (length < 0 && (errno == EACCES || errno == EPERM))
+        return qvm_fail(err, QVM_PERMISSION,
+                        "%s: process %ld cannot be looked at: run as its user or as root",
+                        path, (long)pid);
+    if (length < 0)
+        return qvm_fail(err, QVM_GONE, "%s: process %ld is gone", path, (long)pid);
+    target[length] = '\0';
+    drop_deleted(target, link);
+    name = strrchr(target, '/');
+    name = name ? name + 1 : target;
+    if (strcmp(name, EXECUTABLE) != 0)
+        return qvm_fail(err, QVM_NOT_QVM, "%s: served by process %ld, which is %s, not qvm",
+                        path, (long)pid, name);
+    return 0;
+}
+
+/* The mask of caught signals in /proc/PID/status; 0 if there is none. */
+static uint64_t caught_signals(pid_t pid)
+{
+    char name[64], line[256];
+    uint64_t mask = 0;
+    FILE *file;
+
+    snprintf(name, sizeof name, "/proc/%ld/status", (long)pid);
+    file = fopen(name, "re");
+    if (!file)
+        return 0;
+    while (fgets(line, sizeof line, file))
+        if (strncmp(line, "SigCgt:", 7) == 0)
+            mask = strtoull(line + 7, NULL, 16);
+    fclose(file);
+    return mask;
+}
+
+static int check_catches(pid_t pid, int number, const char *path, struct qvm_error *err)
+{
+    if (caught_signals(pid) >> (number - 1) & 1)
+        return 0;
+    return qvm_fail(
+        err, QVM_NOT_QVM,
+        "%s: process %ld does not catch signal %d, which would end it: not sent", path,
+        (long)pid, number);
+}
+
+static int open_pidfd(pid_t pid)
+{
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+static int fail_ended(const char *path, struct qvm_error *err)
+{
+    return qvm_fail(err, QVM_GONE, "%s: its process has just ended", path);
+}
+
+/* Has the process that pidfd refers to ended? A pidfd becomes readable then. */
+static int check_lives(int pidfd, const char *path, struct qvm_error *err)
+{
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+
+    return poll(&ended, 1, 0) == 0 ? 0 : fail_ended(path, err);
+}
+
+static int send_through(int pidfd, int number, const char *path, struct qvm_error *err)
+{
+    if (syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0) == 0)
+        return 0;
+    return errno == ESRCH ? fail_ended(path, err) : qvm_fail_errno(err, errno, path);
+}
+
+/* `pidfd` refers to whatever process had the number `pid` when it was opened. If the lock's
+ * holder has that number now, and pidfd's process lives on after the answers, then it has
+ * had the number to itself from before the questions until then: it is the holder, and what
+ * /proc said of the number was said of it. Number 0: only ask. */
+static int serve_through(int pidfd, int fd, pid_t pid, int number, const char *path,
+                         struct qvm_error *err)
+{
+    pid_t holder;
+
+    if (lock_holder(fd, path, &holder, err) != 0)
+        return -1;
+    if (holder != pid)
+        return qvm_fail(err, QVM_GONE, "%s: process %ld serves it no longer", path,
+                        (long)pid);
+    if (check_executable(pid, path, err) != 0)
+        return -1;
+    if (number == 0)
+        return check_lives(pidfd, path, err);
+    if (check_catches(pid, number, path, err) != 0)
+        return -1;
+    return send_through(pidfd, number, path, err);
+}
+
+static int try_server(const char *path, int number, int64_t deadline, pid_t *pid,
+                      bool *again, struct qvm_error *err)
+{
+    int fd = open_served(path, deadline, pid, err), pidfd, status;
+
+    *again = false;
+    if (fd < 0)
+        return -1;
+    pidfd = open_pidfd(*pid);
+    if (pidfd >= 0) {
+        status = serve_through(pidfd, fd, *pid, number, path, err);
+        close(pidfd);
+    } else if (errno == ESRCH) {
+        status = fail_ended(path, err);
+    } else {
+        status = qvm_fail_errno(err, errno, "pidfd_open");
+    }
+    *again = status != 0 && err->code == QVM_GONE && is_replaced(fd, path);
+    close(fd);
+    return status;
+}
+
+/* Again as long as the env was replaced between two questions. */
+static int ask_server(const char *path, int number, int64_t deadline, pid_t *pid,
+                      struct qvm_error *err)
+{
+    bool again;
+    int status;
+
+    do
+        status = try_server(path, number, deadline, pid, &again, err);
+    while (again && clock_ms() < deadline);
+    return status;
+}
+
+int host_server(const char *path, int64_t deadline, pid_t *pid, struct qvm_error *err)
+{
+    return ask_server(path, 0, deadline, pid, err);
+}
+
+int host_request(const char *path, enum host_request what, int64_t deadline,
+                 struct qvm_error *err)
+{
+    pid_t pid;
+
+    return ask_server(path, what == HOST_REQUEST_STATUS ? SIGUSR1 : SIGUSR2, deadline, &pid,
+                      err);
+}
+
+struct host_watch {
+    int fd;
+    bool lost;       /* the queue overflowed: a closing may have been missed */
+    size_t at, size; /* unread events in the buffer */
+    _Alignas(struct inotify_event) char buffer[4096];
+};
+
+struct host_watch *host_watch_open(const char *directory, struct qvm_error *err)
+{
+    const uint32_t events = IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR;
+    struct host_watch *watch = calloc(1, sizeof *watch);
+
+    if (!watch) {
+        qvm_fail_memory(err, directory);
+        return NULL;
+    }
+    watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (watch->fd >= 0 && inotify_add_watch(watch->fd, directory, events) >= 0)
+        return watch;
+    qvm_fail_errno(err, errno, directory);
+    host_watch_close(watch);
+    return NULL;
+}
+
+void host_watch_close(struct host_watch *watch)
+{
+    if (watch->fd >= 0)
+        close(watch->fd);
+    free(watch);
+}
+
+bool host_watch_sees_close(const struct host_watch *watch)
+{
+    return !watch->lost;
+}
+
+/* Fills the buffer with events if it is empty; false if there are none by then. */
+static bool fill_events(struct host_watch *watch, int64_t timeout_ms)
+{
+    struct pollfd ready = {.fd = watch->fd, .events = POLLIN};
+    ssize_t got;
+
+    if (watch->at < watch->size)
+        return true;
+    if (poll(&ready, 1, to_poll_timeout(timeout_ms)) <= 0)
+        return false;
+    got = read(watch->fd, watch->buffer, sizeof watch->buffer);
+    watch->at = 0;
+    watch->size = got > 0 ? (size_t)got : 0;
+    return watch->size > 0;
+}
+
+int host_watch_wait(struct host_watch *watch, int64_t timeout_ms, const char **name)
+{
+    const struct inotify_event *event;
+
+    if (!fill_events(watch, timeout_ms))
+        return 0;
+    event = (const struct inotify_event *)(const void *)(watch->buffer + watch->at);
+    watch->at += sizeof *event + event->len;
+    watch->lost = watch->lost || (event->mask & IN_Q_OVERFLOW) != 0;
+    if (event->len == 0 || !(event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)))
+        return 2;
+    *name = event->name;
+    return 1;
+}
+
+#else
+typedef int host_is_another; /* a file must hold a declaration */
+#endif

@@ -1,0 +1,197 @@
+/* The QNX host. Written from QNX's public documentation and compiled against declarations
+ * made from it; never run on a QNX system.
+ *
+ * A descriptor is a connection to the process that serves the file, and ConnectServerInfo()
+ * names that process, so the qvm of a VM is found without a scan. A client whose server is
+ * stuck blocks in send or reply state: TimerTimeout() bounds that for the next kernel call.
+ * open() may need more than one, and only the first is then bounded. */
+#if defined(__QNXNTO__)
+#    include "host.h"
+
+#    include <errno.h>
+#    include <fcntl.h>
+#    include <signal.h>
+#    include <stdio.h>
+#    include <stdlib.h>
+#    include <string.h>
+#    include <sys/netmgr.h>
+#    include <sys/neutrino.h>
+#    include <sys/stat.h>
+#    include <time.h>
+#    include <unistd.h>
+
+#    define EXECUTABLE "qvm"
+
+static void bound_next_call(int64_t deadline)
+{
+    int64_t left = deadline - clock_ms();
+    uint64_t nanoseconds = left > 0 ? (uint64_t)left * 1000000 : 1;
+    struct sigevent unblock;
+
+    memset(&unblock, 0, sizeof unblock);
+    SIGEV_UNBLOCK_INIT(&unblock);
+    TimerTimeout(CLOCK_MONOTONIC, _NTO_TIMEOUT_SEND | _NTO_TIMEOUT_REPLY, &unblock,
+                 &nanoseconds, NULL);
+}
+
+int host_open(const char *path, int64_t deadline, struct qvm_error *err)
+{
+    int fd;
+
+    bound_next_call(deadline);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 ? fd : qvm_fail_errno(err, errno, path);
+}
+
+ssize_t host_read(int fd, const char *path, void *buffer, size_t size, int64_t deadline,
+                  struct qvm_error *err)
+{
+    for (;;) {
+        ssize_t got;
+
+        bound_next_call(deadline);
+        got = read(fd, buffer, size);
+        if (got >= 0)
+            return got;
+        if (errno == ETIMEDOUT || clock_ms() >= deadline)
+            return qvm_fail(err, QVM_TIMEOUT, "%s: no answer: its qvm process may be stuck",
+                            path);
+        if (errno != EINTR && errno != EAGAIN)
+            return qvm_fail_errno(err, errno, path);
+    }
+}
+
+static int server_of(int fd, const char *path, pid_t *pid, struct qvm_error *err)
+{
+    struct _server_info info;
+    int found = ConnectServerInfo(0, fd, &info);
+
+    if (found < 0)
+        return qvm_fail_errno(err, errno, path);
+    if (found != fd || (info.flags & _NTO_COF_DEAD) != 0)
+        return qvm_fail(err, QVM_GONE, "%s: no process serves it: the VM is gone", path);
+    if (ND_NODE_CMP(info.nd, ND_LOCAL_NODE) != 0)
+        return qvm_fail(err, QVM_NOT_QVM, "%s: served from another node", path);
+    *pid = info.pid;
+    return 0;
+}
+
+/* /proc/PID/exefile holds the path of the executable as text. */
+static int check_executable(pid_t pid, const char *path, struct qvm_error *err)
+{
+    char file[64], target[1024];
+    const char *name;
+    ssize_t length;
+    int fd;
+
+    snprintf(file, sizeof file, "/proc/%ld/exefile", (long)pid);
+    fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return qvm_fail(err, QVM_GONE, "%s: process %ld is gone", path, (long)pid);
+    if (fd < 0)
+        return qvm_fail_errno(err, errno, file);
+    length = read(fd, target, sizeof target - 1);
+    close(fd);
+    if (length < 0)
+        return qvm_fail_errno(err, errno, file);
+    target[length] = '\0';
+    target[strcspn(target, "\n")] = '\0';
+    name = strrchr(target, '/');
+    name = name ? name + 1 : target;
+    if (strcmp(name, EXECUTABLE) != 0)
+        return qvm_fail(err, QVM_NOT_QVM, "%s: served by process %ld, which is %s, not qvm",
+                        path, (long)pid, name);
+    return 0;
+}
+
+/* The server of the env, verified, with the connection still open. */
+static int open_server(const char *path, int64_t deadline, pid_t *pid,
+                       struct qvm_error *err)
+{
+    int fd = host_open(path, deadline, err);
+
+    if (fd < 0)
+        return -1;
+    if (server_of(fd, path, pid, err) == 0 && check_executable(*pid, path, err) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+int host_server(const char *path, int64_t deadline, pid_t *pid, struct qvm_error *err)
+{
+    int fd = open_server(path, deadline, pid, err);
+
+    if (fd < 0)
+        return -1;
+    close(fd);
+    return 0;
+}
+
+/* The connection stays open until the signal is sent, and is asked a second time right
+ * before: a server that has died in between is reported by _NTO_COF_DEAD. What remains: a
+ * qvm that ends between the last question and kill(), whose process id is given away in
+ * that moment. */
+int host_request(const char *path, enum host_request what, int64_t deadline,
+                 struct qvm_error *err)
+{
+    int number = what == HOST_REQUEST_STATUS ? SIGUSR1 : SIGUSR2;
+    pid_t pid, again;
+    int fd = open_server(path, deadline, &pid, err), status;
+
+    if (fd < 0)
+        return -1;
+    status = server_of(fd, path, &again, err);
+    if (status == 0 && again != pid)
+        status =
+            qvm_fail(err, QVM_GONE, "%s: process %ld serves it no longer", path, (long)pid);
+    if (status == 0 && kill(pid, number) != 0)
+        status = errno == ESRCH ? qvm_fail(err, QVM_GONE, "%s: its process has ended", path)
+                                : qvm_fail_errno(err, errno, path);
+    close(fd);
+    return status;
+}
+
+/* No notification of closed files is relied on: the watch only waits. */
+struct host_watch {
+    int64_t interval_ms;
+};
+
+struct host_watch *host_watch_open(const char *directory, struct qvm_error *err)
+{
+    struct host_watch *watch;
+    struct stat status;
+
+    if (stat(directory, &status) != 0 || !S_ISDIR(status.st_mode)) {
+        qvm_fail(err, QVM_NOT_FOUND, "%s: no such directory", directory);
+        return NULL;
+    }
+    watch = malloc(sizeof *watch);
+    if (watch)
+        watch->interval_ms = 100;
+    else
+        qvm_fail_memory(err, directory);
+    return watch;
+}
+
+void host_watch_close(struct host_watch *watch)
+{
+    free(watch);
+}
+
+bool host_watch_sees_close(const struct host_watch *watch)
+{
+    (void)watch;
+    return false;
+}
+
+int host_watch_wait(struct host_watch *watch, int64_t timeout_ms, const char **name)
+{
+    (void)name;
+    clock_sleep(timeout_ms < watch->interval_ms ? timeout_ms : watch->interval_ms);
+    return 2;
+}
+
+#else
+typedef int host_is_another; /* a file must hold a declaration */
+#endif

@@ -1,0 +1,226 @@
+#include "kdump.h"
+
+#include "bytes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* struct kdump_note, <sys/kdump.h>. */
+enum {
+    NOTE_SIZE = 40,
+    NOTE_VERSION = 0,
+    NOTE_NUM_CPUS = 4,
+    NOTE_REGSET_SIZE = 8,
+    NOTE_DUMPINFO = 24,
+    NOTE_EXTRA_VALUES = 32,
+    NOTE_EXTRA_NAMES = 36
+};
+
+/* struct kdump_note_cpu; the registers follow. */
+enum { CPU_SIZE = 128, CPU_PGTBL = 0, CPU_CPUNUM = 8, CPU_PROCESS = 28 };
+
+/* struct kdump, 64-bit; the text follows. */
+enum { INFO_TEXT_SIZE = 36, INFO_TEXT_INDEX = 40, INFO_SIZE = 44, TEXT_MAX = 16 << 20 };
+
+static int not_this(const char **why, const char *reason)
+{
+    *why = reason;
+    return 0;
+}
+
+/* Bytes that pad a size up to a multiple. */
+static uint64_t padding(uint64_t size, uint64_t multiple)
+{
+    return (multiple - size % multiple) % multiple;
+}
+
+/* Whether the names are padded is documented nowhere, so the size of the segment decides:
+ * `rest` is what it holds besides the note, the names and the records. */
+static bool explains(uint64_t rest, uint32_t names_size)
+{
+    return rest == 0 || rest == padding(names_size, 4) || rest == padding(names_size, 8);
+}
+
+static int read_names(struct kdump *kdump, uint64_t at, uint32_t size,
+                      const struct file *file, struct qvm_error *err)
+{
+    if (size == 0)
+        return 0;
+    kdump->names = malloc((size_t)size + 1);
+    if (!kdump->names)
+        return qvm_fail_memory(err, file->path);
+    kdump->names[size] = '\0';
+    return file_read(file, at, kdump->names, size, err);
+}
+
+/* Names without a terminator, or that do not match the values, are left uncounted. */
+static void count_names(struct kdump *kdump, uint32_t size)
+{
+    unsigned count = 0;
+
+    for (uint32_t i = 0; i < size; i++)
+        count += kdump->names[i] == '\0';
+    if (size > 0 && kdump->names[size - 1] == '\0' &&
+        count * UINT64_C(8) == kdump->extra_size)
+        kdump->names_count = count;
+}
+
+static int fits(struct kdump *kdump, const unsigned char *note, uint64_t size,
+                uint64_t *pad, const char **why)
+{
+    uint32_t regset = bytes_u32(note + NOTE_REGSET_SIZE, kdump->big_endian);
+    uint32_t names = bytes_u32(note + NOTE_EXTRA_NAMES, kdump->big_endian);
+    uint64_t records;
+
+    kdump->extra_size = bytes_u32(note + NOTE_EXTRA_VALUES, kdump->big_endian);
+    kdump->cpus = bytes_u16(note + NOTE_NUM_CPUS, kdump->big_endian);
+    kdump->dumpinfo = bytes_u32(note + NOTE_DUMPINFO, kdump->big_endian);
+    if (note[NOTE_VERSION] != 0 || kdump->cpus == 0)
+        return not_this(why, "no kdump note of version 0");
+    if (kdump->extra_size > KDUMP_EXTRA_MAX || names > KDUMP_EXTRA_MAX)
+        return not_this(why, "its extra registers are too large");
+    if (regset < kdump->extra_size || regset - kdump->extra_size != kdump->set->size)
+        return not_this(why, "its register size is not this machine's");
+    kdump->record_size = (uint64_t)CPU_SIZE + regset;
+    kdump->extra_at = CPU_SIZE + (uint32_t)kdump->set->size;
+    records = kdump->cpus * kdump->record_size; /* below 2^16 * 2^22 */
+    if (size < NOTE_SIZE + records + names)
+        return not_this(why, "its CPU records do not fit the segment");
+    *pad = size - (NOTE_SIZE + records + names);
+    if (!explains(*pad, names))
+        return not_this(why, "its CPU records do not account for the whole segment");
+    return 1;
+}
+
+int kdump_probe(struct kdump *kdump, const struct elf *elf,
+                const struct elf_segment *segment, const struct file *file,
+                const char **why, struct qvm_error *err)
+{
+    unsigned char note[NOTE_SIZE];
+    uint32_t names_size;
+    uint64_t pad;
+
+    *kdump =
+        (struct kdump){.big_endian = elf->big_endian, .set = registers_of(elf->machine)};
+    if (!kdump->set) /* the rest is zero: no CPUs */
+        return not_this(why, "the machine's registers are not known");
+    if (segment->filesz < NOTE_SIZE)
+        return not_this(why, "shorter than a kdump note");
+    if (file_read(file, segment->offset, note, sizeof note, err) != 0)
+        return -1;
+    if (!fits(kdump, note, segment->filesz, &pad, why)) {
+        *kdump = (struct kdump){0};
+        return 0;
+    }
+    names_size = bytes_u32(note + NOTE_EXTRA_NAMES, kdump->big_endian);
+    kdump->records = segment->offset + NOTE_SIZE + names_size + pad;
+    if (read_names(kdump, segment->offset + NOTE_SIZE, names_size, file, err) != 0) {
+        kdump_free(kdump);
+        return -1;
+    }
+    count_names(kdump, names_size);
+    return 1;
+}
+
+void kdump_free(struct kdump *kdump)
+{
+    free(kdump->names);
+    kdump->names = NULL;
+}
+
+int kdump_read_cpu(const struct kdump *kdump, unsigned index, const struct file *file,
+                   struct kdump_cpu *cpu, struct qvm_error *err)
+{
+    uint64_t at = kdump->records + index * kdump->record_size;
+    unsigned char *record = malloc((size_t)kdump->record_size);
+
+    if (!record)
+        return qvm_fail_memory(err, file->path);
+    if (file_read(file, at, record, (size_t)kdump->record_size, err) != 0) {
+        free(record);
+        return -1;
+    }
+    cpu->pgtbl = bytes_u64(record + CPU_PGTBL, kdump->big_endian);
+    cpu->cpunum = bytes_u32(record + CPU_CPUNUM, kdump->big_endian);
+    memcpy(cpu->process, record + CPU_PROCESS, KDUMP_PROCESS_NAME_MAX);
+    cpu->process[KDUMP_PROCESS_NAME_MAX] = '\0';
+    cpu->extra = record + kdump->extra_at;
+    memmove(record, record + CPU_SIZE, kdump->set->size);
+    cpu->data = record;
+    return 0;
+}
+
+void kdump_cpu_free(struct kdump_cpu *cpu)
+{
+    free(cpu->data);
+    cpu->data = NULL;
+}
+
+static const struct elf_segment *segment_without_notes(const struct elf *elf,
+                                                       uint32_t index)
+{
+    for (unsigned i = 0; i < elf->count; i++) {
+        if (elf->segments[i].type == ELF_PT_NOTE)
+            continue;
+        if (index-- == 0)
+            return &elf->segments[i];
+    }
+    return NULL;
+}
+
+/* Memory that happens to stand where the text is expected is not text. */
+static bool is_text(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)text[i] < ' ' && !strchr("\t\n\r\f\033", text[i]))
+            return false;
+    return true;
+}
+
+/* The text's size as the structure states it; 0 where the segment holds no such structure.
+ */
+static int text_size(const struct kdump *kdump, const struct elf_segment *segment,
+                     const struct file *file, uint32_t *size, struct qvm_error *err)
+{
+    unsigned char info[INFO_SIZE];
+
+    *size = 0;
+    if (!segment || segment->filesz < INFO_SIZE)
+        return 0;
+    if (file_read(file, segment->offset, info, sizeof info, err) != 0)
+        return -1;
+    *size = bytes_u32(info + INFO_TEXT_SIZE, kdump->big_endian);
+    if (*size > segment->filesz - INFO_SIZE || *size > TEXT_MAX ||
+        bytes_u32(info + INFO_TEXT_INDEX, kdump->big_endian) > *size)
+        *size = 0;
+    return 0;
+}
+
+int kdump_read_text(const struct kdump *kdump, const struct elf *elf,
+                    const struct file *file, char **text, size_t *size,
+                    struct qvm_error *err)
+{
+    const struct elf_segment *segment = segment_without_notes(elf, kdump->dumpinfo);
+    uint32_t stated;
+
+    *text = NULL;
+    if (text_size(kdump, segment, file, &stated, err) != 0)
+        return -1;
+    if (stated == 0)
+        return 0;
+    *text = malloc(stated);
+    if (!*text)
+        return qvm_fail_memory(err, file->path);
+    if (file_read(file, segment->offset + INFO_SIZE, *text, stated, err) != 0) {
+        free(*text);
+        *text = NULL;
+        return -1;
+    }
+    for (*size = stated; *size > 0 && (*text)[*size - 1] == '\0';)
+        --*size;
+    if (*size == 0 || !is_text(*text, *size)) {
+        free(*text);
+        *text = NULL;
+    }
+    return 0;
+}

@@ -1,0 +1,30 @@
+/* A read-only mapping of a file that survives the file being cut short.
+ *
+ * A mapped page behind the new end raises SIGBUS, and the rest of the page that holds the
+ * new end reads as zeros without a word. Both are found here and told apart from data.
+ * While any mapping exists a SIGBUS handler is installed; a SIGBUS that is not a mapping's
+ * goes to the handler that was there before. */
+#ifndef QVM_MAPPING_H
+#define QVM_MAPPING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mapping {
+    const unsigned char *base; /* NULL: not mapped */
+    uint64_t size;
+    uint64_t last_page; /* offset of the page that holds the last byte */
+    int fd;
+};
+
+/* Maps the first `size` bytes of the file. False where that cannot be done (an empty file,
+ * no address space): read it then. The descriptor stays the caller's and must stay open. */
+bool mapping_open(struct mapping *map, int fd, uint64_t size);
+void mapping_close(struct mapping *map);
+
+/* Copies n bytes from an offset; offset + n <= size. False if the file no longer has them.
+ */
+bool mapping_copy(const struct mapping *map, void *to, uint64_t offset, size_t n);
+
+#endif

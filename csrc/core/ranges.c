@@ -1,0 +1,180 @@
+#include "ranges.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+/* A segment's memory, and its place in the file's order. */
+struct source {
+    uint64_t first, last, offset;
+    unsigned index;
+};
+
+static int by_address(const void *a, const void *b)
+{
+    const struct source *x = a, *y = b;
+
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static size_t collect(struct source *sources, const struct elf *elf)
+{
+    size_t count = 0;
+
+    for (unsigned i = 0; i < elf->count; i++) {
+        const struct elf_segment *s = &elf->segments[i];
+        if (s->type == ELF_PT_LOAD && s->filesz > 0)
+            sources[count++] = (struct source){.first = s->paddr,
+                                               .last = s->paddr + (s->filesz - 1),
+                                               .offset = s->offset,
+                                               .index = i};
+    }
+    qsort(sources, count, sizeof *sources, by_address);
+    return count;
+}
+
+/* The sources that cover the sweep's address, as a heap with the winner (the lowest index)
+ * on top; those that have ended stay in it until they come to the top. */
+struct heap {
+    const struct source **items;
+    size_t count;
+};
+
+static void swap(struct heap *heap, size_t a, size_t b)
+{
+    const struct source *item = heap->items[a];
+
+    heap->items[a] = heap->items[b];
+    heap->items[b] = item;
+}
+
+static void heap_push(struct heap *heap, const struct source *source)
+{
+    size_t i = heap->count++;
+
+    heap->items[i] = source;
+    for (; i > 0 && heap->items[i]->index < heap->items[(i - 1) / 2]->index;
+         i = (i - 1) / 2)
+        swap(heap, i, (i - 1) / 2);
+}
+
+static void heap_pop(struct heap *heap)
+{
+    size_t i = 0, child;
+
+    heap->items[0] = heap->items[--heap->count];
+    while ((child = 2 * i + 1) < heap->count) {
+        if (child + 1 < heap->count &&
+            heap->items[child + 1]->index < heap->items[child]->index)
+            child++;
+        if (heap->items[i]->index < heap->items[child]->index)
+            break;
+        swap(heap, i, child);
+        i = child;
+    }
+}
+
+static void add_piece(struct ranges *ranges, const struct source *from, uint64_t first,
+                      uint64_t last)
+{
+    uint64_t offset = from->offset + (first - from->first);
+    struct piece *before = ranges->count ? &ranges->pieces[ranges->count - 1] : NULL;
+
+    if (before && before->last + 1 == first &&
+        before->offset + (first - before->first) == offset) {
+        before->last = last;
+        return;
+    }
+    ranges->pieces[ranges->count++] =
+        (struct piece){.first = first, .last = last, .offset = offset};
+}
+
+/* Goes through the addresses in ascending order. Each step ends where the winner ends or
+ * where the next source begins, so there are at most two steps for each source. */
+static void sweep(struct ranges *ranges, const struct source *sources, size_t count,
+                  struct heap *heap)
+{
+    uint64_t address = 0;
+    size_t next = 0;
+
+    while (next < count || heap->count > 0) {
+        const struct source *winner;
+        uint64_t last;
+
+        if (heap->count == 0)
+            address = sources[next].first;
+        while (next < count && sources[next].first == address)
+            heap_push(heap, &sources[next++]);
+        winner = heap->items[0];
+        if (winner->last < address) {
+            heap_pop(heap);
+            continue;
+        }
+        last = winner->last;
+        if (next < count && sources[next].first <= last)
+            last = sources[next].first - 1;
+        add_piece(ranges, winner, address, last);
+        if (last == UINT64_MAX)
+            return;
+        address = last + 1;
+    }
+}
+
+int ranges_build(struct ranges *ranges, const struct elf *elf, const char *path,
+                 struct qvm_error *err)
+{
+    size_t room = elf->count ? elf->count : 1;
+    struct source *sources = calloc(room, sizeof *sources);
+    struct heap heap = {.items = calloc(room, sizeof *heap.items)};
+    bool ok;
+
+    ranges->pieces = calloc(2 * room, sizeof *ranges->pieces);
+    ranges->count = 0;
+    ok = sources && heap.items && ranges->pieces;
+    if (ok)
+        sweep(ranges, sources, collect(sources, elf), &heap);
+    else
+        ranges_free(ranges);
+    free(sources);
+    free(heap.items);
+    return ok ? 0 : qvm_fail_memory(err, path);
+}
+
+void ranges_free(struct ranges *ranges)
+{
+    free(ranges->pieces);
+    *ranges = (struct ranges){0};
+}
+
+size_t ranges_find(const struct ranges *ranges, uint64_t address)
+{
+    size_t low = 0, high = ranges->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ranges->pieces[middle].last < address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+uint64_t ranges_reach(const struct ranges *ranges, uint64_t address, uint64_t n)
+{
+    uint64_t reached = 0;
+
+    for (size_t i = ranges_find(ranges, address); i < ranges->count && reached < n; i++) {
+        const struct piece *piece = &ranges->pieces[i];
+        uint64_t at = address + reached;
+        if (at < piece->first)
+            break;
+        if (piece->last - at >= n - reached - 1)
+            return n;
+        reached += piece->last - at + 1;
+        if (piece->last == UINT64_MAX)
+            break;
+    }
+    return reached;
+}

@@ -1,0 +1,34 @@
+/* The physical memory that a dump holds: which addresses, and where in the file. */
+#ifndef QVM_RANGES_H
+#define QVM_RANGES_H
+
+#include "elf.h"
+
+#include <stddef.h>
+
+/* A piece of memory that is contiguous in the file. `last` is inclusive, so that a piece
+ * may end at the top of the address space. */
+struct piece {
+    uint64_t first, last, offset;
+};
+
+/* Ascending, without overlap: where segments overlap, the first in the file's order wins.
+ */
+struct ranges {
+    struct piece *pieces;
+    size_t count;
+};
+
+/* 0, or -1 (out of memory) and nothing to free. Memory that is in no file (memsz beyond
+ * filesz) is not part of it. */
+int ranges_build(struct ranges *ranges, const struct elf *elf, const char *path,
+                 struct qvm_error *err);
+void ranges_free(struct ranges *ranges);
+
+/* The piece that holds an address; where none does, the first one above it, or count. */
+size_t ranges_find(const struct ranges *ranges, uint64_t address);
+
+/* How many bytes from an address on are there without a gap, up to n. */
+uint64_t ranges_reach(const struct ranges *ranges, uint64_t address, uint64_t n);
+
+#endif

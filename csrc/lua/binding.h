@@ -1,0 +1,30 @@
+/* The binding: what its files share. Each turns one part of the core into functions of the
+ * private module qvm.core; the public API is made of them in Lua. */
+#ifndef QVM_BINDING_H
+#define QVM_BINDING_H
+
+#include "error.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#if LUA_VERSION_NUM != 504
+#    error "qvm is for Lua 5.4"
+#endif
+
+/* Leaves nil, message, code on the stack and returns 3; raises what a script cannot handle.
+ */
+int push_failure(lua_State *L, const struct qvm_error *err);
+
+/* Pushes a zeroed userdata whose collection frees what the core has put into it, so that an
+ * error that Lua raises midway loses nothing. */
+void *new_scratch(lua_State *L, size_t size, const char *type, lua_CFunction gc);
+
+/* Each adds its functions to the module table on top of the stack. */
+void add_decode(lua_State *L);
+void add_dump(lua_State *L);
+void add_files(lua_State *L);
+void add_vm(lua_State *L);
+void add_watch(lua_State *L);
+
+#endif

@@ -1,0 +1,431 @@
+/* Dumps. A Dump is a Lua table that holds the opened dump at index 1; the functions here
+ * take that table, so that the ones which loops call often are its methods directly. */
+#include "dump.h"
+#include "binding.h"
+#include "bytes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char TYPE[] = "qvm.dump";
+
+static struct dump **check_handle(lua_State *L)
+{
+    struct dump **handle;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_rawgeti(L, 1, 1);
+    handle = luaL_testudata(L, -1, TYPE);
+    luaL_argexpected(L, handle, 1, "Dump");
+    lua_pop(L, 1);
+    return handle;
+}
+
+static int push_gone(lua_State *L)
+{
+    lua_pushnil(L);
+    lua_pushliteral(L, "the dump is closed");
+    lua_pushstring(L, qvm_code_name(QVM_GONE));
+    return 3;
+}
+
+static int handle_close(lua_State *L)
+{
+    struct dump **handle = luaL_checkudata(L, 1, TYPE);
+
+    if (*handle)
+        dump_close(*handle);
+    *handle = NULL;
+    return 0;
+}
+
+static int method_close(lua_State *L)
+{
+    struct dump **handle = check_handle(L);
+
+    if (*handle)
+        dump_close(*handle);
+    *handle = NULL;
+    return 0;
+}
+
+static int method_is_open(lua_State *L)
+{
+    lua_pushboolean(L, *check_handle(L) != NULL);
+    return 1;
+}
+
+static void set_string(lua_State *L, const char *key, const char *value)
+{
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, key);
+}
+
+static void set_u64(lua_State *L, const char *key, uint64_t value)
+{
+    lua_pushinteger(L, (lua_Integer)value);
+    lua_setfield(L, -2, key);
+}
+
+static void push_machine(lua_State *L, const struct dump *dump)
+{
+    const char *name = dump_machine(dump);
+
+    if (name)
+        lua_pushstring(L, name);
+    else
+        lua_pushfstring(L, "machine %d", (int)dump->elf.machine);
+}
+
+static void push_dump_table(lua_State *L, const struct dump *dump)
+{
+    lua_createtable(L, 1, 8);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, 1);
+    set_string(L, "path", dump->file.path);
+    set_string(L, "format", dump->format->name);
+    push_machine(L, dump);
+    lua_setfield(L, -2, "machine");
+    set_u64(L, "bits", dump->elf.bits);
+    set_string(L, "byteorder", dump->elf.big_endian ? "big" : "little");
+    set_u64(L, "size", dump->file.size);
+    lua_pushboolean(L, dump->elf.extent <= dump->file.size);
+    lua_setfield(L, -2, "complete");
+}
+
+/* open(path): a table with the dump's fields. */
+static int core_open(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct dump **handle = lua_newuserdatauv(L, sizeof(struct dump *), 0);
+    struct qvm_error err;
+
+    *handle = NULL;
+    luaL_setmetatable(L, TYPE);
+    *handle = dump_open(path, &err);
+    if (!*handle)
+        return push_failure(L, &err);
+    push_dump_table(L, *handle);
+    return 1;
+}
+
+/* segment(dump, index from 0): a table, nothing behind the last. */
+static int method_segment(lua_State *L)
+{
+    struct dump *dump = *check_handle(L);
+    lua_Integer index = luaL_checkinteger(L, 2);
+    const struct elf_segment *segment;
+
+    if (!dump)
+        return push_gone(L);
+    if (index < 0 || index >= (lua_Integer)dump->elf.count)
+        return 0;
+    segment = &dump->elf.segments[index];
+    lua_createtable(L, 0, 8);
+    set_u64(L, "index", (uint64_t)index);
+    set_u64(L, "type", segment->type);
+    set_u64(L, "flags", segment->flags);
+    set_u64(L, "offset", segment->offset);
+    set_u64(L, "vaddr", segment->vaddr);
+    set_u64(L, "paddr", segment->paddr);
+    set_u64(L, "filesz", segment->filesz);
+    set_u64(L, "memsz", segment->memsz);
+    return 1;
+}
+
+/* range(dump, piece from 0): start, size, the next range's piece; nothing behind the last.
+ * Pieces that adjoin are one range. */
+static int method_range(lua_State *L)
+{
+    struct dump *dump = *check_handle(L);
+    lua_Integer index = luaL_checkinteger(L, 2);
+    const struct piece *pieces;
+    size_t i;
+
+    if (!dump)
+        return push_gone(L);
+    if (index < 0 || index >= (lua_Integer)dump->ranges.count)
+        return 0;
+    pieces = dump->ranges.pieces;
+    i = (size_t)index + 1;
+    while (i < dump->ranges.count && pieces[i].first - 1 == pieces[i - 1].last)
+        i++;
+    lua_pushinteger(L, (lua_Integer)pieces[index].first);
+    lua_pushinteger(L, (lua_Integer)(pieces[i - 1].last - pieces[index].first + 1));
+    lua_pushinteger(L, (lua_Integer)i);
+    return 3;
+}
+
+static int method_vcpu_count(lua_State *L)
+{
+    struct dump *dump = *check_handle(L);
+
+    if (!dump)
+        return push_gone(L);
+    lua_pushinteger(L, dump->kdump.cpus);
+    return 1;
+}
+
+static void push_registers(lua_State *L, const struct register_set *set,
+                           const unsigned char *data, bool big_endian)
+{
+    lua_createtable(L, 0, (int)set->count);
+    for (size_t i = 0; i < set->count; i++)
+        set_u64(L, set->fields[i].name,
+                bytes_get(data + set->fields[i].offset, set->fields[i].size, big_endian));
+}
+
+static void push_extra(lua_State *L, const struct kdump *kdump, const unsigned char *values)
+{
+    const char *name = kdump->names;
+
+    lua_createtable(L, 0, (int)kdump->names_count);
+    for (unsigned i = 0; i < kdump->names_count; i++) {
+        set_u64(L, name, bytes_u64(values + (size_t)8 * i, kdump->big_endian));
+        name += strlen(name) + 1;
+    }
+}
+
+static void push_vcpu(lua_State *L, const struct kdump *kdump, unsigned index,
+                      const struct kdump_cpu *cpu)
+{
+    const struct register_set *set = kdump->set;
+
+    lua_createtable(L, 0, 10);
+    set_u64(L, "index", index);
+    set_u64(L, "cpunum", cpu->cpunum);
+    set_string(L, "process", cpu->process);
+    set_u64(L, "pgtbl", cpu->pgtbl);
+    push_registers(L, set, cpu->data, kdump->big_endian);
+    lua_getfield(L, -1, set->fields[set->pc].name);
+    lua_setfield(L, -3, "pc");
+    lua_getfield(L, -1, set->fields[set->sp].name);
+    lua_setfield(L, -3, "sp");
+    lua_setfield(L, -2, "regs");
+    push_extra(L, kdump, cpu->extra);
+    lua_setfield(L, -2, "extra");
+    lua_pushlstring(L, (const char *)cpu->extra, kdump->extra_size);
+    lua_setfield(L, -2, "extra_bytes");
+}
+
+static int cpu_gc(lua_State *L)
+{
+    kdump_cpu_free(lua_touserdata(L, 1));
+    return 0;
+}
+
+/* vcpu(dump, index from 0): a table; nothing behind the last. */
+static int method_vcpu(lua_State *L)
+{
+    struct dump *dump = *check_handle(L);
+    lua_Integer index = luaL_checkinteger(L, 2);
+    struct kdump_cpu *cpu;
+    struct qvm_error err;
+
+    if (!dump)
+        return push_gone(L);
+    if (index < 0 || index >= (lua_Integer)dump->kdump.cpus)
+        return 0;
+    cpu = new_scratch(L, sizeof *cpu, "qvm.cpu", cpu_gc);
+    if (kdump_read_cpu(&dump->kdump, (unsigned)index, &dump->file, cpu, &err) != 0)
+        return push_failure(L, &err);
+    push_vcpu(L, &dump->kdump, (unsigned)index, cpu);
+    kdump_cpu_free(cpu);
+    return 1;
+}
+
+struct text {
+    char *bytes;
+    size_t size;
+};
+
+static int text_gc(lua_State *L)
+{
+    struct text *text = lua_touserdata(L, 1);
+
+    free(text->bytes);
+    text->bytes = NULL;
+    return 0;
+}
+
+/* log(dump): the text the dump carries, or nil. */
+static int method_log(lua_State *L)
+{
+    struct dump *dump = *check_handle(L);
+    struct text *text;
+    struct qvm_error err;
+
+    if (!dump)
+        return push_gone(L);
+    text = new_scratch(L, sizeof *text, "qvm.dumptext", text_gc);
+    if (kdump_read_text(&dump->kdump, &dump->elf, &dump->file, &text->bytes, &text->size,
+                        &err) != 0)
+        return push_failure(L, &err);
+    if (text->bytes)
+        lua_pushlstring(L, text->bytes, text->size);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+/* read(dump, address, n): a string of n bytes. */
+static int method_read(lua_State *L)
+{
+    struct dump *dump = *check_handle(L);
+    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
+    lua_Integer n = luaL_checkinteger(L, 3);
+    luaL_Buffer buffer;
+    struct qvm_error err;
+    char *to;
+
+    luaL_argcheck(L, n >= 0, 3, "a number of bytes is expected, not a negative one");
+    if (!dump)
+        return push_gone(L);
+    /* Before room is made for it: n may be absurd. */
+    if (dump_check(dump, address, (uint64_t)n, &err) != 0)
+        return push_failure(L, &err);
+    to = luaL_buffinitsize(L, &buffer, (size_t)n);
+    if (dump_read(dump, address, to, (size_t)n, &err) != 0)
+        return push_failure(L, &err);
+    luaL_pushresultsize(&buffer, (size_t)n);
+    return 1;
+}
+
+static int get(lua_State *L, unsigned size, bool is_signed)
+{
+    struct dump *dump = *check_handle(L);
+    uint64_t address = (uint64_t)luaL_checkinteger(L, 2), value;
+    unsigned char bytes[8];
+    struct qvm_error err;
+
+    if (!dump)
+        return push_gone(L);
+    if (dump_read(dump, address, bytes, size, &err) != 0)
+        return push_failure(L, &err);
+    value = bytes_get(bytes, size, dump->elf.big_endian);
+    if (is_signed && size < 8 && value >> (8 * size - 1))
+        value |= UINT64_MAX << 8 * size;
+    lua_pushinteger(L, (lua_Integer)value);
+    return 1;
+}
+
+static int method_u8(lua_State *L)
+{
+    return get(L, 1, false);
+}
+
+static int method_u16(lua_State *L)
+{
+    return get(L, 2, false);
+}
+
+static int method_u32(lua_State *L)
+{
+    return get(L, 4, false);
+}
+
+static int method_u64(lua_State *L)
+{
+    return get(L, 8, false);
+}
+
+static int method_i8(lua_State *L)
+{
+    return get(L, 1, true);
+}
+
+static int method_i16(lua_State *L)
+{
+    return get(L, 2, true);
+}
+
+static int method_i32(lua_State *L)
+{
+    return get(L, 4, true);
+}
+
+/* cstring(dump, address, max = 4096): the bytes before the first NUL, at most max. */
+static int method_cstring(lua_State *L)
+{
+    struct dump *dump = *check_handle(L);
+    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
+    lua_Integer max = luaL_optinteger(L, 3, 4096);
+    struct qvm_error err;
+    luaL_Buffer buffer;
+    bool ended = false;
+
+    luaL_argcheck(L, max >= 0, 3, "a number of bytes is expected, not a negative one");
+    if (!dump)
+        return push_gone(L);
+    luaL_buffinit(L, &buffer);
+    while (!ended && max > 0) {
+        char *to = luaL_prepbuffsize(&buffer, 256);
+        uint64_t n = dump_reach(dump, address, max < 256 ? (uint64_t)max : 256);
+        const char *end;
+
+        /* Without one byte that is there this fails, and says which address is not. */
+        if (dump_read(dump, address, to, n ? (size_t)n : 1, &err) != 0)
+            return push_failure(L, &err);
+        end = memchr(to, '\0', (size_t)n);
+        ended = end != NULL;
+        luaL_addsize(&buffer, end ? (size_t)(end - to) : (size_t)n);
+        address += n;
+        max -= (lua_Integer)n;
+    }
+    luaL_pushresult(&buffer);
+    return 1;
+}
+
+/* register_names: machine to array of names in the architecture's order. */
+static void add_register_names(lua_State *L)
+{
+    static const uint16_t machines[] = {ELF_EM_AARCH64, ELF_EM_X86_64};
+
+    lua_newtable(L);
+    for (size_t m = 0; m < sizeof machines / sizeof machines[0]; m++) {
+        const struct register_set *set = registers_of(machines[m]);
+
+        lua_createtable(L, (int)set->count, 0);
+        for (size_t i = 0; i < set->count; i++) {
+            lua_pushstring(L, set->fields[i].name);
+            lua_rawseti(L, -2, (lua_Integer)i + 1);
+        }
+        lua_setfield(L, -2, set->name);
+    }
+    lua_setfield(L, -2, "register_names");
+}
+
+void add_dump(lua_State *L)
+{
+    static const luaL_Reg meta[] = {
+        {"__gc", handle_close}, {"__close", handle_close}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"close", method_close},
+        {"is_open", method_is_open},
+        {"segment", method_segment},
+        {"range", method_range},
+        {"vcpu_count", method_vcpu_count},
+        {"vcpu", method_vcpu},
+        {"log", method_log},
+        {"read", method_read},
+        {"u8", method_u8},
+        {"u16", method_u16},
+        {"u32", method_u32},
+        {"u64", method_u64},
+        {"i8", method_i8},
+        {"i16", method_i16},
+        {"i32", method_i32},
+        {"i64", method_u64},
+        {"cstring", method_cstring},
+        {NULL, NULL},
+    };
+
+    luaL_newmetatable(L, TYPE);
+    luaL_setfuncs(L, meta, 0);
+    lua_pop(L, 1);
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "dump");
+    add_register_names(L);
+    lua_pushcfunction(L, core_open);
+    lua_setfield(L, -2, "open");
+}

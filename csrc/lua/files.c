@@ -1,0 +1,70 @@
+/* Small questions about files and time that Lua's own library cannot answer. */
+#include "binding.h"
+#include "dump.h"
+#include "host.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+/* stat(path): size in bytes, an identity (a string equal only for the same file), kind:
+ * "file", "directory" or "other". */
+static int core_stat(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct qvm_error err;
+    struct stat status;
+
+    if (stat(path, &status) != 0) {
+        qvm_fail_errno(&err, errno, path);
+        return push_failure(L, &err);
+    }
+    lua_pushinteger(L, (lua_Integer)status.st_size);
+    lua_pushfstring(L, "%I:%I", (LUAI_UACINT)status.st_dev, (LUAI_UACINT)status.st_ino);
+    if (S_ISREG(status.st_mode))
+        lua_pushliteral(L, "file");
+    else
+        lua_pushstring(L, S_ISDIR(status.st_mode) ? "directory" : "other");
+    return 3;
+}
+
+/* extent(path): bytes that a dump must have to be whole, 0 while its headers cannot be
+ * read. */
+static int core_extent(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct qvm_error err;
+    uint64_t extent;
+
+    if (dump_extent(path, &extent, &err) != 0)
+        return push_failure(L, &err);
+    lua_pushinteger(L, (lua_Integer)extent);
+    return 1;
+}
+
+/* now(): milliseconds of a clock that only goes forward. */
+static int core_now(lua_State *L)
+{
+    lua_pushinteger(L, clock_ms());
+    return 1;
+}
+
+/* sleep(milliseconds): may return early. */
+static int core_sleep(lua_State *L)
+{
+    lua_Integer milliseconds = luaL_checkinteger(L, 1);
+
+    luaL_argcheck(L, milliseconds >= 0, 1, "negative");
+    clock_sleep(milliseconds);
+    return 0;
+}
+
+void add_files(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"stat", core_stat}, {"extent", core_extent},
+        {"now", core_now},   {"sleep", core_sleep},
+        {NULL, NULL},
+    };
+
+    luaL_setfuncs(L, functions, 0);
+}

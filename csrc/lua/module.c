@@ -1,0 +1,45 @@
+#include "binding.h"
+
+#include <string.h>
+
+#if defined(__GNUC__)
+#    define EXPORT __attribute__((visibility("default")))
+#else
+#    define EXPORT
+#endif
+
+int push_failure(lua_State *L, const struct qvm_error *err)
+{
+    if (err->code == QVM_NO_MEMORY)
+        return luaL_error(L, "%s", err->message);
+    lua_pushnil(L);
+    lua_pushstring(L, err->message);
+    lua_pushstring(L, qvm_code_name(err->code));
+    return 3;
+}
+
+void *new_scratch(lua_State *L, size_t size, const char *type, lua_CFunction gc)
+{
+    void *scratch = lua_newuserdatauv(L, size, 0);
+
+    memset(scratch, 0, size);
+    if (luaL_newmetatable(L, type)) {
+        lua_pushcfunction(L, gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return scratch;
+}
+
+EXPORT int luaopen_qvm_core(lua_State *L);
+
+EXPORT int luaopen_qvm_core(lua_State *L)
+{
+    lua_newtable(L);
+    add_decode(L);
+    add_dump(L);
+    add_files(L);
+    add_vm(L);
+    add_watch(L);
+    return 1;
+}

@@ -1,0 +1,121 @@
+/* Discovery, env and requests: functions of paths. */
+#include "binding.h"
+#include "env.h"
+#include "host.h"
+#include "vmdir.h"
+
+static const char LIST_TYPE[] = "qvm.list", TEXT_TYPE[] = "qvm.text";
+
+static int list_gc(lua_State *L)
+{
+    vmdir_close(lua_touserdata(L, 1));
+    return 0;
+}
+
+static int text_gc(lua_State *L)
+{
+    env_text_free(lua_touserdata(L, 1));
+    return 0;
+}
+
+static int push_list(lua_State *L, struct vmdir *list)
+{
+    lua_Integer count = 0;
+    const char *name;
+
+    lua_newtable(L);
+    while ((name = vmdir_next(list)) != NULL) {
+        lua_pushstring(L, name);
+        lua_rawseti(L, -2, ++count);
+    }
+    vmdir_close(list);
+    return 1;
+}
+
+/* names(root): array of system names, unsorted. */
+static int core_names(lua_State *L)
+{
+    const char *root = luaL_checkstring(L, 1);
+    struct vmdir *list = new_scratch(L, sizeof *list, LIST_TYPE, list_gc);
+    struct qvm_error err;
+
+    return vmdir_open_root(list, root, &err) == 0 ? push_list(L, list)
+                                                  : push_failure(L, &err);
+}
+
+/* entries(directory): array of the names in it besides env, unsorted. */
+static int core_entries(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct vmdir *list = new_scratch(L, sizeof *list, LIST_TYPE, list_gc);
+    struct qvm_error err;
+
+    return vmdir_open_nodes(list, path, &err) == 0 ? push_list(L, list)
+                                                   : push_failure(L, &err);
+}
+
+static int core_is_name(lua_State *L)
+{
+    size_t size;
+    const char *name = luaL_checklstring(L, 1, &size);
+
+    lua_pushboolean(L, vmdir_is_name(name, size));
+    return 1;
+}
+
+/* read_env(path): the document's bytes. */
+static int core_read_env(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct env_text *text = new_scratch(L, sizeof *text, TEXT_TYPE, text_gc);
+    struct qvm_error err;
+
+    if (env_read(path, text, &err) != 0)
+        return push_failure(L, &err);
+    lua_pushlstring(L, text->bytes, text->size);
+    env_text_free(text);
+    return 1;
+}
+
+/* pid(path of an env) */
+static int core_pid(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct qvm_error err;
+    pid_t pid;
+
+    if (host_server(path, clock_ms() + ENV_WAIT_MS, &pid, &err) != 0)
+        return push_failure(L, &err);
+    lua_pushinteger(L, pid);
+    return 1;
+}
+
+/* request(path of an env, "status" or "dump"): true if it was sent. */
+static int core_request(lua_State *L)
+{
+    static const char *const names[] = {"status", "dump", NULL};
+    static const enum host_request requests[] = {HOST_REQUEST_STATUS, HOST_REQUEST_DUMP};
+    const char *path = luaL_checkstring(L, 1);
+    enum host_request what = requests[luaL_checkoption(L, 2, NULL, names)];
+    struct qvm_error err;
+
+    if (host_request(path, what, clock_ms() + ENV_WAIT_MS, &err) != 0)
+        return push_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+void add_vm(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"names", core_names},
+        {"entries", core_entries},
+        {"is_name", core_is_name},
+        {"read_env", core_read_env},
+        {"pid", core_pid},
+        {"request", core_request},
+        {NULL, NULL},
+    };
+
+    luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,75 @@
+/* Waiting for a file in a directory. */
+#include "binding.h"
+#include "host.h"
+
+static const char TYPE[] = "qvm.watch";
+
+static struct host_watch **check_watch(lua_State *L)
+{
+    struct host_watch **watch = luaL_checkudata(L, 1, TYPE);
+
+    luaL_argcheck(L, *watch, 1, "closed");
+    return watch;
+}
+
+static int watch_close(lua_State *L)
+{
+    struct host_watch **watch = luaL_checkudata(L, 1, TYPE);
+
+    if (*watch)
+        host_watch_close(*watch);
+    *watch = NULL;
+    return 0;
+}
+
+/* watch:wait(milliseconds): the name of a file that its writer has closed; true when
+ * something else has happened; false when nothing has. */
+static int watch_wait(lua_State *L)
+{
+    struct host_watch *watch = *check_watch(L);
+    lua_Integer milliseconds = luaL_checkinteger(L, 2);
+    const char *name = NULL;
+    int happened = host_watch_wait(watch, milliseconds, &name);
+
+    if (happened == 1)
+        lua_pushstring(L, name);
+    else
+        lua_pushboolean(L, happened != 0);
+    return 1;
+}
+
+/* watch:sees_close(): does wait tell of every file that is closed? */
+static int watch_sees_close(lua_State *L)
+{
+    lua_pushboolean(L, host_watch_sees_close(*check_watch(L)));
+    return 1;
+}
+
+/* watch(directory) */
+static int core_watch(lua_State *L)
+{
+    const char *directory = luaL_checkstring(L, 1);
+    struct host_watch **watch = lua_newuserdatauv(L, sizeof *watch, 0);
+    struct qvm_error err;
+
+    *watch = NULL;
+    luaL_setmetatable(L, TYPE);
+    *watch = host_watch_open(directory, &err);
+    return *watch ? 1 : push_failure(L, &err);
+}
+
+void add_watch(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"wait", watch_wait}, {"sees_close", watch_sees_close}, {NULL, NULL}};
+    static const luaL_Reg meta[] = {
+        {"__gc", watch_close}, {"__close", watch_close}, {NULL, NULL}};
+
+    luaL_newmetatable(L, TYPE);
+    luaL_setfuncs(L, meta, 0);
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    lua_pushcfunction(L, core_watch);
+    lua_setfield(L, -2, "watch");
+}

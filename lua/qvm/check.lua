@@ -1,0 +1,63 @@
+-- Arguments of the public functions: what is wrong with one is raised at the
+-- place of the call into the library.
+
+local check = {}
+
+-- The level of the caller of the function that calls us.
+local LEVEL = 3
+
+local function expected(index, name, what, value)
+  error(("bad argument #%d to '%s' (%s expected, got %s)")
+    :format(index, name, what, value == nil and "no value" or type(value)), LEVEL + 1)
+end
+
+function check.string(value, index, name)
+  if type(value) ~= "string" then
+    expected(index, name, "string", value)
+  end
+  if value:find("\0", 1, true) and name ~= "decode" and name ~= "vm" then
+    error(("bad argument #%d to '%s' (NUL in a path)"):format(index, name), LEVEL)
+  end
+end
+
+local function is_callable(value)
+  local meta = getmetatable(value)
+  return type(value) == "function"
+    or type(meta) == "table" and meta.__call ~= nil
+end
+
+local matches = {
+  boolean = function(value) return type(value) == "boolean" end,
+  seconds = function(value)
+    return type(value) == "number" and value >= 0 and value < 2^31
+  end,
+  path = function(value)
+    return type(value) == "string" and not value:find("\0", 1, true)
+  end,
+  callable = is_callable,
+  ["path or function"] = function(value)
+    return type(value) == "string" or is_callable(value)
+  end,
+  string = function(value) return type(value) == "string" end,
+}
+
+-- An optional table of named options: kinds maps each known name to one of the
+-- kinds above. An unknown name is a slip of the pen and must not pass.
+function check.options(options, name, kinds)
+  if options == nil then
+    return
+  end
+  if type(options) ~= "table" then
+    expected(1, name, "table", options)
+  end
+  for key, value in pairs(options) do
+    local kind = kinds[key]
+    if not kind then
+      error(("'%s' has no option '%s'"):format(name, tostring(key)), LEVEL)
+    elseif not matches[kind](value) then
+      error(("option '%s' of '%s' is not a %s"):format(key, name, kind), LEVEL)
+    end
+  end
+end
+
+return check

@@ -1,0 +1,212 @@
+--- An opened guest dump: physical memory, vCPU registers, dump text.
+--
+-- Read as QNX documents its dumps (the Hypervisor User's Guide and the public
+-- header `sys/kdump.h`); not yet seen with a dump from a QNX system. Nothing is
+-- read that is not asked for. After `close`, every method returns nil, message,
+-- `"gone"`.
+-- @classmod qvm.dump
+
+local core = require "qvm.core"
+
+--- @type Dump
+-- @field path the file's path
+-- @field format `"qnx"`, or `"elf"`: an ELF core with memory, but no registers
+-- that are known
+-- @field machine `"aarch64"`, `"x86_64"`, `"x86"`, `"arm"`, or `"machine N"`
+-- with the ELF number
+-- @field bits 64
+-- @field byteorder `"little"`
+-- @field size bytes of the file
+-- @field complete true: every segment is inside the file
+local Dump = {}
+Dump.__index = Dump
+
+local open_dump = core.open
+local methods = core.dump
+
+function Dump.open(path)
+  local dump, message, code = open_dump(path)
+  if not dump then
+    return nil, message, code
+  end
+  return setmetatable(dump, Dump)
+end
+
+--- Reads physical memory.
+-- @function Dump:read
+-- @tparam integer address
+-- @tparam integer n bytes; raises where it is negative
+-- @treturn[1] string n bytes
+-- @return[2] nil, message, code: `unmapped` if any byte is not in the dump (the
+-- message has the first address that is not), `truncated` if the file was cut
+-- while it is open
+Dump.read = methods.read
+
+--- Reads one unsigned byte of physical memory. There are also `u16` `u32` `u64`
+-- and, signed, `i8` `i16` `i32` `i64`, all in the dump's byte order.
+-- @function Dump:u8
+-- @tparam integer address need not be aligned
+-- @treturn[1] integer value; `u64` and `i64` are the same 64-bit pattern
+-- @return[2] nil, message, code: as `read`
+Dump.u8, Dump.u16, Dump.u32, Dump.u64 =
+  methods.u8, methods.u16, methods.u32, methods.u64
+Dump.i8, Dump.i16, Dump.i32, Dump.i64 =
+  methods.i8, methods.i16, methods.i32, methods.i64
+
+--- Reads the string that ends before the next NUL byte.
+-- @function Dump:cstring
+-- @tparam integer address
+-- @tparam[opt=4096] integer max at most so many bytes, if no NUL comes before
+-- @treturn[1] string the bytes
+-- @return[2] nil, message, code: as `read`; memory that ends before a NUL and
+-- before max is `unmapped`
+Dump.cstring = methods.cstring
+
+--- The text that the dump carries, oldest first: what `qvm_report()` added.
+-- @function Dump:log
+-- @treturn[1] string text, or nil alone where the dump has none
+-- @return[2] nil, message, code: it could not be read
+Dump.log = methods.log
+
+--- Closes the dump. May be called more than once.
+-- @function Dump:close
+Dump.close = methods.close
+Dump.__close = methods.close
+
+local function closed()
+  return nil, "the dump is closed", "gone"
+end
+
+-- An iterator that calls step until it gives nothing; a failure on the way
+-- cannot be returned from inside a loop, and raises.
+local function iterate(dump, step)
+  if not methods.is_open(dump) then
+    return closed()
+  end
+  return function()
+    local value, message, code = step()
+    if code and value == nil then
+      error(message, 2)
+    end
+    return value
+  end
+end
+
+local segment_types = {
+  [0] = "NULL", "LOAD", "DYNAMIC", "INTERP", "NOTE", "SHLIB", "PHDR", "TLS",
+}
+
+local Segment = {}
+
+function Segment:__tostring()
+  return ("segment %d: %s paddr 0x%016x filesz 0x%x memsz 0x%x offset 0x%x"):format(
+    self.index, segment_types[self.type] or ("type 0x%x"):format(self.type),
+    self.paddr, self.filesz, self.memsz, self.offset)
+end
+
+--- The segments (program headers), in the file's order.
+--
+-- Each is a table of integers as in the file: `index` (from 0), `type` (1 is
+-- PT_LOAD, 4 PT_NOTE), `paddr` and `vaddr` (addresses), `offset` `filesz`
+-- `memsz` (bytes), `flags`.
+-- @treturn function iterator
+function Dump:segments()
+  local index = -1
+  return iterate(self, function()
+    index = index + 1
+    local segment, message, code = methods.segment(self, index)
+    return segment and setmetatable(segment, Segment), message, code
+  end)
+end
+
+--- The physical memory in the dump: merged, ascending ranges.
+-- @treturn function iterator over start (address), size (bytes)
+function Dump:ranges()
+  if not methods.is_open(self) then
+    return closed()
+  end
+  local piece = 0
+  return function()
+    local start, size, next_piece = methods.range(self, piece)
+    if start == nil and size then
+      error(size, 2)
+    end
+    piece = next_piece
+    return start, size
+  end
+end
+
+local Vcpu = {}
+Vcpu.__index = Vcpu
+
+--- A vCPU's registers in the architecture's order.
+-- @function vcpu:registers
+-- @treturn function iterator over name, value
+function Vcpu:registers()
+  local names, index = core.register_names[self.machine], 0
+  return function()
+    index = index + 1
+    local name = names[index]
+    if name then
+      return name, self.regs[name]
+    end
+  end
+end
+
+function Vcpu:__tostring()
+  return ("vCPU %d: pc 0x%016x sp 0x%016x %s"):format(self.index, self.pc,
+    self.sp, self.process)
+end
+
+--- One vCPU.
+--
+-- A table: `index` (from 0), `cpunum` and `process` as the dump has them,
+-- `pgtbl` (physical address of its page table, 0 if none), `pc`, `sp`, `regs`
+-- (name to integer; ordered with `cpu:registers()`), `extra` (the extra
+-- registers of SDP 8 dumps, name to integer), `extra_bytes` (their bytes, also
+-- where they are not 8 bytes each and `extra` is empty).
+-- @tparam integer index from 0
+-- @treturn[1] table the vCPU, nil alone where there is none of that index
+-- @return[2] nil, message, code
+function Dump:vcpu(index)
+  local vcpu, message, code = methods.vcpu(self, index)
+  if not vcpu then
+    return nil, message, code
+  end
+  vcpu.machine = self.machine
+  return setmetatable(vcpu, Vcpu)
+end
+
+--- All vCPUs, see `vcpu`.
+-- @treturn function iterator
+function Dump:vcpus()
+  local index = -1
+  return iterate(self, function()
+    index = index + 1
+    return self:vcpu(index)
+  end)
+end
+
+local function in_units(bytes)
+  for _, unit in ipairs {{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} do
+    if bytes >= unit[1] then
+      return ("%.4g %s"):format(bytes / unit[1], unit[2])
+    end
+  end
+  return ("%d bytes"):format(bytes)
+end
+
+function Dump:__tostring()
+  local name = ("Dump %s: %s %s"):format(self.path, self.format, self.machine)
+  if not methods.is_open(self) then
+    return name .. ", closed"
+  end
+  local memory = 0
+  for _, size in self:ranges() do
+    memory = memory + size
+  end
+  return ("%s, %d vCPUs, %s of memory"):format(name, methods.vcpu_count(self),
+    in_units(memory))
+end
+
+return Dump

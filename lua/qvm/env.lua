@@ -1,0 +1,156 @@
+--- The env document of a VM.
+--
+-- QNX documents that it is JSON and holds vCPU thread ids and errata data. It
+-- does not document the names or the nesting; one integrator's script shows a
+-- member `last_known_ip` for each vCPU. So the whole document is kept, and the
+-- vCPUs and errata are found by rules (see the guide, "The env document") which
+-- `qvm.schema` overrides.
+-- @classmod qvm.env
+
+local core = require "qvm.core"
+local find = require "qvm.find"
+local path = require "qvm.path"
+
+--- @type Env
+-- @field raw the decoded document, whole
+-- @field text the document's bytes
+-- @field warnings array of what the decoder had to say, nil without any
+local Env = {}
+Env.__index = Env
+
+local rules = {}
+
+-- Makes an Env of a document's bytes; name is what messages call it.
+function Env.decode(text, name)
+  local raw, warnings, orders = core.decode(text)
+  if raw == nil then
+    local message, code = warnings, orders
+    return nil, ("%s:%s"):format(name, message), code
+  end
+  return setmetatable({
+    raw = raw,
+    text = text,
+    warnings = warnings[1] and warnings or nil,
+    _orders = orders,
+    _name = name,
+  }, Env)
+end
+
+function Env.read(file)
+  local text, message, code = core.read_env(file)
+  if not text then
+    return nil, message, code
+  end
+  return Env.decode(text, file)
+end
+
+local function check_path(value, what)
+  local keys, wrong
+  if type(value) == "string" then
+    keys, wrong = path.parse(value)
+  else
+    wrong = ("%s: string expected, got %s"):format(what, type(value))
+  end
+  return keys or error(wrong, 4)
+end
+
+local function check_key(value, what)
+  if type(value) ~= "string" then
+    error(("%s: string expected, got %s"):format(what, type(value)), 4)
+  end
+  return value
+end
+
+function Env.schema(schema)
+  local chosen = {}
+  if schema ~= nil and type(schema) ~= "table" then
+    error("bad argument #1 to 'schema' (table expected, got "
+      .. type(schema) .. ")", 3)
+  end
+  local known = {vcpus = check_path, errata = check_path,
+    tid = check_key, ip = check_key}
+  for key, value in pairs(schema or {}) do
+    if not known[key] then
+      error(("a schema has no '%s'"):format(tostring(key)), 3)
+    end
+    known[key](value, key)
+    chosen[key] = value
+  end
+  rules = chosen
+end
+
+--- The value at a path.
+-- @tparam string where such as `vcpus[1].tid` or `errata["a.b"]`; an array's
+-- elements count from 1, as Lua's do. Raises where it is not a path.
+-- @return the value (`cjson.null` for null), nil where there is none
+function Env:get(where)
+  local keys, wrong = path.parse(where)
+  if not keys then
+    error(wrong, 2)
+  end
+  local value = self.raw
+  for _, key in ipairs(keys) do
+    if type(value) ~= "table" then
+      return nil
+    end
+    value = value[key]
+  end
+  return value
+end
+
+local function each(array)
+  local index = 0
+  return function()
+    index = index + 1
+    return array[index]
+  end
+end
+
+--- The vCPUs, in the document's order.
+--
+-- Each is a table: `index` (from 0), `tid` and `last_known_ip` (integers, nil
+-- where the document has none), `raw` (the whole record), `path` (where it
+-- stands, for `get`).
+-- @treturn function iterator
+function Env:vcpus()
+  return each(find.vcpus(self, rules))
+end
+
+--- The errata, in the document's order.
+--
+-- Each is a table: `id` (string), `value` (as decoded; true for an id that is
+-- just listed), `cpu` (index of the vCPU, nil for all), `path`.
+-- @treturn function iterator
+function Env:errata()
+  return each(find.errata(self, rules))
+end
+
+--- Whether the guest runs, as far as the document tells.
+--
+-- A guest is taken for suspended when the last known instruction pointer of
+-- every vCPU but the first is 0: the rule of an integrator's script that is
+-- used on real systems.
+-- @treturn string `"running"`, `"suspended"`, or `"unknown"` (one vCPU only, or
+-- instruction pointers missing)
+function Env:state()
+  local vcpus = find.vcpus(self, rules)
+  local suspended = true
+  for index = 2, #vcpus do
+    local ip = vcpus[index].last_known_ip
+    if not ip then
+      return "unknown"
+    end
+    suspended = suspended and ip == 0
+  end
+  if #vcpus < 2 then
+    return "unknown"
+  end
+  return suspended and "suspended" or "running"
+end
+
+function Env:__tostring()
+  return ("Env %s: %d vCPUs, %d errata, %d bytes"):format(self._name,
+    #find.vcpus(self, rules), #find.errata(self, rules), #self.text)
+end
+
+return Env

@@ -1,0 +1,161 @@
+--- Virtual machines of a QNX Hypervisor host, from Lua.
+--
+-- Each `qvm` process of a host serves one virtual machine and shows it as a
+-- directory, `/dev/qvm/<system>/`. This module finds those directories, reads
+-- the `env` documents in them, asks the processes for their status text or for
+-- a guest dump, and reads such dumps.
+--
+--     local qvm = require "qvm"
+--     for vm in qvm.vms() do
+--       print(vm.name, vm:state())
+--     end
+--
+-- Failures of the world (no such VM, malformed data, no answer) return `nil`, a
+-- message and a code; mistakes of the caller raise. The codes are `not_found`
+-- `permission` `not_qvm` `gone` `malformed` `truncated` `too_large` `unmapped`
+-- `timeout` `unsupported` `io` `busy`.
+--
+-- Addresses and counters are integers with all of their 64 bits: print them
+-- with `hex`, compare them with `math.ult`.
+-- @module qvm
+
+if _VERSION ~= "Lua 5.4" then
+  error("qvm needs Lua 5.4, and this is " .. _VERSION .. ": run lua5.4", 0)
+end
+
+local core = require "qvm.core"
+local check = require "qvm.check"
+local Dump = require "qvm.dump"
+local Env = require "qvm.env"
+local VM = require "qvm.vm"
+
+local qvm = {
+  --- Version of the library, as in CHANGELOG.
+  version = "0.1.0",
+}
+
+local chosen_root
+
+--- The directory that is searched for VMs.
+-- @tparam[opt] string path search here from now on
+-- @treturn string the path once set, else `$QVM_ROOT`, else `/dev/qvm`
+function qvm.root(path)
+  if path ~= nil then
+    check.string(path, 1, "root")
+    chosen_root = path
+  end
+  return chosen_root or os.getenv("QVM_ROOT") or "/dev/qvm"
+end
+
+--- The system names of the VMs that have an `env`, sorted.
+-- Entries that vanish meanwhile or cannot be read are left out.
+-- @treturn[1] {string,...} names
+-- @return[2] nil, message, code: the root itself cannot be listed
+-- (`not_found` `permission` `io`)
+function qvm.names()
+  local root = qvm.root()
+  local names, message, code = core.names(root)
+  if not names then
+    if code == "not_found" then
+      message = message .. ": no VM runs on this host, or $QVM_ROOT should "
+        .. "name another directory"
+    end
+    return nil, message, code
+  end
+  table.sort(names)
+  return names
+end
+
+--- Each VM, in name order. One that disappears meanwhile is skipped.
+-- A root that does not exist has no VMs; one that cannot be listed raises, as
+-- `io.lines` does.
+-- @treturn function iterator over @{qvm.vm.VM}
+function qvm.vms()
+  local names, message, code = qvm.names()
+  if not names and code ~= "not_found" then
+    error(message, 2)
+  end
+  names = names or {}
+  local index = 0
+  return function()
+    while index < #names do
+      index = index + 1
+      local vm = VM.find(qvm.root(), names[index])
+      if vm then
+        return vm
+      end
+    end
+  end
+end
+
+--- A VM by its system name.
+-- @tparam string name raises where no system can have that name (empty, `.`,
+-- `..`, or with a `/` or NUL)
+-- @treturn[1] qvm.vm.VM the VM
+-- @return[2] nil, message, `"not_found"` where it has no `env`: the VM does not
+-- exist, or is rebooting
+function qvm.vm(name)
+  check.string(name, 1, "vm")
+  if not core.is_name(name) then
+    error(("bad argument #1 to 'vm' (%q is no system name)"):format(name), 2)
+  end
+  return VM.find(qvm.root(), name)
+end
+
+--- Decodes a JSON text, strictly by RFC 8259, to a depth of 512.
+--
+-- Integers keep their 64 bits: those from 2^63 to 2^64-1 come as the same bit
+-- pattern, a negative Lua integer. Every other number is a float. `null` is
+-- `cjson.null`. Of two members with one name the last wins, and there is a
+-- warning; so there is for a number that a float does not hold exactly.
+-- @tparam string text
+-- @treturn[1] any value
+-- @treturn[1] {string,...} warnings ("line:column: what"), nil without any
+-- @return[2] nil, "line:column: what is wrong", `"malformed"`
+function qvm.decode(text)
+  check.string(text, 1, "decode")
+  local value, warnings, orders = core.decode(text)
+  if value == nil then
+    return nil, warnings, orders
+  end
+  return value, warnings[1] and warnings or nil
+end
+
+--- Tells where the env of your hypervisor keeps things, in place of the rules
+-- that find them (see the guide, "The env document").
+-- @tparam ?table schema `nil` restores the rules. Fields, all optional:
+--
+-- - `vcpus`: path of the array or object that holds the vCPU records
+-- - `tid`, `ip`: names of a record's members
+-- - `errata`: path of the errata data
+-- @usage qvm.schema{vcpus = "guest.cpus", tid = "thread"}
+function qvm.schema(schema)
+  Env.schema(schema)
+end
+
+--- Opens a dump. Reads its headers only, whatever its size.
+-- @tparam string path
+-- @treturn[1] qvm.dump.Dump the dump
+-- @return[2] nil, message, code (`truncated` where bytes are missing: the
+-- message says how many)
+function qvm.open(path, opts)
+  check.string(path, 1, "open")
+  check.options(opts, "open", {partial = "boolean"})
+  if opts and opts.partial then
+    return nil, path .. ": partial dumps cannot be opened yet", "unsupported"
+  end
+  return Dump.open(path)
+end
+
+--- An address as text.
+-- @tparam integer n
+-- @treturn string "0x" and 16 digits
+function qvm.hex(n)
+  if math.type(n) ~= "integer" then
+    error(("bad argument #1 to 'hex' (integer expected, got %s)")
+      :format(math.type(n) or type(n)), 2)
+  end
+  return ("0x%016x"):format(n)
+end
+
+return qvm
