@@ -1,0 +1,6 @@
+std = "lua54"
+max_line_length = 100
+exclude_files = {"build"}
+files["spec/*_spec.lua"] = {std = "lua54+busted"}
+files["config.ld"] = {std = "+ldoc"}
+files[".busted"] = {std = "lua54"}

@@ -1,0 +1,489 @@
+#!/usr/bin/env lua5.4
+-- What the host knows of a virtual machine, on one page.
+--
+--     lua5.4 examples/diag.lua linux1
+--     lua5.4 examples/diag.lua linux1 --status /var/log/linux1.log --dump /dumps
+--     lua5.4 examples/diag.lua --read linux1-20261122-101500.gcore
+--
+-- Exit status: 0 found and healthy, 1 a VM is absent or a step failed, 2 usage.
+--
+-- Nothing here is beyond the syntax of Lua 5.1, so that an older `lua` gets as
+-- far as saying that it is too old.
+
+-- In a checkout, and where `make install` has put it, qvm need not be on the
+-- path: look for it from where this file is.
+local here = arg[0]:match("^(.*)/[^/]*$") or "."
+package.path = ("%s;%s/../lua/?.lua;%s/../lua/?/init.lua;%s/../share/lua/5.4/?.lua;"
+  .. "%s/../share/lua/5.4/?/init.lua"):format(package.path, here, here, here, here)
+package.cpath = ("%s;%s/?.so;%s/../lib/lua/5.4/?.so"):format(package.cpath,
+  os.getenv("QVM_BUILD") or here .. "/../build", here)
+
+local function fail(status, message)
+  io.stderr:write("qvm-diag: ", message, "\n")
+  os.exit(status, true)
+end
+
+local function need(name, advice)
+  local ok, module = pcall(require, name)
+  if ok then
+    return module
+  end
+  fail(1, advice or tostring(module):match("[^\n]*"))
+end
+
+if _VERSION ~= "Lua 5.4" then
+  fail(1, "this is " .. _VERSION .. ": run it with lua5.4")
+end
+local argparse = need("argparse", "Lua's argparse is missing: install lua-argparse")
+local cjson = need("cjson", "lua-cjson is missing: install lua-cjson")
+local qvm = need("qvm", "the qvm library is missing or not built: run `make`")
+
+local failed = false
+
+-- A step that failed: said on stderr, and the other steps go on.
+local function step_failed(message)
+  failed = true
+  io.stderr:write("qvm-diag: ", message, "\n")
+end
+
+-- What is found, as plain tables: printed, or written as JSON -------------------
+
+local LARGE = 2^53
+
+-- An integer that a double would not hold is written as an address.
+local function exact(value)
+  if math.type(value) == "integer" and (value >= LARGE or value <= -LARGE) then
+    return qvm.hex(value)
+  elseif value == cjson.null or type(value) ~= "table" then
+    return value
+  end
+  return tostring(value):match("^table") and "(a table: see the env)" or tostring(value)
+end
+
+local function collect_vcpus(env)
+  local list = {}
+  for cpu in env:vcpus() do
+    list[#list + 1] = {
+      index = cpu.index,
+      tid = cpu.tid,
+      last_known_ip = cpu.last_known_ip and qvm.hex(cpu.last_known_ip),
+    }
+  end
+  return list
+end
+
+local function collect_errata(env)
+  local list = {}
+  for erratum in env:errata() do
+    list[#list + 1] = {id = erratum.id, cpu = erratum.cpu, value = exact(erratum.value)}
+  end
+  return list
+end
+
+-- Members at the top of the document that are plain text.
+local function collect_facts(env)
+  local facts = {}
+  if type(env.raw) == "table" then
+    for name, value in pairs(env.raw) do
+      if type(name) == "string" and type(value) == "string" then
+        facts[name] = value
+      end
+    end
+  end
+  return facts
+end
+
+local function collect_vm(vm)
+  local env, message = vm:env()
+  local pid, no_pid = vm:pid()
+  local about = {name = vm.name, path = vm.path, pid = pid, nodes = {}, facts = {},
+    vcpus = {}, errata = {}}
+  for name in vm:nodes() do
+    table.insert(about.nodes, name)
+  end
+  if not pid then
+    step_failed(no_pid)
+  end
+  if not env then
+    step_failed(message)
+    about.state = vm:state() or "unknown"
+    return about
+  end
+  about.state = env:state()
+  about.facts = collect_facts(env)
+  about.vcpus = collect_vcpus(env)
+  about.errata = collect_errata(env)
+  return about
+end
+
+local function collect_dump_vcpus(dump)
+  local list = {}
+  for cpu in dump:vcpus() do
+    local registers, extra = {}, {}
+    for name, value in cpu:registers() do
+      registers[name] = qvm.hex(value)
+    end
+    for name, value in pairs(cpu.extra) do
+      extra[name] = qvm.hex(value)
+    end
+    list[#list + 1] = {index = cpu.index, cpunum = cpu.cpunum, process = cpu.process,
+      pgtbl = qvm.hex(cpu.pgtbl), pc = qvm.hex(cpu.pc), sp = qvm.hex(cpu.sp),
+      registers = registers, extra = extra}
+  end
+  return list
+end
+
+local function collect_dump(dump)
+  local ranges = {}
+  for start, size in dump:ranges() do
+    ranges[#ranges + 1] = {start = qvm.hex(start), last = qvm.hex(start + size - 1),
+      size = exact(size)}
+  end
+  return {path = dump.path, format = dump.format, machine = dump.machine,
+    bits = dump.bits, byteorder = dump.byteorder, size = exact(dump.size),
+    ranges = ranges, vcpus = collect_dump_vcpus(dump), text = dump:log()}
+end
+
+-- JSON ---------------------------------------------------------------------------
+
+-- lua-cjson writes an empty array as an object and members in no order, so it
+-- writes the scalars and this the rest: sorted, for reports that are compared.
+local LISTS = {nodes = true, vcpus = true, errata = true, ranges = true, vms = true}
+
+local to_json
+
+local function object_to_json(object)
+  local names, parts = {}, {}
+  for name in pairs(object) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for index, name in ipairs(names) do
+    parts[index] = cjson.encode(name) .. ":" .. to_json(object[name], LISTS[name])
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+function to_json(value, is_list)
+  if type(value) ~= "table" then
+    return math.type(value) == "integer" and ("%d"):format(value) or cjson.encode(value)
+  elseif not is_list then
+    return object_to_json(value)
+  end
+  local parts = {}
+  for index, element in ipairs(value) do
+    parts[index] = to_json(element)
+  end
+  return "[" .. table.concat(parts, ",") .. "]"
+end
+
+-- Text ---------------------------------------------------------------------------
+
+local WIDTH = 80
+
+local function say(format, ...)
+  print((format:format(...):gsub("%s+$", "")))
+end
+
+-- Text from a VM must not drive the terminal.
+local function harmless(text)
+  return (text:gsub("[%c\127]", function(c)
+    return ("\\x%02x"):format(c:byte())
+  end))
+end
+
+local function in_units(bytes)
+  for _, unit in ipairs {{2^30, "GiB"}, {2^20, "MiB"}, {2^10, "KiB"}} do
+    if bytes >= unit[1] then
+      return ("%.4g %s"):format(bytes / unit[1], unit[2])
+    end
+  end
+  return ("%d bytes"):format(bytes)
+end
+
+local function count(n, what)
+  return ("%d %s%s"):format(n, what, n == 1 and "" or "s")
+end
+
+-- A line that is too long goes on in lines that are set in further.
+local function say_wrapped(line)
+  while #line > WIDTH do
+    local cut = WIDTH
+    while cut > WIDTH / 2 and line:sub(cut + 1, cut + 1) ~= " " do
+      cut = cut - 1
+    end
+    if cut <= WIDTH / 2 then
+      cut = WIDTH
+    end
+    say("%s", line:sub(1, cut))
+    line = "      " .. line:sub(cut + 1):gsub("^ +", "")
+  end
+  say("%s", line)
+end
+
+local function value_text(value)
+  if value == cjson.null then
+    return "null"
+  end
+  return harmless(math.type(value) == "integer" and ("%d"):format(value) or tostring(value))
+end
+
+local function say_vcpus(vcpus)
+  say("\nvCPU      tid  last known ip")
+  for _, cpu in ipairs(vcpus) do
+    say("%4d %8s  %s", cpu.index, cpu.tid and ("%d"):format(cpu.tid) or "-",
+      cpu.last_known_ip or "-")
+  end
+end
+
+local function say_errata(errata)
+  local width = 7
+  for _, erratum in ipairs(errata) do
+    width = math.max(width, math.min(40, #harmless(erratum.id)))
+  end
+  say("\n%-" .. width .. "s  vCPU  value", "erratum")
+  for _, erratum in ipairs(errata) do
+    say("%-" .. width .. "s  %4s  %s", harmless(erratum.id),
+      erratum.cpu and ("%d"):format(erratum.cpu) or "all", value_text(erratum.value))
+  end
+end
+
+local function say_vm(about)
+  say("%s: %s, %s", about.name, about.state,
+    about.pid and "process " .. about.pid or "no process serves it")
+  say("  %-12s %s", "directory", about.path)
+  local names = {}
+  for name in pairs(about.facts) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    say("  %-12s %s", harmless(name), harmless(about.facts[name]))
+  end
+  if #about.vcpus > 0 then
+    say_vcpus(about.vcpus)
+  end
+  if #about.nodes > 0 then
+    say("\nvdev nodes (not opened)")
+    for _, name in ipairs(about.nodes) do
+      say("  %s", harmless(name))
+    end
+  end
+  if #about.errata > 0 then
+    say_errata(about.errata)
+  end
+end
+
+local function say_text(title, text)
+  local lines = {}
+  for line in text:gmatch("[^\r\n]+") do
+    lines[#lines + 1] = line
+  end
+  say("\n%s (%s)", title, count(#lines, "line"))
+  for _, line in ipairs(lines) do
+    say_wrapped("  " .. harmless(line))
+  end
+end
+
+local function say_dump(about)
+  say("dump %s", about.path)
+  say("  %s %s, %d-bit %s-endian, %s", about.format, about.machine, about.bits,
+    about.byteorder, about.size_text)
+  say("\nphysical memory                             size")
+  for _, range in ipairs(about.ranges) do
+    say("%s - %s  %s", range.start, range.last, range.size_text)
+  end
+  if #about.vcpus > 0 then
+    say("\nvCPU  pc                  sp                  page table          process")
+  end
+  for _, cpu in ipairs(about.vcpus) do
+    say("%4d  %s  %s  %s  %s", cpu.index, cpu.pc, cpu.sp, cpu.pgtbl,
+      harmless(cpu.process))
+  end
+  if about.text then
+    say_text("text in the dump", about.text)
+  end
+end
+
+-- The steps ------------------------------------------------------------------------
+
+-- Progress is for people: nothing goes to a pipe or a file.
+local function is_terminal()
+  return os.execute("test -t 2") == true
+end
+
+local function show_progress(written, total)
+  io.stderr:write("\r\27[Kdump: ", in_units(written),
+    total and (" of %s, %d%%"):format(in_units(total), math.floor(written / total * 100)) or "")
+end
+
+local function dump_report(dump)
+  local about = collect_dump(dump)
+  about.size_text = in_units(dump.size)
+  local index = 0
+  for _, size in dump:ranges() do
+    index = index + 1
+    about.ranges[index].size_text = in_units(size)
+  end
+  return about
+end
+
+local function take_dump(vm, options)
+  local terminal = is_terminal()
+  local dump, message = vm:dump {dir = options.dump, timeout = options.timeout,
+    progress = terminal and show_progress or nil}
+  if terminal then
+    io.stderr:write("\r\27[K")
+  end
+  if not dump then
+    return step_failed(message)
+  end
+  local report = dump_report(dump)
+  dump:close()
+  return report
+end
+
+local function take_status(vm, options)
+  local text, message = vm:status {log = options.status, timeout = options.timeout}
+  if not text then
+    step_failed(message)
+  end
+  return text
+end
+
+local function without_texts(value)
+  if type(value) ~= "table" then
+    return value
+  end
+  local copy = {}
+  for name, inner in pairs(value) do
+    if name ~= "size_text" then
+      copy[name] = without_texts(inner)
+    end
+  end
+  return copy
+end
+
+local function print_json(report)
+  print(to_json(without_texts(report)))
+end
+
+local function list(options)
+  local names, message = qvm.names()
+  if not names then
+    fail(1, message)
+  end
+  local report = {vms = {}}
+  for vm in qvm.vms() do
+    table.insert(report.vms, collect_vm(vm))
+  end
+  if options.json then
+    return print_json(report)
+  elseif #names == 0 then
+    fail(1, qvm.root() .. ": no VMs")
+  end
+  local width = 6
+  for _, about in ipairs(report.vms) do
+    width = math.max(width, #about.name)
+  end
+  say("%-" .. width .. "s  state           pid  vCPUs  nodes  errata", "system")
+  for _, about in ipairs(report.vms) do
+    say("%-" .. width .. "s  %-11s %7s  %5d  %5d  %6d", about.name, about.state,
+      about.pid or "-", #about.vcpus, #about.nodes, #about.errata)
+  end
+end
+
+local function read(options)
+  local dump, message = qvm.open(options.read)
+  if not dump then
+    fail(1, message)
+  end
+  local report = {dump = dump_report(dump)}
+  dump:close()
+  if options.json then
+    return print_json(report)
+  end
+  say_dump(report.dump)
+end
+
+local function is_name(name)
+  return pcall(qvm.vm, name)
+end
+
+local function diagnose(options)
+  if not is_name(options.vm) then
+    fail(2, ("%q is no system name"):format(options.vm))
+  end
+  local vm, message = qvm.vm(options.vm)
+  if not vm then
+    fail(1, message .. " (--list shows what there is)")
+  end
+  local report = collect_vm(vm)
+  if not options.json then
+    say_vm(report)
+  end
+  if options.status then
+    report.status = take_status(vm, options)
+    if report.status and not options.json then
+      say_text("status text", report.status)
+    end
+  end
+  if options.dump then
+    report.dump = take_dump(vm, options)
+    if report.dump and not options.json then
+      say("")
+      say_dump(report.dump)
+    end
+  end
+  if report.state == "unavailable" then
+    failed = true
+  end
+  if options.json then
+    print_json(report)
+  end
+end
+
+local function parse_arguments()
+  local parser = argparse("qvm-diag", "What the host knows of a virtual machine.")
+  parser:argument("vm", "System name of the VM."):args("?")
+  parser:option("--status", "Ask for the status text; the file its logger writes to.")
+    :argname("LOG")
+  parser:option("--dump", "Ask for a dump; the directory of the VM's dump option.")
+    :argname("DIR")
+  parser:option("--read", "Summarise a dump that there is. Needs no VM."):argname("FILE")
+  parser:option("--root", "Where the VMs are (default: $QVM_ROOT or /dev/qvm).")
+    :argname("DIR")
+  parser:option("--timeout", "Wait so long for a status text or a dump.", nil, tonumber)
+    :argname("S")
+  parser:flag("--list", "All VMs, one line each.")
+  parser:flag("--json", "Write JSON; addresses as \"0x...\" strings.")
+  local ok, options = parser:pparse()
+  if not ok then
+    fail(2, tostring(options) .. " (--help shows how)")
+  end
+  return options
+end
+
+local function main()
+  local options = parse_arguments()
+  local tasks = (options.vm and 1 or 0) + (options.list and 1 or 0) + (options.read and 1 or 0)
+  if tasks ~= 1 then
+    fail(2, "one of a VM's name, --list or --read FILE is needed (--help shows how)")
+  elseif options.timeout and (options.timeout ~= options.timeout or options.timeout < 0
+    or options.timeout >= 2^31) then
+    fail(2, "--timeout: a number of seconds is needed")
+  end
+  if options.root then
+    qvm.root(options.root)
+  end
+  if options.list then
+    list(options)
+  elseif options.read then
+    read(options)
+  else
+    diagnose(options)
+  end
+end
+
+main()
+os.exit(failed and 1 or 0, true)

@@ -1,0 +1,67 @@
+-- Simulated VMs for the specs.
+
+local files = require "support.files"
+local process = require "support.process"
+
+local sim = {}
+sim.__index = sim
+
+local function absolute(path)
+  return path:sub(1, 1) == "/" and path or require("lfs").currentdir() .. "/" .. path
+end
+
+sim.build = absolute(os.getenv("QVM_BUILD") or "build")
+sim.program = sim.build .. "/sim/qvm"
+
+-- The root of this test's VMs, made on first use.
+function sim.root()
+  return files.exists(files.path("vms")) and files.path("vms") or files.mkdir("vms")
+end
+
+-- Starts a simulated VM and waits until its env is there. options: program,
+-- cwd, wait = false.
+function sim.start(name, config, options)
+  options = options or {}
+  local file = files.write(name .. ".qvmconf",
+    ("system %s\n%s\n"):format(name, config or "ram 1M\ncpu\ncpu"))
+  local self = setmetatable({name = name, log = files.path(name .. ".log"),
+    path = sim.root() .. "/" .. name}, sim)
+  self.env_path = self.path .. "/env"
+  self.process = process.start({options.program or sim.program, "@" .. file},
+    {log = self.log, cwd = options.cwd, env = {QVM_ROOT = sim.root()}})
+  self.pid = self.process.pid
+  if options.wait ~= false then
+    assert(process.eventually(function() return files.exists(self.env_path) end),
+      "the simulator did not start")
+  end
+  return self
+end
+
+-- Gives it a command and waits until it has taken effect.
+function sim:tell(command)
+  self.process:write(command .. "\n")
+  local answer = self.process:line()
+  assert(answer == "ok " .. command, "no ok for " .. command .. ": " .. tostring(answer))
+end
+
+function sim:signal(name)
+  self.process:kill(name)
+end
+
+-- Ends it by a signal and waits: "exit" or "signal", and the status.
+function sim:stop(name)
+  self.process:kill(name or "TERM")
+  return self.process:wait()
+end
+
+function sim:log_text()
+  return files.read(self.log)
+end
+
+-- After each test: nothing is left running, nothing on the disk.
+function sim.clean()
+  process.clean()
+  files.clean()
+end
+
+return sim
