@@ -1,0 +1,205 @@
+#include "image.h"
+
+#include "note.h"
+#include "put.h"
+
+#include <string.h>
+
+enum {
+    ELF_HEADER_SIZE = 64,
+    PROGRAM_HEADER_SIZE = 56,
+    ELF_CORE = 4,
+    ELF_MACHINE_X86_64 = 62,
+    ELF_MACHINE_AARCH64 = 183,
+    SEGMENT_LOAD = 1,
+    SEGMENT_NOTE = 4,
+    FLAG_READ = 4,
+    FLAG_ALL = 7,
+    REPORT_SIZE = 64 << 10, /* of the dumpinfo segment */
+    KDUMP_SIZE = 44,
+    TOUCHED_AT_BASE = 64 << 10,
+    TOUCHED_EVERY = 16 << 20,
+    NUMBER_OFFSET = 0x100
+};
+
+struct segment {
+    uint32_t type;
+    uint32_t flags;
+    uint64_t offset;
+    uint64_t address;
+    uint64_t size;
+    uint64_t alignment;
+};
+
+/* Index of the dumpinfo segment: behind those of the RAM blocks. */
+static size_t dumpinfo_index(const struct conf *conf)
+{
+    return conf->ram_count;
+}
+
+static size_t segment_count(const struct conf *conf)
+{
+    return conf->ram_count + 2;
+}
+
+/* What the PT_LOAD of a RAM block holds: all of it, but for the report's part. */
+static uint64_t load_size(const struct conf *conf, size_t block)
+{
+    return conf->ram[block].size - (block + 1 == conf->ram_count ? REPORT_SIZE : 0);
+}
+
+static uint64_t first_offset(const struct conf *conf)
+{
+    uint64_t headers = ELF_HEADER_SIZE + segment_count(conf) * PROGRAM_HEADER_SIZE;
+
+    return (headers + CONF_PAGE - 1) / CONF_PAGE * CONF_PAGE;
+}
+
+/* Segment `index`; the one before it, where there is one, gives the offset. */
+static struct segment segment_at(const struct conf *conf, size_t index,
+                                 const struct segment *before)
+{
+    struct segment segment = {SEGMENT_LOAD, FLAG_ALL, first_offset(conf), 0, 0, CONF_PAGE};
+
+    if (index < conf->ram_count) {
+        segment.address = conf->ram[index].base;
+        segment.size = load_size(conf, index);
+    } else if (index == dumpinfo_index(conf)) {
+        segment.address = before->address + before->size;
+        segment.size = REPORT_SIZE;
+    } else {
+        segment.type = SEGMENT_NOTE;
+        segment.flags = FLAG_READ;
+        segment.size = note_size(conf);
+        segment.alignment = 8;
+    }
+    if (index > 0)
+        segment.offset = before->offset + before->size;
+    return segment;
+}
+
+uint64_t image_size(const struct conf *conf)
+{
+    uint64_t size = first_offset(conf) + note_size(conf);
+
+    for (size_t i = 0; i < conf->ram_count; i++)
+        size += conf->ram[i].size;
+    return size;
+}
+
+static void write_elf_header(const struct conf *conf, struct sink *sink)
+{
+    /* 64-bit, little-endian, ELF version 1 */
+    static const unsigned char ident[16] = {0x7f, 'E', 'L', 'F', 2, 1, 1};
+    bool arm = conf->machine == MACHINE_AARCH64;
+    unsigned char header[ELF_HEADER_SIZE];
+    unsigned char *at = header + sizeof ident;
+
+    memcpy(header, ident, sizeof ident);
+    at = put_u16(at, ELF_CORE);
+    at = put_u16(at, arm ? ELF_MACHINE_AARCH64 : ELF_MACHINE_X86_64);
+    at = put_u32(at, 1);               /* e_version */
+    at = put_u64(at, 0);               /* e_entry */
+    at = put_u64(at, ELF_HEADER_SIZE); /* e_phoff */
+    at = put_u64(at, 0);               /* e_shoff */
+    at = put_u32(at, 0);               /* e_flags */
+    at = put_u16(at, ELF_HEADER_SIZE);
+    at = put_u16(at, PROGRAM_HEADER_SIZE);
+    at = put_u16(at, (unsigned)segment_count(conf));
+    at = put_u16(at, 0);  /* e_shentsize */
+    at = put_u16(at, 0);  /* e_shnum */
+    (void)put_u16(at, 0); /* e_shstrndx */
+    sink_bytes(sink, header, sizeof header);
+}
+
+static void write_program_headers(const struct conf *conf, struct sink *sink)
+{
+    struct segment segment = {0};
+
+    for (size_t i = 0; i < segment_count(conf); i++) {
+        unsigned char header[PROGRAM_HEADER_SIZE];
+        unsigned char *at = header;
+        segment = segment_at(conf, i, &segment);
+        at = put_u32(at, segment.type);
+        at = put_u32(at, segment.flags);
+        at = put_u64(at, segment.offset);
+        at = put_u64(at, 0); /* p_vaddr */
+        at = put_u64(at, segment.address);
+        at = put_u64(at, segment.size); /* p_filesz */
+        at = put_u64(at, segment.size); /* p_memsz */
+        (void)put_u64(at, segment.alignment);
+        sink_bytes(sink, header, sizeof header);
+    }
+}
+
+/* The first page of the first block: a label and the dump's number over the pattern. */
+static void put_label(const char *system, uint64_t number, unsigned char *page)
+{
+    struct text label = {0};
+
+    text_string(&label, "simulated guest ");
+    text_string(&label, system);
+    size_t length = label.length < NUMBER_OFFSET ? label.length : NUMBER_OFFSET - 1;
+    if (!label.failed) {
+        memcpy(page, label.data, length);
+        page[length] = '\0';
+    }
+    text_free(&label);
+    (void)put_u64(page + NUMBER_OFFSET, number);
+}
+
+static void put_pattern(uint64_t address, unsigned char *page)
+{
+    for (unsigned i = 0; i < CONF_PAGE; i += 8)
+        page = put_u64(page, address + i);
+}
+
+/* One RAM block's PT_LOAD. */
+static void write_block(const struct vm *vm, size_t block, uint64_t number,
+                        struct sink *sink)
+{
+    uint64_t base = vm->conf->ram[block].base;
+    uint64_t size = load_size(vm->conf, block);
+    unsigned char page[CONF_PAGE];
+
+    for (uint64_t start = 0; start < size && !sink->error; start += TOUCHED_EVERY) {
+        uint64_t rest = size - start < TOUCHED_EVERY ? size - start : TOUCHED_EVERY;
+        uint64_t touched = start > 0 ? CONF_PAGE : TOUCHED_AT_BASE;
+        for (uint64_t at = 0; at < touched; at += CONF_PAGE) {
+            put_pattern(base + start + at, page);
+            if (block == 0 && start + at == 0)
+                put_label(vm->conf->system, number, page);
+            sink_bytes(sink, page, sizeof page);
+        }
+        sink_zeros(sink, rest - touched);
+    }
+}
+
+/* The dumpinfo segment: struct kdump, and the text that it announces. */
+static void write_report(const struct text *report, struct sink *sink)
+{
+    const size_t room = REPORT_SIZE - KDUMP_SIZE;
+    size_t length = report->length < room ? report->length : room;
+    unsigned char kdump[KDUMP_SIZE] = {0};
+
+    /* dump_type, kdebug_wanted, compress, big, a pointer and spare words are 0, and so is
+       kp_idx, which follows kp_size. */
+    (void)put_u32(kdump + 36, (uint32_t)length);
+    sink_bytes(sink, kdump, sizeof kdump);
+    sink_bytes(sink, report->data, length);
+    sink_zeros(sink, room - length);
+}
+
+void image_write(const struct vm *vm, uint64_t number, const struct text *report,
+                 struct sink *sink)
+{
+    const struct conf *conf = vm->conf;
+
+    write_elf_header(conf, sink);
+    write_program_headers(conf, sink);
+    sink_zeros(sink, first_offset(conf) - sink->position);
+    for (size_t i = 0; i < conf->ram_count; i++)
+        write_block(vm, i, number, sink);
+    write_report(report, sink);
+    note_write(vm, (uint32_t)dumpinfo_index(conf), sink);
+}
