@@ -65,6 +65,12 @@ static void count_names(struct kdump *kdump, uint32_t size)
         kdump->names_count = count;
 }
 
+static bool has_set_size(const struct register_set *set, uint32_t regset, uint32_t extra)
+{
+    return regset >= extra &&
+           (regset - extra == set->size || regset - extra == set->padded);
+}
+
 static int fits(struct kdump *kdump, const unsigned char *note, uint64_t size,
                 uint64_t *pad, const char **why)
 {
@@ -79,10 +85,10 @@ static int fits(struct kdump *kdump, const unsigned char *note, uint64_t size,
         return not_this(why, "no kdump note of version 0");
     if (kdump->extra_size > KDUMP_EXTRA_MAX || names > KDUMP_EXTRA_MAX)
         return not_this(why, "its extra registers are too large");
-    if (regset < kdump->extra_size || regset - kdump->extra_size != kdump->set->size)
+    if (!has_set_size(kdump->set, regset, kdump->extra_size))
         return not_this(why, "its register size is not this machine's");
     kdump->record_size = (uint64_t)CPU_SIZE + regset;
-    kdump->extra_at = CPU_SIZE + (uint32_t)kdump->set->size;
+    kdump->extra_at = CPU_SIZE + (regset - kdump->extra_size);
     records = kdump->cpus * kdump->record_size; /* below 2^16 * 2^22 */
     if (size < NOTE_SIZE + records + names)
         return not_this(why, "its CPU records do not fit the segment");

@@ -1,5 +1,6 @@
 /* Layouts: QNX <sys/kdump.h> dumps hold the CPU_REGISTERS of <aarch64/context.h> and
- * <x86_64/context.h>. */
+ * <x86_64/context.h>. The x86_64 members take 160 bytes; 168 is on record as the size of
+ * the set as well, so both are taken: the members stand at the same offsets. */
 #include "registers.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
@@ -36,8 +37,8 @@ static const struct register_field x86_64[] = {
 };
 
 static const struct register_set sets[] = {
-    {183, "aarch64", 272, LENGTH(aarch64), aarch64, 32, 31},
-    {62, "x86_64", 168, LENGTH(x86_64), x86_64, 15, 18},
+    {183, "aarch64", 272, 272, LENGTH(aarch64), aarch64, 32, 31},
+    {62, "x86_64", 160, 168, LENGTH(x86_64), x86_64, 15, 18},
 };
 
 const struct register_set *registers_of(uint16_t machine)

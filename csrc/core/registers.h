@@ -14,7 +14,8 @@ struct register_field {
 struct register_set {
     uint16_t machine; /* ELF e_machine */
     const char *name; /* "aarch64" */
-    size_t size;      /* bytes of the whole set */
+    size_t size;      /* bytes of the fields */
+    size_t padded;    /* bytes of the whole set where it is longer than its fields */
     size_t count;
     const struct register_field *fields; /* in the architecture's order */
     size_t pc, sp;                       /* indices among the fields */

@@ -134,8 +134,7 @@ static void name_vdev(struct parser *parser)
     const char *name = take_name(parser);
     struct vdev *vdev = parser_vdev(parser);
 
-    /* env is the directory's own, and ".env.PID" is what becomes it. */
-    if (strncmp(name, ".env.", 5) == 0 || strcmp(name, "env") == 0)
+    if (strcmp(name, "env") == 0) /* the directory's own */
         place_fail(token->place, "name: '%s' is reserved", name);
     if (vdev->name)
         place_fail(token->place, "name: the vdev has one, '%s'", vdev->name);

@@ -9,8 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A file about to become env, beside the system's directory: whoever lists that must see
+   nothing but env and vdevs. */
+#define TEMPORARY "../.env."
+
 struct temporary {
-    char name[sizeof ENVFILE_TEMPORARY + 20];
+    char name[sizeof TEMPORARY + 20];
 };
 
 static struct flock whole_file(void)
@@ -55,8 +59,7 @@ static struct temporary temporary_name(void)
 {
     struct temporary temporary;
 
-    (void)snprintf(temporary.name, sizeof temporary.name, ENVFILE_TEMPORARY "%ld",
-                   (long)getpid());
+    (void)snprintf(temporary.name, sizeof temporary.name, TEMPORARY "%ld", (long)getpid());
     return temporary;
 }
 

@@ -11,9 +11,6 @@
 
 #define ENVFILE_NAME "env"
 
-/* Names that begin so are files about to become env. */
-#define ENVFILE_TEMPORARY ".env."
-
 /* The process that holds a lock on env: 0 if none does, or there is no env. Must not be
    called by the process that serves it. Returns 0, or -1 with errno set (EEXIST: env is
    neither file nor FIFO). */

@@ -103,8 +103,6 @@ static bool is_left_over(int directory, const char *name)
 {
     struct stat status;
 
-    if (strncmp(name, ENVFILE_TEMPORARY, strlen(ENVFILE_TEMPORARY)) == 0)
-        return true;
     return strcmp(name, ENVFILE_NAME) != 0 &&
            fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
            S_ISREG(status.st_mode) && status.st_size == 0;

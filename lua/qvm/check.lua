@@ -26,19 +26,19 @@ local function is_callable(value)
     or type(meta) == "table" and meta.__call ~= nil
 end
 
+-- What an option may be, by the words that a message has for it.
 local matches = {
   boolean = function(value) return type(value) == "boolean" end,
-  seconds = function(value)
+  ["number of seconds"] = function(value)
     return type(value) == "number" and value >= 0 and value < 2^31
   end,
   path = function(value)
     return type(value) == "string" and not value:find("\0", 1, true)
   end,
-  callable = is_callable,
+  ["function"] = is_callable,
   ["path or function"] = function(value)
     return type(value) == "string" or is_callable(value)
   end,
-  string = function(value) return type(value) == "string" end,
 }
 
 -- An optional table of named options: kinds maps each known name to one of the

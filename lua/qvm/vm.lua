@@ -108,7 +108,8 @@ end
 -- @return[2] nil, message, code: `timeout`, or as `signal`
 function VM:status(options)
   check.options(options, "status",
-    {log = "path or function", timeout = "seconds", settle = "seconds"})
+    {log = "path or function", timeout = "number of seconds",
+      settle = "number of seconds"})
   if not options or not options.log then
     error("'status' needs the option 'log': where the status text goes", 2)
   end
@@ -132,7 +133,7 @@ end
 -- `gone` (the VM ended meanwhile), or as `signal`
 function VM:dump(options)
   check.options(options, "dump",
-    {dir = "path", timeout = "seconds", progress = "callable"})
+    {dir = "path", timeout = "number of seconds", progress = "function"})
   local directory = options and options.dir or os.getenv("QVM_DUMP_DIR")
   if not directory then
     error("'dump' needs the option 'dir' or $QVM_DUMP_DIR: "

@@ -16,7 +16,8 @@ function dumpwriter.aarch64(r)
   for i = 0, 31 do
     words[#words + 1] = r.gpr and r.gpr[i] or 0
   end
-  return string.pack("<" .. ("i8"):rep(34), table.unpack(words), r.elr or 0, r.pstate or 0)
+  words[33], words[34] = r.elr or 0, r.pstate or 0
+  return string.pack("<" .. ("i8"):rep(34), table.unpack(words))
 end
 
 dumpwriter.x86_64_order = {"rdi", "rsi", "rdx", "r10", "r8", "r9", "rax", "rbx", "rbp",

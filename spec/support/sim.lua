@@ -31,8 +31,10 @@ function sim.start(name, config, options)
     {log = self.log, cwd = options.cwd, env = {QVM_ROOT = sim.root()}})
   self.pid = self.process.pid
   if options.wait ~= false then
-    assert(process.eventually(function() return files.exists(self.env_path) end),
-      "the simulator did not start")
+    process.eventually(function()
+      return files.exists(self.env_path) or not self.process:is_alive()
+    end)
+    assert(files.exists(self.env_path), "the simulator did not start: " .. self:log_text())
   end
   return self
 end

@@ -1,0 +1,58 @@
+/* A process for the specs that is not a simulated VM, but looks like one in part.
+ *
+ *     bystander FILE lock     holds the file's record lock and does not catch signals
+ *     bystander FILE catch    holds it and catches SIGUSR1 and SIGUSR2
+ *
+ * What it is called decides what its executable's name is. Says "ready" when it is, and
+ * "caught N" for each signal. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int number)
+{
+    caught = number;
+}
+
+static int fail(const char *what)
+{
+    perror(what);
+    return 1;
+}
+
+static int hold_lock(const char *path)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+
+    if (fd < 0 || fcntl(fd, F_SETLK, &lock) != 0)
+        return fail(path);
+    puts("ready");
+    fflush(stdout);
+    for (;;) {
+        pause();
+        printf("caught %d\n", (int)caught);
+        fflush(stdout);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct sigaction action;
+
+    if (argc < 3)
+        return 2;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    if (strcmp(argv[2], "catch") == 0) {
+        sigaction(SIGUSR1, &action, NULL);
+        sigaction(SIGUSR2, &action, NULL);
+    }
+    return hold_lock(argv[1]);
+}

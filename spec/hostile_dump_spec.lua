@@ -1,0 +1,294 @@
+-- Files that are cut, changed or made up: each ends in a code, none in a crash.
+
+local files = require "support.files"
+local process = require "support.process"
+local qvm = require "qvm"
+local writer = require "support.dumpwriter"
+
+local codes = {}
+for code in ("not_found permission malformed truncated too_large unmapped unsupported io")
+  :gmatch("%S+") do
+  codes[code] = true
+end
+
+-- Everything that can be asked of a dump.
+local function use(dump)
+  local results = {}
+  local function note(value, message, code)
+    if value == nil and message ~= nil then
+      assert(codes[code], tostring(message) .. ": " .. tostring(code))
+      results[#results + 1] = code
+    end
+  end
+  for s in dump:segments() do
+    note(dump:read(s.paddr, math.min(s.filesz & 0xffff, 4096)))
+    note(dump:u64(s.paddr + s.filesz))
+    note(dump:cstring(s.paddr))
+  end
+  for start, size in dump:ranges() do
+    assert(dump:u8(start) and dump:u8(start + size - 1))
+  end
+  for i = 0, 3 do
+    local cpu, message, code = dump:vcpu(i)
+    note(cpu, message, code)
+    if cpu then
+      for _ in cpu:registers() do end
+    end
+  end
+  note(dump:log())
+  tostring(dump)
+  return results
+end
+
+-- Opens bytes as a dump; the code if it cannot be opened or used.
+local function try(bytes)
+  local dump, message, code = qvm.open(files.write("hostile.gcore", bytes))
+  if not dump then
+    assert(codes[code], tostring(message) .. ": " .. tostring(code))
+    assert.matches("hostile.gcore: ", message, 1, true)
+    return code, message
+  end
+  use(dump)
+  dump:close()
+end
+
+local function sample(machine)
+  local registers = writer[machine] {}
+  return writer.small {machine = machine,
+    memory = {{paddr = 0x1000, bytes = ("m"):rep(300)}, {paddr = 0x112c, bytes = "n"},
+      {paddr = 0x8000, bytes = writer.dumpinfo("some text\n")}},
+    cpus = {{registers = registers, extra = {1}}, {registers = registers, extra = {2}}},
+    note = {names = {"cr3"}, dumpinfo = 2}}
+end
+
+describe("a file that is cut", function()
+  after_each(files.clean)
+
+  it("at any length is truncated", function()
+    for _, machine in ipairs {"aarch64", "x86_64"} do
+      local bytes = sample(machine)
+      assert.is_nil((try(bytes)))
+      for length = 0, #bytes - 1 do
+        assert.are.equal("truncated", (try(bytes:sub(1, length))))
+      end
+    end
+  end)
+
+  it("says how many bytes are missing", function()
+    local bytes = sample("aarch64")
+    local _, message = try(bytes:sub(1, -101))
+    assert.are.equal(("%s: 100 of %d bytes are missing"):format(files.path("hostile.gcore"), #bytes),
+      message)
+    _, message = try(bytes:sub(1, 100))
+    assert.matches(("%d bytes missing from the program headers"):format(64 + 4 * 56 - 100), message)
+    _, message = try(bytes:sub(1, 63))
+    assert.matches("ends after 63 bytes, within the ELF header", message)
+  end)
+
+  it("at 1000 random offsets, of a simulated dump's size, is truncated", function()
+    local bytes = writer.small {memory = {{paddr = 0, bytes = ("0123456789abcdef"):rep(4096)}}}
+    for _ = 1, 1000 do
+      assert.are.equal("truncated", (try(bytes:sub(1, math.random(0, #bytes - 1)))))
+    end
+  end)
+end)
+
+describe("a file that is cut while it is open", function()
+  after_each(files.clean)
+
+  local function cut(path, size)
+    assert(os.execute(("truncate -s %d %s"):format(size, process.quote(path))))
+  end
+
+  -- Three pages of memory behind a page of headers, the note at the end.
+  local function open()
+    local memory = {{paddr = 0x10000, bytes = ("\xee"):rep(3 * 4096)}}
+    return assert(qvm.open(files.write("cut.gcore", writer.small {memory = memory})))
+  end
+
+  it("gives truncated and never zeros, wherever it is cut", function()
+    local whole = open().size
+    for _, size in ipairs {whole - 1, whole - 400, 12000, 8193, 8192, 5000, 4096, 100, 1, 0} do
+      local dump = open()
+      local data = 64 + 2 * 56 -- where the memory begins in the file
+      cut(dump.path, size)
+      for at = 0, 3 * 4096 - 8, 777 do
+        local value, message, code = dump:u64(0x10000 + at)
+        if value then
+          assert.are.equal(0xeeeeeeeeeeeeeeee, value)
+          assert(data + at + 8 <= size)
+        else
+          assert.are.equal("truncated", code)
+          assert.matches("cut.gcore: no 8 bytes at offset", message, 1, true)
+        end
+      end
+      local bytes, _, code = dump:read(0x10000, 3 * 4096)
+      if size < data + 3 * 4096 then
+        assert.is_nil(bytes)
+        assert.are.equal("truncated", code)
+      else
+        assert.are.equal(("\xee"):rep(3 * 4096), bytes)
+      end
+      if size < whole - 400 then
+        assert.are.equal("truncated", select(3, dump:vcpu(0)))
+        assert.error_matches(function() for _ in dump:vcpus() do end end, "file too short")
+      end
+      dump:close()
+    end
+  end)
+
+  it("does not leave the process deaf to other faults", function()
+    -- A SIGBUS from outside must end a process as it always does.
+    local program = [[
+      local qvm = require "qvm"
+      local dump = assert(qvm.open(%q))
+      local keep = dump:u64(0x10000)
+      os.execute("truncate -s 0 " .. %q)
+      assert(select(3, dump:u64(0x10000)) == "truncated")
+      %s
+      io.stdout:write("alive"):flush()
+      local pid = io.open("/proc/self/stat"):read("n")
+      os.execute("kill -BUS " .. pid)
+      io.stdout:write("still alive"):flush()]]
+    for _, close in ipairs {"", "dump:close()"} do
+      local path = open().path
+      local status, out = process.run {os.getenv("LUA") or "lua5.4", "-e",
+        ("package.path=%q;package.cpath=%q;"):format(package.path, package.cpath)
+          .. program:format(path, path, close)}
+      if os.getenv("LD_PRELOAD") then
+        pending("a sanitizer has its own handler")
+        return
+      end
+      assert.are.equal("alive", out)
+      assert.are.equal("signal 7", status)
+    end
+  end)
+end)
+
+describe("a file that is made up", function()
+  after_each(files.clean)
+
+  local function with_header(fields)
+    return writer.small {header = fields}
+  end
+
+  it("is no ELF file", function()
+    for _, bytes in ipairs {"hello, world, this is text", ("\0"):rep(100),
+      with_header {magic = "\127ELf"}} do
+      local code, message = try(bytes)
+      assert.are.equal("malformed", code)
+      assert.matches("offset 0: not an ELF file", message)
+    end
+  end)
+
+  it("is compressed", function()
+    local code, message = try("\x1f\x8b\x08\0\0\0\0\0\0\0")
+    assert.are.equal("unsupported", code)
+    assert.matches("gzip-compressed: gunzip it first", message, 1, true)
+    assert.matches("zstd", select(2, try("\x28\xb5\x2f\xfd0000000")))
+  end)
+
+  it("is another kind of ELF file", function()
+    for _, case in ipairs {{{class = 1}, "unsupported"}, {{data = 2}, "unsupported"},
+      {{class = 0}, "malformed"}, {{class = 3}, "malformed"}, {{data = 0}, "malformed"},
+      {{data = 3}, "malformed"}, {{type = 2}, "malformed"}, {{phentsize = 32}, "malformed"},
+      {{phnum = 0xffff}, "unsupported"}, {{phoff = -1}, "malformed"},
+      {{phoff = 0x7fffffffffffffff}, "truncated"}, {{phoff = 1 << 32}, "truncated"},
+      {{phnum = 0xfffe}, "truncated"}} do
+      assert.are.equal(case[2], (try(with_header(case[1]))))
+    end
+  end)
+
+  local function with_segment(segment)
+    return writer.small {memory = {{paddr = 0x1000, bytes = "first"}, segment}}
+  end
+
+  it("has sizes and places that overflow", function()
+    for _, case in ipairs {
+      {{offset = -1, filesz = 2}, "malformed", "segment 1: its file range overflows"},
+      {{offset = 1, filesz = -1, memsz = -1}, "malformed", "overflows"},
+      {{offset = 0, filesz = 16, memsz = 16, paddr = -8}, "malformed", "address range overflows"},
+      {{offset = 0, filesz = 0, memsz = -1, paddr = 2}, "malformed", "address range overflows"},
+      {{offset = 0, filesz = 16, memsz = 8}, "malformed", "larger in the file than in memory"},
+      {{offset = 0, filesz = 1 << 62, memsz = 1 << 62}, "truncated", "are missing"},
+      {{offset = 1 << 62, filesz = 1}, "truncated", "are missing"},
+      {{type = 4, offset = -1, filesz = 2}, "malformed", "file range overflows"}} do
+      local code, message = try(with_segment(case[1]))
+      assert.are.equal(case[2], code)
+      assert.matches(case[3], message, 1, true)
+      if code == "malformed" then
+        assert.matches("offset 120: segment 1", message, 1, true)
+      end
+    end
+  end)
+
+  it("has a segment without data far behind its end", function()
+    assert.is_nil((try(with_segment {offset = -1, filesz = 0, memsz = 4096, paddr = 0x5000})))
+  end)
+
+  it("has segments that are itself", function()
+    local dump = assert(qvm.open(files.write("self.gcore", with_segment {
+      offset = 0, filesz = 128, paddr = 0x9000})))
+    assert.are.equal("\127ELF", dump:read(0x9000, 4))
+  end)
+
+  it("has 65534 segments that overlap", function()
+    local count = 65534
+    local headers = {}
+    for i = 1, count - 1 do
+      headers[i] = writer.program_header {paddr = count - i, offset = 64, filesz = 56 * count}
+    end
+    headers[count] = writer.program_header {paddr = 1 << 40, offset = 64, filesz = 1}
+    local bytes = writer.header {machine = 183, phnum = count} .. table.concat(headers)
+    local dump = assert(qvm.open(files.write("many.gcore", bytes)))
+    local list = {}
+    for start, size in dump:ranges() do
+      list[#list + 1] = ("%x+%x"):format(start, size)
+    end
+    assert.are.same({("1+%x"):format(56 * count + count - 2), "10000000000+1"}, list)
+    -- The first in the file has the highest address of all: it wins where it is.
+    assert.are.equal(dump:read(count - 1, 56), headers[1])
+    assert.are.equal(dump:read(1, 1), headers[count - 1]:sub(1, 1))
+  end)
+
+  it("is no file", function()
+    local _, message, code = qvm.open(files.dir())
+    assert.are.equal("unsupported", code, message)
+    assert(os.execute("mkfifo " .. process.quote(files.path("fifo"))))
+    assert.are.equal("unsupported", select(3, qvm.open(files.path("fifo"))))
+    assert.are.equal("not_found", select(3, qvm.open(files.path("nothing"))))
+    assert.are.equal("unsupported", select(3, qvm.open("/dev/zero")))
+    assert.error_matches(function() qvm.open("a\0b") end, "NUL in a path")
+  end)
+
+  it("survives random changes", function()
+    math.randomseed(20261122)
+    for _, machine in ipairs {"aarch64", "x86_64"} do
+      local bytes = sample(machine)
+      for _ = 1, 1500 do
+        local changed = bytes
+        for _ = 1, math.random(4) do
+          local at = math.random(0, #changed - 1)
+          changed = changed:sub(1, at) .. string.char(math.random(0, 255)) .. changed:sub(at + 2)
+        end
+        try(changed)
+      end
+    end
+  end)
+
+  it("survives headers of extreme values", function()
+    local extremes = {0, 1, -1, 0x7fffffffffffffff, 1 << 63, 1 << 32, 0xffffffff, 4096, 63}
+    local bytes = sample("x86_64")
+    local note = #bytes - 40 - 4 - 2 * (128 + 168)
+    for at = 16, 64 + 4 * 56 - 8, 4 do
+      for _, value in ipairs(extremes) do
+        try(bytes:sub(1, at) .. string.pack("<i8", value) .. bytes:sub(at + 9))
+      end
+    end
+    for at = note, note + 40 do
+      for _, value in ipairs(extremes) do
+        try(bytes:sub(1, at) .. string.pack("<i8", value) .. bytes:sub(at + 9))
+      end
+    end
+  end)
+end)

@@ -1,0 +1,106 @@
+local files = require "support.files"
+local process = require "support.process"
+local qvm = require "qvm"
+local sim = require "support.sim"
+
+describe("vm:status", function()
+  before_each(function()
+    qvm.root(sim.root())
+  end)
+
+  after_each(sim.clean)
+
+  local config = "ram 1M\ncpu\nvdev virtio-net name net0\nvdev pl011\nset debug off\n"
+
+  it("returns what the log gained, and nothing from before", function()
+    local linux1 = sim.start("linux1", config)
+    local vm = qvm.vm("linux1")
+    for number = 1, 3 do
+      files.append(linux1.log, "noise from before\n")
+      local text = assert(vm:status {log = linux1.log})
+      assert.matches("^linux1 info: status " .. number .. " %(simulated VM, not QNX%)\n", text)
+      assert.are.equal("vdev virtio-net net0\n", text:sub(-21))
+      assert.is_nil(text:find("noise", 1, true))
+      assert.is_nil(text:find("pl011", 1, true)) -- its debug variable is off
+    end
+  end)
+
+  it("takes a function that returns the log so far", function()
+    local linux1 = sim.start("linux1", config)
+    local text = assert(qvm.vm("linux1"):status {log = function() return linux1:log_text() end})
+    assert.matches("^linux1 info: status 1 ", text)
+  end)
+
+  it("understands a log that loses its oldest lines", function()
+    local linux1 = sim.start("linux1", config)
+    local old = {}
+    for i = 1, 40 do
+      old[i] = ("line %d of the old log, as long as other lines\n"):format(i)
+    end
+    local function ring()
+      local text = table.concat(old) .. linux1:log_text():gsub("^[^\n]*\n", "")
+      return text:sub(-1500)
+    end
+    assert.matches("^linux1 info: status 1 ", (assert(qvm.vm("linux1"):status {log = ring})))
+    assert.matches("^linux1 info: status 2 ", (assert(qvm.vm("linux1"):status {log = ring})))
+  end)
+
+  it("reads a log from its beginning that was replaced meanwhile", function()
+    local linux1 = sim.start("linux1", config)
+    local log = files.write("other.log", ("old\n"):rep(100))
+    local calls = 0
+    -- The first look is before the request: then the file is another.
+    local vm = setmetatable({signal = function(_, kind)
+      calls = calls + 1
+      files.write("new.log", "fresh " .. kind .. "\n")
+      os.rename(files.path("new.log"), log)
+      return true
+    end}, {__index = qvm.vm("linux1")})
+    assert.are.equal("fresh status\n", qvm.vm("linux1").status(vm, {log = log, settle = 0.05}))
+    assert.are.equal(1, calls)
+  end)
+
+  it("takes a log that is not there yet", function()
+    local linux1 = sim.start("linux1", config)
+    os.remove(linux1.log)
+    local log = files.path("late.log")
+    process.start {"sh", "-c", "sleep 0.3; echo late >" .. process.quote(log)}
+    assert.are.equal("late\n", qvm.vm("linux1"):status {log = log})
+  end)
+
+  it("waits for text that comes in parts", function()
+    sim.start("linux1", config)
+    local log = files.write("slow.log", "")
+    process.start {"sh", "-c",
+      "for i in 1 2 3 4 5; do echo part $i >>" .. process.quote(log) .. "; sleep 0.1; done"}
+    assert.are.equal("part 1\npart 2\npart 3\npart 4\npart 5\n",
+      qvm.vm("linux1"):status {log = log, settle = 0.5})
+  end)
+
+  it("says when nothing comes", function()
+    sim.start("linux1", "ram 1M\ncpu\nlogger error stderr")
+    local log = files.write("empty.log", "before\n")
+    local text, message, code = qvm.vm("linux1"):status {log = log, timeout = 0.2}
+    assert.is_nil(text)
+    assert.are.equal("timeout", code)
+    assert.matches("linux1: .*empty.log gained nothing within 0.2 s", message)
+  end)
+
+  it("sends nothing when the VM is gone", function()
+    local linux1 = sim.start("linux1", config)
+    local vm = qvm.vm("linux1")
+    linux1:stop()
+    assert.are.equal("not_found", select(3, vm:status {log = linux1.log}))
+  end)
+
+  it("raises for mistakes of the caller", function()
+    sim.start("linux1", config)
+    local vm = qvm.vm("linux1")
+    assert.error_matches(function() vm:status() end, "needs the option 'log'")
+    assert.error_matches(function() vm:status {timeout = 1} end, "needs the option 'log'")
+    assert.error_matches(function() vm:status("x.log") end, "table expected, got string")
+    assert.error_matches(function() vm:status {log = 7} end, "is not a path or function")
+    assert.error_matches(function() vm:status {log = "a", timeout = -1} end, "is not a number of seconds")
+    assert.error_matches(function() vm:status {log = "a", timout = 1} end, "no option 'timout'")
+  end)
+end)

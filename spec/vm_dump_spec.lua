@@ -1,0 +1,240 @@
+local files = require "support.files"
+local process = require "support.process"
+local qvm = require "qvm"
+local sim = require "support.sim"
+
+local RAM = 0x80000000
+
+-- The simulator writes its system's name and the number of the dump into memory.
+local function identity(dump)
+  return dump:cstring(RAM), dump:u64(RAM + 0x100)
+end
+
+-- The names that a dump of this second, and of the next ones, would get first.
+local function take_names(directory, system, seconds)
+  local now = os.time()
+  for second = now, now + seconds do
+    files.write(("%s/%s-%s.gcore"):format(directory, system,
+      os.date("%Y%m%d-%H%M%S", second)), "taken")
+  end
+end
+
+describe("vm:dump", function()
+  local dumps
+
+  before_each(function()
+    qvm.root(sim.root())
+    dumps = files.mkdir("dumps")
+  end)
+
+  after_each(sim.clean)
+
+  local function start(name, more, size)
+    return sim.start(name, ("ram %s\ncpu\ncpu\ndump %s\n%s"):format(size or "1M", dumps,
+      more or ""))
+  end
+
+  it("returns the dump of this request, opened", function()
+    start("linux1")
+    local vm = qvm.vm("linux1")
+    for number = 1, 3 do
+      local dump <close> = assert(vm:dump {dir = dumps})
+      local name, got = identity(dump)
+      assert.are.equal("simulated guest linux1", name)
+      assert.are.equal(number, got)
+      assert.are.equal("qnx", dump.format)
+      assert.is_true(dump.complete)
+      assert.matches("^" .. dumps:gsub("%p", "%%%0")
+        .. "/linux1%-%d%d%d%d%d%d%d%d%-%d%d%d%d%d%d.*%.gcore$", dump.path)
+      assert.matches("linux1 info: dump " .. number, dump:log())
+    end
+  end)
+
+  it("has the registers and the memory that the simulator put there", function()
+    start("linux1")
+    local dump <close> = assert(qvm.vm("linux1"):dump {dir = dumps})
+    for cpu in dump:vcpus() do
+      local i = cpu.index
+      assert.are.equal(0xffff800010081234 + i * 0x1000, cpu.pc)
+      assert.are.equal(0xffff80001100f000 + i * 0x10000, cpu.sp)
+      assert.are.equal(0xffff000000000000 | i << 32 | 0x1000 + 29 * 0x11, cpu.regs.x29)
+      assert.are.equal(RAM + 0x41000 + i * 0x1000, cpu.pgtbl)
+      assert.are.equal(0xe000000000000000 | i << 16 | 1, cpu.extra.ttbr1_el1)
+    end
+    for address = RAM + 0x108, RAM + 0xffff, 8 do
+      assert.are.equal(address, dump:u64(address))
+    end
+    assert.are.equal(0, dump:u64(RAM + 0x10000))
+    local ranges = {}
+    for from, size in dump:ranges() do
+      ranges[#ranges + 1] = {from, size}
+    end
+    assert.are.same({{RAM, 1 << 20}}, ranges)
+  end)
+
+  it("reads the older kind of note, and x86_64", function()
+    for _, machine in ipairs {"aarch64", "x86_64"} do
+      for _, note in ipairs {"old", "new"} do
+        local name = machine .. note
+        start(name, ("set sim-machine %s\nset sim-note %s"):format(machine, note))
+        local dump <close> = assert(qvm.vm(name):dump {dir = dumps})
+        assert.are.equal("qnx", dump.format)
+        assert.are.equal(machine, dump.machine)
+        assert.are.equal(machine == "aarch64" and 0xffff800010082234 or 0xffffffff81002234,
+          dump:vcpu(1).pc)
+        assert.are.equal(note == "new", next(dump:vcpu(0).extra) ~= nil)
+        assert.are.equal("vcpu1", dump:vcpu(1).process)
+      end
+    end
+  end)
+
+  it("takes the directory from $QVM_DUMP_DIR", function()
+    start("linux1")
+    local program = ([[
+      package.path, package.cpath = %q, %q
+      local qvm = require "qvm"
+      local vm = qvm.vm "linux1"
+      print(pcall(vm.dump, vm))]]):format(package.path, package.cpath)
+    local arguments = {os.getenv("LUA") or "lua5.4", "-e", program}
+    local env = {QVM_ROOT = sim.root(), LD_PRELOAD = os.getenv("LD_PRELOAD")}
+    assert.matches("^false\t.*needs the option 'dir' or $QVM_DUMP_DIR",
+      (select(2, process.run(arguments, {env = env}))))
+    env.QVM_DUMP_DIR = dumps
+    assert.matches("^true\tDump .*linux1.*: qnx aarch64, 2 vCPUs, 1 MiB of memory",
+      (select(2, process.run(arguments, {env = env}))))
+  end)
+
+  it("takes the dump under another name when its name is taken", function()
+    start("linux1")
+    local vm = qvm.vm("linux1")
+    take_names(dumps, "linux1", 5)
+    local dump <close> = assert(vm:dump {dir = dumps})
+    assert.matches("%-1%.gcore$", dump.path)
+    assert.are.equal(1, select(2, identity(dump)))
+  end)
+
+  it("is not deceived by other files that appear", function()
+    start("linux1", "set sim-dump-seconds 1")
+    local old = files.write("dumps/linux1-20200101-000000.gcore", "from before")
+    process.start {"sh", "-c", ([[
+      cd %s; sleep 0.3
+      for name in linux1-20200101-000001.gcore linux10-NOW.gcore linux1-NOW-0.gcore \
+        linux1-NOW.gcore.part linux1-NOW-10.gcore xlinux1-NOW.gcore linux1-x-NOW.gcore; do
+        echo not it >$(echo $name | sed "s/NOW/$(date +%%Y%%m%%d-%%H%%M%%S)/")
+      done]]):format(process.quote(dumps))}
+    local dump <close> = assert(qvm.vm("linux1"):dump {dir = dumps})
+    assert.are.equal(1, select(2, identity(dump)))
+    assert.are.equal("from before", files.read(old))
+    assert.is_true(#files.list(dumps) == 9)
+  end)
+
+  it("waits until a slow dump is complete, and reports its progress", function()
+    start("linux1", "set sim-dump-seconds 1", "4M")
+    local calls = {}
+    local before = os.clock()
+    local dump <close> = assert(qvm.vm("linux1"):dump {dir = dumps,
+      progress = function(bytes, total)
+        calls[#calls + 1] = {bytes, total}
+      end})
+    assert.is_true(os.clock() - before < 0.5, "it burnt CPU time")
+    assert.are.equal(1, select(2, identity(dump)))
+    assert.is_true(#calls >= 3)
+    for i, call in ipairs(calls) do
+      assert.is_true(i == 1 or call[1] > calls[i - 1][1])
+      assert.is_true(call[2] == nil or call[2] == dump.size)
+    end
+    assert.are.equal(dump.size, calls[#calls][1])
+    assert.are.equal(dump.size, calls[#calls][2])
+  end)
+
+  it("passes an error of the progress function on", function()
+    start("linux1", "set sim-dump-seconds 0.5")
+    assert.error_matches(function()
+      qvm.vm("linux1"):dump {dir = dumps, progress = function() error("enough") end}
+    end, "enough")
+  end)
+
+  it("gives up when the time is over", function()
+    start("linux1", "set sim-dump-seconds 20", "4M")
+    local dump, message, code = qvm.vm("linux1"):dump {dir = dumps, timeout = 1}
+    assert.is_nil(dump)
+    assert.are.equal("timeout", code)
+    assert.matches("not complete within 1 s: %d+ of %d+ bytes", message)
+  end)
+
+  it("says when no dump appears", function()
+    start("linux1")
+    local elsewhere = files.mkdir("elsewhere")
+    local dump, message, code = qvm.vm("linux1"):dump {dir = elsewhere, timeout = 0.5}
+    assert.is_nil(dump)
+    assert.are.equal("timeout", code)
+    assert.matches("none within 0.5 s: is this the directory of its `dump` option?", message, 1, true)
+  end)
+
+  it("says when the VM ends before the dump is complete", function()
+    local linux1 = start("linux1", "set sim-dump-seconds 30", "4M")
+    local vm = qvm.vm("linux1")
+    local killer = process.start {"sh", "-c", "sleep 0.5; kill -KILL " .. linux1.pid}
+    local dump, message, code = vm:dump {dir = dumps, timeout = 15}
+    killer:wait()
+    assert.is_nil(dump)
+    assert(code == "truncated" or code == "gone", message)
+  end)
+
+  it("says when the writer removes a dump that did not succeed", function()
+    start("linux1", "set sim-dump-seconds 30", "4M")
+    process.start {"sh", "-c", "sleep 0.5; rm " .. process.quote(dumps) .. "/*.gcore"}
+    local dump, _, code = qvm.vm("linux1"):dump {dir = dumps, timeout = 1}
+    assert.is_nil(dump)
+    assert.are.equal("timeout", code)
+  end)
+
+  it("sends nothing when there is nowhere to look, or nobody to ask", function()
+    local linux1 = start("linux1")
+    local vm = qvm.vm("linux1")
+    local dump, message, code = vm:dump {dir = files.path("nowhere")}
+    assert.is_nil(dump)
+    assert.are.equal("not_found", code)
+    assert.matches("nowhere: No such file", message)
+    assert.are.same({}, files.list(dumps))
+    assert.is_nil(linux1:log_text():find("dump", 1, true))
+    linux1:stop()
+    assert.are.equal("not_found", select(3, vm:dump {dir = dumps}))
+  end)
+
+  it("gives two VMs that dump at once each its own, 200 times", function()
+    local names = {"linux1", "linux10"}
+    local vms, numbers = {}, {}
+    for _, name in ipairs(names) do
+      start(name)
+      vms[name], numbers[name] = qvm.vm(name), 0
+    end
+    for cycle = 1, 200 do
+      if cycle % 5 == 0 then
+        take_names(dumps, names[cycle // 5 % 2 + 1], 1)
+      end
+      for index, name in ipairs(names) do
+        -- The other one is asked too, and its dump appears beside this one's.
+        local other = names[3 - index]
+        assert(vms[other]:signal("dump"))
+        numbers[other] = numbers[other] + 1
+        local dump <close> = assert(vms[name]:dump {dir = dumps})
+        numbers[name] = numbers[name] + 1
+        local system, number = identity(dump)
+        assert.are.equal("simulated guest " .. name, system)
+        assert.are.equal(numbers[name], number)
+        assert(process.eventually(function() -- until the other one's is there
+          local files_now = files.list(dumps)
+          for _, file in ipairs(files_now) do
+            local stray = file:find(other .. "-", 1, true) == 1
+              and qvm.open(dumps .. "/" .. file)
+            if stray and stray:u64(RAM + 0x100) == numbers[other] then
+              return stray:close() or true
+            end
+          end
+        end), "the other dump did not come")
+        os.execute("rm -f " .. process.quote(dumps) .. "/*.gcore")
+      end
+    end
+  end)
+end)
