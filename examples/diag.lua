@@ -50,9 +50,10 @@ end
 
 local LARGE = 2^53
 
--- An integer that a double would not hold is written as an address.
+-- An integer that a double would not hold, or whose 64 bits may be meant without
+-- a sign, is written as an address is.
 local function exact(value)
-  if math.type(value) == "integer" and (value >= LARGE or value <= -LARGE) then
+  if math.type(value) == "integer" and (value >= LARGE or value < 0) then
     return qvm.hex(value)
   elseif value == cjson.null or type(value) ~= "table" then
     return value
@@ -159,13 +160,20 @@ local function object_to_json(object)
   end
   table.sort(names)
   for index, name in ipairs(names) do
-    parts[index] = cjson.encode(name) .. ":" .. to_json(object[name], LISTS[name])
+    parts[index] = to_json(name) .. ":" .. to_json(object[name], LISTS[name])
   end
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
+-- Bytes of a dump need not be UTF-8, as JSON must.
+local function as_utf8(text)
+  return utf8.len(text) and text or text:gsub("[\128-\255]", "?")
+end
+
 function to_json(value, is_list)
-  if type(value) ~= "table" then
+  if type(value) == "string" then
+    return cjson.encode((as_utf8(value)))
+  elseif type(value) ~= "table" then
     return math.type(value) == "integer" and ("%d"):format(value) or cjson.encode(value)
   elseif not is_list then
     return object_to_json(value)
@@ -187,9 +195,10 @@ end
 
 -- Text from a VM must not drive the terminal.
 local function harmless(text)
-  return (text:gsub("[%c\127]", function(c)
-    return ("\\x%02x"):format(c:byte())
-  end))
+  local function escape(c)
+    return ("\\x%02x"):format(c:byte(-1))
+  end
+  return (text:gsub("[%c\127]", escape):gsub("\194[\128-\159]", escape))
 end
 
 local function in_units(bytes)
@@ -459,7 +468,7 @@ local function parse_arguments()
   parser:flag("--json", "Write JSON; addresses as \"0x...\" strings.")
   local ok, options = parser:pparse()
   if not ok then
-    fail(2, tostring(options) .. " (--help shows how)")
+    fail(2, tostring(options):gsub("%s+", " ") .. " (--help shows how)")
   end
   return options
 end

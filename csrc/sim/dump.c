@@ -106,6 +106,8 @@ static void log_result(const struct vm *vm, const struct output *output, int err
                     path);
     else if (error == SHELL_FAILED)
         logger_line(logger, LEVEL_ERROR, "dump to %s: the command failed", path);
+    else if (error == EEXIST)
+        logger_line(logger, LEVEL_ERROR, "no dump: all ten names up to %s are taken", path);
     else if (error)
         logger_line(logger, LEVEL_ERROR, "dump to %s failed: %s", path, strerror(error));
     else

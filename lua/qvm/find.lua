@@ -194,7 +194,8 @@ local Erratum = {}
 function Erratum:__tostring()
   local value = self.value
   if math.type(value) == "integer" then
-    value = ("%d"):format(value)
+    -- From 2^63 on a document's numbers are negative here: their bits tell.
+    value = (value < 0 and "0x%016x" or "%d"):format(value)
   end
   return ("erratum %s = %s%s"):format(self.id, tostring(value),
     self.cpu and (" (vCPU %d)"):format(self.cpu) or "")

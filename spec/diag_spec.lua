@@ -1,0 +1,194 @@
+local cjson = require "cjson"
+local files = require "support.files"
+local process = require "support.process"
+local sim = require "support.sim"
+local writer = require "support.dumpwriter"
+
+local lua = os.getenv("LUA") or "lua5.4"
+local script = require("lfs").currentdir() .. "/examples/diag.lua"
+
+-- Runs diag as a user does: exit status, output, errors.
+local function diag(arguments, options)
+  options = options or {}
+  local env = {QVM_ROOT = sim.root(), QVM_BUILD = sim.build, LD_PRELOAD = os.getenv("LD_PRELOAD")}
+  return process.run({options.lua or lua, script, table.unpack(arguments)}, {env = env})
+end
+
+local function assert_fits(text)
+  for line in text:gmatch("[^\n]+") do
+    assert.is_true(#line <= 80 or line:find("/tmp/", 1, true) ~= nil, line)
+    assert.is_nil(line:find(" $"), "blanks at the end of a line")
+  end
+end
+
+describe("diag", function()
+  after_each(sim.clean)
+
+  local config = [[
+    ram 0x80000000,1M
+    set sim-erratum-843419 on
+    cpu
+    cpu
+      set sim-erratum-1286807 off
+    vdev virtio-net name guest_to_host loc 0x1c0c0000 intr gic:40 peer /dev/vdevpeers/vp0
+    vdev pl011 name console]]
+
+  it("tells of a VM", function()
+    local linux1 = sim.start("linux1", config)
+    local status, out, errors = diag {"linux1"}
+    assert.are.equal("", errors)
+    assert.are.equal(0, status)
+    assert_fits(out)
+    assert.matches("^linux1: running, process " .. linux1.pid .. "\n", out)
+    assert.matches("\n   0 +%d+  0xffff800010081234\n   1 +%d+  0xffff800010082234\n", out)
+    assert.matches("\nvdev nodes %(not opened%)\n  console\n  guest_to_host\n", out)
+    assert.matches("\nerratum  vCPU  value\n843419    all  on\n1286807     1  off\n", out)
+  end)
+
+  it("tells the state", function()
+    local linux1 = sim.start("linux1", config)
+    linux1:tell("suspend")
+    local status, out = diag {"linux1"}
+    assert.are.equal(0, status)
+    assert.matches("^linux1: suspended, process ", out)
+  end)
+
+  it("triggers and shows the status text and a dump", function()
+    local dumps = files.mkdir("dumps")
+    local linux1 = sim.start("linux1", config .. "\ndump " .. dumps)
+    local status, out, errors = diag {"linux1", "--status", linux1.log, "--dump", dumps}
+    assert.are.equal("", errors) -- no progress on a pipe
+    assert.are.equal(0, status)
+    assert_fits(out)
+    assert.matches("\nstatus text %(8 lines%)\n  linux1 info: status 1 ", out)
+    assert.matches("\ndump " .. dumps .. "/linux1-", out, 1, true)
+    assert.matches("\n  qnx aarch64, 64%-bit little%-endian, 1[%d.]* MiB\n", out)
+    assert.matches("\n0x0000000080000000 - 0x00000000800fffff  1 MiB\n", out, 1, true)
+    assert.matches("\n   1  0xffff800010082234  0xffff80001101f000  0x0000000080042000  vcpu1\n",
+      out, 1, true)
+    assert.matches("text in the dump %(%d+ lines%)\n  linux1 info: dump 1 ", out)
+    local file = dumps .. "/" .. files.list(dumps)[1]
+    local read_status, read_out = diag {"--read", file}
+    assert.are.equal(0, read_status)
+    assert.are.equal(out:sub(out:find("dump " .. file, 1, true), -1), read_out)
+  end)
+
+  it("lists all VMs, a line each", function()
+    sim.start("linux1", config)
+    sim.start("a-very-long-system-name", "ram 1M")
+    local status, out = diag {"--list"}
+    assert.are.equal(0, status)
+    assert_fits(out)
+    local lines = {}
+    for line in out:gmatch("[^\n]+") do
+      lines[#lines + 1] = line
+    end
+    assert.are.equal(3, #lines)
+    assert.matches("^system                   state           pid  vCPUs  nodes  errata$", lines[1])
+    assert.matches("^a%-very%-long%-system%-name  unknown     +%d+ +1 +0 +0$", lines[2])
+    assert.matches("^linux1                   running     +%d+ +2 +2 +2$", lines[3])
+  end)
+
+  it("writes JSON, addresses as strings and empty lists as lists", function()
+    local dumps = files.mkdir("dumps")
+    sim.start("linux1", "set sim-erratum-9 18446744073709551615\ndump " .. dumps .. "\n" .. config)
+    sim.start("bare", "ram 1M")
+    local status, out = diag {"linux1", "--json", "--dump", dumps}
+    assert.are.equal(0, status)
+    local report = cjson.decode(out)
+    assert.are.equal("running", report.state)
+    assert.are.equal("0xffff800010081234", report.vcpus[1].last_known_ip)
+    assert.are.equal("0xffffffffffffffff", report.errata[1].value)
+    assert.are.same({start = "0x0000000080000000", last = "0x00000000800fffff", size = 1 << 20},
+      report.dump.ranges[1])
+    assert.are.equal("0xffff800010082234", report.dump.vcpus[2].registers.pc)
+    assert.are.equal("0xe000000000010001", report.dump.vcpus[2].extra.ttbr1_el1)
+    _, out = diag {"--list", "--json"}
+    assert.matches('"errata":[],', out, 1, true)
+    assert.matches('"nodes":[],', out, 1, true)
+    assert.are.equal("bare", cjson.decode(out).vms[1].name)
+  end)
+
+  it("exits with 1 and says what to do when a VM is absent", function()
+    local status, out, errors = diag {"linux9"}
+    assert.are.equal(1, status)
+    assert.are.equal("", out)
+    assert.matches("^qvm%-diag: .*no VM \"linux9\".*%-%-list[^\n]*\n$", errors)
+    status, _, errors = diag {"--list", "--root", files.path("nowhere")}
+    assert.are.equal(1, status)
+    assert.matches("nowhere: No such file or directory", errors)
+    assert.are.equal(1, (diag {"--list"}))
+  end)
+
+  it("exits with 1 when a step fails, and goes on with the others", function()
+    local dumps = files.mkdir("dumps")
+    local linux1 = sim.start("linux1", config)
+    local status, out, errors = diag {"linux1", "--status", linux1.log, "--dump", dumps,
+      "--timeout", "0.5"}
+    assert.are.equal(1, status)
+    assert.matches("^qvm%-diag: linux1: dump in [^\n]*: none within 0.5 s[^\n]*\n$", errors)
+    assert.matches("status text", out)
+    linux1:stop("KILL")
+    status, out, errors = diag {"linux1"}
+    assert.are.equal(1, status)
+    assert.matches("no process serves it", out)
+    assert.matches("^qvm%-diag: [^\n]*linux1/env: no process serves it: the VM is gone\n$", errors)
+    status, _, errors = diag {"--read", files.write("x.gcore", "\127ELF")}
+    assert.are.equal(1, status)
+    assert.matches("^qvm%-diag: .*x.gcore: ends after 4 bytes[^\n]*\n$", errors)
+  end)
+
+  it("exits with 2 for a mistake in its arguments", function()
+    for _, arguments in ipairs {{}, {"a", "b"}, {"a", "--list"}, {"--list", "--read", "x"},
+      {"--frobnicate"}, {"a", "--timeout", "soon"}, {"a", "--timeout", "-1"}, {"a", "--dump"},
+      {"../x"}, {""}, {"a", "--timeout", "nan"}} do
+      local status, out, errors = diag(arguments)
+      assert.are.equal(2, status, table.concat(arguments, " "))
+      assert.are.equal("", out)
+      assert.matches("^qvm%-diag: [^\n]+\n$", errors)
+    end
+  end)
+
+  it("shows help of 80 columns", function()
+    local status, out = diag {"--help"}
+    assert.are.equal(0, status)
+    assert_fits(out)
+    assert.matches("%-%-status", out)
+  end)
+
+  it("does not let a VM's text drive the terminal", function()
+    sim.root()
+    files.mkdir("vms/evil")
+    files.write("vms/evil/env", [[{"title": "\u001b[2J\u009b1mhello", "vcpus": [
+      {"tid": 1, "last_known_ip": 0}], "errata": {"\u001b]0;x\u0007": "\r\n\u007f"}}]])
+    local _, out = diag {"evil"}
+    assert.is_nil(out:find("[\27\7\127\r]"))
+    assert.is_nil(out:find("\u{9b}", 1, true))
+    assert.matches("\\x1b[2J", out, 1, true)
+    local dump = files.write("evil.gcore", writer.small {memory = {{paddr = 0,
+      bytes = writer.dumpinfo("a\27[31mred\n")}}, note = {dumpinfo = 0},
+      cpus = {{registers = writer.aarch64 {}, process = "\27[1m"}}})
+    _, out = diag {"--read", dump}
+    assert.is_nil(out:find("\27", 1, true))
+    assert.matches("a\\x1b[31mred", out, 1, true)
+  end)
+
+  it("runs from any directory of a checkout, without qvm on the path", function()
+    sim.start("linux1", config)
+    local status, out = process.run({lua, script, "linux1"}, {cwd = "/", env = {
+      QVM_ROOT = sim.root(), QVM_BUILD = sim.build, LD_PRELOAD = os.getenv("LD_PRELOAD"),
+      LUA_PATH = ";;", LUA_CPATH = ";;"}})
+    assert.are.equal(0, status)
+    assert.matches("^linux1: running", out)
+  end)
+
+  it("says so when it is run by an older Lua", function()
+    if not os.execute("command -v lua5.1 >/dev/null") then
+      pending("there is no older Lua here")
+      return
+    end
+    local status, _, errors = diag({"linux1"}, {lua = "lua5.1"})
+    assert.are.equal(1, status)
+    assert.are.equal("qvm-diag: this is Lua 5.1: run it with lua5.4\n", errors)
+  end)
+end)
