@@ -52,8 +52,10 @@ test: ## run the specs
 	@$(MAKE) -s all $(HELPERS)
 	@QVM_BUILD="$(BUILD)" busted --lua="$$(command -v $(LUA))"
 
-bench: all ## figures: opening, listing, reading
-	@QVM_BUILD="$(BUILD)" $(LUA) spec/bench.lua
+bench: ## figures: listing, opening, reading, decoding
+	@sh .ci/deps build test
+	@$(MAKE) -s all
+	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench.lua
 
 lint: ## luacheck, clang-tidy, clang-format, and both compilers' warnings as errors
 	@sh .ci/deps build lint
@@ -88,7 +90,11 @@ docs: ## the reference as HTML, in build/docs
 rock: ## check the rockspec, and build and install by it into build/rock
 	@sh .ci/deps build rock
 	luarocks lint qvm-scm-1.rockspec
-	luarocks --lua-version 5.4 make --deps-mode=none --tree=$(BUILD)/rock qvm-scm-1.rockspec
+	@rm -rf $(BUILD)/rock $(BUILD)/rock-source
+	@mkdir -p $(BUILD)/rock-source
+	@cp -R csrc lua examples qvm-scm-1.rockspec README.md LICENSE $(BUILD)/rock-source
+	cd $(BUILD)/rock-source && luarocks --lua-version 5.4 make --deps-mode=none \
+		--tree=../rock qvm-scm-1.rockspec
 
 install: all ## install below $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/share/lua/5.4/qvm $(DESTDIR)$(PREFIX)/lib/lua/5.4/qvm \
@@ -99,7 +105,8 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	install -m 755 $(SIMULATOR) $(DESTDIR)$(PREFIX)/libexec/qvm
 
 clean: ## remove what was built
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) qvm
+	rm -f csrc/*/*.o
 
 .PHONY: helpers
 helpers: $(HELPERS)

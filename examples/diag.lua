@@ -10,13 +10,19 @@
 -- Nothing here is beyond the syntax of Lua 5.1, so that an older `lua` gets as
 -- far as saying that it is too old.
 
--- In a checkout, and where `make install` has put it, qvm need not be on the
--- path: look for it from where this file is.
+-- qvm need not be on the path: look for it from where this file is, in a checkout,
+-- below the prefix of `make install`, or in a tree of luarocks.
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
-package.path = ("%s;%s/../lua/?.lua;%s/../lua/?/init.lua;%s/../share/lua/5.4/?.lua;"
-  .. "%s/../share/lua/5.4/?/init.lua"):format(package.path, here, here, here, here)
-package.cpath = ("%s;%s/?.so;%s/../lib/lua/5.4/?.so"):format(package.cpath,
-  os.getenv("QVM_BUILD") or here .. "/../build", here)
+
+local function look_in(lua_directory, c_directory)
+  package.path = ("%s;%s/?.lua;%s/?/init.lua"):format(package.path, lua_directory, lua_directory)
+  package.cpath = ("%s;%s/?.so"):format(package.cpath, c_directory)
+end
+
+look_in(here .. "/../lua", os.getenv("QVM_BUILD") or here .. "/../build")
+for _, prefix in ipairs {here .. "/..", here .. "/../../../../../.."} do
+  look_in(prefix .. "/share/lua/5.4", prefix .. "/lib/lua/5.4")
+end
 
 local function fail(status, message)
   io.stderr:write("qvm-diag: ", message, "\n")
@@ -28,7 +34,8 @@ local function need(name, advice)
   if ok then
     return module
   end
-  fail(1, advice or tostring(module):match("[^\n]*"))
+  local message = tostring(module)
+  fail(1, message:find("not found:", 1, true) and advice or message:match("[^\n]*"))
 end
 
 if _VERSION ~= "Lua 5.4" then

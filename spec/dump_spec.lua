@@ -197,9 +197,9 @@ describe("an opened dump", function()
   end)
 
   it("raises in a loop when it is closed meanwhile", function()
-    local dump = open(writer.small())
     for _, iterate in ipairs {"segments", "ranges", "vcpus"} do
-      dump = open(writer.small {memory = {{paddr = 0, bytes = "a"}, {paddr = 9, bytes = "b"}}})
+      local memory = {{paddr = 0, bytes = "a"}, {paddr = 9, bytes = "b"}}
+      local dump = open(writer.small {memory = memory})
       assert.error_matches(function()
         for _ in dump[iterate](dump) do
           dump:close()

@@ -1,5 +1,4 @@
 local files = require "support.files"
-local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
 
@@ -143,7 +142,8 @@ describe("reading an env", function()
   it("follows suspend and resume, and agrees with the shell", function()
     local linux1 = sim.start("linux1", "ram 1M\ncpu\ncpu\ncpu")
     local vm = qvm.vm("linux1")
-    for _, step in ipairs {{"resume", "running"}, {"suspend", "suspended"}, {"resume", "running"}} do
+    local steps = {{"resume", "running"}, {"suspend", "suspended"}, {"resume", "running"}}
+    for _, step in ipairs(steps) do
       linux1:tell(step[1])
       assert.are.equal(step[2], vm:state())
       assert.are.equal(step[2], shell_state(linux1.env_path))

@@ -150,9 +150,9 @@ end)
 
 -- A process id that is given to another process can be forced in a namespace of
 -- process ids, which needs root or a kernel that lets users have one.
-local unshare = "unshare --pid --fork --mount-proc "
-if not os.execute("unshare --pid --fork --mount-proc true 2>/dev/null") then
-  unshare = "unshare --user --map-root-user --pid --fork --mount-proc "
+local unshare = "env -u LD_PRELOAD unshare --pid --fork --mount-proc "
+if not os.execute(unshare .. "true 2>/dev/null") then
+  unshare = "env -u LD_PRELOAD unshare --user --map-root-user --pid --fork --mount-proc "
 end
 local can_unshare = os.execute(unshare .. "true 2>/dev/null")
 
@@ -177,7 +177,7 @@ describe("a process id that was given away again", function()
     old=$!
     until [ -e "$QVM_ROOT/linux1/env" ]; do sleep 0.01; done
     mkfifo "$1/go"
-    "$3" -e "
+    env LD_PRELOAD="$7" "$3" -e "
       package.path, package.cpath = '$4', '$5'
       local vm = require 'qvm'.vm 'linux1'
       print('before', vm:pid(), vm:signal 'status')
@@ -214,7 +214,7 @@ describe("a process id that was given away again", function()
     local file = files.write("reuse.sh", script)
     local lua = os.getenv("LUA") or "lua5.4"
     local command = {"sh", file, work, sim.build, lua, package.path, package.cpath,
-      bystander_command}
+      bystander_command, os.getenv("LD_PRELOAD") or ""}
     for i, word in ipairs(command) do
       command[i] = process.quote(word)
     end

@@ -65,8 +65,8 @@ describe("the simulator", function()
     for e in qvm.vm("linux1"):env():errata() do
       list[#list + 1] = tostring(e)
     end
-    assert.are.same({"erratum 843419 = on", "erratum 9 = 0xffffffffffffffff", "erratum 1286807 = auto (vCPU 1)"},
-      list)
+    assert.are.same({"erratum 843419 = on", "erratum 9 = 0xffffffffffffffff",
+      "erratum 1286807 = auto (vCPU 1)"}, list)
   end)
 
   it("serves a captured document in place of its own", function()

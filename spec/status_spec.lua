@@ -46,7 +46,7 @@ describe("vm:status", function()
   end)
 
   it("reads a log from its beginning that was replaced meanwhile", function()
-    local linux1 = sim.start("linux1", config)
+    sim.start("linux1", config)
     local log = files.write("other.log", ("old\n"):rep(100))
     local calls = 0
     -- The first look is before the request: then the file is another.
@@ -100,7 +100,8 @@ describe("vm:status", function()
     assert.error_matches(function() vm:status {timeout = 1} end, "needs the option 'log'")
     assert.error_matches(function() vm:status("x.log") end, "table expected, got string")
     assert.error_matches(function() vm:status {log = 7} end, "is not a path or function")
-    assert.error_matches(function() vm:status {log = "a", timeout = -1} end, "is not a number of seconds")
+    assert.error_matches(function() vm:status {log = "a", timeout = -1} end,
+      "is not a number of seconds")
     assert.error_matches(function() vm:status {log = "a", timout = 1} end, "no option 'timout'")
   end)
 end)

@@ -168,7 +168,8 @@ describe("vm:dump", function()
     local dump, message, code = qvm.vm("linux1"):dump {dir = elsewhere, timeout = 0.5}
     assert.is_nil(dump)
     assert.are.equal("timeout", code)
-    assert.matches("none within 0.5 s: is this the directory of its `dump` option?", message, 1, true)
+    assert.matches("none within 0.5 s: is this the directory of its `dump` option?", message, 1,
+      true)
   end)
 
   it("says when the VM ends before the dump is complete", function()

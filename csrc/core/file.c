@@ -8,10 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Up to this many bytes are copied out of a mapping, more are read: a system call costs
- * more than a copy, but page faults cost more than a long read. `make bench` has the
- * figures. */
-#define COPY_MAX 16384
+/* Up to this many bytes are copied out of a mapping, more are read. Measured with random
+ * offsets in a cached 2 GiB file on a virtual machine: 8 bytes cost 0.13 us from pages that
+ * were touched before, 4.2 us from pages that were not, 2.0 us by pread; 8 KiB 0.8, 10 and
+ * 2.8 us; 128 KiB 6, 64 and 9 us. */
+#define COPY_MAX 4096
 
 static int open_regular(const char *path, uint64_t *size, struct qvm_error *err)
 {

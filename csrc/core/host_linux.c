@@ -213,7 +213,7 @@ static int send_through(int pidfd, int number, const char *path, struct qvm_erro
 static int serve_through(int pidfd, int fd, pid_t pid, int number, const char *path,
                          struct qvm_error *err)
 {
-    pid_t holder;
+    pid_t holder = 0;
 
     if (lock_holder(fd, path, &holder, err) != 0)
         return -1;
@@ -272,7 +272,7 @@ int host_server(const char *path, int64_t deadline, pid_t *pid, struct qvm_error
 int host_request(const char *path, enum host_request what, int64_t deadline,
                  struct qvm_error *err)
 {
-    pid_t pid;
+    pid_t pid = 0;
 
     return ask_server(path, what == HOST_REQUEST_STATUS ? SIGUSR1 : SIGUSR2, deadline, &pid,
                       err);

@@ -82,7 +82,7 @@ static int core_pid(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     struct qvm_error err;
-    pid_t pid;
+    pid_t pid = 0;
 
     if (host_server(path, clock_ms() + ENV_WAIT_MS, &pid, &err) != 0)
         return push_failure(L, &err);

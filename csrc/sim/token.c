@@ -153,6 +153,7 @@ static struct source *open_source(struct tokens *tokens, const struct source *fr
     return source;
 }
 
+/* The depth is bounded by DEEPEST_INCLUDE. */ // NOLINTNEXTLINE(misc-no-recursion)
 static void include(struct tokens *tokens, const struct source *from, struct place place,
                     const char *name)
 {

@@ -1,0 +1,75 @@
+rockspec_format = "3.0"
+package = "qvm"
+version = "scm-1"
+source = {
+  url = "git+file://.",
+}
+description = {
+  summary = "Virtual machines of a QNX Hypervisor host, from Lua",
+  detailed = [[
+    Finds the VMs of a QNX Hypervisor host, reads their env documents (vCPU
+    thread ids, errata), asks for status text and guest dumps without ever
+    signalling a wrong process, and reads the dumps: memory, registers, text.
+    With a simulator for Linux. Never run on a QNX system so far.]],
+  license = "MIT",
+  labels = {"qnx", "hypervisor", "dump", "elf"},
+}
+supported_platforms = {"linux"}
+dependencies = {
+  "lua ~> 5.4",
+  "lua-cjson >= 2.1.0",
+  "argparse >= 0.7.0",
+}
+test_dependencies = {
+  "busted >= 2.1",
+}
+test = {
+  type = "command",
+  command = "make test",
+}
+build = {
+  type = "builtin",
+  modules = {
+    ["qvm"] = "lua/qvm/init.lua",
+    ["qvm.await"] = "lua/qvm/await.lua",
+    ["qvm.check"] = "lua/qvm/check.lua",
+    ["qvm.dump"] = "lua/qvm/dump.lua",
+    ["qvm.env"] = "lua/qvm/env.lua",
+    ["qvm.find"] = "lua/qvm/find.lua",
+    ["qvm.path"] = "lua/qvm/path.lua",
+    ["qvm.vm"] = "lua/qvm/vm.lua",
+    ["qvm.core"] = {
+      sources = {
+        "csrc/core/clock_posix.c",
+        "csrc/core/dump.c",
+        "csrc/core/elf.c",
+        "csrc/core/env.c",
+        "csrc/core/error.c",
+        "csrc/core/file.c",
+        "csrc/core/host_linux.c",
+        "csrc/core/host_qnx.c",
+        "csrc/core/json.c",
+        "csrc/core/json_number.c",
+        "csrc/core/kdump.c",
+        "csrc/core/mapping.c",
+        "csrc/core/ranges.c",
+        "csrc/core/registers.c",
+        "csrc/core/utf8.c",
+        "csrc/core/vmdir.c",
+        "csrc/lua/decode.c",
+        "csrc/lua/dump.c",
+        "csrc/lua/files.c",
+        "csrc/lua/module.c",
+        "csrc/lua/vm.c",
+        "csrc/lua/watch.c",
+      },
+      defines = {"_FILE_OFFSET_BITS=64"},
+      incdirs = {"csrc/core"},
+    },
+  },
+  install = {
+    bin = {
+      ["qvm-diag"] = "examples/diag.lua",
+    },
+  },
+}
