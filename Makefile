@@ -80,8 +80,8 @@ sanitize: ## run the specs with AddressSanitizer and UndefinedBehaviorSanitizer
 valgrind: ## run the specs under valgrind
 	@sh .ci/deps build test valgrind
 	@$(MAKE) -s all $(HELPERS)
-	@QVM_BUILD="$(BUILD)" valgrind -q --leak-check=full --error-exitcode=9 \
-		--child-silent-after-fork=yes $(LUA) spec/run.lua
+	@QVM_VALGRIND=1 QVM_BUILD="$(BUILD)" valgrind -q --leak-check=full --error-exitcode=9 \
+		--child-silent-after-fork=yes $(LUA) $$(command -v busted) --exclude-tags=slow
 
 docs: ## the reference as HTML, in build/docs
 	@sh .ci/deps docs

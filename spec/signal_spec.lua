@@ -3,6 +3,8 @@ local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
 
+local it = sim.can_signal and it or pending
+
 local bystander_program = sim.build .. "/helpers/bystander"
 
 -- The bystander under another name: the name of its executable is what counts.
@@ -233,6 +235,25 @@ describe("a process id that was given away again", function()
 
   test("does not get the signal", function()
     assert_spared(reuse("sleep 60"))
+  end)
+
+  test("is not looked up in a /proc that counts in another way", function()
+    local out = files.path("out")
+    local program = ([[
+      package.path, package.cpath = %q, %q
+      local vm = require "qvm".vm "linux1"
+      print(select(3, vm:pid()), select(3, vm:signal "status"))]])
+      :format(package.path, package.cpath)
+    local command = ([[
+      export QVM_ROOT=%s
+      %s system linux1 ram 1M </dev/null 2>/dev/null & vm=$!
+      until [ -e $QVM_ROOT/linux1/env ]; do sleep 0.01; done
+      env LD_PRELOAD=%s %s -e %s >%s
+      kill $vm]]):format(process.quote(sim.root()), process.quote(sim.program),
+      process.quote(os.getenv("LD_PRELOAD") or ""), os.getenv("LUA") or "lua5.4",
+      process.quote(program), process.quote(out))
+    assert(os.execute(unshare:gsub(" %-%-mount%-proc", "") .. "sh -c " .. process.quote(command)))
+    assert.are.equal("unsupported\tunsupported\n", files.read(out))
   end)
 
   test("does not get it if it belongs to a qvm of another env", function()

@@ -3,6 +3,8 @@ local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
 
+local it = sim.can_signal and it or pending
+
 describe("vm:status", function()
   before_each(function()
     qvm.root(sim.root())

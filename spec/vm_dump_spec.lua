@@ -3,6 +3,8 @@ local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
 
+local it = sim.can_signal and it or pending
+
 local RAM = 0x80000000
 
 -- The simulator writes its system's name and the number of the dump into memory.

@@ -85,6 +85,12 @@ static int lock_holder(int fd, const char *path, pid_t *pid, struct qvm_error *e
     return 0;
 }
 
+static int fail_ended(const char *path, pid_t pid, struct qvm_error *err)
+{
+    return qvm_fail(err, QVM_GONE, "%s: process %ld, which served it, is gone", path,
+                    (long)pid);
+}
+
 static bool is_replaced(int fd, const char *path)
 {
     struct stat opened, named;
@@ -118,33 +124,31 @@ static int open_served(const char *path, int64_t deadline, pid_t *pid,
 }
 
 /* "/bin/qvm (deleted)" is what the link of a process says whose file was replaced. */
-static void drop_deleted(char *target, const char *link)
+static void drop_deleted(char *target, int process)
 {
     static const char mark[] = " (deleted)";
     size_t length = strlen(target), tail = sizeof mark - 1;
     struct stat status;
 
     if (length > tail && strcmp(target + length - tail, mark) == 0 &&
-        stat(link, &status) == 0 && status.st_nlink == 0)
+        fstatat(process, "exe", &status, 0) == 0 && status.st_nlink == 0)
         target[length - tail] = '\0';
 }
 
-static int check_executable(pid_t pid, const char *path, struct qvm_error *err)
+static int check_executable(int process, pid_t pid, const char *path, struct qvm_error *err)
 {
-    char link[64], target[4096];
+    char target[4096];
     const char *name;
-    ssize_t length;
+    ssize_t length = readlinkat(process, "exe", target, sizeof target - 1);
 
-    snprintf(link, sizeof link, "/proc/%ld/exe", (long)pid);
-    length = readlink(link, target, sizeof target - 1);
     if (length < 0 && (errno == EACCES || errno == EPERM))
         return qvm_fail(err, QVM_PERMISSION,
                         "%s: process %ld cannot be looked at: run as its user or as root",
                         path, (long)pid);
     if (length < 0)
-        return qvm_fail(err, QVM_GONE, "%s: process %ld is gone", path, (long)pid);
+        return fail_ended(path, pid, err);
     target[length] = '\0';
-    drop_deleted(target, link);
+    drop_deleted(target, process);
     name = strrchr(target, '/');
     name = name ? name + 1 : target;
     if (strcmp(name, EXECUTABLE) != 0)
@@ -153,27 +157,34 @@ static int check_executable(pid_t pid, const char *path, struct qvm_error *err)
     return 0;
 }
 
-/* The mask of caught signals in /proc/PID/status; 0 if there is none. */
-static uint64_t caught_signals(pid_t pid)
+/* The rest of a line of a process's status file that begins with `key`. */
+static bool read_status(int process, const char *key, char *value, size_t size)
 {
-    char name[64], line[256];
-    uint64_t mask = 0;
-    FILE *file;
+    int fd = openat(process, "status", O_RDONLY | O_CLOEXEC);
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    bool found = false;
 
-    snprintf(name, sizeof name, "/proc/%ld/status", (long)pid);
-    file = fopen(name, "re");
-    if (!file)
-        return 0;
-    while (fgets(line, sizeof line, file))
-        if (strncmp(line, "SigCgt:", 7) == 0)
-            mask = strtoull(line + 7, NULL, 16);
+    if (!file) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    while (!found && fgets(value, (int)size, file)) {
+        found = strncmp(value, key, strlen(key)) == 0;
+        if (found)
+            memmove(value, value + strlen(key), strlen(value) - strlen(key) + 1);
+    }
     fclose(file);
-    return mask;
+    return found;
 }
 
-static int check_catches(pid_t pid, int number, const char *path, struct qvm_error *err)
+static int check_catches(int process, pid_t pid, int number, const char *path,
+                         struct qvm_error *err)
 {
-    if (caught_signals(pid) >> (number - 1) & 1)
+    char mask[64];
+
+    if (read_status(process, "SigCgt:", mask, sizeof mask) &&
+        (strtoull(mask, NULL, 16) >> (number - 1) & 1))
         return 0;
     return qvm_fail(
         err, QVM_NOT_QVM,
@@ -181,73 +192,92 @@ static int check_catches(pid_t pid, int number, const char *path, struct qvm_err
         (long)pid, number);
 }
 
-static int open_pidfd(pid_t pid)
+/* Process ids are counted in namespaces. NSpid has one number where /proc counts as we do,
+ * and more where it is the /proc of a namespace around ours: then its numbers are not ours.
+ */
+static int check_proc(struct qvm_error *err)
 {
-    return (int)syscall(SYS_pidfd_open, pid, 0);
+    char ids[128], *end;
+    int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ours = self >= 0 && read_status(self, "NSpid:", ids, sizeof ids) &&
+                strtol(ids, &end, 10) == (long)getpid() && *end == '\n';
+
+    if (self >= 0)
+        close(self);
+    return ours
+               ? 0
+               : qvm_fail(
+                     err, QVM_UNSUPPORTED,
+                     "/proc is not that of this process namespace: nobody can be verified");
 }
 
-static int fail_ended(const char *path, struct qvm_error *err)
+/* A descriptor of the process's directory in /proc: it stays that of this process, whoever
+ * is given its id later, and is a pidfd for pidfd_send_signal(). */
+static int open_process(int env, pid_t pid, const char *path, struct qvm_error *err)
 {
-    return qvm_fail(err, QVM_GONE, "%s: its process has just ended", path);
+    char name[64];
+    pid_t holder = 0;
+    int process;
+
+    if (check_proc(err) != 0)
+        return -1;
+    snprintf(name, sizeof name, "/proc/%ld", (long)pid);
+    process = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (process >= 0)
+        return process;
+    if (errno == ENOENT && lock_holder(env, path, &holder, err) == 0 && holder == pid)
+        return qvm_fail(err, QVM_PERMISSION, "%s: process %ld is hidden: run as root", path,
+                        (long)pid);
+    return errno == ENOENT ? fail_ended(path, pid, err) : qvm_fail_errno(err, errno, name);
 }
 
-/* Has the process that pidfd refers to ended? A pidfd becomes readable then. */
-static int check_lives(int pidfd, const char *path, struct qvm_error *err)
+static int send_through(int process, pid_t pid, int number, const char *path,
+                        struct qvm_error *err)
 {
-    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
-
-    return poll(&ended, 1, 0) == 0 ? 0 : fail_ended(path, err);
-}
-
-static int send_through(int pidfd, int number, const char *path, struct qvm_error *err)
-{
-    if (syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0) == 0)
+    if (syscall(SYS_pidfd_send_signal, process, number, NULL, 0) == 0)
         return 0;
-    return errno == ESRCH ? fail_ended(path, err) : qvm_fail_errno(err, errno, path);
+    return errno == ESRCH ? fail_ended(path, pid, err)
+                          : qvm_fail_errno(err, errno, "pidfd_send_signal");
 }
 
-/* `pidfd` refers to whatever process had the number `pid` when it was opened. If the lock's
- * holder has that number now, and pidfd's process lives on after the answers, then it has
- * had the number to itself from before the questions until then: it is the holder, and what
- * /proc said of the number was said of it. Number 0: only ask. */
-static int serve_through(int pidfd, int fd, pid_t pid, int number, const char *path,
+/* `process` refers to whichever process had the id `pid` when it was opened. If the lock's
+ * holder has that id now, and `process` still answers afterwards, then it has lived, and so
+ * has had the id to itself, from before this question until after it: it is the holder.
+ * What is read through `process` and sent through it concerns no other. Number 0: only ask.
+ */
+static int serve_through(int process, int env, pid_t pid, int number, const char *path,
                          struct qvm_error *err)
 {
     pid_t holder = 0;
 
-    if (lock_holder(fd, path, &holder, err) != 0)
+    if (lock_holder(env, path, &holder, err) != 0)
         return -1;
     if (holder != pid)
-        return qvm_fail(err, QVM_GONE, "%s: process %ld serves it no longer", path,
-                        (long)pid);
-    if (check_executable(pid, path, err) != 0)
+        return fail_ended(path, pid, err);
+    if (check_executable(process, pid, path, err) != 0)
         return -1;
     if (number == 0)
-        return check_lives(pidfd, path, err);
-    if (check_catches(pid, number, path, err) != 0)
+        return 0;
+    if (check_catches(process, pid, number, path, err) != 0)
         return -1;
-    return send_through(pidfd, number, path, err);
+    return send_through(process, pid, number, path, err);
 }
 
 static int try_server(const char *path, int number, int64_t deadline, pid_t *pid,
                       bool *again, struct qvm_error *err)
 {
-    int fd = open_served(path, deadline, pid, err), pidfd, status;
+    int env = open_served(path, deadline, pid, err), process, status = -1;
 
     *again = false;
-    if (fd < 0)
+    if (env < 0)
         return -1;
-    pidfd = open_pidfd(*pid);
-    if (pidfd >= 0) {
-        status = serve_through(pidfd, fd, *pid, number, path, err);
-        close(pidfd);
-    } else if (errno == ESRCH) {
-        status = fail_ended(path, err);
-    } else {
-        status = qvm_fail_errno(err, errno, "pidfd_open");
+    process = open_process(env, *pid, path, err);
+    if (process >= 0) {
+        status = serve_through(process, env, *pid, number, path, err);
+        close(process);
     }
-    *again = status != 0 && err->code == QVM_GONE && is_replaced(fd, path);
-    close(fd);
+    *again = status != 0 && err->code == QVM_GONE && is_replaced(env, path);
+    close(env);
     return status;
 }
 

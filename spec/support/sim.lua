@@ -13,6 +13,9 @@ end
 sim.build = absolute(os.getenv("QVM_BUILD") or "build")
 sim.program = sim.build .. "/sim/qvm"
 
+-- valgrind does not know pidfd_send_signal: tests that send signals are pending.
+sim.can_signal = not os.getenv("QVM_VALGRIND")
+
 -- The root of this test's VMs, made on first use.
 function sim.root()
   return files.exists(files.path("vms")) and files.path("vms") or files.mkdir("vms")
