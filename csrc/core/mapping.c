@@ -107,6 +107,7 @@ static bool guarded_copy(const struct mapping *map, void *to, uint64_t offset, s
 {
     struct guard guard = {.from = map->base, .to = map->base + map->size};
     const volatile unsigned char *last = map->base + map->size - 1;
+    volatile unsigned char seen; /* kept, so that no translator drops the load */
 
     if (sigsetjmp(guard.escape, 0) != 0) {
         current = NULL;
@@ -114,7 +115,8 @@ static bool guarded_copy(const struct mapping *map, void *to, uint64_t offset, s
     }
     current = &guard;
     memcpy(to, map->base + offset, n);
-    (void)*last;
+    seen = *last;
+    (void)seen;
     current = NULL;
     return true;
 }
