@@ -93,6 +93,44 @@ describe("a file that is cut", function()
   end)
 end)
 
+describe("a partial dump", function()
+  after_each(files.clean)
+
+  local bytes = sample("aarch64")
+  local headers = 64 + 4 * 56
+
+  it("opens on request, and gives what is there", function()
+    for _, length in ipairs {headers, headers + 299, headers + 301, #bytes - 1} do
+      local path = files.write("partial.gcore", bytes:sub(1, length))
+      assert.are.equal("truncated", select(3, qvm.open(path)))
+      assert.are.equal("truncated", select(3, qvm.open(path, {partial = false})))
+      local dump <close> = assert(qvm.open(path, {partial = true}))
+      assert.is_false(dump.complete)
+      assert.are.equal(length, dump.size)
+      for at = 0, 299 do
+        local value, _, code = dump:u8(0x1000 + at)
+        assert.are.equal(at < length - headers and 0x6d or nil, value)
+        assert.are.equal(value == nil and "truncated" or nil, code)
+      end
+      assert.are.equal("unmapped", select(3, dump:u8(0x2000)))
+      assert.is_nil(dump:vcpu(0)) -- the note is at the end
+    end
+  end)
+
+  it("is complete when nothing is missing", function()
+    local dump <close> = assert(qvm.open(files.write("whole.gcore", bytes), {partial = true}))
+    assert.is_true(dump.complete)
+    assert.are.equal(0, dump:vcpu(0).index)
+  end)
+
+  it("does not open without its headers", function()
+    for _, length in ipairs {0, 63, 64, headers - 1} do
+      local path = files.write("partial.gcore", bytes:sub(1, length))
+      assert.are.equal("truncated", select(3, qvm.open(path, {partial = true})))
+    end
+  end)
+end)
+
 describe("a file that is cut while it is open", function()
   after_each(files.clean)
 

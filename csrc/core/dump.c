@@ -11,7 +11,9 @@ static int probe_qnx(struct dump *dump, struct qvm_error *err)
         const struct elf_segment *segment = &dump->elf.segments[i];
         int found = 0;
 
-        if (segment->type == ELF_PT_NOTE)
+        /* In a partial dump the note may be missing. */
+        if (segment->type == ELF_PT_NOTE &&
+            segment->offset + segment->filesz <= dump->file.size)
             found = kdump_probe(&dump->kdump, &dump->elf, segment, &dump->file, &why, err);
         if (found != 0)
             return found;
@@ -57,24 +59,24 @@ static int find_format(struct dump *dump, struct qvm_error *err)
     return -1;
 }
 
-static int check_whole(const struct dump *dump, struct qvm_error *err)
+static int check_whole(const struct dump *dump, bool partial, struct qvm_error *err)
 {
-    if (dump->elf.extent <= dump->file.size)
+    if (partial || dump->elf.extent <= dump->file.size)
         return 0;
     return qvm_fail(err, QVM_TRUNCATED, "%s: %" PRIu64 " of %" PRIu64 " bytes are missing",
                     dump->file.path, dump->elf.extent - dump->file.size, dump->elf.extent);
 }
 
-static int read_headers(struct dump *dump, struct qvm_error *err)
+static int read_headers(struct dump *dump, bool partial, struct qvm_error *err)
 {
     if (elf_read(&dump->elf, &dump->file, err) != 0)
         return -1;
-    if (check_whole(dump, err) != 0 || find_format(dump, err) != 0)
+    if (check_whole(dump, partial, err) != 0 || find_format(dump, err) != 0)
         return -1;
     return ranges_build(&dump->ranges, &dump->elf, dump->file.path, err);
 }
 
-struct dump *dump_open(const char *path, struct qvm_error *err)
+struct dump *dump_open(const char *path, bool partial, struct qvm_error *err)
 {
     struct dump *dump = calloc(1, sizeof *dump);
 
@@ -86,7 +88,7 @@ struct dump *dump_open(const char *path, struct qvm_error *err)
         free(dump);
         return NULL;
     }
-    if (read_headers(dump, err) != 0) {
+    if (read_headers(dump, partial, err) != 0) {
         dump_close(dump);
         return NULL;
     }

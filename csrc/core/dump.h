@@ -26,8 +26,9 @@ struct dump_format {
 };
 
 /* Code truncated where a segment ends behind the file: the message says how many bytes are
- * missing. NULL on failure, else the caller closes. */
-struct dump *dump_open(const char *path, struct qvm_error *err);
+ * missing. With `partial` such a file opens as long as its headers are there, and reads of
+ * what is missing fail. NULL on failure, else the caller closes. */
+struct dump *dump_open(const char *path, bool partial, struct qvm_error *err);
 void dump_close(struct dump *dump);
 
 /* "aarch64", "x86_64", "x86", "arm"; NULL for another machine. */

@@ -93,7 +93,7 @@ static void push_dump_table(lua_State *L, const struct dump *dump)
     lua_setfield(L, -2, "complete");
 }
 
-/* open(path): a table with the dump's fields. */
+/* open(path, partial): a table with the dump's fields. */
 static int core_open(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -102,7 +102,7 @@ static int core_open(lua_State *L)
 
     *handle = NULL;
     luaL_setmetatable(L, TYPE);
-    *handle = dump_open(path, &err);
+    *handle = dump_open(path, lua_toboolean(L, 2), &err);
     if (!*handle)
         return push_failure(L, &err);
     push_dump_table(L, *handle);

@@ -17,15 +17,15 @@ local core = require "qvm.core"
 -- @field bits 64
 -- @field byteorder `"little"`
 -- @field size bytes of the file
--- @field complete true: every segment is inside the file
+-- @field complete whether every segment is inside the file
 local Dump = {}
 Dump.__index = Dump
 
 local open_dump = core.open
 local methods = core.dump
 
-function Dump.open(path)
-  local dump, message, code = open_dump(path)
+function Dump.open(path, partial)
+  local dump, message, code = open_dump(path, partial)
   if not dump then
     return nil, message, code
   end

@@ -135,16 +135,16 @@ end
 
 --- Opens a dump. Reads its headers only, whatever its size.
 -- @tparam string path
+-- @tparam ?table options `partial = true` opens a dump of which bytes are
+-- missing, as long as its headers are there: `complete` is false then, and what
+-- is missing is `truncated`
 -- @treturn[1] qvm.dump.Dump the dump
 -- @return[2] nil, message, code (`truncated` where bytes are missing: the
 -- message says how many)
-function qvm.open(path, opts)
+function qvm.open(path, options)
   check.string(path, 1, "open")
-  check.options(opts, "open", {partial = "boolean"})
-  if opts and opts.partial then
-    return nil, path .. ": partial dumps cannot be opened yet", "unsupported"
-  end
-  return Dump.open(path)
+  check.options(options, "open", {partial = "boolean"})
+  return Dump.open(path, options and options.partial)
 end
 
 --- An address as text.
