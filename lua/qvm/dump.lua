@@ -4,20 +4,23 @@
 -- header `sys/kdump.h`); not yet seen with a dump from a QNX system. Nothing is
 -- read that is not asked for. After `close`, every method returns nil, message,
 -- `"gone"`.
+--
+-- Fields:
+--
+-- - `path`: the file's path
+-- - `format`: `"qnx"`, or `"elf"`: an ELF core with memory, but no registers
+--   that are known
+-- - `machine`: `"aarch64"`, `"x86_64"`, `"x86"`, `"arm"`, or `"machine N"`
+--   with the ELF number
+-- - `bits`: 64
+-- - `byteorder`: `"little"`
+-- - `size`: bytes of the file
+-- - `complete`: whether every segment is inside the file
 -- @classmod qvm.dump
 
 local core = require "qvm.core"
 
 --- @type Dump
--- @field path the file's path
--- @field format `"qnx"`, or `"elf"`: an ELF core with memory, but no registers
--- that are known
--- @field machine `"aarch64"`, `"x86_64"`, `"x86"`, `"arm"`, or `"machine N"`
--- with the ELF number
--- @field bits 64
--- @field byteorder `"little"`
--- @field size bytes of the file
--- @field complete whether every segment is inside the file
 local Dump = {}
 Dump.__index = Dump
 

@@ -5,6 +5,12 @@
 -- member `last_known_ip` for each vCPU. So the whole document is kept, and the
 -- vCPUs and errata are found by rules (see the guide, "The env document") which
 -- `qvm.schema` overrides.
+--
+-- Fields:
+--
+-- - `raw`: the decoded document, whole
+-- - `text`: the document's bytes
+-- - `warnings`: array of what the decoder had to say, nil without any
 -- @classmod qvm.env
 
 local core = require "qvm.core"
@@ -12,9 +18,6 @@ local find = require "qvm.find"
 local path = require "qvm.path"
 
 --- @type Env
--- @field raw the decoded document, whole
--- @field text the document's bytes
--- @field warnings array of what the decoder had to say, nil without any
 local Env = {}
 Env.__index = Env
 

@@ -2,6 +2,11 @@
 --
 -- A VM is a name. Nothing is remembered of the process that serves it: every
 -- call asks anew, because VMs reboot and process ids are given away again.
+--
+-- Fields:
+--
+-- - `name`: the system name, from the `system` option of its configuration
+-- - `path`: its directory
 -- @classmod qvm.vm
 
 local await = require "qvm.await"
@@ -10,8 +15,6 @@ local core = require "qvm.core"
 local Env = require "qvm.env"
 
 --- @type VM
--- @field name the system name, from the `system` option of its configuration
--- @field path its directory
 local VM = {}
 VM.__index = VM
 
