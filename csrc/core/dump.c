@@ -118,22 +118,60 @@ const char *dump_machine(const struct dump *dump)
     }
 }
 
-uint64_t dump_reach(const struct dump *dump, uint64_t address, uint64_t n)
+/* Of n bytes of a piece from an address in it, how many the file has. */
+static uint64_t present(const struct dump *dump, const struct piece *piece,
+                        uint64_t address, uint64_t n)
 {
-    return ranges_reach(&dump->ranges, address, n);
+    uint64_t offset = piece->offset + (address - piece->first);
+    uint64_t left = dump->file.size > offset ? dump->file.size - offset : 0;
+
+    return n < left ? n : left;
 }
 
-static int fail_unmapped(const struct dump *dump, uint64_t address, struct qvm_error *err)
+uint64_t dump_reach(const struct dump *dump, uint64_t address, uint64_t n)
 {
+    const struct ranges *ranges = &dump->ranges;
+    uint64_t reached = 0;
+
+    for (size_t i = ranges_find(ranges, address); i < ranges->count && reached < n; i++) {
+        const struct piece *piece = &ranges->pieces[i];
+        uint64_t at = address + reached, here = n - reached, got;
+
+        if (at < piece->first || at < address)
+            break;
+        if (piece->last - at < here)
+            here = piece->last - at + 1;
+        got = present(dump, piece, at, here);
+        reached += got;
+        if (got < here)
+            break;
+    }
+    return reached;
+}
+
+/* What is wrong with the first byte from an address on that cannot be read. */
+static int fail_at(const struct dump *dump, uint64_t address, struct qvm_error *err)
+{
+    size_t i = ranges_find(&dump->ranges, address);
+    bool mapped = i < dump->ranges.count && dump->ranges.pieces[i].first <= address;
+
+    if (mapped)
+        return qvm_fail(err, QVM_TRUNCATED,
+                        "%s: the file ends before what is at address 0x%016" PRIx64,
+                        dump->file.path, address);
     return qvm_fail(err, QVM_UNMAPPED, "%s: address 0x%016" PRIx64 " is not in the dump",
                     dump->file.path, address);
 }
 
 int dump_check(const struct dump *dump, uint64_t address, uint64_t n, struct qvm_error *err)
 {
-    uint64_t reach = ranges_reach(&dump->ranges, address, n);
+    uint64_t reach;
 
-    return reach == n ? 0 : fail_unmapped(dump, address + reach, err);
+    if (n > 0 && n - 1 > UINT64_MAX - address)
+        return qvm_fail(err, QVM_UNMAPPED, "%s: beyond the last address, 0x%016" PRIx64,
+                        dump->file.path, UINT64_MAX);
+    reach = dump_reach(dump, address, n);
+    return reach == n ? 0 : fail_at(dump, address + reach, err);
 }
 
 int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
@@ -142,13 +180,15 @@ int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
     const struct ranges *ranges = &dump->ranges;
     unsigned char *out = to;
 
+    if (n > 0 && n - 1 > UINT64_MAX - address)
+        return dump_check(dump, address, n, err);
     for (size_t i = ranges_find(ranges, address); n > 0; i++) {
         const struct piece *piece = &ranges->pieces[i];
         size_t part = n;
 
         if (i == ranges->count || piece->first > address)
-            return fail_unmapped(dump, address, err);
-        if (piece->last - address < n)
+            return fail_at(dump, address, err);
+        if (piece->last - address < n - 1)
             part = (size_t)(piece->last - address) + 1;
         if (file_read(&dump->file, piece->offset + (address - piece->first), out, part,
                       err) != 0)

@@ -34,10 +34,12 @@ void dump_close(struct dump *dump);
 /* "aarch64", "x86_64", "x86", "arm"; NULL for another machine. */
 const char *dump_machine(const struct dump *dump);
 
-/* How many bytes of physical memory from an address on the dump holds, up to n. */
+/* How many bytes of physical memory from an address on the dump holds without a gap, up to
+ * n. */
 uint64_t dump_reach(const struct dump *dump, uint64_t address, uint64_t n);
 
-/* Does it hold all n? Code unmapped, with the first address that is missing. */
+/* Does it hold all n? Code unmapped, or truncated where the file has lost them, with the
+ * first address that is missing. */
 int dump_check(const struct dump *dump, uint64_t address, uint64_t n,
                struct qvm_error *err);
 

@@ -91,9 +91,7 @@ int file_read(const struct file *file, uint64_t offset, void *to, size_t n,
 {
     if (offset > file->size || n > file->size - offset)
         return fail_truncated(file, offset, n, err);
-    if (!file->map.base || n > COPY_MAX)
-        return read_at(file, offset, to, n, err);
-    if (!mapping_copy(&file->map, to, offset, n))
-        return fail_truncated(file, offset, n, err);
-    return 0;
+    if (file->map.base && n <= COPY_MAX && mapping_copy(&file->map, to, offset, n))
+        return 0;
+    return read_at(file, offset, to, n, err);
 }

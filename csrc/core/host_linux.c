@@ -1,6 +1,7 @@
 /* Linux in place of a QNX host, for the simulator. A simulated VM's process holds a POSIX
  * record lock on its env for its life, so that F_GETLK on the opened file names the process
- * that serves it, as ConnectServerInfo() does on QNX: the answer dies with the process. */
+ * that serves it, as ConnectServerInfo() does on QNX: the kernel ends the lock when the
+ * process ends. */
 #if defined(__linux__)
 #    define _GNU_SOURCE
 
@@ -157,17 +158,19 @@ static int check_executable(int process, pid_t pid, const char *path, struct qvm
     return 0;
 }
 
-/* The rest of a line of a process's status file that begins with `key`. */
-static bool read_status(int process, const char *key, char *value, size_t size)
+/* The rest of a line of a process's status file that begins with `key`: 1, 0 if there is no
+ * such line, -1 with errno. */
+static int read_status(int process, const char *key, char *value, size_t size)
 {
-    int fd = openat(process, "status", O_RDONLY | O_CLOEXEC);
+    int fd = openat(process, "status", O_RDONLY | O_CLOEXEC), found = 0;
     FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
-    bool found = false;
 
     if (!file) {
+        int number = errno;
         if (fd >= 0)
             close(fd);
-        return false;
+        errno = number;
+        return -1;
     }
     while (!found && fgets(value, (int)size, file)) {
         found = strncmp(value, key, strlen(key)) == 0;
@@ -182,9 +185,13 @@ static int check_catches(int process, pid_t pid, int number, const char *path,
                          struct qvm_error *err)
 {
     char mask[64];
+    int found = read_status(process, "SigCgt:", mask, sizeof mask);
 
-    if (read_status(process, "SigCgt:", mask, sizeof mask) &&
-        (strtoull(mask, NULL, 16) >> (number - 1) & 1))
+    if (found < 0 && errno == ESRCH)
+        return fail_ended(path, pid, err);
+    if (found < 0)
+        return qvm_fail_errno(err, errno, path);
+    if (found > 0 && (strtoull(mask, NULL, 16) >> (number - 1) & 1))
         return 0;
     return qvm_fail(
         err, QVM_NOT_QVM,
@@ -192,23 +199,30 @@ static int check_catches(int process, pid_t pid, int number, const char *path,
         (long)pid, number);
 }
 
+static int fail_proc(struct qvm_error *err)
+{
+    return qvm_fail(err, QVM_UNSUPPORTED,
+                    "/proc is not that of this process namespace: nobody can be verified");
+}
+
 /* Process ids are counted in namespaces. NSpid has one number where /proc counts as we do,
  * and more where it is the /proc of a namespace around ours: then its numbers are not ours.
- */
+ * A kernel without namespaces has no such line. */
 static int check_proc(struct qvm_error *err)
 {
     char ids[128], *end;
-    int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ours = self >= 0 && read_status(self, "NSpid:", ids, sizeof ids) &&
-                strtol(ids, &end, 10) == (long)getpid() && *end == '\n';
+    int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC), found, number;
 
-    if (self >= 0)
-        close(self);
-    return ours
-               ? 0
-               : qvm_fail(
-                     err, QVM_UNSUPPORTED,
-                     "/proc is not that of this process namespace: nobody can be verified");
+    if (self < 0)
+        return errno == ENOENT ? fail_proc(err) : qvm_fail_errno(err, errno, "/proc/self");
+    found = read_status(self, "NSpid:", ids, sizeof ids);
+    number = errno;
+    close(self);
+    if (found < 0)
+        return qvm_fail_errno(err, number, "/proc/self/status");
+    if (found == 0 || (strtol(ids, &end, 10) == (long)getpid() && *end == '\n'))
+        return 0;
+    return fail_proc(err);
 }
 
 /* A descriptor of the process's directory in /proc: it stays that of this process, whoever

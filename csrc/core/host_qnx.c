@@ -4,7 +4,9 @@
  * A descriptor is a connection to the process that serves the file, and ConnectServerInfo()
  * names that process, so the qvm of a VM is found without a scan. A client whose server is
  * stuck blocks in send or reply state: TimerTimeout() bounds that for the next kernel call.
- * open() may need more than one, and only the first is then bounded. */
+ * open() may need more than one, and only the first is then bounded; and a server that
+ * takes unblock pulses is told of the timeout and must answer it. docs/qnx.md states what
+ * follows. */
 #if defined(__QNXNTO__)
 #    include "host.h"
 
@@ -22,7 +24,7 @@
 
 #    define EXECUTABLE "qvm"
 
-static void bound_next_call(int64_t deadline)
+static int bound_next_call(int64_t deadline, const char *path, struct qvm_error *err)
 {
     int64_t left = deadline - clock_ms();
     uint64_t nanoseconds = left > 0 ? (uint64_t)left * 1000000 : 1;
@@ -30,15 +32,18 @@ static void bound_next_call(int64_t deadline)
 
     memset(&unblock, 0, sizeof unblock);
     SIGEV_UNBLOCK_INIT(&unblock);
-    TimerTimeout(CLOCK_MONOTONIC, _NTO_TIMEOUT_SEND | _NTO_TIMEOUT_REPLY, &unblock,
-                 &nanoseconds, NULL);
+    if (TimerTimeout(CLOCK_MONOTONIC, _NTO_TIMEOUT_SEND | _NTO_TIMEOUT_REPLY, &unblock,
+                     &nanoseconds, NULL) == -1)
+        return qvm_fail_errno(err, errno, path);
+    return 0;
 }
 
 int host_open(const char *path, int64_t deadline, struct qvm_error *err)
 {
     int fd;
 
-    bound_next_call(deadline);
+    if (bound_next_call(deadline, path, err) != 0)
+        return -1;
     fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd >= 0 ? fd : qvm_fail_errno(err, errno, path);
 }
@@ -49,7 +54,8 @@ ssize_t host_read(int fd, const char *path, void *buffer, size_t size, int64_t d
     for (;;) {
         ssize_t got;
 
-        bound_next_call(deadline);
+        if (bound_next_call(deadline, path, err) != 0)
+            return -1;
         got = read(fd, buffer, size);
         if (got >= 0)
             return got;
@@ -188,6 +194,8 @@ bool host_watch_sees_close(const struct host_watch *watch)
 int host_watch_wait(struct host_watch *watch, int64_t timeout_ms, const char **name)
 {
     (void)name;
+    if (timeout_ms <= 0)
+        return 0;
     clock_sleep(timeout_ms < watch->interval_ms ? timeout_ms : watch->interval_ms);
     return 2;
 }

@@ -178,7 +178,7 @@ static const struct elf_segment *segment_without_notes(const struct elf *elf,
 static bool is_text(const char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++)
-        if ((unsigned char)text[i] < ' ' && !strchr("\t\n\r\f\033", text[i]))
+        if ((unsigned char)text[i] < ' ' && !memchr("\t\n\r\f\033", text[i], 5))
             return false;
     return true;
 }
@@ -210,6 +210,8 @@ int kdump_read_text(const struct kdump *kdump, const struct elf *elf,
     uint32_t stated;
 
     *text = NULL;
+    if (!kdump->set) /* no such note */
+        return 0;
     if (text_size(kdump, segment, file, &stated, err) != 0)
         return -1;
     if (stated == 0)

@@ -16,18 +16,33 @@ struct guard {
 
 static _Thread_local struct guard *volatile current;
 
+/* Depth of the handlers in this thread: a handler that was installed after ours may call
+ * ours. */
+static _Thread_local volatile sig_atomic_t depth;
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned mappings; /* under lock, as is the installation of the handler */
-static struct sigaction previous;
 
-static void pass_on(int number, siginfo_t *info, void *context)
+/* `previous` is whose place ours has taken. Where that one calls ours in turn, because ours
+ * had to be left in its chain before, `bottom` is what stood there before any of them. */
+static struct sigaction previous, bottom;
+static bool left_in_chain;
+
+static bool is_fault(const siginfo_t *info)
 {
-    if (previous.sa_flags & SA_SIGINFO) {
-        previous.sa_sigaction(number, info, context);
-    } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
-        previous.sa_handler(number);
+    return info->si_code != SI_USER && info->si_code != SI_QUEUE;
+}
+
+static void pass_on(const struct sigaction *to, int number, siginfo_t *info, void *context)
+{
+    if (to->sa_flags & SA_SIGINFO) {
+        to->sa_sigaction(number, info, context);
+    } else if (to->sa_handler == SIG_IGN && !is_fault(info)) {
+        return;
+    } else if (to->sa_handler != SIG_DFL && to->sa_handler != SIG_IGN) {
+        to->sa_handler(number);
     } else {
-        sigaction(number, &previous, NULL);
+        sigaction(number, to, NULL);
         raise(number);
     }
 }
@@ -37,9 +52,16 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
     struct guard *guard = current;
     const unsigned char *at = info->si_addr;
 
-    if (guard && at >= guard->from && at < guard->to)
+    if (guard && is_fault(info) && at >= guard->from && at < guard->to)
         siglongjmp(guard->escape, 1);
-    pass_on(number, info, context);
+    depth++;
+    pass_on(depth > 1 ? &bottom : &previous, number, info, context);
+    depth--;
+}
+
+static bool is_ours(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == on_bus_error;
 }
 
 static void install(void)
@@ -52,6 +74,8 @@ static void install(void)
     action.sa_flags = SA_SIGINFO | SA_NODEFER;
     sigemptyset(&action.sa_mask);
     sigaction(SIGBUS, NULL, &previous);
+    if (!left_in_chain)
+        bottom = previous;
     sigaction(SIGBUS, &action, NULL);
 }
 
@@ -60,9 +84,10 @@ static void uninstall(void)
 {
     struct sigaction now;
 
-    if (sigaction(SIGBUS, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) &&
-        now.sa_sigaction == on_bus_error)
+    if (sigaction(SIGBUS, NULL, &now) == 0 && is_ours(&now))
         sigaction(SIGBUS, &previous, NULL);
+    else
+        left_in_chain = true;
 }
 
 static void count(bool one_more)

@@ -23,8 +23,8 @@ struct mapping {
 bool mapping_open(struct mapping *map, int fd, uint64_t size);
 void mapping_close(struct mapping *map);
 
-/* Copies n bytes from an offset; offset + n <= size. False if the file no longer has them.
- */
+/* Copies n bytes from an offset; offset + n <= size. False if that failed: the file was
+ * cut, or its disk has an error. Reading tells which. */
 bool mapping_copy(const struct mapping *map, void *to, uint64_t offset, size_t n);
 
 #endif

@@ -160,21 +160,3 @@ size_t ranges_find(const struct ranges *ranges, uint64_t address)
     }
     return low;
 }
-
-uint64_t ranges_reach(const struct ranges *ranges, uint64_t address, uint64_t n)
-{
-    uint64_t reached = 0;
-
-    for (size_t i = ranges_find(ranges, address); i < ranges->count && reached < n; i++) {
-        const struct piece *piece = &ranges->pieces[i];
-        uint64_t at = address + reached;
-        if (at < piece->first)
-            break;
-        if (piece->last - at >= n - reached - 1)
-            return n;
-        reached += piece->last - at + 1;
-        if (piece->last == UINT64_MAX)
-            break;
-    }
-    return reached;
-}

@@ -28,7 +28,4 @@ void ranges_free(struct ranges *ranges);
 /* The piece that holds an address; where none does, the first one above it, or count. */
 size_t ranges_find(const struct ranges *ranges, uint64_t address);
 
-/* How many bytes from an address on are there without a gap, up to n. */
-uint64_t ranges_reach(const struct ranges *ranges, uint64_t address, uint64_t n);
-
 #endif

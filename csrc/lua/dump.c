@@ -371,6 +371,10 @@ static int method_cstring(lua_State *L)
         luaL_addsize(&buffer, end ? (size_t)(end - to) : (size_t)n);
         address += n;
         max -= (lua_Integer)n;
+        if (address == 0 && !ended && max > 0) { /* beyond the last address */
+            dump_check(dump, UINT64_MAX, 2, &err);
+            return push_failure(L, &err);
+        }
     }
     luaL_pushresult(&buffer);
     return 1;
