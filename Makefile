@@ -119,9 +119,11 @@ $(SIMULATOR): $(SIM_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^
 
-$(BUILD)/helpers/%: spec/helpers/%.c
+CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC))
+
+$(BUILD)/helpers/%: spec/helpers/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -Icsrc/core -pthread -o $@ $^
 
 $(BUILD)/obj/csrc/sim/%.o: csrc/sim/%.c
 	@mkdir -p $(@D)

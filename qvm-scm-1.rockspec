@@ -31,12 +31,13 @@ build = {
   type = "builtin",
   modules = {
     ["qvm"] = "lua/qvm/init.lua",
-    ["qvm.await"] = "lua/qvm/await.lua",
     ["qvm.check"] = "lua/qvm/check.lua",
     ["qvm.dump"] = "lua/qvm/dump.lua",
+    ["qvm.dumping"] = "lua/qvm/dumping.lua",
     ["qvm.env"] = "lua/qvm/env.lua",
     ["qvm.find"] = "lua/qvm/find.lua",
     ["qvm.path"] = "lua/qvm/path.lua",
+    ["qvm.status"] = "lua/qvm/status.lua",
     ["qvm.vm"] = "lua/qvm/vm.lua",
     ["qvm.core"] = {
       sources = {
@@ -56,6 +57,7 @@ build = {
         "csrc/core/registers.c",
         "csrc/core/utf8.c",
         "csrc/core/vmdir.c",
+        "csrc/core/watch_linux.c",
         "csrc/lua/decode.c",
         "csrc/lua/dump.c",
         "csrc/lua/files.c",

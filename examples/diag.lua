@@ -24,8 +24,30 @@ for _, prefix in ipairs {here .. "/..", here .. "/../../../../../.."} do
   look_in(prefix .. "/share/lua/5.4", prefix .. "/lib/lua/5.4")
 end
 
+-- Text from a VM must not drive the terminal: control characters, what some
+-- terminals take for them, marks that turn the direction of writing, and bytes
+-- that are no UTF-8.
+local function harmless(text)
+  local function escape(bytes)
+    return (bytes:gsub(".", function(c)
+      return ("\\x%02x"):format(c:byte())
+    end))
+  end
+  if not (utf8 and utf8.len(text)) then
+    text = text:gsub("[\128-\255]", escape)
+  end
+  return (text:gsub("[%c\127]", escape)
+    :gsub("\194[\128-\159]", escape)
+    :gsub("\226\128[\142\143\170-\174]", escape)
+    :gsub("\226\129[\166-\169]", escape))
+end
+
+local function complain(message)
+  io.stderr:write("qvm-diag: ", harmless(message), "\n")
+end
+
 local function fail(status, message)
-  io.stderr:write("qvm-diag: ", message, "\n")
+  complain(message)
   os.exit(status, true)
 end
 
@@ -50,7 +72,7 @@ local failed = false
 -- A step that failed: said on stderr, and the other steps go on.
 local function step_failed(message)
   failed = true
-  io.stderr:write("qvm-diag: ", message, "\n")
+  complain(message)
 end
 
 -- What is found, as plain tables: printed, or written as JSON -------------------
@@ -62,10 +84,12 @@ local LARGE = 2^53
 local function exact(value)
   if math.type(value) == "integer" and (value >= LARGE or value < 0) then
     return qvm.hex(value)
-  elseif value == cjson.null or type(value) ~= "table" then
-    return value
+  elseif type(value) == "table" then
+    return "(a table: see the env)"
+  elseif value == math.huge or value == -math.huge then
+    return tostring(value)
   end
-  return tostring(value):match("^table") and "(a table: see the env)" or tostring(value)
+  return value
 end
 
 local function collect_vcpus(env)
@@ -145,10 +169,10 @@ local function collect_dump(dump)
   local ranges = {}
   for start, size in dump:ranges() do
     ranges[#ranges + 1] = {start = qvm.hex(start), last = qvm.hex(start + size - 1),
-      size = exact(size)}
+      size = size}
   end
   return {path = dump.path, format = dump.format, machine = dump.machine,
-    bits = dump.bits, byteorder = dump.byteorder, size = exact(dump.size),
+    bits = dump.bits, byteorder = dump.byteorder, size = dump.size,
     ranges = ranges, vcpus = collect_dump_vcpus(dump), text = dump:log()}
 end
 
@@ -180,8 +204,10 @@ end
 function to_json(value, is_list)
   if type(value) == "string" then
     return cjson.encode((as_utf8(value)))
+  elseif type(value) == "number" then
+    return (math.type(value) == "integer" and "%d" or "%.17g"):format(value)
   elseif type(value) ~= "table" then
-    return math.type(value) == "integer" and ("%d"):format(value) or cjson.encode(value)
+    return cjson.encode(value)
   elseif not is_list then
     return object_to_json(value)
   end
@@ -196,16 +222,16 @@ end
 
 local WIDTH = 80
 
-local function say(format, ...)
-  print((format:format(...):gsub("%s+$", "")))
+local write_error
+
+-- print would not say when the disk is full.
+local function put(line)
+  local ok, why = io.stdout:write(line, "\n")
+  write_error = write_error or not ok and why
 end
 
--- Text from a VM must not drive the terminal.
-local function harmless(text)
-  local function escape(c)
-    return ("\\x%02x"):format(c:byte(-1))
-  end
-  return (text:gsub("[%c\127]", escape):gsub("\194[\128-\159]", escape))
+local function say(format, ...)
+  put((format:format(...):gsub("%s+$", "")))
 end
 
 local function in_units(bytes)
@@ -265,9 +291,9 @@ local function say_errata(errata)
 end
 
 local function say_vm(about)
-  say("%s: %s, %s", about.name, about.state,
+  say("%s: %s, %s", harmless(about.name), about.state,
     about.pid and "process " .. about.pid or "no process serves it")
-  say("  %-12s %s", "directory", about.path)
+  say("  %-12s %s", "directory", harmless(about.path))
   local names = {}
   for name in pairs(about.facts) do
     names[#names + 1] = name
@@ -302,12 +328,12 @@ local function say_text(title, text)
 end
 
 local function say_dump(about)
-  say("dump %s", about.path)
+  say("dump %s", harmless(about.path))
   say("  %s %s, %d-bit %s-endian, %s", about.format, about.machine, about.bits,
-    about.byteorder, about.size_text)
+    about.byteorder, in_units(about.size))
   say("\nphysical memory                             size")
   for _, range in ipairs(about.ranges) do
-    say("%s - %s  %s", range.start, range.last, range.size_text)
+    say("%s - %s  %s", range.start, range.last, in_units(range.size))
   end
   if #about.vcpus > 0 then
     say("\nvCPU  pc                  sp                  page table          process")
@@ -333,17 +359,6 @@ local function show_progress(written, total)
     total and (" of %s, %d%%"):format(in_units(total), math.floor(written / total * 100)) or "")
 end
 
-local function dump_report(dump)
-  local about = collect_dump(dump)
-  about.size_text = in_units(dump.size)
-  local index = 0
-  for _, size in dump:ranges() do
-    index = index + 1
-    about.ranges[index].size_text = in_units(size)
-  end
-  return about
-end
-
 local function take_dump(vm, options)
   local terminal = is_terminal()
   local dump, message = vm:dump {dir = options.dump, timeout = options.timeout,
@@ -354,7 +369,7 @@ local function take_dump(vm, options)
   if not dump then
     return step_failed(message)
   end
-  local report = dump_report(dump)
+  local report = collect_dump(dump)
   dump:close()
   return report
 end
@@ -367,21 +382,8 @@ local function take_status(vm, options)
   return text
 end
 
-local function without_texts(value)
-  if type(value) ~= "table" then
-    return value
-  end
-  local copy = {}
-  for name, inner in pairs(value) do
-    if name ~= "size_text" then
-      copy[name] = without_texts(inner)
-    end
-  end
-  return copy
-end
-
 local function print_json(report)
-  print(to_json(without_texts(report)))
+  put(to_json(report))
 end
 
 local function list(options)
@@ -394,17 +396,20 @@ local function list(options)
     table.insert(report.vms, collect_vm(vm))
   end
   if options.json then
-    return print_json(report)
-  elseif #names == 0 then
+    print_json(report)
+  end
+  if #names == 0 then
     fail(1, qvm.root() .. ": no VMs")
+  elseif options.json then
+    return
   end
   local width = 6
   for _, about in ipairs(report.vms) do
-    width = math.max(width, #about.name)
+    width = math.max(width, math.min(40, #harmless(about.name)))
   end
   say("%-" .. width .. "s  state           pid  vCPUs  nodes  errata", "system")
   for _, about in ipairs(report.vms) do
-    say("%-" .. width .. "s  %-11s %7s  %5d  %5d  %6d", about.name, about.state,
+    say("%-" .. width .. "s  %-11s %7s  %5d  %5d  %6d", harmless(about.name), about.state,
       about.pid or "-", #about.vcpus, #about.nodes, #about.errata)
   end
 end
@@ -414,7 +419,7 @@ local function read(options)
   if not dump then
     fail(1, message)
   end
-  local report = {dump = dump_report(dump)}
+  local report = {dump = collect_dump(dump)}
   dump:close()
   if options.json then
     return print_json(report)
@@ -485,6 +490,8 @@ local function main()
   local tasks = (options.vm and 1 or 0) + (options.list and 1 or 0) + (options.read and 1 or 0)
   if tasks ~= 1 then
     fail(2, "one of a VM's name, --list or --read FILE is needed (--help shows how)")
+  elseif not options.vm and (options.status or options.dump) then
+    fail(2, "--status and --dump need a VM's name")
   elseif options.timeout and (options.timeout ~= options.timeout or options.timeout < 0
     or options.timeout >= 2^31) then
     fail(2, "--timeout: a number of seconds is needed")
@@ -501,5 +508,14 @@ local function main()
   end
 end
 
-main()
+-- What the library raises here is about the world too: a directory that cannot
+-- be listed, a dump that is cut while it is read.
+local ok, message = pcall(main)
+if not ok then
+  step_failed((tostring(message):gsub("^[^:]*:%d+: ", "")))
+end
+local flushed, why = io.stdout:flush()
+if write_error or not flushed then
+  step_failed("output: " .. (write_error or why))
+end
 os.exit(failed and 1 or 0, true)

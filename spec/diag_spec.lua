@@ -143,7 +143,8 @@ describe("diag", function()
   it("exits with 2 for a mistake in its arguments", function()
     for _, arguments in ipairs {{}, {"a", "b"}, {"a", "--list"}, {"--list", "--read", "x"},
       {"--frobnicate"}, {"a", "--timeout", "soon"}, {"a", "--timeout", "-1"}, {"a", "--dump"},
-      {"../x"}, {""}, {"a", "--timeout", "nan"}} do
+      {"../x"}, {""}, {"a", "--timeout", "nan"},
+      {"--list", "--dump", "x"}, {"--read", "x", "--status", "y"}} do
       local status, out, errors = diag(arguments)
       assert.are.equal(2, status, table.concat(arguments, " "))
       assert.are.equal("", out)
@@ -173,6 +174,50 @@ describe("diag", function()
     out = select(2, diag {"--read", dump})
     assert.is_nil(out:find("\27", 1, true))
     assert.matches("a\\x1b[31mred", out, 1, true)
+  end)
+
+  it("shows names of directories and errors as harmless text", function()
+    local name = "a\27[31mred\nspoof: running, process 1"
+    sim.root()
+    files.mkdir("vms/" .. name)
+    files.write("vms/" .. name .. "/env", "{}")
+    for _, arguments in ipairs {{"--list"}, {name}, {"nod\155\u{202e}e"}} do
+      local _, out, errors = diag(arguments)
+      assert.is_nil((out .. errors):find("[\27\155]"))
+      assert.is_nil((out .. errors):find("\nspoof", 1, true))
+      assert.is_nil((out .. errors):find("\u{202e}", 1, true))
+    end
+  end)
+
+  it("lists VMs whose names are very long", function()
+    files.write(sim.root() .. "-", "")
+    files.mkdir("vms/" .. ("x"):rep(200))
+    files.write("vms/" .. ("x"):rep(200) .. "/env", "{}")
+    local status, out = diag {"--list"}
+    assert.are.equal(1, status) -- nobody serves it
+    assert.matches("\n" .. ("x"):rep(200) .. "  unknown ", out)
+  end)
+
+  it("writes numbers that JSON does not have as strings", function()
+    sim.root()
+    files.mkdir("vms/odd")
+    files.write("vms/odd/env", '{"errata": {"a": 1e999, "b": -1e999, "c": 0.1, "d": null}}')
+    local _, out = diag {"odd", "--json"}
+    local errata = cjson.decode(out).errata
+    assert.are.same({"inf", "-inf", 0.1, cjson.null}, {errata[1].value, errata[2].value,
+      errata[3].value, errata[4].value})
+    assert.matches('"value":0.10000000000000001', out, 1, true)
+  end)
+
+  it("exits with 1 when its output cannot be written", function()
+    if not files.exists("/dev/full") then
+      pending("there is no /dev/full here")
+      return
+    end
+    sim.start("linux1", config)
+    local status = process.run({"sh", "-c", 'exec "$0" "$@" >/dev/full', lua, script, "linux1"},
+      {env = {QVM_ROOT = sim.root(), QVM_BUILD = sim.build, LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+    assert.are.equal(1, status)
   end)
 
   it("runs from any directory of a checkout, without qvm on the path", function()

@@ -160,6 +160,17 @@ describe("an opened dump", function()
     assert.are.equal("", dump:cstring(0x7777, 0))
   end)
 
+  it("does not read a string around the top of the address space", function()
+    local dump = open(writer.small {memory = {
+      {paddr = -16, bytes = ("T"):rep(16)}, {paddr = 0, bytes = "LOW\0"}}})
+    assert.are.equal(("T"):rep(16), dump:cstring(-16, 16))
+    local text, message, code = dump:cstring(-16)
+    assert.is_nil(text)
+    assert.are.equal("unmapped", code)
+    assert.matches("beyond the last address, 0xffffffffffffffff", message, 1, true)
+    assert.matches("beyond the last address", (select(2, dump:read(-16, 17))), 1, true)
+  end)
+
   it("raises for mistakes of the caller", function()
     local dump = open(writer.small())
     assert.error_matches(function() dump:read(0x80000000, -1) end, "bad argument #2 to 'read'")
@@ -169,6 +180,8 @@ describe("an opened dump", function()
     assert.error_matches(function() dump.read(7, 1, 1) end, "table expected, got number")
     assert.error_matches(function() dump.read({}, 1, 1) end, "Dump expected, got table")
     assert.error_matches(function() dump.u8({io.stdout}, 1) end, "Dump expected")
+    assert.matches("dump_spec.lua:%d+: bad argument #1 to 'vcpu' %(integer expected, got string%)",
+      select(2, pcall(function() dump:vcpu("x") end)))
     assert.error_matches(function() qvm.open(7) end, "string expected, got number")
     assert.error_matches(function() qvm.open("a", {parital = true}) end, "no option 'parital'")
   end)
@@ -438,5 +451,10 @@ describe("the text of a dump", function()
     assert.is_nil(text_of(writer.dumpinfo(""), 1))
     assert.is_nil(text_of(writer.dumpinfo("\0\0\0"), 1))
     assert.is_nil(text_of(writer.dumpinfo("te\1xt"), 1)) -- not text
+    assert.is_nil(text_of(writer.dumpinfo("te\0xt"), 1))
+    -- Nor where there is no note to name a segment.
+    local dump = open(writer.file {machine = "aarch64", segments = {
+      {paddr = 0, bytes = writer.dumpinfo("guest memory")}}})
+    assert.is_nil(dump:log())
   end)
 end)

@@ -193,6 +193,8 @@ describe("errata are found in", function()
       '{"z_errata": {"b": 1}, "guest": {"errata": ["a"]}, "errata": {}}', {"b=1", "a=true"}},
     {"an object whose order is not that of its names", '{"errata": {"z": 1, "a": 2, "m": 3}}',
       {"z=1", "a=2", "m=3"}},
+    {"nothing that is no id", '{"errata": [null, true, {"id": null, "value": 3}, 7.0, 1.5]}',
+      {"7=true", "1.5=true"}},
     {"a record under its number", '{"errata": {"843419": {"note": "x"}}}', nil},
   }
 
@@ -219,6 +221,21 @@ describe("errata are found in", function()
     assert.are.same({"b=2"}, errata(env_of(text)))
     qvm.schema {errata = "nowhere"}
     assert.are.same({}, errata(env_of(text)))
+  end)
+
+  it("a document that is made to be costly, at no cost", function()
+    local name = ("k"):rep(100000)
+    local env = env_of('{"' .. name .. 'errata": [' .. ("1,"):rep(50000) .. '1], "' .. name
+      .. '": [' .. ("{},"):rep(200000) .. "{}]}")
+    local before = os.clock()
+    local count, last = 0, nil
+    for e in env:errata() do
+      count, last = count + 1, e
+    end
+    assert.are.equal(50001, count)
+    assert.are.equal(name .. "errata[50001]", last.path)
+    assert.are.equal("unknown", env:state())
+    assert.is_true(os.clock() - before < 20, "it took minutes before")
   end)
 
   it("shows what it is", function()
@@ -259,6 +276,8 @@ describe("env:get", function()
 
   it("raises for what is no path", function()
     local env = env_of("{}")
+    assert.matches("env_shapes_spec.lua:%d+: bad argument #1 to 'get'",
+      select(2, pcall(function() env:get() end)))
     for _, path in ipairs {".", "a.", "a..b", "a[", "a[x]", "a[1", 'a["b', 'a["b"', "a]", "a[-1]",
       ".a", "[1]x"} do
       assert.error_matches(function() env:get(path) end, "is not understood")

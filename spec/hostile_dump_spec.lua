@@ -117,6 +117,25 @@ describe("a partial dump", function()
     end
   end)
 
+  it("reads a string whose end is there", function()
+    local whole = writer.small {memory = {{paddr = 0x1000, bytes = "abc\0" .. ("x"):rep(600)}}}
+    local path = files.write("partial.gcore", whole:sub(1, 64 + 2 * 56 + 300))
+    local dump <close> = assert(qvm.open(path, {partial = true}))
+    assert.are.equal("abc", dump:cstring(0x1000))
+    assert.are.equal("xx", dump:cstring(0x1004, 2))
+    assert.are.equal("truncated", select(3, dump:cstring(0x1004)))
+  end)
+
+  it("makes no room for what is not there", function()
+    local path = files.write("partial.gcore", writer.small {memory = {
+      {paddr = 0, offset = 176, filesz = 1 << 45, bytes = "abcd"}}})
+    local dump <close> = assert(qvm.open(path, {partial = true}))
+    local bytes, message, code = dump:read(0, 1 << 44)
+    assert.is_nil(bytes)
+    assert.are.equal("truncated", code)
+    assert.matches("ends before what is at address 0x", message)
+  end)
+
   it("is complete when nothing is missing", function()
     local dump <close> = assert(qvm.open(files.write("whole.gcore", bytes), {partial = true}))
     assert.is_true(dump.complete)
@@ -200,6 +219,16 @@ describe("a file that is cut while it is open", function()
       assert.are.equal("alive", out)
       assert.are.equal("signal 7", status)
     end
+  end)
+end)
+
+describe("the handler of faults in mapped files", function()
+  after_each(files.clean)
+
+  it("lives with the handlers of a program", function()
+    local build = require("support.sim").build
+    local _, out = process.run {build .. "/helpers/sigbus", files.write("mapped", "")}
+    assert.are.equal("ok\n", out)
   end)
 end)
 

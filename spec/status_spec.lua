@@ -95,12 +95,53 @@ describe("vm:status", function()
     assert.are.equal("not_found", select(3, vm:status {log = linux1.log}))
   end)
 
+  it("understands a log that repeats itself", function()
+    sim.start("linux1", config)
+    local line = ("again and again\n"):rep(3)
+    local texts = {line:rep(20000), line:rep(19999) .. "new\n"}
+    local calls = 0
+    local text = qvm.vm("linux1"):status {settle = 0.05, log = function()
+      calls = calls + 1
+      return texts[calls == 1 and 1 or 2]
+    end}
+    assert.are.equal("new\n", text)
+  end)
+
+  it("sees a ring of constant size change", function()
+    sim.start("linux1", config)
+    local calls = 0
+    local text = qvm.vm("linux1"):status {settle = 0.2, log = function()
+      calls = calls + 1
+      return ("%08d"):format(math.min(calls, 30))
+    end}
+    assert.are.equal("00000030", text)
+  end)
+
+  it("returns what there is of a log that never rests", function()
+    sim.start("linux1", config)
+    local log = files.write("busy.log", "")
+    local writer = process.start {"sh", "-c",
+      "while :; do echo x >>" .. process.quote(log) .. "; sleep 0.02; done"}
+    local text = qvm.vm("linux1"):status {log = log, timeout = 0.5, settle = 0.2}
+    writer:kill()
+    assert.matches("^x\nx\n", text)
+  end)
+
+  it("refuses a log that gains more than 16 MiB", function()
+    sim.start("linux1", config)
+    local log = files.write("large.log", "")
+    process.start {"sh", "-c", "sleep 0.2; head -c 17000000 /dev/zero >" .. process.quote(log)}
+    assert.are.equal("too_large", select(3, qvm.vm("linux1"):status {log = log}))
+  end)
+
   it("raises for mistakes of the caller", function()
     sim.start("linux1", config)
     local vm = qvm.vm("linux1")
     assert.error_matches(function() vm:status() end, "needs the option 'log'")
     assert.error_matches(function() vm:status {timeout = 1} end, "needs the option 'log'")
     assert.error_matches(function() vm:status("x.log") end, "table expected, got string")
+    assert.error_matches(function() vm:status {log = "a\0b"} end, "is not a path or function")
+    assert.error_matches(function() vm:status {log = function() end} end, "returned no string")
     assert.error_matches(function() vm:status {log = 7} end, "is not a path or function")
     assert.error_matches(function() vm:status {log = "a", timeout = -1} end,
       "is not a number of seconds")

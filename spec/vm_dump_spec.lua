@@ -130,6 +130,48 @@ describe("vm:dump", function()
     assert.is_true(#files.list(dumps) == 9)
   end)
 
+  it("does not depend on the time zone of the script", function()
+    start("linux1")
+    for _, zone in ipairs {"Asia/Tokyo", "America/St_Johns", "Australia/Sydney", "UTC",
+      "XXX-14", "XXX12"} do
+      local program = ([[
+        package.path, package.cpath = %q, %q
+        local dump, message = require "qvm".vm "linux1":dump {dir = %q, timeout = 5}
+        print(dump and dump.format or message)]]):format(package.path, package.cpath, dumps)
+      local _, out = process.run({os.getenv("LUA") or "lua5.4", "-e", program},
+        {env = {QVM_ROOT = sim.root(), TZ = zone, LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+      assert.are.equal("qnx\n", out)
+    end
+  end)
+
+  it("is not stopped by names that are no dates", function()
+    start("linux1")
+    for _, stamp in ipairs {"19691231-235959", "00000000-000000", "99999999-999999",
+      "20261301-000000", "20260230-246060"} do
+      files.write("dumps/linux1-" .. stamp .. ".gcore", "")
+    end
+    local dump <close> = assert(qvm.vm("linux1"):dump {dir = dumps})
+    assert.are.equal(1, select(2, identity(dump)))
+  end)
+
+  it("is not deceived when somebody else closes the dump that is being written", function()
+    start("linux1", "set sim-dump-seconds 1.5")
+    process.start {"sh", "-c", ([[
+      for i in 1 2 3 4 5 6 7 8; do sleep 0.1; for f in %s/*.gcore; do : >>$f; done; done]])
+      :format(dumps)}
+    local dump <close> = assert(qvm.vm("linux1"):dump {dir = dumps})
+    assert.is_true(dump.complete)
+  end)
+
+  it("returns the dump that was the last thing its VM did", function()
+    local linux1 = start("linux1", "set sim-dump-seconds 2", "4M")
+    process.start {"sh", "-c", ([[
+      until grep -q 'dump .*gcore' %s; do sleep 0.01; done; kill %d]])
+      :format(linux1.log, linux1.pid)}
+    local dump <close> = assert(qvm.vm("linux1"):dump {dir = dumps})
+    assert.are.equal(1, select(2, identity(dump)))
+  end)
+
   it("waits until a slow dump is complete, and reports its progress", function()
     start("linux1", "set sim-dump-seconds 1", "4M")
     local calls = {}

@@ -138,6 +138,7 @@ static bool guarded_copy(const struct mapping *map, void *to, uint64_t offset, s
         current = NULL;
         return false;
     }
+    depth = 0; /* a handler that jumped away has left it */
     current = &guard;
     memcpy(to, map->base + offset, n);
     seen = *last;

@@ -15,8 +15,20 @@ function check.string(value, index, name)
   if type(value) ~= "string" then
     expected(index, name, "string", value)
   end
-  if value:find("\0", 1, true) and name ~= "decode" and name ~= "vm" then
+end
+
+-- The path of a file: the system would end it at a NUL.
+function check.path(value, index, name)
+  if type(value) ~= "string" then
+    expected(index, name, "string", value)
+  elseif value:find("\0", 1, true) then
     error(("bad argument #%d to '%s' (NUL in a path)"):format(index, name), LEVEL)
+  end
+end
+
+function check.integer(value, index, name)
+  if math.type(value) ~= "integer" then
+    expected(index, name, "integer", value)
   end
 end
 
@@ -26,18 +38,20 @@ local function is_callable(value)
     or type(meta) == "table" and meta.__call ~= nil
 end
 
+local function is_path(value)
+  return type(value) == "string" and not value:find("\0", 1, true)
+end
+
 -- What an option may be, by the words that a message has for it.
 local matches = {
   boolean = function(value) return type(value) == "boolean" end,
   ["number of seconds"] = function(value)
     return type(value) == "number" and value >= 0 and value < 2^31
   end,
-  path = function(value)
-    return type(value) == "string" and not value:find("\0", 1, true)
-  end,
+  path = is_path,
   ["function"] = is_callable,
   ["path or function"] = function(value)
-    return type(value) == "string" or is_callable(value)
+    return is_path(value) or is_callable(value)
   end,
 }
 

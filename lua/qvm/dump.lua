@@ -18,6 +18,7 @@
 -- - `complete`: whether every segment is inside the file
 -- @classmod qvm.dump
 
+local check = require "qvm.check"
 local core = require "qvm.core"
 
 --- @type Dump
@@ -172,6 +173,7 @@ end
 -- @treturn[1] table the vCPU, nil alone where there is none of that index
 -- @return[2] nil, message, code
 function Dump:vcpu(index)
+  check.integer(index, 1, "vcpu")
   local vcpu, message, code = methods.vcpu(self, index)
   if not vcpu then
     return nil, message, code

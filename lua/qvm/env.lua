@@ -13,6 +13,7 @@
 -- - `warnings`: array of what the decoder had to say, nil without any
 -- @classmod qvm.env
 
+local check = require "qvm.check"
 local core = require "qvm.core"
 local find = require "qvm.find"
 local path = require "qvm.path"
@@ -87,6 +88,7 @@ end
 -- elements count from 1, as Lua's do. Raises where it is not a path.
 -- @return the value (`cjson.null` for null), nil where there is none
 function Env:get(where)
+  check.string(where, 1, "get")
   local keys, wrong = path.parse(where)
   if not keys then
     error(wrong, 2)

@@ -7,6 +7,38 @@ local path = require "qvm.path"
 
 local find = {}
 
+-- Where a value stands: the place it stands in, and its key there. Paths are
+-- written only when they are asked for, since a document of a few hundred KB can
+-- have paths of gigabytes in all.
+local function place(parent, key)
+  return {parent = parent, key = key}
+end
+
+local function write_path(here)
+  local keys = {}
+  while here.parent do
+    table.insert(keys, here.key)
+    here = here.parent
+  end
+  local text = here.path
+  for index = #keys, 1, -1 do
+    text = path.join(text, keys[index])
+  end
+  return text
+end
+
+-- The metatable of records with a path.
+local function record_type(to_text)
+  return {
+    __index = function(record, name)
+      if name == "path" then
+        return write_path(record._place)
+      end
+    end,
+    __tostring = to_text,
+  }
+end
+
 -- Members of an array or object, in the document's order.
 local function members(env, node)
   local order = env._orders[node]
@@ -81,22 +113,26 @@ local function weigh(env, node, rules)
   return ips, tids
 end
 
+local function speaks_of_cpus(key)
+  return type(key) == "string" and key:lower():find("cpu", 1, true) ~= nil
+end
+
 -- All arrays and objects with records that could be vCPUs, in document order.
 local function containers(env, rules)
   local found = {}
-  local function visit(node, where)
+  local function visit(node, here, of_cpus)
     local ips, tids = weigh(env, node, rules)
     if ips + tids > 0 then
-      found[#found + 1] = {node = node, path = where, ips = ips}
+      found[#found + 1] = {node = node, place = here, ips = ips, of_cpus = of_cpus}
     end
     for key, value in members(env, node) do
       if type(value) == "table" then
-        visit(value, path.join(where, key))
+        visit(value, place(here, key), of_cpus or speaks_of_cpus(key))
       end
     end
   end
   if type(env.raw) == "table" then
-    visit(env.raw, "")
+    visit(env.raw, {path = ""}, false)
   end
   return found
 end
@@ -118,7 +154,7 @@ local function choose(found)
   if with_ip[1] then
     return with_ip
   end
-  local of_cpus = filter(found, function(c) return c.path:lower():find("cpu", 1, true) end)
+  local of_cpus = filter(found, function(c) return c.of_cpus end)
   return {of_cpus[1] or found[1]}
 end
 
@@ -127,19 +163,17 @@ local function chosen_containers(env, rules)
     return choose(containers(env, rules))
   end
   local node = env:get(rules.vcpus)
-  return type(node) == "table" and {{node = node, path = rules.vcpus}} or {}
+  return type(node) == "table" and {{node = node, place = {path = rules.vcpus}}} or {}
 end
 
-local Vcpu = {}
+local Vcpu = record_type(function(vcpu)
+  return ("vCPU %d: tid %s, last known ip %s"):format(vcpu.index,
+    vcpu.tid and ("%d"):format(vcpu.tid) or "?",
+    vcpu.last_known_ip and ("0x%016x"):format(vcpu.last_known_ip) or "?")
+end)
 
-function Vcpu:__tostring()
-  return ("vCPU %d: tid %s, last known ip %s"):format(self.index,
-    self.tid and ("%d"):format(self.tid) or "?",
-    self.last_known_ip and ("0x%016x"):format(self.last_known_ip) or "?")
-end
-
-local function new_vcpu(env, record, where, index, rules)
-  local vcpu = {index = index, raw = record, path = where}
+local function new_vcpu(env, record, here, index, rules)
+  local vcpu = {index = index, raw = record, _place = here}
   if is_object(env, record) then
     vcpu.tid = to_integer(member(env, record, TID, rules.tid))
     vcpu.last_known_ip = to_integer(member(env, record, IP, rules.ip))
@@ -166,7 +200,7 @@ function find.vcpus(env, rules)
     for key, record in members(env, container.node) do
       if is_vcpu(env, record, rules) then
         vcpus[#vcpus + 1] = new_vcpu(env, record,
-          path.join(container.path, key), #vcpus, rules)
+          place(container.place, key), #vcpus, rules)
       end
     end
   end
@@ -189,86 +223,86 @@ local function is_number_of_erratum(name)
   return name:find("%d%d%d%d%d") ~= nil
 end
 
-local Erratum = {}
-
-function Erratum:__tostring()
-  local value = self.value
+local Erratum = record_type(function(erratum)
+  local value = erratum.value
   if math.type(value) == "integer" then
     -- From 2^63 on a document's numbers are negative here: their bits tell.
     value = (value < 0 and "0x%016x" or "%d"):format(value)
   end
-  return ("erratum %s = %s%s"):format(self.id, tostring(value),
-    self.cpu and (" (vCPU %d)"):format(self.cpu) or "")
-end
+  return ("erratum %s = %s%s"):format(erratum.id, tostring(value),
+    erratum.cpu and (" (vCPU %d)"):format(erratum.cpu) or "")
+end)
 
 local read_value
 
-local function add(list, id, value, cpu, where)
-  if math.type(id) == "integer" then
-    id = ("%d"):format(id)
+-- Strings and numbers are ids; nothing else is an erratum.
+local function add(list, id, value, cpu, here)
+  if type(id) == "number" then
+    local integer = math.tointeger(id)
+    id = (integer and "%d" or "%.17g"):format(integer or id)
   end
-  list[#list + 1] = setmetatable(
-    {id = tostring(id), value = value, cpu = cpu, path = where}, Erratum)
+  if type(id) == "string" then
+    list[#list + 1] = setmetatable({id = id, value = value, cpu = cpu, _place = here}, Erratum)
+  end
 end
 
--- {"id": "843419", "value": ..., "cpu": 0}; without an id it is data about one
--- CPU, or a group.
-local function read_record(env, list, record, cpu, where)
+-- {"id": "843419", "value": ..., "cpu": 0}; without such a member it is data
+-- about one CPU, or a group.
+local function read_record(env, list, record, cpu, here)
   local id = member(env, record, ID)
   cpu = to_integer(member(env, record, CPU)) or cpu
   if id == nil then
-    read_value(env, list, record, nil, cpu, where)
-    return
+    return read_value(env, list, record, nil, cpu, here)
   end
   local value = member(env, record, VALUE)
   if value == nil then
     value = true
   end
-  add(list, id, value, cpu, where)
+  add(list, id, value, cpu, here)
 end
 
-local function read_array(env, list, array, cpu, where)
+local function read_array(env, list, array, cpu, here)
   for index, element in members(env, array) do
-    local here = path.join(where, index)
+    local there = place(here, index)
     if is_object(env, element) then
-      read_record(env, list, element, cpu, here)
+      read_record(env, list, element, cpu, there)
     elseif type(element) == "table" then
-      read_array(env, list, element, cpu or index - 1, here) -- one for each CPU
+      read_array(env, list, element, cpu or index - 1, there) -- one for each CPU
     else
-      add(list, element, true, cpu, here)
+      add(list, element, true, cpu, there)
     end
   end
 end
 
-local function read_member(env, list, name, value, cpu, where)
+local function read_member(env, list, name, value, cpu, here)
   if type(value) ~= "table" then
     if not CPU[plain(name)] then
-      add(list, name, value, cpu, where)
+      add(list, name, value, cpu, here)
     end
   elseif cpu_of_name(name) then
-    read_value(env, list, value, nil, cpu_of_name(name), where)
+    read_value(env, list, value, nil, cpu_of_name(name), here)
   elseif EVERY_CPU[plain(name)] then
-    read_value(env, list, value, nil, nil, where)
+    read_value(env, list, value, nil, nil, here)
   elseif is_object(env, value) and member(env, value, VALUE) ~= nil then
     add(list, name, member(env, value, VALUE),
-      to_integer(member(env, value, CPU)) or cpu, where)
+      to_integer(member(env, value, CPU)) or cpu, here)
   elseif is_number_of_erratum(name) then
-    add(list, name, value, cpu, where)
+    add(list, name, value, cpu, here)
   else
-    read_value(env, list, value, name, cpu, where) -- a group
+    read_value(env, list, value, name, cpu, here) -- a group
   end
 end
 
 -- Anything that stands under a name with "errata" in it.
-function read_value(env, list, value, name, cpu, where)
+function read_value(env, list, value, name, cpu, here)
   if type(value) ~= "table" then
-    add(list, name, value, cpu, where)
+    add(list, name, value, cpu, here)
   elseif is_object(env, value) then
     for key, inner in members(env, value) do
-      read_member(env, list, key, inner, cpu, path.join(where, key))
+      read_member(env, list, key, inner, cpu, place(here, key))
     end
   else
-    read_array(env, list, value, cpu, where)
+    read_array(env, list, value, cpu, here)
   end
 end
 
@@ -282,7 +316,7 @@ function find.errata(env, rules)
   if rules.errata then
     local value = env:get(rules.errata)
     if value ~= nil then
-      read_value(env, list, value, last_name(rules.errata), nil, rules.errata)
+      read_value(env, list, value, last_name(rules.errata), nil, {path = rules.errata})
     end
     return list
   end
@@ -290,19 +324,19 @@ function find.errata(env, rules)
   for _, vcpu in ipairs(find.vcpus(env, rules)) do
     cpu_of[vcpu.raw] = vcpu.index
   end
-  local function visit(node, cpu, where)
+  local function visit(node, cpu, here)
     for key, value in members(env, node) do
-      local here = path.join(where, key)
+      local there = place(here, key)
       local is_name = type(key) == "string"
       if is_name and key:lower():find("errata", 1, true) then
-        read_value(env, list, value, key, cpu, here)
+        read_value(env, list, value, key, cpu, there)
       elseif type(value) == "table" then
-        visit(value, cpu_of[value] or is_name and cpu_of_name(key) or cpu, here)
+        visit(value, cpu_of[value] or is_name and cpu_of_name(key) or cpu, there)
       end
     end
   end
   if type(env.raw) == "table" then
-    visit(env.raw, nil, "")
+    visit(env.raw, nil, {path = ""})
   end
   return list
 end

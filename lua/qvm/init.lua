@@ -41,7 +41,7 @@ local chosen_root
 -- @treturn string the path once set, else `$QVM_ROOT`, else `/dev/qvm`
 function qvm.root(path)
   if path ~= nil then
-    check.string(path, 1, "root")
+    check.path(path, 1, "root")
     chosen_root = path
   end
   return chosen_root or os.getenv("QVM_ROOT") or "/dev/qvm"
@@ -142,7 +142,7 @@ end
 -- @return[2] nil, message, code (`truncated` where bytes are missing: the
 -- message says how many)
 function qvm.open(path, options)
-  check.string(path, 1, "open")
+  check.path(path, 1, "open")
   check.options(options, "open", {partial = "boolean"})
   return Dump.open(path, options and options.partial)
 end

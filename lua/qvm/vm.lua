@@ -9,10 +9,11 @@
 -- - `path`: its directory
 -- @classmod qvm.vm
 
-local await = require "qvm.await"
 local check = require "qvm.check"
 local core = require "qvm.core"
+local dumping = require "qvm.dumping"
 local Env = require "qvm.env"
+local status = require "qvm.status"
 
 --- @type VM
 local VM = {}
@@ -104,11 +105,13 @@ end
 --
 -- - `log`: path of the file that the VM's `logger` writes to, or a function
 --   that returns the log's text so far
--- - `timeout`: seconds until the text must begin to come, default 5
+-- - `timeout`: seconds until the text must begin to come, default 5; if the
+--   log is not quiet within as many seconds more, the text so far is returned
 -- - `settle`: how long the log must be quiet for the text to be complete,
 --   in seconds, default 0.3
 -- @treturn[1] string the text
--- @return[2] nil, message, code: `timeout`, or as `signal`
+-- @return[2] nil, message, code: `timeout`, `too_large` (more than 16 MiB), or as
+-- `signal`
 function VM:status(options)
   check.options(options, "status",
     {log = "path or function", timeout = "number of seconds",
@@ -116,7 +119,7 @@ function VM:status(options)
   if not options or not options.log then
     error("'status' needs the option 'log': where the status text goes", 2)
   end
-  return await.status(self, options)
+  return status.await(self, options)
 end
 
 --- Triggers a dump, waits for it and opens it.
@@ -132,8 +135,8 @@ end
 -- - `progress`: function, called with the bytes written so far and how many
 --   there will be (nil until that is known)
 -- @treturn[1] qvm.dump.Dump the dump
--- @return[2] nil, message, code: `timeout`, `truncated` (its writer gave up),
--- `gone` (the VM ended meanwhile), or as `signal`
+-- @return[2] nil, message, code: `timeout`, `gone` (the VM ended meanwhile), `io`
+-- (the dump was removed by its writer), or as `signal`
 function VM:dump(options)
   check.options(options, "dump",
     {dir = "path", timeout = "number of seconds", progress = "function"})
@@ -142,7 +145,7 @@ function VM:dump(options)
     error("'dump' needs the option 'dir' or $QVM_DUMP_DIR: "
       .. "the directory of the VM's `dump` option", 2)
   end
-  return await.dump(self, directory, options or {})
+  return dumping.await(self, directory, options or {})
 end
 
 function VM:__tostring()

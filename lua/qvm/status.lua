@@ -1,0 +1,151 @@
+-- Asking for the status text, and waiting for what a log gains by it.
+
+local core = require "qvm.core"
+
+local POLL_MS = 20 -- between two looks at the log
+local GAIN_MAX = 16 << 20
+
+-- A log is looked at again and again; each look gives a mark, which is another
+-- whenever the log has changed, and false as long as it has gained nothing.
+
+-- A log that a file holds: where it ended, and what it holds from there on. A
+-- file that was replaced or cut is new from its beginning.
+local function file_log(path)
+  local size, id = core.stat(path)
+  local log = {name = path}
+
+  local function gain()
+    local now, now_id = core.stat(path)
+    if size and now and now_id == id and now >= size then
+      return size, now
+    end
+    return 0, now or 0
+  end
+
+  function log.look()
+    local from, now = gain()
+    return now > from and now
+  end
+
+  function log.text()
+    local from, now = gain()
+    if now - from > GAIN_MAX then
+      return nil, ("%s: gained more than %d MiB"):format(path, GAIN_MAX >> 20), "too_large"
+    end
+    local file <close>, message = io.open(path, "rb")
+    if not file then
+      return nil, message, "io"
+    end
+    file:seek("set", from)
+    return file:read(now - from) or ""
+  end
+
+  return log
+end
+
+-- For each position of a text, the length of the longest beginning of the text
+-- that ends there, and is not all of it (Knuth, Morris, Pratt).
+local function borders(text, size)
+  local border = {0}
+  local length = 0
+  for at = 2, size do
+    while length > 0 and text:byte(at) ~= text:byte(length + 1) do
+      length = border[length]
+    end
+    if text:byte(at) == text:byte(length + 1) then
+      length = length + 1
+    end
+    border[at] = length
+  end
+  return border
+end
+
+-- How much of the end of `before` is the beginning of `now`: a ring of messages
+-- loses its oldest ones while it gains new ones.
+local function overlap(before, now)
+  local size = math.min(#before, #now)
+  if now:sub(1, #before) == before then
+    return #before
+  end
+  local border = borders(now, size)
+  local length = 0
+  for at = #before - size + 1, #before do
+    while length > 0 and (length == size or before:byte(at) ~= now:byte(length + 1)) do
+      length = border[length]
+    end
+    if before:byte(at) == now:byte(length + 1) then
+      length = length + 1
+    end
+  end
+  return length
+end
+
+-- A log that a function gives as a whole.
+local function function_log(read)
+  local log = {name = "the log"}
+
+  local function text_so_far()
+    local text = read()
+    if type(text) ~= "string" then
+      error(("option 'log' of 'status': the function returned no string but a %s")
+        :format(type(text)), 0)
+    end
+    return text
+  end
+
+  local before = text_so_far()
+  log.now = before
+
+  function log.look()
+    local now = text_so_far()
+    if now ~= log.now then
+      log.now, log.mark = now, (log.mark or 0) + 1
+    end
+    return log.mark or false
+  end
+
+  function log.text()
+    return log.now:sub(overlap(before, log.now) + 1)
+  end
+
+  return log
+end
+
+-- Waits for the log to gain something, at most `timeout`, and then for it to be
+-- quiet, at most as long again: a log that never rests is no reason to lose the
+-- text.
+local function settled(log, timeout, settle)
+  local mark, since = false, core.now()
+  local deadline = since + timeout
+  repeat
+    local now = log.look()
+    if now ~= mark then
+      if not mark then
+        deadline = core.now() + math.max(timeout, settle)
+      end
+      mark, since = now, core.now()
+    elseif mark and core.now() - since >= settle then
+      return true
+    end
+    core.sleep(POLL_MS)
+  until core.now() >= deadline
+  return mark ~= false
+end
+
+local status = {}
+
+function status.await(vm, options)
+  local timeout = options.timeout or 5
+  local log = (type(options.log) == "string" and file_log or function_log)(options.log)
+  local sent, message, code = vm:signal("status")
+  if not sent then
+    return nil, message, code
+  end
+  if not settled(log, timeout * 1000, (options.settle or 0.3) * 1000) then
+    return nil, ("%s: %s gained nothing within %g s: does the VM's logger write "
+      .. "the info level there?"):format(vm.name, log.name, timeout), "timeout"
+  end
+  return log.text()
+end
+
+return status
