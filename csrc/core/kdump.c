@@ -177,8 +177,10 @@ static const struct elf_segment *segment_without_notes(const struct elf *elf,
 /* Memory that happens to stand where the text is expected is not text. */
 static bool is_text(const char *text, size_t size)
 {
+    static const char controls[] = {'\t', '\n', '\r', '\f', '\033'};
+
     for (size_t i = 0; i < size; i++)
-        if ((unsigned char)text[i] < ' ' && !memchr("\t\n\r\f\033", text[i], 5))
+        if ((unsigned char)text[i] < ' ' && !memchr(controls, text[i], sizeof controls))
             return false;
     return true;
 }
