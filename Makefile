@@ -23,7 +23,9 @@ LUA_FILES  := $(wildcard lua/qvm/*.lua)
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
 SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))
-HELPERS    := $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%,$(HELPER_SRC))
+PAUSE      := $(BUILD)/helpers/pause.so
+HELPERS    := $(PAUSE) $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%, \
+	$(filter-out spec/helpers/pause.c,$(HELPER_SRC)))
 
 MODULE_SO := $(BUILD)/qvm/core.so
 SIMULATOR := $(BUILD)/sim/qvm
@@ -124,6 +126,11 @@ CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC))
 $(BUILD)/helpers/%: spec/helpers/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -Icsrc/core -pthread -o $@ $^
+
+$(PAUSE): spec/helpers/pause.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -Wall -Wextra $(filter-out -fsanitize=% -fno-sanitize%,$(CFLAGS)) -fPIC \
+		-shared -o $@ $< -ldl
 
 $(BUILD)/obj/csrc/sim/%.o: csrc/sim/%.c
 	@mkdir -p $(@D)

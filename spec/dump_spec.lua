@@ -121,6 +121,26 @@ describe("an opened dump", function()
     assert.are.same({"1000+16"}, ranges(dump))
   end)
 
+  it("does so in any arrangement of segments", function()
+    math.randomseed(1)
+    for _ = 1, 300 do
+      local memory, expected = {}, {}
+      for i = 1, math.random(12) do
+        local start, size = math.random(0, 60), math.random(0, 30)
+        memory[i] = {paddr = start, bytes = string.char(64 + i):rep(size)}
+        for at = start, start + size - 1 do
+          expected[at] = expected[at] or string.char(64 + i)
+        end
+      end
+      local dump <close> = open(writer.small {memory = memory})
+      for at = 0, 95 do
+        local byte, _, code = dump:read(at, 1)
+        assert.are.equal(expected[at], byte)
+        assert.are.equal(not byte and "unmapped" or nil, code)
+      end
+    end
+  end)
+
   it("reads numbers in the dump's byte order, at any address", function()
     local dump = open(writer.small {memory = {
       {paddr = 0x1000, bytes = "\x01\x02\x03\x84\x05\x06\x07\x88"},

@@ -169,72 +169,114 @@ describe("a process id that was given away again", function()
     end
   end
 
-  -- In the namespace: a VM dies, a bystander gets its process id, and a script
-  -- that has known the VM asks for its status.
-  local script = [[
+  -- In the namespace, as shell functions: start a VM as $old, let a bystander
+  -- ($bystander) have its process id after it died.
+  local prelude = [[
     set -eu
-    export QVM_ROOT=$1/vms
+    work=$1 build=$2 lua=$3 bystander=$4
+    export QVM_ROOT=$work/vms
     mkdir -p "$QVM_ROOT"
-    "$2/sim/qvm" system linux1 ram 1M cpu </dev/null 2>"$1/log" &
-    old=$!
-    until [ -e "$QVM_ROOT/linux1/env" ]; do sleep 0.01; done
-    mkfifo "$1/go"
-    env LD_PRELOAD="$7" "$3" -e "
-      package.path, package.cpath = '$4', '$5'
-      local vm = require 'qvm'.vm 'linux1'
-      print('before', vm:pid(), vm:signal 'status')
-      io.open('$1/go'):read()
-      local _, _, code = vm:pid()
-      print('pid', code)
-      for _, kind in ipairs {'status', 'dump'} do
-        local sent, _, code = vm:signal(kind)
-        print(kind, sent, code)
-      end
-    " >"$1/out" &
-    script=$!
-    until [ -s "$1/out" ] || grep -q before "$1/out"; do sleep 0.01; kill -0 $script; done
-    kill -KILL $old
-    wait $old || true
-    for try in 1 2 3 4 5 6 7 8 9; do
-      echo $((old - 1)) >/proc/sys/kernel/ns_last_pid
-      $6 >/dev/null &
-      new=$!
-      [ $new -ne $old ] || break
-      kill $new
-      wait $new || true
-    done
-    echo old $old new $new >>"$1/out2"
-    sleep 0.2
-    echo go >"$1/go"
-    wait $script
-    kill -0 $new && echo bystander alive >>"$1/out2"
-    kill -KILL $new
+    start_vm() {
+      "$build/sim/qvm" system linux1 ram 1M cpu </dev/null 2>"$work/log" &
+      old=$!
+      until [ -e "$QVM_ROOT/linux1/env" ]; do sleep 0.01; done
+    }
+    give_away() {
+      kill -KILL $old
+      wait $old || true
+      for try in 1 2 3 4 5 6 7 8 9; do
+        echo $((old - 1)) >/proc/sys/kernel/ns_last_pid
+        $bystander >"$work/bystander" &
+        new=$!
+        [ $new -ne $old ] || break
+        kill $new
+        wait $new || true
+      done
+      echo old $old new $new >"$work/ids"
+      sleep 0.2
+    }
+    wait_for() { until grep -q "$1" "$work/out" 2>/dev/null; do sleep 0.01; done; }
+    see_bystander() { kill -0 $new && echo alive >>"$work/ids"; kill -KILL $new; }
+    mkfifo "$work/go"
   ]]
 
-  local function reuse(bystander_command)
+  -- Runs shell text after the prelude; what the script printed is in "out".
+  local function in_namespace(text, bystander_command, program)
     local work = files.dir()
-    local file = files.write("reuse.sh", script)
-    local lua = os.getenv("LUA") or "lua5.4"
-    local command = {"sh", file, work, sim.build, lua, package.path, package.cpath,
-      bystander_command, os.getenv("LD_PRELOAD") or ""}
-    for i, word in ipairs(command) do
-      command[i] = process.quote(word)
+    files.write("program.lua", ("package.path, package.cpath = %q, %q\n"):format(package.path,
+      package.cpath) .. program)
+    local words = {"sh", files.write("reuse.sh", prelude .. text), work, sim.build,
+      os.getenv("LUA") or "lua5.4", bystander_command}
+    for i, word in ipairs(words) do
+      words[i] = process.quote(word)
     end
-    local ok = os.execute(unshare .. table.concat(command, " ") .. " 2>" .. work .. "/errors")
+    local ok = os.execute(("%s env ASAN=%s %s 2>%s/errors"):format(unshare,
+      process.quote(os.getenv("LD_PRELOAD") or ""), table.concat(words, " "), work))
     assert(ok, files.read(work .. "/errors"))
-    return files.read(work .. "/out"), files.read(work .. "/out2")
+    local ids = files.read(work .. "/ids")
+    local old, new = ids:match("old (%d+) new (%d+)")
+    assert.are.equal(old, new, "the process id was not given away again")
+    assert.matches("alive", ids)
+    return files.read(work .. "/out"), old, files.read(work .. "/bystander")
   end
 
-  local function assert_spared(out, out2)
-    local old, new = out2:match("old (%d+) new (%d+)")
-    assert.are.equal(old, new, "the process id was not given away again")
-    assert.matches("before\t" .. old .. "\ttrue\n", out)
-    assert.matches("pid\tgone\nstatus\tnil\tgone\ndump\tnil\tgone\n", out)
-    assert.matches("bystander alive", out2)
+  -- A qvm that serves another env and catches both signals: the worst bystander.
+  local function another_qvm()
+    local path = files.path("qvm")
+    os.execute(("cp %s %s"):format(process.quote(bystander_program), process.quote(path)))
+    return path .. " " .. files.path("other-env") .. " catch"
+  end
+
+  local after = [[
+    start_vm
+    env LD_PRELOAD="$ASAN" "$lua" "$work/program.lua" >"$work/out" &
+    script=$!
+    wait_for before
+    give_away
+    echo >"$work/go"
+    wait $script
+    see_bystander
+  ]]
+
+  local function program_after(work)
+    return ([[
+      local vm = require "qvm".vm "linux1"
+      print("before", vm:pid(), vm:signal "status")
+      io.stdout:flush()
+      io.open(%q):read()
+      print("pid", select(3, vm:pid()))
+      for _, kind in ipairs {"status", "dump"} do
+        local sent, _, code = vm:signal(kind)
+        print(kind, sent, code)
+      end]]):format(work .. "/go")
   end
 
   test("does not get the signal", function()
-    assert_spared(reuse("sleep 60"))
+    for _, bystander_command in ipairs {"sleep 60", another_qvm()} do
+      local out, old, heard = in_namespace(after, bystander_command, program_after(files.dir()))
+      assert.matches("^before\t" .. old .. "\ttrue\npid\tgone\nstatus\tnil\tgone\n"
+        .. "dump\tnil\tgone\n$", out)
+      assert.is_nil(heard:find("caught", 1, true))
+      os.execute("rm -rf " .. process.quote(files.dir()) .. "/[gv]*")
+    end
+  end)
+
+  test("does not get it if that happens while the process is being looked at", function()
+    local out, _, heard = in_namespace([[
+      start_vm
+      env LD_PRELOAD="$ASAN $build/helpers/pause.so" QVM_PAUSE="$work/go" \
+        "$lua" "$work/program.lua" >"$work/out" &
+      script=$!
+      wait_for paused
+      give_away
+      echo >"$work/go"
+      wait $script
+      see_bystander
+    ]], another_qvm(), [[
+      local sent, _, code = require "qvm".vm "linux1":signal "status"
+      print(sent, code)]])
+    assert.are.equal("paused\nnil\tgone\n", out)
+    assert.is_nil(heard:find("caught", 1, true))
   end)
 
   test("is not looked up in a /proc that counts in another way", function()
@@ -254,11 +296,5 @@ describe("a process id that was given away again", function()
       process.quote(program), process.quote(out))
     assert(os.execute(unshare:gsub(" %-%-mount%-proc", "") .. "sh -c " .. process.quote(command)))
     assert.are.equal("unsupported\tunsupported\n", files.read(out))
-  end)
-
-  test("does not get it if it belongs to a qvm of another env", function()
-    local qvm_path = files.path("qvm")
-    os.execute(("cp %s %s"):format(process.quote(bystander_program), process.quote(qvm_path)))
-    assert_spared(reuse(qvm_path .. " " .. files.path("other-env") .. " lock"))
   end)
 end)

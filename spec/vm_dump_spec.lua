@@ -115,19 +115,31 @@ describe("vm:dump", function()
     assert.are.equal(1, select(2, identity(dump)))
   end)
 
-  it("is not deceived by other files that appear", function()
+  it("is not deceived by other dumps that appear", function()
     start("linux1", "set sim-dump-seconds 1")
-    local old = files.write("dumps/linux1-20200101-000000.gcore", "from before")
+    local vm = qvm.vm("linux1")
+    local first = assert(vm:dump {dir = dumps})
+    first:close()
+    local old = os.date("%Y%m%d-%H%M%S", os.time() - 7 * 60)
     process.start {"sh", "-c", ([[
-      cd %s; sleep 0.3
-      for name in linux1-20200101-000001.gcore linux10-NOW.gcore linux1-NOW-0.gcore \
-        linux1-NOW.gcore.part linux1-NOW-10.gcore xlinux1-NOW.gcore linux1-x-NOW.gcore; do
-        echo not it >$(echo $name | sed "s/NOW/$(date +%%Y%%m%%d-%%H%%M%%S)/")
-      done]]):format(process.quote(dumps))}
-    local dump <close> = assert(qvm.vm("linux1"):dump {dir = dumps})
-    assert.are.equal(1, select(2, identity(dump)))
-    assert.are.equal("from before", files.read(old))
-    assert.is_true(#files.list(dumps) == 9)
+      cd %s; sleep 0.3; now=$(date +%%Y%%m%%d-%%H%%M%%S)
+      for name in linux1-20200101-000001.gcore linux1-%s.gcore linux10-$now.gcore \
+        linux1-$now-0.gcore linux1-$now-10.gcore linux1-$now.gcore.part xlinux1-$now.gcore \
+        linux1-x-$now.gcore linux1-$now-x.gcore; do
+        cp %s $name
+      done]]):format(process.quote(dumps), old, first.path)}
+    local dump <close> = assert(vm:dump {dir = dumps})
+    assert.are.equal(2, select(2, identity(dump)))
+    assert.are.equal(11, #files.list(dumps))
+  end)
+
+  it("does not take the dump of an earlier request, which is still being written", function()
+    start("linux1", "set sim-dump-seconds 1")
+    local vm = qvm.vm("linux1")
+    assert(vm:signal("dump"))
+    assert(process.eventually(function() return files.list(dumps)[1] end))
+    local dump <close> = assert(vm:dump {dir = dumps})
+    assert.are.equal(2, select(2, identity(dump)))
   end)
 
   it("does not depend on the time zone of the script", function()

@@ -5,8 +5,6 @@
 
 static int probe_qnx(struct dump *dump, struct qvm_error *err)
 {
-    const char *why;
-
     for (unsigned i = 0; i < dump->elf.count; i++) {
         const struct elf_segment *segment = &dump->elf.segments[i];
         int found = 0;
@@ -14,7 +12,7 @@ static int probe_qnx(struct dump *dump, struct qvm_error *err)
         /* In a partial dump the note may be missing. */
         if (segment->type == ELF_PT_NOTE &&
             segment->offset + segment->filesz <= dump->file.size)
-            found = kdump_probe(&dump->kdump, &dump->elf, segment, &dump->file, &why, err);
+            found = kdump_probe(&dump->kdump, &dump->elf, segment, &dump->file, err);
         if (found != 0)
             return found;
     }

@@ -22,12 +22,6 @@ enum { CPU_SIZE = 128, CPU_PGTBL = 0, CPU_CPUNUM = 8, CPU_PROCESS = 28 };
 /* struct kdump, 64-bit; the text follows. */
 enum { INFO_TEXT_SIZE = 36, INFO_TEXT_INDEX = 40, INFO_SIZE = 44, TEXT_MAX = 16 << 20 };
 
-static int not_this(const char **why, const char *reason)
-{
-    *why = reason;
-    return 0;
-}
-
 /* Bytes that pad a size up to a multiple. */
 static uint64_t padding(uint64_t size, uint64_t multiple)
 {
@@ -72,7 +66,7 @@ static bool has_set_size(const struct register_set *set, uint32_t regset, uint32
 }
 
 static int fits(struct kdump *kdump, const unsigned char *note, uint64_t size,
-                uint64_t *pad, const char **why)
+                uint64_t *pad)
 {
     uint32_t regset = bytes_u32(note + NOTE_REGSET_SIZE, kdump->big_endian);
     uint32_t names = bytes_u32(note + NOTE_EXTRA_NAMES, kdump->big_endian);
@@ -82,25 +76,25 @@ static int fits(struct kdump *kdump, const unsigned char *note, uint64_t size,
     kdump->cpus = bytes_u16(note + NOTE_NUM_CPUS, kdump->big_endian);
     kdump->dumpinfo = bytes_u32(note + NOTE_DUMPINFO, kdump->big_endian);
     if (note[NOTE_VERSION] != 0 || kdump->cpus == 0)
-        return not_this(why, "no kdump note of version 0");
+        return 0;
     if (kdump->extra_size > KDUMP_EXTRA_MAX || names > KDUMP_EXTRA_MAX)
-        return not_this(why, "its extra registers are too large");
+        return 0;
     if (!has_set_size(kdump->set, regset, kdump->extra_size))
-        return not_this(why, "its register size is not this machine's");
+        return 0;
     kdump->record_size = (uint64_t)CPU_SIZE + regset;
     kdump->extra_at = CPU_SIZE + (regset - kdump->extra_size);
     records = kdump->cpus * kdump->record_size; /* below 2^16 * 2^22 */
     if (size < NOTE_SIZE + records + names)
-        return not_this(why, "its CPU records do not fit the segment");
+        return 0;
     *pad = size - (NOTE_SIZE + records + names);
     if (!explains(*pad, names))
-        return not_this(why, "its CPU records do not account for the whole segment");
+        return 0;
     return 1;
 }
 
 int kdump_probe(struct kdump *kdump, const struct elf *elf,
                 const struct elf_segment *segment, const struct file *file,
-                const char **why, struct qvm_error *err)
+                struct qvm_error *err)
 {
     unsigned char note[NOTE_SIZE];
     uint32_t names_size;
@@ -109,12 +103,12 @@ int kdump_probe(struct kdump *kdump, const struct elf *elf,
     *kdump =
         (struct kdump){.big_endian = elf->big_endian, .set = registers_of(elf->machine)};
     if (!kdump->set) /* the rest is zero: no CPUs */
-        return not_this(why, "the machine's registers are not known");
+        return 0;
     if (segment->filesz < NOTE_SIZE)
-        return not_this(why, "shorter than a kdump note");
+        return 0;
     if (file_read(file, segment->offset, note, sizeof note, err) != 0)
         return -1;
-    if (!fits(kdump, note, segment->filesz, &pad, why)) {
+    if (!fits(kdump, note, segment->filesz, &pad)) {
         *kdump = (struct kdump){0};
         return 0;
     }

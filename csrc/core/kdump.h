@@ -35,10 +35,10 @@ struct kdump_cpu {
 };
 
 /* Is this segment such a note, and of this machine? 1 it is, and kdump is filled and due to
- * be freed; 0 it is something else (*why says what does not fit); -1 error. It is one only
+ * be freed; 0 it is something else; -1 error. It is one only
  * if a reading of it accounts for every byte of the segment. */
 int kdump_probe(struct kdump *kdump, const struct elf *elf, const struct elf_segment *note,
-                const struct file *file, const char **why, struct qvm_error *err);
+                const struct file *file, struct qvm_error *err);
 void kdump_free(struct kdump *kdump);
 
 /* One CPU's record, index below kdump->cpus. After 0, kdump_cpu_free is due. */

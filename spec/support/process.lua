@@ -70,7 +70,8 @@ end
 function process:line(seconds)
   return process.eventually(function()
     local index = 0
-    for line in files.read(self.output):gmatch("([^\n]*)\n") do
+    local text = files.exists(self.output) and files.read(self.output) or ""
+    for line in text:gmatch("([^\n]*)\n") do
       index = index + 1
       if index > self.lines then
         self.lines = index

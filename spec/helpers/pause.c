@@ -1,0 +1,61 @@
+/* Preloaded into a script by a spec: stops it when it has found the process that serves a
+ * VM and is about to look at it, so that the spec can let that process die, and another get
+ * its id, in just this moment. $QVM_PAUSE names a FIFO: the script goes on when it is
+ * opened. */
+#define _GNU_SOURCE
+#include <ctype.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef int opener(const char *path, int flags, ...);
+
+static opener *next_open;
+
+static void pause_at(const char *path)
+{
+    const char *fifo = getenv("QVM_PAUSE");
+    int fd;
+
+    if (!fifo || strncmp(path, "/proc/", 6) != 0 || !isdigit((unsigned char)path[6]))
+        return;
+    if (write(STDOUT_FILENO, "paused\n", 7) != 7)
+        abort();
+    fd = next_open(fifo, O_RDONLY);
+    if (fd >= 0)
+        close(fd);
+}
+
+static int open_paused(const char *path, int flags, mode_t mode)
+{
+    if (!next_open)
+        *(void **)&next_open = dlsym(RTLD_NEXT, "open");
+    pause_at(path);
+    return next_open(path, flags, mode);
+}
+
+/* Both names of open, however the caller was compiled. */
+int open(const char *path, int flags, ...)
+{
+    va_list rest;
+    mode_t mode;
+
+    va_start(rest, flags);
+    mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
+    va_end(rest);
+    return open_paused(path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...)
+{
+    va_list rest;
+    mode_t mode;
+
+    va_start(rest, flags);
+    mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
+    va_end(rest);
+    return open_paused(path, flags, mode);
+}
