@@ -165,7 +165,8 @@ describe("a file that is cut while it is open", function()
 
   it("gives truncated and never zeros, wherever it is cut", function()
     local whole = open().size
-    for _, size in ipairs {whole - 1, whole - 400, 12400, 12000, 8193, 8192, 5000, 4096, 100, 1, 0} do
+    for _, size in ipairs {whole - 1, whole - 400, 12400, 12000,
+      8193, 8192, 5000, 4096, 100, 1, 0} do
       local dump = open()
       local data = 64 + 2 * 56 -- where the memory begins in the file
       cut(dump.path, size)

@@ -125,12 +125,12 @@ describe("vm:dump", function()
       cd %s; sleep 0.3; now=$(date +%%Y%%m%%d-%%H%%M%%S)
       for name in linux1-20200101-000001.gcore linux1-%s.gcore linux10-$now.gcore \
         linux1-$now-0.gcore linux1-$now-10.gcore linux1-$now.gcore.part xlinux1-$now.gcore \
-        linux1-x-$now.gcore linux1-$now-x.gcore; do
+        linux1-x-$now.gcore linux1-$now-x.gcore other1-$now.gcore; do
         cp %s $name
       done]]):format(process.quote(dumps), old, first.path)}
     local dump <close> = assert(vm:dump {dir = dumps})
     assert.are.equal(2, select(2, identity(dump)))
-    assert.are.equal(11, #files.list(dumps))
+    assert.are.equal(12, #files.list(dumps))
   end)
 
   it("does not take the dump of an earlier request, which is still being written", function()
