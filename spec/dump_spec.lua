@@ -380,6 +380,60 @@ describe("the vCPUs of a QNX dump", function()
     assert.are.equal("memory", dump:read(0x1000, 6))
   end)
 
+  for _, order in ipairs {"<", ">"} do
+    for machine, about in pairs {x86 = {"eip", "esp"}, arm = {"pc", "sp"}} do
+      it(("are read from a 32-bit %s-endian dump of %s"):format(
+        order == "<" and "little" or "big", machine), function()
+        local values = {}
+        for i, name in ipairs(writer[machine .. "_order"]) do
+          values[name] = 0xc0000000 + i
+        end
+        local dump = open(writer.as(order, 32, function()
+          return writer.small {machine = machine, cpus = {{registers = writer[machine](values),
+            cpunum = 5, pgtbl = 0x123456789a, process = "p", extra = {-3}}},
+            note = {names = {"x"}, dumpinfo = 1}, memory = {
+              {paddr = 0xfffffff0, bytes = "0123456789abcdef"},
+              {paddr = 0x1000, bytes = writer.dumpinfo("the text")}}}
+        end))
+        assert.are.equal("qnx", dump.format)
+        assert.are.equal(machine, dump.machine)
+        assert.are.equal(32, dump.bits)
+        assert.are.equal(order == "<" and "little" or "big", dump.byteorder)
+        local cpu, names = dump:vcpu(0), {}
+        for name, value in cpu:registers() do
+          names[#names + 1] = name
+          assert.are.equal(values[name], value)
+        end
+        assert.are.same(writer[machine .. "_order"], names)
+        assert.are.equal(values[about[1]], cpu.pc)
+        assert.are.equal(values[about[2]], cpu.sp)
+        assert.are.same({5, 0x123456789a, "p", -3},
+          {cpu.cpunum, cpu.pgtbl, cpu.process, cpu.extra.x})
+        assert.are.equal("the text", dump:log())
+        assert.are.equal((string.unpack(order .. "I4", "89ab")), dump:u32(0xfffffff8))
+        assert.are.equal("unmapped", select(3, dump:u32(0xfffffffe)))
+        assert.are.same({"1000+30", "fffffff0+10"}, ranges(dump))
+      end)
+    end
+  end
+
+  it("are read from 64-bit big-endian dumps", function()
+    for _, machine in ipairs {"aarch64", "x86_64"} do
+      local dump = open(writer.as(">", 64, function()
+        return writer.small {machine = machine, cpus = {{registers = machine == "aarch64"
+          and writer.aarch64 {elr = 0x1122334455667788} or writer.x86_64 {rip = 0x1122334455667788,
+          cs = 0x10}, extra = {7}}}, note = {names = {"x"}},
+          memory = {{paddr = 0x1000, bytes = "\1\2\3\4\5\6\7\8"}}}
+      end))
+      assert.are.equal("qnx", dump.format)
+      assert.are.equal("big", dump.byteorder)
+      assert.are.equal(0x1122334455667788, dump:vcpu(0).pc)
+      assert.are.equal(7, dump:vcpu(0).extra.x)
+      assert.are.equal(0x0102030405060708, dump:u64(0x1000))
+      assert.are.equal(0x0102, dump:i16(0x1000))
+    end
+  end)
+
   it("take a process name of 100 characters", function()
     local dump = open(writer.small {cpus = {{registers = writer.aarch64 {},
       process = ("n"):rep(100)}}})

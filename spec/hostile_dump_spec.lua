@@ -257,10 +257,10 @@ describe("a file that is made up", function()
   end)
 
   it("is another kind of ELF file", function()
-    for _, case in ipairs {{{class = 1}, "unsupported"}, {{data = 2}, "unsupported"},
+    for _, case in ipairs {{{data = 2}, "malformed"}, {{type = 0}, "malformed"},
       {{class = 0}, "malformed"}, {{class = 3}, "malformed"}, {{data = 0}, "malformed"},
       {{data = 3}, "malformed"}, {{type = 2}, "malformed"}, {{phentsize = 32}, "malformed"},
-      {{phnum = 0xffff}, "unsupported"}, {{phoff = -1}, "malformed"},
+      {{phnum = 0xffff}, "malformed"}, {{phoff = -1}, "malformed"},
       {{phoff = 0x7fffffffffffffff}, "truncated"}, {{phoff = 1 << 32}, "truncated"},
       {{phnum = 0xfffe}, "truncated"}} do
       assert.are.equal(case[2], (try(with_header(case[1]))))

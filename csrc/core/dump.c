@@ -107,13 +107,7 @@ const char *dump_machine(const struct dump *dump)
 {
     const struct register_set *set = registers_of(dump->elf.machine);
 
-    if (set)
-        return set->name;
-    switch (dump->elf.machine) {
-    case ELF_EM_386: return "x86";
-    case ELF_EM_ARM: return "arm";
-    default: return NULL;
-    }
+    return set ? set->name : NULL;
 }
 
 /* Of n bytes of a piece from an address in it, how many the file has. */

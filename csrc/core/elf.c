@@ -6,24 +6,67 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Offsets of the ELF64 header and program header (System V ABI, "Object Files"). */
+/* Where the fields of one class of ELF files are (System V ABI, "Object Files"). */
+struct layout {
+    unsigned bits, word; /* word: bytes of an address or offset */
+    unsigned header_size, phoff, shoff, phentsize, phnum, shentsize, shnum, shstrndx;
+    unsigned entry_size, flags, offset, vaddr, paddr, filesz, memsz;
+    unsigned section_size, sh_type, sh_offset, sh_size, sh_info;
+};
+
+static const struct layout layouts[] = {
+    {.bits = 32,
+     .word = 4,
+     .header_size = 52,
+     .phoff = 28,
+     .shoff = 32,
+     .phentsize = 42,
+     .phnum = 44,
+     .shentsize = 46,
+     .shnum = 48,
+     .shstrndx = 50,
+     .entry_size = 32,
+     .offset = 4,
+     .vaddr = 8,
+     .paddr = 12,
+     .filesz = 16,
+     .memsz = 20,
+     .flags = 24,
+     .section_size = 40,
+     .sh_type = 4,
+     .sh_offset = 16,
+     .sh_size = 20,
+     .sh_info = 28},
+    {.bits = 64,
+     .word = 8,
+     .header_size = 64,
+     .phoff = 32,
+     .shoff = 40,
+     .phentsize = 54,
+     .phnum = 56,
+     .shentsize = 58,
+     .shnum = 60,
+     .shstrndx = 62,
+     .entry_size = 56,
+     .flags = 4,
+     .offset = 8,
+     .vaddr = 16,
+     .paddr = 24,
+     .filesz = 32,
+     .memsz = 40,
+     .section_size = 64,
+     .sh_type = 4,
+     .sh_offset = 24,
+     .sh_size = 32,
+     .sh_info = 44},
+};
+
 enum {
-    HEADER_SIZE = 64,
+    HEADER_MAX = 64,
     E_CLASS = 4,
     E_DATA = 5,
     E_TYPE = 16,
     E_MACHINE = 18,
-    E_PHOFF = 32,
-    E_PHENTSIZE = 54,
-    E_PHNUM = 56,
-    ENTRY_SIZE = 56,
-    P_TYPE = 0,
-    P_FLAGS = 4,
-    P_OFFSET = 8,
-    P_VADDR = 16,
-    P_PADDR = 24,
-    P_FILESZ = 32,
-    P_MEMSZ = 40,
     PN_XNUM = 0xffff
 };
 
@@ -47,57 +90,69 @@ static int fail_magic(const unsigned char *head, const struct file *file,
     return qvm_fail(err, QVM_MALFORMED, "%s: offset 0: not an ELF file", file->path);
 }
 
-static int read_header(unsigned char *header, const struct file *file,
-                       struct qvm_error *err)
+/* The class's layout; NULL, and a failure, for a header that is not one. */
+static const struct layout *layout_of(const unsigned char *header, const struct file *file,
+                                      struct qvm_error *err)
 {
-    size_t present = file->size < HEADER_SIZE ? (size_t)file->size : HEADER_SIZE;
+    if (header[E_CLASS] != 1 && header[E_CLASS] != 2) {
+        qvm_fail(err, QVM_MALFORMED, "%s: offset %d: ELF class %u", file->path, E_CLASS,
+                 header[E_CLASS]);
+        return NULL;
+    }
+    if (header[E_DATA] != 1 && header[E_DATA] != 2) {
+        qvm_fail(err, QVM_MALFORMED, "%s: offset %d: ELF byte order %u", file->path, E_DATA,
+                 header[E_DATA]);
+        return NULL;
+    }
+    return &layouts[header[E_CLASS] - 1];
+}
+
+static int read_header(unsigned char *header, const struct layout **layout,
+                       const struct file *file, struct qvm_error *err)
+{
+    size_t present = file->size < HEADER_MAX ? (size_t)file->size : HEADER_MAX;
     size_t compared = present < sizeof magic ? present : sizeof magic;
 
-    memset(header, 0, HEADER_SIZE);
+    memset(header, 0, HEADER_MAX);
     if (file_read(file, 0, header, present, err) != 0)
         return -1;
     if (memcmp(header, magic, compared) != 0)
         return fail_magic(header, file, err);
-    if (present < HEADER_SIZE)
+    *layout = &layouts[1];
+    if (present > E_DATA && !(*layout = layout_of(header, file, err)))
+        return -1;
+    if (present < (*layout)->header_size)
         return qvm_fail(err, QVM_TRUNCATED,
                         "%s: ends after %" PRIu64 " bytes, within the ELF header",
                         file->path, file->size);
     return 0;
 }
 
-static int check_kind(const struct elf *elf, const unsigned char *header,
-                      const struct file *file, struct qvm_error *err)
+static uint64_t get_word(const struct elf *elf, const struct layout *layout,
+                         const unsigned char *at)
 {
-    if (header[E_CLASS] != 1 && header[E_CLASS] != 2)
-        return qvm_fail(err, QVM_MALFORMED, "%s: offset 4: ELF class %u", file->path,
-                        header[E_CLASS]);
-    if (header[E_DATA] != 1 && header[E_DATA] != 2)
-        return qvm_fail(err, QVM_MALFORMED, "%s: offset 5: ELF byte order %u", file->path,
-                        header[E_DATA]);
-    if (header[E_CLASS] == 1 || elf->big_endian)
-        return qvm_fail(err, QVM_UNSUPPORTED,
-                        "%s: only 64-bit little-endian ELF files can be read", file->path);
-    if (elf->type != ELF_ET_CORE)
-        return qvm_fail(err, QVM_MALFORMED, "%s: offset 16: ELF type %u, not a core (4)",
-                        file->path, elf->type);
-    return 0;
+    return bytes_get(at, layout->word, elf->big_endian);
 }
 
 static void decode_segment(struct elf_segment *segment, const unsigned char *entry,
-                           bool big)
+                           const struct elf *elf, const struct layout *layout)
 {
-    segment->type = bytes_u32(entry + P_TYPE, big);
-    segment->flags = bytes_u32(entry + P_FLAGS, big);
-    segment->offset = bytes_u64(entry + P_OFFSET, big);
-    segment->vaddr = bytes_u64(entry + P_VADDR, big);
-    segment->paddr = bytes_u64(entry + P_PADDR, big);
-    segment->filesz = bytes_u64(entry + P_FILESZ, big);
-    segment->memsz = bytes_u64(entry + P_MEMSZ, big);
+    segment->type = bytes_u32(entry, elf->big_endian);
+    segment->flags = bytes_u32(entry + layout->flags, elf->big_endian);
+    segment->offset = get_word(elf, layout, entry + layout->offset);
+    segment->vaddr = get_word(elf, layout, entry + layout->vaddr);
+    segment->paddr = get_word(elf, layout, entry + layout->paddr);
+    segment->filesz = get_word(elf, layout, entry + layout->filesz);
+    segment->memsz = get_word(elf, layout, entry + layout->memsz);
 }
 
-static int check_segment(const struct elf_segment *segment, unsigned index, uint64_t at,
-                         const struct file *file, struct qvm_error *err)
+static int check_segment(const struct elf_segment *segment, const struct layout *layout,
+                         unsigned index, uint64_t at, const struct file *file,
+                         struct qvm_error *err)
 {
+    uint64_t last_address = layout->bits == 32 ? UINT32_MAX : UINT64_MAX;
+
+    /* Of a segment without data the offset means nothing: some writers put -1 there. */
     if (segment->filesz > UINT64_MAX - segment->offset)
         return qvm_fail(err, QVM_MALFORMED,
                         "%s: offset %" PRIu64 ": segment %u: its file range overflows",
@@ -109,7 +164,7 @@ static int check_segment(const struct elf_segment *segment, unsigned index, uint
                         "%s: offset %" PRIu64
                         ": segment %u: larger in the file than in memory",
                         file->path, at, index);
-    if (segment->memsz > 0 && segment->memsz - 1 > UINT64_MAX - segment->paddr)
+    if (segment->memsz > 0 && segment->memsz - 1 > last_address - segment->paddr)
         return qvm_fail(err, QVM_MALFORMED,
                         "%s: offset %" PRIu64 ": segment %u: its address range overflows",
                         file->path, at, index);
@@ -124,33 +179,36 @@ static void extend(struct elf *elf, const struct elf_segment *segment)
         elf->extent = end;
 }
 
-static int decode_table(struct elf *elf, const unsigned char *table, uint64_t start,
-                        const struct file *file, struct qvm_error *err)
+static int decode_table(struct elf *elf, const struct layout *layout,
+                        const unsigned char *table, uint64_t start, const struct file *file,
+                        struct qvm_error *err)
 {
     elf->segments = calloc(elf->count ? elf->count : 1, sizeof *elf->segments);
     if (!elf->segments)
         return qvm_fail_memory(err, file->path);
     for (unsigned i = 0; i < elf->count; i++) {
-        decode_segment(&elf->segments[i], table + (size_t)i * ENTRY_SIZE, elf->big_endian);
-        if (check_segment(&elf->segments[i], i, start + (uint64_t)i * ENTRY_SIZE, file,
-                          err) != 0)
+        uint64_t at = (uint64_t)i * layout->entry_size;
+
+        decode_segment(&elf->segments[i], table + at, elf, layout);
+        if (check_segment(&elf->segments[i], layout, i, start + at, file, err) != 0)
             return -1;
         extend(elf, &elf->segments[i]);
     }
     return 0;
 }
 
-static int read_table(struct elf *elf, uint64_t start, const struct file *file,
-                      struct qvm_error *err)
+/* Program headers at `start`, elf->count of them. */
+static int read_table(struct elf *elf, const struct layout *layout, uint64_t start,
+                      const struct file *file, struct qvm_error *err)
 {
-    size_t size = (size_t)elf->count * ENTRY_SIZE;
+    size_t size = (size_t)elf->count * layout->entry_size;
     unsigned char *table;
     int status;
 
     if (size > UINT64_MAX - start)
-        return qvm_fail(err, QVM_MALFORMED, "%s: offset %d: program headers at %" PRIu64,
-                        file->path, E_PHOFF, start);
-    elf->extent = start + size > HEADER_SIZE ? start + size : HEADER_SIZE;
+        return qvm_fail(err, QVM_MALFORMED, "%s: offset %u: program headers at %" PRIu64,
+                        file->path, layout->phoff, start);
+    elf->extent = start + size > layout->header_size ? start + size : layout->header_size;
     if (elf->extent > file->size)
         return qvm_fail(err, QVM_TRUNCATED,
                         "%s: %" PRIu64 " bytes missing from the program headers",
@@ -160,37 +218,73 @@ static int read_table(struct elf *elf, uint64_t start, const struct file *file,
         return qvm_fail_memory(err, file->path);
     status = file_read(file, start, table, size, err);
     if (status == 0)
-        status = decode_table(elf, table, start, file, err);
+        status = decode_table(elf, layout, table, start, file, err);
     free(table);
     return status;
 }
 
+/* The number of program headers that does not fit the ELF header: section 0 has it. */
+static int read_large_count(struct elf *elf, const struct layout *layout,
+                            const unsigned char *header, const struct file *file,
+                            struct qvm_error *err)
+{
+    uint64_t start = get_word(elf, layout, header + layout->shoff);
+    unsigned char info[4];
+
+    if (start == 0 ||
+        bytes_u16(header + layout->shentsize, elf->big_endian) != layout->section_size)
+        return qvm_fail(
+            err, QVM_MALFORMED,
+            "%s: offset %u: 65535 program headers or more, and no section header "
+            "to count them",
+            file->path, layout->phnum);
+    if (start > file->size || file->size - start < layout->section_size)
+        return qvm_fail(err, QVM_TRUNCATED, "%s: section header at %" PRIu64 " is missing",
+                        file->path, start);
+    if (file_read(file, start + layout->sh_info, info, sizeof info, err) != 0)
+        return -1;
+    elf->count = bytes_u32(info, elf->big_endian);
+    if (elf->count > ELF_SEGMENTS_MAX)
+        return qvm_fail(err, QVM_TOO_LARGE, "%s: offset %" PRIu64 ": %u program headers",
+                        file->path, start + layout->sh_info, elf->count);
+    return 0;
+}
+
+static int read_count(struct elf *elf, const struct layout *layout,
+                      const unsigned char *header, const struct file *file,
+                      struct qvm_error *err)
+{
+    unsigned entry_size = bytes_u16(header + layout->phentsize, elf->big_endian);
+
+    elf->count = bytes_u16(header + layout->phnum, elf->big_endian);
+    if (elf->count > 0 && entry_size != layout->entry_size)
+        return qvm_fail(err, QVM_MALFORMED,
+                        "%s: offset %u: program headers of %u bytes, not %u", file->path,
+                        layout->phentsize, entry_size, layout->entry_size);
+    return elf->count == PN_XNUM ? read_large_count(elf, layout, header, file, err) : 0;
+}
+
 int elf_read(struct elf *elf, const struct file *file, struct qvm_error *err)
 {
-    unsigned char header[HEADER_SIZE];
-    bool big;
+    unsigned char header[HEADER_MAX];
+    const struct layout *layout = NULL;
 
-    *elf = (struct elf){.bits = 64};
-    if (read_header(header, file, err) != 0)
+    *elf = (struct elf){0};
+    if (read_header(header, &layout, file, err) != 0)
         return -1;
-    big = elf->big_endian = header[E_DATA] == 2;
-    elf->type = bytes_u16(header + E_TYPE, big);
-    elf->machine = bytes_u16(header + E_MACHINE, big);
-    elf->count = bytes_u16(header + E_PHNUM, big);
-    if (check_kind(elf, header, file, err) != 0)
-        return -1;
-    if (elf->count == PN_XNUM)
-        return qvm_fail(err, QVM_UNSUPPORTED, "%s: 65535 program headers or more",
-                        file->path);
-    if (elf->count > 0 && bytes_u16(header + E_PHENTSIZE, big) != ENTRY_SIZE)
-        return qvm_fail(err, QVM_MALFORMED,
-                        "%s: offset %d: program headers of %u bytes, not %d", file->path,
-                        E_PHENTSIZE, bytes_u16(header + E_PHENTSIZE, big), ENTRY_SIZE);
-    if (read_table(elf, bytes_u64(header + E_PHOFF, big), file, err) != 0) {
-        elf_free(elf);
-        return -1;
-    }
-    return 0;
+    elf->bits = layout->bits;
+    elf->big_endian = header[E_DATA] == 2;
+    elf->type = bytes_u16(header + E_TYPE, elf->big_endian);
+    elf->machine = bytes_u16(header + E_MACHINE, elf->big_endian);
+    if (elf->type != ELF_ET_CORE)
+        return qvm_fail(err, QVM_MALFORMED, "%s: offset %d: ELF type %u, not a core (4)",
+                        file->path, E_TYPE, elf->type);
+    if (read_count(elf, layout, header, file, err) == 0 &&
+        read_table(elf, layout, get_word(elf, layout, header + layout->phoff), file, err) ==
+            0)
+        return 0;
+    elf_free(elf);
+    return -1;
 }
 
 void elf_free(struct elf *elf)

@@ -8,7 +8,9 @@
 
 enum { ELF_PT_LOAD = 1, ELF_PT_NOTE = 4 };
 enum { ELF_ET_CORE = 4 };
-enum { ELF_EM_386 = 3, ELF_EM_ARM = 40, ELF_EM_X86_64 = 62, ELF_EM_AARCH64 = 183 };
+
+/* More program headers than this are too_large: the largest dumps have some 100000. */
+#define ELF_SEGMENTS_MAX (1u << 20)
 
 struct elf_segment {
     uint32_t type, flags;
@@ -16,7 +18,7 @@ struct elf_segment {
 };
 
 struct elf {
-    unsigned bits; /* 64 */
+    unsigned bits; /* 32 or 64 */
     bool big_endian;
     uint16_t type, machine;
     uint64_t extent; /* bytes the file must have for every segment to be whole */

@@ -19,7 +19,8 @@ enum {
 /* struct kdump_note_cpu; the registers follow. */
 enum { CPU_SIZE = 128, CPU_PGTBL = 0, CPU_CPUNUM = 8, CPU_PROCESS = 28 };
 
-/* struct kdump, 64-bit; the text follows. */
+/* struct kdump, 64-bit; the text follows. In a 32-bit dump the pointer before
+ * these members has 4 bytes, and they stand 4 bytes earlier. */
 enum { INFO_TEXT_SIZE = 36, INFO_TEXT_INDEX = 40, INFO_SIZE = 44, TEXT_MAX = 16 << 20 };
 
 /* Bytes that pad a size up to a multiple. */
@@ -182,18 +183,20 @@ static bool is_text(const char *text, size_t size)
 /* The text's size as the structure states it; 0 where the segment holds no such structure.
  */
 static int text_size(const struct kdump *kdump, const struct elf_segment *segment,
-                     const struct file *file, uint32_t *size, struct qvm_error *err)
+                     unsigned info_size, const struct file *file, uint32_t *size,
+                     struct qvm_error *err)
 {
     unsigned char info[INFO_SIZE];
+    size_t shift = INFO_SIZE - info_size;
 
     *size = 0;
-    if (!segment || segment->filesz < INFO_SIZE)
+    if (!segment || segment->filesz < info_size)
         return 0;
-    if (file_read(file, segment->offset, info, sizeof info, err) != 0)
+    if (file_read(file, segment->offset, info, info_size, err) != 0)
         return -1;
-    *size = bytes_u32(info + INFO_TEXT_SIZE, kdump->big_endian);
-    if (*size > segment->filesz - INFO_SIZE || *size > TEXT_MAX ||
-        bytes_u32(info + INFO_TEXT_INDEX, kdump->big_endian) > *size)
+    *size = bytes_u32(info + INFO_TEXT_SIZE - shift, kdump->big_endian);
+    if (*size > segment->filesz - info_size || *size > TEXT_MAX ||
+        bytes_u32(info + INFO_TEXT_INDEX - shift, kdump->big_endian) > *size)
         *size = 0;
     return 0;
 }
@@ -203,19 +206,20 @@ int kdump_read_text(const struct kdump *kdump, const struct elf *elf,
                     struct qvm_error *err)
 {
     const struct elf_segment *segment = segment_without_notes(elf, kdump->dumpinfo);
+    unsigned info_size = elf->bits == 32 ? INFO_SIZE - 4 : INFO_SIZE;
     uint32_t stated;
 
     *text = NULL;
     if (!kdump->set) /* no such note */
         return 0;
-    if (text_size(kdump, segment, file, &stated, err) != 0)
+    if (text_size(kdump, segment, info_size, file, &stated, err) != 0)
         return -1;
     if (stated == 0)
         return 0;
     *text = malloc(stated);
     if (!*text)
         return qvm_fail_memory(err, file->path);
-    if (file_read(file, segment->offset + INFO_SIZE, *text, stated, err) != 0) {
+    if (file_read(file, segment->offset + info_size, *text, stated, err) != 0) {
         free(*text);
         *text = NULL;
         return -1;

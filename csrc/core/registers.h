@@ -24,4 +24,7 @@ struct register_set {
 /* NULL for a machine that is not known. */
 const struct register_set *registers_of(uint16_t machine);
 
+/* The sets that are known, from 0; NULL behind the last. */
+const struct register_set *registers_at(size_t index);
+
 #endif

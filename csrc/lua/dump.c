@@ -383,12 +383,10 @@ static int method_cstring(lua_State *L)
 /* register_names: machine to array of names in the architecture's order. */
 static void add_register_names(lua_State *L)
 {
-    static const uint16_t machines[] = {ELF_EM_AARCH64, ELF_EM_X86_64};
+    const struct register_set *set;
 
     lua_newtable(L);
-    for (size_t m = 0; m < sizeof machines / sizeof machines[0]; m++) {
-        const struct register_set *set = registers_of(machines[m]);
-
+    for (size_t m = 0; (set = registers_at(m)) != NULL; m++) {
         lua_createtable(L, (int)set->count, 0);
         for (size_t i = 0; i < set->count; i++) {
             lua_pushstring(L, set->fields[i].name);

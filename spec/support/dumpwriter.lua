@@ -3,10 +3,23 @@
 
 local dumpwriter = {}
 
-local machines = {
-  aarch64 = {number = 183, regset = 272},
-  x86_64 = {number = 62, regset = 168},
-}
+local machines = {aarch64 = 183, x86_64 = 62, x86 = 3, arm = 40}
+
+-- Byte order and class of what is written: "<" or ">", 64 or 32. Set by
+-- dumpwriter.as for the time of one call.
+local order, bits = "<", 64
+
+local function pack(format, ...)
+  return string.pack(order .. format, ...)
+end
+
+-- Calls f, and writes what it writes in that byte order and class.
+function dumpwriter.as(new_order, new_bits, f)
+  order, bits = new_order, new_bits
+  local ok, result = pcall(f)
+  order, bits = "<", 64
+  return ok and result or error(result, 0)
+end
 
 dumpwriter.PT_LOAD, dumpwriter.PT_NOTE = 1, 4
 
@@ -17,7 +30,7 @@ function dumpwriter.aarch64(r)
     words[#words + 1] = r.gpr and r.gpr[i] or 0
   end
   words[33], words[34] = r.elr or 0, r.pstate or 0
-  return string.pack("<" .. ("i8"):rep(34), table.unpack(words))
+  return pack(("i8"):rep(34), table.unpack(words))
 end
 
 dumpwriter.x86_64_order = {"rdi", "rsi", "rdx", "r10", "r8", "r9", "rax", "rbx", "rbp",
@@ -28,8 +41,29 @@ function dumpwriter.x86_64(r)
   for _, name in ipairs(dumpwriter.x86_64_order) do
     words[#words + 1] = r[name] or 0
   end
-  return string.pack("<" .. ("i8"):rep(16), table.unpack(words))
-    .. string.pack("<I4I4i8i8I4I4", r.cs or 0, 0, r.rflags or 0, r.rsp or 0, r.ss or 0, 0)
+  return pack(("i8"):rep(16), table.unpack(words))
+    .. pack("I4I4i8i8I4I4", r.cs or 0, 0, r.rflags or 0, r.rsp or 0, r.ss or 0, 0)
+end
+
+dumpwriter.x86_order = {"edi", "esi", "ebp", "exx", "ebx", "edx", "ecx", "eax", "eip", "cs",
+  "efl", "esp", "ss"}
+dumpwriter.arm_order = {"r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10",
+  "r11", "r12", "sp", "lr", "pc", "spsr"}
+
+local function words_in_order(r, names)
+  local words = {}
+  for i, name in ipairs(names) do
+    words[i] = pack("I4", r[name] or 0)
+  end
+  return table.concat(words)
+end
+
+function dumpwriter.x86(r)
+  return words_in_order(r, dumpwriter.x86_order)
+end
+
+function dumpwriter.arm(r)
+  return words_in_order(r, dumpwriter.arm_order)
 end
 
 -- One struct kdump_note_cpu with its registers: cpu.registers is a string of
@@ -37,9 +71,9 @@ end
 local function cpu_record(cpu)
   local extra = cpu.extra or ""
   if type(extra) == "table" then
-    extra = string.pack("<" .. ("i8"):rep(#extra), table.unpack(extra))
+    extra = pack(("i8"):rep(#extra), table.unpack(extra))
   end
-  return string.pack("<i8I4I4I4I4I4c100", cpu.pgtbl or 0, cpu.cpunum or 0, 0, 0, 0, 0,
+  return pack("i8I4I4I4I4I4c100", cpu.pgtbl or 0, cpu.cpunum or 0, 0, 0, 0, 0,
     cpu.process or "") .. cpu.registers .. extra
 end
 
@@ -57,34 +91,54 @@ function dumpwriter.note(note)
     records[i] = cpu_record(cpu)
   end
   local regset = note.regset_size or #cpus[1].registers + extra_size
-  return string.pack("<BBBBI2I2I4I4I4I4I4I4I4I4",
+  return pack("BBBBI2I2I4I4I4I4I4I4I4I4",
     note.version or 0, note.sig_num or 17, 0, 0, note.num_cpus or #cpus, 0, regset, 0,
     note.procnto or 0xffffffff, note.syspage or 0xffffffff, note.dumpinfo or 0xffffffff, 0,
     extra_size, note.names_size or #names)
     .. names .. ("\0"):rep(note.pad or 0) .. table.concat(records)
 end
 
--- struct kdump with its text, 64-bit.
+-- struct kdump with its text: four ints, a pointer, three spare words, the size and
+-- an index.
 function dumpwriter.dumpinfo(text, index)
-  return string.pack("<i4i4i4i4I8I4I4I4I4I4", 0, 0, 0, 0, 0, 0, 0, 0, #text, index or 0) .. text
+  return pack("i4i4i4i4I" .. bits // 8 .. "I4I4I4I4I4", 0, 0, 0, 0, 0, 0, 0, 0, #text,
+    index or 0) .. text
 end
 
+local header_sizes = {[32] = 52, [64] = 64}
+local entry_sizes = {[32] = 32, [64] = 56}
+local section_sizes = {[32] = 40, [64] = 64}
+
 function dumpwriter.header(h)
-  return string.pack("<c4BBBBI8I2I2I4I8I8I8I4I2I2I2I2I2I2",
-    h.magic or "\127ELF", h.class or 2, h.data or 1, 1, 0, 0, h.type or 4, h.machine, 1, 0,
-    h.phoff or 64, 0, 0, 64, h.phentsize or 56, h.phnum, 64, 0, 0)
+  local word = "i" .. bits // 8
+  return pack("c4BBBBI8I2I2I4" .. word .. word .. word .. "I4I2I2I2I2I2I2",
+    h.magic or "\127ELF", h.class or bits // 32, h.data or (order == "<" and 1 or 2), 1, 0, 0,
+    h.type or 4, h.machine, 1, 0, h.phoff or header_sizes[bits], h.shoff or 0, 0,
+    h.ehsize or header_sizes[bits], h.phentsize or entry_sizes[bits], h.phnum,
+    section_sizes[bits], h.shnum or 0, h.shstrndx or 0)
 end
 
 function dumpwriter.program_header(s)
-  return string.pack("<I4I4i8i8i8i8i8i8", s.type or 1, s.flags or 0, s.offset or 0, s.vaddr or 0,
-    s.paddr or 0, s.filesz or 0, s.memsz or s.filesz or 0, s.align or 4096)
+  local memsz, align = s.memsz or s.filesz or 0, s.align or 4096
+  if bits == 32 then
+    return pack("I4I4I4I4I4I4I4I4", s.type or 1, s.offset or 0, s.vaddr or 0, s.paddr or 0,
+      s.filesz or 0, memsz, s.flags or 0, align)
+  end
+  return pack("I4I4i8i8i8i8i8i8", s.type or 1, s.flags or 0, s.offset or 0, s.vaddr or 0,
+    s.paddr or 0, s.filesz or 0, memsz, align)
+end
+
+function dumpwriter.section_header(s)
+  local word = "i" .. bits // 8
+  return pack("I4I4" .. word:rep(4) .. "I4I4" .. word:rep(2), s.name or 0, s.type or 0,
+    s.flags or 0, s.addr or 0, s.offset or 0, s.size or 0, s.link or 0, s.info or 0, 0, 0)
 end
 
 -- A whole file as a string. segments: each with paddr and bytes (its data), or
 -- with explicit fields; data follows the program headers in the order given.
 function dumpwriter.file(dump)
-  local machine = machines[dump.machine] or {number = dump.machine}
-  local offset = 64 + 56 * #dump.segments
+  local machine = machines[dump.machine] or dump.machine
+  local offset = header_sizes[bits] + entry_sizes[bits] * #dump.segments
   local headers, data = {}, {}
   for i, segment in ipairs(dump.segments) do
     local bytes = segment.bytes or ""
@@ -94,7 +148,7 @@ function dumpwriter.file(dump)
     data[i] = bytes
     offset = offset + #bytes
   end
-  local fields = {machine = machine.number, phnum = #dump.segments}
+  local fields = {machine = machine, phnum = #dump.segments}
   for name, value in pairs(dump.header or {}) do
     fields[name] = value
   end
