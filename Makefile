@@ -33,6 +33,7 @@ SIMULATOR := $(BUILD)/sim/qvm
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer
 
+.DEFAULT_GOAL := all
 .PHONY: help all deps demo test bench lint format sanitize valgrind docs rock install clean
 
 help: ## list the targets
@@ -41,7 +42,7 @@ help: ## list the targets
 
 all: $(MODULE_SO) $(SIMULATOR) ## build the C module and the simulator
 
-deps: ## install what is missing to build, test and document (Debian packages)
+deps: ## install the Debian packages that are missing
 	@sh .ci/deps build test lint docs rock valgrind
 
 demo: ## two simulated VMs, and what diag tells of one of them
@@ -59,7 +60,7 @@ bench: ## figures: listing, opening, reading, decoding
 	@$(MAKE) -s all
 	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench.lua
 
-lint: ## luacheck, clang-tidy, clang-format, and both compilers' warnings as errors
+lint: ## check the sources; both compilers' warnings as errors
 	@sh .ci/deps build lint
 	luacheck -q .
 	clang-format --dry-run --Werror $(wildcard csrc/*/*.[ch] spec/helpers/*.c)

@@ -5,7 +5,8 @@
 --     lua5.4 examples/diag.lua linux1 --status /var/log/linux1.log --dump /dumps
 --     lua5.4 examples/diag.lua --read linux1-20261122-101500.gcore
 --
--- Exit status: 0 found and healthy, 1 a VM is absent or a step failed, 2 usage.
+-- Exit status: 0 found and every step worked, 1 a VM is absent or a step failed,
+-- 2 a mistake in the arguments.
 --
 -- Nothing here is beyond the syntax of Lua 5.1, so that an older `lua` gets as
 -- far as saying that it is too old.
@@ -69,10 +70,16 @@ local qvm = need("qvm", "the qvm library is missing or not built: run `make`")
 
 local failed = false
 
--- A step that failed: said on stderr, and the other steps go on.
+local errors, said = {}, {}
+
+-- A step that failed: said on stderr, once, and the other steps go on.
 local function step_failed(message)
   failed = true
-  complain(message)
+  if not said[message] then
+    said[message] = true
+    errors[#errors + 1] = message
+    complain(message)
+  end
 end
 
 -- What is found, as plain tables: printed, or written as JSON -------------------
@@ -125,26 +132,35 @@ local function collect_facts(env)
   return facts
 end
 
+-- What there is to say of the process: its id, or why there is none to be had.
+local function collect_process(vm, about)
+  local pid, message, code = vm:pid()
+  about.pid = pid
+  if not pid then
+    step_failed(message)
+    about.process = code == "permission" and "its process may not be looked at"
+      or code == "not_qvm" and "no qvm serves it" or "no process serves it"
+  end
+  return code
+end
+
 local function collect_vm(vm)
-  local env, message = vm:env()
-  local pid, no_pid = vm:pid()
-  local about = {name = vm.name, path = vm.path, pid = pid, nodes = {}, facts = {},
-    vcpus = {}, errata = {}}
+  local about = {name = vm.name, path = vm.path, nodes = {}, facts = {}, vcpus = {}, errata = {}}
   for name in vm:nodes() do
     table.insert(about.nodes, name)
   end
-  if not pid then
-    step_failed(no_pid)
-  end
-  if not env then
+  local gone = collect_process(vm, about) == "gone"
+  local env, message, code = vm:env()
+  if env then
+    -- An env without a process is what a simulated VM leaves that was killed.
+    about.state = gone and "gone" or env:state()
+    about.facts = collect_facts(env)
+    about.vcpus = collect_vcpus(env)
+    about.errata = collect_errata(env)
+  else
     step_failed(message)
-    about.state = vm:state() or "unknown"
-    return about
+    about.state = code == "not_found" and "unavailable" or "unknown"
   end
-  about.state = env:state()
-  about.facts = collect_facts(env)
-  about.vcpus = collect_vcpus(env)
-  about.errata = collect_errata(env)
   return about
 end
 
@@ -180,7 +196,8 @@ end
 
 -- lua-cjson writes an empty array as an object and members in no order, so it
 -- writes the scalars and this the rest: sorted, for reports that are compared.
-local LISTS = {nodes = true, vcpus = true, errata = true, ranges = true, vms = true}
+local LISTS = {nodes = true, vcpus = true, errata = true, ranges = true, vms = true,
+  errors = true}
 
 local to_json
 
@@ -292,7 +309,7 @@ end
 
 local function say_vm(about)
   say("%s: %s, %s", harmless(about.name), about.state,
-    about.pid and "process " .. about.pid or "no process serves it")
+    about.pid and "process " .. about.pid or about.process)
   say("  %-12s %s", "directory", harmless(about.path))
   local names = {}
   for name in pairs(about.facts) do
@@ -304,6 +321,8 @@ local function say_vm(about)
   end
   if #about.vcpus > 0 then
     say_vcpus(about.vcpus)
+  else
+    say("\nno vCPUs found in its env: see qvm.schema in the guide")
   end
   if #about.nodes > 0 then
     say("\nvdev nodes (not opened)")
@@ -383,13 +402,23 @@ local function take_status(vm, options)
 end
 
 local function print_json(report)
+  report.errors = errors
   put(to_json(report))
+end
+
+-- The end of a task that has found nothing to tell of.
+local function fail_as(options, message)
+  step_failed(message)
+  if options.json then
+    print_json {}
+  end
+  os.exit(1, true)
 end
 
 local function list(options)
   local names, message = qvm.names()
   if not names then
-    fail(1, message)
+    fail_as(options, message)
   end
   local report = {vms = {}}
   for vm in qvm.vms() do
@@ -399,7 +428,7 @@ local function list(options)
     print_json(report)
   end
   if #names == 0 then
-    fail(1, qvm.root() .. ": no VMs")
+    fail(1, qvm.root() .. ": no VMs, or none that this user may see")
   elseif options.json then
     return
   end
@@ -415,9 +444,14 @@ local function list(options)
 end
 
 local function read(options)
-  local dump, message = qvm.open(options.read)
+  local dump, message, code = qvm.open(options.read)
+  if code == "truncated" then
+    -- What there is of it is better than nothing.
+    step_failed(message)
+    dump = qvm.open(options.read, {partial = true})
+  end
   if not dump then
-    fail(1, message)
+    fail_as(options, message)
   end
   local report = {dump = collect_dump(dump)}
   dump:close()
@@ -435,9 +469,10 @@ local function diagnose(options)
   if not is_name(options.vm) then
     fail(2, ("%q is no system name"):format(options.vm))
   end
-  local vm, message = qvm.vm(options.vm)
+  local vm, message, code = qvm.vm(options.vm)
   if not vm then
-    fail(1, message .. " (--list shows what there is)")
+    fail_as(options, message
+      .. (code == "not_found" and " (--list shows what there is)" or ""))
   end
   local report = collect_vm(vm)
   if not options.json then
@@ -465,7 +500,8 @@ local function diagnose(options)
 end
 
 local function parse_arguments()
-  local parser = argparse("qvm-diag", "What the host knows of a virtual machine.")
+  local parser = argparse("qvm-diag", "What the host knows of a virtual machine.",
+    "Exit status: 0 found and every step worked, 1 not, 2 a mistake in the arguments.")
   parser:argument("vm", "System name of the VM."):args("?")
   parser:option("--status", "Ask for the status text; the file its logger writes to.")
     :argname("LOG")
@@ -474,13 +510,14 @@ local function parse_arguments()
   parser:option("--read", "Summarise a dump that there is. Needs no VM."):argname("FILE")
   parser:option("--root", "Where the VMs are (default: $QVM_ROOT or /dev/qvm).")
     :argname("DIR")
-  parser:option("--timeout", "Wait so long for a status text or a dump.", nil, tonumber)
+  parser:option("--timeout", "Seconds to wait for a status text (5) or a dump (60).")
     :argname("S")
   parser:flag("--list", "All VMs, one line each.")
   parser:flag("--json", "Write JSON; addresses as \"0x...\" strings.")
   local ok, options = parser:pparse()
   if not ok then
-    fail(2, tostring(options):gsub("%s+", " ") .. " (--help shows how)")
+    local message = tostring(options):gsub("%s+", " "):gsub("([^.])( Did you)", "%1.%2")
+    fail(2, message .. " (--help shows how)")
   end
   return options
 end
@@ -489,12 +526,17 @@ local function main()
   local options = parse_arguments()
   local tasks = (options.vm and 1 or 0) + (options.list and 1 or 0) + (options.read and 1 or 0)
   if tasks ~= 1 then
-    fail(2, "one of a VM's name, --list or --read FILE is needed (--help shows how)")
+    fail(2, (tasks == 0 and "" or "only ")
+      .. "one of a VM's name, --list or --read FILE is needed (--help shows how)")
   elseif not options.vm and (options.status or options.dump) then
     fail(2, "--status and --dump need a VM's name")
-  elseif options.timeout and (options.timeout ~= options.timeout or options.timeout < 0
-    or options.timeout >= 2^31) then
-    fail(2, "--timeout: a number of seconds is needed")
+  end
+  if options.timeout then
+    local seconds = tonumber(options.timeout)
+    if not (seconds and seconds > 0 and seconds < 2^31) then
+      fail(2, "--timeout: a number of seconds is needed")
+    end
+    options.timeout = seconds
   end
   if options.root then
     qvm.root(options.root)

@@ -132,12 +132,40 @@ describe("diag", function()
     linux1:stop("KILL")
     status, out, errors = diag {"linux1"}
     assert.are.equal(1, status)
-    assert.matches("no process serves it", out)
+    assert.matches("^linux1: gone, no process serves it\n", out)
     assert.matches("^qvm%-diag: [^\n]*linux1/env: no process serves it: the VM is gone\n$", errors)
     status, out, errors = diag {"--read", files.write("x.gcore", "\127ELF")}
     assert.are.equal(1, status)
     assert.are.equal("", out)
     assert.matches("^qvm%-diag: .*x.gcore: ends after 4 bytes[^\n]*\n$", errors)
+  end)
+
+  it("shows what there is of a dump that was cut", function()
+    local bytes = writer.small()
+    local status, out, errors = diag {"--read", files.write("cut.gcore", bytes:sub(1, -2))}
+    assert.are.equal(1, status)
+    assert.matches("cut.gcore: 1 of %d+ bytes are missing\n$", errors)
+    assert.matches("0x0000000080000000 - 0x00000000800000ff  256 bytes", out, 1, true)
+  end)
+
+  it("says when it finds no vCPUs, and where to look", function()
+    sim.root()
+    files.mkdir("vms/odd")
+    files.write("vms/odd/env", '{"foo": 1}')
+    assert.matches("no vCPUs found in its env: see qvm.schema", (select(2, diag {"odd"})), 1, true)
+  end)
+
+  it("writes one JSON document, with what went wrong", function()
+    local status, out = diag {"linux9", "--json"}
+    assert.are.equal(1, status)
+    assert.matches("no VM", cjson.decode(out).errors[1])
+    out = select(2, diag {"--read", files.path("nothing"), "--json"})
+    assert.matches("No such file", cjson.decode(out).errors[1])
+    local linux1 = sim.start("linux1", config)
+    linux1:stop("KILL")
+    out = select(2, diag {"linux1", "--json"})
+    assert.are.equal("gone", cjson.decode(out).state)
+    assert.are.equal(1, #cjson.decode(out).errors)
   end)
 
   it("exits with 2 for a mistake in its arguments", function()
@@ -195,7 +223,7 @@ describe("diag", function()
     files.write("vms/" .. ("x"):rep(200) .. "/env", "{}")
     local status, out = diag {"--list"}
     assert.are.equal(1, status) -- nobody serves it
-    assert.matches("\n" .. ("x"):rep(200) .. "  unknown ", out)
+    assert.matches("\n" .. ("x"):rep(200) .. "  gone ", out)
   end)
 
   it("writes numbers that JSON does not have as strings", function()

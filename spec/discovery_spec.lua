@@ -55,6 +55,12 @@ describe("discovery", function()
     end
   end)
 
+  it("raises in a loop over a root that is no directory", function()
+    qvm.root(files.write("file", ""))
+    assert.are.equal("not_found", select(3, qvm.names()))
+    assert.error_matches(function() qvm.vms() end, "Not a directory")
+  end)
+
   it("takes the root from where it is told", function()
     assert.are.equal(sim.root(), qvm.root())
     local program = "print(require 'qvm'.root())"

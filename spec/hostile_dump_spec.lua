@@ -137,6 +137,8 @@ describe("a partial dump", function()
   end)
 
   it("is complete when nothing is missing", function()
+    local cut = assert(qvm.open(files.write("cut.gcore", bytes:sub(1, -2)), {partial = true}))
+    assert.matches(", incomplete$", tostring(cut))
     local dump <close> = assert(qvm.open(files.write("whole.gcore", bytes), {partial = true}))
     assert.is_true(dump.complete)
     assert.are.equal(0, dump:vcpu(0).index)
@@ -317,6 +319,40 @@ describe("a file that is made up", function()
     -- The first in the file has the highest address of all: it wins where it is.
     assert.are.equal(dump:read(count - 1, 56), headers[1])
     assert.are.equal(dump:read(1, 1), headers[count - 1]:sub(1, 1))
+  end)
+
+  -- A file whose header says "65535 or more": section 0 has the number.
+  local function with_large_count(count, stated, fields)
+    local headers = {}
+    for i = 1, count do
+      headers[i] = writer.program_header {paddr = i * 16, offset = 64 + 56 * (i - 1), filesz = 4}
+    end
+    local header = {machine = 183, phnum = 0xffff, shnum = 1, shoff = 64 + 56 * count}
+    for name, value in pairs(fields or {}) do
+      header[name] = value
+    end
+    return writer.header(header) .. table.concat(headers)
+      .. writer.section_header {info = stated or count}
+  end
+
+  it("has more segments than its header can count", function()
+    local dump = assert(qvm.open(files.write("many.gcore", with_large_count(70000))))
+    local count = 0
+    for s in dump:segments() do
+      assert.are.equal(count, s.index)
+      count = count + 1
+    end
+    assert.are.equal(70000, count)
+    assert.are.equal(1, dump:u32(70000 * 16)) -- its own header: PT_LOAD
+    assert.are.equal("unmapped", select(3, dump:u8(70001 * 16)))
+  end)
+
+  it("has a false count of segments", function()
+    for _, case in ipairs {{0xffffffff, "too_large"}, {1 << 20, "truncated"}, {3, nil},
+      {nil, "malformed", {shoff = 0}}, {nil, "truncated", {shoff = 1 << 40}},
+      {nil, "truncated", {shoff = -1}}} do
+      assert.are.equal(case[2], (try(with_large_count(2, case[1], case[3]))))
+    end
   end)
 
   it("is no file", function()

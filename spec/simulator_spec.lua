@@ -124,6 +124,16 @@ describe("the simulator", function()
     assert.are.equal(40, #files.list(dumps))
   end)
 
+  it("answers every command", function()
+    local linux1 = sim.start("linux1", "ram 1M\nvdev a name b")
+    local answers = {["suspend"] = "ok suspend", ["dump"] = "failed dump", ["jump"] = "failed jump",
+      ["suspend resume"] = "failed suspend resume", [" status \t"] = "ok status"}
+    for command, answer in pairs(answers) do
+      linux1.process:write(command .. "\n")
+      assert.are.equal(answer, linux1.process:line())
+    end
+  end)
+
   it("pipes a dump to a command", function()
     local out = files.path("piped.gcore")
     local linux1 = sim.start("linux1", ('ram 1M\ncpu\ndump "|gzip | gunzip >%s"'):format(out))

@@ -88,6 +88,15 @@ describe("vm:status", function()
     assert.matches("linux1: .*empty.log gained nothing within 0.2 s", message)
   end)
 
+  it("sends nothing when the log can never be there", function()
+    local linux1 = sim.start("linux1", config)
+    local text, message, code = qvm.vm("linux1"):status {log = files.path("nowhere/x.log")}
+    assert.is_nil(text)
+    assert.are.equal("not_found", code)
+    assert.matches("nowhere/: No such file", message)
+    assert.is_nil(linux1:log_text():find("status", 1, true))
+  end)
+
   it("sends nothing when the VM is gone", function()
     local linux1 = sim.start("linux1", config)
     local vm = qvm.vm("linux1")
@@ -143,7 +152,7 @@ describe("vm:status", function()
     assert.error_matches(function() vm:status {log = "a\0b"} end, "is not a path or function")
     assert.error_matches(function() vm:status {log = function() end} end, "returned no string")
     assert.error_matches(function() vm:status {log = 7} end, "is not a path or function")
-    assert.error_matches(function() vm:status {log = "a", timeout = -1} end,
+    assert.error_matches(function() vm:status {log = "a", timeout = 0} end,
       "is not a number of seconds")
     assert.error_matches(function() vm:status {log = "a", timout = 1} end, "no option 'timout'")
   end)

@@ -52,12 +52,17 @@ int command_timeout(const struct command_input *input)
     return !input->ended && in_background() ? 500 : -1;
 }
 
-void command_acknowledge(const char *word)
+static void answer(const char *outcome, const char *word)
 {
-    char line[80];
-    int length = snprintf(line, sizeof line, "ok %s\n", word);
+    char line[160];
+    int length = snprintf(line, sizeof line, "%s %s\n", outcome, word);
 
     (void)file_write(STDOUT_FILENO, line, (size_t)length);
+}
+
+void command_acknowledge(const char *word)
+{
+    answer("ok", word);
 }
 
 static void obey(struct server *server, const char *word)
@@ -66,19 +71,24 @@ static void obey(struct server *server, const char *word)
         if (strcmp(word, commands[i].word) == 0) {
             if (commands[i].serve(server))
                 command_acknowledge(word);
+            else if (!server->done)
+                answer("failed", word);
             return;
         }
     }
-    logger_line(&server->conf->logger, LEVEL_WARN, "unknown command '%s'", word);
+    logger_line(&server->conf->logger, LEVEL_WARN,
+                "unknown command '%s': one word of those that --help lists", word);
+    answer("failed", word);
 }
 
 static void end_line(struct command_input *input, struct server *server)
 {
     char *word = input->line;
 
+    while (input->length > 0 && strchr(" \t\r", input->line[input->length - 1]))
+        input->length--;
     input->line[input->length] = '\0';
     word += strspn(word, " \t");
-    word[strcspn(word, " \t\r")] = '\0';
     if (input->overlong)
         logger_line(&server->conf->logger, LEVEL_WARN, "overlong command ignored");
     else if (*word)

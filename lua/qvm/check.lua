@@ -46,7 +46,7 @@ end
 local matches = {
   boolean = function(value) return type(value) == "boolean" end,
   ["number of seconds"] = function(value)
-    return type(value) == "number" and value >= 0 and value < 2^31
+    return type(value) == "number" and value > 0 and value < 2^31
   end,
   path = is_path,
   ["function"] = is_callable,

@@ -12,8 +12,8 @@
 --   that are known
 -- - `machine`: `"aarch64"`, `"x86_64"`, `"x86"`, `"arm"`, or `"machine N"`
 --   with the ELF number
--- - `bits`: 64
--- - `byteorder`: `"little"`
+-- - `bits`: 32 or 64
+-- - `byteorder`: `"little"` or `"big"`
 -- - `size`: bytes of the file
 -- - `complete`: whether every segment is inside the file
 -- @classmod qvm.dump
@@ -113,7 +113,8 @@ end
 -- Each is a table of integers as in the file: `index` (from 0), `type` (1 is
 -- PT_LOAD, 4 PT_NOTE), `paddr` and `vaddr` (addresses), `offset` `filesz`
 -- `memsz` (bytes), `flags`.
--- @treturn function iterator
+-- @treturn[1] function iterator
+-- @return[2] nil, message, `"gone"`
 function Dump:segments()
   local index = -1
   return iterate(self, function()
@@ -124,7 +125,8 @@ function Dump:segments()
 end
 
 --- The physical memory in the dump: merged, ascending ranges.
--- @treturn function iterator over start (address), size (bytes)
+-- @treturn[1] function iterator over start (address), size (bytes)
+-- @return[2] nil, message, `"gone"`
 function Dump:ranges()
   if not methods.is_open(self) then
     return closed()
@@ -175,15 +177,18 @@ end
 function Dump:vcpu(index)
   check.integer(index, 1, "vcpu")
   local vcpu, message, code = methods.vcpu(self, index)
-  if not vcpu then
+  if code then
     return nil, message, code
+  elseif not vcpu then
+    return nil
   end
   vcpu.machine = self.machine
   return setmetatable(vcpu, Vcpu)
 end
 
 --- All vCPUs, see `vcpu`.
--- @treturn function iterator
+-- @treturn[1] function iterator
+-- @return[2] nil, message, `"gone"`
 function Dump:vcpus()
   local index = -1
   return iterate(self, function()
@@ -210,8 +215,8 @@ function Dump:__tostring()
   for _, size in self:ranges() do
     memory = memory + size
   end
-  return ("%s, %d vCPUs, %s of memory"):format(name, methods.vcpu_count(self),
-    in_units(memory))
+  return ("%s, %d vCPUs, %s of memory%s"):format(name, methods.vcpu_count(self),
+    in_units(memory), self.complete and "" or ", incomplete")
 end
 
 return Dump

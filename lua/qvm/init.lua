@@ -44,7 +44,8 @@ function qvm.root(path)
     check.path(path, 1, "root")
     chosen_root = path
   end
-  return chosen_root or os.getenv("QVM_ROOT") or "/dev/qvm"
+  local root = chosen_root or os.getenv("QVM_ROOT")
+  return root and root ~= "" and root or "/dev/qvm"
 end
 
 --- The system names of the VMs that have an `env`, sorted.
@@ -72,7 +73,7 @@ end
 -- @treturn function iterator over @{qvm.vm.VM}
 function qvm.vms()
   local names, message, code = qvm.names()
-  if not names and code ~= "not_found" then
+  if not names and (code ~= "not_found" or core.stat(qvm.root())) then
     error(message, 2)
   end
   names = names or {}
@@ -158,4 +159,8 @@ function qvm.hex(n)
   return ("0x%016x"):format(n)
 end
 
-return qvm
+return setmetatable(qvm, {
+  __tostring = function()
+    return ("qvm %s, VMs below %s"):format(qvm.version, qvm.root())
+  end,
+})

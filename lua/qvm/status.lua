@@ -10,8 +10,15 @@ local GAIN_MAX = 16 << 20
 
 -- A log that a file holds: where it ended, and what it holds from there on. A
 -- file that was replaced or cut is new from its beginning.
+-- A log that is not there yet may come; a directory that is not there will not.
 local function file_log(path)
   local size, id = core.stat(path)
+  if not size then
+    local directory, message, code = core.stat(path:match("^(.*/)[^/]*$") or ".")
+    if not directory then
+      return nil, message, code
+    end
+  end
   local log = {name = path}
 
   local function gain()
@@ -136,8 +143,13 @@ local status = {}
 
 function status.await(vm, options)
   local timeout = options.timeout or 5
-  local log = (type(options.log) == "string" and file_log or function_log)(options.log)
-  local sent, message, code = vm:signal("status")
+  local open_log = type(options.log) == "string" and file_log or function_log
+  local log, message, code = open_log(options.log)
+  if not log then
+    return nil, message, code
+  end
+  local sent
+  sent, message, code = vm:signal("status")
   if not sent then
     return nil, message, code
   end
