@@ -267,7 +267,7 @@ static int read_count(struct elf *elf, const struct layout *layout,
 int elf_read(struct elf *elf, const struct file *file, struct qvm_error *err)
 {
     unsigned char header[HEADER_MAX];
-    const struct layout *layout = NULL;
+    const struct layout *layout = &layouts[1];
 
     *elf = (struct elf){0};
     if (read_header(header, &layout, file, err) != 0)
