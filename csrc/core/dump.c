@@ -13,6 +13,8 @@ static int probe_qnx(struct dump *dump, struct qvm_error *err)
         if (segment->type == ELF_PT_NOTE &&
             segment->offset + segment->filesz <= dump->file.size)
             found = kdump_probe(&dump->kdump, &dump->elf, segment, &dump->file, err);
+        if (found > 0)
+            dump->kdump_segment = (int)i;
         if (found != 0)
             return found;
     }
@@ -82,6 +84,7 @@ struct dump *dump_open(const char *path, bool partial, struct qvm_error *err)
         qvm_fail_memory(err, path);
         return NULL;
     }
+    dump->kdump_segment = -1;
     if (file_open(&dump->file, path, err) != 0) {
         free(dump);
         return NULL;

@@ -15,6 +15,7 @@ struct dump {
     struct ranges ranges;
     const struct dump_format *format;
     struct kdump kdump; /* format "qnx" */
+    int kdump_segment;  /* the PT_NOTE it stands in, which holds no ELF notes; -1: none */
 };
 
 /* A format knows its own files: probe returns 1 (it is one: whatever it keeps is in the

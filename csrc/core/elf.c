@@ -1,6 +1,7 @@
 #include "elf.h"
 
 #include "bytes.h"
+#include "sections.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,8 +11,7 @@
 struct layout {
     unsigned bits, word; /* word: bytes of an address or offset */
     unsigned header_size, phoff, shoff, phentsize, phnum, shentsize, shnum, shstrndx;
-    unsigned entry_size, flags, offset, vaddr, paddr, filesz, memsz;
-    unsigned section_size, sh_type, sh_offset, sh_size, sh_info;
+    unsigned entry_size, flags, offset, vaddr, paddr, filesz, memsz, align;
 };
 
 static const struct layout layouts[] = {
@@ -32,11 +32,7 @@ static const struct layout layouts[] = {
      .filesz = 16,
      .memsz = 20,
      .flags = 24,
-     .section_size = 40,
-     .sh_type = 4,
-     .sh_offset = 16,
-     .sh_size = 20,
-     .sh_info = 28},
+     .align = 28},
     {.bits = 64,
      .word = 8,
      .header_size = 64,
@@ -54,11 +50,7 @@ static const struct layout layouts[] = {
      .paddr = 24,
      .filesz = 32,
      .memsz = 40,
-     .section_size = 64,
-     .sh_type = 4,
-     .sh_offset = 24,
-     .sh_size = 32,
-     .sh_info = 44},
+     .align = 48},
 };
 
 enum {
@@ -144,6 +136,7 @@ static void decode_segment(struct elf_segment *segment, const unsigned char *ent
     segment->paddr = get_word(elf, layout, entry + layout->paddr);
     segment->filesz = get_word(elf, layout, entry + layout->filesz);
     segment->memsz = get_word(elf, layout, entry + layout->memsz);
+    segment->align = get_word(elf, layout, entry + layout->align);
 }
 
 static int check_segment(const struct elf_segment *segment, const struct layout *layout,
@@ -225,28 +218,22 @@ static int read_table(struct elf *elf, const struct layout *layout, uint64_t sta
 
 /* The number of program headers that does not fit the ELF header: section 0 has it. */
 static int read_large_count(struct elf *elf, const struct layout *layout,
-                            const unsigned char *header, const struct file *file,
-                            struct qvm_error *err)
+                            const struct file *file, struct qvm_error *err)
 {
-    uint64_t start = get_word(elf, layout, header + layout->shoff);
-    unsigned char info[4];
+    struct elf_section first;
 
-    if (start == 0 ||
-        bytes_u16(header + layout->shentsize, elf->big_endian) != layout->section_size)
+    if (elf->sections_at == 0)
         return qvm_fail(
             err, QVM_MALFORMED,
             "%s: offset %u: 65535 program headers or more, and no section header "
             "to count them",
             file->path, layout->phnum);
-    if (start > file->size || file->size - start < layout->section_size)
-        return qvm_fail(err, QVM_TRUNCATED, "%s: section header at %" PRIu64 " is missing",
-                        file->path, start);
-    if (file_read(file, start + layout->sh_info, info, sizeof info, err) != 0)
+    if (sections_read(elf, file, 0, &first, err) != 0)
         return -1;
-    elf->count = bytes_u32(info, elf->big_endian);
+    elf->count = first.info;
     if (elf->count > ELF_SEGMENTS_MAX)
-        return qvm_fail(err, QVM_TOO_LARGE, "%s: offset %" PRIu64 ": %u program headers",
-                        file->path, start + layout->sh_info, elf->count);
+        return qvm_fail(err, QVM_TOO_LARGE, "%s: section 0: %u program headers", file->path,
+                        elf->count);
     return 0;
 }
 
@@ -261,7 +248,7 @@ static int read_count(struct elf *elf, const struct layout *layout,
         return qvm_fail(err, QVM_MALFORMED,
                         "%s: offset %u: program headers of %u bytes, not %u", file->path,
                         layout->phentsize, entry_size, layout->entry_size);
-    return elf->count == PN_XNUM ? read_large_count(elf, layout, header, file, err) : 0;
+    return elf->count == PN_XNUM ? read_large_count(elf, layout, file, err) : 0;
 }
 
 int elf_read(struct elf *elf, const struct file *file, struct qvm_error *err)
@@ -276,6 +263,10 @@ int elf_read(struct elf *elf, const struct file *file, struct qvm_error *err)
     elf->big_endian = header[E_DATA] == 2;
     elf->type = bytes_u16(header + E_TYPE, elf->big_endian);
     elf->machine = bytes_u16(header + E_MACHINE, elf->big_endian);
+    elf->sections_at = get_word(elf, layout, header + layout->shoff);
+    elf->section_entry_size = bytes_u16(header + layout->shentsize, elf->big_endian);
+    elf->section_count = bytes_u16(header + layout->shnum, elf->big_endian);
+    elf->section_names = bytes_u16(header + layout->shstrndx, elf->big_endian);
     if (elf->type != ELF_ET_CORE)
         return qvm_fail(err, QVM_MALFORMED, "%s: offset %d: ELF type %u, not a core (4)",
                         file->path, E_TYPE, elf->type);

@@ -14,7 +14,7 @@ enum { ELF_ET_CORE = 4 };
 
 struct elf_segment {
     uint32_t type, flags;
-    uint64_t offset, vaddr, paddr, filesz, memsz;
+    uint64_t offset, vaddr, paddr, filesz, memsz, align;
 };
 
 struct elf {
@@ -24,6 +24,9 @@ struct elf {
     uint64_t extent; /* bytes the file must have for every segment to be whole */
     unsigned count;
     struct elf_segment *segments; /* in the file's order */
+    /* As the header has them: see sections.h. */
+    uint64_t sections_at;
+    unsigned section_entry_size, section_count, section_names;
 };
 
 /* Reads the headers. Codes malformed, unsupported, truncated (the file ends within the

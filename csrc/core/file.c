@@ -59,12 +59,12 @@ void file_close(struct file *file)
     file->path = NULL;
 }
 
-static int fail_truncated(const struct file *file, uint64_t offset, size_t n,
+static int fail_truncated(const struct file *file, uint64_t offset, uint64_t n,
                           struct qvm_error *err)
 {
     return qvm_fail(err, QVM_TRUNCATED,
-                    "%s: no %zu bytes at offset %" PRIu64 ": file too short", file->path, n,
-                    offset);
+                    "%s: no %" PRIu64 " bytes at offset %" PRIu64 ": file too short",
+                    file->path, n, offset);
 }
 
 static int read_at(const struct file *file, uint64_t offset, unsigned char *to, size_t n,
@@ -86,11 +86,18 @@ static int read_at(const struct file *file, uint64_t offset, unsigned char *to, 
     return 0;
 }
 
-int file_read(const struct file *file, uint64_t offset, void *to, size_t n,
-              struct qvm_error *err)
+int file_check(const struct file *file, uint64_t offset, uint64_t n, struct qvm_error *err)
 {
     if (offset > file->size || n > file->size - offset)
         return fail_truncated(file, offset, n, err);
+    return 0;
+}
+
+int file_read(const struct file *file, uint64_t offset, void *to, size_t n,
+              struct qvm_error *err)
+{
+    if (file_check(file, offset, n, err) != 0)
+        return -1;
     if (file->map.base && n <= COPY_MAX && mapping_copy(&file->map, to, offset, n))
         return 0;
     return read_at(file, offset, to, n, err);

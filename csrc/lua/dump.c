@@ -1,15 +1,13 @@
-/* Dumps. A Dump is a Lua table that holds the opened dump at index 1; the functions here
- * take that table, so that the ones which loops call often are its methods directly. */
-#include "dump.h"
-#include "binding.h"
+/* Dumps: opening, vCPUs, reading. */
 #include "bytes.h"
+#include "dump_handle.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const char TYPE[] = "qvm.dump";
 
-static struct dump **check_handle(lua_State *L)
+struct dump **check_dump(lua_State *L)
 {
     struct dump **handle;
 
@@ -21,7 +19,7 @@ static struct dump **check_handle(lua_State *L)
     return handle;
 }
 
-static int push_gone(lua_State *L)
+int push_closed(lua_State *L)
 {
     lua_pushnil(L);
     lua_pushliteral(L, "the dump is closed");
@@ -41,7 +39,7 @@ static int handle_close(lua_State *L)
 
 static int method_close(lua_State *L)
 {
-    struct dump **handle = check_handle(L);
+    struct dump **handle = check_dump(L);
 
     if (*handle)
         dump_close(*handle);
@@ -51,17 +49,17 @@ static int method_close(lua_State *L)
 
 static int method_is_open(lua_State *L)
 {
-    lua_pushboolean(L, *check_handle(L) != NULL);
+    lua_pushboolean(L, *check_dump(L) != NULL);
     return 1;
 }
 
-static void set_string(lua_State *L, const char *key, const char *value)
+void set_string(lua_State *L, const char *key, const char *value)
 {
     lua_pushstring(L, value);
     lua_setfield(L, -2, key);
 }
 
-static void set_u64(lua_State *L, const char *key, uint64_t value)
+void set_u64(lua_State *L, const char *key, uint64_t value)
 {
     lua_pushinteger(L, (lua_Integer)value);
     lua_setfield(L, -2, key);
@@ -109,41 +107,17 @@ static int core_open(lua_State *L)
     return 1;
 }
 
-/* segment(dump, index from 0): a table, nothing behind the last. */
-static int method_segment(lua_State *L)
-{
-    struct dump *dump = *check_handle(L);
-    lua_Integer index = luaL_checkinteger(L, 2);
-    const struct elf_segment *segment;
-
-    if (!dump)
-        return push_gone(L);
-    if (index < 0 || index >= (lua_Integer)dump->elf.count)
-        return 0;
-    segment = &dump->elf.segments[index];
-    lua_createtable(L, 0, 8);
-    set_u64(L, "index", (uint64_t)index);
-    set_u64(L, "type", segment->type);
-    set_u64(L, "flags", segment->flags);
-    set_u64(L, "offset", segment->offset);
-    set_u64(L, "vaddr", segment->vaddr);
-    set_u64(L, "paddr", segment->paddr);
-    set_u64(L, "filesz", segment->filesz);
-    set_u64(L, "memsz", segment->memsz);
-    return 1;
-}
-
 /* range(dump, piece from 0): start, size, the next range's piece; nothing behind the last.
  * Pieces that adjoin are one range. */
 static int method_range(lua_State *L)
 {
-    struct dump *dump = *check_handle(L);
+    struct dump *dump = *check_dump(L);
     lua_Integer index = luaL_checkinteger(L, 2);
     const struct piece *pieces;
     size_t i;
 
     if (!dump)
-        return push_gone(L);
+        return push_closed(L);
     if (index < 0 || index >= (lua_Integer)dump->ranges.count)
         return 0;
     pieces = dump->ranges.pieces;
@@ -158,10 +132,10 @@ static int method_range(lua_State *L)
 
 static int method_vcpu_count(lua_State *L)
 {
-    struct dump *dump = *check_handle(L);
+    struct dump *dump = *check_dump(L);
 
     if (!dump)
-        return push_gone(L);
+        return push_closed(L);
     lua_pushinteger(L, dump->kdump.cpus);
     return 1;
 }
@@ -217,13 +191,13 @@ static int cpu_gc(lua_State *L)
 /* vcpu(dump, index from 0): a table; nothing behind the last. */
 static int method_vcpu(lua_State *L)
 {
-    struct dump *dump = *check_handle(L);
+    struct dump *dump = *check_dump(L);
     lua_Integer index = luaL_checkinteger(L, 2);
     struct kdump_cpu *cpu;
     struct qvm_error err;
 
     if (!dump)
-        return push_gone(L);
+        return push_closed(L);
     if (index < 0 || index >= (lua_Integer)dump->kdump.cpus)
         return 0;
     cpu = new_scratch(L, sizeof *cpu, "qvm.cpu", cpu_gc);
@@ -251,12 +225,12 @@ static int text_gc(lua_State *L)
 /* log(dump): the text the dump carries, or nil. */
 static int method_log(lua_State *L)
 {
-    struct dump *dump = *check_handle(L);
+    struct dump *dump = *check_dump(L);
     struct text *text;
     struct qvm_error err;
 
     if (!dump)
-        return push_gone(L);
+        return push_closed(L);
     text = new_scratch(L, sizeof *text, "qvm.dumptext", text_gc);
     if (kdump_read_text(&dump->kdump, &dump->elf, &dump->file, &text->bytes, &text->size,
                         &err) != 0)
@@ -271,7 +245,7 @@ static int method_log(lua_State *L)
 /* read(dump, address, n): a string of n bytes. */
 static int method_read(lua_State *L)
 {
-    struct dump *dump = *check_handle(L);
+    struct dump *dump = *check_dump(L);
     uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
     lua_Integer n = luaL_checkinteger(L, 3);
     luaL_Buffer buffer;
@@ -280,7 +254,7 @@ static int method_read(lua_State *L)
 
     luaL_argcheck(L, n >= 0, 3, "a number of bytes is expected, not a negative one");
     if (!dump)
-        return push_gone(L);
+        return push_closed(L);
     /* Before room is made for it: n may be absurd. */
     if (dump_check(dump, address, (uint64_t)n, &err) != 0)
         return push_failure(L, &err);
@@ -293,13 +267,13 @@ static int method_read(lua_State *L)
 
 static int get(lua_State *L, unsigned size, bool is_signed)
 {
-    struct dump *dump = *check_handle(L);
+    struct dump *dump = *check_dump(L);
     uint64_t address = (uint64_t)luaL_checkinteger(L, 2), value;
     unsigned char bytes[8];
     struct qvm_error err;
 
     if (!dump)
-        return push_gone(L);
+        return push_closed(L);
     if (dump_read(dump, address, bytes, size, &err) != 0)
         return push_failure(L, &err);
     value = bytes_get(bytes, size, dump->elf.big_endian);
@@ -347,7 +321,7 @@ static int method_i32(lua_State *L)
 /* cstring(dump, address, max = 4096): the bytes before the first NUL, at most max. */
 static int method_cstring(lua_State *L)
 {
-    struct dump *dump = *check_handle(L);
+    struct dump *dump = *check_dump(L);
     uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
     lua_Integer max = luaL_optinteger(L, 3, 4096);
     struct qvm_error err;
@@ -356,7 +330,7 @@ static int method_cstring(lua_State *L)
 
     luaL_argcheck(L, max >= 0, 3, "a number of bytes is expected, not a negative one");
     if (!dump)
-        return push_gone(L);
+        return push_closed(L);
     luaL_buffinit(L, &buffer);
     while (!ended && max > 0) {
         char *to = luaL_prepbuffsize(&buffer, 256);
@@ -404,7 +378,6 @@ void add_dump(lua_State *L)
     static const luaL_Reg methods[] = {
         {"close", method_close},
         {"is_open", method_is_open},
-        {"segment", method_segment},
         {"range", method_range},
         {"vcpu_count", method_vcpu_count},
         {"vcpu", method_vcpu},
@@ -426,6 +399,7 @@ void add_dump(lua_State *L)
     luaL_setfuncs(L, meta, 0);
     lua_pop(L, 1);
     luaL_newlib(L, methods);
+    add_dump_parts(L);
     lua_setfield(L, -2, "dump");
     add_register_names(L);
     lua_pushcfunction(L, core_open);

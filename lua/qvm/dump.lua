@@ -142,6 +142,74 @@ function Dump:ranges()
   end
 end
 
+-- A part of the file whose bytes are read when they are asked for. A metatable
+-- for each dump: it must not be closed while a part of it is in use.
+local function part_type(dump, to_text)
+  return {
+    __index = {
+      read = function(part)
+        return methods.bytes(dump, part.offset, part.filesz)
+      end,
+    },
+    __tostring = to_text,
+  }
+end
+
+local function section_text(section)
+  return ("section %d %s: type %d, %d bytes at offset %d"):format(section.index,
+    section.name, section.type, section.filesz, section.offset)
+end
+
+--- The sections, in the file's order. Many dumps have none.
+--
+-- Each is a table: `index` (from 0), `name`, `type`, `flags`, `addr`, `offset`
+-- (in the file), `size` (bytes in memory), `filesz` (bytes in the file); and
+-- `section:read()` gives its bytes (`too_large` from 64 MiB on): QNX tools keep
+-- text in sections.
+-- @treturn[1] function iterator
+-- @return[2] nil, message, code
+function Dump:sections()
+  local count, message, code = methods.section_count(self)
+  if not count then
+    return nil, message, code
+  end
+  local meta, index = part_type(self, section_text), -1
+  return iterate(self, function()
+    index = index + 1
+    if index >= count then
+      return nil
+    end
+    local section, why, what = methods.section(self, index)
+    return section and setmetatable(section, meta), why, what
+  end)
+end
+
+local function note_text(note)
+  return ("note %q type %d: %d bytes"):format(note.name, note.type, note.filesz)
+end
+
+--- The ELF notes, in the file's order. The note of a QNX dump is none of them:
+-- it is read as vCPUs and text.
+--
+-- Each is a table: `segment` (index), `name` (empty where it has none), `type`
+-- (which means something only together with the name), `offset` (of its data in
+-- the file), `filesz` (bytes of data); and `note:read()` gives its data
+-- (`too_large` from 64 MiB on).
+-- @treturn[1] function iterator
+-- @return[2] nil, message, `"gone"`
+function Dump:notes()
+  local meta, segment, at = part_type(self, note_text), 0, 0
+  return iterate(self, function()
+    local note, next_segment, next_at = methods.note(self, segment, at)
+    if not note then
+      return nil, next_segment, next_at -- a message and its code, or the end
+    end
+    segment, at = next_segment, next_at
+    note.name = note.name:gsub("%z+$", "")
+    return setmetatable(note, meta)
+  end)
+end
+
 local Vcpu = {}
 Vcpu.__index = Vcpu
 

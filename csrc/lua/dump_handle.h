@@ -1,0 +1,23 @@
+/* What the files share that bind dumps. A Dump is a Lua table that holds the opened dump at
+ * index 1; the functions take that table, so that the ones which loops call often are its
+ * methods directly. */
+#ifndef QVM_DUMP_HANDLE_H
+#define QVM_DUMP_HANDLE_H
+
+#include "binding.h"
+#include "dump.h"
+
+/* The handle of the Dump that is argument 1; *handle is NULL after it was closed. */
+struct dump **check_dump(lua_State *L);
+
+/* The results of every method of a closed dump. */
+int push_closed(lua_State *L);
+
+/* Set a field of the table on top of the stack. */
+void set_string(lua_State *L, const char *key, const char *value);
+void set_u64(lua_State *L, const char *key, uint64_t value);
+
+/* Adds the methods of parts.c to the table on top of the stack. */
+void add_dump_parts(lua_State *L);
+
+#endif
