@@ -27,14 +27,18 @@ static int read_raw(const struct elf *elf, const struct file *file, uint32_t ind
     const struct layout *layout = layout_of(elf);
     uint64_t skipped = (uint64_t)index * layout->size;
 
-    if (elf->section_entry_size != layout->size)
-        return qvm_fail(err, QVM_MALFORMED, "%s: section headers of %u bytes, not %u",
-                        file->path, elf->section_entry_size, layout->size);
+    if (elf->section_entry_size != layout->size) {
+        qvm_fail(err, QVM_MALFORMED, "%s: section headers of %u bytes, not %u", file->path,
+                 elf->section_entry_size, layout->size);
+        return -1;
+    }
     if (elf->sections_at > file->size || skipped > file->size - elf->sections_at ||
-        layout->size > file->size - elf->sections_at - skipped)
-        return qvm_fail(err, QVM_TRUNCATED,
-                        "%s: section header %" PRIu32 " at %" PRIu64 " is missing",
-                        file->path, index, elf->sections_at);
+        layout->size > file->size - elf->sections_at - skipped) {
+        qvm_fail(err, QVM_TRUNCATED,
+                 "%s: section header %" PRIu32 " at %" PRIu64 " is missing", file->path,
+                 index, elf->sections_at);
+        return -1;
+    }
     return file_read(file, elf->sections_at + skipped, raw, layout->size, err);
 }
 
