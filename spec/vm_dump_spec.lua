@@ -221,10 +221,10 @@ describe("vm:dump", function()
   it("says when no dump appears", function()
     start("linux1")
     local elsewhere = files.mkdir("elsewhere")
-    local dump, message, code = qvm.vm("linux1"):dump {dir = elsewhere, timeout = 0.5}
+    local dump, message, code = qvm.vm("linux1"):dump {dir = elsewhere, timeout = 1 / 3}
     assert.is_nil(dump)
     assert.are.equal("timeout", code)
-    assert.matches("none within 0.5 s: is this the directory of its `dump` option?", message, 1,
+    assert.matches("none within 0.333333 s: is this the directory of its `dump` option?", message, 1,
       true)
   end)
 

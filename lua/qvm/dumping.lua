@@ -176,7 +176,7 @@ local function fail_late(request)
 end
 
 local function wait_for_dump(request)
-  local deadline = core.now() + request.timeout * 1000
+  local deadline = core.now() + math.ceil(request.timeout * 1000)
   repeat
     take_events(request, math.max(0, math.min(TICK_MS, deadline - core.now())))
     local done = find_done(request)
