@@ -82,6 +82,12 @@ local function step_failed(message)
   end
 end
 
+-- What the library raises inside a loop is about the world too: the place in this
+-- script does not matter.
+local function without_place(message)
+  return (tostring(message):gsub("^[^:]*:%d+: ", ""))
+end
+
 -- What is found, as plain tables: printed, or written as JSON -------------------
 
 local LARGE = 2^53
@@ -146,11 +152,17 @@ end
 
 local function collect_vm(vm)
   local about = {name = vm.name, path = vm.path, nodes = {}, facts = {}, vcpus = {}, errata = {}}
-  for name in vm:nodes() do
-    table.insert(about.nodes, name)
+  local listed, message = pcall(function()
+    for name in vm:nodes() do
+      table.insert(about.nodes, name)
+    end
+  end)
+  if not listed then
+    step_failed(without_place(message))
   end
   local gone = collect_process(vm, about) == "gone"
-  local env, message, code = vm:env()
+  local env, code
+  env, message, code = vm:env()
   if env then
     -- An env without a process is what a simulated VM leaves that was killed.
     about.state = gone and "gone" or env:state()
@@ -248,7 +260,7 @@ local function put(line)
 end
 
 local function say(format, ...)
-  put((format:format(...):gsub("%s+$", "")))
+  put(format:format(...):match("^(.*%S)") or "")
 end
 
 local function in_units(bytes)
@@ -522,8 +534,11 @@ local function parse_arguments()
   return options
 end
 
+local wants_json = false
+
 local function main()
   local options = parse_arguments()
+  wants_json = options.json
   local tasks = (options.vm and 1 or 0) + (options.list and 1 or 0) + (options.read and 1 or 0)
   if tasks ~= 1 then
     fail(2, (tasks == 0 and "" or "only ")
@@ -550,11 +565,12 @@ local function main()
   end
 end
 
--- What the library raises here is about the world too: a directory that cannot
--- be listed, a dump that is cut while it is read.
 local ok, message = pcall(main)
 if not ok then
-  step_failed((tostring(message):gsub("^[^:]*:%d+: ", "")))
+  step_failed(without_place(message))
+  if wants_json then
+    print_json {}
+  end
 end
 local flushed, why = io.stdout:flush()
 if write_error or not flushed then

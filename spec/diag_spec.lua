@@ -237,6 +237,13 @@ describe("diag", function()
     assert.matches('"value":0.10000000000000001', out, 1, true)
   end)
 
+  it("does not choke on a text of blanks", function()
+    sim.root()
+    files.mkdir("vms/blank")
+    files.write("vms/blank/env", '{"f": "x' .. (" "):rep(1 << 20) .. 'y"}')
+    assert.matches("\n  f  +x +y\n", (select(2, diag {"blank"})))
+  end)
+
   it("exits with 1 when its output cannot be written", function()
     if not files.exists("/dev/full") then
       pending("there is no /dev/full here")

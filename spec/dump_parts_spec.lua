@@ -65,7 +65,7 @@ describe("what else an ELF file holds", function()
     local good = note("A\0", 1, "good")
     for _, bad in ipairs {string.pack("<I4I4I4", 4, 0xffffffff, 1) .. "ABC\0",
       string.pack("<I4I4I4", 0xffffffff, 4, 1) .. "ABC\0", string.pack("<I4I4I4", 4, 5, 1)
-      .. "ABC\0data", "short"} do
+      .. "ABC\0data"} do
       local dump = open(with_notes(good .. bad))
       local names = {}
       assert.error_matches(function()
@@ -75,6 +75,22 @@ describe("what else an ELF file holds", function()
       end, ("test.gcore: offset %d: a note"):format(64 + 56 + #good), 1, true)
       assert.are.same({"A"}, names)
     end
+  end)
+
+  it("are notes before a segment's padding", function()
+    local dump = open(with_notes(note("A\0", 1, "x") .. "\0\0\0\0", "short", note("B\0", 2, "y")))
+    assert.are.same({"A", "B"}, collect(dump:notes(), function(n) return n.name end))
+  end)
+
+  it("are notes with NULs in their names", function()
+    local names = {"a\0b\0\0", ("\0"):rep(65000) .. "x", "\0\0\0"}
+    local bytes = ""
+    for _, name in ipairs(names) do
+      bytes = bytes .. note(name, 1, "")
+    end
+    assert.are.same({"a\0b", names[2], ""}, collect(open(with_notes(bytes)):notes(), function(n)
+      return n.name
+    end))
   end)
 
   -- A file with sections behind its memory: their headers, then the names.
@@ -119,8 +135,10 @@ describe("what else an ELF file holds", function()
   end)
 
   it("are no sections in most dumps", function()
-    for _ in open(writer.small()):sections() do
-      error("it has none")
+    for _, header in ipairs {{}, {shnum = 1}} do
+      for _ in open(writer.small {header = header}):sections() do
+        error("it has none")
+      end
     end
   end)
 

@@ -138,6 +138,8 @@ describe("vCPUs are found in", function()
     assert.are.equal("running", state("17", "5", "0"))
     assert.are.equal("unknown", state("17"))
     assert.are.equal("unknown", state("17", "null"))
+    assert.are.equal("unknown", state("17", "0", "null"))
+    assert.are.equal("running", state("17", "null", "5"))
   end)
 
   it("shows what it is", function()

@@ -277,6 +277,7 @@ describe("a file that is made up", function()
     for _, case in ipairs {
       {{offset = -1, filesz = 2}, "malformed", "segment 1: its file range overflows"},
       {{offset = 1, filesz = -1, memsz = -1}, "malformed", "overflows"},
+      {{offset = 1, filesz = 1 << 63, memsz = 1 << 63}, "malformed", "overflows"},
       {{offset = 0, filesz = 16, memsz = 16, paddr = -8}, "malformed", "address range overflows"},
       {{offset = 0, filesz = 0, memsz = -1, paddr = 2}, "malformed", "address range overflows"},
       {{offset = 0, filesz = 16, memsz = 8}, "malformed", "larger in the file than in memory"},

@@ -101,9 +101,11 @@ describe("the simulator", function()
   it("is gone for a moment when it reboots", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
-    linux1.process:write("reboot\n")
-    assert(process.eventually(function() return vm:state() == "unavailable" end))
-    assert(process.eventually(function() return vm:state() == "running" end))
+    local watcher = process.start {"sh", "-c",
+      "while [ -e " .. process.quote(linux1.path) .. " ]; do :; done; echo gone"}
+    linux1:tell("reboot")
+    assert.are.equal("gone", watcher:line())
+    assert.are.equal("running", vm:state())
     assert.are.equal(linux1.pid, vm:pid())
   end)
 

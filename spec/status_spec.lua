@@ -62,21 +62,26 @@ describe("vm:status", function()
     assert.are.equal(1, calls)
   end)
 
+  -- Shell text that waits until the VM was asked for its status.
+  local function when_asked(vm, text)
+    return {"sh", "-c", ("until grep -q 'status 1' %s; do sleep 0.01; done; %s"):format(
+      process.quote(vm.log), text)}
+  end
+
   it("takes a log that is not there yet", function()
     local linux1 = sim.start("linux1", config)
-    os.remove(linux1.log)
     local log = files.path("late.log")
-    process.start {"sh", "-c", "sleep 0.3; echo late >" .. process.quote(log)}
+    process.start(when_asked(linux1, "echo late >" .. process.quote(log)))
     assert.are.equal("late\n", qvm.vm("linux1"):status {log = log})
   end)
 
   it("waits for text that comes in parts", function()
-    sim.start("linux1", config)
+    local linux1 = sim.start("linux1", config)
     local log = files.write("slow.log", "")
-    process.start {"sh", "-c",
-      "for i in 1 2 3 4 5; do echo part $i >>" .. process.quote(log) .. "; sleep 0.1; done"}
+    process.start(when_asked(linux1,
+      "for i in 1 2 3 4 5; do echo part $i >>" .. process.quote(log) .. "; sleep 0.1; done"))
     assert.are.equal("part 1\npart 2\npart 3\npart 4\npart 5\n",
-      qvm.vm("linux1"):status {log = log, settle = 0.5})
+      qvm.vm("linux1"):status {log = log, settle = 2, timeout = 20})
   end)
 
   it("says when nothing comes", function()
@@ -137,9 +142,9 @@ describe("vm:status", function()
   end)
 
   it("refuses a log that gains more than 16 MiB", function()
-    sim.start("linux1", config)
+    local linux1 = sim.start("linux1", config)
     local log = files.write("large.log", "")
-    process.start {"sh", "-c", "sleep 0.2; head -c 17000000 /dev/zero >" .. process.quote(log)}
+    process.start(when_asked(linux1, "head -c 17000000 /dev/zero >" .. process.quote(log)))
     assert.are.equal("too_large", select(3, qvm.vm("linux1"):status {log = log}))
   end)
 

@@ -146,7 +146,7 @@ static int check_segment(const struct elf_segment *segment, const struct layout 
     uint64_t last_address = layout->bits == 32 ? UINT32_MAX : UINT64_MAX;
 
     /* Of a segment without data the offset means nothing: some writers put -1 there. */
-    if (segment->filesz > UINT64_MAX - segment->offset)
+    if (segment->filesz > INT64_MAX || segment->filesz > UINT64_MAX - segment->offset)
         return qvm_fail(err, QVM_MALFORMED,
                         "%s: offset %" PRIu64 ": segment %u: its file range overflows",
                         file->path, at, index);

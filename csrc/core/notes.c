@@ -12,7 +12,8 @@ void notes_start(struct notes *notes, const struct elf *elf, const struct file *
     *notes = (struct notes){.elf = elf, .file = file, .skip = skip};
 }
 
-/* Moves on to a segment that has notes left; false at the end. */
+/* Moves on to a segment that has notes left; false at the end. What is too short for a
+ * note's header is padding. */
 static bool find_segment(struct notes *notes)
 {
     const struct elf *elf = notes->elf;
@@ -20,17 +21,10 @@ static bool find_segment(struct notes *notes)
     for (; notes->segment < elf->count; notes->segment++, notes->at = 0) {
         const struct elf_segment *segment = &elf->segments[notes->segment];
         if (segment->type == ELF_PT_NOTE && (int64_t)notes->segment != notes->skip &&
-            notes->at < segment->filesz)
+            notes->at < segment->filesz && segment->filesz - notes->at >= NOTE_HEADER)
             return true;
     }
     return false;
-}
-
-static int fail_note(const struct notes *notes, uint64_t offset, const char *what,
-                     struct qvm_error *err)
-{
-    return qvm_fail(err, QVM_MALFORMED, "%s: offset %" PRIu64 ": %s", notes->file->path,
-                    offset, what);
 }
 
 /* Notes are padded to 4 bytes, or to 8 where their segment says so. */
@@ -53,8 +47,6 @@ int notes_next(struct notes *notes, struct elf_note *note, struct qvm_error *err
     segment = &notes->elf->segments[notes->segment];
     left = segment->filesz - notes->at;
     offset = segment->offset + notes->at;
-    if (left < NOTE_HEADER)
-        return fail_note(notes, offset, "a note's header does not fit its segment", err);
     if (file_read(notes->file, offset, header, sizeof header, err) != 0)
         return -1;
     note->segment = notes->segment;
@@ -64,7 +56,9 @@ int notes_next(struct notes *notes, struct elf_note *note, struct qvm_error *err
     /* No sum can overflow: the parts have 32 bits. */
     name_end = padded(segment, NOTE_HEADER + (uint64_t)note->name_size);
     if (note->name_size > NAME_SIZE_MAX || name_end + note->size > left)
-        return fail_note(notes, offset, "a note does not fit its segment", err);
+        return qvm_fail(err, QVM_MALFORMED,
+                        "%s: offset %" PRIu64 ": a note does not fit its segment",
+                        notes->file->path, offset);
     note->name_at = offset + NOTE_HEADER;
     note->offset = offset + name_end;
     notes->at += padded(segment, name_end + note->size);

@@ -80,7 +80,7 @@ int sections_count(const struct elf *elf, const struct file *file, uint32_t *cou
 {
     struct elf_section first;
 
-    *count = elf->section_count;
+    *count = elf->sections_at ? elf->section_count : 0;
     if (elf->sections_at == 0 || *count > 0)
         return 0;
     if (sections_read(elf, file, 0, &first, err) != 0)

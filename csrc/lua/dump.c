@@ -255,6 +255,11 @@ static int method_read(lua_State *L)
     luaL_argcheck(L, n >= 0, 3, "a number of bytes is expected, not a negative one");
     if (!dump)
         return push_closed(L);
+    if ((uint64_t)n > SIZE_MAX / 2) {
+        qvm_fail(&err, QVM_TOO_LARGE, "%s: more bytes than this machine can address",
+                 dump->file.path);
+        return push_failure(L, &err);
+    }
     /* Before room is made for it: n may be absurd. */
     if (dump_check(dump, address, (uint64_t)n, &err) != 0)
         return push_failure(L, &err);

@@ -164,7 +164,7 @@ end
 --
 -- Each is a table: `index` (from 0), `name`, `type`, `flags`, `addr`, `offset`
 -- (in the file), `size` (bytes in memory), `filesz` (bytes in the file); and
--- `section:read()` gives its bytes (`too_large` from 64 MiB on): QNX tools keep
+-- `section:read()` gives its bytes (`too_large` above 64 MiB): QNX tools keep
 -- text in sections.
 -- @treturn[1] function iterator
 -- @return[2] nil, message, code
@@ -194,7 +194,7 @@ end
 -- Each is a table: `segment` (index), `name` (empty where it has none), `type`
 -- (which means something only together with the name), `offset` (of its data in
 -- the file), `filesz` (bytes of data); and `note:read()` gives its data
--- (`too_large` from 64 MiB on).
+-- (`too_large` above 64 MiB).
 -- @treturn[1] function iterator
 -- @return[2] nil, message, `"gone"`
 function Dump:notes()
@@ -205,7 +205,7 @@ function Dump:notes()
       return nil, next_segment, next_at -- a message and its code, or the end
     end
     segment, at = next_segment, next_at
-    note.name = note.name:gsub("%z+$", "")
+    note.name = note.name:match("^(.*[^%z])") or ""
     return setmetatable(note, meta)
   end)
 end

@@ -139,18 +139,15 @@ end
 -- instruction pointers missing)
 function Env:state()
   local vcpus = find.vcpus(self, rules)
-  local suspended = true
+  local known = #vcpus > 1
   for index = 2, #vcpus do
     local ip = vcpus[index].last_known_ip
-    if not ip then
-      return "unknown"
+    if ip and ip ~= 0 then
+      return "running"
     end
-    suspended = suspended and ip == 0
+    known = known and ip ~= nil
   end
-  if #vcpus < 2 then
-    return "unknown"
-  end
-  return suspended and "suspended" or "running"
+  return known and "suspended" or "unknown"
 end
 
 function Env:__tostring()
