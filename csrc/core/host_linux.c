@@ -238,10 +238,12 @@ static int open_process(int env, pid_t pid, const char *path, struct qvm_error *
     process = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (process >= 0)
         return process;
-    if (errno == ENOENT && lock_holder(env, path, &holder, err) == 0 && holder == pid)
+    if (errno != ENOENT)
+        return qvm_fail_errno(err, errno, name);
+    if (lock_holder(env, path, &holder, err) == 0 && holder == pid)
         return qvm_fail(err, QVM_PERMISSION, "%s: process %ld is hidden: run as root", path,
                         (long)pid);
-    return errno == ENOENT ? fail_ended(path, pid, err) : qvm_fail_errno(err, errno, name);
+    return fail_ended(path, pid, err);
 }
 
 static int send_through(int process, pid_t pid, int number, const char *path,
