@@ -39,7 +39,7 @@ describe("an opened dump", function()
     assert.are.equal(0x6474e551, list[3].type)
     assert.are.equal(4, list[4].type)
     assert.are.equal(4, #list)
-    assert.are.equal("segment 0: LOAD paddr 0x0000000200000000 filesz 0x10 memsz 0x40 offset 0x120",
+    assert.are.equal("segment 0: LOAD 0x0000000200000000 memsz 0x40 filesz 0x10 at 0x120",
       tostring(list[1]))
     assert.matches("^segment 2: type 0x6474e551 ", tostring(list[3]))
   end)

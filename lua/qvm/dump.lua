@@ -103,9 +103,9 @@ local segment_types = {
 local Segment = {}
 
 function Segment:__tostring()
-  return ("segment %d: %s paddr 0x%016x filesz 0x%x memsz 0x%x offset 0x%x"):format(
+  return ("segment %d: %s 0x%016x memsz 0x%x filesz 0x%x at 0x%x"):format(
     self.index, segment_types[self.type] or ("type 0x%x"):format(self.type),
-    self.paddr, self.filesz, self.memsz, self.offset)
+    self.paddr, self.memsz, self.filesz, self.offset)
 end
 
 --- The segments (program headers), in the file's order.
