@@ -78,13 +78,13 @@ sanitize: ## run the specs with AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE)" all helpers
 	@QVM_BUILD=$(BUILD)/sanitize QVM_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
 		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
-		busted --lua="$$(command -v $(LUA))" --exclude-tags=slow
+		busted --lua="$$(command -v $(LUA))"
 
 valgrind: ## run the specs under valgrind
 	@sh .ci/deps build test valgrind
 	@$(MAKE) -s all $(HELPERS)
 	@QVM_VALGRIND=1 QVM_BUILD="$(BUILD)" valgrind -q --leak-check=full --error-exitcode=9 \
-		--child-silent-after-fork=yes $(LUA) $$(command -v busted) --exclude-tags=slow
+		--child-silent-after-fork=yes $(LUA) $$(command -v busted)
 
 docs: ## the reference as HTML, in build/docs
 	@sh .ci/deps docs

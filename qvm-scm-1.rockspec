@@ -41,13 +41,13 @@ build = {
     ["qvm.vm"] = "lua/qvm/vm.lua",
     ["qvm.core"] = {
       sources = {
-        "csrc/core/clock_posix.c",
         "csrc/core/dump.c",
         "csrc/core/elf.c",
         "csrc/core/env.c",
         "csrc/core/error.c",
         "csrc/core/file.c",
         "csrc/core/host_linux.c",
+        "csrc/core/host_posix.c",
         "csrc/core/host_qnx.c",
         "csrc/core/json.c",
         "csrc/core/json_number.c",

@@ -276,20 +276,26 @@ local function count(n, what)
   return ("%d %s%s"):format(n, what, n == 1 and "" or "s")
 end
 
--- A line that is too long goes on in lines that are set in further.
+-- A line that is too long goes on in lines that are set in further. Goes through
+-- the text once: a dump's text can be one line of many MiB.
 local function say_wrapped(line)
-  while #line > WIDTH do
-    local cut = WIDTH
-    while cut > WIDTH / 2 and line:sub(cut + 1, cut + 1) ~= " " do
+  local indent, from = "", 1
+  while #line - from + 1 > WIDTH - #indent do
+    local cut = from + WIDTH - #indent - 1
+    local half = from + WIDTH / 2
+    while cut > half and line:sub(cut + 1, cut + 1) ~= " " do
       cut = cut - 1
     end
-    if cut <= WIDTH / 2 then
-      cut = WIDTH
+    if cut <= half then
+      cut = from + WIDTH - #indent - 1
     end
-    say("%s", line:sub(1, cut))
-    line = "      " .. line:sub(cut + 1):gsub("^ +", "")
+    say("%s%s", indent, line:sub(from, cut))
+    from = line:find("[^ ]", cut + 1) or #line + 1
+    indent = "      "
   end
-  say("%s", line)
+  if from <= #line then
+    say("%s%s", indent, line:sub(from))
+  end
 end
 
 local function value_text(value)
@@ -502,9 +508,6 @@ local function diagnose(options)
       say("")
       say_dump(report.dump)
     end
-  end
-  if report.state == "unavailable" then
-    failed = true
   end
   if options.json then
     print_json(report)

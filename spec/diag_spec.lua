@@ -244,6 +244,16 @@ describe("diag", function()
     assert.matches("\n  f  +x +y\n", (select(2, diag {"blank"})))
   end)
 
+  it("wraps a text that is one long line", function()
+    local words = ("word "):rep(1 << 16) .. ("x"):rep(1 << 20)
+    local dump = files.write("long.gcore", writer.small {memory = {{paddr = 0,
+      bytes = writer.dumpinfo(words)}}, note = {dumpinfo = 0}})
+    local _, out = diag {"--read", dump}
+    assert_fits(out)
+    assert.are.equal(select(2, words:gsub("word", "")), select(2, out:gsub("word", "")))
+    assert.are.equal((words:gsub(" ", "")), (out:match("%(1 line%)\n(.*)$"):gsub("%s", "")))
+  end)
+
   it("exits with 1 when its output cannot be written", function()
     if not files.exists("/dev/full") then
       pending("there is no /dev/full here")

@@ -1,4 +1,5 @@
-/* What the operating system must give, one file for each: host_linux.c, host_qnx.c.
+/* What the operating system must give, in files of its own: host_linux.c and watch_linux.c,
+ * host_qnx.c; host_posix.c is for all.
  *
  * All of these fail with -1 and a filled err. Deadlines are times of clock_ms(). */
 #ifndef QVM_HOST_H

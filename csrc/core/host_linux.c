@@ -5,7 +5,7 @@
 #if defined(__linux__)
 #    define _GNU_SOURCE
 
-#    include "host.h"
+#    include "host_process.h"
 
 #    include <errno.h>
 #    include <fcntl.h>
@@ -17,8 +17,6 @@
 #    include <sys/stat.h>
 #    include <sys/syscall.h>
 #    include <unistd.h>
-
-#    define EXECUTABLE "qvm"
 
 static int to_poll_timeout(int64_t milliseconds)
 {
@@ -138,7 +136,6 @@ static void drop_deleted(char *target, int process)
 static int check_executable(int process, pid_t pid, const char *path, struct qvm_error *err)
 {
     char target[4096];
-    const char *name;
     ssize_t length = readlinkat(process, "exe", target, sizeof target - 1);
 
     if (length < 0 && (errno == EACCES || errno == EPERM))
@@ -149,12 +146,7 @@ static int check_executable(int process, pid_t pid, const char *path, struct qvm
         return fail_ended(path, pid, err);
     target[length] = '\0';
     drop_deleted(target, process);
-    name = strrchr(target, '/');
-    name = name ? name + 1 : target;
-    if (strcmp(name, EXECUTABLE) != 0)
-        return qvm_fail(err, QVM_NOT_QVM, "%s: served by process %ld, which is %s, not qvm",
-                        path, (long)pid, name);
-    return 0;
+    return host_check_name(target, pid, path, err);
 }
 
 /* The rest of a line of a process's status file that begins with `key`: 1, 0 if there is no

@@ -8,7 +8,7 @@
  * takes unblock pulses is told of the timeout and must answer it. docs/qnx.md states what
  * follows. */
 #if defined(__QNXNTO__)
-#    include "host.h"
+#    include "host_process.h"
 
 #    include <errno.h>
 #    include <fcntl.h>
@@ -21,8 +21,6 @@
 #    include <sys/stat.h>
 #    include <time.h>
 #    include <unistd.h>
-
-#    define EXECUTABLE "qvm"
 
 static int bound_next_call(int64_t deadline, const char *path, struct qvm_error *err)
 {
@@ -86,7 +84,6 @@ static int server_of(int fd, const char *path, pid_t *pid, struct qvm_error *err
 static int check_executable(pid_t pid, const char *path, struct qvm_error *err)
 {
     char file[64], target[1024];
-    const char *name;
     ssize_t length;
     int fd;
 
@@ -102,12 +99,7 @@ static int check_executable(pid_t pid, const char *path, struct qvm_error *err)
         return qvm_fail_errno(err, errno, file);
     target[length] = '\0';
     target[strcspn(target, "\n")] = '\0';
-    name = strrchr(target, '/');
-    name = name ? name + 1 : target;
-    if (strcmp(name, EXECUTABLE) != 0)
-        return qvm_fail(err, QVM_NOT_QVM, "%s: served by process %ld, which is %s, not qvm",
-                        path, (long)pid, name);
-    return 0;
+    return host_check_name(target, pid, path, err);
 }
 
 /* The server of the env, verified, with the connection still open. */
