@@ -1,63 +1,11 @@
 #include "dump.h"
 
+#include "format.h"
+
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
-
-static int probe_qnx(struct dump *dump, struct qvm_error *err)
-{
-    for (unsigned i = 0; i < dump->elf.count; i++) {
-        const struct elf_segment *segment = &dump->elf.segments[i];
-        int found = 0;
-
-        /* In a partial dump the note may be missing. */
-        if (segment->type == ELF_PT_NOTE &&
-            segment->offset + segment->filesz <= dump->file.size)
-            found = kdump_probe(&dump->kdump, &dump->elf, segment, &dump->file, err);
-        if (found > 0)
-            dump->kdump_segment = (int)i;
-        if (found != 0)
-            return found;
-    }
-    return 0;
-}
-
-static void release_qnx(struct dump *dump)
-{
-    kdump_free(&dump->kdump);
-}
-
-static int probe_elf(struct dump *dump, struct qvm_error *err)
-{
-    (void)dump;
-    (void)err;
-    return 1;
-}
-
-static void release_nothing(struct dump *dump)
-{
-    (void)dump;
-}
-
-/* The last one takes every ELF core: memory, no registers. */
-static const struct dump_format formats[] = {
-    {"qnx", probe_qnx, release_qnx},
-    {"elf", probe_elf, release_nothing},
-};
-
-static int find_format(struct dump *dump, struct qvm_error *err)
-{
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-        int found = formats[i].probe(dump, err);
-
-        if (found < 0)
-            return -1;
-        if (found > 0) {
-            dump->format = &formats[i];
-            return 0;
-        }
-    }
-    return -1;
-}
+#include <string.h>
 
 static int check_whole(const struct dump *dump, bool partial, struct qvm_error *err)
 {
@@ -71,9 +19,10 @@ static int read_headers(struct dump *dump, bool partial, struct qvm_error *err)
 {
     if (elf_read(&dump->elf, &dump->file, err) != 0)
         return -1;
-    if (check_whole(dump, partial, err) != 0 || find_format(dump, err) != 0)
+    if (check_whole(dump, partial, err) != 0 || format_find(dump, err) != 0)
         return -1;
-    return ranges_build(&dump->ranges, &dump->elf, dump->file.path, err);
+    return ranges_build(&dump->ranges, &dump->elf, dump->format->zeros, dump->file.path,
+                        err);
 }
 
 struct dump *dump_open(const char *path, bool partial, struct qvm_error *err)
@@ -106,6 +55,33 @@ void dump_close(struct dump *dump)
     free(dump);
 }
 
+bool dump_warning(const struct dump *dump, unsigned index, char text[DUMP_WARNING_SIZE])
+{
+    if (index > 0 || dump->ranges.overlaps == 0)
+        return false;
+    snprintf(text, DUMP_WARNING_SIZE,
+             "segments overlap %u times, first at 0x%016" PRIx64
+             ": where they do, the first in the file is read",
+             dump->ranges.overlaps, dump->ranges.overlap_at);
+    return true;
+}
+
+const char *dump_format_name(const struct dump *dump)
+{
+    return dump->format->name;
+}
+
+unsigned dump_vcpus(const struct dump *dump)
+{
+    return dump->format->vcpus(dump);
+}
+
+int dump_read_vcpu(const struct dump *dump, unsigned index, struct vcpu *vcpu,
+                   struct qvm_error *err)
+{
+    return dump->format->read_vcpu(dump, index, vcpu, err);
+}
+
 const char *dump_machine(const struct dump *dump)
 {
     const struct register_set *set = registers_of(dump->elf.machine);
@@ -120,6 +96,8 @@ static uint64_t present(const struct dump *dump, const struct piece *piece,
     uint64_t offset = piece->offset + (address - piece->first);
     uint64_t left = dump->file.size > offset ? dump->file.size - offset : 0;
 
+    if (piece->offset == PIECE_ZEROS)
+        return n;
     return n < left ? n : left;
 }
 
@@ -185,8 +163,10 @@ int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
             return fail_at(dump, address, err);
         if (piece->last - address < n - 1)
             part = (size_t)(piece->last - address) + 1;
-        if (file_read(&dump->file, piece->offset + (address - piece->first), out, part,
-                      err) != 0)
+        if (piece->offset == PIECE_ZEROS)
+            memset(out, 0, part);
+        else if (file_read(&dump->file, piece->offset + (address - piece->first), out, part,
+                           err) != 0)
             return -1;
         out += part;
         n -= part;

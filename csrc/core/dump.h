@@ -5,6 +5,7 @@
 
 #include "elf.h"
 #include "kdump.h"
+#include "qemu.h"
 #include "ranges.h"
 
 struct dump_format;
@@ -16,14 +17,7 @@ struct dump {
     const struct dump_format *format;
     struct kdump kdump; /* format "qnx" */
     int kdump_segment;  /* the PT_NOTE it stands in, which holds no ELF notes; -1: none */
-};
-
-/* A format knows its own files: probe returns 1 (it is one: whatever it keeps is in the
- * dump), 0 (not mine), -1 (error). */
-struct dump_format {
-    const char *name;
-    int (*probe)(struct dump *dump, struct qvm_error *err);
-    void (*release)(struct dump *dump);
+    struct qemu qemu;   /* format "qemu" */
 };
 
 /* Code truncated where a segment ends behind the file: the message says how many bytes are
@@ -31,6 +25,20 @@ struct dump_format {
  * what is missing fail. NULL on failure, else the caller closes. */
 struct dump *dump_open(const char *path, bool partial, struct qvm_error *err);
 void dump_close(struct dump *dump);
+
+#define DUMP_WARNING_SIZE 256
+
+/* What is odd about the dump, though it can be read, by an index from 0. False: no more. */
+bool dump_warning(const struct dump *dump, unsigned index, char text[DUMP_WARNING_SIZE]);
+
+/* The format's name. */
+const char *dump_format_name(const struct dump *dump);
+
+/* How many vCPUs there are, and one of them, by an index below that. After 0, vcpu_free is
+ * due. */
+unsigned dump_vcpus(const struct dump *dump);
+int dump_read_vcpu(const struct dump *dump, unsigned index, struct vcpu *vcpu,
+                   struct qvm_error *err);
 
 /* "aarch64", "x86_64", "x86", "arm"; NULL for another machine. */
 const char *dump_machine(const struct dump *dump);

@@ -17,7 +17,7 @@ enum {
 };
 
 /* struct kdump_note_cpu; the registers follow. */
-enum { CPU_SIZE = 128, CPU_PGTBL = 0, CPU_CPUNUM = 8, CPU_PROCESS = 28 };
+enum { CPU_SIZE = 128, CPU_PGTBL = 0, CPU_CPUNUM = 8, CPU_PROCESS = 28, PROCESS_MAX = 100 };
 
 /* struct kdump, 64-bit; the text follows. In a 32-bit dump the pointer before
  * these members has 4 bytes, and they stand 4 bytes earlier. */
@@ -49,15 +49,26 @@ static int read_names(struct kdump *kdump, uint64_t at, uint32_t size,
 }
 
 /* Names without a terminator, or that do not match the values, are left uncounted. */
-static void count_names(struct kdump *kdump, uint32_t size)
+static int index_names(struct kdump *kdump, uint32_t size, const struct file *file,
+                       struct qvm_error *err)
 {
+    const char *name = kdump->names;
     unsigned count = 0;
 
     for (uint32_t i = 0; i < size; i++)
         count += kdump->names[i] == '\0';
-    if (size > 0 && kdump->names[size - 1] == '\0' &&
-        count * UINT64_C(8) == kdump->extra_size)
-        kdump->names_count = count;
+    if (size == 0 || kdump->names[size - 1] != '\0' ||
+        count * UINT64_C(8) != kdump->extra_size)
+        return 0;
+    kdump->extra = calloc(count, sizeof *kdump->extra);
+    if (!kdump->extra)
+        return qvm_fail_memory(err, file->path);
+    for (unsigned i = 0; i < count; i++) {
+        kdump->extra[i] = (struct register_field){name, 8 * i, 8};
+        name += strlen(name) + 1;
+    }
+    kdump->extra_count = count;
+    return 0;
 }
 
 static bool has_set_size(const struct register_set *set, uint32_t regset, uint32_t extra)
@@ -115,22 +126,23 @@ int kdump_probe(struct kdump *kdump, const struct elf *elf,
     }
     names_size = bytes_u32(note + NOTE_EXTRA_NAMES, kdump->big_endian);
     kdump->records = segment->offset + NOTE_SIZE + names_size + pad;
-    if (read_names(kdump, segment->offset + NOTE_SIZE, names_size, file, err) != 0) {
+    if (read_names(kdump, segment->offset + NOTE_SIZE, names_size, file, err) != 0 ||
+        index_names(kdump, names_size, file, err) != 0) {
         kdump_free(kdump);
         return -1;
     }
-    count_names(kdump, names_size);
     return 1;
 }
 
 void kdump_free(struct kdump *kdump)
 {
     free(kdump->names);
-    kdump->names = NULL;
+    free(kdump->extra);
+    *kdump = (struct kdump){0};
 }
 
 int kdump_read_cpu(const struct kdump *kdump, unsigned index, const struct file *file,
-                   struct kdump_cpu *cpu, struct qvm_error *err)
+                   struct vcpu *vcpu, struct qvm_error *err)
 {
     uint64_t at = kdump->records + index * kdump->record_size;
     unsigned char *record = malloc((size_t)kdump->record_size);
@@ -141,20 +153,17 @@ int kdump_read_cpu(const struct kdump *kdump, unsigned index, const struct file 
         free(record);
         return -1;
     }
-    cpu->pgtbl = bytes_u64(record + CPU_PGTBL, kdump->big_endian);
-    cpu->cpunum = bytes_u32(record + CPU_CPUNUM, kdump->big_endian);
-    memcpy(cpu->process, record + CPU_PROCESS, KDUMP_PROCESS_NAME_MAX);
-    cpu->process[KDUMP_PROCESS_NAME_MAX] = '\0';
-    cpu->extra = record + kdump->extra_at;
-    memmove(record, record + CPU_SIZE, kdump->set->size);
-    cpu->data = record;
+    *vcpu = (struct vcpu){.data = record,
+                          .pgtbl = bytes_u64(record + CPU_PGTBL, kdump->big_endian),
+                          .cpunum = bytes_u32(record + CPU_CPUNUM, kdump->big_endian),
+                          .set = kdump->set,
+                          .registers = record + CPU_SIZE,
+                          .extra_fields = kdump->extra,
+                          .extra_count = kdump->extra_count,
+                          .extra = record + kdump->extra_at,
+                          .extra_size = kdump->extra_size};
+    memcpy(vcpu->process, record + CPU_PROCESS, PROCESS_MAX);
     return 0;
-}
-
-void kdump_cpu_free(struct kdump_cpu *cpu)
-{
-    free(cpu->data);
-    cpu->data = NULL;
 }
 
 static const struct elf_segment *segment_without_notes(const struct elf *elf,

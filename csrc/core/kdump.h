@@ -5,12 +5,9 @@
 #define QVM_KDUMP_H
 
 #include "elf.h"
-#include "registers.h"
+#include "vcpu.h"
 
-#include <stdbool.h>
-
-#define KDUMP_PROCESS_NAME_MAX 100
-#define KDUMP_EXTRA_MAX        (1u << 20) /* bytes of names, and of values: more is malformed */
+#define KDUMP_EXTRA_MAX (1u << 20) /* bytes of names, and of values: more is malformed */
 
 /* Where things are in one dump's note, all of it inside the segment. */
 struct kdump {
@@ -23,15 +20,8 @@ struct kdump {
     uint32_t extra_at;    /* offset of the extra registers' values in a record */
     uint32_t extra_size;  /* bytes of them */
     char *names;          /* extra register names, NUL-terminated, one after another */
-    unsigned names_count; /* 0 where the values are not 8 bytes each: they are raw then */
-};
-
-struct kdump_cpu {
-    uint64_t pgtbl; /* physical address, 0: none */
-    uint32_t cpunum;
-    char process[KDUMP_PROCESS_NAME_MAX + 1];
-    unsigned char *data;  /* owned: registers, see kdump->set */
-    unsigned char *extra; /* inside data */
+    struct register_field *extra; /* owned; their names are in `names` */
+    unsigned extra_count; /* 0 where the values are not 8 bytes each: they are raw then */
 };
 
 /* Is this segment such a note, and of this machine? 1 it is, and kdump is filled and due to
@@ -41,10 +31,9 @@ int kdump_probe(struct kdump *kdump, const struct elf *elf, const struct elf_seg
                 const struct file *file, struct qvm_error *err);
 void kdump_free(struct kdump *kdump);
 
-/* One CPU's record, index below kdump->cpus. After 0, kdump_cpu_free is due. */
+/* One CPU's record, index below kdump->cpus. After 0, vcpu_free is due. */
 int kdump_read_cpu(const struct kdump *kdump, unsigned index, const struct file *file,
-                   struct kdump_cpu *cpu, struct qvm_error *err);
-void kdump_cpu_free(struct kdump_cpu *cpu);
+                   struct vcpu *vcpu, struct qvm_error *err);
 
 /* The text in the segment that the note names as dump information. NULL in *text where
  * there is none; else the caller frees it. */

@@ -1,6 +1,5 @@
 #include "ranges.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 /* A segment's memory, and its place in the file's order. */
@@ -18,16 +17,31 @@ static int by_address(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-static size_t collect(struct source *sources, const struct elf *elf)
+/* A writer that left a segment's data out has set the offset to -1: its memory was not
+ * zeros. */
+static bool has_zeros(const struct elf_segment *segment)
+{
+    return segment->memsz > segment->filesz && segment->offset != UINT64_MAX;
+}
+
+static size_t collect(struct source *sources, const struct elf *elf, bool zeros)
 {
     size_t count = 0;
 
     for (unsigned i = 0; i < elf->count; i++) {
         const struct elf_segment *s = &elf->segments[i];
-        if (s->type == ELF_PT_LOAD && s->filesz > 0)
+
+        if (s->type != ELF_PT_LOAD)
+            continue;
+        if (s->filesz > 0)
             sources[count++] = (struct source){.first = s->paddr,
                                                .last = s->paddr + (s->filesz - 1),
                                                .offset = s->offset,
+                                               .index = i};
+        if (zeros && has_zeros(s))
+            sources[count++] = (struct source){.first = s->paddr + s->filesz,
+                                               .last = s->paddr + (s->memsz - 1),
+                                               .offset = PIECE_ZEROS,
                                                .index = i};
     }
     qsort(sources, count, sizeof *sources, by_address);
@@ -75,14 +89,35 @@ static void heap_pop(struct heap *heap)
     }
 }
 
+static uint64_t offset_of(const struct source *source, uint64_t address)
+{
+    return source->offset == PIECE_ZEROS ? PIECE_ZEROS
+                                         : source->offset + (address - source->first);
+}
+
+/* Segments that show the same bytes of the file at one address do not contradict. */
+static void note_overlap(struct ranges *ranges, const struct heap *heap,
+                         const struct source *next)
+{
+    const struct source *top = heap->count ? heap->items[0] : NULL;
+
+    if (!top || top->last < next->first ||
+        offset_of(top, next->first) == offset_of(next, next->first))
+        return;
+    if (ranges->overlaps++ == 0)
+        ranges->overlap_at = next->first;
+}
+
 static void add_piece(struct ranges *ranges, const struct source *from, uint64_t first,
                       uint64_t last)
 {
-    uint64_t offset = from->offset + (first - from->first);
+    uint64_t offset = offset_of(from, first);
     struct piece *before = ranges->count ? &ranges->pieces[ranges->count - 1] : NULL;
 
     if (before && before->last + 1 == first &&
-        before->offset + (first - before->first) == offset) {
+        (offset == PIECE_ZEROS ? before->offset == PIECE_ZEROS
+                               : before->offset != PIECE_ZEROS &&
+                                     before->offset + (first - before->first) == offset)) {
         before->last = last;
         return;
     }
@@ -102,15 +137,17 @@ static void sweep(struct ranges *ranges, const struct source *sources, size_t co
         const struct source *winner;
         uint64_t last;
 
+        while (heap->count > 0 && heap->items[0]->last < address)
+            heap_pop(heap);
+        if (heap->count == 0 && next == count)
+            return;
         if (heap->count == 0)
             address = sources[next].first;
-        while (next < count && sources[next].first == address)
-            heap_push(heap, &sources[next++]);
-        winner = heap->items[0];
-        if (winner->last < address) {
-            heap_pop(heap);
-            continue;
+        for (; next < count && sources[next].first == address; next++) {
+            note_overlap(ranges, heap, &sources[next]);
+            heap_push(heap, &sources[next]);
         }
+        winner = heap->items[0];
         last = winner->last;
         if (next < count && sources[next].first <= last)
             last = sources[next].first - 1;
@@ -121,19 +158,20 @@ static void sweep(struct ranges *ranges, const struct source *sources, size_t co
     }
 }
 
-int ranges_build(struct ranges *ranges, const struct elf *elf, const char *path,
+int ranges_build(struct ranges *ranges, const struct elf *elf, bool zeros, const char *path,
                  struct qvm_error *err)
 {
-    size_t room = elf->count ? elf->count : 1;
+    size_t room = elf->count ? 2 * (size_t)elf->count : 1;
     struct source *sources = calloc(room, sizeof *sources);
     struct heap heap = {.items = calloc(room, sizeof *heap.items)};
     bool ok;
 
     ranges->pieces = calloc(2 * room, sizeof *ranges->pieces);
     ranges->count = 0;
+    ranges->overlaps = 0;
     ok = sources && heap.items && ranges->pieces;
     if (ok)
-        sweep(ranges, sources, collect(sources, elf), &heap);
+        sweep(ranges, sources, collect(sources, elf, zeros), &heap);
     else
         ranges_free(ranges);
     free(sources);

@@ -6,6 +6,9 @@
 
 #include <stddef.h>
 
+/* The offset of a piece that is in no file and reads as zeros. */
+#define PIECE_ZEROS UINT64_MAX
+
 /* A piece of memory that is contiguous in the file. `last` is inclusive, so that a piece
  * may end at the top of the address space. */
 struct piece {
@@ -17,11 +20,15 @@ struct piece {
 struct ranges {
     struct piece *pieces;
     size_t count;
+    /* Segments whose memory another segment, earlier in the file, has from elsewhere in the
+     * file: how many, and where the first of them begins to. */
+    unsigned overlaps;
+    uint64_t overlap_at;
 };
 
 /* 0, or -1 (out of memory) and nothing to free. Memory that is in no file (memsz beyond
- * filesz) is not part of it. */
-int ranges_build(struct ranges *ranges, const struct elf *elf, const char *path,
+ * filesz) is zeros if the format says so, else not part of it. */
+int ranges_build(struct ranges *ranges, const struct elf *elf, bool zeros, const char *path,
                  struct qvm_error *err);
 void ranges_free(struct ranges *ranges);
 

@@ -69,8 +69,3 @@ const struct register_set *registers_of(uint16_t machine)
             return &sets[i];
     return NULL;
 }
-
-const struct register_set *registers_at(size_t index)
-{
-    return index < LENGTH(sets) ? &sets[index] : NULL;
-}

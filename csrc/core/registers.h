@@ -7,8 +7,8 @@
 
 struct register_field {
     const char *name;
-    uint16_t offset; /* bytes into the set */
-    uint16_t size;   /* bytes */
+    uint32_t offset; /* bytes into the set */
+    uint32_t size;   /* bytes */
 };
 
 struct register_set {
@@ -23,8 +23,5 @@ struct register_set {
 
 /* NULL for a machine that is not known. */
 const struct register_set *registers_of(uint16_t machine);
-
-/* The sets that are known, from 0; NULL behind the last. */
-const struct register_set *registers_at(size_t index);
 
 #endif

@@ -75,13 +75,25 @@ static void push_machine(lua_State *L, const struct dump *dump)
         lua_pushfstring(L, "machine %d", (int)dump->elf.machine);
 }
 
+/* What is odd about the dump, though it can be read: an array of texts. */
+static void push_warnings(lua_State *L, const struct dump *dump)
+{
+    char text[DUMP_WARNING_SIZE];
+
+    lua_newtable(L);
+    for (unsigned i = 0; dump_warning(dump, i, text); i++) {
+        lua_pushstring(L, text);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
 static void push_dump_table(lua_State *L, const struct dump *dump)
 {
-    lua_createtable(L, 1, 8);
+    lua_createtable(L, 1, 10);
     lua_pushvalue(L, -2);
     lua_rawseti(L, -2, 1);
     set_string(L, "path", dump->file.path);
-    set_string(L, "format", dump->format->name);
+    set_string(L, "format", dump_format_name(dump));
     push_machine(L, dump);
     lua_setfield(L, -2, "machine");
     set_u64(L, "bits", dump->elf.bits);
@@ -89,6 +101,8 @@ static void push_dump_table(lua_State *L, const struct dump *dump)
     set_u64(L, "size", dump->file.size);
     lua_pushboolean(L, dump->elf.extent <= dump->file.size);
     lua_setfield(L, -2, "complete");
+    push_warnings(L, dump);
+    lua_setfield(L, -2, "warnings");
 }
 
 /* open(path, partial): a table with the dump's fields. */
@@ -136,76 +150,77 @@ static int method_vcpu_count(lua_State *L)
 
     if (!dump)
         return push_closed(L);
-    lua_pushinteger(L, dump->kdump.cpus);
+    lua_pushinteger(L, dump_vcpus(dump));
     return 1;
 }
 
-static void push_registers(lua_State *L, const struct register_set *set,
-                           const unsigned char *data, bool big_endian)
+static void push_fields(lua_State *L, const struct register_field *fields, size_t count,
+                        const unsigned char *data, bool big_endian)
 {
-    lua_createtable(L, 0, (int)set->count);
-    for (size_t i = 0; i < set->count; i++)
-        set_u64(L, set->fields[i].name,
-                bytes_get(data + set->fields[i].offset, set->fields[i].size, big_endian));
+    lua_createtable(L, 0, (int)count);
+    for (size_t i = 0; i < count; i++)
+        set_u64(L, fields[i].name,
+                bytes_get(data + fields[i].offset, fields[i].size, big_endian));
 }
 
-static void push_extra(lua_State *L, const struct kdump *kdump, const unsigned char *values)
+static void push_names(lua_State *L, const struct register_field *fields, size_t count)
 {
-    const char *name = kdump->names;
-
-    lua_createtable(L, 0, (int)kdump->names_count);
-    for (unsigned i = 0; i < kdump->names_count; i++) {
-        set_u64(L, name, bytes_u64(values + (size_t)8 * i, kdump->big_endian));
-        name += strlen(name) + 1;
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_pushstring(L, fields[i].name);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
 }
 
-static void push_vcpu(lua_State *L, const struct kdump *kdump, unsigned index,
-                      const struct kdump_cpu *cpu)
+static void push_vcpu(lua_State *L, const struct vcpu *vcpu, unsigned index,
+                      bool big_endian)
 {
-    const struct register_set *set = kdump->set;
+    const struct register_set *set = vcpu->set;
 
-    lua_createtable(L, 0, 10);
+    lua_createtable(L, 0, 9);
     set_u64(L, "index", index);
-    set_u64(L, "cpunum", cpu->cpunum);
-    set_string(L, "process", cpu->process);
-    set_u64(L, "pgtbl", cpu->pgtbl);
-    push_registers(L, set, cpu->data, kdump->big_endian);
+    set_u64(L, "cpunum", vcpu->cpunum);
+    set_string(L, "process", vcpu->process);
+    set_u64(L, "pgtbl", vcpu->pgtbl);
+    push_fields(L, set->fields, set->count, vcpu->registers, big_endian);
     lua_getfield(L, -1, set->fields[set->pc].name);
     lua_setfield(L, -3, "pc");
     lua_getfield(L, -1, set->fields[set->sp].name);
     lua_setfield(L, -3, "sp");
     lua_setfield(L, -2, "regs");
-    push_extra(L, kdump, cpu->extra);
+    push_fields(L, vcpu->extra_fields, vcpu->extra_count, vcpu->extra, big_endian);
     lua_setfield(L, -2, "extra");
-    lua_pushlstring(L, (const char *)cpu->extra, kdump->extra_size);
+    lua_pushlstring(L, (const char *)vcpu->extra, vcpu->extra_size);
     lua_setfield(L, -2, "extra_bytes");
 }
 
-static int cpu_gc(lua_State *L)
+static int vcpu_gc(lua_State *L)
 {
-    kdump_cpu_free(lua_touserdata(L, 1));
+    vcpu_free(lua_touserdata(L, 1));
     return 0;
 }
 
-/* vcpu(dump, index from 0): a table; nothing behind the last. */
+/* vcpu(dump, index from 0): a table, the names of its registers in the architecture's order
+ * and those of its extra ones in the dump's; nothing behind the last. */
 static int method_vcpu(lua_State *L)
 {
     struct dump *dump = *check_dump(L);
     lua_Integer index = luaL_checkinteger(L, 2);
-    struct kdump_cpu *cpu;
+    struct vcpu *vcpu;
     struct qvm_error err;
 
     if (!dump)
         return push_closed(L);
-    if (index < 0 || index >= (lua_Integer)dump->kdump.cpus)
+    if (index < 0 || index >= (lua_Integer)dump_vcpus(dump))
         return 0;
-    cpu = new_scratch(L, sizeof *cpu, "qvm.cpu", cpu_gc);
-    if (kdump_read_cpu(&dump->kdump, (unsigned)index, &dump->file, cpu, &err) != 0)
+    vcpu = new_scratch(L, sizeof *vcpu, "qvm.vcpu", vcpu_gc);
+    if (dump_read_vcpu(dump, (unsigned)index, vcpu, &err) != 0)
         return push_failure(L, &err);
-    push_vcpu(L, &dump->kdump, (unsigned)index, cpu);
-    kdump_cpu_free(cpu);
-    return 1;
+    push_vcpu(L, vcpu, (unsigned)index, dump->elf.big_endian);
+    push_names(L, vcpu->set->fields, vcpu->set->count);
+    push_names(L, vcpu->extra_fields, vcpu->extra_count);
+    vcpu_free(vcpu);
+    return 3;
 }
 
 struct text {
@@ -359,23 +374,6 @@ static int method_cstring(lua_State *L)
     return 1;
 }
 
-/* register_names: machine to array of names in the architecture's order. */
-static void add_register_names(lua_State *L)
-{
-    const struct register_set *set;
-
-    lua_newtable(L);
-    for (size_t m = 0; (set = registers_at(m)) != NULL; m++) {
-        lua_createtable(L, (int)set->count, 0);
-        for (size_t i = 0; i < set->count; i++) {
-            lua_pushstring(L, set->fields[i].name);
-            lua_rawseti(L, -2, (lua_Integer)i + 1);
-        }
-        lua_setfield(L, -2, set->name);
-    }
-    lua_setfield(L, -2, "register_names");
-}
-
 void add_dump(lua_State *L)
 {
     static const luaL_Reg meta[] = {
@@ -406,7 +404,6 @@ void add_dump(lua_State *L)
     luaL_newlib(L, methods);
     add_dump_parts(L);
     lua_setfield(L, -2, "dump");
-    add_register_names(L);
     lua_pushcfunction(L, core_open);
     lua_setfield(L, -2, "open");
 }

@@ -8,14 +8,15 @@
 -- Fields:
 --
 -- - `path`: the file's path
--- - `format`: `"qnx"`, or `"elf"`: an ELF core with memory, but no registers
---   that are known
+-- - `format`: `"qnx"`; `"qemu"`, what QEMU's dump-guest-memory writes for
+--   x86_64 and aarch64; or `"elf"`: any other ELF core, memory and notes
 -- - `machine`: `"aarch64"`, `"x86_64"`, `"x86"`, `"arm"`, or `"machine N"`
 --   with the ELF number
 -- - `bits`: 32 or 64
 -- - `byteorder`: `"little"` or `"big"`
 -- - `size`: bytes of the file
 -- - `complete`: whether every segment is inside the file
+-- - `warnings`: array of texts, what is odd about the dump though it can be read
 -- @classmod qvm.dump
 
 local check = require "qvm.check"
@@ -213,44 +214,62 @@ end
 local Vcpu = {}
 Vcpu.__index = Vcpu
 
---- A vCPU's registers in the architecture's order.
--- @function vcpu:registers
--- @treturn function iterator over name, value
-function Vcpu:registers()
-  local names, index = core.register_names[self.machine], 0
+-- The order of the registers of a vCPU that a script holds: names, extra names.
+local orders = setmetatable({}, {__mode = "k"})
+
+local function in_order(names, values)
+  local index = 0
   return function()
     index = index + 1
     local name = names[index]
     if name then
-      return name, self.regs[name]
+      return name, values[name]
     end
   end
 end
 
+--- A vCPU's registers in the architecture's order.
+-- @function vcpu:registers
+-- @treturn function iterator over name, value
+function Vcpu:registers()
+  return in_order(orders[self].names, self.regs)
+end
+
+--- A vCPU's extra registers in the dump's order.
+-- @function vcpu:extra_registers
+-- @treturn function iterator over name, value
+function Vcpu:extra_registers()
+  return in_order(orders[self].extra_names, self.extra)
+end
+
 function Vcpu:__tostring()
-  return ("vCPU %d: pc 0x%016x sp 0x%016x %s"):format(self.index, self.pc,
-    self.sp, self.process)
+  return ("vCPU %d: pc 0x%016x sp 0x%016x%s"):format(self.index, self.pc,
+    self.sp, self.process ~= "" and " " .. self.process or "")
 end
 
 --- One vCPU.
 --
 -- A table: `index` (from 0), `cpunum` and `process` as the dump has them,
--- `pgtbl` (physical address of its page table, 0 if none), `pc`, `sp`, `regs`
--- (name to integer; ordered with `cpu:registers()`), `extra` (the extra
--- registers of SDP 8 dumps, name to integer), `extra_bytes` (their bytes, also
--- where they are not 8 bytes each and `extra` is empty).
+-- `pgtbl` (physical address of its page table, 0 if not known), `pc`, `sp`,
+-- `regs` (name to integer; ordered with `cpu:registers()`), `extra` (name to
+-- integer; ordered with `cpu:extra_registers()`), `extra_bytes` (the bytes that
+-- those are in).
+--
+-- `extra` has the extra registers of SDP 8 dumps; it is empty where they are
+-- not 8 bytes each. In a QEMU dump of x86_64 it has `cr0` `cr2` `cr3` `cr4`,
+-- `kernel_gs_base` and, for each of `cs` `ds` `es` `fs` `gs` `ss` `ldt` `tr`
+-- `gdt` `idt`, its `_selector` `_limit` `_flags` `_base`; of aarch64, `fpsr` and
+-- `fpcr`.
 -- @tparam integer index from 0
 -- @treturn[1] table the vCPU, nil alone where there is none of that index
 -- @return[2] nil, message, code
 function Dump:vcpu(index)
   check.integer(index, 1, "vcpu")
-  local vcpu, message, code = methods.vcpu(self, index)
-  if code then
-    return nil, message, code
-  elseif not vcpu then
-    return nil
+  local vcpu, names, extra_names = methods.vcpu(self, index)
+  if not vcpu then
+    return nil, names, extra_names -- a message and its code, or nothing
   end
-  vcpu.machine = self.machine
+  orders[vcpu] = {names = names, extra_names = extra_names}
   return setmetatable(vcpu, Vcpu)
 end
 
