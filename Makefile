@@ -14,6 +14,7 @@ FLAGS    := -std=c11 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes
 MODULE   := -fPIC -fvisibility=hidden
+LIBS     := -lz
 
 CORE_SRC   := $(wildcard csrc/core/*.c)
 LUA_SRC    := $(wildcard csrc/lua/*.c)
@@ -116,7 +117,7 @@ helpers: $(HELPERS)
 
 $(MODULE_SO): $(MODULE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -shared -pthread -o $@ $^
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -pthread -o $@ $^ $(LIBS)
 
 $(SIMULATOR): $(SIM_OBJ)
 	@mkdir -p $(@D)
@@ -126,7 +127,7 @@ CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC))
 
 $(BUILD)/helpers/%: spec/helpers/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -Icsrc/core -pthread -o $@ $^
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -Icsrc/core -pthread -o $@ $^ $(LIBS)
 
 $(PAUSE): spec/helpers/pause.c
 	@mkdir -p $(@D)

@@ -7,22 +7,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int check_whole(const struct dump *dump, bool partial, struct qvm_error *err)
+static int check_whole(struct dump *dump, struct qvm_error *err)
 {
-    if (partial || dump->elf.extent <= dump->file.size)
+    uint64_t extent = dump->elf.extent;
+
+    if (file_settle(&dump->file, extent, err) != 0)
+        return -1;
+    if (dump->partial || extent <= dump->file.size)
         return 0;
     return qvm_fail(err, QVM_TRUNCATED, "%s: %" PRIu64 " of %" PRIu64 " bytes are missing",
-                    dump->file.path, dump->elf.extent - dump->file.size, dump->elf.extent);
+                    dump->file.path, extent - dump->file.size, extent);
 }
 
-static int read_headers(struct dump *dump, bool partial, struct qvm_error *err)
+static int load(struct dump *dump, struct qvm_error *err)
 {
-    if (elf_read(&dump->elf, &dump->file, err) != 0)
-        return -1;
-    if (check_whole(dump, partial, err) != 0 || format_find(dump, err) != 0)
+    if (check_whole(dump, err) != 0 || format_find(dump, err) != 0)
         return -1;
     return ranges_build(&dump->ranges, &dump->elf, dump->format->zeros, dump->file.path,
                         err);
+}
+
+int dump_load(struct dump *dump, struct qvm_error *err)
+{
+    if (elf_read(&dump->elf, &dump->file, err) != 0)
+        return -1;
+    if (load(dump, err) == 0)
+        return 0;
+    if (dump->format)
+        dump->format->release(dump);
+    dump->format = NULL;
+    elf_free(&dump->elf);
+    return -1;
 }
 
 struct dump *dump_open(const char *path, bool partial, struct qvm_error *err)
@@ -33,16 +48,12 @@ struct dump *dump_open(const char *path, bool partial, struct qvm_error *err)
         qvm_fail_memory(err, path);
         return NULL;
     }
+    dump->partial = partial;
     dump->kdump_segment = -1;
-    if (file_open(&dump->file, path, err) != 0) {
-        free(dump);
-        return NULL;
-    }
-    if (read_headers(dump, partial, err) != 0) {
-        dump_close(dump);
-        return NULL;
-    }
-    return dump;
+    if (file_open(&dump->file, path, partial, err) == 0)
+        return dump;
+    free(dump);
+    return NULL;
 }
 
 void dump_close(struct dump *dump)
@@ -182,14 +193,14 @@ int dump_extent(const char *path, uint64_t *extent, struct qvm_error *err)
     int status;
 
     *extent = 0;
-    if (file_open(&file, path, err) != 0)
+    if (file_open(&file, path, false, err) != 0)
         return -1;
     status = elf_read(&elf, &file, err);
     if (status == 0) {
         *extent = elf.extent;
         elf_free(&elf);
     }
-    if (status != 0 && err->code == QVM_TRUNCATED)
+    if (status != 0 && (err->code == QVM_TRUNCATED || err->code == QVM_AGAIN))
         status = 0;
     file_close(&file);
     return status;

@@ -12,6 +12,7 @@ struct dump_format;
 
 struct dump {
     struct file file;
+    bool partial;
     struct elf elf;
     struct ranges ranges;
     const struct dump_format *format;
@@ -20,11 +21,15 @@ struct dump {
     struct qemu qemu;   /* format "qemu" */
 };
 
-/* Code truncated where a segment ends behind the file: the message says how many bytes are
- * missing. With `partial` such a file opens as long as its headers are there, and reads of
- * what is missing fail. NULL on failure, else the caller closes. */
+/* Opens the file only; dump_load is due. NULL on failure, else the caller closes. */
 struct dump *dump_open(const char *path, bool partial, struct qvm_error *err);
 void dump_close(struct dump *dump);
+
+/* Reads what is needed before anything can be asked. Code truncated where a segment ends
+ * behind the file: the message says how many bytes are missing. With `partial` such a file
+ * is fine as long as its headers are there, and reads of what is missing fail. Code again:
+ * call once more, as for everything that reads a compressed dump. */
+int dump_load(struct dump *dump, struct qvm_error *err);
 
 #define DUMP_WARNING_SIZE 256
 

@@ -72,7 +72,6 @@ static int fail_magic(const unsigned char *head, const struct file *file,
         unsigned char magic[4];
         const char *advice;
     } known[] = {
-        {{0x1f, 0x8b, 0x08, 0}, "gzip-compressed: gunzip it first"},
         {{0x28, 0xb5, 0x2f, 0xfd}, "zstd-compressed: unzstd it first"},
     };
 

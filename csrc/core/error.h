@@ -17,7 +17,9 @@ enum qvm_code {
     QVM_UNSUPPORTED,
     QVM_IO,
     QVM_BUSY,
-    QVM_NO_MEMORY /* has no name for scripts: a binding raises it */
+    /* These have no name for scripts. */
+    QVM_AGAIN,    /* call again: a part of the work was done (compressed files) */
+    QVM_NO_MEMORY /* a binding raises it */
 };
 
 /* Room for a path of PATH_MAX and what there is to say about it. */

@@ -1,5 +1,7 @@
 #include "file.h"
 
+#include "gzip.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -34,23 +36,64 @@ static int open_regular(const char *path, uint64_t *size, struct qvm_error *err)
     return -1;
 }
 
-int file_open(struct file *file, const char *path, struct qvm_error *err)
+static int open_content(struct file *file, bool lenient, struct qvm_error *err)
+{
+    unsigned char head[4] = {0};
+
+    if (file->size >= sizeof head && file_read(file, 0, head, sizeof head, err) != 0)
+        return -1;
+    if (!gzip_is_magic(head)) {
+        mapping_open(&file->map, file->fd, file->size);
+        return 0;
+    }
+    file->gzip = gzip_open(file->fd, file->path, lenient, err);
+    file->size = INT64_MAX;
+    return file->gzip ? 0 : -1;
+}
+
+int file_open(struct file *file, const char *path, bool lenient, struct qvm_error *err)
 {
     *file = (struct file){.fd = -1};
     file->path = strdup(path);
     if (!file->path)
         return qvm_fail_memory(err, path);
     file->fd = open_regular(path, &file->size, err);
-    if (file->fd < 0) {
-        file_close(file);
+    if (file->fd >= 0 && open_content(file, lenient, err) == 0)
+        return 0;
+    file_close(file);
+    return -1;
+}
+
+/* Most compressed files state their size at their end, and there is no need to unpack them
+ * to believe it: reading does not depend on it. */
+int file_settle(struct file *file, uint64_t extent, struct qvm_error *err)
+{
+    uint32_t stated;
+
+    if (!file->gzip || file->size != INT64_MAX)
+        return 0;
+    if (gzip_stated_size(file->gzip, &stated, err) != 0)
         return -1;
+    if (stated == (uint32_t)extent) {
+        file->size = extent;
+        return 0;
     }
-    mapping_open(&file->map, file->fd, file->size);
+    if (gzip_finish(file->gzip, err) != 0)
+        return -1;
+    file->size = gzip_known(file->gzip);
     return 0;
+}
+
+uint64_t file_known(const struct file *file)
+{
+    return file->gzip ? gzip_known(file->gzip) : file->size;
 }
 
 void file_close(struct file *file)
 {
+    if (file->gzip)
+        gzip_close(file->gzip);
+    file->gzip = NULL;
     mapping_close(&file->map);
     if (file->fd >= 0)
         close(file->fd);
@@ -98,6 +141,8 @@ int file_read(const struct file *file, uint64_t offset, void *to, size_t n,
 {
     if (file_check(file, offset, n, err) != 0)
         return -1;
+    if (file->gzip)
+        return gzip_read(file->gzip, offset, to, n, err);
     if (file->map.base && n <= COPY_MAX && mapping_copy(&file->map, to, offset, n))
         return 0;
     return read_at(file, offset, to, n, err);

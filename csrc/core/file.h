@@ -1,4 +1,4 @@
-/* Random access to a file of any size. */
+/* Random access to a file of any size, compressed by gzip or not. */
 #ifndef QVM_FILE_H
 #define QVM_FILE_H
 
@@ -9,19 +9,29 @@
 
 struct file {
     int fd;
-    uint64_t size; /* bytes, when it was opened */
+    uint64_t size; /* bytes, when it was opened; compressed: see file_settle */
     struct mapping map;
+    struct gzip *gzip; /* NULL: not compressed */
     char *path;
 };
 
-/* 0, or -1 and nothing to close. */
-int file_open(struct file *file, const char *path, struct qvm_error *err);
+/* 0, or -1 and nothing to close. If `lenient`, a compressed file that is damaged is read as
+ * far as that goes. */
+int file_open(struct file *file, const char *path, bool lenient, struct qvm_error *err);
 void file_close(struct file *file);
+
+/* Makes the size of a compressed file known: unpacked, and as it is where the file should
+ * have `extent` bytes. Before this it is only a bound. Code again: call once more. */
+int file_settle(struct file *file, uint64_t extent, struct qvm_error *err);
+
+/* Bytes of the data that were seen so far: of a compressed file, what was unpacked. */
+uint64_t file_known(const struct file *file);
 
 /* Did the file have n bytes at an offset when it was opened? Code truncated. */
 int file_check(const struct file *file, uint64_t offset, uint64_t n, struct qvm_error *err);
 
-/* Reads exactly n bytes at an offset. Code truncated if the file has, or now has, fewer. */
+/* Reads exactly n bytes at an offset. Code truncated if the file has, or now has, fewer;
+ * again: a compressed file is to be unpacked further first, call once more. */
 int file_read(const struct file *file, uint64_t offset, void *to, size_t n,
               struct qvm_error *err);
 

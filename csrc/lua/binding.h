@@ -7,6 +7,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdbool.h>
 
 #if LUA_VERSION_NUM != 504
 #    error "qvm is for Lua 5.4"
@@ -15,6 +16,13 @@
 /* Leaves nil, message, code on the stack and returns 3; raises what a script cannot handle.
  */
 int push_failure(lua_State *L, const struct qvm_error *err);
+
+/* Lets a hook run: in the standalone interpreter that is how Ctrl-C arrives. May raise. */
+void poll_interrupt(lua_State *L);
+
+/* Did that fail only because there is more of it to do? Then polls, and the call is to be
+ * made again. */
+bool again(lua_State *L, const struct qvm_error *err);
 
 /* Pushes a zeroed userdata whose collection frees what the core has put into it, so that an
  * error that Lua raises midway loses nothing. */

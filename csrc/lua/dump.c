@@ -7,6 +7,9 @@
 
 static const char TYPE[] = "qvm.dump";
 
+/* Bytes after which a long read looks whether it is interrupted. */
+enum { READ_AT_ONCE = 16 << 20 };
+
 struct dump **check_dump(lua_State *L)
 {
     struct dump **handle;
@@ -105,18 +108,35 @@ static void push_dump_table(lua_State *L, const struct dump *dump)
     lua_setfield(L, -2, "warnings");
 }
 
-/* open(path, partial): a table with the dump's fields. */
+/* Calls progress(bytes unpacked), if that is a function, at the stack index. */
+static void call_progress(lua_State *L, int index, const struct dump *dump)
+{
+    if (lua_isnil(L, index))
+        return;
+    lua_pushvalue(L, index);
+    lua_pushinteger(L, (lua_Integer)file_known(&dump->file));
+    lua_call(L, 1, 0);
+}
+
+/* open(path, partial, progress or nil): a table with the dump's fields. */
 static int core_open(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    struct dump **handle = lua_newuserdatauv(L, sizeof(struct dump *), 0);
+    struct dump **handle;
     struct qvm_error err;
 
+    lua_settop(L, 3);
+    handle = lua_newuserdatauv(L, sizeof(struct dump *), 0);
     *handle = NULL;
     luaL_setmetatable(L, TYPE);
     *handle = dump_open(path, lua_toboolean(L, 2), &err);
     if (!*handle)
         return push_failure(L, &err);
+    while (dump_load(*handle, &err) != 0) {
+        if (!again(L, &err))
+            return push_failure(L, &err);
+        call_progress(L, 3, *handle);
+    }
     push_dump_table(L, *handle);
     return 1;
 }
@@ -214,8 +234,9 @@ static int method_vcpu(lua_State *L)
     if (index < 0 || index >= (lua_Integer)dump_vcpus(dump))
         return 0;
     vcpu = new_scratch(L, sizeof *vcpu, "qvm.vcpu", vcpu_gc);
-    if (dump_read_vcpu(dump, (unsigned)index, vcpu, &err) != 0)
-        return push_failure(L, &err);
+    while (dump_read_vcpu(dump, (unsigned)index, vcpu, &err) != 0)
+        if (!again(L, &err))
+            return push_failure(L, &err);
     push_vcpu(L, vcpu, (unsigned)index, dump->elf.big_endian);
     push_names(L, vcpu->set->fields, vcpu->set->count);
     push_names(L, vcpu->extra_fields, vcpu->extra_count);
@@ -247,9 +268,10 @@ static int method_log(lua_State *L)
     if (!dump)
         return push_closed(L);
     text = new_scratch(L, sizeof *text, "qvm.dumptext", text_gc);
-    if (kdump_read_text(&dump->kdump, &dump->elf, &dump->file, &text->bytes, &text->size,
-                        &err) != 0)
-        return push_failure(L, &err);
+    while (kdump_read_text(&dump->kdump, &dump->elf, &dump->file, &text->bytes, &text->size,
+                           &err) != 0)
+        if (!again(L, &err))
+            return push_failure(L, &err);
     if (text->bytes)
         lua_pushlstring(L, text->bytes, text->size);
     else
@@ -279,8 +301,15 @@ static int method_read(lua_State *L)
     if (dump_check(dump, address, (uint64_t)n, &err) != 0)
         return push_failure(L, &err);
     to = luaL_buffinitsize(L, &buffer, (size_t)n);
-    if (dump_read(dump, address, to, (size_t)n, &err) != 0)
-        return push_failure(L, &err);
+    for (lua_Integer done = 0; done < n; done += READ_AT_ONCE) {
+        size_t part = n - done < READ_AT_ONCE ? (size_t)(n - done) : READ_AT_ONCE;
+
+        while (dump_read(dump, address + (uint64_t)done, to + done, part, &err) != 0)
+            if (!again(L, &err))
+                return push_failure(L, &err);
+        if (part == READ_AT_ONCE)
+            poll_interrupt(L);
+    }
     luaL_pushresultsize(&buffer, (size_t)n);
     return 1;
 }
@@ -294,8 +323,9 @@ static int get(lua_State *L, unsigned size, bool is_signed)
 
     if (!dump)
         return push_closed(L);
-    if (dump_read(dump, address, bytes, size, &err) != 0)
-        return push_failure(L, &err);
+    while (dump_read(dump, address, bytes, size, &err) != 0)
+        if (!again(L, &err))
+            return push_failure(L, &err);
     value = bytes_get(bytes, size, dump->elf.big_endian);
     if (is_signed && size < 8 && value >> (8 * size - 1))
         value |= UINT64_MAX << 8 * size;
@@ -358,8 +388,9 @@ static int method_cstring(lua_State *L)
         const char *end;
 
         /* Without one byte that is there this fails, and says which address is not. */
-        if (dump_read(dump, address, to, n ? (size_t)n : 1, &err) != 0)
-            return push_failure(L, &err);
+        while (dump_read(dump, address, to, n ? (size_t)n : 1, &err) != 0)
+            if (!again(L, &err))
+                return push_failure(L, &err);
         end = memchr(to, '\0', (size_t)n);
         ended = end != NULL;
         luaL_addsize(&buffer, end ? (size_t)(end - to) : (size_t)n);

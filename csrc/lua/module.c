@@ -18,6 +18,27 @@ int push_failure(lua_State *L, const struct qvm_error *err)
     return 3;
 }
 
+static int nothing(lua_State *L)
+{
+    (void)L;
+    return 0;
+}
+
+void poll_interrupt(lua_State *L)
+{
+    luaL_checkstack(L, 1, NULL);
+    lua_pushcfunction(L, nothing);
+    lua_call(L, 0, 0);
+}
+
+bool again(lua_State *L, const struct qvm_error *err)
+{
+    if (err->code != QVM_AGAIN)
+        return false;
+    poll_interrupt(L);
+    return true;
+}
+
 void *new_scratch(lua_State *L, size_t size, const char *type, lua_CFunction gc)
 {
     void *scratch = lua_newuserdatauv(L, size, 0);

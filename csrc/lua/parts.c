@@ -39,8 +39,9 @@ static int method_section_count(lua_State *L)
 
     if (!dump)
         return push_closed(L);
-    if (sections_count(&dump->elf, &dump->file, &count, &err) != 0)
-        return push_failure(L, &err);
+    while (sections_count(&dump->elf, &dump->file, &count, &err) != 0)
+        if (!again(L, &err))
+            return push_failure(L, &err);
     lua_pushinteger(L, count);
     return 1;
 }
@@ -55,8 +56,10 @@ static int method_section(lua_State *L)
 
     if (!dump)
         return push_closed(L);
-    if (sections_read_named(&dump->elf, &dump->file, (uint32_t)index, &section, &err) != 0)
-        return push_failure(L, &err);
+    while (sections_read_named(&dump->elf, &dump->file, (uint32_t)index, &section, &err) !=
+           0)
+        if (!again(L, &err))
+            return push_failure(L, &err);
     lua_createtable(L, 0, 8);
     set_u64(L, "index", (uint64_t)index);
     set_string(L, "name", section.name);
@@ -74,6 +77,7 @@ static int push_bytes(lua_State *L, const struct dump *dump, uint64_t offset, ui
 {
     struct qvm_error err;
     luaL_Buffer buffer;
+    int status;
     char *to;
 
     if (size > BYTES_MAX)
@@ -81,7 +85,10 @@ static int push_bytes(lua_State *L, const struct dump *dump, uint64_t offset, ui
                  BYTES_MAX >> 20);
     else if (file_check(&dump->file, offset, size, &err) == 0) {
         to = luaL_buffinitsize(L, &buffer, (size_t)size);
-        if (file_read(&dump->file, offset, to, (size_t)size, &err) == 0) {
+        while ((status = file_read(&dump->file, offset, to, (size_t)size, &err)) != 0)
+            if (!again(L, &err))
+                break;
+        if (status == 0) {
             luaL_pushresultsize(&buffer, (size_t)size);
             return 1;
         }
@@ -113,7 +120,9 @@ static int method_note(lua_State *L)
     notes_start(&notes, &dump->elf, &dump->file, dump->kdump_segment);
     notes.segment = (unsigned)luaL_checkinteger(L, 2);
     notes.at = (uint64_t)luaL_checkinteger(L, 3);
-    found = notes_next(&notes, &note, &err);
+    while ((found = notes_next(&notes, &note, &err)) < 0)
+        if (!again(L, &err))
+            break;
     if (found <= 0)
         return found < 0 ? push_failure(L, &err) : 0;
     lua_createtable(L, 0, 6);

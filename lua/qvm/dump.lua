@@ -29,8 +29,8 @@ Dump.__index = Dump
 local open_dump = core.open
 local methods = core.dump
 
-function Dump.open(path, partial)
-  local dump, message, code = open_dump(path, partial)
+function Dump.open(path, partial, progress)
+  local dump, message, code = open_dump(path, partial, progress)
   if not dump then
     return nil, message, code
   end

@@ -134,18 +134,24 @@ function qvm.schema(schema)
   Env.schema(schema)
 end
 
---- Opens a dump. Reads its headers only, whatever its size.
+--- Opens a dump, compressed by gzip or not. Reads its headers only, whatever
+-- its size; a compressed one of which the notes come last is unpacked once.
 -- @tparam string path
--- @tparam ?table options `partial = true` opens a dump of which bytes are
--- missing, as long as its headers are there: `complete` is false then, and what
--- is missing is `truncated`
+-- @tparam ?table options
+--
+-- - `partial`: true opens a dump of which bytes are missing, as long as its
+--   headers are there: `complete` is false then, and what is missing is
+--   `truncated`
+-- - `progress`: a function, called with the bytes unpacked so far while a
+--   compressed dump is unpacked
 -- @treturn[1] qvm.dump.Dump the dump
 -- @return[2] nil, message, code (`truncated` where bytes are missing: the
 -- message says how many)
 function qvm.open(path, options)
   check.path(path, 1, "open")
-  check.options(options, "open", {partial = "boolean"})
-  return Dump.open(path, options and options.partial)
+  check.options(options, "open", {partial = "boolean", progress = "function"})
+  options = options or {}
+  return Dump.open(path, options.partial, options.progress)
 end
 
 --- An address as text.

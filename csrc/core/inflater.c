@@ -1,0 +1,227 @@
+#include "inflater.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Bytes behind a member's data: checksum and size (RFC 1952). */
+enum { TRAILER = 8, BUFFER = 65536 };
+
+/* zlib's windowBits: raw deflate data, and data with gzip's header and trailer. */
+enum { RAW = -15, GZIP = 15 + 16 };
+
+int inflater_open(struct inflater *inflater, int fd, const char *path,
+                  struct qvm_error *err)
+{
+    *inflater = (struct inflater){.fd = fd, .path = path};
+    inflater->buffer = malloc(BUFFER);
+    if (inflater->buffer && inflateInit2(&inflater->stream, GZIP) == Z_OK)
+        return 0;
+    free(inflater->buffer);
+    inflater->buffer = NULL;
+    return qvm_fail_memory(err, path);
+}
+
+void inflater_close(struct inflater *inflater)
+{
+    if (inflater->buffer)
+        inflateEnd(&inflater->stream);
+    free(inflater->buffer);
+    inflater->buffer = NULL;
+}
+
+/* Reads on until there are `want` bytes of input or the file ends. */
+static int fill(struct inflater *inflater, size_t want, struct qvm_error *err)
+{
+    z_stream *stream = &inflater->stream;
+
+    if (stream->avail_in >= want)
+        return 0;
+    if (stream->avail_in > 0)
+        memmove(inflater->buffer, stream->next_in, stream->avail_in);
+    stream->next_in = inflater->buffer;
+    while (stream->avail_in < want) {
+        ssize_t got = pread(inflater->fd, inflater->buffer + stream->avail_in,
+                            BUFFER - stream->avail_in, (off_t)inflater->in);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return qvm_fail_errno(err, errno, inflater->path);
+        if (got == 0)
+            return 0;
+        stream->avail_in += (uInt)got;
+        inflater->in += (uint64_t)got;
+    }
+    return 0;
+}
+
+static void skip(z_stream *stream, size_t n)
+{
+    stream->next_in += n;
+    stream->avail_in -= (uInt)n;
+}
+
+/* Behind a member another one may follow; what is not one is padding. */
+static int next_member(struct inflater *inflater, struct qvm_error *err)
+{
+    z_stream *stream = &inflater->stream;
+
+    if (inflater->raw) {
+        if (fill(inflater, TRAILER, err) != 0)
+            return -1;
+        if (stream->avail_in < TRAILER) {
+            inflater->state = INFLATER_CUT;
+            return 0;
+        }
+        skip(stream, TRAILER);
+    }
+    if (fill(inflater, 2, err) != 0)
+        return -1;
+    if (stream->avail_in < 2 || stream->next_in[0] != 0x1f || stream->next_in[1] != 0x8b) {
+        inflater->state = INFLATER_ENDED;
+        return 0;
+    }
+    inflateReset2(stream, GZIP);
+    inflater->raw = false;
+    inflater->in_member = false;
+    return 0;
+}
+
+int inflater_go(struct inflater *inflater, const struct inflater_place *place,
+                const unsigned char *window, unsigned size, struct qvm_error *err)
+{
+    z_stream *stream = &inflater->stream;
+
+    stream->avail_in = 0;
+    inflater->state = INFLATER_RUNS;
+    inflater->raw = true;
+    inflater->in_member = true;
+    inflater->in = place->in - (place->bits ? 1 : 0);
+    inflater->out = place->out;
+    inflateReset2(stream, RAW);
+    if (place->bits) {
+        if (fill(inflater, 1, err) != 0)
+            return -1;
+        if (stream->avail_in == 0) {
+            inflater->state = INFLATER_CUT;
+            return 0;
+        }
+        inflatePrime(stream, (int)place->bits, stream->next_in[0] >> (8 - place->bits));
+        skip(stream, 1);
+    }
+    inflateSetDictionary(stream, window, size);
+    return 0;
+}
+
+/* zlib reports a wrong checksum or size like any other damage, but it sees it only when it
+ * has given all of the data, and has then taken the trailer in. */
+static enum inflater_state damage(const z_stream *stream)
+{
+    const char *what = stream->msg ? stream->msg : "";
+
+    return strcmp(what, "incorrect data check") == 0 ||
+                   strcmp(what, "incorrect length check") == 0
+               ? INFLATER_BAD_CHECK
+               : INFLATER_DAMAGED;
+}
+
+/* One call of zlib. */
+static int step(struct inflater *inflater, bool by_blocks, struct qvm_error *err)
+{
+    z_stream *stream = &inflater->stream;
+    int result;
+
+    if (fill(inflater, 1, err) != 0)
+        return -1;
+    if (stream->avail_in == 0) {
+        inflater->state = INFLATER_CUT;
+        return 0;
+    }
+    result = inflate(stream, by_blocks ? Z_BLOCK : Z_NO_FLUSH);
+    inflater->in_member = true;
+    if (result == Z_STREAM_END)
+        return next_member(inflater, err);
+    if (result == Z_MEM_ERROR)
+        return qvm_fail_memory(err, inflater->path);
+    if (result != Z_OK && result != Z_BUF_ERROR)
+        inflater->state = damage(stream);
+    return 0;
+}
+
+int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by_blocks,
+                 size_t *got, struct qvm_error *err)
+{
+    z_stream *stream = &inflater->stream;
+    struct inflater_place place;
+
+    *got = 0;
+    while (*got < n && inflater->state == INFLATER_RUNS) {
+        size_t room = n - *got < BUFFER ? n - *got : BUFFER, made;
+
+        stream->next_out = to + *got;
+        stream->avail_out = (uInt)room;
+        if (step(inflater, by_blocks, err) != 0)
+            return -1;
+        made = room - stream->avail_out;
+        *got += made;
+        inflater->out += made;
+        if (by_blocks && inflater_place(inflater, &place))
+            break;
+    }
+    return 0;
+}
+
+/* data_type, after a run by blocks: 128 at the end of a block or of a header, 64 in the
+ * last block of a member, and the unused bits of the last byte. */
+bool inflater_place(const struct inflater *inflater, struct inflater_place *place)
+{
+    const z_stream *stream = &inflater->stream;
+
+    if (inflater->state != INFLATER_RUNS || !inflater->in_member ||
+        (stream->data_type & (128 | 64)) != 128)
+        return false;
+    *place = (struct inflater_place){.out = inflater->out,
+                                     .in = inflater->in - stream->avail_in,
+                                     .bits = (unsigned)stream->data_type & 7};
+    return true;
+}
+
+unsigned inflater_window(struct inflater *inflater, unsigned char window[INFLATER_WINDOW])
+{
+    uInt size = 0;
+
+    inflateGetDictionary(&inflater->stream, window, &size);
+    return size;
+}
+
+int inflater_fail(const struct inflater *inflater, struct qvm_error *err)
+{
+    uint64_t in = inflater->in - inflater->stream.avail_in;
+
+    switch (inflater->state) {
+    case INFLATER_DAMAGED:
+        return qvm_fail(err, QVM_MALFORMED,
+                        "%s: offset %" PRIu64 ": damaged gzip data, behind %" PRIu64
+                        " bytes unpacked: %s",
+                        inflater->path, in, inflater->out,
+                        inflater->stream.msg ? inflater->stream.msg : "no reason given");
+    case INFLATER_BAD_CHECK:
+        return qvm_fail(err, QVM_MALFORMED,
+                        "%s: offset %" PRIu64
+                        ": the checksum of the gzip data is wrong: none of what was read "
+                        "can be trusted",
+                        inflater->path, in);
+    case INFLATER_CUT:
+        return qvm_fail(err, QVM_TRUNCATED,
+                        "%s: the gzip data is cut: it ends after %" PRIu64
+                        " bytes unpacked",
+                        inflater->path, inflater->out);
+    default:
+        return qvm_fail(err, QVM_TRUNCATED,
+                        "%s: the file has %" PRIu64 " bytes unpacked, not more",
+                        inflater->path, inflater->out);
+    }
+}
