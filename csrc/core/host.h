@@ -1,5 +1,5 @@
-/* What the operating system must give, in files of its own: host_linux.c and watch_linux.c,
- * host_qnx.c; host_posix.c is for all.
+/* What the operating system must give, in files of its own: host_linux.c, files_linux.c and
+ * watch_linux.c, host_qnx.c; host_posix.c is for all.
  *
  * All of these fail with -1 and a filled err. Deadlines are times of clock_ms(). */
 #ifndef QVM_HOST_H
@@ -25,6 +25,13 @@ int64_t clock_ms(void);
 
 /* Waits; returns early when a signal arrives, so that a script stays interruptible. */
 void clock_sleep(int64_t milliseconds);
+
+/* Processors that can run threads now; 1 where that cannot be told. */
+unsigned host_processors(void);
+
+/* Up to which offset of a file (exclusive, `size` at most) it goes on as it is at this one:
+ * as a hole, or as data. Where the system knows no holes, all is data. */
+uint64_t host_same(int fd, uint64_t offset, uint64_t size, bool *hole);
 
 /* Opens a VM's env for reading; returns a descriptor, close-on-exec. */
 int host_open(const char *path, int64_t deadline, struct qvm_error *err);

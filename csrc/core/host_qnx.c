@@ -19,6 +19,7 @@
 #    include <sys/netmgr.h>
 #    include <sys/neutrino.h>
 #    include <sys/stat.h>
+#    include <sys/syspage.h>
 #    include <time.h>
 #    include <unistd.h>
 
@@ -190,6 +191,20 @@ int host_watch_wait(struct host_watch *watch, int64_t timeout_ms, const char **n
         return 0;
     clock_sleep(timeout_ms < watch->interval_ms ? timeout_ms : watch->interval_ms);
     return 2;
+}
+
+/* The documentation of lseek() knows no holes. */
+uint64_t host_same(int fd, uint64_t offset, uint64_t size, bool *hole)
+{
+    (void)fd;
+    (void)offset;
+    *hole = false;
+    return size;
+}
+
+unsigned host_processors(void)
+{
+    return _syspage_ptr->num_cpu;
 }
 
 #else

@@ -10,6 +10,11 @@ static const char TYPE[] = "qvm.dump";
 /* Bytes after which a long read looks whether it is interrupted. */
 enum { READ_AT_ONCE = 16 << 20 };
 
+struct dump **dump_handle(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, TYPE);
+}
+
 struct dump **check_dump(lua_State *L)
 {
     struct dump **handle;
@@ -314,60 +319,6 @@ static int method_read(lua_State *L)
     return 1;
 }
 
-static int get(lua_State *L, unsigned size, bool is_signed)
-{
-    struct dump *dump = *check_dump(L);
-    uint64_t address = (uint64_t)luaL_checkinteger(L, 2), value;
-    unsigned char bytes[8];
-    struct qvm_error err;
-
-    if (!dump)
-        return push_closed(L);
-    while (dump_read(dump, address, bytes, size, &err) != 0)
-        if (!again(L, &err))
-            return push_failure(L, &err);
-    value = bytes_get(bytes, size, dump->elf.big_endian);
-    if (is_signed && size < 8 && value >> (8 * size - 1))
-        value |= UINT64_MAX << 8 * size;
-    lua_pushinteger(L, (lua_Integer)value);
-    return 1;
-}
-
-static int method_u8(lua_State *L)
-{
-    return get(L, 1, false);
-}
-
-static int method_u16(lua_State *L)
-{
-    return get(L, 2, false);
-}
-
-static int method_u32(lua_State *L)
-{
-    return get(L, 4, false);
-}
-
-static int method_u64(lua_State *L)
-{
-    return get(L, 8, false);
-}
-
-static int method_i8(lua_State *L)
-{
-    return get(L, 1, true);
-}
-
-static int method_i16(lua_State *L)
-{
-    return get(L, 2, true);
-}
-
-static int method_i32(lua_State *L)
-{
-    return get(L, 4, true);
-}
-
 /* cstring(dump, address, max = 4096): the bytes before the first NUL, at most max. */
 static int method_cstring(lua_State *L)
 {
@@ -417,14 +368,6 @@ void add_dump(lua_State *L)
         {"vcpu", method_vcpu},
         {"log", method_log},
         {"read", method_read},
-        {"u8", method_u8},
-        {"u16", method_u16},
-        {"u32", method_u32},
-        {"u64", method_u64},
-        {"i8", method_i8},
-        {"i16", method_i16},
-        {"i32", method_i32},
-        {"i64", method_u64},
         {"cstring", method_cstring},
         {NULL, NULL},
     };
@@ -434,7 +377,10 @@ void add_dump(lua_State *L)
     lua_pop(L, 1);
     luaL_newlib(L, methods);
     add_dump_parts(L);
+    add_values(L);
+    add_search(L);
     lua_setfield(L, -2, "dump");
+    add_limits(L);
     lua_pushcfunction(L, core_open);
     lua_setfield(L, -2, "open");
 }

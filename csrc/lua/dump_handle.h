@@ -7,8 +7,13 @@
 #include "binding.h"
 #include "dump.h"
 
+#include <string.h>
+
 /* The handle of the Dump that is argument 1; *handle is NULL after it was closed. */
 struct dump **check_dump(lua_State *L);
+
+/* The handle itself, at a stack index; raises where it is none. */
+struct dump **dump_handle(lua_State *L, int index);
 
 /* The results of every method of a closed dump. */
 int push_closed(lua_State *L);
@@ -17,7 +22,12 @@ int push_closed(lua_State *L);
 void set_string(lua_State *L, const char *key, const char *value);
 void set_u64(lua_State *L, const char *key, uint64_t value);
 
-/* Adds the methods of parts.c to the table on top of the stack. */
+/* Add the methods of parts.c, search.c and values.c to the table on top of the stack. */
 void add_dump_parts(lua_State *L);
+void add_search(lua_State *L);
+void add_values(lua_State *L);
+
+/* Adds what the library's limits are to it. */
+void add_limits(lua_State *L);
 
 #endif

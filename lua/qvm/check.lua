@@ -44,6 +44,10 @@ end
 
 -- What an option may be, by the words that a message has for it.
 local matches = {
+  integer = function(value) return math.type(value) == "integer" end,
+  ["positive integer"] = function(value)
+    return math.type(value) == "integer" and value > 0
+  end,
   boolean = function(value) return type(value) == "boolean" end,
   ["number of seconds"] = function(value)
     return type(value) == "number" and value > 0 and value < 2^31
@@ -55,14 +59,15 @@ local matches = {
   end,
 }
 
--- An optional table of named options: kinds maps each known name to one of the
--- kinds above. An unknown name is a slip of the pen and must not pass.
-function check.options(options, name, kinds)
+-- An optional table of named options, argument number index (1): kinds maps each
+-- known name to one of the kinds above. An unknown name is a slip of the pen and
+-- must not pass.
+function check.options(options, name, kinds, index)
   if options == nil then
     return
   end
   if type(options) ~= "table" then
-    expected(1, name, "table", options)
+    expected(index or 1, name, "table", options)
   end
   for key, value in pairs(options) do
     local kind = kinds[key]

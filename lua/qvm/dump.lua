@@ -21,6 +21,7 @@
 
 local check = require "qvm.check"
 local core = require "qvm.core"
+local passes = require "qvm.passes"
 
 --- @type Dump
 local Dump = {}
@@ -66,6 +67,75 @@ Dump.i8, Dump.i16, Dump.i32, Dump.i64 =
 -- @return[2] nil, message, code: as `read`; memory that ends before a NUL and
 -- before max is `unmapped`
 Dump.cstring = methods.cstring
+
+--- Reads many values of physical memory at once, for loops that would otherwise
+-- be bound by calls.
+-- @tparam integer address
+-- @tparam string type `"u8"` `"u16"` `"u32"` `"u64"` `"i8"` `"i16"` `"i32"`
+-- `"i64"`
+-- @tparam integer count
+-- @treturn[1] {integer,...} values
+-- @return[2] nil, message, code: as `read`
+-- @usage for i, entry in ipairs(dump:array(table_address, "u64", 512)) do
+function Dump:array(address, type, count)
+  check.integer(address, 1, "array")
+  check.string(type, 2, "array")
+  check.integer(count, 3, "array")
+  return methods.array(self, address, type, count)
+end
+
+--- Every occurrence of some bytes in physical memory, overlapping ones too, and
+-- across segments that adjoin.
+--
+-- Holes of sparse files cost nothing. Memory that an incomplete dump has lost is
+-- passed over. A failure on the way, such as a file that is cut meanwhile,
+-- raises. What is long can be interrupted with Ctrl-C at the prompt.
+-- @function Dump:find
+-- @tparam string bytes up to 4 MiB
+-- @tparam ?table options
+--
+-- - `from`: address to begin at
+-- - `to`: address behind the last byte of the last match (the end of memory)
+-- - `align`: only addresses that are multiples of it
+-- - `progress`: a function, called now and then with the bytes of memory passed
+--   and the bytes of all of it
+-- @treturn[1] function iterator over addresses, ascending
+-- @return[2] nil, message, `"gone"`
+-- @usage for address in dump:find("Linux version ") do
+Dump.find = passes.find
+
+--- Every occurrence of several byte strings, in one pass.
+-- @function Dump:find_any
+-- @tparam {string,...} patterns up to 4 MiB together
+-- @tparam ?table options as of `find`
+-- @treturn[1] function iterator over address, index of the pattern, in order of
+-- the addresses
+-- @return[2] nil, message, `"gone"`
+Dump.find_any = passes.find_any
+
+--- The printable strings in physical memory: ASCII from blank to tilde, and
+-- tabs. One of more than 65536 bytes comes in pieces.
+-- @function Dump:strings
+-- @tparam[opt=4] integer min bytes of the shortest that counts
+-- @tparam ?table options `from`, `to`, `progress` as of `find`
+-- @treturn[1] function iterator over address, text
+-- @return[2] nil, message, `"gone"`
+Dump.strings = passes.strings
+
+--- What differs between the memory of this dump and of another one.
+-- @function Dump:diff
+-- @tparam Dump other
+-- @tparam ?table options
+--
+-- - `granularity`: ranges are extended to multiples of it (a power of two up to
+--   2^30), as far as both dumps have memory; 1: exact
+-- - `from`, `to`, `progress` as of `find`
+-- @treturn[1] function iterator over start (address), size (bytes), kind, in
+-- order of the addresses: `"changed"`, or `"here"` or `"there"` for memory that
+-- is only in this dump or only in the other
+-- @return[2] nil, message, `"gone"`
+-- @usage for start, size, kind in before:diff(after, {granularity = 4096}) do
+Dump.diff = passes.diff
 
 --- The text that the dump carries, oldest first: what `qvm_report()` added.
 -- @function Dump:log

@@ -1,0 +1,277 @@
+/* Passes over the memory of dumps: find, strings, diff. Each is a userdata that a Lua
+ * iterator drives: next() gives what is there, step() does some more. It keeps its dumps'
+ * handles alive, and asks at every step whether they are open. */
+#include "dump_handle.h"
+
+#include "differ.h"
+#include "search.h"
+#include "span.h"
+#include "strings.h"
+
+enum kind { FIND, STRINGS, DIFF };
+
+struct pass {
+    enum kind kind;
+    bool begun; /* there is something to free */
+    struct dump **here, **there;
+    uint64_t first, last;
+    size_t unit, item; /* what next() gives next */
+    size_t text_at;
+    union {
+        struct search search;
+        struct strings strings;
+        struct differ differ;
+    } as;
+};
+
+static const char TYPE[] = "qvm.pass";
+
+static int pass_gc(lua_State *L)
+{
+    struct pass *pass = luaL_checkudata(L, 1, TYPE);
+
+    if (!pass->begun)
+        return 0;
+    pass->begun = false;
+    if (pass->kind == FIND)
+        search_free(&pass->as.search);
+    else if (pass->kind == STRINGS)
+        strings_free(&pass->as.strings);
+    else
+        differ_free(&pass->as.differ);
+    return 0;
+}
+
+/* Pushes a pass over the dump that is argument 1, from argument 2 to argument 3, both
+ * inclusive. NULL: the dump is closed. */
+static struct pass *new_pass(lua_State *L, enum kind kind)
+{
+    struct dump **here = check_dump(L);
+    struct pass *pass;
+
+    if (!*here)
+        return NULL;
+    pass = lua_newuserdatauv(L, sizeof *pass, 2);
+    memset(pass, 0, sizeof *pass);
+    pass->kind = kind;
+    pass->here = pass->there = here;
+    pass->first = (uint64_t)luaL_checkinteger(L, 2);
+    pass->last = (uint64_t)luaL_checkinteger(L, 3);
+    luaL_setmetatable(L, TYPE);
+    lua_rawgeti(L, 1, 1);
+    lua_setiuservalue(L, -2, 1);
+    return pass;
+}
+
+/* The patterns in the array at index 4, in a userdata that is pushed. They live as long as
+ * the array does. */
+static struct pattern *get_patterns(lua_State *L, size_t count)
+{
+    struct pattern *patterns = lua_newuserdatauv(L, count * sizeof *patterns, 0);
+    size_t total = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 4, (lua_Integer)i + 1);
+        patterns[i].bytes =
+            (const unsigned char *)luaL_checklstring(L, -1, &patterns[i].size);
+        lua_pop(L, 1);
+        luaL_argcheck(L, patterns[i].size > 0, 4, "an empty pattern is everywhere");
+        luaL_argcheck(L, patterns[i].size <= MATCHER_SIZE_MAX - total, 4,
+                      "patterns of more than 4 MiB");
+        total += patterns[i].size;
+    }
+    return patterns;
+}
+
+/* find(dump, first, last, array of patterns, align): a pass that gives address, index of
+ * the pattern from 1. */
+static int method_find(lua_State *L)
+{
+    struct pattern *patterns;
+    uint64_t align = (uint64_t)luaL_checkinteger(L, 5);
+    struct qvm_error err;
+    struct pass *pass;
+    size_t count;
+
+    luaL_checktype(L, 4, LUA_TTABLE);
+    count = (size_t)lua_rawlen(L, 4);
+    luaL_argcheck(L, count > 0, 4, "no pattern");
+    luaL_argcheck(L, count <= 1 << 16, 4, "more than 65536 patterns");
+    patterns = get_patterns(L, count);
+    pass = new_pass(L, FIND);
+    if (!pass)
+        return push_closed(L);
+    if (search_start(&pass->as.search, *pass->here, patterns, count, pass->first,
+                     pass->last, align, &err) != 0)
+        return push_failure(L, &err);
+    pass->begun = true;
+    return 1;
+}
+
+/* strings(dump, first, last, min): a pass that gives address, text. */
+static int method_strings(lua_State *L)
+{
+    lua_Integer min = luaL_checkinteger(L, 4);
+    struct qvm_error err;
+    struct pass *pass = new_pass(L, STRINGS);
+
+    if (!pass)
+        return push_closed(L);
+    luaL_argcheck(L, min > 0 && min <= STRINGS_PIECE, 4, "from 1 to 65536 bytes");
+    if (strings_start(&pass->as.strings, *pass->here, (size_t)min, pass->first, pass->last,
+                      &err) != 0)
+        return push_failure(L, &err);
+    pass->begun = true;
+    return 1;
+}
+
+/* diff(dump, first, last, other's handle table, granularity): a pass that gives first,
+ * last, kind. */
+static int method_diff(lua_State *L)
+{
+    uint64_t granularity = (uint64_t)luaL_checkinteger(L, 5);
+    struct pass *pass = new_pass(L, DIFF);
+    struct qvm_error err;
+
+    if (!pass)
+        return push_closed(L);
+    lua_rawgeti(L, 4, 1);
+    pass->there = dump_handle(L, -1);
+    lua_setiuservalue(L, -2, 2);
+    if (!*pass->there)
+        return push_closed(L);
+    if (differ_start(&pass->as.differ, *pass->here, *pass->there, pass->first, pass->last,
+                     granularity, &err) != 0)
+        return push_failure(L, &err);
+    pass->begun = true;
+    return 1;
+}
+
+static const struct result *next_of_sweep(struct pass *pass, const struct sweep *sweep,
+                                          int *kind)
+{
+    for (; pass->unit < sweep->ready; pass->unit++, pass->item = 0)
+        if (pass->item < sweep->units[pass->unit].results.count) {
+            *kind = sweep->units[pass->unit].kind;
+            return &sweep->units[pass->unit].results.items[pass->item++];
+        }
+    return NULL;
+}
+
+static int next_string(lua_State *L, struct pass *pass)
+{
+    const struct strings *strings = &pass->as.strings;
+    const struct result *found;
+
+    if (pass->item >= strings->found.count)
+        return 0;
+    found = &strings->found.items[pass->item++];
+    lua_pushinteger(L, (lua_Integer)found->a);
+    lua_pushlstring(L, strings->text + pass->text_at, (size_t)found->b);
+    pass->text_at += (size_t)found->b;
+    return 2;
+}
+
+/* next(pass): what it gives; nothing where another step is due. */
+static int pass_next(lua_State *L)
+{
+    static const char *const kinds[] = {[DIFFER_CHANGED] = "changed",
+                                        [DIFFER_ONLY_HERE] = "here",
+                                        [DIFFER_ONLY_THERE] = "there"};
+    struct pass *pass = luaL_checkudata(L, 1, TYPE);
+    const struct result *result;
+    int kind = 0;
+
+    if (pass->kind == STRINGS)
+        return next_string(L, pass);
+    result = next_of_sweep(
+        pass, pass->kind == FIND ? &pass->as.search.sweep : &pass->as.differ.sweep, &kind);
+    if (!result)
+        return 0;
+    lua_pushinteger(L, (lua_Integer)result->a);
+    lua_pushinteger(L, (lua_Integer)(pass->kind == FIND ? result->b + 1 : result->b));
+    if (pass->kind == FIND)
+        return 2;
+    lua_pushstring(L, kinds[kind]);
+    return 3;
+}
+
+static int do_step(struct pass *pass, struct qvm_error *err)
+{
+    pass->unit = pass->item = pass->text_at = 0;
+    if (pass->kind == STRINGS)
+        return strings_step(&pass->as.strings, err);
+    return sweep_step(pass->kind == FIND ? &pass->as.search.sweep : &pass->as.differ.sweep,
+                      err);
+}
+
+/* step(pass): true: next() may have something; false: the end; nil, message, code. */
+static int pass_step(lua_State *L)
+{
+    struct pass *pass = luaL_checkudata(L, 1, TYPE);
+    struct qvm_error err;
+    int status;
+
+    if (!*pass->here || !*pass->there)
+        return push_closed(L);
+    while ((status = do_step(pass, &err)) < 0)
+        if (!again(L, &err))
+            return push_failure(L, &err);
+    lua_pushboolean(L, status > 0);
+    return 1;
+}
+
+static uint64_t next_address(const struct pass *pass, bool *finished)
+{
+    const struct sweep *sweep =
+        pass->kind == FIND ? &pass->as.search.sweep : &pass->as.differ.sweep;
+
+    if (pass->kind == STRINGS) {
+        *finished = pass->as.strings.finished;
+        return pass->as.strings.next;
+    }
+    *finished = sweep->finished;
+    return sweep->next;
+}
+
+/* done(pass): bytes of memory that were passed, and of all of it. */
+static int pass_done(lua_State *L)
+{
+    struct pass *pass = luaL_checkudata(L, 1, TYPE);
+    uint64_t total, next;
+    bool finished;
+
+    if (!*pass->here || !*pass->there)
+        return push_closed(L);
+    total = span_total(*pass->here, pass->first, pass->last);
+    next = next_address(pass, &finished);
+    lua_pushinteger(L, (lua_Integer)(finished ? total
+                                     : next > pass->first
+                                         ? span_total(*pass->here, pass->first, next - 1)
+                                         : 0));
+    lua_pushinteger(L, (lua_Integer)total);
+    return 2;
+}
+
+void add_search(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"find", method_find},
+                                       {"strings", method_strings},
+                                       {"diff", method_diff},
+                                       {"pass_next", pass_next},
+                                       {"pass_step", pass_step},
+                                       {"pass_done", pass_done},
+                                       {NULL, NULL}};
+
+    luaL_newmetatable(L, TYPE);
+    lua_pushcfunction(L, pass_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+    luaL_setfuncs(L, methods, 0);
+}
+
+void add_limits(lua_State *L)
+{
+    lua_pushinteger(L, MATCHER_SIZE_MAX);
+    lua_setfield(L, -2, "pattern_max");
+}

@@ -1,0 +1,144 @@
+/* Typed reads: one value, or an array of many. */
+#include "bytes.h"
+#include "dump_handle.h"
+
+#include <limits.h>
+
+struct value_type {
+    const char *name;
+    unsigned size;
+    bool is_signed;
+};
+
+static const struct value_type types[] = {
+    {"u8", 1, false}, {"u16", 2, false}, {"u32", 4, false}, {"u64", 8, false},
+    {"i8", 1, true},  {"i16", 2, true},  {"i32", 4, true},  {"i64", 8, true},
+};
+
+static lua_Integer decode(const unsigned char *bytes, unsigned size, bool is_signed,
+                          bool big_endian)
+{
+    uint64_t value = bytes_get(bytes, size, big_endian);
+
+    if (is_signed && size < 8 && value >> (8 * size - 1))
+        value |= UINT64_MAX << 8 * size;
+    return (lua_Integer)value;
+}
+
+static int get(lua_State *L, unsigned size, bool is_signed)
+{
+    struct dump *dump = *check_dump(L);
+    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
+    unsigned char bytes[8];
+    struct qvm_error err;
+
+    if (!dump)
+        return push_closed(L);
+    while (dump_read(dump, address, bytes, size, &err) != 0)
+        if (!again(L, &err))
+            return push_failure(L, &err);
+    lua_pushinteger(L, decode(bytes, size, is_signed, dump->elf.big_endian));
+    return 1;
+}
+
+static int method_u8(lua_State *L)
+{
+    return get(L, 1, false);
+}
+
+static int method_u16(lua_State *L)
+{
+    return get(L, 2, false);
+}
+
+static int method_u32(lua_State *L)
+{
+    return get(L, 4, false);
+}
+
+static int method_u64(lua_State *L)
+{
+    return get(L, 8, false);
+}
+
+static int method_i8(lua_State *L)
+{
+    return get(L, 1, true);
+}
+
+static int method_i16(lua_State *L)
+{
+    return get(L, 2, true);
+}
+
+static int method_i32(lua_State *L)
+{
+    return get(L, 4, true);
+}
+
+static const struct value_type *check_type(lua_State *L, int index)
+{
+    const char *name = luaL_checkstring(L, index);
+
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (strcmp(types[i].name, name) == 0)
+            return &types[i];
+    luaL_argerror(L, index, lua_pushfstring(L, "no type '%s'", name));
+    return NULL;
+}
+
+/* Appends to the table on top of the stack. With the size and the order known to the
+ * compiler, each case is a load and a store. */
+static void append(lua_State *L, const unsigned char *bytes, lua_Integer from,
+                   lua_Integer count, const struct value_type *type, bool big_endian)
+{
+    for (lua_Integer i = 0; i < count; i++) {
+        const unsigned char *p = bytes + (size_t)i * type->size;
+
+        lua_pushinteger(L, type->size == 8 && !big_endian
+                               ? decode(p, 8, false, false)
+                               : decode(p, type->size, type->is_signed, big_endian));
+        lua_rawseti(L, -2, from + i);
+    }
+}
+
+/* array(dump, address, type, count): a table of count integers. */
+static int method_array(lua_State *L)
+{
+    struct dump *dump = *check_dump(L);
+    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
+    const struct value_type *type = check_type(L, 3);
+    lua_Integer count = luaL_checkinteger(L, 4);
+    unsigned char bytes[4096];
+    lua_Integer in_part = (lua_Integer)(sizeof bytes / type->size);
+    struct qvm_error err;
+
+    luaL_argcheck(L, count >= 0, 4, "a number of values is expected, not a negative one");
+    luaL_argcheck(L, count <= INT_MAX, 4, "more values than a table can hold");
+    if (!dump)
+        return push_closed(L);
+    if (dump_check(dump, address, (uint64_t)count * type->size, &err) != 0)
+        return push_failure(L, &err);
+    lua_createtable(L, (int)count, 0);
+    for (lua_Integer done = 0, part; done < count; done += part) {
+        part = count - done < in_part ? count - done : in_part;
+        while (dump_read(dump, address + (uint64_t)done * type->size, bytes,
+                         (size_t)part * type->size, &err) != 0)
+            if (!again(L, &err))
+                return push_failure(L, &err);
+        append(L, bytes, done + 1, part, type, dump->elf.big_endian);
+    }
+    return 1;
+}
+
+void add_values(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"u8", method_u8},   {"u16", method_u16}, {"u32", method_u32},
+        {"u64", method_u64}, {"i8", method_i8},   {"i16", method_i16},
+        {"i32", method_i32}, {"i64", method_u64}, {"array", method_array},
+        {NULL, NULL},
+    };
+
+    luaL_setfuncs(L, methods, 0);
+}

@@ -1,0 +1,14 @@
+/* Declarations for a syntax check of host_qnx.c on other systems, written from the public
+ * QNX documentation. Not QNX's header: values and layouts are made up. */
+#ifndef QVM_SPEC_SYSPAGE_H
+#define QVM_SPEC_SYSPAGE_H
+
+#include <stdint.h>
+
+struct syspage_entry {
+    uint16_t num_cpu;
+};
+
+extern struct syspage_entry *_syspage_ptr;
+
+#endif
