@@ -69,14 +69,29 @@ static int fail_magic(const unsigned char *head, const struct file *file,
                       struct qvm_error *err)
 {
     static const struct {
-        unsigned char magic[4];
+        const char *magic;
+        size_t size;
         const char *advice;
     } known[] = {
-        {{0x28, 0xb5, 0x2f, 0xfd}, "zstd-compressed: unzstd it first"},
+        {"\x28\xb5\x2f\xfd", 4, "compressed by zstd: zstd -d it first"},
+        {"\xfd"
+         "7zXZ",
+         5, "compressed by xz: xz -d it first"},
+        {"\x04\x22\x4d\x18", 4, "compressed by lz4: lz4 -d it first"},
+        {"BZh", 3, "compressed by bzip2: bzip2 -d it first"},
+        {"KDUMP   ", 8,
+         "a kdump-compressed dump: have it written as ELF: by QEMU with "
+         "dump-guest-memory without -z, -l or -s, by makedumpfile with -E"},
+        {"DISKDUMP", 8,
+         "a diskdump-compressed dump: have it written as ELF by makedumpfile -E"},
+        {"makedumpfile", 12,
+         "a dump in makedumpfile's flattened form: makedumpfile -R NEW < OLD "
+         "rearranges it; what QEMU writes with -z, -l or -s is kdump-compressed then: "
+         "let dump-guest-memory write ELF, without these options"},
     };
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (memcmp(head, known[i].magic, known[i].magic[3] ? 4 : 3) == 0)
+        if (memcmp(head, known[i].magic, known[i].size) == 0)
             return qvm_fail(err, QVM_UNSUPPORTED, "%s: %s", file->path, known[i].advice);
     return qvm_fail(err, QVM_MALFORMED, "%s: offset 0: not an ELF file", file->path);
 }

@@ -1,6 +1,7 @@
-/* Passes over the memory of dumps: find, strings, diff. Each is a userdata that a Lua
- * iterator drives: next() gives what is there, step() does some more. It keeps its dumps'
- * handles alive, and asks at every step whether they are open. */
+/* Passes over the memory of dumps: find, strings, diff. Each is a userdata behind an
+ * iterator, which gives what the last step has found, and does another step when that is
+ * all. A pass keeps its dumps' handles alive, and asks at every step whether they are open.
+ */
 #include "dump_handle.h"
 
 #include "differ.h"
@@ -15,8 +16,13 @@ struct pass {
     bool begun; /* there is something to free */
     struct dump **here, **there;
     uint64_t first, last;
-    size_t unit, item; /* what next() gives next */
+    size_t unit, item; /* what is given next of the last step's results */
     size_t text_at;
+    bool several;        /* patterns: their indices are given, too */
+    bool kept;           /* the differing range that more may be joined to is: */
+    struct result range; /* first and last address */
+    int range_kind;
+    struct qvm_error err;
     union {
         struct search search;
         struct strings strings;
@@ -83,6 +89,188 @@ static struct pattern *get_patterns(lua_State *L, size_t count)
     return patterns;
 }
 
+static struct sweep *sweep_of(struct pass *pass)
+{
+    return pass->kind == FIND ? &pass->as.search.sweep : &pass->as.differ.sweep;
+}
+
+static int do_step(struct pass *pass, struct qvm_error *err)
+{
+    pass->unit = pass->item = pass->text_at = 0;
+    if (pass->kind == STRINGS)
+        return strings_step(&pass->as.strings, err);
+    return sweep_step(pass->kind == FIND ? &pass->as.search.sweep : &pass->as.differ.sweep,
+                      err);
+}
+
+static uint64_t next_address(struct pass *pass, bool *finished)
+{
+    const struct sweep *sweep = sweep_of(pass);
+
+    if (pass->kind == STRINGS) {
+        *finished = pass->as.strings.finished;
+        return pass->as.strings.next;
+    }
+    *finished = sweep->finished;
+    return sweep->next;
+}
+
+/* Calls progress(bytes of memory that were passed, and of all of it), if there is one. */
+static void report(lua_State *L, struct pass *pass)
+{
+    uint64_t total, done = 0, next;
+    bool finished;
+
+    if (lua_isnil(L, lua_upvalueindex(2)))
+        return;
+    total = span_total(*pass->here, pass->first, pass->last);
+    next = next_address(pass, &finished);
+    if (finished)
+        done = total;
+    else if (next > pass->first)
+        done = span_total(*pass->here, pass->first, next - 1);
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_pushinteger(L, (lua_Integer)done);
+    lua_pushinteger(L, (lua_Integer)total);
+    lua_call(L, 2, 0);
+}
+
+/* Does some more. False: there is no more. A failure cannot be returned from inside a loop,
+ * and raises, at the loop. */
+static bool step(lua_State *L, struct pass *pass)
+{
+    struct qvm_error *err;
+    int status;
+
+    if (!*pass->here || !*pass->there)
+        luaL_error(L, "the dump is closed");
+    err = &pass->err;
+    while ((status = do_step(pass, err)) < 0)
+        if (!again(L, err))
+            luaL_error(L, "%s", err->message);
+    report(L, pass);
+    poll_interrupt(L);
+    if (!*pass->here || !*pass->there) /* by progress, or a hook */
+        luaL_error(L, "the dump is closed");
+    return status > 0;
+}
+
+/* The next result of the last step. */
+static const struct result *next_of_sweep(struct pass *pass, int *kind)
+{
+    const struct sweep *sweep = sweep_of(pass);
+
+    for (; pass->unit < sweep->ready; pass->unit++, pass->item = 0)
+        if (pass->item < sweep->units[pass->unit].results.count) {
+            *kind = sweep->units[pass->unit].kind;
+            return &sweep->units[pass->unit].results.items[pass->item++];
+        }
+    return NULL;
+}
+
+static struct pass *upvalue_pass(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* The iterators. Upvalues: the pass, and progress or nil. */
+
+static int next_match(lua_State *L)
+{
+    struct pass *pass = upvalue_pass(L);
+    const struct result *match;
+    int kind;
+
+    while (!(match = next_of_sweep(pass, &kind)))
+        if (!step(L, pass))
+            return 0;
+    lua_pushinteger(L, (lua_Integer)match->a);
+    if (!pass->several)
+        return 1;
+    lua_pushinteger(L, (lua_Integer)match->b + 1);
+    return 2;
+}
+
+static int next_string(lua_State *L)
+{
+    struct pass *pass = upvalue_pass(L);
+    const struct strings *strings = &pass->as.strings;
+    const struct result *found;
+
+    while (pass->item >= strings->found.count)
+        if (!step(L, pass))
+            return 0;
+    found = &strings->found.items[pass->item++];
+    lua_pushinteger(L, (lua_Integer)found->a);
+    lua_pushlstring(L, strings->text + pass->text_at, (size_t)found->b);
+    pass->text_at += (size_t)found->b;
+    return 2;
+}
+
+/* May what comes behind the range that is kept still be joined to it? */
+static bool is_open(struct pass *pass)
+{
+    bool finished;
+    uint64_t next = next_address(pass, &finished);
+
+    return !pass->kept || (!finished && next == pass->range.b + 1);
+}
+
+/* Ranges that adjoin and are of one kind are one, wherever the steps have cut them. True:
+ * the next one is in `range`. */
+static bool next_range(lua_State *L, struct pass *pass, struct result *range, int *kind)
+{
+    const struct result *more;
+    int more_kind;
+
+    for (;;) {
+        while (!(more = next_of_sweep(pass, &more_kind)) && is_open(pass))
+            if (!step(L, pass))
+                break;
+        *range = pass->range;
+        *kind = pass->range_kind;
+        if (!more)
+            return pass->kept && !(pass->kept = false);
+        if (pass->kept && more_kind == *kind && more->a == range->b + 1) {
+            pass->range.b = more->b;
+            continue;
+        }
+        pass->range = *more;
+        pass->range_kind = more_kind;
+        if (pass->kept)
+            return true;
+        pass->kept = true;
+    }
+}
+
+static int next_difference(lua_State *L)
+{
+    static const char *const kinds[] = {[DIFFER_CHANGED] = "changed",
+                                        [DIFFER_ONLY_HERE] = "here",
+                                        [DIFFER_ONLY_THERE] = "there"};
+    struct pass *pass = upvalue_pass(L);
+    struct result range;
+    int kind;
+
+    if (!next_range(L, pass, &range, &kind))
+        return 0;
+    lua_pushinteger(L, (lua_Integer)range.a);
+    lua_pushinteger(L, (lua_Integer)(range.b - range.a + 1));
+    lua_pushstring(L, kinds[kind]);
+    return 3;
+}
+
+/* Makes the iterator of the pass on top of the stack; progress is at an index. */
+static int push_iterator(lua_State *L, lua_CFunction next, int progress)
+{
+    if (lua_isnoneornil(L, progress))
+        lua_pushnil(L);
+    else
+        lua_pushvalue(L, progress);
+    lua_pushcclosure(L, next, 2);
+    return 1;
+}
+
 /* find(dump, first, last, array of patterns, align): a pass that gives address, index of
  * the pattern from 1. */
 static int method_find(lua_State *L)
@@ -105,10 +293,11 @@ static int method_find(lua_State *L)
                      pass->last, align, &err) != 0)
         return push_failure(L, &err);
     pass->begun = true;
-    return 1;
+    pass->several = lua_toboolean(L, 6);
+    return push_iterator(L, next_match, 7);
 }
 
-/* strings(dump, first, last, min): a pass that gives address, text. */
+/* strings(dump, first, last, min, progress): an iterator over address, text. */
 static int method_strings(lua_State *L)
 {
     lua_Integer min = luaL_checkinteger(L, 4);
@@ -122,11 +311,11 @@ static int method_strings(lua_State *L)
                       &err) != 0)
         return push_failure(L, &err);
     pass->begun = true;
-    return 1;
+    return push_iterator(L, next_string, 5);
 }
 
-/* diff(dump, first, last, other's handle table, granularity): a pass that gives first,
- * last, kind. */
+/* diff(dump, first, last, other Dump, granularity, progress): an iterator over start, size,
+ * kind. */
 static int method_diff(lua_State *L)
 {
     uint64_t granularity = (uint64_t)luaL_checkinteger(L, 5);
@@ -144,113 +333,7 @@ static int method_diff(lua_State *L)
                      granularity, &err) != 0)
         return push_failure(L, &err);
     pass->begun = true;
-    return 1;
-}
-
-static const struct result *next_of_sweep(struct pass *pass, const struct sweep *sweep,
-                                          int *kind)
-{
-    for (; pass->unit < sweep->ready; pass->unit++, pass->item = 0)
-        if (pass->item < sweep->units[pass->unit].results.count) {
-            *kind = sweep->units[pass->unit].kind;
-            return &sweep->units[pass->unit].results.items[pass->item++];
-        }
-    return NULL;
-}
-
-static int next_string(lua_State *L, struct pass *pass)
-{
-    const struct strings *strings = &pass->as.strings;
-    const struct result *found;
-
-    if (pass->item >= strings->found.count)
-        return 0;
-    found = &strings->found.items[pass->item++];
-    lua_pushinteger(L, (lua_Integer)found->a);
-    lua_pushlstring(L, strings->text + pass->text_at, (size_t)found->b);
-    pass->text_at += (size_t)found->b;
-    return 2;
-}
-
-/* next(pass): what it gives; nothing where another step is due. */
-static int pass_next(lua_State *L)
-{
-    static const char *const kinds[] = {[DIFFER_CHANGED] = "changed",
-                                        [DIFFER_ONLY_HERE] = "here",
-                                        [DIFFER_ONLY_THERE] = "there"};
-    struct pass *pass = luaL_checkudata(L, 1, TYPE);
-    const struct result *result;
-    int kind = 0;
-
-    if (pass->kind == STRINGS)
-        return next_string(L, pass);
-    result = next_of_sweep(
-        pass, pass->kind == FIND ? &pass->as.search.sweep : &pass->as.differ.sweep, &kind);
-    if (!result)
-        return 0;
-    lua_pushinteger(L, (lua_Integer)result->a);
-    lua_pushinteger(L, (lua_Integer)(pass->kind == FIND ? result->b + 1 : result->b));
-    if (pass->kind == FIND)
-        return 2;
-    lua_pushstring(L, kinds[kind]);
-    return 3;
-}
-
-static int do_step(struct pass *pass, struct qvm_error *err)
-{
-    pass->unit = pass->item = pass->text_at = 0;
-    if (pass->kind == STRINGS)
-        return strings_step(&pass->as.strings, err);
-    return sweep_step(pass->kind == FIND ? &pass->as.search.sweep : &pass->as.differ.sweep,
-                      err);
-}
-
-/* step(pass): true: next() may have something; false: the end; nil, message, code. */
-static int pass_step(lua_State *L)
-{
-    struct pass *pass = luaL_checkudata(L, 1, TYPE);
-    struct qvm_error err;
-    int status;
-
-    if (!*pass->here || !*pass->there)
-        return push_closed(L);
-    while ((status = do_step(pass, &err)) < 0)
-        if (!again(L, &err))
-            return push_failure(L, &err);
-    lua_pushboolean(L, status > 0);
-    return 1;
-}
-
-static uint64_t next_address(const struct pass *pass, bool *finished)
-{
-    const struct sweep *sweep =
-        pass->kind == FIND ? &pass->as.search.sweep : &pass->as.differ.sweep;
-
-    if (pass->kind == STRINGS) {
-        *finished = pass->as.strings.finished;
-        return pass->as.strings.next;
-    }
-    *finished = sweep->finished;
-    return sweep->next;
-}
-
-/* done(pass): bytes of memory that were passed, and of all of it. */
-static int pass_done(lua_State *L)
-{
-    struct pass *pass = luaL_checkudata(L, 1, TYPE);
-    uint64_t total, next;
-    bool finished;
-
-    if (!*pass->here || !*pass->there)
-        return push_closed(L);
-    total = span_total(*pass->here, pass->first, pass->last);
-    next = next_address(pass, &finished);
-    lua_pushinteger(L, (lua_Integer)(finished ? total
-                                     : next > pass->first
-                                         ? span_total(*pass->here, pass->first, next - 1)
-                                         : 0));
-    lua_pushinteger(L, (lua_Integer)total);
-    return 2;
+    return push_iterator(L, next_difference, 6);
 }
 
 void add_search(lua_State *L)
@@ -258,9 +341,6 @@ void add_search(lua_State *L)
     static const luaL_Reg methods[] = {{"find", method_find},
                                        {"strings", method_strings},
                                        {"diff", method_diff},
-                                       {"pass_next", pass_next},
-                                       {"pass_step", pass_step},
-                                       {"pass_done", pass_done},
                                        {NULL, NULL}};
 
     luaL_newmetatable(L, TYPE);

@@ -87,19 +87,27 @@ static const struct value_type *check_type(lua_State *L, int index)
     return NULL;
 }
 
-/* Appends to the table on top of the stack. With the size and the order known to the
- * compiler, each case is a load and a store. */
+/* Appends to the table on top of the stack. */
+static inline void append_values(lua_State *L, const unsigned char *bytes, lua_Integer from,
+                                 lua_Integer count, unsigned size, bool is_signed,
+                                 bool big_endian)
+{
+    for (lua_Integer i = 0; i < count; i++) {
+        lua_pushinteger(L, decode(bytes + (size_t)i * size, size, is_signed, big_endian));
+        lua_rawseti(L, -2, from + i);
+    }
+}
+
+/* With size and order known to the compiler, decoding is one load. */
 static void append(lua_State *L, const unsigned char *bytes, lua_Integer from,
                    lua_Integer count, const struct value_type *type, bool big_endian)
 {
-    for (lua_Integer i = 0; i < count; i++) {
-        const unsigned char *p = bytes + (size_t)i * type->size;
-
-        lua_pushinteger(L, type->size == 8 && !big_endian
-                               ? decode(p, 8, false, false)
-                               : decode(p, type->size, type->is_signed, big_endian));
-        lua_rawseti(L, -2, from + i);
-    }
+    if (type->size == 8 && !big_endian)
+        append_values(L, bytes, from, count, 8, false, false);
+    else if (type->size == 4 && !big_endian && !type->is_signed)
+        append_values(L, bytes, from, count, 4, false, false);
+    else
+        append_values(L, bytes, from, count, type->size, type->is_signed, big_endian);
 }
 
 /* array(dump, address, type, count): a table of count integers. */
@@ -109,7 +117,7 @@ static int method_array(lua_State *L)
     uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
     const struct value_type *type = check_type(L, 3);
     lua_Integer count = luaL_checkinteger(L, 4);
-    unsigned char bytes[4096];
+    unsigned char bytes[32768];
     lua_Integer in_part = (lua_Integer)(sizeof bytes / type->size);
     struct qvm_error err;
 

@@ -343,6 +343,68 @@ function Dump:vcpu(index)
   return setmetatable(vcpu, Vcpu)
 end
 
+-- The names of one vCPU's registers, then those of the other one's that it has
+-- not.
+local function names_of_both(mine, theirs)
+  local names, known = {}, {}
+  for _, cpu in ipairs {mine or theirs, theirs or mine} do
+    for _, iterator in ipairs {cpu.registers, cpu.extra_registers} do
+      for name in iterator(cpu) do
+        if not known[name] then
+          known[name] = true
+          names[#names + 1] = name
+        end
+      end
+    end
+  end
+  return names
+end
+
+local function value_of(cpu, name)
+  return cpu and (cpu.regs[name] or cpu.extra[name])
+end
+
+--- What differs between the vCPU registers of this dump and of another one, the
+-- extra ones too. Of a vCPU or a register that only one of them has, all differ.
+-- @tparam Dump other
+-- @treturn[1] function iterator over index of the vCPU, name, value here, value
+-- there; nil for a value that is not there
+-- @return[2] nil, message, code
+-- @usage for cpu, name, here, there in before:diff_registers(after) do
+function Dump:diff_registers(other)
+  if getmetatable(other) ~= Dump then
+    error(("bad argument #1 to 'diff_registers' (Dump expected, got %s)")
+      :format(type(other)), 2)
+  end
+  if not methods.is_open(self) or not methods.is_open(other) then
+    return closed()
+  end
+  local list, index = {}, 0
+  for i = 0, math.max(methods.vcpu_count(self), methods.vcpu_count(other)) - 1 do
+    local mine, message, code = self:vcpu(i)
+    if code then
+      return nil, message, code
+    end
+    local theirs
+    theirs, message, code = other:vcpu(i)
+    if code then
+      return nil, message, code
+    end
+    for _, name in ipairs(names_of_both(mine, theirs)) do
+      local here, there = value_of(mine, name), value_of(theirs, name)
+      if here ~= there then
+        list[#list + 1] = {i, name, here, there}
+      end
+    end
+  end
+  return function()
+    index = index + 1
+    if list[index] then
+      return table.unpack(list[index], 1, 4)
+    end
+  end
+end
+
 --- All vCPUs, see `vcpu`.
 -- @treturn[1] function iterator
 -- @return[2] nil, message, `"gone"`

@@ -1,35 +1,11 @@
 -- The methods of a Dump that pass over its memory: find, find_any, strings, diff.
--- They are steps in C that a loop in Lua drives, so that Ctrl-C and progress come
--- in between.
+-- The iterators are C functions, which do their work in steps, so that Ctrl-C and
+-- progress come in between.
 
 local check = require "qvm.check"
 local core = require "qvm.core"
 
 local methods = core.dump
-local next_result, step, done = methods.pass_next, methods.pass_step, methods.pass_done
-
--- What the loops share. A failure on the way cannot be returned from inside a
--- loop, and raises, at a level that is the loop's.
-local function results(pass, progress, level)
-  return function()
-    while true do
-      local a, b, c = next_result(pass)
-      if a then
-        return a, b, c
-      end
-      local more, message = step(pass)
-      if more == nil then
-        error(message, level)
-      end
-      if progress then
-        progress(done(pass))
-      end
-      if not more then
-        return nil
-      end
-    end
-  end
-end
 
 local range_options = {from = "integer", to = "integer", progress = "function"}
 
@@ -56,9 +32,11 @@ local passes = {}
 
 local find_options = with_range {align = "positive integer"}
 
-local function find(dump, patterns, options)
+local function find(dump, patterns, options, several)
+  options = options or {}
   local first, last = range(options)
-  return methods.find(dump, first, last, patterns, options.align or 1)
+  return methods.find(dump, first, last, patterns, options.align or 1, several,
+    options.progress)
 end
 
 local function check_pattern(pattern, index, name)
@@ -77,15 +55,7 @@ end
 function passes.find(dump, pattern, options)
   check_pattern(pattern, 1, "find")
   check.options(options, "find", find_options, 2)
-  options = options or {}
-  local pass, message, code = find(dump, {pattern}, options)
-  if not pass then
-    return nil, message, code
-  end
-  local following = results(pass, options.progress, 3)
-  return function()
-    return (following())
-  end
+  return find(dump, {pattern}, options, false)
 end
 
 function passes.find_any(dump, patterns, options)
@@ -102,12 +72,7 @@ function passes.find_any(dump, patterns, options)
       :format(core.pattern_max), 2)
   end
   check.options(options, "find_any", find_options, 2)
-  options = options or {}
-  local pass, message, code = find(dump, copy, options)
-  if not pass then
-    return nil, message, code
-  end
-  return results(pass, options.progress, 2)
+  return find(dump, copy, options, true)
 end
 
 local strings_options = with_range {}
@@ -123,32 +88,10 @@ function passes.strings(dump, min, options)
   check.options(options, "strings", strings_options, 2)
   options = options or {}
   local first, last = range(options)
-  local pass, message, code = methods.strings(dump, first, last, min)
-  if not pass then
-    return nil, message, code
-  end
-  return results(pass, options.progress, 2)
+  return methods.strings(dump, first, last, min, options.progress)
 end
 
 local diff_options = with_range {granularity = "positive integer"}
-
--- Ranges that adjoin and are of one kind are one, wherever the steps have cut
--- them.
-local function joined(following)
-  local first, last, kind = following()
-  return function()
-    if not first then
-      return nil
-    end
-    local start, stop, what = first, last, kind
-    first, last, kind = following()
-    while first and kind == what and first == stop + 1 do
-      stop = last
-      first, last, kind = following()
-    end
-    return start, stop - start + 1, what
-  end
-end
 
 function passes.diff(dump, other, options)
   if getmetatable(other) ~= getmetatable(dump) then
@@ -161,11 +104,7 @@ function passes.diff(dump, other, options)
     error("option 'granularity' of 'diff' is not a power of two up to 2^30", 2)
   end
   local first, last = range(options)
-  local pass, message, code = methods.diff(dump, first, last, other, granularity)
-  if not pass then
-    return nil, message, code
-  end
-  return joined(results(pass, options.progress, 3))
+  return methods.diff(dump, first, last, other, granularity, options.progress)
 end
 
 return passes

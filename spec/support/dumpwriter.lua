@@ -105,6 +105,33 @@ function dumpwriter.dumpinfo(text, index)
     index or 0) .. text
 end
 
+-- One ELF note: a name (with its NUL), a type, data, padded to 4 bytes.
+function dumpwriter.elf_note(name, kind, data)
+  local function pad(bytes)
+    return bytes .. ("\0"):rep(-#bytes % 4)
+  end
+  return pack("I4I4I4", #name, #data, kind) .. pad(name) .. pad(data)
+end
+
+-- QEMU's notes of one vCPU, index from 0: the prstatus, whose registers are 8
+-- bytes each from offset 112 on.
+function dumpwriter.prstatus(index, registers, size)
+  local head = ("\0"):rep(32) .. pack("I4", index + 1) .. ("\0"):rep(76)
+  local words = pack(("i8"):rep(#registers), table.unpack(registers))
+  return head .. words .. ("\0"):rep(size - #head - #words)
+end
+
+-- The x86_64 "QEMU" note: values by their offset, the rest zeros.
+function dumpwriter.qemu_state(values, size)
+  local bytes = pack("I4I4", 1, size) .. ("\0"):rep(size - 8)
+  for offset, value in pairs(values) do
+    local format = value[2] or "i8"
+    bytes = bytes:sub(1, offset) .. pack(format, value[1])
+      .. bytes:sub(offset + 1 + string.packsize(format))
+  end
+  return bytes
+end
+
 local header_sizes = {[32] = 52, [64] = 64}
 local entry_sizes = {[32] = 32, [64] = 56}
 local section_sizes = {[32] = 40, [64] = 64}
