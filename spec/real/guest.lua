@@ -1,0 +1,287 @@
+-- Boots Debian's kernel under QEMU and leaves real dumps of the guest's memory,
+-- with a record of the truth as QEMU tells it: `make guest-dump ARCH=aarch64`.
+-- The path of the first dump goes to standard output.
+
+package.path = "spec/?.lua;" .. package.path
+
+local cjson = require "cjson"
+local files = require "support.files"
+local lfs = require "lfs"
+local machine = require "real.machine"
+local packages = require "real.packages"
+local process = require "support.process"
+local system = require "system"
+
+local usage = [[
+usage: lua5.4 spec/real/guest.lua ARCH [--memory 256M] [--fill PERCENT]
+           [--dir build/guests] [--again]
+  ARCH      x86_64 or aarch64
+  --memory  of the guest, in M or G
+  --fill    let the guest write to that much of its memory, 1 to 70 percent
+  --dir     where to keep things, in a directory for each kind of guest
+  --again   record another dump, where there is one
+]]
+
+local default_memory = 256 << 20
+
+local shell = packages.shell
+
+local function progress(text)
+  io.stderr:write(text, " ...\n")
+end
+
+local function hex(n)
+  return ("0x%x"):format(n)
+end
+
+-- Options -------------------------------------------------------------------
+
+local function fail_usage()
+  io.stderr:write(usage)
+  os.exit(2)
+end
+
+local units = {M = 1 << 20, G = 1 << 30}
+
+local parse = {
+  ["--memory"] = function(word)
+    local number, unit = word:match("^(%d+)([MG])$")
+    local memory = number and tonumber(number) * units[unit]
+    return memory and memory >= 128 << 20 and memory
+  end,
+  ["--fill"] = function(word)
+    local percent = math.tointeger(tonumber(word))
+    return percent and percent >= 1 and percent <= 70 and percent
+  end,
+  ["--dir"] = function(word) return word end,
+}
+
+local function options(words)
+  local result = {memory = default_memory, fill = 0, dir = "build/guests"}
+  local i = 1
+  while words[i] do
+    local word = words[i]
+    if word == "--again" then
+      result.again = true
+    elseif parse[word] then
+      i = i + 1
+      result[word:sub(3)] = parse[word](words[i] or "") or fail_usage()
+    elseif machine.kinds[word] and not result.arch then
+      result.arch = word
+    else
+      fail_usage()
+    end
+    i = i + 1
+  end
+  return result.arch and result or fail_usage()
+end
+
+local function size_name(bytes)
+  if bytes % units.G == 0 then
+    return bytes // units.G .. "G"
+  end
+  return bytes // units.M .. "M"
+end
+
+-- The name of this kind of guest.
+local function kind_name(o)
+  return o.arch .. (o.memory ~= default_memory and "-" .. size_name(o.memory) or "") ..
+    (o.fill > 0 and "-fill" .. o.fill or "")
+end
+
+-- What the guest boots -----------------------------------------------------
+
+-- 32 MiB for the guest to fill memory with: one half random, the rest text and
+-- machine code.
+local function write_blob(path, from)
+  local text = files.read(from .. "/config")
+  local code = files.read(from .. "/busybox")
+  text = text:rep((1 << 20) // #text + 1):sub(1, 1 << 20)
+  code = code:rep((1 << 20) // #code + 1):sub(1, 1 << 20)
+  local random <close> = assert(io.open("/dev/urandom", "rb"))
+  local file <close> = assert(io.open(path, "wb"))
+  for _ = 1, 8 do
+    assert(file:write(random:read(2 << 20), text, code))
+  end
+end
+
+local function make_initramfs(dir, from, fill)
+  shell(dir, "rm -rf root && mkdir root && cd root && mkdir bin proc dev work")
+  shell(dir, "cp %s root/bin", from .. "/busybox")
+  shell(dir, "cp %s root/init && chmod 755 root/init", lfs.currentdir() .. "/spec/real/init.sh")
+  shell(dir, "[ ! -e %s ] || cp %s root", from .. "/qemu_fw_cfg.ko", from .. "/qemu_fw_cfg.ko")
+  if fill > 0 then
+    write_blob(dir .. "/root/blob", from)
+  end
+  shell(dir, "cd root && find . | cpio --quiet -o -H newc -R 0:0 >../initramfs.new")
+  shell(dir, "rm -r root && mv initramfs.new initramfs")
+end
+
+local function newer(path, than)
+  local time = lfs.attributes(path, "modification")
+  return time and time >= lfs.attributes(than, "modification")
+end
+
+local function prepare(dir, o)
+  local debian = machine.kinds[o.arch].debian
+  local from = o.dir .. "/packages-" .. debian
+  packages.get(from, debian, progress)
+  shell(".", "mkdir -p %s", dir)
+  shell(dir, "[ -e kernel ] || cp %s kernel", from .. "/kernel")
+  if not newer(dir .. "/initramfs", "spec/real/init.sh") then
+    make_initramfs(dir, from, o.fill)
+  end
+end
+
+-- What is recorded ---------------------------------------------------------
+
+local function range_named(ranges, what)
+  for _, range in ipairs(ranges) do
+    if range.what == what then
+      return range
+    end
+  end
+  error("the guest told no range of " .. what, 0)
+end
+
+local function write_registers(vm, name)
+  files.write(vm.dir .. "/" .. name, vm.qmp:monitor("info registers -a"))
+end
+
+-- Pieces of physical memory, as QEMU reads it: the start of RAM, its end, and
+-- the kernel's code, which KASLR moves.
+local function save_memory(vm, ranges)
+  local last
+  for _, range in ipairs(ranges) do
+    last = range.what == "System RAM" and range or last
+  end
+  local pieces = {
+    {range_named(ranges, "System RAM").from & ~0xfff, 0x10000},
+    {range_named(ranges, "Kernel code").from, 0x10000},
+    {range_named(ranges, "Kernel data").from, 0x10000},
+    {last.from + last.size - 0x1000, 0x1000},
+  }
+  local saved = {}
+  for i, piece in ipairs(pieces) do
+    local address, size = table.unpack(piece)
+    local name = ("pmem-%s-%d.bin"):format(hex(address), size)
+    vm.qmp:call("pmemsave", {val = address, size = size, filename = name})
+    saved[i] = {file = name, address = hex(address), size = size}
+  end
+  return saved
+end
+
+-- Where QEMU's own page-table walk ends, for each vCPU and symbol; a vCPU in
+-- user mode may map none.
+local function translate(vm, symbols)
+  local result = {}
+  for name, address in pairs(symbols) do
+    for cpu = 0, vm.cpus - 1 do
+      local physical = vm.qmp:monitor("gva2gpa " .. hex(address), cpu):match("gpa: (0x%x+)")
+      result[#result + 1] = {symbol = name, address = hex(address), vcpu = cpu,
+        physical = physical}
+    end
+  end
+  return result
+end
+
+-- Writes a dump; what: what else QEMU is to be told. Returns what is recorded.
+local function dump(vm, name, registers, what)
+  local start = system.monotime()
+  local arguments = {paging = false, protocol = "file:" .. name}
+  local entry = {file = name, registers = registers}
+  for key, value in pairs(what or {}) do
+    arguments[key] = value
+    entry[key] = math.type(value) and hex(value) or value
+  end
+  vm.qmp:call("dump-guest-memory", arguments)
+  entry.size = lfs.attributes(vm.dir .. "/" .. name, "size")
+  progress(("%s, %d MiB, %.1f s"):format(name, entry.size >> 20, system.monotime() - start))
+  return entry
+end
+
+-- The note comes before the memory in the file, and only if all went well.
+local function check_vmcoreinfo(path)
+  local file <close> = assert(io.open(path, "rb"))
+  if not file:read(1 << 16):find("VMCOREINFO\0\0OSRELEASE=", 1, true) then
+    error("the guest registered no VMCOREINFO", 0)
+  end
+end
+
+-- Stops the guest twice, and records each time.
+local function record(vm)
+  local ranges, symbols = vm:told()
+  system.sleep(1)
+  vm.qmp:call("stop")
+  write_registers(vm, "registers.txt")
+  local pmem, virtual = save_memory(vm, ranges), translate(vm, symbols)
+  local dumps = {dump(vm, "first.elf", "registers.txt")}
+  check_vmcoreinfo(vm.dir .. "/first.elf")
+  vm.qmp:call("cont")
+  system.sleep(3)
+  vm.qmp:call("stop")
+  local second = "second-registers.txt"
+  write_registers(vm, second)
+  dumps[2] = dump(vm, "second.elf", second)
+  if vm.arch == "x86_64" then
+    dumps[3] = dump(vm, "paging.elf", second, {paging = true})
+    dumps[4] = dump(vm, "window.elf", second,
+      {begin = range_named(ranges, "Kernel code").from, length = 1 << 20})
+    dumps[5] = dump(vm, "kdump-zlib.kdump", second, {format = "kdump-zlib"})
+  end
+  return {pmem = pmem, virtual = virtual, dumps = dumps}
+end
+
+-- Everything in the directory but the record itself.
+local function list(dir)
+  local result = {}
+  for _, name in ipairs(files.list(dir)) do
+    if not name:find("^record") then
+      result[#result + 1] = name
+    end
+  end
+  return result
+end
+
+local function finish(vm, result, o)
+  local version = vm.qmp.version
+  result.arch, result.cpus = o.arch, vm.cpus
+  result.memory, result.fill = o.memory, o.fill
+  result.qemu = ("%d.%d.%d"):format(version.major, version.minor, version.micro)
+  result.kernel = vm:serial():match("Linux version [^\r\n]+")
+  result.kernel_command_line = vm.append
+  result.command_line = vm.words
+  result.files = list(vm.dir)
+  files.write(vm.dir .. "/record.new", cjson.encode(result) .. "\n")
+  assert(os.rename(vm.dir .. "/record.new", vm.dir .. "/record.json"))
+end
+
+local function make(dir, o)
+  prepare(dir, o)
+  shell(dir, "rm -f record.* *.elf *.kdump *registers.txt pmem-* serial.log")
+  local vm = machine.start(dir, o.arch, o.memory, o.fill)
+  vm:boot(progress)
+  local result = record(vm)
+  vm:quit()
+  finish(vm, result, o)
+end
+
+local function main()
+  local o = options(arg)
+  if o.dir:sub(1, 1) ~= "/" then
+    o.dir = lfs.currentdir() .. "/" .. o.dir
+  end
+  local dir = o.dir .. "/" .. kind_name(o)
+  if o.again or not files.exists(dir .. "/record.json") then
+    make(dir, o)
+  end
+  print(dir .. "/first.elf")
+end
+
+local ok, problem = pcall(main)
+process.clean()
+files.clean()
+if not ok then
+  io.stderr:write(tostring(problem), "\n")
+  os.exit(1)
+end

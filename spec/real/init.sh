@@ -1,0 +1,51 @@
+#!/bin/busybox sh
+# The init of the guest that guest.lua dumps: tells on the serial console where
+# things are, says that it is ready, then keeps the memory changing.
+
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev 2>/dev/null
+mount -t tmpfs -o size=95% tmpfs /work
+
+# Loading it is what gives VMCOREINFO to QEMU.
+[ ! -e /qemu_fw_cfg.ko ] || insmod /qemu_fw_cfg.ko
+
+# Each line goes out whole, through the kernel's log.
+tell() {
+    while read -r line; do
+        echo "$1: $line" >/dev/kmsg
+    done
+}
+
+# KASLR moves these at each boot.
+grep -E 'System RAM|Kernel (code|data|bss)' /proc/iomem | tell iomem
+grep -E ' (_text|linux_banner|init_task|swapper_pg_dir|init_top_pgt)$' /proc/kallsyms |
+    tell symbol
+
+# qvm_fill comes from the kernel command line: how much to write, in KiB. Each
+# copy of the blob starts elsewhere, so that no two pages need be the same.
+copy=0
+left=${qvm_fill:-0}
+while [ "$left" -gt 0 ]; do
+    copy=$((copy + 1))
+    {
+        echo "copy $copy of the blob"
+        tail -c "+$((copy * 4099))" /blob
+    } >"/work/copy.$copy" || break
+    left=$((left - $(stat -c %s "/work/copy.$copy") / 1024))
+done
+
+while :; do
+    head -c 65536 /dev/urandom >/work/noise
+    count=$((count + 1))
+    echo "tick $count" >/work/tick
+done &
+
+while :; do
+    cat /proc/uptime >/work/uptime
+    sleep 1
+done &
+
+echo ready | tell qvm
+wait

@@ -1,0 +1,97 @@
+-- Debian's cloud kernel and busybox of any architecture, without a change to the
+-- machine: apt works with the machine's sources and keys, but on a state of its
+-- own in which the other architecture is the only one there is.
+
+local files = require "support.files"
+local lfs = require "lfs"
+local process = require "support.process"
+
+local packages = {}
+
+-- Read after the machine's own configuration. What that does after an update
+-- would touch the machine's state, and is left out.
+local configuration = [[
+Dir::State "%s";
+Dir::State::status "%s/status";
+Dir::Cache "%s";
+APT::Architecture "%s";
+#clear APT::Architectures;
+APT::Architectures { "%s"; };
+#clear APT::Update;
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+]]
+
+-- Runs a shell command in a directory and returns its output; raises if it fails.
+function packages.shell(dir, command, ...)
+  local words = {...}
+  for i, word in ipairs(words) do
+    words[i] = process.quote(word)
+  end
+  command = command:format(table.unpack(words))
+  local status, output, errors = process.run({"sh", "-c", command}, {cwd = dir})
+  if status ~= 0 then
+    error(("%s: status %s\n%s%s"):format(command, status, output, errors), 0)
+  end
+  return output
+end
+
+local shell = packages.shell
+
+local function prepare(dir, architecture)
+  shell(".", "rm -rf %s; mkdir -p %s %s", dir, dir .. "/lists/partial", dir .. "/archives/partial")
+  files.write(dir .. "/status", "")
+  files.write(dir .. "/apt.conf",
+    configuration:format(dir, dir, dir, architecture, architecture))
+end
+
+-- The package that holds the kernel; the one with the stable name only depends
+-- on it.
+local function kernel_package(dir, architecture)
+  local name = "linux-image-cloud-" .. architecture
+  local output = shell(dir, "apt-cache -c apt.conf depends %s", name)
+  return output:match("Depends: (linux%-image%-%S+)") or error("no package below " .. name, 0)
+end
+
+-- The one file below "root" that a pattern of find's -path names, or nil.
+local function find(dir, pattern)
+  return shell(dir, "find root -type f -path %s | sort | head -n 1", pattern):match("[^\n]+")
+end
+
+local function keep(dir, pattern, name)
+  local path = find(dir, pattern) or error("no " .. pattern .. " in the packages", 0)
+  shell(dir, "mv %s %s", path, name)
+end
+
+local function unpack_all(dir)
+  shell(dir, 'for deb in *.deb; do dpkg-deb -x "$deb" root || exit; done')
+  keep(dir, "*/vmlinuz-*", "kernel")
+  keep(dir, "*/config-*", "config")
+  keep(dir, "*bin/busybox", "busybox")
+  local module = find(dir, "*/qemu_fw_cfg.ko*") -- none: it is in the kernel
+  if module then
+    shell(dir, module:find("%.xz$") and "xz -dc %s >qemu_fw_cfg.ko" or "mv %s qemu_fw_cfg.ko",
+      module)
+  end
+end
+
+-- Makes a directory (an absolute path) with kernel, config, busybox, and
+-- qemu_fw_cfg.ko if that is a module, and "name": the kernel's package. One that
+-- is there and whole is left alone.
+function packages.get(dir, architecture, progress)
+  if lfs.attributes(dir .. "/name") then
+    return
+  end
+  progress("fetching the " .. architecture .. " packages")
+  prepare(dir, architecture)
+  -- A source that fails, such as one without this architecture, may not be
+  -- needed: if it is, the next step fails.
+  pcall(shell, dir, "apt-get -c apt.conf update")
+  local kernel = kernel_package(dir, architecture)
+  shell(dir, "apt-get -c apt.conf download %s busybox-static", kernel)
+  unpack_all(dir)
+  shell(dir, "rm -rf root lists archives *.deb *.bin status apt.conf")
+  files.write(dir .. "/name", kernel .. "\n")
+end
+
+return packages
