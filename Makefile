@@ -4,6 +4,7 @@
 PREFIX ?= /usr/local
 BUILD  ?= build
 LUA    ?= lua5.4
+ARCH   ?= x86_64
 CFLAGS ?= -O2 -g
 
 # Where lua.h is. For a cross compiler, give the target's.
@@ -35,11 +36,12 @@ SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 	-fno-omit-frame-pointer
 
 .DEFAULT_GOAL := all
-.PHONY: help all deps demo test bench lint format sanitize valgrind docs rock install clean
+.PHONY: help all deps demo test guest-dump bench lint format sanitize valgrind docs \
+	rock install clean
 
 help: ## list the targets
 	@echo "make TARGET [CC=...] [CFLAGS=...] [LUA=lua5.4] [PREFIX=/usr/local]"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 
 all: $(MODULE_SO) $(SIMULATOR) ## build the C module and the simulator
 
@@ -55,6 +57,10 @@ test: ## run the specs
 	@sh .ci/deps build test
 	@$(MAKE) -s all $(HELPERS)
 	@QVM_BUILD="$(BUILD)" busted --lua="$$(command -v $(LUA))"
+
+guest-dump: ## a real dump of a Linux guest under QEMU: ARCH=x86_64|aarch64
+	@sh .ci/deps build test guest
+	@$(LUA) spec/real/guest.lua $(ARCH)
 
 bench: ## figures: listing, opening, reading, decoding
 	@sh .ci/deps build test

@@ -148,15 +148,15 @@ local function write_registers(vm, name)
   files.write(vm.dir .. "/" .. name, vm.qmp:monitor("info registers -a"))
 end
 
--- Pieces of physical memory, as QEMU reads it: the start of RAM, its end, and
--- the kernel's code, which KASLR moves.
+-- Pieces of physical memory, as QEMU reads it: the start of RAM (on a PC Linux
+-- leaves out the first page), its end, and the kernel, which KASLR moves.
 local function save_memory(vm, ranges)
   local last
   for _, range in ipairs(ranges) do
     last = range.what == "System RAM" and range or last
   end
   local pieces = {
-    {range_named(ranges, "System RAM").from & ~0xfff, 0x10000},
+    {range_named(ranges, "System RAM").from & ~0xffff, 0x10000},
     {range_named(ranges, "Kernel code").from, 0x10000},
     {range_named(ranges, "Kernel data").from, 0x10000},
     {last.from + last.size - 0x1000, 0x1000},
@@ -171,15 +171,28 @@ local function save_memory(vm, ranges)
   return saved
 end
 
--- Where QEMU's own page-table walk ends, for each vCPU and symbol; a vCPU in
--- user mode may map none.
-local function translate(vm, symbols)
+-- Virtual addresses worth looking up, by what they are: the guest's symbols, and
+-- where the vCPU runs and has its stack.
+local function addresses(vm, cpu, symbols)
   local result = {}
   for name, address in pairs(symbols) do
-    for cpu = 0, vm.cpus - 1 do
-      local physical = vm.qmp:monitor("gva2gpa " .. hex(address), cpu):match("gpa: (0x%x+)")
-      result[#result + 1] = {symbol = name, address = hex(address), vcpu = cpu,
-        physical = physical}
+    result[name] = address
+  end
+  local registers = vm.qmp:monitor("info registers", cpu)
+  result.pc = tonumber(registers:match("%f[%w]R?I?PC?=(%x+)"), 16)
+  result.sp = tonumber(registers:match("%f[%w]R?SP=(%x+)"), 16)
+  return result
+end
+
+-- Where QEMU's own page-table walk ends, for each vCPU and address. A vCPU in
+-- user mode may map little of the kernel: then there is no "physical".
+local function translate(vm, symbols)
+  local result = {}
+  for cpu = 0, vm.cpus - 1 do
+    for name, address in pairs(addresses(vm, cpu, symbols)) do
+      local answer = vm.qmp:monitor("gva2gpa " .. hex(address), cpu)
+      result[#result + 1] = {vcpu = cpu, what = name, address = hex(address),
+        physical = answer:match("gpa: (0x%x+)")}
     end
   end
   return result

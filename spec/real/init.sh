@@ -18,10 +18,9 @@ tell() {
     done
 }
 
-# KASLR moves these at each boot.
+# KASLR moves these at each boot. Some kernels list no data, only code.
 grep -E 'System RAM|Kernel (code|data|bss)' /proc/iomem | tell iomem
-grep -E ' (_text|linux_banner|init_task|swapper_pg_dir|init_top_pgt)$' /proc/kallsyms |
-    tell symbol
+grep -E ' (_stext|schedule|linux_banner|init_task)$' /proc/kallsyms | tell symbol
 
 # qvm_fill comes from the kernel command line: how much to write, in KiB. Each
 # copy of the blob starts elsewhere, so that no two pages need be the same.
