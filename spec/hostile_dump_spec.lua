@@ -251,11 +251,18 @@ describe("a file that is made up", function()
     end
   end)
 
-  it("is compressed", function()
-    local code, message = try("\x1f\x8b\x08\0\0\0\0\0\0\0")
-    assert.are.equal("unsupported", code)
-    assert.matches("gzip-compressed: gunzip it first", message, 1, true)
-    assert.matches("zstd", select(2, try("\x28\xb5\x2f\xfd0000000")))
+  it("is in a form that is not read, and has a name", function()
+    for magic, advice in pairs {["\x28\xb5\x2f\xfd"] = "compressed by zstd: zstd -d it first",
+      ["\xfd7zXZ\0"] = "compressed by xz: xz -d it first",
+      ["\x04\x22\x4d\x18"] = "compressed by lz4: lz4 -d it first",
+      ["BZh9"] = "compressed by bzip2: bzip2 -d it first",
+      ["KDUMP   "] = "a kdump-compressed dump: have it written as ELF",
+      ["DISKDUMP"] = "a diskdump-compressed dump: have it written as ELF",
+      ["makedumpfile\0\0\0\0"] = "makedumpfile -R NEW < OLD"} do
+      local code, message = try(magic .. ("\0"):rep(100))
+      assert.are.equal("unsupported", code)
+      assert.matches(advice, message, 1, true)
+    end
   end)
 
   it("is another kind of ELF file", function()

@@ -7,14 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool dump_is_whole(const struct dump *dump)
+{
+    return dump->elf.extent <= dump->file.size && !dump->file.cut;
+}
+
 static int check_whole(struct dump *dump, struct qvm_error *err)
 {
     uint64_t extent = dump->elf.extent;
 
     if (file_settle(&dump->file, extent, err) != 0)
         return -1;
-    if (dump->partial || extent <= dump->file.size)
+    if (dump->partial || dump_is_whole(dump))
         return 0;
+    if (extent <= dump->file.size)
+        return qvm_fail(err, QVM_TRUNCATED,
+                        "%s: the end of the gzip data is missing, and its checksum with it",
+                        dump->file.path);
     return qvm_fail(err, QVM_TRUNCATED, "%s: %" PRIu64 " of %" PRIu64 " bytes are missing",
                     dump->file.path, extent - dump->file.size, extent);
 }

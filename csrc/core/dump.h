@@ -31,6 +31,9 @@ void dump_close(struct dump *dump);
  * call once more, as for everything that reads a compressed dump. */
 int dump_load(struct dump *dump, struct qvm_error *err);
 
+/* Does the file have all that its headers promise? */
+bool dump_is_whole(const struct dump *dump);
+
 #define DUMP_WARNING_SIZE 256
 
 /* What is odd about the dump, though it can be read, by an index from 0. False: no more. */

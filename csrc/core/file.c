@@ -36,6 +36,25 @@ static int open_regular(const char *path, uint64_t *size, struct qvm_error *err)
     return -1;
 }
 
+static int finish(struct file *file, struct qvm_error *err)
+{
+    if (gzip_finish(file->gzip, err) != 0)
+        return -1;
+    file->size = gzip_known(file->gzip);
+    file->cut = gzip_is_cut(file->gzip);
+    return 0;
+}
+
+/* What is too small to be a dump has its size at once, so that it can be told from one. */
+static int settle_small(struct file *file, struct qvm_error *err)
+{
+    unsigned char head[64];
+
+    if (gzip_read(file->gzip, 0, head, sizeof head, err) == 0)
+        return 0;
+    return err->code == QVM_TRUNCATED ? finish(file, err) : -1;
+}
+
 static int open_content(struct file *file, bool lenient, struct qvm_error *err)
 {
     unsigned char head[4] = {0};
@@ -48,7 +67,7 @@ static int open_content(struct file *file, bool lenient, struct qvm_error *err)
     }
     file->gzip = gzip_open(file->fd, file->path, lenient, err);
     file->size = INT64_MAX;
-    return file->gzip ? 0 : -1;
+    return file->gzip ? settle_small(file, err) : -1;
 }
 
 int file_open(struct file *file, const char *path, bool lenient, struct qvm_error *err)
@@ -74,13 +93,9 @@ int file_settle(struct file *file, uint64_t extent, struct qvm_error *err)
         return 0;
     if (gzip_stated_size(file->gzip, &stated, err) != 0)
         return -1;
-    if (stated == (uint32_t)extent) {
-        file->size = extent;
-        return 0;
-    }
-    if (gzip_finish(file->gzip, err) != 0)
-        return -1;
-    file->size = gzip_known(file->gzip);
+    if (stated != (uint32_t)extent)
+        return finish(file, err);
+    file->size = extent;
     return 0;
 }
 

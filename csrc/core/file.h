@@ -10,6 +10,7 @@
 struct file {
     int fd;
     uint64_t size; /* bytes, when it was opened; compressed: see file_settle */
+    bool cut;      /* compressed, and its end is missing */
     struct mapping map;
     struct gzip *gzip; /* NULL: not compressed */
     char *path;

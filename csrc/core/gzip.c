@@ -302,6 +302,11 @@ int gzip_stated_size(const struct gzip *gzip, uint32_t *size, struct qvm_error *
     return 0;
 }
 
+bool gzip_is_cut(const struct gzip *gzip)
+{
+    return gzip->first.state == INFLATER_CUT;
+}
+
 uint64_t gzip_known(const struct gzip *gzip)
 {
     return gzip->first.out;

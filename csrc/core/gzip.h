@@ -43,6 +43,9 @@ int gzip_finish(struct gzip *gzip, struct qvm_error *err);
  * member that are whole. */
 int gzip_stated_size(const struct gzip *gzip, uint32_t *size, struct qvm_error *err);
 
+/* Has the first pass come to where the file ends too early? */
+bool gzip_is_cut(const struct gzip *gzip);
+
 /* Bytes unpacked by the first pass so far; after a successful gzip_finish, the size. */
 uint64_t gzip_known(const struct gzip *gzip);
 

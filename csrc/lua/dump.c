@@ -107,7 +107,7 @@ static void push_dump_table(lua_State *L, const struct dump *dump)
     set_u64(L, "bits", dump->elf.bits);
     set_string(L, "byteorder", dump->elf.big_endian ? "big" : "little");
     set_u64(L, "size", dump->file.size);
-    lua_pushboolean(L, dump->elf.extent <= dump->file.size);
+    lua_pushboolean(L, dump_is_whole(dump));
     lua_setfield(L, -2, "complete");
     push_warnings(L, dump);
     lua_setfield(L, -2, "warnings");

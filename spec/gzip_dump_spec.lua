@@ -1,0 +1,239 @@
+-- Dumps that gzip has compressed: read in place, cut, damaged, far too large.
+
+local files = require "support.files"
+local process = require "support.process"
+local qvm = require "qvm"
+local writer = require "support.dumpwriter"
+
+local function gzip(bytes, level)
+  local path = files.write("plain", bytes)
+  local pipe <close> = assert(io.popen(("gzip -c%d %s"):format(level or 6, process.quote(path))))
+  return pipe:read("a")
+end
+
+-- Memory as guests have it: zeros, text, code, noise. The same at every run.
+local function memory(size)
+  local parts, total = {}, 0
+  local noise = {}
+  math.randomseed(7)
+  for i = 1, 4096 do
+    noise[i] = string.char(math.random(0, 255))
+  end
+  noise = table.concat(noise)
+  while total < size do
+    local n = math.random(1, 60000)
+    local kind = math.random(4)
+    local part
+    if kind == 1 then
+      part = ("\0"):rep(n)
+    elseif kind == 2 then
+      part = ("line %d of a log\n"):format(total):rep(n // 20 + 1)
+    elseif kind == 3 then
+      part = noise:sub(math.random(4096)):rep(n // 4096 + 1)
+    else
+      part = noise:reverse():sub(1, n)
+    end
+    parts[#parts + 1], total = part, total + #part
+  end
+  return table.concat(parts):sub(1, size)
+end
+
+local function sample(size)
+  return writer.small {memory = {{paddr = 0x1000, bytes = memory(size)}},
+    cpus = {{registers = writer.aarch64 {elr = 0x1234}, process = "one"}}}
+end
+
+local function try(bytes, options)
+  return qvm.open(files.write("test.gcore.gz", bytes), options)
+end
+
+describe("a compressed dump", function()
+  after_each(files.clean)
+
+  it("is the dump that was compressed", function()
+    local plain = sample(5 << 20)
+    local whole = assert(qvm.open(files.write("whole.gcore", plain)))
+    for _, level in ipairs {1, 6, 9} do
+      local dump <close> = assert(try(gzip(plain, level)))
+      assert.are.same({whole.size, true, "qnx"}, {dump.size, dump.complete, dump.format})
+      assert.are.equal(0x1234, dump:vcpu(0).pc)
+      for _ = 1, 300 do
+        local at = 0x1000 + math.random(0, (5 << 20) - 1)
+        local n = math.random(0, math.min(0x1000 + (5 << 20) - at, 1 << math.random(0, 20)))
+        assert(whole:read(at, n) == dump:read(at, n), "other bytes")
+      end
+      assert(whole:read(0x1000, 5 << 20) == dump:read(0x1000, 5 << 20), "other bytes")
+      assert.are.equal("unmapped", select(3, dump:read(0x1000, (5 << 20) + 1)))
+    end
+  end)
+
+  it("is read from its end to its beginning", function()
+    local plain = sample(5 << 20)
+    local whole = assert(qvm.open(files.write("whole.gcore", plain)))
+    local dump <close> = assert(try(gzip(plain)))
+    for at = 0x1000 + (5 << 20) - 10000, 0x1000, -99991 do
+      assert(whole:read(at, 10000) == dump:read(at, 10000), "other bytes")
+    end
+  end)
+
+  it("is of several members, as cat makes them", function()
+    local plain = sample(2 << 20)
+    local whole = assert(qvm.open(files.write("whole.gcore", plain)))
+    local cuts = {0, 1, 63, 64, 5000, 1 << 20, (1 << 20) + 1, #plain}
+    local members = {}
+    for i = 2, #cuts do
+      members[i - 1] = gzip(plain:sub(cuts[i - 1] + 1, cuts[i]), i)
+    end
+    table.insert(members, 3, gzip(""))
+    for _, padding in ipairs {"", ("\0"):rep(512), "garbage", "\x1f"} do
+      local dump <close> = assert(try(table.concat(members) .. padding))
+      assert.are.same({#plain, true}, {dump.size, dump.complete})
+      for _ = 1, 50 do
+        local at = 0x1000 + math.random(0, 1 << 20)
+        assert(whole:read(at, 70000) == dump:read(at, 70000), "other bytes")
+      end
+      assert.are.equal(0x1234, dump:vcpu(0).pc)
+    end
+  end)
+
+  it("is searched and compared like any other", function()
+    local plain = writer.small {memory = {{paddr = 0x1000,
+      bytes = ("\0"):rep(3 << 20) .. "needle" .. ("x"):rep(1 << 20) .. "needle"}}}
+    local whole = assert(qvm.open(files.write("whole.gcore", plain)))
+    local dump <close> = assert(try(gzip(plain)))
+    local found = {}
+    for address in dump:find("needle") do
+      found[#found + 1] = address
+    end
+    assert.are.same({0x301000, 0x401006}, found)
+    for _ in dump:diff(whole) do
+      error("they are the same")
+    end
+    assert.are.equal("needle" .. ("x"):rep(65530), select(2, dump:strings()()))
+  end)
+
+  local function cut_at_all(bytes, lengths, f)
+    for _, length in ipairs(lengths) do
+      f(length, bytes:sub(1, length))
+    end
+  end
+
+  it("is truncated wherever it is cut", function()
+    local compressed = gzip(sample(3000))
+    for length = 4, #compressed - 1 do
+      local dump, message, code = try(compressed:sub(1, length))
+      assert.is_nil(dump)
+      assert.are.equal("truncated", code, message)
+    end
+  end)
+
+  it("is read as far as it goes, on request", function()
+    local bytes = memory(1 << 20)
+    local plain = writer.file {machine = "aarch64", segments = {{paddr = 0x1000, bytes = bytes}}}
+    local compressed = gzip(plain)
+    cut_at_all(compressed, {#compressed // 3, #compressed // 2, #compressed - 9, #compressed - 1},
+      function(length, cut)
+        local _, message, code = try(cut)
+        assert.are.equal("truncated", code)
+        local dump <close> = assert(try(cut, {partial = true}))
+        local there = dump.size - 64 - 56
+        assert.is_false(dump.complete)
+        assert.matches(there < #bytes and ": %d+ of " .. #plain .. " bytes are missing$"
+          or "the end of the gzip data is missing", message)
+        assert.is_true(there > length // 2)
+        assert(dump:read(0x1000, there) == bytes:sub(1, there), "other bytes")
+        if there < #bytes then
+          assert.are.equal("truncated", select(3, dump:read(0x1000, there + 1)))
+          assert.are.equal("truncated", select(3, dump:u8(0x1000 + there)))
+        end
+      end)
+  end)
+
+  -- Reads all of it: the code, and the message.
+  local function read_all(dump)
+    for start, size in dump:ranges() do
+      local bytes, message, code = dump:read(start, size)
+      if not bytes then
+        return code, message
+      end
+    end
+  end
+
+  it("is malformed when it is damaged", function()
+    local plain = sample(300000)
+    local compressed = gzip(plain)
+    local codes = {}
+    for _ = 1, 300 do
+      local at = math.random(11, #compressed - 8)
+      local byte = compressed:byte(at) ~ (1 << math.random(0, 7))
+      local bytes = compressed:sub(1, at - 1) .. string.char(byte) .. compressed:sub(at + 1)
+      local dump, message, code = try(bytes)
+      if dump then
+        code, message = read_all(dump)
+        dump:close()
+      end
+      assert(code == "malformed" or code == "truncated", code)
+      assert.matches("test.gcore.gz: ", message, 1, true)
+      codes[code] = (codes[code] or 0) + 1
+    end
+    assert.is_true(codes.malformed > 100)
+  end)
+
+  it("tells at its end that its checksum is wrong, and then nothing more", function()
+    local plain = writer.file {machine = "aarch64", segments = {
+      {paddr = 0x1000, bytes = memory(1 << 20)}}}
+    local compressed = gzip(plain)
+    local bytes = compressed:sub(1, -9) .. "\1\2\3\4" .. compressed:sub(-4)
+    local dump = assert(try(bytes))
+    assert.are.equal(plain:sub(121, 130), dump:read(0x1000, 10))
+    local code, message = read_all(dump)
+    assert.are.equal("malformed", code)
+    assert.matches("the checksum of the gzip data is wrong", message, 1, true)
+    assert.are.equal("malformed", select(3, dump:read(0x1000, 10)))
+    local lenient = assert(try(bytes, {partial = true}))
+    assert(lenient:read(0x1000, 1 << 20) == plain:sub(121), "other bytes")
+  end)
+
+  it("holds something else", function()
+    for _, case in ipairs {{"", "truncated"}, {"hello", "malformed"}, {("x"):rep(99), "malformed"},
+      {"\127ELF", "truncated"}} do
+      local _, message, code = try(gzip(case[1]))
+      assert.are.equal(case[2], code, message)
+    end
+    assert.are.equal("malformed", select(3, try("\x1f\x8b\8" .. ("\xff"):rep(50))))
+    assert.are.equal("truncated", select(3, try("\x1f\x8b\8\0\0\0\0\0\0\0")))
+    assert.are.equal("malformed", select(3, try("\x1f\x8b\7\0\0\0\0\0\0\0")))
+    assert.are.equal("malformed", select(3, try(gzip(gzip(sample(100))))))
+  end)
+
+  -- 64 MiB of zeros are 64 KiB, and members may follow one another.
+  local function bomb(members)
+    local size = members << 26
+    local head = writer.header {machine = 183, phnum = 1}
+      .. writer.program_header {paddr = 0, offset = 120, filesz = size}
+    local zeros = files.path("zeros")
+    assert(os.execute(("head -c 67108864 /dev/zero | gzip -1 >%s"):format(process.quote(zeros))))
+    return files.write("bomb.gz", gzip(head) .. files.read(zeros):rep(members)), size
+  end
+
+  it("takes little memory, however much it unpacks to", function()
+    local path, size = bomb(33)
+    local _, out, errors = process.run {os.getenv("LUA") or "lua5.4", "-e",
+      ("package.path=%q;package.cpath=%q;"):format(package.path, package.cpath) .. ([[
+        local qvm = require "qvm"
+        local steps = 0
+        local dump = assert(qvm.open(%q, {progress = function() steps = steps + 1 end}))
+        print(dump.size, dump.complete, steps > 5)
+        for i = 1, 50 do
+          assert(dump:u64(math.random(0, %d)) == 0)
+        end
+        for line in io.lines("/proc/self/status") do
+          if line:match("^VmHWM") then print(line:match("%%d+")) end
+        end]]):format(path, size - 8)}
+    local seen_size, kib = out:match("^(%d+)\ttrue\ttrue\n(%d+)\n$")
+    assert.are.equal(size + 120, tonumber(seen_size), out .. errors)
+    if not os.getenv("LD_PRELOAD") and not os.getenv("QVM_VALGRIND") then
+      assert.is_true(tonumber(kib) < 64 * 1024, kib .. " KiB")
+    end
+  end)
+end)
