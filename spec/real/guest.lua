@@ -53,7 +53,7 @@ local parse = {
     local percent = math.tointeger(tonumber(word))
     return percent and percent >= 1 and percent <= 70 and percent
   end,
-  ["--dir"] = function(word) return word end,
+  ["--dir"] = function(word) return word ~= "" and word end,
 }
 
 local function options(words)

@@ -66,17 +66,13 @@ function machine:serial()
   return files.exists(path) and files.read(path) or ""
 end
 
--- The last lines of the serial console.
-function machine:tail()
+function machine:fail(message)
   local lines = {}
   for line in self:serial():gmatch("[^\r\n]+") do
     lines[#lines + 1] = line
   end
-  return table.concat(lines, "\n", math.max(1, #lines - 19))
-end
-
-function machine:fail(message)
-  error(("%s\n%s\nserial console:\n%s"):format(message, files.read(self.errors), self:tail()), 0)
+  error(("%s\n%sserial console:\n%s"):format(message, files.read(self.errors),
+    table.concat(lines, "\n", math.max(1, #lines - 19))), 0)
 end
 
 -- Waits until the init is ready, and connects.
