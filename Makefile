@@ -36,7 +36,7 @@ SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 	-fno-omit-frame-pointer
 
 .DEFAULT_GOAL := all
-.PHONY: help all deps demo test guest-dump bench lint format sanitize valgrind docs \
+.PHONY: help all deps demo test test-real guest-dump bench lint format sanitize valgrind docs \
 	rock install clean
 
 help: ## list the targets
@@ -57,6 +57,13 @@ test: ## run the specs
 	@sh .ci/deps build test
 	@$(MAKE) -s all $(HELPERS)
 	@QVM_BUILD="$(BUILD)" busted --lua="$$(command -v $(LUA))"
+
+test-real: ## the specs that need dumps of real guests; boots them under QEMU
+	@sh .ci/deps build test guest peers
+	@$(MAKE) -s all
+	@$(LUA) spec/real/guest.lua x86_64 >/dev/null
+	@$(LUA) spec/real/guest.lua aarch64 >/dev/null
+	@QVM_BUILD="$(BUILD)" busted --run=real --lua="$$(command -v $(LUA))"
 
 guest-dump: ## a real dump of a Linux guest under QEMU: ARCH=x86_64|aarch64
 	@sh .ci/deps build test guest
