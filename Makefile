@@ -119,6 +119,7 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	install -m 644 $(LUA_FILES) $(DESTDIR)$(PREFIX)/share/lua/5.4/qvm
 	install -m 755 $(MODULE_SO) $(DESTDIR)$(PREFIX)/lib/lua/5.4/qvm
 	install -m 755 examples/diag.lua $(DESTDIR)$(PREFIX)/bin/qvm-diag
+	install -m 755 examples/dumpdiff.lua $(DESTDIR)$(PREFIX)/bin/qvm-dumpdiff
 	install -m 755 $(SIMULATOR) $(DESTDIR)$(PREFIX)/libexec/qvm
 
 clean: ## remove what was built

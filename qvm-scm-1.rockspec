@@ -93,6 +93,7 @@ build = {
   install = {
     bin = {
       ["qvm-diag"] = "examples/diag.lua",
+      ["qvm-dumpdiff"] = "examples/dumpdiff.lua",
     },
   },
 }

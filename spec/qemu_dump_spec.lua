@@ -217,8 +217,8 @@ describe("a core of no known format", function()
   end
 
   it("reads as zeros behind the data of a segment", function()
-    local dump = core({paddr = 0x1000, bytes = "data", memsz = 16}, {paddr = 0x1010, bytes = "next"},
-      {paddr = 0x8000, filesz = 0, memsz = 1 << 40})
+    local dump = core({paddr = 0x1000, bytes = "data", memsz = 16},
+      {paddr = 0x1010, bytes = "next"}, {paddr = 0x8000, filesz = 0, memsz = 1 << 40})
     assert.are.equal("elf", dump.format)
     assert.are.same({"1000+14", "8000+10000000000"}, dumps.ranges(dump))
     assert.are.equal("data" .. ("\0"):rep(12) .. "next", dump:read(0x1000, 20))

@@ -244,7 +244,8 @@ describe("find_any", function()
       local dump <close> = assert(qvm.open(path))
       for _ = 1, 6 do
         local patterns = random_patterns(pieces, alphabet)
-        local options = {from = 0, to = 1 << 40, align = math.random() < 0.3 and math.random(16) or 1}
+        local options = {from = 0, to = 1 << 40}
+        options.align = math.random() < 0.3 and math.random(16) or 1
         if math.random() < 0.5 then
           options.from = 0x1000 + math.random(0, 2000)
           options.to = options.from + math.random(0, 100000)
@@ -336,12 +337,12 @@ describe("strings", function()
   it("finds what string.gmatch finds", function()
     math.randomseed(4)
     for _ = 1, 40 do
-      local bytes, parts = nil, {}
+      local parts = {}
       for i = 1, math.random(2000) do
         parts[i] = math.random() < 0.7 and string.char(math.random(32, 126))
           or ("\0"):rep(math.random(0, 40))
       end
-      bytes = table.concat(parts)
+      local bytes = table.concat(parts)
       local dump <close> = memory {paddr = 0x1000, bytes = bytes}
       for _, min in ipairs {1, 2, 4, 9, 64} do
         local expected = {}

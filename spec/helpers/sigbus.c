@@ -52,7 +52,7 @@ static int cut_read(const char *path)
     char byte;
     int status;
 
-    if (file_open(&file, path, &err) != 0 || file_read(&file, 0, &byte, 1, &err) != 0)
+    if (file_open(&file, path, &err) != 0 || file_read(&file, 0, &byte, 1, false, &err) != 0)
         return fail(err.message);
     if (truncate(path, 0) != 0)
         return fail("truncate");
@@ -82,12 +82,12 @@ int main(int argc, char **argv)
         return fail("the program's handler was not put back");
 
     /* The program puts a handler in front of ours, and ours has to stay behind it. */
-    if (file_open(&file, argv[1], &err) != 0)
+    if (file_open(&file, argv[1], false, &err) != 0)
         return fail(err.message);
     install(&before);
     file_close(&file);
     for (int again = 0; again < 2; again++) {
-        if (file_open(&file, argv[1], &err) != 0)
+        if (file_open(&file, argv[1], false, &err) != 0)
             return fail(err.message);
         if (cut_read(argv[1]) != 0)
             return 1;

@@ -10,7 +10,7 @@ local function number(digits)
   return tonumber(digits, 16)
 end
 
-local names = {RFL = "rflags", PSTATE = "pstate", PC = "pc", SP = "sp", FPCR = "fpcr", FPSR = "fpsr"}
+local names = {RFL = "rflags"} -- the others have the same, in capitals
 
 -- "RAX=0123", "R8 =0123", "X00=0123", "CR3=0123"
 local function add_plain(cpu, line)

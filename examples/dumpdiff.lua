@@ -1,0 +1,316 @@
+#!/usr/bin/env lua5.4
+-- What changed in a VM between two of its dumps: registers, and memory by region.
+--
+--     lua5.4 examples/dumpdiff.lua before.gcore after.gcore
+--
+-- Exit status: 0 nothing differs, 1 something does, 2 it could not be told.
+
+-- qvm need not be on the path: look for it from where this file is, in a checkout,
+-- below the prefix of `make install`, or in a tree of luarocks.
+local here = arg[0]:match("^(.*)/[^/]*$") or "."
+
+local function look_in(lua_directory, c_directory)
+  package.path = ("%s;%s/?.lua;%s/?/init.lua"):format(package.path, lua_directory, lua_directory)
+  package.cpath = ("%s;%s/?.so"):format(package.cpath, c_directory)
+end
+
+look_in(here .. "/../lua", os.getenv("QVM_BUILD") or here .. "/../build")
+for _, prefix in ipairs {here .. "/..", here .. "/../../../../../.."} do
+  look_in(prefix .. "/share/lua/5.4", prefix .. "/lib/lua/5.4")
+end
+
+local function fail(message)
+  io.stderr:write("qvm-dumpdiff: ", (message:gsub("%c", "?")), "\n")
+  os.exit(2, true)
+end
+
+local function need(name)
+  local ok, module = pcall(require, name)
+  return ok and module or fail(tostring(module):match("^[^\n]*"))
+end
+
+local argparse = need "argparse"
+local qvm = need "qvm"
+
+local PAGE = 4096
+
+-- Text -----------------------------------------------------------------------
+
+local function say(format, ...)
+  print((format:format(...):gsub("%s+$", "")))
+end
+
+local function in_units(bytes)
+  for _, unit in ipairs {{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} do
+    if bytes >= unit[1] then
+      return ("%.4g %s"):format(bytes / unit[1], unit[2])
+    end
+  end
+  return bytes == 1 and "1 byte" or ("%d bytes"):format(bytes)
+end
+
+local function count(n, what)
+  return ("%d %s%s"):format(n, what, n == 1 and "" or "s")
+end
+
+local is_terminal = os.execute("test -t 2") == true
+local told = 0
+
+local function progress(done, total)
+  local percent = total > 0 and done * 100.0 / total // 1 or 0
+  if is_terminal and os.time() > told then
+    told = os.time()
+    io.stderr:write(("\rcomparing: %d%%"):format(percent))
+  end
+end
+
+local function progress_done()
+  if told > 0 then
+    io.stderr:write("\r\27[K")
+  end
+end
+
+-- What differs ---------------------------------------------------------------
+
+-- The pages with changed bytes (address to bytes), their addresses in order, and
+-- the ranges that only one dump has.
+local function collect(before, after)
+  local changed, pages, only = {}, {}, {}
+  for start, size, kind in before:diff(after, {progress = progress}) do
+    if kind ~= "changed" then
+      only[#only + 1] = {start = start, size = size, kind = kind}
+    end
+    while kind == "changed" and size > 0 do
+      local page = start & -PAGE
+      local part = math.min(size, page + PAGE - start)
+      if not changed[page] then
+        pages[#pages + 1] = page
+      end
+      changed[page] = (changed[page] or 0) + part
+      start, size = start + part, size - part
+    end
+  end
+  return changed, pages, only
+end
+
+-- The part of a page that is in a range of memory.
+local function clip(page, range)
+  local first = math.ult(page, range.start) and range.start or page
+  local last = page + (PAGE - 1)
+  return first, (math.ult(range.last, last) and range.last or last) - first + 1
+end
+
+local function is_zero(bytes)
+  return not bytes:find("[^\0]")
+end
+
+local function is_text(bytes)
+  local _, printable = bytes:gsub("[\t\n\r -~]", "")
+  return printable * 10 >= #bytes * 9
+end
+
+-- What has become of a page, in a word.
+local function classify(before, after, address, size)
+  local was, is = before:read(address, size), after:read(address, size)
+  if not was or not is then
+    return "rewritten"
+  elseif is_zero(was) then
+    return is_text(is) and "filled with text" or "filled"
+  elseif is_zero(is) then
+    return "cleared"
+  end
+  return is_text(is) and "rewritten with text" or "rewritten"
+end
+
+local function regions_of(dump)
+  local regions = {}
+  for start, size in dump:ranges() do
+    regions[#regions + 1] = {start = start, last = start + (size - 1), size = size, pages = 0,
+      bytes = 0, marks = {}}
+  end
+  return regions
+end
+
+-- Gives each region its changed pages, joined to runs of one kind.
+local function assign(regions, before, after, changed, pages)
+  local runs, kinds, at = {}, {}, 1
+  for _, page in ipairs(pages) do
+    while math.ult(regions[at].last, page) do
+      at = at + 1
+    end
+    local region, run = regions[at], runs[#runs]
+    local first, size = clip(page, region)
+    local kind = classify(before, after, first, size)
+    region.pages, region.bytes = region.pages + 1, region.bytes + changed[page]
+    kinds[kind] = (kinds[kind] or 0) + 1
+    if run and run.kind == kind and run.start + run.size == first then
+      run.size, run.bytes = run.size + size, run.bytes + changed[page]
+    else
+      runs[#runs + 1] = {start = first, size = size, bytes = changed[page], kind = kind}
+    end
+  end
+  return runs, kinds
+end
+
+-- What is said ---------------------------------------------------------------
+
+local function say_dump(what, dump)
+  local about = tostring(dump):match(": ([^:]*)$")
+  local room = 80 - #what - #about - 5
+  local path = #dump.path > room and "..." .. dump.path:sub(3 - room) or dump.path
+  say("%-7s %s  %s", what, path:gsub("%c", "?"), about)
+end
+
+local function say_registers(before, after)
+  local lines, vcpus = {}, {}
+  for cpu, name, was, is in before:diff_registers(after) do
+    lines[#lines + 1] = ("%4d  %-14s  %-18s  %-18s"):format(cpu, name,
+      was and qvm.hex(was) or "(none)", is and qvm.hex(is) or "(none)")
+    vcpus[cpu] = true
+  end
+  print()
+  if #lines == 0 then
+    print("no register differs")
+    return 0, 0
+  end
+  say("%-4s  %-14s  %-18s  %-18s", "vCPU", "register", "before", "after")
+  print(table.concat(lines, "\n"))
+  local n = 0
+  for _ in pairs(vcpus) do
+    n = n + 1
+  end
+  return #lines, n
+end
+
+-- One character for each 64th of a region: how much of it changed.
+local function map(region, pages)
+  local cells, width = {}, math.min(64, math.max(1, region.size // PAGE))
+  for _, page in ipairs(pages) do
+    if not math.ult(page + (PAGE - 1), region.start) and not math.ult(region.last, page) then
+      local offset = math.ult(page, region.start) and 0 or page - region.start
+      local cell = math.min(width, offset // (region.size // width) + 1)
+      cells[cell] = (cells[cell] or 0) + PAGE
+    end
+  end
+  local text = {}
+  for i = 1, width do
+    local share = (cells[i] or 0) * width / region.size
+    text[i] = share == 0 and "." or share < 0.01 and ":" or share < 0.25 and "+" or "#"
+  end
+  return table.concat(text)
+end
+
+local function say_regions(regions, pages)
+  print()
+  say("%-39s  %10s  %10s  %s", "physical memory", "size", "changed", "pages")
+  for _, region in ipairs(regions) do
+    say("%s - %s  %10s  %10s  %d", qvm.hex(region.start), qvm.hex(region.last),
+      in_units(region.size), in_units(region.bytes), region.pages)
+    if region.pages > 0 then
+      say("  [%s]", map(region, pages))
+    end
+  end
+  if #pages > 0 then
+    print("  (each mark is a 64th of the region: . same  : under 1%  + under 25%  # more)")
+  end
+end
+
+local function say_only(only)
+  local names = {here = "before", there = "after"}
+  if #only > 0 then
+    print()
+    say("%-39s  %10s", "memory in only one of them", "size")
+  end
+  for _, range in ipairs(only) do
+    say("%s - %s  %10s  %s", qvm.hex(range.start), qvm.hex(range.start + (range.size - 1)),
+      in_units(range.size), names[range.kind])
+  end
+end
+
+local function say_runs(runs, most)
+  if #runs == 0 then
+    return
+  end
+  table.sort(runs, function(a, b)
+    if a.bytes ~= b.bytes then
+      return a.bytes > b.bytes
+    end
+    return math.ult(a.start, b.start)
+  end)
+  print()
+  say("%-18s  %10s  %12s  %s", "largest changes", "size", "bytes differ", "what happened")
+  for i = 1, math.min(#runs, most) do
+    local run = runs[i]
+    say("%s  %10s  %12d  %s", qvm.hex(run.start), in_units(run.size), run.bytes, run.kind)
+  end
+  if #runs > most then
+    say("... and %s (--all shows them)", count(#runs - most, "more place"))
+  end
+end
+
+local function say_summary(regions, kinds, registers, vcpus, only)
+  local pages, bytes, memory = 0, 0, 0
+  for _, region in ipairs(regions) do
+    pages, bytes, memory = pages + region.pages, bytes + region.bytes, memory + region.size
+  end
+  print()
+  if registers == 0 and pages == 0 and #only == 0 then
+    say("summary: nothing differs, in %s and all registers", in_units(memory))
+    return
+  end
+  say("summary: %s in %s differ, of %s (%.2f%%)", in_units(bytes), count(pages, "page"),
+    in_units(memory), memory > 0 and pages * PAGE * 100 / memory or 0)
+  for _, kind in ipairs {"filled", "filled with text", "cleared", "rewritten",
+    "rewritten with text"} do
+    if kinds[kind] then
+      say("  %-22s %s", kind, count(kinds[kind], "page"))
+    end
+  end
+  if #only > 0 then
+    say("  %-22s %s", "in one of them only", count(#only, "range"))
+  end
+  if registers > 0 then
+    say("  %-22s %s of %s", "changed", count(registers, "register"), count(vcpus, "vCPU"))
+  end
+end
+
+local function open(path)
+  local dump, message = qvm.open(path, {partial = true})
+  if not dump then
+    fail(message)
+  end
+  if not dump.complete then
+    io.stderr:write("qvm-dumpdiff: ", path:gsub("%c", "?"), ": incomplete: what is missing ",
+      "counts as not there\n")
+  end
+  return dump
+end
+
+local function main()
+  local parser = argparse("qvm-dumpdiff", "What changed in a VM between two of its dumps.")
+  parser:argument("before", "A dump.")
+  parser:argument("after", "Another dump of the same VM.")
+  parser:flag("--all", "List every changed place, not the 10 largest.")
+  local options = parser:parse()
+  local before, after = open(options.before), open(options.after)
+  if before.machine ~= after.machine then
+    fail(("%s is of %s, %s of %s"):format(before.path, before.machine, after.path, after.machine))
+  end
+  say_dump("before", before)
+  say_dump("after", after)
+  local registers, vcpus = say_registers(before, after)
+  local changed, pages, only = collect(before, after)
+  local regions = regions_of(before)
+  local runs, kinds = assign(regions, before, after, changed, pages)
+  progress_done()
+  say_regions(regions, pages)
+  say_only(only)
+  say_runs(runs, options.all and #runs or 10)
+  say_summary(regions, kinds, registers, vcpus, only)
+  os.exit(registers == 0 and #pages == 0 and #only == 0 and 0 or 1, true)
+end
+
+local ok, problem = pcall(main)
+if not ok then
+  fail(tostring(problem))
+end

@@ -1,0 +1,94 @@
+-- examples/dumpdiff.lua, as a user runs it.
+
+local files = require "support.files"
+local process = require "support.process"
+local writer = require "support.dumpwriter"
+
+local lua = os.getenv("LUA") or "lua5.4"
+
+local function run(...)
+  local status, output, errors = process.run {lua, "examples/dumpdiff.lua", ...}
+  return status, output, errors
+end
+
+local function page(text)
+  return text .. ("\0"):rep(4096 - #text)
+end
+
+local function dump(name, pages, pc, more)
+  local memory = {{paddr = 0x80000000, bytes = table.concat(pages)}}
+  memory[2] = more
+  return files.write(name, writer.small {memory = memory,
+    cpus = {{registers = writer.aarch64 {elr = pc}, process = "one"}}})
+end
+
+describe("dumpdiff", function()
+  after_each(function()
+    process.clean()
+    files.clean()
+  end)
+
+  local code = ("\1\2\3\4"):rep(1024)
+
+  it("tells what changed, by region, and what became of it", function()
+    local before = dump("before.gcore", {code, page "", page "data", code, code}, 0x1000)
+    local after = dump("after.gcore", {code, ("text "):rep(819) .. ".", page "", code .. "", code},
+      0x2000, {paddr = 0x90000000, bytes = page ""})
+    local status, output, errors = run(before, after)
+    assert.are.equal(1, status, errors)
+    for _, line in ipairs {
+      "   0  pc              0x0000000000001000  0x0000000000002000",
+      "0x0000000080000000 - 0x0000000080004fff      20 KiB   4.004 KiB  2",
+      "0x0000000090000000 - 0x0000000090000fff       4 KiB  after",
+      "0x0000000080001000       4 KiB          4096  filled with text",
+      "0x0000000080002000       4 KiB             4  cleared",
+      "summary: 4.004 KiB in 2 pages differ, of 20 KiB (40.00%)",
+      "  filled with text       1 page",
+      "  in one of them only    1 range",
+      "  changed                1 register of 1 vCPU"} do
+      assert(("\n" .. output):find("\n" .. line .. "\n", 1, true),
+        line .. "\nis not in\n" .. output)
+    end
+    for line in output:gmatch("[^\n]+") do
+      assert.is_true(#line <= 80, line)
+    end
+  end)
+
+  it("says that nothing differs", function()
+    local path = dump("one.gcore", {code}, 0x1000)
+    local status, output = run(path, path)
+    assert.are.equal(0, status)
+    assert.matches("\nno register differs\n", output)
+    assert.matches("\nsummary: nothing differs, in 4 KiB and all registers\n", output)
+  end)
+
+  it("counts what differs within pages that are in parts", function()
+    local before = files.write("before.gcore", writer.file {machine = "aarch64", segments = {
+      {paddr = 0x80000ffe, bytes = "abcd"}, {paddr = 0x80001800, bytes = "x"}}})
+    local after = files.write("after.gcore", writer.file {machine = "aarch64", segments = {
+      {paddr = 0x80000ffe, bytes = "aBCd"}, {paddr = 0x80001800, bytes = "y"}}})
+    local status, output = run(before, after)
+    assert.are.equal(1, status)
+    assert.matches("summary: 3 bytes in 2 pages differ, of 5 bytes", output, 1, true)
+  end)
+
+  it("reads what there is of an incomplete dump, and says so", function()
+    local path = dump("whole.gcore", {code, code}, 0x1000)
+    local cut = files.write("cut.gcore", files.read(path):sub(1, 6000))
+    local status, output, errors = run(path, cut)
+    assert.are.equal(1, status)
+    assert.matches("incomplete", errors)
+    assert.matches("memory in only one of them", output)
+  end)
+
+  it("cannot tell of what is no dump, or of another machine", function()
+    local path = dump("one.gcore", {code}, 0x1000)
+    local other = files.write("other.gcore", writer.small {machine = "x86_64"})
+    for _, second in ipairs {other, files.path("nothing"), files.write("text", "hello")} do
+      local status, output, errors = run(path, second)
+      assert.are.equal(2, status)
+      assert.are.equal("", output)
+      assert.matches("^qvm%-dumpdiff: ", errors)
+    end
+  end)
+end)
