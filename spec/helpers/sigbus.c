@@ -52,7 +52,8 @@ static int cut_read(const char *path)
     char byte;
     int status;
 
-    if (file_open(&file, path, &err) != 0 || file_read(&file, 0, &byte, 1, false, &err) != 0)
+    if (file_open(&file, path, false, &err) != 0 ||
+        file_read(&file, 0, &byte, 1, &err) != 0)
         return fail(err.message);
     if (truncate(path, 0) != 0)
         return fail("truncate");
