@@ -191,7 +191,7 @@ static int build(struct matcher *matcher, const struct pattern *patterns, size_t
         matcher->zeros = matcher->zeros || is_zero(&patterns[i]);
     }
     matcher->nodes = malloc(nodes * sizeof *matcher->nodes);
-    matcher->same = malloc(count * sizeof *matcher->same);
+    matcher->same = malloc((count + 1) * sizeof *matcher->same);
     if (!matcher->nodes || !matcher->same)
         return -1;
     matcher->nodes[0] = (struct node){.pattern = NONE};

@@ -15,14 +15,27 @@ struct dump **dump_handle(lua_State *L, int index)
     return luaL_checkudata(L, index, TYPE);
 }
 
+/* As luaL_testudata, without looking for the type by its name: loops call this. */
+static bool is_handle(lua_State *L)
+{
+    bool same;
+
+    if (lua_type(L, -1) != LUA_TUSERDATA || !lua_getmetatable(L, -1))
+        return false;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, TYPE);
+    same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
 struct dump **check_dump(lua_State *L)
 {
     struct dump **handle;
 
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_rawgeti(L, 1, 1);
-    handle = luaL_testudata(L, -1, TYPE);
-    luaL_argexpected(L, handle, 1, "Dump");
+    luaL_argexpected(L, is_handle(L), 1, "Dump");
+    handle = lua_touserdata(L, -1);
     lua_pop(L, 1);
     return handle;
 }
@@ -374,11 +387,11 @@ void add_dump(lua_State *L)
 
     luaL_newmetatable(L, TYPE);
     luaL_setfuncs(L, meta, 0);
-    lua_pop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, TYPE);
     luaL_newlib(L, methods);
     add_dump_parts(L);
     add_values(L);
-    add_search(L);
+    add_passes(L);
     lua_setfield(L, -2, "dump");
     add_limits(L);
     lua_pushcfunction(L, core_open);

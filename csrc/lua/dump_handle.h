@@ -22,9 +22,9 @@ int push_closed(lua_State *L);
 void set_string(lua_State *L, const char *key, const char *value);
 void set_u64(lua_State *L, const char *key, uint64_t value);
 
-/* Add the methods of parts.c, search.c and values.c to the table on top of the stack. */
+/* Add the methods of parts.c, passes.c and values.c to the table on top of the stack. */
 void add_dump_parts(lua_State *L);
-void add_search(lua_State *L);
+void add_passes(lua_State *L);
 void add_values(lua_State *L);
 
 /* Adds what the library's limits are to it. */

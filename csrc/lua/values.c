@@ -20,7 +20,7 @@ static lua_Integer decode(const unsigned char *bytes, unsigned size, bool is_sig
 {
     uint64_t value = bytes_get(bytes, size, big_endian);
 
-    if (is_signed && size < 8 && value >> (8 * size - 1))
+    if (is_signed && size > 0 && size < 8 && value >> (8 * size - 1))
         value |= UINT64_MAX << 8 * size;
     return (lua_Integer)value;
 }

@@ -1,6 +1,6 @@
 /* The printable strings in the physical memory of a dump. */
-#ifndef QVM_STRINGS_H
-#define QVM_STRINGS_H
+#ifndef QVM_PRINTABLE_H
+#define QVM_PRINTABLE_H
 
 #include "dump.h"
 #include "results.h"

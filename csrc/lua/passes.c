@@ -5,9 +5,9 @@
 #include "dump_handle.h"
 
 #include "differ.h"
-#include "search.h"
+#include "finder.h"
+#include "printable.h"
 #include "span.h"
-#include "strings.h"
 
 enum kind { FIND, STRINGS, DIFF };
 
@@ -24,7 +24,7 @@ struct pass {
     int range_kind;
     struct qvm_error err;
     union {
-        struct search search;
+        struct finder finder;
         struct strings strings;
         struct differ differ;
     } as;
@@ -40,7 +40,7 @@ static int pass_gc(lua_State *L)
         return 0;
     pass->begun = false;
     if (pass->kind == FIND)
-        search_free(&pass->as.search);
+        finder_free(&pass->as.finder);
     else if (pass->kind == STRINGS)
         strings_free(&pass->as.strings);
     else
@@ -91,7 +91,7 @@ static struct pattern *get_patterns(lua_State *L, size_t count)
 
 static struct sweep *sweep_of(struct pass *pass)
 {
-    return pass->kind == FIND ? &pass->as.search.sweep : &pass->as.differ.sweep;
+    return pass->kind == FIND ? &pass->as.finder.sweep : &pass->as.differ.sweep;
 }
 
 static int do_step(struct pass *pass, struct qvm_error *err)
@@ -99,7 +99,7 @@ static int do_step(struct pass *pass, struct qvm_error *err)
     pass->unit = pass->item = pass->text_at = 0;
     if (pass->kind == STRINGS)
         return strings_step(&pass->as.strings, err);
-    return sweep_step(pass->kind == FIND ? &pass->as.search.sweep : &pass->as.differ.sweep,
+    return sweep_step(pass->kind == FIND ? &pass->as.finder.sweep : &pass->as.differ.sweep,
                       err);
 }
 
@@ -289,7 +289,7 @@ static int method_find(lua_State *L)
     pass = new_pass(L, FIND);
     if (!pass)
         return push_closed(L);
-    if (search_start(&pass->as.search, *pass->here, patterns, count, pass->first,
+    if (finder_start(&pass->as.finder, *pass->here, patterns, count, pass->first,
                      pass->last, align, &err) != 0)
         return push_failure(L, &err);
     pass->begun = true;
@@ -336,7 +336,7 @@ static int method_diff(lua_State *L)
     return push_iterator(L, next_difference, 6);
 }
 
-void add_search(lua_State *L)
+void add_passes(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"find", method_find},
                                        {"strings", method_strings},

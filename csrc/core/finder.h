@@ -1,12 +1,12 @@
 /* Finding byte patterns in the physical memory of a dump. */
-#ifndef QVM_SEARCH_H
-#define QVM_SEARCH_H
+#ifndef QVM_FINDER_H
+#define QVM_FINDER_H
 
 #include "dump.h"
 #include "matcher.h"
 #include "sweep.h"
 
-struct search {
+struct finder {
     struct sweep sweep; /* results: address, index of the pattern */
     const struct dump *dump;
     struct matcher *matcher; /* owned */
@@ -18,9 +18,9 @@ struct search {
 /* Searches from one address to another, both inclusive, for patterns that begin at
  * multiples of `align` and are wholly there. The dump must outlive it. Memory that is not
  * in the dump, or that a cut file has lost, ends a match. 0, or -1 and nothing to free. */
-int search_start(struct search *search, const struct dump *dump,
+int finder_start(struct finder *finder, const struct dump *dump,
                  const struct pattern *patterns, size_t count, uint64_t first,
                  uint64_t last, uint64_t align, struct qvm_error *err);
-void search_free(struct search *search);
+void finder_free(struct finder *finder);
 
 #endif

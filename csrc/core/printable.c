@@ -1,4 +1,4 @@
-#include "strings.h"
+#include "printable.h"
 
 #include "span.h"
 
