@@ -99,8 +99,7 @@ static int do_step(struct pass *pass, struct qvm_error *err)
     pass->unit = pass->item = pass->text_at = 0;
     if (pass->kind == STRINGS)
         return strings_step(&pass->as.strings, err);
-    return sweep_step(pass->kind == FIND ? &pass->as.finder.sweep : &pass->as.differ.sweep,
-                      err);
+    return sweep_step(sweep_of(pass), err);
 }
 
 static uint64_t next_address(struct pass *pass, bool *finished)
@@ -216,31 +215,44 @@ static bool is_open(struct pass *pass)
     return !pass->kept || (!finished && next == pass->range.b + 1);
 }
 
+/* The next range that the steps have found; NULL: there is no more, or none that can be
+ * joined to the one that is kept. */
+static const struct result *more_ranges(lua_State *L, struct pass *pass, int *kind)
+{
+    const struct result *more;
+
+    while (!(more = next_of_sweep(pass, kind)) && is_open(pass))
+        if (!step(L, pass))
+            return NULL;
+    return more;
+}
+
 /* Ranges that adjoin and are of one kind are one, wherever the steps have cut them. True:
  * the next one is in `range`. */
 static bool next_range(lua_State *L, struct pass *pass, struct result *range, int *kind)
 {
     const struct result *more;
-    int more_kind;
+    int more_kind = 0;
 
-    for (;;) {
-        while (!(more = next_of_sweep(pass, &more_kind)) && is_open(pass))
-            if (!step(L, pass))
-                break;
-        *range = pass->range;
-        *kind = pass->range_kind;
-        if (!more)
-            return pass->kept && !(pass->kept = false);
-        if (pass->kept && more_kind == *kind && more->a == range->b + 1) {
-            pass->range.b = more->b;
-            continue;
-        }
-        pass->range = *more;
+    while ((more = more_ranges(L, pass, &more_kind)) != NULL) {
+        if (pass->kept && (more_kind != pass->range_kind || more->a != pass->range.b + 1))
+            break;
+        if (!pass->kept)
+            pass->range = *more;
+        pass->range.b = more->b;
         pass->range_kind = more_kind;
-        if (pass->kept)
-            return true;
         pass->kept = true;
     }
+    if (!pass->kept)
+        return false;
+    *range = pass->range;
+    *kind = pass->range_kind;
+    pass->kept = more != NULL;
+    if (more) {
+        pass->range = *more;
+        pass->range_kind = more_kind;
+    }
+    return true;
 }
 
 static int next_difference(lua_State *L)
