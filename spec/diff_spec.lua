@@ -60,6 +60,24 @@ describe("diff", function()
       all(here, there, {granularity = 1 << 30}))
   end)
 
+  it("extends over the edge of a hole, which need not be a page's", function()
+    -- The file's blocks are not pages of memory: memory begins at 0x1004.
+    local function sparse(name, byte)
+      local path = files.path(name)
+      local file <close> = assert(io.open(path, "wb"))
+      file:write(writer.header {machine = 183, phnum = 1},
+        writer.program_header {paddr = 0x1004, offset = 4096, filesz = (1 << 20) + 8192})
+      file:seek("set", 4096 + (1 << 20))
+      file:write(byte, ("y"):rep(8191))
+      file:flush()
+      return assert(qvm.open(path))
+    end
+    local here, there = sparse("here.gcore", "a"), sparse("there.gcore", "b")
+    assert.are.same({"101004+1 changed"}, all(here, there))
+    assert.are.same({"101000+1000 changed"}, all(here, there, {granularity = 4096}))
+    assert.are.same({"101000+20 changed"}, all(here, there, {granularity = 32}))
+  end)
+
   it("has from and to", function()
     local here, there = pair({{paddr = 0x1000, bytes = ("a"):rep(100)}},
       {{paddr = 0x1000, bytes = ("b"):rep(100)}})

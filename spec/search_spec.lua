@@ -69,10 +69,39 @@ describe("find", function()
     assert.are.same({}, all(dump:find("b\0\0\0\0\0\0\0")))
     dump = memory({paddr = 0, filesz = 0, memsz = 1 << 40}, {paddr = 1 << 40, bytes = "\1ab"})
     assert.are.same({"fffffffffe"}, all(dump:find("\0\0\1a")))
+    assert.are.same({"ffffffffff"}, all(dump:find("\0\1")))
     assert.are.same({"fffffffffd:3", "10000000000:1", "10000000001:2"},
       all(dump:find_any {"\1a", "ab", "\0\0\0\1ab"}))
     local first = dump:find("\0", {from = 1 << 39, align = 1 << 20})
     assert.are.same({1 << 39, (1 << 39) + (1 << 20)}, {first(), first()})
+  end)
+
+  it("sees what begins right behind a hole, and what ends right before one", function()
+    -- Blocks of a file whose data begins at 4096; 1 MiB of hole between them.
+    local path = files.path("sparse.gcore")
+    local size = 4096 + (1 << 20) + 4096
+    local file <close> = assert(io.open(path, "wb"))
+    file:write(writer.header {machine = 183, phnum = 1},
+      writer.program_header {paddr = 0x1000, offset = 4096, filesz = size})
+    file:seek("set", 4096)
+    file:write(("x"):rep(4090), "before")
+    file:seek("set", 4096 + 4096 + (1 << 20))
+    file:write("behind", ("y"):rep(4090))
+    file:flush()
+    local dump = assert(qvm.open(path))
+    assert.are.same({"1ffa"}, all(dump:find("before\0\0")))
+    assert.are.same({"102000"}, all(dump:find("behind")))
+    assert.are.same({"101fff"}, all(dump:find("\0behind")))
+    assert.are.same({"1fff"}, all(dump:find("e\0")))
+    local texts = {}
+    for address, text in dump:strings() do
+      texts[#texts + 1] = ("%x %d"):format(address, #text)
+    end
+    assert.are.same({"1000 4096", "102000 4096"}, texts)
+    local plain = assert(qvm.open(files.write("plain.gcore", files.read(path))))
+    for _ in dump:diff(plain) do
+      error("they are the same")
+    end
   end)
 
   it("raises for what is no pattern or no option", function()

@@ -39,7 +39,7 @@ enum {
     PRSTATUS_REGISTERS = 112,
     STATE_MAX = 1024
 };
-enum { EM_X86_64 = 62, EM_AARCH64 = 183 };
+enum { EM_X86_64 = 62, EM_AARCH64 = 183, CPUS_MAX = 65536 };
 
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 
@@ -187,6 +187,8 @@ static int take(struct qemu *qemu, unsigned *states, const struct elf_note *note
     if (!type)
         return 0;
     if (type->kind == PRSTATUS) {
+        if (qemu->cpus == CPUS_MAX)
+            return 0;
         found = check_prstatus(note->offset, qemu->cpus, elf, file, err);
         return found <= 0 ? found : add_cpu(qemu, note->offset, file, err) == 0 ? 1 : -1;
     }

@@ -2,6 +2,7 @@
 #include "binding.h"
 #include "dump.h"
 #include "host.h"
+#include "save.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -41,6 +42,20 @@ static int core_extent(lua_State *L)
     return 1;
 }
 
+/* save(path, bytes): true, once the file has them, whole and on the disk. */
+static int core_save(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct qvm_error err;
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 2, &size);
+
+    if (save_file(path, bytes, size, &err) != 0)
+        return push_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* now(): milliseconds of a clock that only goes forward. */
 static int core_now(lua_State *L)
 {
@@ -61,9 +76,8 @@ static int core_sleep(lua_State *L)
 void add_files(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"stat", core_stat}, {"extent", core_extent},
-        {"now", core_now},   {"sleep", core_sleep},
-        {NULL, NULL},
+        {"stat", core_stat}, {"extent", core_extent}, {"save", core_save},
+        {"now", core_now},   {"sleep", core_sleep},   {NULL, NULL},
     };
 
     luaL_setfuncs(L, functions, 0);

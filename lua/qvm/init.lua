@@ -27,12 +27,16 @@ local core = require "qvm.core"
 local check = require "qvm.check"
 local Dump = require "qvm.dump"
 local Env = require "qvm.env"
+local errata = require "qvm.errata"
 local VM = require "qvm.vm"
 
 local qvm = {
   --- Version of the library, as in CHANGELOG.
   version = "0.1.0",
 }
+
+--- Snapshots of errata settings and their differences: see `qvm.errata`.
+qvm.errata = errata
 
 local chosen_root
 

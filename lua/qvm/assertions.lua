@@ -1,0 +1,152 @@
+--- luassert assertions about VMs, for busted.
+--
+--     require "qvm.assertions"
+--     assert.vm_running(vm)
+--     assert.same_errata("baseline.json", vm)
+--     assert.has_erratum(vm, "843419", "on")
+--
+-- Each has its negation: `assert.is_not.vm_running(vm)` and so on. A message shows
+-- what was expected and what is, and each difference on a line of its own. What
+-- cannot be told (an env that cannot be read, a file that is no baseline) fails an
+-- assertion and its negation alike.
+-- @module qvm.assertions
+
+local assert = require "luassert"
+local cjson = require "cjson"
+local errata = require "qvm.errata"
+
+local function text(value)
+  if type(value) == "string" then
+    return ("%q"):format(value)
+  elseif math.type(value) == "integer" and (value < 0 or value > 0xffffffff) then
+    return ("%d (0x%016x)"):format(value, value)
+  elseif value == cjson.null then
+    return "null"
+  end
+  return tostring(value)
+end
+
+local function vcpus_text(cpu)
+  return cpu and "vCPU " .. cpu or "all vCPUs"
+end
+
+local function difference_text(d)
+  local what = ("  %s, %s: "):format(d.id, vcpus_text(d.cpu))
+  if d.kind == "added" then
+    return ("%sexpected none, is %s"):format(what, text(d.actual))
+  elseif d.kind == "removed" then
+    return ("%sexpected %s, is not there"):format(what, text(d.expected))
+  end
+  return ("%sexpected %s, is %s"):format(what, text(d.expected), text(d.actual))
+end
+
+-- The name of a VM, an Env or a snapshot in a message.
+local function name_of(value)
+  if type(value) == "string" then
+    return value
+  end
+  local meta = getmetatable(value)
+  return meta and meta.__tostring and tostring(value) or "a snapshot"
+end
+
+local function is_source(value)
+  return type(value) == "table" and (value.env ~= nil or value.errata ~= nil)
+end
+
+-- The snapshot of what a test has: the path of a baseline, a VM, an Env, or a
+-- snapshot itself.
+local function snapshot_of(value, name, level)
+  local snapshot, message
+  if type(value) == "string" then
+    snapshot, message = errata.load(value)
+  elseif is_source(value) then
+    snapshot, message = errata.snapshot(value)
+  elseif type(value) == "table" then
+    snapshot = value
+  else
+    message = ("bad argument to '%s' (VM, Env, snapshot or path of a baseline expected, got %s)")
+      :format(name, type(value))
+  end
+  return snapshot or error(message, level + 1)
+end
+
+-- Says how it went; the messages are for an assertion that failed, and for a
+-- negation that did.
+local function result(state, ok, message, negated)
+  state.failure_message = state.mod and message or negated
+  return ok
+end
+
+--- The errata of a VM are those of a baseline: ids, vCPUs and values.
+-- @function assert.same_errata
+-- @param baseline path of a baseline file, or a snapshot
+-- @param vm a VM, an Env, or a snapshot
+local function same_errata(state, arguments, level)
+  local baseline, current = arguments[1], arguments[2]
+  local differences = errata.diff(snapshot_of(baseline, "same_errata", (level or 1) + 1),
+    snapshot_of(current, "same_errata", (level or 1) + 1))
+  local lines = {}
+  for i, difference in ipairs(differences) do
+    lines[i] = difference_text(difference)
+  end
+  return result(state, #differences == 0,
+    ("%s: %d of the errata differ from %s:\n%s"):format(name_of(current), #differences,
+      name_of(baseline), table.concat(lines, "\n")),
+    ("%s: the errata are those of %s, and are expected to differ"):format(name_of(current),
+      name_of(baseline)))
+end
+
+-- The values that a VM reports for an erratum, as text.
+local function values_of(snapshot, id)
+  local lines = {}
+  for _, entry in ipairs(snapshot) do
+    if entry.id == id then
+      lines[#lines + 1] = ("  %s, %s: is %s"):format(id, vcpus_text(entry.cpu), text(entry.value))
+    end
+  end
+  return lines
+end
+
+--- A VM reports an erratum.
+-- @function assert.has_erratum
+-- @param vm a VM, an Env, or a snapshot
+-- @tparam string id
+-- @param[opt] value the erratum must have, on one vCPU at least
+local function has_erratum(state, arguments, level)
+  local vm, id, value = arguments[1], tostring(arguments[2]), arguments[3]
+  local snapshot = snapshot_of(vm, "has_erratum", (level or 1) + 1)
+  local found = false
+  for _, entry in ipairs(snapshot) do
+    found = found or entry.id == id and (arguments.n < 3 or entry.value == value)
+  end
+  local lines = values_of(snapshot, id)
+  local wanted = arguments.n < 3 and id or ("%s with the value %s"):format(id, text(value))
+  return result(state, found,
+    ("%s: expected erratum %s\n%s"):format(name_of(vm), wanted,
+      lines[1] and table.concat(lines, "\n") or "  it is not reported"),
+    ("%s: expected no erratum %s\n%s"):format(name_of(vm), wanted, table.concat(lines, "\n")))
+end
+
+--- A VM runs.
+-- @function assert.vm_running
+-- @param vm a VM
+local function vm_running(state, arguments, level)
+  local vm = arguments[1]
+  if type(vm) ~= "table" or type(vm.state) ~= "function" then
+    error(("bad argument to 'vm_running' (VM expected, got %s)"):format(type(vm)), (level or 1) + 1)
+  end
+  local now, message = vm:state()
+  if not now then
+    error(message, (level or 1) + 1)
+  end
+  return result(state, now == "running",
+    ("%s: expected running, is %s"):format(name_of(vm), now),
+    ("%s: expected not to run, is running"):format(name_of(vm)))
+end
+
+local all = {same_errata = same_errata, has_erratum = has_erratum, vm_running = vm_running}
+for name, callback in pairs(all) do
+  assert:register("assertion", name, callback)
+end
+
+return all

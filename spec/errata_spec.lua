@@ -1,0 +1,255 @@
+-- Errata regression: snapshots, baseline files, differences, assertions.
+
+local cjson = require "cjson"
+local files = require "support.files"
+local qvm = require "qvm"
+local sim = require "support.sim"
+
+require "qvm.assertions"
+
+local errata = qvm.errata
+
+-- A VM with that env.
+local function vm_with(env, name)
+  name = name or "linux1"
+  if not files.exists(files.path(name)) then
+    files.mkdir(name)
+  end
+  files.write(name .. "/env", env)
+  qvm.root(files.dir())
+  return assert(qvm.vm(name))
+end
+
+local env = [[{"errata": {"1530923": "auto", "843419": "on", "n": 18446744073709551615},
+  "vcpus": [{ "tid": 3, "last_known_ip": 18446603336490160692, "errata": {"9": false}},
+            { "tid": 4, "last_known_ip": 0, "errata": {"1286807": "off", "9": true}}]}]]
+
+local function ids(list)
+  local result = {}
+  for i, e in ipairs(list) do
+    result[i] = ("%s/%s=%s"):format(e.id, e.cpu, e.value)
+  end
+  return result
+end
+
+describe("a snapshot of errata", function()
+  after_each(function()
+    sim.clean()
+    files.clean()
+  end)
+
+  local expected = {"9/0=false", "9/1=true", "843419/nil=on", "1286807/1=off", "1530923/nil=auto",
+    "n/nil=-1"}
+
+  it("has them by id and vCPU, whatever the env's order", function()
+    local vm = vm_with(env)
+    assert.are.same(expected, ids(assert(errata.snapshot(vm))))
+    assert.are.same(expected, ids(errata.snapshot(assert(vm:env()))))
+  end)
+
+  it("fails as the env does", function()
+    local vm = vm_with("{")
+    assert.are.equal("malformed", select(3, errata.snapshot(vm)))
+    os.remove(vm.path .. "/env")
+    assert.are.equal("not_found", select(3, errata.snapshot(vm)))
+    for _, value in ipairs {1, "x", {}} do
+      local ok, message = pcall(function() errata.snapshot(value) end)
+      assert.is_false(ok)
+      assert.matches("errata_spec.lua:%d+: bad argument #1 to 'snapshot'", message)
+    end
+  end)
+
+  it("comes back from its file as it was", function()
+    local snapshot = assert(errata.snapshot(vm_with(env)))
+    for _, value in ipairs {"text \"quoted\"\n\1", 0, -1, 1 << 53, (1 << 53) + 1, math.mininteger,
+      math.maxinteger, 0.1, 1e300, true, false, cjson.null, {b = {1, 2}, a = "x"}, {}} do
+      snapshot[#snapshot + 1] = {id = "x" .. #snapshot, value = value, cpu = 3}
+    end
+    local path = files.path("baseline.json")
+    assert.is_true(assert(errata.save(path, snapshot)))
+    local loaded = assert(errata.load(path))
+    assert.are.equal(#snapshot, #loaded)
+    assert.are.same({}, errata.diff(snapshot, loaded))
+    for _, entry in ipairs(loaded) do
+      for _, original in ipairs(snapshot) do
+        if original.id == entry.id and original.cpu == entry.cpu then
+          assert.are.same(original.value, entry.value)
+          assert.are.equal(math.type(original.value), math.type(entry.value))
+        end
+      end
+    end
+  end)
+
+  it("is a file of one erratum a line, the same at every time", function()
+    local path = files.path("baseline.json")
+    assert(errata.save(path, errata.snapshot(vm_with(env))))
+    local text = files.read(path)
+    assert.are.equal([[
+{
+  "kind": "qvm errata baseline",
+  "version": 1,
+  "errata": [
+    {"id": "9", "cpu": 0, "value": false},
+    {"id": "9", "cpu": 1, "value": true},
+    {"id": "843419", "value": "on"},
+    {"id": "1286807", "cpu": 1, "value": "off"},
+    {"id": "1530923", "value": "auto"},
+    {"id": "n", "value": -1}
+  ]
+}
+]], text)
+    assert(errata.save(path, errata.load(path)))
+    assert.are.equal(text, files.read(path))
+    assert(errata.save(path, {{id = "ip", value = -140737488338380}}))
+    assert.matches('{"id": "ip", "value": -140737488338380}', files.read(path), 1, true)
+    assert(errata.save(path, {{id = "ip", value = math.mininteger}}))
+    assert.matches('{"id": "ip", "integer": "-9223372036854775808"}', files.read(path), 1, true)
+    assert(errata.save(path, {}))
+    assert.are.same({}, errata.load(path))
+  end)
+
+  it("is saved whole or not at all", function()
+    local path = files.path("baseline.json")
+    assert(errata.save(path, {{id = "1", value = true}}))
+    local before = files.read(path)
+    local blocked = files.mkdir("directory")
+    assert.are.equal("not_found", select(3, errata.save(files.path("none/x.json"), {})))
+    local done, message, code = errata.save(blocked, {})
+    assert.is_nil(done)
+    assert.matches("directory: ", message)
+    assert(code == "unsupported" or code == "io", code)
+    assert.is_false(pcall(errata.save, path, {{id = 1}}))
+    assert.is_false(pcall(errata.save, path))
+    assert.are.equal(before, files.read(path))
+    assert.are.same({"baseline.json", "directory"}, files.list(files.dir()))
+  end)
+
+  it("is not made of a file of another kind", function()
+    for text, expected_code in pairs {
+      ["{"] = "malformed", ["[]"] = "malformed", ["{}"] = "malformed", ["1"] = "malformed",
+      ['{"kind": "qvm errata baseline", "version": 1}'] = "malformed",
+      ['{"kind": "another", "version": 1, "errata": []}'] = "malformed",
+      ['{"kind": "qvm errata baseline", "version": 2, "errata": []}'] = "unsupported",
+      ['{"kind": "qvm errata baseline", "version": 1, "errata": [{"id": 5}]}'] = "malformed",
+      ['{"kind": "qvm errata baseline", "version": 1, "errata": [{"id": "5"}]}'] = "malformed",
+      ['{"kind": "qvm errata baseline", "version": 1, "errata": [{"id": "5", "integer": "x"}]}']
+        = "malformed",
+      ['{"kind": "qvm errata baseline", "version": 1, "errata": [{"id": "5", "value": 1, '
+        .. '"cpu": "x"}]}'] = "malformed"} do
+      local path = files.write("baseline.json", text)
+      local loaded, message, code = errata.load(path)
+      assert.is_nil(loaded)
+      assert.are.equal(expected_code, code, text)
+      assert.matches("baseline.json:", message, 1, true)
+    end
+    assert.are.equal("not_found", select(3, errata.load(files.path("nothing"))))
+  end)
+end)
+
+describe("the difference of errata", function()
+  local base = {{id = "1", value = "on"}, {id = "2", cpu = 1, value = 5}, {id = "3", value = true}}
+
+  it("is added, removed, changed", function()
+    assert.are.same({}, errata.diff(base, base))
+    assert.are.same({
+      {kind = "changed", id = "1", expected = "on", actual = "off"},
+      {kind = "removed", id = "2", cpu = 1, expected = 5},
+      {kind = "added", id = "2", cpu = 2, actual = 5},
+      {kind = "changed", id = "3", expected = true, actual = false},
+      {kind = "added", id = "10", actual = 1}},
+      errata.diff(base, {{id = "10", value = 1}, {id = "1", value = "off"},
+        {id = "2", cpu = 2, value = 5}, {id = "3", value = false}}))
+  end)
+
+  it("sees types, tables and repeated ids", function()
+    local function count(a, b)
+      return #errata.diff({{id = "1", value = a}}, {{id = "1", value = b}})
+    end
+    assert.are.equal(1, count(1, "1"))
+    assert.are.equal(1, count(1 << 60, (1 << 60) + 1))
+    assert.are.equal(0, count({1, {a = 2}}, {1, {a = 2}}))
+    assert.are.equal(1, count({1, {a = 2}}, {1, {a = 3}}))
+    assert.are.equal(1, count(false, cjson.null))
+    local twice = {{id = "1", value = 1}, {id = "1", value = 2}}
+    assert.are.same({}, errata.diff(twice, twice))
+    assert.are.same({{kind = "removed", id = "1", expected = 2}},
+      errata.diff(twice, {{id = "1", value = 1}}))
+  end)
+
+  it("raises for what is no snapshot", function()
+    for _, pair in ipairs {{nil, {}}, {{}, nil}, {"x", {}}, {{}, 1}} do
+      assert.is_false(pcall(errata.diff, pair[1], pair[2]))
+    end
+  end)
+end)
+
+describe("an assertion", function()
+  after_each(function()
+    sim.clean()
+    files.clean()
+  end)
+
+  local function message_of(f, ...)
+    local ok, failure = pcall(f, ...)
+    assert.is_false(ok)
+    return type(failure) == "table" and failure.message or tostring(failure)
+  end
+
+  it("of the same errata tells each that differs, on a line", function()
+    local vm = vm_with(env)
+    local path = files.path("baseline.json")
+    assert(errata.save(path, errata.snapshot(vm)))
+    assert.same_errata(path, vm)
+    assert.same_errata(errata.load(path), vm:env())
+    local changed = vm_with((env:gsub('"on"', '"off"'):gsub('"1286807": "off", ', "")
+      :gsub('{"1530923"', '{"77": 9223372036854775808, "1530923"')))
+    assert.is_not.same_errata(path, changed)
+    local message = message_of(assert.same_errata, path, changed)
+    assert.matches("VM linux1", message, 1, true)
+    assert.matches("3 of the errata differ from " .. path .. ":\n"
+      .. '  77, all vCPUs: expected none, is -9223372036854775808 (0x8000000000000000)\n'
+      .. '  843419, all vCPUs: expected "on", is "off"\n'
+      .. '  1286807, vCPU 1: expected "off", is not there', message, 1, true)
+    assert.matches("the errata are those of", message_of(assert.is_not.same_errata, path, path))
+  end)
+
+  it("of an erratum tells what there is of it", function()
+    local vm = vm_with(env)
+    assert.has_erratum(vm, "843419")
+    assert.has_erratum(vm, "843419", "on")
+    assert.has_erratum(vm, 843419, "on")
+    assert.has_erratum(vm, "9", false)
+    assert.is_not.has_erratum(vm, "843419", "off")
+    assert.is_not.has_erratum(vm, "1")
+    assert.matches('expected erratum 843419 with the value "off"\n  843419, all vCPUs: is "on"',
+      message_of(assert.has_erratum, vm, "843419", "off"), 1, true)
+    assert.matches("expected erratum 1\n  it is not reported",
+      message_of(assert.has_erratum, vm, "1"), 1, true)
+    assert.matches('expected no erratum 9\n  9, vCPU 0: is false\n  9, vCPU 1: is true',
+      message_of(assert.is_not.has_erratum, vm, "9"), 1, true)
+  end)
+
+  it("of a running VM tells its state", function()
+    local running = '{"vcpus": [{"last_known_ip": 1}, {"last_known_ip": 2}]}'
+    assert.vm_running(vm_with(running))
+    local suspended = vm_with('{"vcpus": [{"last_known_ip": 1}, {"last_known_ip": 0}]}')
+    assert.is_not.vm_running(suspended)
+    assert.matches("expected running, is suspended", message_of(assert.vm_running, suspended))
+    assert.matches("expected not to run, is running",
+      message_of(assert.is_not.vm_running, vm_with(running)))
+  end)
+
+  it("fails, and its negation, where nothing can be told", function()
+    local vm = vm_with("{")
+    for _, f in ipairs {
+      function() assert.same_errata({}, vm) end, function() assert.is_not.same_errata({}, vm) end,
+      function() assert.same_errata(files.path("nothing"), {}) end,
+      function() assert.has_erratum(vm, "1") end, function() assert.is_not.has_erratum(vm, "1") end,
+      function() assert.vm_running(vm) end, function() assert.is_not.vm_running(vm) end,
+      function() assert.same_errata(5, {}) end, function() assert.vm_running("linux1") end} do
+      local message = message_of(f)
+      assert(message:find("env:1:2: ", 1, true) or message:find("nothing: ", 1, true)
+        or message:find("bad argument to", 1, true), message)
+    end
+  end)
+end)
