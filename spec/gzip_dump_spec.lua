@@ -216,6 +216,31 @@ describe("a compressed dump", function()
     return files.write("bomb.gz", gzip(head) .. files.read(zeros):rep(members)), size
   end
 
+  it("is right behind zeros, which need no room in the index", function()
+    -- Long enough for blocks to begin within the zeros.
+    local zeros, noise = 24 << 20, memory(1 << 20):gsub("\0", "\1")
+    local dump <close> = assert(try(gzip(writer.file {machine = "aarch64", segments = {
+      {paddr = 0, bytes = ("\0"):rep(zeros) .. noise}}})))
+    assert(dump:read(zeros, 1 << 20) == noise, "other bytes")
+    for at = zeros - (1 << 20), 0, -(1 << 20) do
+      assert(not dump:read(at, 1 << 20):find("[^\0]"), "no zeros")
+    end
+  end)
+
+  it("is right at both ends when there are more places to begin at than are kept", function()
+    local count = 1500
+    local block = memory(1 << 20)
+    local head = writer.header {machine = 183, phnum = 1}
+      .. writer.program_header {paddr = 0, offset = 120, filesz = count << 20}
+    local dump <close> = assert(try(gzip(head) .. gzip(block):rep(count)))
+    assert.are.equal((count << 20) + 120, dump.size)
+    for _, at in ipairs {count - 1, 0, 1, count // 2, 700, 3} do
+      local offset = math.random(0, (1 << 20) - 1000)
+      assert(dump:read((at << 20) + offset, 1000) == block:sub(offset + 1, offset + 1000),
+        "other bytes")
+    end
+  end)
+
   it("takes little memory, however much it unpacks to", function()
     local path, size = bomb(33)
     local _, out, errors = process.run {os.getenv("LUA") or "lua5.4", "-e",
