@@ -33,6 +33,7 @@ build = {
     ["qvm"] = "lua/qvm/init.lua",
     ["qvm.assertions"] = "lua/qvm/assertions.lua",
     ["qvm.check"] = "lua/qvm/check.lua",
+    ["qvm.conf"] = "lua/qvm/conf.lua",
     ["qvm.dump"] = "lua/qvm/dump.lua",
     ["qvm.dumping"] = "lua/qvm/dumping.lua",
     ["qvm.env"] = "lua/qvm/env.lua",

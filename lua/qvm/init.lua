@@ -23,6 +23,7 @@ if _VERSION ~= "Lua 5.4" then
   error("qvm needs Lua 5.4, and this is " .. _VERSION .. ": run lua5.4", 0)
 end
 
+local conf = require "qvm.conf"
 local core = require "qvm.core"
 local check = require "qvm.check"
 local Dump = require "qvm.dump"
@@ -34,6 +35,9 @@ local qvm = {
   --- Version of the library, as in CHANGELOG.
   version = "0.1.0",
 }
+
+--- Reading `.qvmconf` files, and holding them against VMs: see `qvm.conf`.
+qvm.conf = conf
 
 --- Snapshots of errata settings and their differences: see `qvm.errata`.
 qvm.errata = errata
