@@ -41,6 +41,7 @@ build = {
     ["qvm.find"] = "lua/qvm/find.lua",
     ["qvm.passes"] = "lua/qvm/passes.lua",
     ["qvm.path"] = "lua/qvm/path.lua",
+    ["qvm.record"] = "lua/qvm/record.lua",
     ["qvm.status"] = "lua/qvm/status.lua",
     ["qvm.vm"] = "lua/qvm/vm.lua",
     ["qvm.core"] = {

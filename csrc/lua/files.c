@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* stat(path): size in bytes, an identity (a string equal only for the same file), kind:
  * "file", "directory" or "other". */
@@ -56,6 +57,33 @@ static int core_save(lua_State *L)
     return 1;
 }
 
+/* make_directory(path): true; a directory that exists is busy. */
+static int core_make_directory(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct qvm_error err;
+
+    if (mkdir(path, 0777) == 0) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    if (errno == EEXIST)
+        qvm_fail(&err, QVM_BUSY, "%s: exists already", path);
+    else
+        qvm_fail_errno(&err, errno, path);
+    return push_failure(L, &err);
+}
+
+/* host_name(): of this host; empty where it has none. */
+static int core_host_name(lua_State *L)
+{
+    char name[256] = "";
+
+    gethostname(name, sizeof name - 1);
+    lua_pushstring(L, name);
+    return 1;
+}
+
 /* now(): milliseconds of a clock that only goes forward. */
 static int core_now(lua_State *L)
 {
@@ -76,8 +104,10 @@ static int core_sleep(lua_State *L)
 void add_files(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"stat", core_stat}, {"extent", core_extent}, {"save", core_save},
-        {"now", core_now},   {"sleep", core_sleep},   {NULL, NULL},
+        {"stat", core_stat},           {"extent", core_extent},
+        {"save", core_save},           {"make_directory", core_make_directory},
+        {"host_name", core_host_name}, {"now", core_now},
+        {"sleep", core_sleep},         {NULL, NULL},
     };
 
     luaL_setfuncs(L, functions, 0);

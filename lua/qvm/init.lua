@@ -29,6 +29,7 @@ local check = require "qvm.check"
 local Dump = require "qvm.dump"
 local Env = require "qvm.env"
 local errata = require "qvm.errata"
+local record = require "qvm.record"
 local VM = require "qvm.vm"
 
 local qvm = {
@@ -160,6 +161,38 @@ function qvm.open(path, options)
   check.options(options, "open", {partial = "boolean", progress = "function"})
   options = options or {}
   return Dump.open(path, options.partial, options.progress)
+end
+
+--- Keeps what a VM reports in a new directory, so that a bug report can carry it.
+--
+-- It holds `env.json` (the env's bytes), `errata.json` (a baseline), `vm.qvmconf`
+-- (the configuration, if given; not what it includes), and `manifest.json`: the
+-- system name, state and node names, this host's name, the time (UTC) and the
+-- library's version. Look at it before you give it away: an env and a configuration
+-- name threads, devices and files of the host. No memory of the guest is in it.
+-- @tparam qvm.vm.VM vm
+-- @tparam string directory raises nothing where it exists: that is `busy`
+-- @tparam ?table options `conf`: path of the VM's configuration
+-- @treturn[1] boolean true
+-- @return[2] nil, message, code: as `VM:env`; `busy` `permission` `io`
+function qvm.record(vm, directory, options)
+  if type(vm) ~= "table" or not vm.env then
+    error(("bad argument #1 to 'record' (VM expected, got %s)"):format(type(vm)), 2)
+  end
+  check.path(directory, 2, "record")
+  check.options(options, "record", {conf = "path"}, 3)
+  return record.write(vm, directory, options and options.conf, qvm.version)
+end
+
+--- A VM out of a record, with the methods of a VM. `pid`, `signal`, `status` and
+-- `dump` are `unsupported`: it has no process.
+-- @tparam string directory
+-- @treturn[1] table the VM; `manifest` is the record's
+-- @return[2] nil, message, code: `not_found` `malformed` `unsupported` (of another
+-- version) `permission`
+function qvm.replay(directory)
+  check.path(directory, 1, "replay")
+  return record.read(directory)
 end
 
 --- An address as text.

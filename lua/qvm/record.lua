@@ -1,0 +1,151 @@
+-- What a VM reports, kept in a directory, so that a bug report can carry a VM:
+-- qvm.record writes it, qvm.replay answers from it.
+
+local cjson = require "cjson"
+local core = require "qvm.core"
+local Env = require "qvm.env"
+local errata = require "qvm.errata"
+
+local record = {}
+
+local KIND, VERSION = "qvm record", 1
+
+-- One member a line, in the order given.
+local function encode(members)
+  local lines = {}
+  for i, member in ipairs(members) do
+    local value = member[2]
+    local text
+    if type(value) == "table" then
+      local parts = {}
+      for k, name in ipairs(value) do
+        parts[k] = cjson.encode(name)
+      end
+      text = "[" .. table.concat(parts, ", ") .. "]"
+    else
+      text = math.type(value) == "integer" and ("%d"):format(value) or cjson.encode(value)
+    end
+    lines[i] = ("  %s: %s"):format(cjson.encode(member[1]), text)
+  end
+  return "{\n" .. table.concat(lines, ",\n") .. "\n}\n"
+end
+
+-- All that is to be written, read before anything is: an array of {name, bytes}.
+local function gather(vm, conf)
+  local env, message, code = vm:env()
+  if not env then
+    return nil, message, code
+  end
+  local files = {{"env.json", env.text}}
+  if conf then
+    local text
+    text, message, code = core.read_env(conf)
+    if not text then
+      return nil, message, code
+    end
+    files[2] = {"vm.qvmconf", text}
+  end
+  local nodes = {}
+  for name in vm:nodes() do
+    nodes[#nodes + 1] = name
+  end
+  return files, env, nodes
+end
+
+function record.write(vm, directory, conf, version)
+  local files, env, nodes = gather(vm, conf)
+  if not files then
+    return nil, env, nodes -- a message and its code
+  end
+  local ok, message, code = core.make_directory(directory)
+  local snapshot = ok and errata.snapshot(env)
+  if ok then
+    ok, message, code = errata.save(directory .. "/errata.json", snapshot)
+  end
+  local names = {"errata.json"}
+  for _, file in ipairs(files) do
+    if ok then
+      ok, message, code = core.save(directory .. "/" .. file[1], file[2])
+    end
+    names[#names + 1] = file[1]
+  end
+  if ok then -- last: a record without it is not whole
+    ok, message, code = core.save(directory .. "/manifest.json", encode {
+      {"kind", KIND}, {"version", VERSION}, {"system", vm.name}, {"state", env:state()},
+      {"nodes", nodes}, {"host", core.host_name()}, {"time", os.date("!%Y-%m-%dT%H:%M:%SZ")},
+      {"library", version}, {"files", names}})
+  end
+  if not ok then
+    return nil, message, code
+  end
+  return true
+end
+
+--- A recorded VM: the methods of a VM, answered from the record.
+local Replay = {}
+Replay.__index = Replay
+
+function Replay:env()
+  return Env.read(self.path .. "/env.json")
+end
+
+function Replay:state()
+  local env, message, code = self:env()
+  if not env then
+    return nil, message, code
+  end
+  return env:state()
+end
+
+function Replay:nodes()
+  local index = 0
+  return function()
+    index = index + 1
+    return self.manifest.nodes[index]
+  end
+end
+
+-- Signals, and what needs them: there is no process.
+for _, name in ipairs {"pid", "signal", "status", "dump"} do
+  Replay[name] = function(self)
+    return nil, ("%s: '%s': a recorded VM has no process"):format(self.path, name), "unsupported"
+  end
+end
+
+function Replay:__tostring()
+  return ("VM %s (recorded %s on %s, %s)"):format(self.name, self.manifest.time,
+    self.manifest.host, self.path)
+end
+
+local function is_manifest(raw)
+  if type(raw) ~= "table" or raw.kind ~= KIND or type(raw.nodes) ~= "table" then
+    return false
+  end
+  for _, name in ipairs(raw.nodes) do
+    if type(name) ~= "string" then
+      return false
+    end
+  end
+  return type(raw.system) == "string" and type(raw.time) == "string"
+    and type(raw.host) == "string"
+end
+
+function record.read(directory)
+  local path = directory .. "/manifest.json"
+  local text, message, code = core.read_env(path)
+  if not text then
+    return nil, message, code
+  end
+  local raw, why = core.decode(text)
+  if raw == nil then
+    return nil, path .. ":" .. why, "malformed"
+  elseif not is_manifest(raw) then
+    return nil, ("%s: not the manifest of a %s"):format(path, KIND), "malformed"
+  elseif raw.version ~= VERSION then
+    return nil, ("%s: a record of version %s: this library knows %d"):format(path,
+      tostring(raw.version), VERSION), "unsupported"
+  end
+  return setmetatable({name = raw.system, path = directory, manifest = raw}, Replay)
+end
+
+return record
