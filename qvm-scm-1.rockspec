@@ -42,6 +42,7 @@ build = {
     ["qvm.passes"] = "lua/qvm/passes.lua",
     ["qvm.path"] = "lua/qvm/path.lua",
     ["qvm.record"] = "lua/qvm/record.lua",
+    ["qvm.show"] = "lua/qvm/show.lua",
     ["qvm.status"] = "lua/qvm/status.lua",
     ["qvm.vm"] = "lua/qvm/vm.lua",
     ["qvm.core"] = {

@@ -30,6 +30,7 @@ local Dump = require "qvm.dump"
 local Env = require "qvm.env"
 local errata = require "qvm.errata"
 local record = require "qvm.record"
+local view = require "qvm.show"
 local VM = require "qvm.vm"
 
 local qvm = {
@@ -193,6 +194,43 @@ end
 function qvm.replay(directory)
   check.path(directory, 1, "replay")
   return record.read(directory)
+end
+
+--- Any value as text of several lines, for the prompt: what an object says of
+-- itself, its parts, its fields in order. Addresses are in hexadecimal; what is
+-- deep or long is cut, and what was shown already is not shown again.
+-- @param value an object of this library, or anything
+-- @treturn string
+-- @usage > qvm.show(dump:vcpu(0))
+function qvm.show(value)
+  return view.text(value)
+end
+
+--- Bytes in the classic layout: address, 16 bytes in hexadecimal, what of them is
+-- printable.
+-- @tparam string|qvm.dump.Dump source bytes, or a dump
+-- @tparam[opt=0] integer address of the first byte; of a dump, where to read
+-- @tparam[opt] integer n bytes to show; of a dump 256 if not given
+-- @treturn[1] string lines
+-- @return[2] nil, message, code: as `Dump:read`
+-- @usage > qvm.hexdump(dump, 0x80000000, 64)
+function qvm.hexdump(source, address, n)
+  local is_dump = getmetatable(source) == Dump
+  if address ~= nil or is_dump then
+    check.integer(address, 2, "hexdump")
+  end
+  if n ~= nil then
+    check.integer(n, 3, "hexdump")
+  end
+  if not is_dump then
+    check.string(source, 1, "hexdump")
+    return view.hexdump(n and source:sub(1, math.max(n, 0)) or source, address or 0)
+  end
+  local bytes, message, code = source:read(address, n or 256)
+  if not bytes then
+    return nil, message, code
+  end
+  return view.hexdump(bytes, address)
 end
 
 --- An address as text.

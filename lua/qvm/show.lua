@@ -1,0 +1,171 @@
+-- Readable views for the prompt: qvm.show and qvm.hexdump.
+
+local cjson = require "cjson"
+
+local view = {}
+
+local DEPTH = 4       -- tables in tables
+local ELEMENTS = 100  -- of one table
+
+-- Members that are addresses, by their names.
+local addresses = {paddr = true, vaddr = true, addr = true, pc = true, sp = true, pgtbl = true,
+  last_known_ip = true, address = true, start = true}
+
+local escapes = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\"}
+
+-- Text that must not drive the terminal.
+local function quoted(text)
+  local short = #text > 200 and text:sub(1, 200) or text
+  local safe = short:gsub('[%c"\\\127]', function(c)
+    return escapes[c] or ("\\x%02x"):format(c:byte())
+  end)
+  if not utf8.len(safe) then
+    safe = safe:gsub("[\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end)
+  end
+  return ('"%s"%s'):format(safe, #text > 200 and (" ... (%d bytes)"):format(#text) or "")
+end
+
+local function is_address(name, value)
+  return addresses[name] or value < 0 or value > 0xffffffff
+end
+
+local function scalar(name, value)
+  if math.type(value) == "integer" then
+    return is_address(name, value) and ("0x%016x"):format(value) or tostring(value)
+  elseif type(value) == "string" then
+    return quoted(value)
+  elseif value == cjson.null then
+    return "null"
+  end
+  return tostring(value)
+end
+
+local function key_before(a, b)
+  if type(a) ~= type(b) then
+    return type(a) == "number"
+  elseif type(a) == "number" or type(a) == "string" then
+    return a < b
+  end
+  return tostring(a) < tostring(b)
+end
+
+local function keys_of(value)
+  local keys = {}
+  for key in next, value do
+    -- What objects keep for themselves.
+    if type(key) ~= "string" or key:sub(1, 1) ~= "_" then
+      if type(rawget(value, key)) ~= "userdata" or rawget(value, key) == cjson.null then
+        keys[#keys + 1] = key
+      end
+    end
+  end
+  table.sort(keys, key_before)
+  return keys
+end
+
+local function title(value)
+  local meta = getmetatable(value)
+  return type(meta) == "table" and meta.__tostring and tostring(value) or nil
+end
+
+local add_members
+
+local function add_value(lines, indent, name, value, seen, depth, registers)
+  local label = indent .. (type(name) == "number" and "[" .. name .. "]" or tostring(name))
+  if type(value) ~= "table" then
+    lines[#lines + 1] = ("%s: %s"):format(label,
+      registers and math.type(value) == "integer" and ("0x%016x"):format(value)
+        or scalar(name, value))
+  elseif seen[value] then
+    lines[#lines + 1] = ("%s: (shown above)"):format(label)
+  elseif next(value) == nil then
+    lines[#lines + 1] = label .. ": {}"
+  elseif depth == DEPTH then
+    lines[#lines + 1] = label .. ": {...}"
+  else
+    lines[#lines + 1] = label .. ":" .. (title(value) and " " .. title(value) or "")
+    add_members(lines, indent .. "  ", value, seen, depth + 1, registers)
+  end
+end
+
+function add_members(lines, indent, value, seen, depth, registers)
+  seen[value] = true
+  local keys = keys_of(value)
+  for i, key in ipairs(keys) do
+    if i > ELEMENTS then
+      lines[#lines + 1] = ("%s... and %d more"):format(indent, #keys - ELEMENTS)
+      break
+    end
+    add_value(lines, indent, key, value[key], seen, depth,
+      registers or key == "regs" or key == "extra")
+  end
+end
+
+-- What an object can tell that is not in its fields.
+local function add_list(lines, name, iterator)
+  local count = 0
+  lines[#lines + 1] = "  " .. name .. ":"
+  for a, b in iterator do
+    count = count + 1
+    if count <= ELEMENTS then
+      lines[#lines + 1] = "    " .. (b == nil and tostring(a)
+        or ("0x%016x  %d bytes"):format(a, b))
+    end
+  end
+  if count == 0 then
+    lines[#lines] = "  " .. name .. ": none"
+  elseif count > ELEMENTS then
+    lines[#lines + 1] = ("    ... and %d more"):format(count - ELEMENTS)
+  end
+end
+
+local function add_parts(lines, value)
+  for _, part in ipairs {{"vcpus", "vCPUs"}, {"errata", "errata"}, {"ranges", "memory"},
+    {"nodes", "nodes"}} do
+    local method, name = value[part[1]], part[2]
+    if type(method) == "function" then
+      local ok, iterator, message = pcall(method, value)
+      if ok and iterator then
+        ok, message = pcall(add_list, lines, name, iterator)
+      end
+      if not ok or not iterator then
+        lines[#lines + 1] = ("  %s: %s"):format(name, tostring(message or iterator))
+      end
+    end
+  end
+end
+
+function view.text(value)
+  if type(value) ~= "table" then
+    return scalar(nil, value)
+  end
+  local lines = {title(value) or "table"}
+  if getmetatable(value) and getmetatable(value).__index == getmetatable(value) then
+    add_parts(lines, value)
+  end
+  add_members(lines, "  ", value, {}, 1)
+  return table.concat(lines, "\n")
+end
+
+local LINE = 16
+
+-- One line: the address, 16 bytes in two groups, what of them is printable.
+local function hex_line(address, bytes)
+  local hex = {}
+  for i = 1, LINE do
+    local byte = bytes:byte(i)
+    hex[i] = byte and ("%02x"):format(byte) or "  "
+  end
+  return ("%016x  %s  %s  |%s|"):format(address, table.concat(hex, " ", 1, 8),
+    table.concat(hex, " ", 9, 16), (bytes:gsub("[^ -~]", ".")))
+end
+
+function view.hexdump(bytes, address)
+  local lines = {}
+  for at = 1, #bytes, LINE do
+    lines[#lines + 1] = hex_line(address + at - 1, bytes:sub(at, at + LINE - 1))
+  end
+  return table.concat(lines, "\n")
+end
+
+return view
