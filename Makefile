@@ -21,6 +21,7 @@ CORE_SRC   := $(wildcard csrc/core/*.c)
 LUA_SRC    := $(wildcard csrc/lua/*.c)
 SIM_SRC    := $(wildcard csrc/sim/*.c)
 HELPER_SRC := $(wildcard spec/helpers/*.c)
+BENCH_SRC  := $(wildcard spec/bench/*.c)
 LUA_FILES  := $(wildcard lua/qvm/*.lua)
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
@@ -28,6 +29,7 @@ SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))
 PAUSE      := $(BUILD)/helpers/pause.so
 HELPERS    := $(PAUSE) $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%, \
 	$(filter-out spec/helpers/pause.c,$(HELPER_SRC)))
+BENCH      := $(BUILD)/bench/bound $(BUILD)/bench/stopwatch
 
 MODULE_SO := $(BUILD)/qvm/core.so
 SIMULATOR := $(BUILD)/sim/qvm
@@ -69,23 +71,24 @@ guest-dump: ## a real dump of a Linux guest under QEMU: ARCH=x86_64|aarch64
 	@sh .ci/deps build test guest
 	@$(LUA) spec/real/guest.lua $(ARCH)
 
-bench: ## figures: listing, opening, reading, decoding
-	@sh .ci/deps build test
-	@$(MAKE) -s all
-	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench.lua
+bench: ## figures against peers and bounds, on a dump of 4 GiB; some ten minutes
+	@sh .ci/deps build test bench
+	@$(MAKE) -s all $(BENCH)
+	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/dumps.lua
+	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/vms.lua
 
 lint: ## check the sources; both compilers' warnings as errors
 	@sh .ci/deps build lint
 	luacheck -q .
-	clang-format --dry-run --Werror $(wildcard csrc/*/*.[ch] spec/helpers/*.c)
+	clang-format --dry-run --Werror $(wildcard csrc/*/*.[ch] spec/helpers/*.c spec/bench/*.[ch])
 	$(MAKE) -s BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all $(BUILD)/gcc/host_qnx.o
 	$(MAKE) -s BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all \
 		$(BUILD)/clang/host_qnx.o
-	clang-tidy --quiet $(CORE_SRC) $(LUA_SRC) $(SIM_SRC) $(HELPER_SRC) -- \
+	clang-tidy --quiet $(CORE_SRC) $(LUA_SRC) $(SIM_SRC) $(HELPER_SRC) $(BENCH_SRC) -- \
 		$(FLAGS) -Icsrc/core -I$(LUA_INCDIR)
 
 format: ## lay out the C files
-	clang-format -i $(wildcard csrc/*/*.[ch] spec/helpers/*.c)
+	clang-format -i $(wildcard csrc/*/*.[ch] spec/helpers/*.c spec/bench/*.[ch])
 
 sanitize: ## run the specs with AddressSanitizer and UndefinedBehaviorSanitizer
 	@sh .ci/deps build test
@@ -142,6 +145,12 @@ CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC))
 $(BUILD)/helpers/%: spec/helpers/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -Icsrc/core -pthread -o $@ $^ $(LIBS)
+
+$(BUILD)/bench/bound: $(addprefix spec/bench/,bound.c loads.c passes.c bound.h)
+$(BUILD)/bench/stopwatch: spec/bench/stopwatch.c
+$(BENCH):
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARNINGS) -Werror $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) $(LIBS)
 
 $(PAUSE): spec/helpers/pause.c
 	@mkdir -p $(@D)

@@ -1,6 +1,7 @@
 #include "dump.h"
 
 #include "format.h"
+#include "sections.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,8 +16,9 @@ bool dump_is_whole(const struct dump *dump)
 static int check_whole(struct dump *dump, struct qvm_error *err)
 {
     uint64_t extent = dump->elf.extent;
+    uint64_t sections = sections_extent(&dump->elf, &dump->file);
 
-    if (file_settle(&dump->file, extent, err) != 0)
+    if (file_settle(&dump->file, sections > extent ? sections : extent, extent, err) != 0)
         return -1;
     if (dump->partial || dump_is_whole(dump))
         return 0;

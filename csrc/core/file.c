@@ -85,7 +85,8 @@ int file_open(struct file *file, const char *path, bool lenient, struct qvm_erro
 
 /* Most compressed files state their size at their end, and there is no need to unpack them
  * to believe it: reading does not depend on it. */
-int file_settle(struct file *file, uint64_t extent, struct qvm_error *err)
+int file_settle(struct file *file, uint64_t expected, uint64_t or_expected,
+                struct qvm_error *err)
 {
     uint32_t stated;
 
@@ -93,9 +94,12 @@ int file_settle(struct file *file, uint64_t extent, struct qvm_error *err)
         return 0;
     if (gzip_stated_size(file->gzip, &stated, err) != 0)
         return -1;
-    if (stated != (uint32_t)extent)
+    if (stated == (uint32_t)expected)
+        file->size = expected;
+    else if (stated == (uint32_t)or_expected)
+        file->size = or_expected;
+    else
         return finish(file, err);
-    file->size = extent;
     return 0;
 }
 

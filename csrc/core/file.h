@@ -21,9 +21,11 @@ struct file {
 int file_open(struct file *file, const char *path, bool lenient, struct qvm_error *err);
 void file_close(struct file *file);
 
-/* Makes the size of a compressed file known: unpacked, and as it is where the file should
- * have `extent` bytes. Before this it is only a bound. Code again: call once more. */
-int file_settle(struct file *file, uint64_t extent, struct qvm_error *err);
+/* Makes the size of a compressed file known, unpacked. Before this it is only a bound. If
+ * it states one of the two sizes that are expected of it, that is believed: it is unpacked
+ * to its end only if not. Code again: call once more. */
+int file_settle(struct file *file, uint64_t expected, uint64_t or_expected,
+                struct qvm_error *err);
 
 /* Bytes of the data that were seen so far: of a compressed file, what was unpacked. */
 uint64_t file_known(const struct file *file);

@@ -132,3 +132,24 @@ int sections_read_named(const struct elf *elf, const struct file *file, uint32_t
         return -1;
     return read_name(file, &strings, bytes_u32(raw, elf->big_endian), section->name, err);
 }
+
+enum { NEAR = 1 << 20 };
+
+uint64_t sections_extent(const struct elf *elf, const struct file *file)
+{
+    uint64_t size = (uint64_t)elf->section_count * layout_of(elf)->size, extent;
+    struct elf_section section;
+    struct qvm_error ignored;
+
+    if (elf->sections_at == 0 || elf->sections_at > NEAR || size > NEAR)
+        return 0;
+    extent = elf->sections_at + size;
+    for (uint32_t i = 0; i < elf->section_count; i++) {
+        if (sections_read(elf, file, i, &section, &ignored) != 0 ||
+            section.file_size > INT64_MAX || section.offset > INT64_MAX)
+            return 0;
+        if (section.file_size > 0 && section.offset + section.file_size > extent)
+            extent = section.offset + section.file_size;
+    }
+    return extent;
+}

@@ -26,4 +26,8 @@ int sections_read(const struct elf *elf, const struct file *file, uint32_t index
 int sections_read_named(const struct elf *elf, const struct file *file, uint32_t index,
                         struct elf_section *section, struct qvm_error *err);
 
+/* Where the last of the sections ends in the file, headers and data, if all headers stand
+ * in its first mebibyte; else 0. A guess at the file's size: failures are 0, too. */
+uint64_t sections_extent(const struct elf *elf, const struct file *file);
+
 #endif

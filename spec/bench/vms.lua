@@ -1,5 +1,5 @@
--- What the library costs, with what it is measured against in the same run:
--- `make bench`. Median of five. Trust the ratios, not the times.
+-- What listing VMs and decoding env documents cost, with what they are measured
+-- against in the same run: `make bench`. Median of five. Trust the ratios.
 
 package.path = "lua/?.lua;lua/?/init.lua;spec/?.lua;" .. package.path
 package.cpath = (os.getenv("QVM_BUILD") or "build") .. "/?.so;" .. package.cpath
@@ -56,70 +56,6 @@ local function bench_names()
   row("qvm.names()", time(function() assert(#qvm.names() == 1000) end), base)
 end
 
-local function dump_of(name, ram)
-  local dumps = files.mkdir(name .. "-dumps")
-  local vm = sim.start(name, ("ram 0,%s\ncpu\ncpu\ndump %s"):format(ram, dumps))
-  vm:tell("dump")
-  vm:stop()
-  return dumps .. "/" .. files.list(dumps)[1]
-end
-
-local function bench_open(paths)
-  print("\nopening a dump, listing segments and registers, 100 times")
-  local base
-  for _, size in ipairs {"16M", "1G", "8G"} do
-    local path = paths[size]
-    local seconds = time(function()
-      for _ = 1, 100 do
-        local dump <close> = assert(qvm.open(path))
-        for _ in dump:segments() do end
-        for _ in dump:vcpus() do end
-      end
-    end)
-    base = base or seconds
-    row(size .. (" (%.1f MiB on the disk)"):format(
-      require("lfs").attributes(path, "blocks") / 2048), seconds, base)
-  end
-end
-
-local function bench_read(path)
-  print("\nreading, cached")
-  local dump <close> = assert(qvm.open(path))
-  local file <close> = assert(io.open(path, "rb"))
-  local offset
-  for s in dump:segments() do
-    offset = offset or s.offset - s.paddr
-  end
-  local count = 200000
-  local places = {}
-  for i = 1, count do
-    places[i] = math.random(0, (16 << 20) - 8)
-  end
-  local base = time(function()
-    for i = 1, count do
-      file:seek("set", places[i] + offset)
-      local _ = string.unpack("<i8", file:read(8))
-    end
-  end)
-  row("200000 u64: file:seek, read, unpack", base)
-  row("200000 u64: d:u64()", time(function()
-    for i = 1, count do
-      local _ = dump:u64(places[i])
-    end
-  end), base)
-  row("200000 u64: empty loop", time(function()
-    for i = 1, count do
-      local _ = places[i]
-    end
-  end), base)
-  base = time(function()
-    file:seek("set", offset)
-    assert(#file:read(15 << 20) == 15 << 20)
-  end)
-  row("15 MiB: file:read", base)
-  row("15 MiB: d:read()", time(function() assert(dump:read(0, 15 << 20)) end), base)
-end
-
 local function bench_decode()
   print("\ndecoding 1 MiB of JSON, as env documents have it")
   local records = {}
@@ -135,11 +71,5 @@ end
 
 qvm.root(sim.root())
 bench_names()
-local paths = {}
-for _, size in ipairs {"16M", "1G", "8G"} do
-  paths[size] = dump_of("dump" .. size, size)
-end
-bench_open(paths)
-bench_read(paths["16M"])
 bench_decode()
 sim.clean()
