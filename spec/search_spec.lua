@@ -163,6 +163,26 @@ describe("find", function()
     end, "stop")
   end)
 
+  it("raises where small pieces are lost, in whichever thread", function()
+    local segments = {}
+    for i = 1, 500 do
+      segments[i] = {paddr = i * 0x1000, bytes = ("x"):rep(3000)}
+    end
+    local dump = memory(table.unpack(segments))
+    assert(dump:u8(0x1000 * 500))
+    assert(os.execute("truncate -s 200000 " .. process.quote(dump.path)))
+    local count = 0
+    local ok, message = pcall(function()
+      for _ in dump:find("xx", {align = 1000}) do
+        count = count + 1
+      end
+    end)
+    assert.is_false(ok)
+    assert.matches("test.gcore: no %d+ bytes at offset", message)
+    assert.is_true(count > 50)
+    assert.is_false(pcall(function() for _ in dump:diff(dump) do end end))
+  end)
+
   it("passes over what a cut dump has lost", function()
     local bytes = writer.file {machine = "aarch64", segments = {
       {paddr = 0x1000, bytes = "needle"}, {paddr = 0x2000, bytes = "needle"}}}
@@ -192,6 +212,25 @@ describe("find_any", function()
     assert.are.same({"1000:1", "1000:2", "1000:4", "1001:3", "1001:5"},
       all(dump:find_any({"s", "sh", "h", "she", "he"}, {to = 0x1003})))
     assert.are.same({"1000:1", "1000:2"}, all(dump:find_any({"she ", "she "}, {to = 0x1008})))
+  end)
+
+  it("gives very many patterns at one place, and very many places of a long one", function()
+    local patterns = {}
+    for i = 1, 20000 do
+      patterns[i] = "a"
+    end
+    local count = 0
+    for address, index in memory({paddr = 5, bytes = "baab"}):find_any(patterns) do
+      assert(address == 6 + count // 20000 and index == count % 20000 + 1)
+      count = count + 1
+    end
+    assert.are.equal(40000, count)
+    count = 0
+    for address in memory({paddr = 0, bytes = ("a"):rep(300000)}):find(("a"):rep(100000)) do
+      assert(address == count)
+      count = count + 1
+    end
+    assert.are.equal(200001, count)
   end)
 
   -- What string.find finds, for each pattern apart.

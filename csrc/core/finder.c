@@ -105,7 +105,7 @@ static int run(struct sweep *sweep, struct sweep_unit *unit, unsigned worker,
         if (dump_read(finder->dump, address, buffer, n, err) != 0)
             return -1;
         if (matcher_feed(finder->matcher, &state, buffer, n, address, &unit->results,
-                         SWEEP_RESULTS, &taken) != 0)
+                         unit->results.count + SWEEP_RESULTS, &taken) != 0)
             return qvm_fail_memory(err, finder->dump->file.path);
         depth = matcher_depth(finder->matcher, state);
         address += taken;

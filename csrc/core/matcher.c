@@ -286,15 +286,16 @@ static int emit(const struct matcher *matcher, matcher_state state, uint64_t end
     return 0;
 }
 
-/* The automaton over bytes[i...], until no beginning of a match is left, or for a while. */
+/* The automaton over bytes[i...], until no beginning of a match is left, for a while, or
+ * until there are enough results. */
 static int run(const struct matcher *matcher, matcher_state *state,
                const unsigned char *bytes, size_t *i, size_t n, uint64_t address,
-               struct results *results)
+               struct results *results, size_t enough)
 {
     size_t depth = matcher_depth(matcher, *state), patience = PATIENCE + 2 * depth;
     size_t stop = n - *i > patience ? *i + patience : n;
 
-    while (*i < stop) {
+    while (*i < stop && results->count < enough) {
         *state = step(matcher, *state, bytes[*i]);
         if (matcher->nodes[*state].ends &&
             emit(matcher, *state, address + *i, results) != 0)
@@ -323,7 +324,7 @@ int matcher_feed(const struct matcher *matcher, matcher_state *state,
                 i = next;
             }
         }
-        if (run(matcher, state, bytes, &i, n, address, results) != 0)
+        if (run(matcher, state, bytes, &i, n, address, results, enough) != 0)
             return -1;
     }
     *taken = i;

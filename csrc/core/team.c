@@ -38,13 +38,17 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* The new thread takes no signals: they are for the thread that called. */
+/* The new thread takes no signals from outside: they are for the thread that called. Its
+ * own faults it must take, or they end the process: see mapping.h. */
 static bool start(pthread_t *thread, struct worker *worker)
 {
+    static const int faults[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV};
     sigset_t all, before;
     bool started;
 
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        sigdelset(&all, faults[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     started = pthread_create(thread, NULL, work, worker) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
