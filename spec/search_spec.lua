@@ -220,7 +220,7 @@ describe("find_any", function()
       patterns[i] = "a"
     end
     local count = 0
-    for address, index in memory({paddr = 5, bytes = "baab"}):find_any(patterns) do
+    for address, index in memory({paddr = 6, bytes = "aab"}):find_any(patterns) do
       assert(address == 6 + count // 20000 and index == count % 20000 + 1)
       count = count + 1
     end
