@@ -17,20 +17,18 @@
 --
 -- Addresses and counters are integers with all of their 64 bits: print them
 -- with `hex`, compare them with `math.ult`.
+-- `qvm.conf` (see @{qvm.conf}) reads `.qvmconf` files, and `qvm.errata` (see
+-- @{qvm.errata}) keeps and compares errata settings.
 -- @module qvm
 
 if _VERSION ~= "Lua 5.4" then
   error("qvm needs Lua 5.4, and this is " .. _VERSION .. ": run lua5.4", 0)
 end
 
-local conf = require "qvm.conf"
 local core = require "qvm.core"
 local check = require "qvm.check"
 local Dump = require "qvm.dump"
 local Env = require "qvm.env"
-local errata = require "qvm.errata"
-local record = require "qvm.record"
-local view = require "qvm.show"
 local VM = require "qvm.vm"
 
 local qvm = {
@@ -38,11 +36,9 @@ local qvm = {
   version = "0.1.0",
 }
 
---- Reading `.qvmconf` files, and holding them against VMs: see `qvm.conf`.
-qvm.conf = conf
-
---- Snapshots of errata settings and their differences: see `qvm.errata`.
-qvm.errata = errata
+-- Parts of the library that most scripts do not need, loaded when they are
+-- asked for: qvm.conf reads configurations, qvm.errata compares errata.
+local parts = {conf = "qvm.conf", errata = "qvm.errata"}
 
 local chosen_root
 
@@ -182,7 +178,7 @@ function qvm.record(vm, directory, options)
   end
   check.path(directory, 2, "record")
   check.options(options, "record", {conf = "path"}, 3)
-  return record.write(vm, directory, options and options.conf, qvm.version)
+  return require "qvm.record".write(vm, directory, options and options.conf, qvm.version)
 end
 
 --- A VM out of a record, with the methods of a VM. `pid`, `signal`, `status` and
@@ -193,7 +189,7 @@ end
 -- version) `permission`
 function qvm.replay(directory)
   check.path(directory, 1, "replay")
-  return record.read(directory)
+  return require "qvm.record".read(directory)
 end
 
 --- Any value as text of several lines, for the prompt: what an object says of
@@ -203,7 +199,7 @@ end
 -- @treturn string
 -- @usage > qvm.show(dump:vcpu(0))
 function qvm.show(value)
-  return view.text(value)
+  return require "qvm.show".text(value)
 end
 
 --- Bytes in the classic layout: address, 16 bytes in hexadecimal, what of them is
@@ -222,6 +218,7 @@ function qvm.hexdump(source, address, n)
   if n ~= nil then
     check.integer(n, 3, "hexdump")
   end
+  local view = require "qvm.show"
   if not is_dump then
     check.string(source, 1, "hexdump")
     return view.hexdump(n and source:sub(1, math.max(n, 0)) or source, address or 0)
@@ -245,6 +242,11 @@ function qvm.hex(n)
 end
 
 return setmetatable(qvm, {
+  __index = function(_, name)
+    local part = parts[name] and require(parts[name])
+    qvm[name] = part
+    return part
+  end,
   __tostring = function()
     return ("qvm %s, VMs below %s"):format(qvm.version, qvm.root())
   end,

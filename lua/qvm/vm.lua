@@ -11,9 +11,7 @@
 
 local check = require "qvm.check"
 local core = require "qvm.core"
-local dumping = require "qvm.dumping"
 local Env = require "qvm.env"
-local status = require "qvm.status"
 
 --- @type VM
 local VM = {}
@@ -119,7 +117,7 @@ function VM:status(options)
   if not options or not options.log then
     error("'status' needs the option 'log': where the status text goes", 2)
   end
-  return status.await(self, options)
+  return require "qvm.status".await(self, options)
 end
 
 --- Triggers a dump, waits for it and opens it.
@@ -145,7 +143,7 @@ function VM:dump(options)
     error("'dump' needs the option 'dir' or $QVM_DUMP_DIR: "
       .. "the directory of the VM's `dump` option", 2)
   end
-  return dumping.await(self, directory, options or {})
+  return require "qvm.dumping".await(self, directory, options or {})
 end
 
 function VM:__tostring()
