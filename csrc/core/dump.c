@@ -169,6 +169,11 @@ int dump_check(const struct dump *dump, uint64_t address, uint64_t n, struct qvm
     return reach == n ? 0 : fail_at(dump, address + reach, err);
 }
 
+void dump_map(struct dump *dump)
+{
+    file_map(&dump->file);
+}
+
 int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
               struct qvm_error *err)
 {

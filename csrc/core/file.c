@@ -36,6 +36,14 @@ static int open_regular(const char *path, uint64_t *size, struct qvm_error *err)
     return -1;
 }
 
+/* Not at once: to map and unmap costs more than to read what opening needs. */
+void file_map(struct file *file)
+{
+    if (!file->map_tried && !file->gzip)
+        mapping_open(&file->map, file->fd, file->size);
+    file->map_tried = true;
+}
+
 static int finish(struct file *file, struct qvm_error *err)
 {
     if (gzip_finish(file->gzip, err) != 0)
@@ -61,10 +69,8 @@ static int open_content(struct file *file, bool lenient, struct qvm_error *err)
 
     if (file->size >= sizeof head && file_read(file, 0, head, sizeof head, err) != 0)
         return -1;
-    if (!gzip_is_magic(head)) {
-        mapping_open(&file->map, file->fd, file->size);
+    if (!gzip_is_magic(head))
         return 0;
-    }
     file->gzip = gzip_open(file->fd, file->path, lenient, err);
     file->size = INT64_MAX;
     return file->gzip ? settle_small(file, err) : -1;

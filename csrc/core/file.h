@@ -9,9 +9,10 @@
 
 struct file {
     int fd;
-    uint64_t size; /* bytes, when it was opened; compressed: see file_settle */
-    bool cut;      /* compressed, and its end is missing */
-    struct mapping map;
+    uint64_t size;      /* bytes, when it was opened; compressed: see file_settle */
+    bool cut;           /* compressed, and its end is missing */
+    struct mapping map; /* see file_map */
+    bool map_tried;
     struct gzip *gzip; /* NULL: not compressed */
     char *path;
 };
@@ -20,6 +21,10 @@ struct file {
  * far as that goes. */
 int file_open(struct file *file, const char *path, bool lenient, struct qvm_error *err);
 void file_close(struct file *file);
+
+/* To be called before many small reads: maps the file, where that can be done. Once is
+ * enough. Not while another thread reads the file. */
+void file_map(struct file *file);
 
 /* Makes the size of a compressed file known, unpacked. Before this it is only a bound. If
  * it states one of the two sizes that are expected of it, that is believed: it is unpacked

@@ -6,8 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Bytes behind a member's data: checksum and size (RFC 1952). */
-enum { TRAILER = 8, BUFFER = 65536 };
+/* Bytes behind a member's data: checksum and size (RFC 1952). What is given to zlib at once
+ * must fit its counters. */
+enum { TRAILER = 8, BUFFER = 65536, AT_ONCE = 1 << 30 };
 
 /* zlib's windowBits: raw deflate data, and data with gzip's header and trailer. */
 enum { RAW = -15, GZIP = 15 + 16 };
@@ -159,7 +160,7 @@ int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by
 
     *got = 0;
     while (*got < n && inflater->state == INFLATER_RUNS) {
-        size_t room = n - *got < BUFFER ? n - *got : BUFFER, made;
+        size_t room = n - *got < AT_ONCE ? n - *got : AT_ONCE, made;
 
         stream->next_out = to + *got;
         stream->avail_out = (uInt)room;

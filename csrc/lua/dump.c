@@ -318,6 +318,7 @@ static int method_read(lua_State *L)
     /* Before room is made for it: n may be absurd. */
     if (dump_check(dump, address, (uint64_t)n, &err) != 0)
         return push_failure(L, &err);
+    dump_map(dump);
     to = luaL_buffinitsize(L, &buffer, (size_t)n);
     for (lua_Integer done = 0; done < n; done += READ_AT_ONCE) {
         size_t part = n - done < READ_AT_ONCE ? (size_t)(n - done) : READ_AT_ONCE;
@@ -345,6 +346,7 @@ static int method_cstring(lua_State *L)
     luaL_argcheck(L, max >= 0, 3, "a number of bytes is expected, not a negative one");
     if (!dump)
         return push_closed(L);
+    dump_map(dump);
     luaL_buffinit(L, &buffer);
     while (!ended && max > 0) {
         char *to = luaL_prepbuffsize(&buffer, 256);

@@ -34,6 +34,7 @@ static int get(lua_State *L, unsigned size, bool is_signed)
 
     if (!dump)
         return push_closed(L);
+    dump_map(dump);
     while (dump_read(dump, address, bytes, size, &err) != 0)
         if (!again(L, &err))
             return push_failure(L, &err);
@@ -127,6 +128,7 @@ static int method_array(lua_State *L)
         return push_closed(L);
     if (dump_check(dump, address, (uint64_t)count * type->size, &err) != 0)
         return push_failure(L, &err);
+    dump_map(dump);
     lua_createtable(L, (int)count, 0);
     for (lua_Integer done = 0, part; done < count; done += part) {
         part = count - done < in_part ? count - done : in_part;

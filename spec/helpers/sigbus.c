@@ -52,8 +52,10 @@ static int cut_read(const char *path)
     char byte;
     int status;
 
-    if (file_open(&file, path, false, &err) != 0 ||
-        file_read(&file, 0, &byte, 1, &err) != 0)
+    if (file_open(&file, path, false, &err) != 0)
+        return fail(err.message);
+    file_map(&file);
+    if (file_read(&file, 0, &byte, 1, &err) != 0)
         return fail(err.message);
     if (truncate(path, 0) != 0)
         return fail("truncate");
@@ -85,11 +87,13 @@ int main(int argc, char **argv)
     /* The program puts a handler in front of ours, and ours has to stay behind it. */
     if (file_open(&file, argv[1], false, &err) != 0)
         return fail(err.message);
+    file_map(&file);
     install(&before);
     file_close(&file);
     for (int again = 0; again < 2; again++) {
         if (file_open(&file, argv[1], false, &err) != 0)
             return fail(err.message);
+        file_map(&file);
         if (cut_read(argv[1]) != 0)
             return 1;
         calls = 0;
