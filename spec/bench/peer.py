@@ -50,7 +50,8 @@ class Kdumpfile:
                 break
         count = 0
         for cpu in self.dump.attr["cpu"].values():
-            count += sum(1 for _ in cpu["reg"].items())
+            if isinstance(cpu, self.module.attr_dir):  # others are totals
+                count += sum(1 for _ in cpu["reg"].items())
         return count
 
     def read(self, address, size):
@@ -167,8 +168,11 @@ def main(work, name, repeat, *arguments):
         print("result %x" % result)
     except Absent as reason:
         print("absent", reason)
+        return 1
     except Exception as problem:
         print("absent", "%s: %s" % (type(problem).__name__, problem))
+        return 1
+    return 0
 
 
-main(*sys.argv[1:])
+sys.exit(main(*sys.argv[1:]))

@@ -1,12 +1,13 @@
--- Programs that are timed. Each is given the work to do and how often, and gives
--- a measurement back: `seconds` (the median), `once` (whether it ran only once,
--- because that takes long), `result`, or `absent`, the reason why there is none.
+-- Programs that are timed. Each is given the work to do and how often, and
+-- gives a measurement back: `seconds` (the median), `once` (whether it ran only
+-- once, because that takes long), `first` (seconds of the first run), `result`,
+-- or `absent`, the reason why there is none.
 
 local process = require "support.process"
 
 local run = {
-  times = 5,
-  long = 10, -- seconds; what takes longer runs once
+  times = 5, long = 10, -- seconds; what takes longer runs once
+  often = 25, short = 0.1, -- what takes less runs as often
 }
 
 local build = os.getenv("QVM_BUILD") or "build"
@@ -41,14 +42,19 @@ local function measurement(output)
     status = tonumber(output:match("status (%d+)"))}
 end
 
--- The first run warms up, and tells how long it takes.
-local function measure(before, after, times)
+-- The first run warms up, and tells how long it takes. statuses: of a program,
+-- those that are no failure.
+local function measure(before, after, statuses)
   local function go(count)
     local words = {table.unpack(before)}
     words[#words + 1] = count
-    return measurement(output_of(table.move(after, 1, #after, #words + 1, words)))
+    local found = measurement(output_of(table.move(after, 1, #after, #words + 1, words)))
+    if found.status and not (statuses or "0"):find(found.status, 1, true) then
+      return {absent = ("%s: exit status %d"):format(words[#before + 3], found.status)}
+    end
+    return found
   end
-  io.stderr:write(("  %s\n"):format(table.concat(before, " ")))
+  io.stderr:write(("%s %s\n"):format(table.concat(before, " "), table.concat(after, " ")))
   local first = go(1)
   if first.absent then
     return first
@@ -56,7 +62,9 @@ local function measure(before, after, times)
     first.once = true
     return first
   end
-  return go(times or run.times)
+  local found = go(first.seconds < run.short and run.often or run.times)
+  found.first = first.seconds
+  return found
 end
 
 function run.qvm(work, ...)
@@ -76,21 +84,22 @@ function run.python(work, peer, ...)
   return measure({"/usr/bin/python3", "spec/bench/peer.py", work, peer}, {...})
 end
 
--- A whole program; statuses: those that are no failure.
-function run.program(words, statuses, times)
+-- A whole program.
+function run.program(words, statuses)
   local output = build .. "/bench/output"
-  local result = measure({build .. "/bench/stopwatch"}, {output, table.unpack(words)}, times)
-  if not result.absent and not (statuses or "0"):find(result.status, 1, true) then
-    return {absent = ("%s: exit status %d"):format(words[1], result.status)}
+  local found = measure({build .. "/bench/stopwatch"}, {output, table.unpack(words)},
+    statuses)
+  local file = io.open(output, "rb")
+  if file then
+    found.output = file:read(64) or ""
+    file:close()
   end
-  local file <close> = assert(io.open(output, "rb"))
-  result.output = file:read(64) or ""
-  return result
+  return found
 end
 
 -- A shell's command line, as a whole program.
-function run.shell(line, statuses, times)
-  return run.program({"sh", "-c", line}, statuses, times)
+function run.shell(line, statuses)
+  return run.program({"sh", "-c", line}, statuses)
 end
 
 function run.system(words)

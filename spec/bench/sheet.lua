@@ -1,5 +1,5 @@
--- The table: works, and below each the measurements. Ratios are to the library's
--- time, so above 1 the library is faster.
+-- The table: works, and below each the measurements. Ratios are to the
+-- library's time, so above 1 the library is faster.
 
 local sheet = {}
 
@@ -29,8 +29,12 @@ local function line(what, time, first, second, mark)
   print((text:gsub(" +$", "")))
 end
 
+-- Goes below the table, once.
 function sheet.note(text)
-  notes[#notes + 1] = text
+  if not notes[text] then
+    notes[text] = true
+    notes[#notes + 1] = text
+  end
 end
 
 function sheet.head()
@@ -50,8 +54,8 @@ local function mark(found)
   return "?"
 end
 
--- A row. kind: "qvm" for what ratios are to, "one core" for the second column of
--- them, else nothing.
+-- A row. kind: "qvm" for what ratios are to, "one core" for the second column
+-- of them, else nothing.
 function sheet.row(name, found, kind)
   if found.absent then
     line("  " .. name, "-")
