@@ -82,8 +82,16 @@ function copies.allocated(path)
   return lfs.attributes(path, "blocks") * 512
 end
 
--- Random places in the memory of a dump, as files of numbers: addresses, and the
--- offsets in the file that they are at.
+-- Writes a file in build/bench; its path.
+function copies.write(name, bytes)
+  local path = build .. "/bench/" .. name
+  local file <close> = assert(io.open(path, "wb"))
+  assert(file:write(bytes))
+  return path
+end
+
+-- Random places in the memory of a dump, as files of numbers: addresses, and
+-- the offsets in the file that they are at.
 function copies.places(dump, count)
   local loads, total = {}, 0
   for segment in dump:segments() do
@@ -106,13 +114,8 @@ function copies.places(dump, count)
       at = at - segment.filesz
     end
   end
-  local function write(name, numbers)
-    local path = build .. "/bench/" .. name
-    local file <close> = assert(io.open(path, "wb"))
-    assert(file:write(table.concat(numbers)))
-    return path
-  end
-  return write("addresses", addresses), write("offsets", offsets)
+  return copies.write("addresses", table.concat(addresses)),
+    copies.write("offsets", table.concat(offsets))
 end
 
 function copies.description()

@@ -1,6 +1,6 @@
 -- What reading a dump costs, against other programs and libraries and against
--- what the machine can do, on the same files: `make bench`. Everything is in the
--- page cache. Trust the ratios, not the times.
+-- what the machine can do, on the same files: `make bench`. Everything is in
+-- the page cache. Trust the ratios, not the times.
 
 package.path = "lua/?.lua;lua/?/init.lua;spec/?.lua;" .. package.path
 package.cpath = (os.getenv("QVM_BUILD") or "build") .. "/?.so;" .. package.cpath
@@ -14,25 +14,53 @@ local lua = os.getenv("LUA") or "lua5.4"
 local python = "/usr/bin/python3"
 local pattern = "qvm:absent:0Zx~9"
 
-local bulk_address, bulk_count = 0x40000000, 1000000
+local bulk_count = 1000000
+
+-- What other work than the rest of its rows did.
+local function incomparable(found)
+  found.result = nil
+  return found
+end
+
+-- What the first run of the process took.
+local function first_of(found)
+  return {seconds = found.first or found.seconds, absent = found.absent}
+end
 
 local function bench_open(big, small)
+  local function python_list(name)
+    return incomparable(run.python("list", name, big))
+  end
   sheet.work("open, list segments and registers, in a process that runs")
   sheet.row("qvm", run.qvm("list", big), "qvm")
   sheet.row("qvm, dump of 256 MiB", run.qvm("list", small))
-  sheet.row("libkdumpfile", run.python("list", "libkdumpfile", big))
-  sheet.row("drgn, opening alone", run.python("list", "drgn", big))
-  sheet.row("pyelftools", run.python("list", "pyelftools", big))
+  sheet.row("libkdumpfile", python_list("libkdumpfile"))
+  sheet.row("drgn, opening alone", python_list("drgn"))
+  sheet.row("pyelftools", python_list("pyelftools"))
+end
 
-  sheet.work("the same as a whole process")
+local list_script = [[
+package.path, package.cpath = %q, %q
+local dump = require "qvm".open(arg[1])
+for segment in dump:segments() do print(segment) end
+for cpu in dump:vcpus() do
+  for name, value in cpu:registers() do print(name, value) end
+end]]
+
+local function bench_start(big, small)
   local function program(...)
-    return run.program({...}, "0", 21)
+    return run.program {...}
+  end
+  local function listing(path)
+    return program(lua, copies.write("list.lua",
+      list_script:format(package.path, package.cpath)), path)
   end
   local function peer(name)
     return program(python, "spec/bench/peer.py", "list", name, "1", big)
   end
-  sheet.row("qvm", program(lua, "spec/bench/work.lua", "list", "1", big), "qvm")
-  sheet.row("qvm, dump of 256 MiB", program(lua, "spec/bench/work.lua", "list", "1", small))
+  sheet.work("the same as a whole process")
+  sheet.row("qvm", listing(big), "qvm")
+  sheet.row("qvm, dump of 256 MiB", listing(small))
   sheet.row("readelf -lnW", program("readelf", "-lnW", big))
   sheet.row("libkdumpfile, Python", peer("libkdumpfile"))
   sheet.row("drgn, Python, opening alone", peer("drgn"))
@@ -41,31 +69,32 @@ local function bench_open(big, small)
 end
 
 local function bench_random(big, addresses, offsets)
+  local found = run.qvm("random", big, addresses)
   sheet.work("10^6 random u64, in a loop of the script")
-  sheet.row("qvm, d:u64(a)", run.qvm("random", big, addresses), "qvm")
+  sheet.row("qvm, d:u64(a)", found, "qvm")
   sheet.row("libkdumpfile, Python", run.python("random", "libkdumpfile", big, addresses))
   sheet.row("drgn, Python", run.python("random", "drgn", big, addresses))
   sheet.row("bound: C, mapping, loads overlap", run.bound("loads", big, offsets))
   sheet.row("bound: C, mapping, one load after another",
     run.bound("serial-loads", big, offsets))
-  local loop = run.qvm("loop", big, addresses)
-  loop.result = nil -- of something else
-  sheet.row("the Lua loop alone", loop)
+  sheet.row("the Lua loop alone", incomparable(run.qvm("loop", big, addresses)))
+  sheet.row("qvm, first time in its process", first_of(found))
 end
 
-local function bench_bulk(big, offset)
-  local address, count, size = bulk_address, bulk_count, 8 * bulk_count
+local function bench_bulk(big, address, offset)
+  local count, size = bulk_count, 8 * bulk_count
+  local found = run.qvm("array", big, address, count)
   sheet.work("10^6 u64 in a row, decoded")
-  sheet.row("qvm, d:array(a, \"u64\", 1000000)", run.qvm("array", big, address, count), "qvm")
+  sheet.row("qvm, d:array(a, \"u64\", 1000000)", found, "qvm")
   for _, name in ipairs {"libkdumpfile", "drgn"} do
     sheet.row(name .. ", read, struct.unpack",
       run.python("unpack", name, big, address, count))
-    sheet.row(name .. ", read, array.array, tolist",
-      run.python("array", name, big, address, count))
+    sheet.row(name .. ", read, array.array", run.python("array", name, big, address, count))
   end
   sheet.row("bound: C, memcpy into fresh memory", run.bound("copy-fresh", big, offset, size))
   sheet.row("bound: C, memcpy into touched memory",
     run.bound("copy-touched", big, offset, size))
+  sheet.row("qvm, first time in its process", first_of(found))
 end
 
 local function quoted(path)
@@ -80,6 +109,7 @@ local function bench_find(what, path)
   sheet.row("grep -aFc", run.program({"grep", "-aFc", pattern, path}, "1"))
   sheet.row("drgn, search_memory", run.python("find", "drgn", path, pattern))
   sheet.row("bound: C, 256 KiB reads, memmem", run.bound("find", path, pattern))
+  sheet.row("bound: C, 256 KiB reads alone", incomparable(run.bound("read", path)))
 end
 
 local function bench_strings(what, path)
@@ -88,9 +118,7 @@ local function bench_strings(what, path)
   sheet.row("qvm, d:strings()", found, "qvm")
   local peer = run.shell(("strings -a %s | wc -l"):format(quoted(path)))
   sheet.row("strings -a | wc -l", peer)
-  local read = run.bound("read", path)
-  read.result = nil -- bytes, not strings
-  sheet.row("bound: C, 256 KiB reads alone", read)
+  sheet.row("bound: C, 256 KiB reads alone", incomparable(run.bound("read", path)))
   if not peer.absent and not found.absent then
     sheet.note(("strings, %s: %d by qvm in the memory, %d by strings in the file"):format(
       what, tonumber(found.result, 16), peer.output))
@@ -118,8 +146,16 @@ local function bench_diff(what, path, other, offset, granularities)
   end
 end
 
-local function bench_gzip(packed, unpacked, addresses, size)
-  local half = size // 2
+-- The middle one of the five random offsets that are read first.
+local function middle(offsets)
+  local file <close> = assert(io.open(offsets, "rb"))
+  local first = {string.unpack("<i8i8i8i8i8", file:read(40))}
+  first[#first] = nil -- where it ended
+  table.sort(first)
+  return first[#first // 2 + 1]
+end
+
+local function bench_gzip(packed, unpacked, addresses, offsets, size)
   local unpack = run.shell(("gzip -dc %s >%s"):format(quoted(packed), quoted(unpacked)))
   local function after(found)
     if unpack.absent or found.absent then
@@ -130,7 +166,7 @@ local function bench_gzip(packed, unpacked, addresses, size)
   end
   local works = {
     {"open", "gzip: open", {}, 0},
-    {"first", "gzip: open and read at a random offset", {addresses}, half},
+    {"first", "gzip: open and read at a random offset", {addresses}, middle(offsets)},
     {"find", "gzip: search for 16 bytes that are not there", {pattern}, size},
   }
   for _, work in ipairs(works) do
@@ -141,9 +177,8 @@ local function bench_gzip(packed, unpacked, addresses, size)
       after(run.qvm(name, unpacked, table.unpack(rest))))
     if to > 0 then
       local bound = run.bound("inflate", packed, to, name == "find" and pattern or "")
-      bound.result = nil
-      sheet.row(to == size and "bound: C, zlib, memmem" or "bound: C, zlib, half of the file",
-        bound)
+      sheet.row(to == size and "bound: C, zlib, memmem" or "bound: C, zlib, up to the offset",
+        incomparable(bound))
     end
   end
   os.remove(unpacked)
@@ -152,18 +187,34 @@ local function bench_gzip(packed, unpacked, addresses, size)
     ("%.1f MiB"):format(tonumber(peak.result, 16) / 1024))
 end
 
--- Of the first memory in the file, and of an address in it.
-local function offsets_in(dump, address)
-  local first, at
+-- Of an address in the file; without one, of the first memory in it.
+local function offset_of(dump, address)
   for segment in dump:segments() do
-    if segment.type == 1 then
-      first = first or segment.offset
-      if address >= segment.paddr and address < segment.paddr + segment.filesz then
-        at = segment.offset + (address - segment.paddr)
+    local at = (address or segment.paddr) - segment.paddr
+    if segment.type == 1 and at >= 0 and at < segment.filesz then
+      return segment.offset + at
+    end
+  end
+end
+
+-- The address of as many bytes as the bulk takes where memory was most written
+-- to: zeros are easy to decode, for some.
+local function fullest(dump)
+  local size, best, most = 8 * bulk_count, nil, -1
+  for start, length in dump:ranges() do
+    for address = start, start + length - size, size do
+      local written = 0
+      for at = address, address + size - 512, size // 16 do
+        for _, value in ipairs(dump:array(at & ~7, "u64", 64)) do
+          written = written + (value ~= 0 and 1 or 0)
+        end
+      end
+      if written > most then
+        best, most = address, written
       end
     end
   end
-  return first, at
+  return best
 end
 
 local function mib(bytes)
@@ -174,18 +225,20 @@ local function main()
   local first, second = copies.big()
   local small = copies.small()
   local dump <close> = assert(qvm.open(first))
-  local memory, bulk = offsets_in(dump, bulk_address)
+  local memory, bulk = offset_of(dump), fullest(dump)
   local addresses, offsets = copies.places(dump, 1000000)
   print(copies.description())
-  print(("Dumps of an x86_64 guest, %s, in the page cache; median of %d, or \"once\"."):format(
-    mib(dump.size), run.times))
+  print(("Dumps of an x86_64 guest, %s, in the page cache."):format(mib(dump.size)))
+  print(("Medians of %d or more, or \"once\": what takes more than %d s."):format(run.times,
+    run.long))
   print("Ratios: above 1 qvm is faster. \"/ 1 core\": than qvm on one core.\n")
   sheet.head()
 
   copies.warm(small, first)
   bench_open(first, small)
+  bench_start(first, small)
   bench_random(first, addresses, offsets)
-  bench_bulk(first, bulk)
+  bench_bulk(first, bulk, offset_of(dump, bulk))
   bench_find("4 GiB", first)
   bench_strings("4 GiB", first)
   local dense = copies.dense(first)
@@ -207,7 +260,8 @@ local function main()
   local packed = copies.gzip(first)
   copies.forget(first, second, sparse, sparse_second)
   copies.warm(packed)
-  bench_gzip(packed, (packed:gsub("%.elf%.gz$", ".unpacked")), addresses, dump.size)
+  bench_gzip(packed, (packed:gsub("%.elf%.gz$", ".unpacked")), addresses, offsets,
+    dump.size)
   sheet.finish()
 end
 
