@@ -7,7 +7,8 @@ local writer = require "support.dumpwriter"
 local lua = os.getenv("LUA") or "lua5.4"
 
 local function run(...)
-  local status, output, errors = process.run {lua, "examples/dumpdiff.lua", ...}
+  local status, output, errors = process.run({lua, "examples/dumpdiff.lua", ...},
+    {env = {LD_PRELOAD = os.getenv("LD_PRELOAD"), QVM_BUILD = os.getenv("QVM_BUILD")}})
   return status, output, errors
 end
 

@@ -12,6 +12,7 @@ describe("the example suite for errata", function()
   -- busted in a process of its own: its status, and what it printed.
   local function run(options, output)
     local env = {QVM_ROOT = sim.root(), LUA_PATH_5_4 = package.path, LUA_CPATH_5_4 = package.cpath,
+      LD_PRELOAD = os.getenv("LD_PRELOAD"),
       QVM_BASELINE = files.path("baseline.json")}
     for key, value in pairs(options) do
       env[key] = value

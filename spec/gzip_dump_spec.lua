@@ -247,7 +247,7 @@ describe("a compressed dump", function()
 
   it("takes little memory, however much it unpacks to", function()
     local path, size = bomb(33)
-    local _, out, errors = process.run {os.getenv("LUA") or "lua5.4", "-e",
+    local _, out, errors = process.run({os.getenv("LUA") or "lua5.4", "-e",
       ("package.path=%q;package.cpath=%q;"):format(package.path, package.cpath) .. ([[
         local qvm = require "qvm"
         local steps = 0
@@ -258,7 +258,7 @@ describe("a compressed dump", function()
         end
         for line in io.lines("/proc/self/status") do
           if line:match("^VmHWM") then print(line:match("%%d+")) end
-        end]]):format(path, size - 8)}
+        end]]):format(path, size - 8)}, {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
     local seen_size, kib = out:match("^(%d+)\ttrue\ttrue\n(%d+)\n$")
     assert.are.equal(size + 120, tonumber(seen_size), out .. errors)
     if not os.getenv("LD_PRELOAD") and not os.getenv("QVM_VALGRIND") then
