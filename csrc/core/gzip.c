@@ -66,8 +66,10 @@ struct gzip *gzip_open(int fd, const char *path, bool lenient, struct qvm_error 
     gzip->spacing = SPACING;
     gzip->front.bytes = malloc(CHUNK);
     if (gzip->front.bytes && inflater_open(&gzip->first, fd, path, err) == 0 &&
-        inflater_open(&gzip->later, fd, path, err) == 0)
+        inflater_open(&gzip->later, fd, path, err) == 0) {
+        gzip->later.state = INFLATER_NOWHERE;
         return gzip;
+    }
     if (!gzip->front.bytes)
         qvm_fail_memory(err, path);
     gzip_close(gzip);
@@ -150,11 +152,11 @@ static int advance(struct gzip *gzip, struct qvm_error *err)
     }
     front->used = true;
     while (front->size < CHUNK && gzip->first.state == INFLATER_RUNS) {
-        if (inflater_run(&gzip->first, front->bytes + front->size, CHUNK - front->size,
-                         true, &got, err) != 0)
-            return -1;
-        front->size += got;
-        if (mark(gzip, err) != 0)
+        int status = inflater_run(&gzip->first, front->bytes + front->size,
+                                  CHUNK - front->size, true, &got, err);
+
+        front->size += got; /* also before a failure: reading goes on from there */
+        if (status != 0 || mark(gzip, err) != 0)
             return -1;
     }
     return 0;
@@ -205,15 +207,17 @@ static int go_to(struct gzip *gzip, uint64_t offset, unsigned char *scratch,
     if (!point)
         return qvm_fail(err, QVM_MALFORMED, "%s: no gzip data", gzip->path);
     if (later->out > offset || later->out < point->place.out ||
-        later->state != INFLATER_RUNS || !later->in_member) {
+        later->state != INFLATER_RUNS) {
         memset(gzip->window, 0, point->window_size);
         window = point->window ? point->window : gzip->window;
         if (inflater_go(later, &point->place, window, point->window_size, err) != 0)
             return -1;
     }
-    while (later->out < offset) {
+    for (uint64_t begun = later->out; later->out < offset;) {
         uint64_t left = offset - later->out;
 
+        if (later->out - begun >= AT_ONCE)
+            return qvm_fail(err, QVM_AGAIN, "%s: not unpacked so far", gzip->path);
         if (inflater_run(later, scratch, left < CHUNK ? (size_t)left : CHUNK, false, &got,
                          err) != 0)
             return -1;

@@ -16,7 +16,7 @@ enum { RAW = -15, GZIP = 15 + 16 };
 int inflater_open(struct inflater *inflater, int fd, const char *path,
                   struct qvm_error *err)
 {
-    *inflater = (struct inflater){.fd = fd, .path = path};
+    *inflater = (struct inflater){.fd = fd, .path = path, .state = INFLATER_RUNS};
     inflater->buffer = malloc(BUFFER);
     if (inflater->buffer && inflateInit2(&inflater->stream, GZIP) == Z_OK)
         return 0;
@@ -69,18 +69,17 @@ static void skip(z_stream *stream, size_t n)
 static int next_member(struct inflater *inflater, struct qvm_error *err)
 {
     z_stream *stream = &inflater->stream;
+    size_t trailer = inflater->raw ? TRAILER : 0;
 
-    if (inflater->raw) {
-        if (fill(inflater, TRAILER, err) != 0)
-            return -1;
-        if (stream->avail_in < TRAILER) {
-            inflater->state = INFLATER_CUT;
-            return 0;
-        }
-        skip(stream, TRAILER);
-    }
-    if (fill(inflater, 2, err) != 0)
+    inflater->ended = true; /* until all of this is done: reading may fail on the way */
+    if (fill(inflater, trailer + 2, err) != 0)
         return -1;
+    if (stream->avail_in < trailer) {
+        inflater->state = INFLATER_CUT;
+        return 0;
+    }
+    skip(stream, trailer);
+    inflater->ended = false;
     if (stream->avail_in < 2 || stream->next_in[0] != 0x1f || stream->next_in[1] != 0x8b) {
         inflater->state = INFLATER_ENDED;
         return 0;
@@ -97,9 +96,10 @@ int inflater_go(struct inflater *inflater, const struct inflater_place *place,
     z_stream *stream = &inflater->stream;
 
     stream->avail_in = 0;
-    inflater->state = INFLATER_RUNS;
+    inflater->state = INFLATER_NOWHERE;
     inflater->raw = true;
     inflater->in_member = true;
+    inflater->ended = false;
     inflater->in = place->in - (place->bits ? 1 : 0);
     inflater->out = place->out;
     inflateReset2(stream, RAW);
@@ -114,6 +114,7 @@ int inflater_go(struct inflater *inflater, const struct inflater_place *place,
         skip(stream, 1);
     }
     inflateSetDictionary(stream, window, size);
+    inflater->state = INFLATER_RUNS;
     return 0;
 }
 
@@ -135,6 +136,8 @@ static int step(struct inflater *inflater, bool by_blocks, struct qvm_error *err
     z_stream *stream = &inflater->stream;
     int result;
 
+    if (inflater->ended)
+        return next_member(inflater, err);
     if (fill(inflater, 1, err) != 0)
         return -1;
     if (stream->avail_in == 0) {
@@ -157,6 +160,7 @@ int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by
 {
     z_stream *stream = &inflater->stream;
     struct inflater_place place;
+    int status;
 
     *got = 0;
     while (*got < n && inflater->state == INFLATER_RUNS) {
@@ -164,11 +168,12 @@ int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by
 
         stream->next_out = to + *got;
         stream->avail_out = (uInt)room;
-        if (step(inflater, by_blocks, err) != 0)
-            return -1;
+        status = step(inflater, by_blocks, err);
         made = room - stream->avail_out;
         *got += made;
         inflater->out += made;
+        if (status != 0)
+            return -1;
         if (by_blocks && inflater_place(inflater, &place))
             break;
     }

@@ -13,6 +13,7 @@
 #define INFLATER_WINDOW 32768 /* bytes that a block may refer back to */
 
 enum inflater_state {
+    INFLATER_NOWHERE, /* inflater_go is due */
     INFLATER_RUNS,
     INFLATER_ENDED,    /* the data is whole, its checksums are right */
     INFLATER_CUT,      /* the file ends in the middle of the data */
@@ -25,6 +26,7 @@ struct inflater {
     const char *path;
     enum inflater_state state;
     bool raw;        /* began within a member: zlib checks no checksum */
+    bool ended;      /* a member has, and the next one was not looked for */
     bool in_member;  /* zlib has seen the beginning of one */
     uint64_t in;     /* file offset behind what is in the buffer */
     uint64_t out;    /* offset of the next byte of data */
@@ -49,7 +51,7 @@ int inflater_go(struct inflater *inflater, const struct inflater_place *place,
 
 /* The next bytes of data, up to n, and how many they are: fewer only at the end of a block
  * where that is asked for, or of the data (see state). A file that cannot be read is a
- * failure; one that is cut or damaged is a state. */
+ * failure, before which bytes may have come; one that is cut or damaged is a state. */
 int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by_blocks,
                  size_t *got, struct qvm_error *err);
 

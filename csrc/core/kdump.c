@@ -116,11 +116,10 @@ int kdump_probe(struct kdump *kdump, const struct elf *elf,
         (struct kdump){.big_endian = elf->big_endian, .set = registers_of(elf->machine)};
     if (!kdump->set) /* the rest is zero: no CPUs */
         return 0;
-    if (segment->filesz < NOTE_SIZE)
-        return 0;
-    if (file_read(file, segment->offset, note, sizeof note, err) != 0)
+    if (segment->filesz >= NOTE_SIZE &&
+        file_read(file, segment->offset, note, sizeof note, err) != 0)
         return -1;
-    if (!fits(kdump, note, segment->filesz, &pad)) {
+    if (segment->filesz < NOTE_SIZE || !fits(kdump, note, segment->filesz, &pad)) {
         *kdump = (struct kdump){0};
         return 0;
     }

@@ -39,7 +39,7 @@ enum {
     PRSTATUS_REGISTERS = 112,
     STATE_MAX = 1024
 };
-enum { EM_X86_64 = 62, EM_AARCH64 = 183, CPUS_MAX = 65536 };
+enum { EM_X86_64 = 62, EM_AARCH64 = 183, CPUS_MAX = 65536, NOTES_MAX = 1 << 18 };
 
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 
@@ -207,13 +207,16 @@ static int collect(struct qemu *qemu, const struct elf *elf, const struct file *
 {
     struct notes notes;
     struct elf_note note;
-    unsigned states = 0;
+    unsigned states = 0, looked_at = 0;
     int found;
 
     notes_start(&notes, elf, file, -1);
-    while ((found = notes_next(&notes, &note, err)) > 0)
+    while ((found = notes_next(&notes, &note, err)) > 0) {
+        if (++looked_at > NOTES_MAX)
+            return 0;
         if ((found = take(qemu, &states, &note, elf, file, err)) <= 0)
             return found;
+    }
     /* Notes that are damaged, or missing from a partial dump, are not an error here. */
     if (found < 0)
         return err->code == QVM_MALFORMED || err->code == QVM_TRUNCATED ? 0 : -1;

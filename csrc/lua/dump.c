@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char TYPE[] = "qvm.dump";
+static const char TYPE[] = "qvm.dump", USER[] = "qvm.dump.user";
 
 /* Bytes after which a long read looks whether it is interrupted. */
 enum { READ_AT_ONCE = 16 << 20 };
@@ -48,24 +48,102 @@ int push_closed(lua_State *L)
     return 3;
 }
 
+/* A handle. A finalizer, a hook or a progress function may close the dump in the middle of
+ * one of its methods: then it goes when the last of them has ended. */
+struct handle {
+    struct dump *dump;    /* NULL: closed */
+    struct dump *closing; /* closed, but in use */
+    unsigned users;
+};
+
+static void close_handle(struct handle *handle)
+{
+    if (handle->dump && handle->users > 0)
+        handle->closing = handle->dump;
+    else if (handle->dump)
+        dump_close(handle->dump);
+    handle->dump = NULL;
+}
+
 static int handle_close(lua_State *L)
 {
-    struct dump **handle = luaL_checkudata(L, 1, TYPE);
+    close_handle(luaL_checkudata(L, 1, TYPE));
+    return 0;
+}
 
-    if (*handle)
-        dump_close(*handle);
-    *handle = NULL;
+static int handle_gc(lua_State *L)
+{
+    struct handle *handle = luaL_checkudata(L, 1, TYPE);
+
+    if (handle->closing)
+        dump_close(handle->closing);
+    handle->closing = NULL;
+    handle->users = 0;
+    close_handle(handle);
     return 0;
 }
 
 static int method_close(lua_State *L)
 {
-    struct dump **handle = check_dump(L);
-
-    if (*handle)
-        dump_close(*handle);
-    *handle = NULL;
+    close_handle((struct handle *)check_dump(L));
     return 0;
+}
+
+/* A user of a handle, to be closed: its one value is the handle. */
+static int user_close(lua_State *L)
+{
+    struct handle *handle = *(struct handle **)luaL_checkudata(L, 1, USER);
+
+    if (--handle->users == 0 && handle->closing) {
+        dump_close(handle->closing);
+        handle->closing = NULL;
+    }
+    return 0;
+}
+
+void hold_dump(lua_State *L, int index)
+{
+    struct handle *handle = luaL_checkudata(L, index, TYPE);
+
+    luaL_checkstack(L, 3, NULL);
+    lua_getiuservalue(L, index, 1);
+    handle->users++;
+    lua_toclose(L, -1);
+}
+
+static void new_handle(lua_State *L)
+{
+    struct handle *handle = lua_newuserdatauv(L, sizeof *handle, 1);
+    struct handle **user;
+
+    *handle = (struct handle){.dump = NULL};
+    luaL_setmetatable(L, TYPE);
+    user = lua_newuserdatauv(L, sizeof *user, 0);
+    *user = handle;
+    luaL_setmetatable(L, USER);
+    lua_setiuservalue(L, -2, 1);
+}
+
+/* Calls a method that may call Lua, by allocating or otherwise, while it uses the dump. */
+static int held(lua_State *L)
+{
+    enum { ARGUMENTS = 8 };
+    lua_CFunction method = lua_tocfunction(L, lua_upvalueindex(1));
+
+    check_dump(L);
+    lua_settop(L, ARGUMENTS);
+    lua_rawgeti(L, 1, 1);
+    hold_dump(L, ARGUMENTS + 1);
+    return method(L);
+}
+
+void add_held(lua_State *L, const luaL_Reg *methods)
+{
+    for (; methods->name; methods++) {
+        lua_pushcfunction(L, methods->func);
+        lua_pushcclosure(L, held, 1);
+        lua_setfield(L, -2, methods->name);
+    }
 }
 
 static int method_is_open(lua_State *L)
@@ -144,15 +222,18 @@ static int core_open(lua_State *L)
     struct qvm_error err;
 
     lua_settop(L, 3);
-    handle = lua_newuserdatauv(L, sizeof(struct dump *), 0);
-    *handle = NULL;
-    luaL_setmetatable(L, TYPE);
+    new_handle(L);
+    handle = dump_handle(L, -1);
     *handle = dump_open(path, lua_toboolean(L, 2), &err);
     if (!*handle)
         return push_failure(L, &err);
     while (dump_load(*handle, &err) != 0) {
-        if (!again(L, &err))
+        if (err.code != QVM_AGAIN) { /* its file is not left to the garbage collector */
+            dump_close(*handle);
+            *handle = NULL;
             return push_failure(L, &err);
+        }
+        again(L, &err);
         call_progress(L, 3, *handle);
     }
     push_dump_table(L, *handle);
@@ -374,23 +455,27 @@ static int method_cstring(lua_State *L)
 void add_dump(lua_State *L)
 {
     static const luaL_Reg meta[] = {
-        {"__gc", handle_close}, {"__close", handle_close}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {
-        {"close", method_close},
-        {"is_open", method_is_open},
-        {"range", method_range},
-        {"vcpu_count", method_vcpu_count},
-        {"vcpu", method_vcpu},
-        {"log", method_log},
-        {"read", method_read},
-        {"cstring", method_cstring},
-        {NULL, NULL},
-    };
+        {"__gc", handle_gc}, {"__close", handle_close}, {NULL, NULL}};
+    static const luaL_Reg user[] = {{"__close", user_close}, {NULL, NULL}};
+    static const luaL_Reg plain[] = {{"close", method_close},
+                                     {"is_open", method_is_open},
+                                     {"range", method_range},
+                                     {"vcpu_count", method_vcpu_count},
+                                     {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"vcpu", method_vcpu},
+                                       {"log", method_log},
+                                       {"read", method_read},
+                                       {"cstring", method_cstring},
+                                       {NULL, NULL}};
 
     luaL_newmetatable(L, TYPE);
     luaL_setfuncs(L, meta, 0);
     lua_rawsetp(L, LUA_REGISTRYINDEX, TYPE);
-    luaL_newlib(L, methods);
+    luaL_newmetatable(L, USER);
+    luaL_setfuncs(L, user, 0);
+    lua_pop(L, 1);
+    luaL_newlib(L, plain);
+    add_held(L, methods);
     add_dump_parts(L);
     add_values(L);
     add_passes(L);

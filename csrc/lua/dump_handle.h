@@ -15,6 +15,14 @@ struct dump **check_dump(lua_State *L);
 /* The handle itself, at a stack index; raises where it is none. */
 struct dump **dump_handle(lua_State *L, int index);
 
+/* Pushes a value, to be closed, that keeps the dump of the handle at a stack index in
+ * memory: whatever closes it, it goes when that value does. */
+void hold_dump(lua_State *L, int index);
+
+/* Adds methods to the table on top of the stack, each of which holds the dump of its first
+ * argument while it runs. */
+void add_held(lua_State *L, const luaL_Reg *methods);
+
 /* The results of every method of a closed dump. */
 int push_closed(lua_State *L);
 

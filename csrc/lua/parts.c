@@ -147,5 +147,5 @@ void add_dump_parts(lua_State *L)
         {"note", method_note},       {NULL, NULL},
     };
 
-    luaL_setfuncs(L, methods, 0);
+    add_held(L, methods);
 }

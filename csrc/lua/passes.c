@@ -138,19 +138,25 @@ static void report(lua_State *L, struct pass *pass)
  * and raises, at the loop. */
 static bool step(lua_State *L, struct pass *pass)
 {
-    struct qvm_error *err;
-    int status;
+    int top = lua_gettop(L), status;
+    struct qvm_error *err = &pass->err;
 
     if (!*pass->here || !*pass->there)
         luaL_error(L, "the dump is closed");
-    err = &pass->err;
-    while ((status = do_step(pass, err)) < 0)
+    for (int i = 1; i <= 2; i++) /* progress, or a hook, may close them */
+        if (lua_getiuservalue(L, lua_upvalueindex(1), i) == LUA_TUSERDATA)
+            hold_dump(L, lua_gettop(L));
+    while ((status = do_step(pass, err)) < 0) {
         if (!again(L, err))
             luaL_error(L, "%s", err->message);
+        if (!*pass->here || !*pass->there)
+            luaL_error(L, "the dump is closed");
+    }
     report(L, pass);
     poll_interrupt(L);
-    if (!*pass->here || !*pass->there) /* by progress, or a hook */
+    if (!*pass->here || !*pass->there)
         luaL_error(L, "the dump is closed");
+    lua_settop(L, top);
     return status > 0;
 }
 
@@ -195,14 +201,16 @@ static int next_string(lua_State *L)
     struct pass *pass = upvalue_pass(L);
     const struct strings *strings = &pass->as.strings;
     const struct result *found;
+    const char *text;
 
     while (pass->item >= strings->found.count)
         if (!step(L, pass))
             return 0;
     found = &strings->found.items[pass->item++];
+    text = strings->text + pass->text_at;
+    pass->text_at += (size_t)found->b; /* before Lua may run anything */
     lua_pushinteger(L, (lua_Integer)found->a);
-    lua_pushlstring(L, strings->text + pass->text_at, (size_t)found->b);
-    pass->text_at += (size_t)found->b;
+    lua_pushlstring(L, text, (size_t)found->b);
     return 2;
 }
 
@@ -359,7 +367,7 @@ void add_passes(lua_State *L)
     lua_pushcfunction(L, pass_gc);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
-    luaL_setfuncs(L, methods, 0);
+    add_held(L, methods);
 }
 
 void add_limits(lua_State *L)

@@ -4,6 +4,9 @@
 
 #include <limits.h>
 
+/* Values after which a long array looks whether it is interrupted. */
+enum { POLL_EVERY = 1 << 20 };
+
 struct value_type {
     const char *name;
     unsigned size;
@@ -35,9 +38,13 @@ static int get(lua_State *L, unsigned size, bool is_signed)
     if (!dump)
         return push_closed(L);
     dump_map(dump);
-    while (dump_read(dump, address, bytes, size, &err) != 0)
+    while (dump_read(dump, address, bytes, size, &err) != 0) {
         if (!again(L, &err))
             return push_failure(L, &err);
+        dump = *check_dump(L); /* a hook may have closed it */
+        if (!dump)
+            return push_closed(L);
+    }
     lua_pushinteger(L, decode(bytes, size, is_signed, dump->elf.big_endian));
     return 1;
 }
@@ -137,6 +144,8 @@ static int method_array(lua_State *L)
             if (!again(L, &err))
                 return push_failure(L, &err);
         append(L, bytes, done + 1, part, type, dump->elf.big_endian);
+        if (done % POLL_EVERY < part)
+            poll_interrupt(L);
     }
     return 1;
 }
@@ -146,9 +155,10 @@ void add_values(lua_State *L)
     static const luaL_Reg methods[] = {
         {"u8", method_u8},   {"u16", method_u16}, {"u32", method_u32},
         {"u64", method_u64}, {"i8", method_i8},   {"i16", method_i16},
-        {"i32", method_i32}, {"i64", method_u64}, {"array", method_array},
-        {NULL, NULL},
+        {"i32", method_i32}, {"i64", method_u64}, {NULL, NULL},
     };
+    static const luaL_Reg held[] = {{"array", method_array}, {NULL, NULL}};
 
     luaL_setfuncs(L, methods, 0);
+    add_held(L, held);
 }
