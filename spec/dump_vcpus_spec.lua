@@ -4,6 +4,18 @@ local writer = require "support.dumpwriter"
 
 local open, ranges = dumps.open, dumps.ranges
 
+describe("a note that is too short for a QNX one", function()
+  after_each(files.clean)
+
+  it("does not make text of memory", function()
+    local dump = dumps.open(writer.file {machine = "aarch64", segments = {
+      {paddr = 0x1000, bytes = writer.dumpinfo("hello from memory\n")},
+      {type = 4, bytes = ("\0"):rep(16)}}})
+    assert.are.equal("elf", dump.format)
+    assert.is_nil(dump:log())
+  end)
+end)
+
 describe("the vCPUs of a QNX dump", function()
   after_each(files.clean)
 

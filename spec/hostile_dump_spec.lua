@@ -363,6 +363,37 @@ describe("a file that is made up", function()
     end
   end)
 
+  it("is let go when it cannot be opened", function()
+    local function descriptors()
+      local count = 0
+      for _ in require("lfs").dir("/proc/self/fd") do
+        count = count + 1
+      end
+      return count
+    end
+    local path = files.write("cut.gcore", sample("aarch64"):sub(1, -2))
+    collectgarbage("stop")
+    local before = descriptors()
+    for _ = 1, 20 do
+      assert.is_nil((qvm.open(path)))
+    end
+    assert.are.equal(before, descriptors())
+    collectgarbage("restart")
+  end)
+
+  it("has notes without end", function()
+    -- Each of 2000 segments shows the same 20000 notes.
+    local notes = writer.elf_note("VMCOREINFO\0", 0, ""):rep(20000)
+    local headers = {}
+    for i = 1, 2000 do
+      headers[i] = writer.program_header {type = 4, offset = 64 + 56 * 2000, filesz = #notes,
+        align = 0}
+    end
+    local dump = assert(qvm.open(files.write("notes.gcore", writer.header {machine = 62,
+      phnum = 2000} .. table.concat(headers) .. notes)))
+    assert.are.equal("elf", dump.format)
+  end)
+
   it("is no file", function()
     local _, message, code = qvm.open(files.dir())
     assert.are.equal("unsupported", code, message)

@@ -138,6 +138,31 @@ describe("find", function()
     assert.are.equal("gone", select(3, dump:array(0, "u8", 1)))
   end)
 
+  it("survives a finalizer that closes its dump in the middle of a method", function()
+    local path = files.write("v.gcore", writer.file {machine = "aarch64",
+      segments = {{paddr = 0, bytes = ("x"):rep(1 << 18)}}})
+    local calls = {
+      function(d) return d:array(0, "u8", 1 << 16) end,
+      function(d) return d:read(0, 1 << 18) end,
+      function(d) return d:cstring(0, 1 << 17) end,
+      function(d) return (d:find("y")) and (d:find("y"))() or d:u8(0) end,
+      function(d) return d:strings(4)() end,
+      function(d) return d:segments()() end}
+    for _, call in ipairs(calls) do
+      for _ = 1, 5 do
+        local dump = assert(qvm.open(path))
+        -- Garbage at once.
+        setmetatable({}, {__gc = function() dump:close() end})
+        local ok, result
+        local count = 0
+        repeat
+          ok, result = pcall(call, dump)
+          count = count + 1
+        until not ok or result == nil or count > 2000
+      end
+    end
+  end)
+
   it("may be closed by its own progress", function()
     local dump = memory {paddr = 0, bytes = "xxx"}
     assert.error_matches(function()

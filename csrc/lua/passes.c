@@ -55,8 +55,6 @@ static struct pass *new_pass(lua_State *L, enum kind kind)
     struct dump **here = check_dump(L);
     struct pass *pass;
 
-    if (!*here)
-        return NULL;
     pass = lua_newuserdatauv(L, sizeof *pass, 2);
     memset(pass, 0, sizeof *pass);
     pass->kind = kind;
@@ -66,7 +64,7 @@ static struct pass *new_pass(lua_State *L, enum kind kind)
     luaL_setmetatable(L, TYPE);
     lua_rawgeti(L, 1, 1);
     lua_setiuservalue(L, -2, 1);
-    return pass;
+    return *here ? pass : NULL; /* a finalizer may have closed it by now */
 }
 
 /* The patterns in the array at index 4, in a userdata that is pushed. They live as long as

@@ -360,6 +360,20 @@ local function names_of_both(mine, theirs)
   return names
 end
 
+-- The vCPU of an index in each dump, nil where there is none. A failure cannot be
+-- returned from inside a loop, and raises.
+local function both_vcpus(dump, other, index)
+  local mine, message, code = dump:vcpu(index)
+  local theirs
+  if not code then
+    theirs, message, code = other:vcpu(index)
+  end
+  if code then
+    error(message, 3)
+  end
+  return mine, theirs
+end
+
 local function value_of(cpu, name)
   return cpu and (cpu.regs[name] or cpu.extra[name])
 end
@@ -379,28 +393,24 @@ function Dump:diff_registers(other)
   if not methods.is_open(self) or not methods.is_open(other) then
     return closed()
   end
-  local list, index = {}, 0
-  for i = 0, math.max(methods.vcpu_count(self), methods.vcpu_count(other)) - 1 do
-    local mine, message, code = self:vcpu(i)
-    if code then
-      return nil, message, code
-    end
-    local theirs
-    theirs, message, code = other:vcpu(i)
-    if code then
-      return nil, message, code
-    end
-    for _, name in ipairs(names_of_both(mine, theirs)) do
-      local here, there = value_of(mine, name), value_of(theirs, name)
-      if here ~= there then
-        list[#list + 1] = {i, name, here, there}
-      end
-    end
-  end
+  local count = math.max(methods.vcpu_count(self), methods.vcpu_count(other))
+  local index, at, names, mine, theirs = -1, 0, {}, nil, nil
   return function()
-    index = index + 1
-    if list[index] then
-      return table.unpack(list[index], 1, 4)
+    while true do
+      at = at + 1
+      if at > #names then
+        index, at = index + 1, 0
+        if index >= count then
+          return nil
+        end
+        mine, theirs = both_vcpus(self, other, index)
+        names = names_of_both(mine, theirs)
+      else
+        local here, there = value_of(mine, names[at]), value_of(theirs, names[at])
+        if here ~= there then
+          return index, names[at], here, there
+        end
+      end
     end
   end
 end
