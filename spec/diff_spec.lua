@@ -97,6 +97,10 @@ describe("diff", function()
   end)
 
   it("sees every byte of large memory, with every processor", function()
+    if os.getenv("QVM_VALGRIND") then
+      pending("too much memory for valgrind")
+      return
+    end
     local size = 24 << 20
     local bytes = ("\1\2\3\4"):rep(size // 4)
     local changed, expected, at = {}, {}, 0
@@ -113,6 +117,10 @@ describe("diff", function()
   end)
 
   it("gives very many ranges", function()
+    if os.getenv("QVM_VALGRIND") then
+      pending("too much memory for valgrind")
+      return
+    end
     local count = 200000
     local here, there = pair({{paddr = 0, bytes = ("ab"):rep(count)}},
       {{paddr = 0, bytes = ("aB"):rep(count)}})

@@ -360,6 +360,10 @@ describe("find_any", function()
   end)
 
   it("finds in large memory what it finds in small, with every processor", function()
+    if os.getenv("QVM_VALGRIND") then
+      pending("too much memory for valgrind")
+      return
+    end
     -- 40 MiB, and a match over every border of a unit of work.
     local block = ("\1\2\3\4"):rep(1 << 17)
     local bytes = block:sub(1, -4) .. "needle" .. block:sub(4)
@@ -383,6 +387,10 @@ describe("find_any", function()
   end)
 
   it("takes time in proportion to the memory, whatever the pattern", function()
+    if os.getenv("QVM_VALGRIND") then
+      pending("too much memory for valgrind")
+      return
+    end
     -- A pattern that almost matches everywhere: quadratic time would be hours.
     local dump = memory {paddr = 0, bytes = ("a"):rep(1 << 20) .. "b"}
     local pattern = ("a"):rep(1 << 18) .. "b"
