@@ -3,7 +3,9 @@
 #define QVM_BYTES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* `size` bytes, 1 to 8. */
 static inline uint64_t bytes_get(const unsigned char *p, unsigned size, bool big_endian)
@@ -28,6 +30,12 @@ static inline uint32_t bytes_u32(const unsigned char *p, bool big_endian)
 static inline uint64_t bytes_u64(const unsigned char *p, bool big_endian)
 {
     return bytes_get(p, 8, big_endian);
+}
+
+/* Are they all zero? */
+static inline bool bytes_are_zero(const unsigned char *p, size_t n)
+{
+    return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
 }
 
 #endif

@@ -104,11 +104,6 @@ static void thin_out(struct gzip *gzip)
     gzip->spacing *= 2;
 }
 
-static bool is_zero(const unsigned char *bytes, size_t n)
-{
-    return n == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0);
-}
-
 /* Memory of guests is zeros for the most part, and such windows need no room. */
 static int add_point(struct gzip *gzip, const struct inflater_place *place,
                      struct qvm_error *err)
@@ -116,7 +111,7 @@ static int add_point(struct gzip *gzip, const struct inflater_place *place,
     struct point point = {.place = *place};
 
     point.window_size = inflater_window(&gzip->first, gzip->window);
-    if (!is_zero(gzip->window, point.window_size)) {
+    if (!bytes_are_zero(gzip->window, point.window_size)) {
         point.window = malloc(point.window_size);
         if (!point.window)
             return qvm_fail_memory(err, gzip->path);

@@ -4,6 +4,8 @@
  * has a table) goes on byte by byte until no beginning of a match is left. */
 #include "matcher.h"
 
+#include "bytes.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,14 +174,6 @@ static void choose_pairs(struct matcher *matcher, const struct pattern *patterns
     matcher->pair_count = (unsigned)count;
 }
 
-static bool is_zero(const struct pattern *pattern)
-{
-    for (size_t i = 0; i < pattern->size; i++)
-        if (pattern->bytes[i])
-            return false;
-    return true;
-}
-
 static int build(struct matcher *matcher, const struct pattern *patterns, size_t count)
 {
     size_t nodes = 1;
@@ -188,7 +182,8 @@ static int build(struct matcher *matcher, const struct pattern *patterns, size_t
         nodes += patterns[i].size;
         if (patterns[i].size > matcher->longest)
             matcher->longest = patterns[i].size;
-        matcher->zeros = matcher->zeros || is_zero(&patterns[i]);
+        matcher->zeros =
+            matcher->zeros || bytes_are_zero(patterns[i].bytes, patterns[i].size);
     }
     matcher->nodes = malloc(nodes * sizeof *matcher->nodes);
     matcher->same = malloc((count + 1) * sizeof *matcher->same);

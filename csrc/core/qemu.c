@@ -138,14 +138,6 @@ static int find_type(const struct qemu_machine *machine, const struct elf_note *
     return 0;
 }
 
-static bool is_zero(const unsigned char *bytes, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (bytes[i])
-            return false;
-    return true;
-}
-
 /* QEMU numbers its vCPUs from 1, and leaves whatever a process would have at zero. */
 static int check_prstatus(uint64_t offset, unsigned cpu, const struct elf *elf,
                           const struct file *file, struct qvm_error *err)
@@ -156,7 +148,8 @@ static int check_prstatus(uint64_t offset, unsigned cpu, const struct elf *elf,
     if (file_read(file, offset, head, sizeof head, err) != 0)
         return -1;
     return bytes_u32(head + PRSTATUS_PID, elf->big_endian) == cpu + 1 &&
-           is_zero(head, PRSTATUS_PID) && is_zero(head + behind, sizeof head - behind);
+           bytes_are_zero(head, PRSTATUS_PID) &&
+           bytes_are_zero(head + behind, sizeof head - behind);
 }
 
 static int add_cpu(struct qemu *qemu, uint64_t offset, const struct file *file,

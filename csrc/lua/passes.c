@@ -289,8 +289,8 @@ static int push_iterator(lua_State *L, lua_CFunction next, int progress)
     return 1;
 }
 
-/* find(dump, first, last, array of patterns, align): a pass that gives address, index of
- * the pattern from 1. */
+/* find(dump, first, last, array of patterns, align, several, progress): an iterator over
+ * address and, if `several`, the pattern's index from 1. */
 static int method_find(lua_State *L)
 {
     struct pattern *patterns;
