@@ -78,6 +78,13 @@ describe("diff", function()
     assert.are.same({"101000+20 changed"}, all(here, there, {granularity = 32}))
   end)
 
+  it("extends over the edge of zeros that are in no file", function()
+    local here, there = pair({{paddr = 0, bytes = ("a"):rep(100), memsz = 1 << 20}},
+      {{paddr = 0, bytes = ("a"):rep(50) .. ("b"):rep(50), memsz = 1 << 20}})
+    assert.are.same({"0+1000 changed"}, all(here, there, {granularity = 4096}))
+    assert.are.same({"32+32 changed"}, all(here, there))
+  end)
+
   it("has from and to", function()
     local here, there = pair({{paddr = 0x1000, bytes = ("a"):rep(100)}},
       {{paddr = 0x1000, bytes = ("b"):rep(100)}})

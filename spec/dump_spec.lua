@@ -225,6 +225,16 @@ describe("an opened dump", function()
     end
   end)
 
+  it("gives nothing more when it is asked behind the end", function()
+    local dump = assert(qvm.open(files.write("two.gcore", writer.small {})))
+    for _, name in ipairs {"ranges", "segments", "vcpus", "notes", "sections"} do
+      local iterator = dump[name](dump)
+      while iterator() do end
+      assert.is_nil((iterator()))
+      assert.is_nil((iterator()))
+    end
+  end)
+
   it("gives two loops a state each", function()
     local dump = open(writer.small {memory = {{paddr = 0, bytes = "a"}, {paddr = 9, bytes = "b"}}})
     local count = 0

@@ -191,7 +191,54 @@ describe("a compressed dump", function()
     assert.matches("the checksum of the gzip data is wrong", message, 1, true)
     assert.are.equal("malformed", select(3, dump:read(0x1000, 10)))
     local lenient = assert(try(bytes, {partial = true}))
+    assert.is_false(lenient.complete)
+    assert.matches("checksum wrong", lenient.warnings[1], 1, true)
     assert(lenient:read(0x1000, 1 << 20) == plain:sub(121), "other bytes")
+  end)
+
+  it("warns of damage, on request, and gives what is before it", function()
+    local plain = writer.file {machine = "aarch64", segments = {
+      {paddr = 0x1000, bytes = memory(1 << 20)}}}
+    local compressed = gzip(plain)
+    local dump, message
+    repeat
+      local noise = {}
+      for i = 1, 64 do
+        noise[i] = string.char(math.random(0, 255))
+      end
+      local bytes = compressed:sub(1, #compressed // 2) .. table.concat(noise)
+        .. compressed:sub(#compressed // 2 + 65)
+      dump, message = try(bytes)
+      if dump then
+        message = select(2, read_all(dump))
+      end
+      dump = assert(try(bytes, {partial = true}))
+    until message:find("damaged gzip data", 1, true)
+    assert.is_false(dump.complete)
+    assert.are.equal(1, #dump.warnings)
+    assert.matches("damaged", dump.warnings[1], 1, true)
+    assert.are.equal(plain:sub(121, 1120), dump:read(0x1000, 1000))
+    assert.are.equal(0, #assert(try(compressed, {partial = true})).warnings)
+  end)
+
+  it("is right behind and between millions of empty members", function()
+    if os.getenv("QVM_VALGRIND") then
+      pending("too much work for valgrind")
+      return
+    end
+    local plain = sample(3 << 19)
+    local empty = gzip(""):rep(500000)
+    local third = #plain // 3
+    local calls = 0
+    local dump <close> = assert(try(empty .. gzip(plain:sub(1, 100)) .. empty
+      .. gzip(plain:sub(101, third)) .. empty .. gzip(plain:sub(third + 1)) .. empty,
+      {progress = function() calls = calls + 1 end}))
+    assert.is_true(calls > 2)
+    assert(dump:read(0x1000, 3 << 19) == plain:sub(64 + 112 + 1, 64 + 112 + (3 << 19)),
+      "other bytes")
+    for at = 0x1000 + (3 << 19) - 8, 0x1000, -299999 do
+      assert.are.equal(plain:sub(at - 0x1000 + 177, at - 0x1000 + 184), dump:read(at, 8))
+    end
   end)
 
   it("holds something else", function()

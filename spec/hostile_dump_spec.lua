@@ -300,6 +300,26 @@ describe("a file that is made up", function()
     end
   end)
 
+  it("claims more memory than can be counted", function()
+    local half = 1 << 62
+    local function claim(...)
+      local segments = {}
+      for i, size in ipairs {...} do
+        segments[i] = {paddr = (i - 1) * half, filesz = 0, memsz = size}
+      end
+      return try(writer.file {machine = "aarch64", segments = segments})
+    end
+    local code, message = claim(half, half)
+    assert.are.equal("too_large", code)
+    assert.matches("segments claim 2^63 bytes of memory or more", message, 1, true)
+    assert.are.equal("too_large", (claim(half, half, half, half)))
+    assert.is_nil((claim(half, half - 1)))
+    local dump = assert(qvm.open(files.write("large.gcore", writer.file {machine = "aarch64",
+      segments = {{paddr = 1 << 62, filesz = 0, memsz = math.maxinteger}}})))
+    assert.are.equal(math.maxinteger, (select(2, dump:ranges()())))
+    assert.matches("8 EiB of memory", tostring(dump), 1, true)
+  end)
+
   it("has a segment without data far behind its end", function()
     assert.is_nil((try(with_segment {offset = -1, filesz = 0, memsz = 4096, paddr = 0x5000})))
   end)

@@ -38,4 +38,9 @@ static inline bool bytes_are_zero(const unsigned char *p, size_t n)
     return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
 }
 
+static inline uint64_t smaller_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 #endif

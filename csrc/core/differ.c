@@ -1,5 +1,6 @@
 #include "differ.h"
 
+#include "bytes.h"
 #include "span.h"
 
 #include <stdlib.h>
@@ -10,24 +11,26 @@ static bool is_there(const struct span *span)
     return span->kind == SPAN_DATA || span->kind == SPAN_ZEROS;
 }
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* A unit of memory that both have, to be compared. It ends with a multiple of the
- * granularity, or where memory ends; a hole may end elsewhere. */
+/* A unit of memory that both have, to be compared; unit->last is how far that goes on for
+ * sure. It ends with a multiple of the granularity, or where memory ends in one of them; a
+ * hole may end elsewhere. Goes on in both at once: one may be in many small pieces where
+ * the other has none. */
 static void plan_memory(const struct differ *differ, struct sweep_unit *unit)
 {
     uint64_t size = differ->granularity > SWEEP_UNIT ? differ->granularity : SWEEP_UNIT;
-    uint64_t first = unit->first, reach;
+    uint64_t end = smaller_u64(unit->first | (size - 1), differ->sweep.last);
 
-    unit->last = smaller(unit->last | (differ->granularity - 1), first | (size - 1));
-    unit->last = smaller(unit->last, differ->sweep.last);
-    reach = unit->last - first + 1; /* at most the size */
-    reach = smaller(dump_reach(differ->here, first, reach),
-                    dump_reach(differ->there, first, reach));
-    unit->last = first + (reach - 1);
+    while (unit->last < end) {
+        struct span here = span_at(differ->here, unit->last + 1, end);
+        struct span there = span_at(differ->there, unit->last + 1, end);
+
+        if (!is_there(&here) || !is_there(&there))
+            return;
+        if (here.kind == SPAN_ZEROS && there.kind == SPAN_ZEROS)
+            end = smaller_u64(end, unit->last | (differ->granularity - 1));
+        unit->last = smaller_u64(smaller_u64(here.last, there.last), end);
+    }
+    unit->last = end;
 }
 
 /* Zeros in both, which need no looking at: but only whole multiples of the granularity, or
@@ -50,12 +53,12 @@ static bool plan(struct sweep *sweep, struct sweep_unit *unit)
 {
     struct differ *differ = (struct differ *)sweep;
 
-    while (!sweep->finished) {
+    for (unsigned spans = 0; !sweep->finished && spans < SWEEP_SPANS; spans++) {
         struct span here = span_at(differ->here, sweep->next, sweep->last);
         struct span there = span_at(differ->there, sweep->next, sweep->last);
 
         unit->first = sweep->next;
-        unit->last = smaller(here.last, there.last);
+        unit->last = smaller_u64(here.last, there.last);
         if (here.kind == SPAN_ZEROS && there.kind == SPAN_ZEROS && pass_zeros(differ, unit))
             continue;
         unit->kind = is_there(&here) ? DIFFER_ONLY_HERE : DIFFER_ONLY_THERE;

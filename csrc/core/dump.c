@@ -10,7 +10,7 @@
 
 bool dump_is_whole(const struct dump *dump)
 {
-    return dump->elf.extent <= dump->file.size && !dump->file.cut;
+    return dump->elf.extent <= dump->file.size && !dump->file.cut && !dump->file.damaged;
 }
 
 static int check_whole(struct dump *dump, struct qvm_error *err)
@@ -40,7 +40,7 @@ static int load(struct dump *dump, struct qvm_error *err)
 
 int dump_load(struct dump *dump, struct qvm_error *err)
 {
-    if (elf_read(&dump->elf, &dump->file, err) != 0)
+    if (file_begin(&dump->file, err) != 0 || elf_read(&dump->elf, &dump->file, err) != 0)
         return -1;
     if (load(dump, err) == 0)
         return 0;
@@ -79,6 +79,11 @@ void dump_close(struct dump *dump)
 
 bool dump_warning(const struct dump *dump, unsigned index, char text[DUMP_WARNING_SIZE])
 {
+    if (dump->file.damaged && index-- == 0) {
+        snprintf(text, DUMP_WARNING_SIZE,
+                 "the gzip data is damaged or its checksum wrong: do not trust it");
+        return true;
+    }
     if (index > 0 || dump->ranges.overlaps == 0)
         return false;
     snprintf(text, DUMP_WARNING_SIZE,
@@ -211,7 +216,7 @@ int dump_extent(const char *path, uint64_t *extent, struct qvm_error *err)
     *extent = 0;
     if (file_open(&file, path, false, err) != 0)
         return -1;
-    status = elf_read(&elf, &file, err);
+    status = file_begin(&file, err) == 0 ? elf_read(&elf, &file, err) : -1;
     if (status == 0) {
         *extent = elf.extent;
         elf_free(&elf);

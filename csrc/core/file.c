@@ -50,20 +50,23 @@ static int finish(struct file *file, struct qvm_error *err)
         return -1;
     file->size = gzip_known(file->gzip);
     file->cut = gzip_is_cut(file->gzip);
+    file->damaged = gzip_is_damaged(file->gzip);
     return 0;
 }
 
 /* What is too small to be a dump has its size at once, so that it can be told from one. */
-static int settle_small(struct file *file, struct qvm_error *err)
+int file_begin(struct file *file, struct qvm_error *err)
 {
     unsigned char head[64];
 
+    if (!file->gzip || file->size != INT64_MAX)
+        return 0;
     if (gzip_read(file->gzip, 0, head, sizeof head, err) == 0)
         return 0;
     return err->code == QVM_TRUNCATED ? finish(file, err) : -1;
 }
 
-static int open_content(struct file *file, bool lenient, struct qvm_error *err)
+static int open_content(struct file *file, struct qvm_error *err)
 {
     unsigned char head[4] = {0};
 
@@ -71,26 +74,27 @@ static int open_content(struct file *file, bool lenient, struct qvm_error *err)
         return -1;
     if (!gzip_is_magic(head))
         return 0;
-    file->gzip = gzip_open(file->fd, file->path, lenient, err);
+    file->gzip = gzip_open(file->fd, file->path, file->lenient, err);
     file->size = INT64_MAX;
-    return file->gzip ? settle_small(file, err) : -1;
+    return file->gzip ? 0 : -1;
 }
 
 int file_open(struct file *file, const char *path, bool lenient, struct qvm_error *err)
 {
-    *file = (struct file){.fd = -1};
+    *file = (struct file){.fd = -1, .lenient = lenient};
     file->path = strdup(path);
     if (!file->path)
         return qvm_fail_memory(err, path);
     file->fd = open_regular(path, &file->size, err);
-    if (file->fd >= 0 && open_content(file, lenient, err) == 0)
+    if (file->fd >= 0 && open_content(file, err) == 0)
         return 0;
     file_close(file);
     return -1;
 }
 
 /* Most compressed files state their size at their end, and there is no need to unpack them
- * to believe it: reading does not depend on it. */
+ * to believe it: reading does not depend on it. A lenient reader must learn what is wrong
+ * with the file. */
 int file_settle(struct file *file, uint64_t expected, uint64_t or_expected,
                 struct qvm_error *err)
 {
@@ -100,6 +104,8 @@ int file_settle(struct file *file, uint64_t expected, uint64_t or_expected,
         return 0;
     if (gzip_stated_size(file->gzip, &stated, err) != 0)
         return -1;
+    if (file->lenient)
+        return finish(file, err);
     if (stated == (uint32_t)expected)
         file->size = expected;
     else if (stated == (uint32_t)or_expected)

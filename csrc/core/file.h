@@ -10,7 +10,9 @@
 struct file {
     int fd;
     uint64_t size;      /* bytes, when it was opened; compressed: see file_settle */
+    bool lenient;       /* see file_open */
     bool cut;           /* compressed, and its end is missing */
+    bool damaged;       /* compressed, and its data cannot go on or has a wrong checksum */
     struct mapping map; /* see file_map */
     bool map_tried;
     struct gzip *gzip; /* NULL: not compressed */
@@ -22,13 +24,16 @@ struct file {
 int file_open(struct file *file, const char *path, bool lenient, struct qvm_error *err);
 void file_close(struct file *file);
 
+/* Due before anything is read. Code again: call once more. */
+int file_begin(struct file *file, struct qvm_error *err);
+
 /* To be called before many small reads: maps the file, where that can be done. Once is
  * enough. Not while another thread reads the file. */
 void file_map(struct file *file);
 
 /* Makes the size of a compressed file known, unpacked. Before this it is only a bound. If
  * it states one of the two sizes that are expected of it, that is believed: it is unpacked
- * to its end only if not. Code again: call once more. */
+ * to its end only if not, or if lenient. Code again: call once more. */
 int file_settle(struct file *file, uint64_t expected, uint64_t or_expected,
                 struct qvm_error *err);
 

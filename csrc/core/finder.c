@@ -4,14 +4,24 @@
 
 #include <stdlib.h>
 
-/* Bytes that are read at once behind a unit, to see how a match ends. */
-enum { OVERRUN = 4096 };
+/* Bytes that are read behind a unit at first, to see how a match ends. */
+enum { OVERRUN = 64 };
+
+/* Known zeros are read like data where a pattern is nothing else. */
+static struct span next_span(const struct finder *finder, uint64_t address, uint64_t last)
+{
+    struct span span = span_at(finder->dump, address, last);
+
+    if (span.kind == SPAN_ZEROS && matcher_has_zeros(finder->matcher))
+        span.kind = SPAN_DATA;
+    return span;
+}
 
 /* Of known zeros only the end can be the beginning of a match. */
 static bool plan_zeros(struct finder *finder, struct sweep_unit *unit, uint64_t last)
 {
     struct sweep *sweep = &finder->sweep;
-    uint64_t reach = matcher_longest(finder->matcher) - 1;
+    uint64_t reach = matcher_zeros(finder->matcher);
 
     unit->first = last - sweep->next < reach ? sweep->next : last - reach + 1;
     unit->last = last;
@@ -19,14 +29,25 @@ static bool plan_zeros(struct finder *finder, struct sweep_unit *unit, uint64_t 
     return reach > 0 && last != sweep->last;
 }
 
+/* A unit is large beside the patterns, though it takes many small segments. */
 static bool plan_data(struct finder *finder, struct sweep_unit *unit, uint64_t last)
 {
     struct sweep *sweep = &finder->sweep;
     uint64_t longest = matcher_longest(finder->matcher);
     uint64_t size = longest > SWEEP_UNIT / 4 ? 4 * longest : SWEEP_UNIT;
+    uint64_t end = sweep->last;
 
     unit->first = sweep->next;
-    unit->last = last - sweep->next < size ? last : sweep->next + (size - 1);
+    if (end - unit->first >= size)
+        end = unit->first + (size - 1);
+    while (last < end) {
+        struct span more = next_span(finder, last + 1, end);
+
+        if (more.kind != SPAN_DATA)
+            break;
+        last = more.last;
+    }
+    unit->last = last < end ? last : end;
     sweep_pass(sweep, unit->last);
     return true;
 }
@@ -36,11 +57,9 @@ static bool plan(struct sweep *sweep, struct sweep_unit *unit)
 {
     struct finder *finder = (struct finder *)sweep;
 
-    while (!sweep->finished) {
-        struct span span = span_at(finder->dump, sweep->next, sweep->last);
+    for (unsigned spans = 0; !sweep->finished && spans < SWEEP_SPANS; spans++) {
+        struct span span = next_span(finder, sweep->next, sweep->last);
 
-        if (span.kind == SPAN_ZEROS && matcher_has_zeros(finder->matcher))
-            span.kind = SPAN_DATA;
         if (span.kind == SPAN_DATA)
             return plan_data(finder, unit, span.last);
         if (span.kind != SPAN_ZEROS)
@@ -66,7 +85,8 @@ static void tidy(const struct finder *finder, struct sweep_unit *unit)
 }
 
 /* How many bytes to take next: none where memory ends, or where nothing that begins in the
- * unit can still be a match. */
+ * unit can still be a match. Behind the unit about as many as a match has there already, so
+ * that a small unit does not cost a large read. */
 static size_t take(const struct finder *finder, const struct sweep_unit *unit,
                    uint64_t address, uint64_t depth)
 {
@@ -77,7 +97,7 @@ static size_t take(const struct finder *finder, const struct sweep_unit *unit,
     if (address > unit->last) {
         if (address - depth > unit->last)
             return 0;
-        want = OVERRUN;
+        want = depth < OVERRUN ? OVERRUN : depth < SWEEP_BUFFER ? depth : SWEEP_BUFFER;
     } else if (unit->last - address < want)
         want = unit->last - address + 1;
     if (finder->sweep.last - address < want)

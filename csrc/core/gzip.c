@@ -232,8 +232,11 @@ static struct slot *fetch(struct gzip *gzip, uint64_t chunk, struct qvm_error *e
             return &gzip->slots[i];
     slot = take_slot(gzip, err);
     if (!slot || go_to(gzip, chunk * CHUNK, slot->bytes, err) != 0 ||
-        inflater_run(&gzip->later, slot->bytes, CHUNK, false, &slot->size, err) != 0)
+        inflater_run(&gzip->later, slot->bytes, CHUNK, false, &slot->size, err) != 0) {
+        if (slot && err->code == QVM_AGAIN) /* it begins again, and must come to an end */
+            gzip->later.patience *= 2;
         return NULL;
+    }
     slot->used = true;
     slot->chunk = chunk;
     return slot;
@@ -304,6 +307,11 @@ int gzip_stated_size(const struct gzip *gzip, uint32_t *size, struct qvm_error *
 bool gzip_is_cut(const struct gzip *gzip)
 {
     return gzip->first.state == INFLATER_CUT;
+}
+
+bool gzip_is_damaged(const struct gzip *gzip)
+{
+    return gzip->first.state == INFLATER_DAMAGED || gzip->first.state == INFLATER_BAD_CHECK;
 }
 
 uint64_t gzip_known(const struct gzip *gzip)

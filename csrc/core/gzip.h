@@ -46,6 +46,9 @@ int gzip_stated_size(const struct gzip *gzip, uint32_t *size, struct qvm_error *
 /* Has the first pass come to where the file ends too early? */
 bool gzip_is_cut(const struct gzip *gzip);
 
+/* Has it come to data that cannot go on, or to a wrong checksum? */
+bool gzip_is_damaged(const struct gzip *gzip);
+
 /* Bytes unpacked by the first pass so far; after a successful gzip_finish, the size. */
 uint64_t gzip_known(const struct gzip *gzip);
 

@@ -10,13 +10,16 @@
  * must fit its counters. */
 enum { TRAILER = 8, BUFFER = 65536, AT_ONCE = 1 << 30 };
 
+enum { PATIENCE = 8 << 20 };
+
 /* zlib's windowBits: raw deflate data, and data with gzip's header and trailer. */
 enum { RAW = -15, GZIP = 15 + 16 };
 
 int inflater_open(struct inflater *inflater, int fd, const char *path,
                   struct qvm_error *err)
 {
-    *inflater = (struct inflater){.fd = fd, .path = path, .state = INFLATER_RUNS};
+    *inflater = (struct inflater){
+        .fd = fd, .path = path, .state = INFLATER_RUNS, .patience = PATIENCE};
     inflater->buffer = malloc(BUFFER);
     if (inflater->buffer && inflateInit2(&inflater->stream, GZIP) == Z_OK)
         return 0;
@@ -155,6 +158,22 @@ static int step(struct inflater *inflater, bool by_blocks, struct qvm_error *err
     return 0;
 }
 
+static uint64_t taken_in(const struct inflater *inflater)
+{
+    return inflater->in - inflater->stream.avail_in;
+}
+
+/* Compressed data is not longer than what it gives, but for headers. */
+static bool is_too_much(struct inflater *inflater, uint64_t taken, uint64_t made)
+{
+    inflater->waste += taken;
+    inflater->waste -= made < inflater->waste ? made : inflater->waste;
+    if (inflater->waste <= inflater->patience)
+        return false;
+    inflater->waste = 0;
+    return true;
+}
+
 int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by_blocks,
                  size_t *got, struct qvm_error *err)
 {
@@ -165,6 +184,7 @@ int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by
     *got = 0;
     while (*got < n && inflater->state == INFLATER_RUNS) {
         size_t room = n - *got < AT_ONCE ? n - *got : AT_ONCE, made;
+        uint64_t before = taken_in(inflater);
 
         stream->next_out = to + *got;
         stream->avail_out = (uInt)room;
@@ -174,6 +194,8 @@ int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by
         inflater->out += made;
         if (status != 0)
             return -1;
+        if (is_too_much(inflater, taken_in(inflater) - before, made))
+            return qvm_fail(err, QVM_AGAIN, "%s: not unpacked so far", inflater->path);
         if (by_blocks && inflater_place(inflater, &place))
             break;
     }

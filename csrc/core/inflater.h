@@ -25,11 +25,13 @@ struct inflater {
     int fd;
     const char *path;
     enum inflater_state state;
-    bool raw;        /* began within a member: zlib checks no checksum */
-    bool ended;      /* a member has, and the next one was not looked for */
-    bool in_member;  /* zlib has seen the beginning of one */
-    uint64_t in;     /* file offset behind what is in the buffer */
-    uint64_t out;    /* offset of the next byte of data */
+    bool raw;       /* began within a member: zlib checks no checksum */
+    bool ended;     /* a member has, and the next one was not looked for */
+    bool in_member; /* zlib has seen the beginning of one */
+    uint64_t in;    /* file offset behind what is in the buffer */
+    uint64_t out;   /* offset of the next byte of data */
+    /* Bytes of the file that gave no data, and how many of them are too many at once. */
+    uint64_t waste, patience;
     z_stream stream; /* zlib's, once opened */
     unsigned char *buffer;
 };
@@ -51,7 +53,8 @@ int inflater_go(struct inflater *inflater, const struct inflater_place *place,
 
 /* The next bytes of data, up to n, and how many they are: fewer only at the end of a block
  * where that is asked for, or of the data (see state). A file that cannot be read is a
- * failure, before which bytes may have come; one that is cut or damaged is a state. */
+ * failure, before which bytes may have come; so is code again: much of the file was taken
+ * in for no data, as where members are empty. One that is cut or damaged is a state. */
 int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by_blocks,
                  size_t *got, struct qvm_error *err);
 

@@ -36,7 +36,8 @@ struct matcher {
     matcher_state root[256];
     uint32_t *same; /* by pattern: another one of the same bytes; NONE */
     size_t longest;
-    bool zeros;
+    size_t zeros; /* see matcher_zeros */
+    bool all_zeros;
     struct pair pairs[PAIRS_MAX];
     unsigned pair_count; /* 0: no filter */
     unsigned pair_reach; /* the farthest byte that a pair looks at */
@@ -174,6 +175,15 @@ static void choose_pairs(struct matcher *matcher, const struct pattern *patterns
     matcher->pair_count = (unsigned)count;
 }
 
+static size_t leading_zeros(const struct pattern *pattern)
+{
+    size_t n = 0;
+
+    while (n < pattern->size && pattern->bytes[n] == 0)
+        n++;
+    return n;
+}
+
 static int build(struct matcher *matcher, const struct pattern *patterns, size_t count)
 {
     size_t nodes = 1;
@@ -182,8 +192,10 @@ static int build(struct matcher *matcher, const struct pattern *patterns, size_t
         nodes += patterns[i].size;
         if (patterns[i].size > matcher->longest)
             matcher->longest = patterns[i].size;
-        matcher->zeros =
-            matcher->zeros || bytes_are_zero(patterns[i].bytes, patterns[i].size);
+        if (leading_zeros(&patterns[i]) > matcher->zeros)
+            matcher->zeros = leading_zeros(&patterns[i]);
+        matcher->all_zeros =
+            matcher->all_zeros || leading_zeros(&patterns[i]) == patterns[i].size;
     }
     matcher->nodes = malloc(nodes * sizeof *matcher->nodes);
     matcher->same = malloc((count + 1) * sizeof *matcher->same);
@@ -222,9 +234,14 @@ size_t matcher_longest(const struct matcher *matcher)
     return matcher->longest;
 }
 
-bool matcher_has_zeros(const struct matcher *matcher)
+size_t matcher_zeros(const struct matcher *matcher)
 {
     return matcher->zeros;
+}
+
+bool matcher_has_zeros(const struct matcher *matcher)
+{
+    return matcher->all_zeros;
 }
 
 size_t matcher_depth(const struct matcher *matcher, matcher_state state)

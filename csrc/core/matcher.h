@@ -28,6 +28,9 @@ void matcher_free(struct matcher *matcher);
 /* Bytes of the longest pattern. */
 size_t matcher_longest(const struct matcher *matcher);
 
+/* Bytes of zeros that a pattern begins with, the one that has the most. */
+size_t matcher_zeros(const struct matcher *matcher);
+
 /* Is one of them nothing but zeros? */
 bool matcher_has_zeros(const struct matcher *matcher);
 

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 256 << 10, STEP = 32 << 20, BLOCK = 64, FOUND_MAX = 16384 };
+enum { CHUNK = 256 << 10, BLOCK = 64 };
+
+/* What one step does at most. */
+enum { STEP = 32 << 20, SPANS = 4096, FOUND_MAX = 16384 };
 
 static inline bool is_printable(unsigned char byte)
 {
@@ -181,7 +184,9 @@ int strings_step(struct strings *strings, struct qvm_error *err)
     strings->found.count = 0;
     if (strings->finished)
         return 0;
-    while (!strings->finished && done < STEP && strings->found.count < FOUND_MAX) {
+    for (unsigned spans = 0; !strings->finished && spans < SPANS && done < STEP &&
+                             strings->found.count < FOUND_MAX;
+         spans++) {
         n = go_on(strings, err);
         if (n < 0) /* first what was found */
             return strings->found.count > 0 ? 1 : -1;

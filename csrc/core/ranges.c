@@ -158,25 +158,42 @@ static void sweep(struct ranges *ranges, const struct source *sources, size_t co
     }
 }
 
+static int check_total(const struct ranges *ranges, const char *path, struct qvm_error *err)
+{
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < ranges->count; i++) {
+        uint64_t size = ranges->pieces[i].last - ranges->pieces[i].first;
+
+        if (size >= RANGES_BYTES_MAX - total)
+            return qvm_fail(err, QVM_TOO_LARGE,
+                            "%s: its segments claim 2^63 bytes of memory or more", path);
+        total += size + 1;
+    }
+    return 0;
+}
+
 int ranges_build(struct ranges *ranges, const struct elf *elf, bool zeros, const char *path,
                  struct qvm_error *err)
 {
     size_t room = elf->count ? 2 * (size_t)elf->count : 1;
     struct source *sources = calloc(room, sizeof *sources);
     struct heap heap = {.items = calloc(room, sizeof *heap.items)};
-    bool ok;
+    int status;
 
     ranges->pieces = calloc(2 * room, sizeof *ranges->pieces);
     ranges->count = 0;
     ranges->overlaps = 0;
-    ok = sources && heap.items && ranges->pieces;
-    if (ok)
+    if (sources && heap.items && ranges->pieces) {
         sweep(ranges, sources, collect(sources, elf, zeros), &heap);
-    else
-        ranges_free(ranges);
+        status = check_total(ranges, path, err);
+    } else
+        status = qvm_fail_memory(err, path);
     free(sources);
     free(heap.items);
-    return ok ? 0 : qvm_fail_memory(err, path);
+    if (status != 0)
+        ranges_free(ranges);
+    return status;
 }
 
 void ranges_free(struct ranges *ranges)

@@ -26,7 +26,11 @@ struct ranges {
     uint64_t overlap_at;
 };
 
-/* 0, or -1 (out of memory) and nothing to free. Memory that is in no file (memsz beyond
+/* More memory than this is too_large: no machine has it, and a sum of sizes stays a
+ * positive int64_t. */
+#define RANGES_BYTES_MAX ((uint64_t)INT64_MAX)
+
+/* 0, or -1 and nothing to free. Memory that is in no file (memsz beyond
  * filesz) is zeros if the format says so, else not part of it. */
 int ranges_build(struct ranges *ranges, const struct elf *elf, bool zeros, const char *path,
                  struct qvm_error *err);

@@ -1,14 +1,10 @@
 #include "span.h"
 
+#include "bytes.h"
 #include "host.h"
 
 /* A shorter hole is read like data: finding its ends costs as much. */
 enum { HOLE_MIN = 64 << 10 };
-
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* The rest of a piece from an address in it, the file's data of which begins at an
  * offset. */
@@ -21,13 +17,13 @@ static struct span within(const struct dump *dump, uint64_t offset, uint64_t add
 
     if (offset >= dump->file.size)
         return (struct span){SPAN_CUT, last};
-    end = smaller(end, dump->file.size - 1);
+    end = smaller_u64(end, dump->file.size - 1);
     if (dump->file.gzip)
         return (struct span){SPAN_DATA, address + (end - offset)};
     same = host_same(dump->file.fd, offset, dump->file.size, &hole);
     if (hole && same - offset < HOLE_MIN && end >= same)
         return (struct span){SPAN_DATA, address + (same - 1 - offset)};
-    end = smaller(end, same - 1);
+    end = smaller_u64(end, same - 1);
     return (struct span){hole ? SPAN_ZEROS : SPAN_DATA, address + (end - offset)};
 }
 
@@ -40,10 +36,10 @@ struct span span_at(const struct dump *dump, uint64_t address, uint64_t last)
     if (i == ranges->count)
         return (struct span){SPAN_NONE, last};
     if (piece->first > address)
-        return (struct span){SPAN_NONE, smaller(last, piece->first - 1)};
-    last = smaller(last, piece->last);
+        return (struct span){SPAN_NONE, smaller_u64(last, piece->first - 1)};
+    last = smaller_u64(last, piece->last);
     if (piece->offset == PIECE_ZEROS)
-        return (struct span){SPAN_ZEROS, last};
+        return (struct span){last - address < HOLE_MIN ? SPAN_DATA : SPAN_ZEROS, last};
     return within(dump, piece->offset + (address - piece->first), address, last);
 }
 
@@ -54,14 +50,11 @@ uint64_t span_total(const struct dump *dump, uint64_t first, uint64_t last)
 
     for (size_t i = ranges_find(ranges, first); i < ranges->count; i++) {
         const struct piece *piece = &ranges->pieces[i];
-        uint64_t from = piece->first > first ? piece->first : first, size;
+        uint64_t from = piece->first > first ? piece->first : first;
 
         if (piece->first > last)
             break;
-        size = smaller(piece->last, last) - from;
-        if (size >= UINT64_MAX - total)
-            return UINT64_MAX;
-        total += size + 1;
+        total += smaller_u64(piece->last, last) - from + 1;
     }
     return total;
 }

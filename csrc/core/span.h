@@ -21,8 +21,7 @@ struct span {
  * worth the trouble is data. */
 struct span span_at(const struct dump *dump, uint64_t address, uint64_t last);
 
-/* How many bytes of memory the dump's ranges have between two addresses, both inclusive; at
- * most UINT64_MAX. */
+/* How many bytes of memory the dump's ranges have between two addresses, both inclusive. */
 uint64_t span_total(const struct dump *dump, uint64_t first, uint64_t last);
 
 #endif

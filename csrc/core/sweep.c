@@ -67,7 +67,7 @@ int sweep_step(struct sweep *sweep, struct qvm_error *err)
            sweep->plan(sweep, &sweep->units[sweep->planned]))
         sweep->planned++;
     if (sweep->planned == 0)
-        return 0;
+        return sweep->finished ? 0 : 1;
     if (sweep->width < SWEEP_UNITS)
         sweep->width *= 2;
     team_run(sweep->planned < PARALLEL_MIN ? 1 : sweep->workers, sweep->planned, run_unit,

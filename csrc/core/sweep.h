@@ -15,7 +15,8 @@ enum {
     SWEEP_UNITS = 64,         /* at most, in one step */
     SWEEP_UNIT = 1 << 20,     /* bytes of a unit, more or less */
     SWEEP_BUFFER = 256 << 10, /* bytes that are read at once: they stay in the cache */
-    SWEEP_RESULTS = 16384     /* a unit that has found so many stops */
+    SWEEP_RESULTS = 16384,    /* a unit that has found so many stops */
+    SWEEP_SPANS = 4096        /* spans that a planner passes at once */
 };
 
 struct sweep_unit {
@@ -31,7 +32,7 @@ struct sweep {
     bool finished;       /* nothing is left to plan */
 
     /* Plans the next unit from `next` on, and moves that behind it or sets finished. False:
-     * there is none. */
+     * there is none, or, if not finished, none yet. */
     bool (*plan)(struct sweep *sweep, struct sweep_unit *unit);
     /* 0, or -1: nothing of the unit counts. Called from several threads, each with buffers
      * of its own. */
@@ -56,9 +57,9 @@ void sweep_free(struct sweep *sweep);
 /* Moves behind an address; past the last one the sweep is finished. */
 void sweep_pass(struct sweep *sweep, uint64_t address);
 
-/* Does some more, and leaves it in units[0] up to units[ready]. 1, or 0 at the end, when
- * nothing is left, or -1: failed; what was found before the place is given first, so that
- * it is the next call that fails. Code again: call once more. */
+/* Does some more, and leaves it in units[0] up to units[ready], which may be nothing. 1, or
+ * 0 at the end, when nothing is left, or -1: failed; what was found before the place is
+ * given first, so that it is the next call that fails. Code again: call once more. */
 int sweep_step(struct sweep *sweep, struct qvm_error *err);
 
 #endif

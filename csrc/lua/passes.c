@@ -11,11 +11,16 @@
 
 enum kind { FIND, STRINGS, DIFF };
 
+enum { PATTERNS_MAX = 1 << 16 };
+
 struct pass {
     enum kind kind;
     bool begun; /* there is something to free */
     struct dump **here, **there;
     uint64_t first, last;
+    /* For progress: bytes of memory in all, those before an address. */
+    bool reported;
+    uint64_t total, done, counted;
     size_t unit, item; /* what is given next of the last step's results */
     size_t text_at;
     bool several;        /* patterns: their indices are given, too */
@@ -115,20 +120,26 @@ static uint64_t next_address(struct pass *pass, bool *finished)
 /* Calls progress(bytes of memory that were passed, and of all of it), if there is one. */
 static void report(lua_State *L, struct pass *pass)
 {
-    uint64_t total, done = 0, next;
+    uint64_t next;
     bool finished;
 
     if (lua_isnil(L, lua_upvalueindex(2)))
         return;
-    total = span_total(*pass->here, pass->first, pass->last);
+    if (!pass->reported) {
+        pass->total = span_total(*pass->here, pass->first, pass->last);
+        pass->counted = pass->first;
+        pass->reported = true;
+    }
     next = next_address(pass, &finished);
     if (finished)
-        done = total;
-    else if (next > pass->first)
-        done = span_total(*pass->here, pass->first, next - 1);
+        pass->done = pass->total;
+    else if (next > pass->counted) {
+        pass->done += span_total(*pass->here, pass->counted, next - 1);
+        pass->counted = next;
+    }
     lua_pushvalue(L, lua_upvalueindex(2));
-    lua_pushinteger(L, (lua_Integer)done);
-    lua_pushinteger(L, (lua_Integer)total);
+    lua_pushinteger(L, (lua_Integer)pass->done);
+    lua_pushinteger(L, (lua_Integer)pass->total);
     lua_call(L, 2, 0);
 }
 
@@ -302,7 +313,7 @@ static int method_find(lua_State *L)
     luaL_checktype(L, 4, LUA_TTABLE);
     count = (size_t)lua_rawlen(L, 4);
     luaL_argcheck(L, count > 0, 4, "no pattern");
-    luaL_argcheck(L, count <= 1 << 16, 4, "more than 65536 patterns");
+    luaL_argcheck(L, count <= PATTERNS_MAX, 4, "too many patterns");
     patterns = get_patterns(L, count);
     pass = new_pass(L, FIND);
     if (!pass)
@@ -372,4 +383,6 @@ void add_limits(lua_State *L)
 {
     lua_pushinteger(L, MATCHER_SIZE_MAX);
     lua_setfield(L, -2, "pattern_max");
+    lua_pushinteger(L, PATTERNS_MAX);
+    lua_setfield(L, -2, "patterns_max");
 }

@@ -204,6 +204,9 @@ function Dump:ranges()
   end
   local piece = 0
   return function()
+    if not piece then
+      return nil
+    end
     local start, size, next_piece = methods.range(self, piece)
     if start == nil and size then
       error(size, 2)
@@ -427,7 +430,8 @@ function Dump:vcpus()
 end
 
 local function in_units(bytes)
-  for _, unit in ipairs {{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} do
+  for _, unit in ipairs {{1 << 60, "EiB"}, {1 << 50, "PiB"}, {1 << 40, "TiB"}, {1 << 30, "GiB"},
+    {1 << 20, "MiB"}, {1 << 10, "KiB"}} do
     if bytes >= unit[1] then
       return ("%.4g %s"):format(bytes / unit[1], unit[2])
     end

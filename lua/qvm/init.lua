@@ -147,7 +147,8 @@ end
 --
 -- - `partial`: true opens a dump of which bytes are missing, as long as its
 --   headers are there: `complete` is false then, and what is missing is
---   `truncated`
+--   `truncated`. A compressed one is unpacked once, and may be damaged: see
+--   `warnings`
 -- - `progress`: a function, called with the bytes unpacked so far while a
 --   compressed dump is unpacked
 -- @treturn[1] qvm.dump.Dump the dump

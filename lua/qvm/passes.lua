@@ -62,10 +62,14 @@ function passes.find_any(dump, patterns, options)
   if type(patterns) ~= "table" or #patterns == 0 then
     error("bad argument #1 to 'find_any' (array of strings expected)", 2)
   end
+  if #patterns > core.patterns_max then
+    error(("bad argument #1 to 'find_any' (more than %d patterns)")
+      :format(core.patterns_max), 2)
+  end
   local copy, size = {}, 0
-  for i, pattern in ipairs(patterns) do
-    check_pattern(pattern, 1, "find_any")
-    copy[i], size = pattern, size + #pattern
+  for i = 1, #patterns do
+    check_pattern(patterns[i], 1, "find_any")
+    copy[i], size = patterns[i], size + #patterns[i]
   end
   if size > core.pattern_max then
     error(("bad argument #1 to 'find_any' (patterns of more than %d bytes)")
