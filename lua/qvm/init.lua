@@ -28,8 +28,6 @@ end
 local core = require "qvm.core"
 local check = require "qvm.check"
 local Dump = require "qvm.dump"
-local Env = require "qvm.env"
-local VM = require "qvm.vm"
 
 local qvm = {
   --- Version of the library, as in CHANGELOG.
@@ -83,6 +81,7 @@ function qvm.vms()
     error(message, 2)
   end
   names = names or {}
+  local VM = require "qvm.vm"
   local index = 0
   return function()
     while index < #names do
@@ -106,7 +105,7 @@ function qvm.vm(name)
   if not core.is_name(name) then
     error(("bad argument #1 to 'vm' (%q is no system name)"):format(name), 2)
   end
-  return VM.find(qvm.root(), name)
+  return require "qvm.vm".find(qvm.root(), name)
 end
 
 --- Decodes a JSON text, strictly by RFC 8259, to a depth of 512.
@@ -137,7 +136,7 @@ end
 -- - `errata`: path of the errata data
 -- @usage qvm.schema{vcpus = "guest.cpus", tid = "thread"}
 function qvm.schema(schema)
-  Env.schema(schema)
+  require "qvm.env".schema(schema)
 end
 
 --- Opens a dump, compressed by gzip or not. Reads its headers only, whatever
