@@ -1,14 +1,12 @@
 /* Dumps: opening, vCPUs, reading. */
 #include "bytes.h"
 #include "dump_handle.h"
+#include "memory.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const char TYPE[] = "qvm.dump", USER[] = "qvm.dump.user";
-
-/* Bytes after which a long read looks whether it is interrupted. */
-enum { READ_AT_ONCE = 16 << 20 };
 
 struct dump **dump_handle(lua_State *L, int index)
 {
@@ -16,7 +14,7 @@ struct dump **dump_handle(lua_State *L, int index)
 }
 
 /* As luaL_testudata, without looking for the type by its name: loops call this. */
-static bool is_handle(lua_State *L)
+bool is_dump_handle(lua_State *L)
 {
     bool same;
 
@@ -34,7 +32,7 @@ struct dump **check_dump(lua_State *L)
 
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_rawgeti(L, 1, 1);
-    luaL_argexpected(L, is_handle(L), 1, "Dump");
+    luaL_argexpected(L, is_dump_handle(L), 1, "Dump");
     handle = lua_touserdata(L, -1);
     lua_pop(L, 1);
     return handle;
@@ -130,10 +128,12 @@ static int held(lua_State *L)
     enum { ARGUMENTS = 8 };
     lua_CFunction method = lua_tocfunction(L, lua_upvalueindex(1));
 
-    check_dump(L);
+    check_memory(L);
     lua_settop(L, ARGUMENTS);
     lua_rawgeti(L, 1, 1);
-    hold_dump(L, ARGUMENTS + 1);
+    if (!is_dump_handle(L))
+        lua_getiuservalue(L, ARGUMENTS + 1, 1);
+    hold_dump(L, lua_gettop(L));
     return method(L);
 }
 
@@ -378,80 +378,6 @@ static int method_log(lua_State *L)
     return 1;
 }
 
-/* read(dump, address, n): a string of n bytes. */
-static int method_read(lua_State *L)
-{
-    struct dump *dump = *check_dump(L);
-    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
-    lua_Integer n = luaL_checkinteger(L, 3);
-    luaL_Buffer buffer;
-    struct qvm_error err;
-    char *to;
-
-    luaL_argcheck(L, n >= 0, 3, "a number of bytes is expected, not a negative one");
-    if (!dump)
-        return push_closed(L);
-    if ((uint64_t)n > SIZE_MAX / 2) {
-        qvm_fail(&err, QVM_TOO_LARGE, "%s: more bytes than this machine can address",
-                 dump->file.path);
-        return push_failure(L, &err);
-    }
-    /* Before room is made for it: n may be absurd. */
-    if (dump_check(dump, address, (uint64_t)n, &err) != 0)
-        return push_failure(L, &err);
-    dump_map(dump);
-    to = luaL_buffinitsize(L, &buffer, (size_t)n);
-    for (lua_Integer done = 0; done < n; done += READ_AT_ONCE) {
-        size_t part = n - done < READ_AT_ONCE ? (size_t)(n - done) : READ_AT_ONCE;
-
-        while (dump_read(dump, address + (uint64_t)done, to + done, part, &err) != 0)
-            if (!again(L, &err))
-                return push_failure(L, &err);
-        if (part == READ_AT_ONCE)
-            poll_interrupt(L);
-    }
-    luaL_pushresultsize(&buffer, (size_t)n);
-    return 1;
-}
-
-/* cstring(dump, address, max = 4096): the bytes before the first NUL, at most max. */
-static int method_cstring(lua_State *L)
-{
-    struct dump *dump = *check_dump(L);
-    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
-    lua_Integer max = luaL_optinteger(L, 3, 4096);
-    struct qvm_error err;
-    luaL_Buffer buffer;
-    bool ended = false;
-
-    luaL_argcheck(L, max >= 0, 3, "a number of bytes is expected, not a negative one");
-    if (!dump)
-        return push_closed(L);
-    dump_map(dump);
-    luaL_buffinit(L, &buffer);
-    while (!ended && max > 0) {
-        char *to = luaL_prepbuffsize(&buffer, 256);
-        uint64_t n = dump_reach(dump, address, max < 256 ? (uint64_t)max : 256);
-        const char *end;
-
-        /* Without one byte that is there this fails, and says which address is not. */
-        while (dump_read(dump, address, to, n ? (size_t)n : 1, &err) != 0)
-            if (!again(L, &err))
-                return push_failure(L, &err);
-        end = memchr(to, '\0', (size_t)n);
-        ended = end != NULL;
-        luaL_addsize(&buffer, end ? (size_t)(end - to) : (size_t)n);
-        address += n;
-        max -= (lua_Integer)n;
-        if (address == 0 && !ended && max > 0) { /* beyond the last address */
-            dump_check(dump, UINT64_MAX, 2, &err);
-            return push_failure(L, &err);
-        }
-    }
-    luaL_pushresult(&buffer);
-    return 1;
-}
-
 void add_dump(lua_State *L)
 {
     static const luaL_Reg meta[] = {
@@ -462,11 +388,8 @@ void add_dump(lua_State *L)
                                      {"range", method_range},
                                      {"vcpu_count", method_vcpu_count},
                                      {NULL, NULL}};
-    static const luaL_Reg methods[] = {{"vcpu", method_vcpu},
-                                       {"log", method_log},
-                                       {"read", method_read},
-                                       {"cstring", method_cstring},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"vcpu", method_vcpu}, {"log", method_log}, {NULL, NULL}};
 
     luaL_newmetatable(L, TYPE);
     luaL_setfuncs(L, meta, 0);
@@ -480,6 +403,7 @@ void add_dump(lua_State *L)
     add_values(L);
     add_passes(L);
     lua_setfield(L, -2, "dump");
+    add_spaces(L);
     add_limits(L);
     lua_pushcfunction(L, core_open);
     lua_setfield(L, -2, "open");

@@ -12,6 +12,9 @@
 /* The handle of the Dump that is argument 1; *handle is NULL after it was closed. */
 struct dump **check_dump(lua_State *L);
 
+/* Is the value on top of the stack such a handle? */
+bool is_dump_handle(lua_State *L);
+
 /* The handle itself, at a stack index; raises where it is none. */
 struct dump **dump_handle(lua_State *L, int index);
 
@@ -29,6 +32,9 @@ int push_closed(lua_State *L);
 /* Set a field of the table on top of the stack. */
 void set_string(lua_State *L, const char *key, const char *value);
 void set_u64(lua_State *L, const char *key, uint64_t value);
+
+/* Adds the functions of spaces to the module table on top of the stack. */
+void add_spaces(lua_State *L);
 
 /* Add the methods of parts.c, passes.c and values.c to the table on top of the stack. */
 void add_dump_parts(lua_State *L);

@@ -1,6 +1,6 @@
-/* Typed reads: one value, or an array of many. */
+/* Reading memory: bytes, strings, one value, an array of many. */
 #include "bytes.h"
-#include "dump_handle.h"
+#include "memory.h"
 
 #include <limits.h>
 
@@ -30,22 +30,22 @@ static lua_Integer decode(const unsigned char *bytes, unsigned size, bool is_sig
 
 static int get(lua_State *L, unsigned size, bool is_signed)
 {
-    struct dump *dump = *check_dump(L);
+    struct memory memory = check_memory(L);
     uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
     unsigned char bytes[8];
     struct qvm_error err;
 
-    if (!dump)
+    if (!memory.dump)
         return push_closed(L);
-    dump_map(dump);
-    while (dump_read(dump, address, bytes, size, &err) != 0) {
+    dump_map(memory.dump);
+    while (memory_read(&memory, address, bytes, size, &err) != 0) {
         if (!again(L, &err))
             return push_failure(L, &err);
-        dump = *check_dump(L); /* a hook may have closed it */
-        if (!dump)
+        memory = check_memory(L); /* a hook may have closed it */
+        if (!memory.dump)
             return push_closed(L);
     }
-    lua_pushinteger(L, decode(bytes, size, is_signed, dump->elf.big_endian));
+    lua_pushinteger(L, decode(bytes, size, is_signed, memory.dump->elf.big_endian));
     return 1;
 }
 
@@ -118,10 +118,21 @@ static void append(lua_State *L, const unsigned char *bytes, lua_Integer from,
         append_values(L, bytes, from, count, type->size, type->is_signed, big_endian);
 }
 
-/* array(dump, address, type, count): a table of count integers. */
+/* Does physical memory hold all of it? To be asked before room is made: n may be absurd.
+ * Virtual memory is read a part at a time, and tells then. */
+static int check_size(const struct memory *memory, uint64_t address, uint64_t n,
+                      struct qvm_error *err)
+{
+    if (n > SIZE_MAX / 2)
+        return qvm_fail(err, QVM_TOO_LARGE, "%s: more bytes than this machine can address",
+                        memory->dump->file.path);
+    return memory->space ? 0 : dump_check(memory->dump, address, n, err);
+}
+
+/* array(memory, address, type, count): a table of count integers. */
 static int method_array(lua_State *L)
 {
-    struct dump *dump = *check_dump(L);
+    struct memory memory = check_memory(L);
     uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
     const struct value_type *type = check_type(L, 3);
     lua_Integer count = luaL_checkinteger(L, 4);
@@ -131,22 +142,94 @@ static int method_array(lua_State *L)
 
     luaL_argcheck(L, count >= 0, 4, "a number of values is expected, not a negative one");
     luaL_argcheck(L, count <= INT_MAX, 4, "more values than a table can hold");
-    if (!dump)
+    if (!memory.dump)
         return push_closed(L);
-    if (dump_check(dump, address, (uint64_t)count * type->size, &err) != 0)
+    if (check_size(&memory, address, (uint64_t)count * type->size, &err) != 0)
         return push_failure(L, &err);
-    dump_map(dump);
-    lua_createtable(L, (int)count, 0);
+    dump_map(memory.dump);
+    lua_createtable(L, memory.space && count > in_part ? (int)in_part : (int)count, 0);
     for (lua_Integer done = 0, part; done < count; done += part) {
         part = count - done < in_part ? count - done : in_part;
-        while (dump_read(dump, address + (uint64_t)done * type->size, bytes,
-                         (size_t)part * type->size, &err) != 0)
+        while (memory_read(&memory, address + (uint64_t)done * type->size, bytes,
+                           (size_t)part * type->size, &err) != 0)
             if (!again(L, &err))
                 return push_failure(L, &err);
-        append(L, bytes, done + 1, part, type, dump->elf.big_endian);
+        append(L, bytes, done + 1, part, type, memory.dump->elf.big_endian);
         if (done % POLL_EVERY < part)
             poll_interrupt(L);
     }
+    return 1;
+}
+
+/* read(memory, address, n): a string of n bytes. */
+static int method_read(lua_State *L)
+{
+    struct memory memory = check_memory(L);
+    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
+    lua_Integer n = luaL_checkinteger(L, 3), at_once = memory.space ? 1 << 20 : 16 << 20;
+    luaL_Buffer buffer;
+    struct qvm_error err;
+
+    luaL_argcheck(L, n >= 0, 3, "a number of bytes is expected, not a negative one");
+    if (!memory.dump)
+        return push_closed(L);
+    if (check_size(&memory, address, (uint64_t)n, &err) != 0)
+        return push_failure(L, &err);
+    dump_map(memory.dump);
+    luaL_buffinitsize(L, &buffer,
+                      memory.space && n > at_once ? (size_t)at_once : (size_t)n);
+    for (lua_Integer done = 0, part; done < n; done += part) {
+        char *to;
+
+        part = n - done < at_once ? n - done : at_once;
+        to = luaL_prepbuffsize(&buffer, (size_t)part);
+        while (memory_read(&memory, address + (uint64_t)done, to, (size_t)part, &err) != 0)
+            if (!again(L, &err))
+                return push_failure(L, &err);
+        luaL_addsize(&buffer, (size_t)part);
+        if (part == at_once)
+            poll_interrupt(L);
+    }
+    luaL_pushresult(&buffer);
+    return 1;
+}
+
+/* cstring(memory, address, max = 4096): the bytes before the first NUL, at most max. */
+static int method_cstring(lua_State *L)
+{
+    struct memory memory = check_memory(L);
+    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
+    lua_Integer max = luaL_optinteger(L, 3, 4096);
+    struct qvm_error err;
+    luaL_Buffer buffer;
+    bool ended = false;
+
+    luaL_argcheck(L, max >= 0, 3, "a number of bytes is expected, not a negative one");
+    if (!memory.dump)
+        return push_closed(L);
+    dump_map(memory.dump);
+    luaL_buffinit(L, &buffer);
+    while (!ended && max > 0) {
+        char *to = luaL_prepbuffsize(&buffer, 256);
+        uint64_t n = memory_reach(&memory, address, max < 256 ? (uint64_t)max : 256);
+        const char *end;
+
+        /* Without one byte that is there this fails, and says which address is not. */
+        while (memory_read(&memory, address, to, n ? (size_t)n : 1, &err) != 0)
+            if (!again(L, &err))
+                return push_failure(L, &err);
+        n = n ? n : 1; /* it has become known meanwhile */
+        end = memchr(to, '\0', (size_t)n);
+        ended = end != NULL;
+        luaL_addsize(&buffer, end ? (size_t)(end - to) : (size_t)n);
+        address += n;
+        max -= (lua_Integer)n;
+        if (address == 0 && !ended && max > 0) { /* beyond the last address */
+            memory_read(&memory, UINT64_MAX, to, 2, &err);
+            return push_failure(L, &err);
+        }
+    }
+    luaL_pushresult(&buffer);
     return 1;
 }
 
@@ -157,7 +240,10 @@ void add_values(lua_State *L)
         {"u64", method_u64}, {"i8", method_i8},   {"i16", method_i16},
         {"i32", method_i32}, {"i64", method_u64}, {NULL, NULL},
     };
-    static const luaL_Reg held[] = {{"array", method_array}, {NULL, NULL}};
+    static const luaL_Reg held[] = {{"array", method_array},
+                                    {"read", method_read},
+                                    {"cstring", method_cstring},
+                                    {NULL, NULL}};
 
     luaL_setfuncs(L, methods, 0);
     add_held(L, held);

@@ -49,6 +49,7 @@ local matches = {
     return math.type(value) == "integer" and value > 0
   end,
   boolean = function(value) return type(value) == "boolean" end,
+  string = function(value) return type(value) == "string" end,
   ["number of seconds"] = function(value)
     return type(value) == "number" and value > 0 and value < 2^31
   end,
@@ -74,7 +75,8 @@ function check.options(options, name, kinds, index)
     if not kind then
       error(("'%s' has no option '%s'"):format(name, tostring(key)), LEVEL)
     elseif not matches[kind](value) then
-      error(("option '%s' of '%s' is not a %s"):format(key, name, kind), LEVEL)
+      error(("option '%s' of '%s' is not a%s %s"):format(key, name,
+        kind:find("^[aeiou]") and "n" or "", kind), LEVEL)
     end
   end
 end

@@ -429,6 +429,52 @@ function Dump:vcpus()
   end)
 end
 
+--- What the Linux kernel in the dump tells of itself: from the VMCOREINFO note,
+-- else found in memory, where the whole of it is searched once.
+--
+-- A table: `text`, `release`, `page_size` (bytes), `from` (where it was found), and
+-- by name `symbols` (addresses), `sizes`, `offsets`, `lengths`, `numbers`
+-- (integers), `values` (everything else, as text).
+-- @tparam[opt] string text takes this for it from now on
+-- @treturn[1] table
+-- @return[2] nil, message, code: `not_found`
+-- @usage qvm.hex(dump:vmcoreinfo().symbols.swapper_pg_dir)
+function Dump:vmcoreinfo(text)
+  return require "qvm.guest".vmcoreinfo(self, text)
+end
+
+--- The address space in which a vCPU was running, or one by hand.
+--
+-- Of a vCPU, the page tables are taken from its control registers (`cr3` and `cr4`;
+-- `ttbr0`, `ttbr1` and `tcr` of aarch64), else from `pgtbl` of its record, which on
+-- aarch64 is taken for the lower half of the addresses, else from VMCOREINFO.
+-- @tparam table what a vCPU, or options
+--
+-- - `root`: physical address of the first page table; of aarch64, for the lower
+--   half of the addresses
+-- - `kernel_root`: the same for the upper half (aarch64)
+-- - `va_bits`: bits of an address that count (48)
+-- - `granule`: bytes of a page (4096; aarch64 also 16384, 65536)
+-- - `wide`: physical addresses of 52 bits (aarch64; if `va_bits` is above 48)
+-- - `kind`: `"x86_64"` `"aarch64"` `"x86"` `"x86 PAE"` (the dump's machine)
+-- @tparam ?table options beside a vCPU, what its page table is like where the dump
+-- does not tell: `va_bits` `granule` `wide` `kind`
+-- @treturn[1] qvm.space.Space
+-- @return[2] nil, message, code: `unsupported`: the dump does not tell enough
+-- @usage local space = assert(dump:space(dump:vcpu(0)))
+-- @usage dump:space {root = 0x41000, va_bits = 39, granule = 4096}
+function Dump:space(what, options)
+  return require "qvm.guest".space(self, what, options)
+end
+
+--- The address space of the Linux kernel in the dump, by VMCOREINFO.
+-- @treturn[1] qvm.space.Space
+-- @return[2] nil, message, code: `not_found` without VMCOREINFO, `unsupported`
+-- @usage dump:kernel_space():cstring(address)
+function Dump:kernel_space()
+  return require "qvm.guest".kernel_space(self)
+end
+
 local function in_units(bytes)
   for _, unit in ipairs {{1 << 60, "EiB"}, {1 << 50, "PiB"}, {1 << 40, "TiB"}, {1 << 30, "GiB"},
     {1 << 20, "MiB"}, {1 << 10, "KiB"}} do

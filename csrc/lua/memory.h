@@ -1,0 +1,31 @@
+/* Memory that scripts read: of a dump by physical address, or of an address space of one by
+ * virtual address. */
+#ifndef QVM_MEMORY_H
+#define QVM_MEMORY_H
+
+#include "dump_handle.h"
+#include "space.h"
+
+struct memory {
+    struct dump *dump;   /* NULL: closed */
+    struct space *space; /* NULL: physical addresses */
+};
+
+/* A space as scripts hold it: a table with this userdata at index 1, as a Dump is one with
+ * its handle. Its user value is that handle. */
+struct space_handle {
+    struct space space;
+    struct dump **dump;
+};
+
+#define SPACE_TYPE "qvm.space"
+
+/* The memory of the Dump or space that is argument 1. */
+struct memory check_memory(lua_State *L);
+
+/* As dump_read and dump_reach. */
+int memory_read(const struct memory *memory, uint64_t address, void *to, size_t n,
+                struct qvm_error *err);
+uint64_t memory_reach(const struct memory *memory, uint64_t address, uint64_t n);
+
+#endif

@@ -1,0 +1,328 @@
+/* Address spaces: translation, walks, and the passes over what is mapped. */
+#include "mapper.h"
+#include "memory.h"
+#include "seeker.h"
+
+#include <stdlib.h>
+
+static const char MAPPER[] = "qvm.mapper", SEEKER[] = "qvm.seeker";
+
+/* The space that is argument 1. NULL: its dump is closed. */
+static struct space *check_space(lua_State *L)
+{
+    struct memory memory = check_memory(L);
+
+    luaL_argexpected(L, memory.space, 1, "Space");
+    return memory.dump ? memory.space : NULL;
+}
+
+static uint64_t get_u64(lua_State *L, int index, const char *name)
+{
+    uint64_t value;
+
+    lua_getfield(L, index, name);
+    value = lua_isnil(L, -1) ? 0 : (uint64_t)luaL_checkinteger(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+/* Takes the page tables in that a table at an index tells of. */
+static int get_paging(lua_State *L, int index, enum paging_kind kind, struct paging *paging,
+                      struct qvm_error *err)
+{
+    *paging = (struct paging){.kind = kind,
+                              .va_bits = (unsigned)get_u64(L, index, "va_bits") & 255,
+                              .page_shift = (unsigned)get_u64(L, index, "page_shift") & 63,
+                              .root = get_u64(L, index, "root"),
+                              .ignored = get_u64(L, index, "ignored")};
+    lua_getfield(L, index, "wide");
+    paging->wide = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return paging_setup(paging, err);
+}
+
+/* space(dump, kind, tables of the lower half or of all, of the upper half): the userdata.
+ * Each is a table of root, va_bits, page_shift, wide, ignored, or nil. */
+static int core_space(lua_State *L)
+{
+    static const char *const kinds[] = {[PAGING_X86] = "x86",
+                                        [PAGING_X86_PAE] = "x86 PAE",
+                                        [PAGING_X86_64] = "x86_64",
+                                        [PAGING_AARCH64] = "aarch64",
+                                        NULL};
+    struct dump **dump = check_dump(L);
+    enum paging_kind kind = (enum paging_kind)luaL_checkoption(L, 2, NULL, kinds);
+    struct space_handle *handle;
+    struct qvm_error err;
+
+    lua_settop(L, 4);
+    handle = lua_newuserdatauv(L, sizeof *handle, 1);
+    memset(handle, 0, sizeof *handle);
+    handle->dump = dump;
+    if (!*dump)
+        return push_closed(L);
+    for (int i = 0; i < SPACE_HALVES; i++) {
+        handle->space.has[i] = lua_istable(L, 3 + i);
+        handle->space.half[i].kind = kind;
+        if (handle->space.has[i] &&
+            get_paging(L, 3 + i, kind, &handle->space.half[i], &err) != 0)
+            return push_failure(L, &err);
+    }
+    space_start(&handle->space, *dump);
+    lua_rawgeti(L, 1, 1);
+    lua_setiuservalue(L, -2, 1);
+    luaL_setmetatable(L, SPACE_TYPE);
+    return 1;
+}
+
+/* translate(space, address): physical address, bytes of the page, rights; or nil, message,
+ * code. */
+static int method_translate(lua_State *L)
+{
+    struct space *space = check_space(L);
+    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
+    struct walk walk;
+    struct qvm_error err;
+
+    if (!space)
+        return push_closed(L);
+    dump_map(space->dump);
+    while (space_resolve(space, address, &walk, &err) != 0)
+        if (!again(L, &err))
+            return push_failure(L, &err);
+    lua_pushinteger(L, (lua_Integer)walk.address);
+    lua_pushinteger(L, (lua_Integer)walk.size);
+    lua_pushinteger(L, walk.rights);
+    return 3;
+}
+
+static void push_step(lua_State *L, const struct walk *walk, const struct walk_step *step)
+{
+    static const char *const kinds[] = {
+        [ENTRY_INVALID] = "invalid", [ENTRY_TABLE] = "table", [ENTRY_LEAF] = "page"};
+
+    lua_createtable(L, 0, 7);
+    lua_pushinteger(L, walk->paging->level[step->level].number);
+    lua_setfield(L, -2, "level");
+    set_u64(L, "table", step->table);
+    set_u64(L, "index", step->index);
+    set_u64(L, "entry", step->entry);
+    set_string(L, "kind", kinds[step->means.kind]);
+    if (step->means.kind != ENTRY_INVALID) {
+        set_u64(L, "address", step->means.address);
+        set_u64(L, "rights", step->means.rights);
+    }
+    if (step->means.kind == ENTRY_LEAF)
+        set_u64(L, "size", walk->size);
+}
+
+/* walk(space, address): an array of steps; and message, code where it could not go on. */
+static int method_walk(lua_State *L)
+{
+    struct space *space = check_space(L);
+    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
+    struct walk walk;
+    struct qvm_error err;
+    int status;
+
+    if (!space)
+        return push_closed(L);
+    while ((status = space_walk(space, address, &walk, &err)) != 0)
+        if (!again(L, &err))
+            break;
+    if (!walk.paging)
+        return push_failure(L, &err);
+    lua_createtable(L, (int)walk.count, 0);
+    for (unsigned i = 0; i < walk.count; i++) {
+        push_step(L, &walk, &walk.steps[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    if (status == 0)
+        return 1;
+    push_failure(L, &err);
+    lua_remove(L, -3); /* its nil */
+    return 3;
+}
+
+/* A pass: a userdata whose user value is the space's. */
+struct mapping_pass {
+    bool begun;
+    struct space_handle *handle;
+    struct mapper mapper;
+};
+
+static int mapper_gc(lua_State *L)
+{
+    struct mapping_pass *pass = luaL_checkudata(L, 1, MAPPER);
+
+    if (pass->begun)
+        mapper_free(&pass->mapper);
+    pass->begun = false;
+    return 0;
+}
+
+struct seek_pass {
+    bool begun;
+    struct space_handle *handle;
+    size_t item;
+    struct seeker seeker;
+};
+
+static int seeker_gc(lua_State *L)
+{
+    struct seek_pass *pass = luaL_checkudata(L, 1, SEEKER);
+
+    if (pass->begun)
+        seeker_free(&pass->seeker);
+    pass->begun = false;
+    return 0;
+}
+
+static void *new_pass(lua_State *L, size_t size, const char *type,
+                      struct space_handle **handle)
+{
+    void *pass = lua_newuserdatauv(L, size, 1);
+
+    memset(pass, 0, size);
+    lua_rawgeti(L, 1, 1);
+    *handle = lua_touserdata(L, -1);
+    lua_setiuservalue(L, -2, 1);
+    luaL_setmetatable(L, type);
+    return pass;
+}
+
+/* Holds the dump of the pass that is upvalue 1. Raises where it is closed. */
+static void hold(lua_State *L, const struct space_handle *handle)
+{
+    if (!*handle->dump)
+        luaL_error(L, "the dump is closed");
+    lua_getiuservalue(L, lua_upvalueindex(1), 1);
+    lua_getiuservalue(L, -1, 1);
+    hold_dump(L, lua_gettop(L));
+}
+
+/* Fails a loop, or polls where there is only more to do. */
+static void raise_or_poll(lua_State *L, const struct space_handle *handle,
+                          const struct qvm_error *err)
+{
+    if (!again(L, err))
+        luaL_error(L, "%s", err->message);
+    if (!*handle->dump)
+        luaL_error(L, "the dump is closed");
+}
+
+static int next_mapping(lua_State *L)
+{
+    struct mapping_pass *pass = lua_touserdata(L, lua_upvalueindex(1));
+    struct mapping_range range;
+    struct qvm_error err;
+    int found;
+
+    hold(L, pass->handle);
+    while ((found = mapper_next(&pass->mapper, &range, &err)) < 0)
+        raise_or_poll(L, pass->handle, &err);
+    if (found == 0)
+        return 0;
+    lua_pushinteger(L, (lua_Integer)range.first);
+    lua_pushinteger(L, (lua_Integer)(range.last - range.first + 1));
+    lua_pushinteger(L, range.rights);
+    return 3;
+}
+
+/* mappings(space, first, last): an iterator over start, size, rights. */
+static int method_mappings(lua_State *L)
+{
+    struct space *space = check_space(L);
+    uint64_t first = (uint64_t)luaL_checkinteger(L, 2);
+    uint64_t last = (uint64_t)luaL_checkinteger(L, 3);
+    struct mapping_pass *pass;
+    struct space_handle *handle;
+    struct qvm_error err;
+
+    if (!space)
+        return push_closed(L);
+    pass = new_pass(L, sizeof *pass, MAPPER, &handle);
+    pass->handle = handle;
+    if (mapper_start(&pass->mapper, space, first, last, &err) != 0)
+        return push_failure(L, &err);
+    pass->begun = true;
+    lua_pushcclosure(L, next_mapping, 1);
+    return 1;
+}
+
+static int next_match(lua_State *L)
+{
+    struct seek_pass *pass = lua_touserdata(L, lua_upvalueindex(1));
+    struct results *results = &pass->seeker.results;
+    struct qvm_error err;
+    int status;
+
+    if (pass->item >= results->count)
+        hold(L, pass->handle);
+    while (pass->item >= results->count) {
+        pass->item = 0;
+        status = seeker_step(&pass->seeker, &err);
+        if (status == 0)
+            return 0;
+        if (status < 0)
+            raise_or_poll(L, pass->handle, &err);
+        poll_interrupt(L);
+        if (!*pass->handle->dump)
+            luaL_error(L, "the dump is closed");
+    }
+    lua_pushinteger(L, (lua_Integer)results->items[pass->item++].a);
+    return 1;
+}
+
+/* find(space, first, last, pattern, align): an iterator over addresses. */
+static int method_find(lua_State *L)
+{
+    struct space *space = check_space(L);
+    uint64_t first = (uint64_t)luaL_checkinteger(L, 2);
+    uint64_t last = (uint64_t)luaL_checkinteger(L, 3);
+    uint64_t align = (uint64_t)luaL_checkinteger(L, 5);
+    struct pattern pattern;
+    struct seek_pass *pass;
+    struct space_handle *handle;
+    struct qvm_error err;
+
+    pattern.bytes = (const unsigned char *)luaL_checklstring(L, 4, &pattern.size);
+    if (!space)
+        return push_closed(L);
+    dump_map(space->dump);
+    pass = new_pass(L, sizeof *pass, SEEKER, &handle);
+    pass->handle = handle;
+    if (seeker_start(&pass->seeker, space, &pattern, first, last, align, &err) != 0)
+        return push_failure(L, &err);
+    pass->begun = true;
+    lua_pushcclosure(L, next_match, 1);
+    return 1;
+}
+
+static void new_type(lua_State *L, const char *type, lua_CFunction gc)
+{
+    luaL_newmetatable(L, type);
+    if (gc) {
+        lua_pushcfunction(L, gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_pop(L, 1);
+}
+
+void add_spaces(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"translate", method_translate},
+                                       {"walk", method_walk},
+                                       {"mappings", method_mappings},
+                                       {"find", method_find},
+                                       {NULL, NULL}};
+
+    new_type(L, SPACE_TYPE, NULL);
+    new_type(L, MAPPER, mapper_gc);
+    new_type(L, SEEKER, seeker_gc);
+    lua_newtable(L);
+    add_held(L, methods);
+    lua_setfield(L, -2, "space_methods");
+    lua_pushcfunction(L, core_space);
+    lua_setfield(L, -2, "space");
+}

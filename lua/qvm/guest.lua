@@ -1,0 +1,124 @@
+-- What a dump tells of the guest in it: VMCOREINFO, address spaces.
+
+local check = require "qvm.check"
+local paging = require "qvm.paging"
+local Space = require "qvm.space"
+local vmcoreinfo = require "qvm.vmcoreinfo"
+
+local guest = {}
+
+-- By the dump: its VMCOREINFO, once it was looked for, or false.
+local infos = setmetatable({}, {__mode = "k"})
+
+local function kernel_space(dump, info)
+  local kind, lower, upper = paging.of_kernel(dump.machine, info)
+  if not kind then
+    return nil, ("%s: VMCOREINFO (from %s) does not tell of the kernel's page tables: %s")
+      :format(dump.path, info.from, lower), "unsupported"
+  end
+  return Space.new(dump, "VMCOREINFO from " .. info.from, kind, lower, upper)
+end
+
+-- Is it of the kernel whose memory this is? Then that kernel's own name for its
+-- release stands where it says.
+local function is_right(dump, info)
+  local name = info.symbols.init_uts_ns
+  local space = name and kernel_space(dump, info)
+  if not space then
+    return name == nil
+  end
+  local offset = info.offsets["uts_namespace.name"] or 0
+  local bytes = space:read(name + offset, 6 * 65)
+  return bytes ~= nil and bytes:find(info.release .. "\0", 1, true) ~= nil
+end
+
+local function find_info(dump)
+  local info, message, code = vmcoreinfo.from_note(dump)
+  if code then
+    return nil, message, code
+  end
+  info = info or vmcoreinfo.from_memory(dump, function(other) return is_right(dump, other) end)
+  infos[dump] = info or false
+  return info
+end
+
+function guest.vmcoreinfo(dump, text)
+  if text ~= nil then
+    check.string(text, 1, "vmcoreinfo")
+    if not text:find("^[%w_()%.]+=") then
+      error("bad argument #1 to 'vmcoreinfo' (lines of KEY=value expected)", 2)
+    end
+    infos[dump] = vmcoreinfo.parse(text, "the caller")
+  end
+  local info, message, code = infos[dump], nil, nil
+  if info == nil then
+    info, message, code = find_info(dump)
+  end
+  if info then
+    return info
+  end
+  return nil, message or dump.path .. ": no VMCOREINFO, neither as a note nor in memory",
+    code or "not_found"
+end
+
+function guest.kernel_space(dump)
+  local info, message, code = guest.vmcoreinfo(dump)
+  if not info then
+    return nil, message, code
+  end
+  return kernel_space(dump, info)
+end
+
+local by_hand = {kind = "string", root = "integer", kernel_root = "integer",
+  va_bits = "integer", granule = "integer", wide = "boolean"}
+local beside_vcpu = {kind = "string", va_bits = "integer", granule = "integer", wide = "boolean"}
+
+local kinds = {x86_64 = true, aarch64 = true, x86 = true, ["x86 PAE"] = true}
+local granules = {[4096] = true, [16384] = true, [65536] = true}
+
+local function check_form(options)
+  if options.kind and not kinds[options.kind] then
+    error(("option 'kind' of 'space' is %q, not \"x86_64\", \"aarch64\", \"x86\" or "
+      .. "\"x86 PAE\""):format(options.kind), 3)
+  elseif options.granule and not granules[options.granule] then
+    error("option 'granule' of 'space' is not 4096, 16384 or 65536", 3)
+  end
+end
+
+local function space_by_hand(dump, options)
+  check.options(options, "space", by_hand, 1)
+  check_form(options)
+  if not options.root and not options.kernel_root then
+    error("'space' needs a vCPU, or an option 'root' or 'kernel_root'", 2)
+  end
+  local kind, lower, upper = paging.by_hand(dump.machine, options)
+  if not kinds[kind] then
+    return nil, ("%s: no page tables of %s are known here"):format(dump.path, kind),
+      "unsupported"
+  end
+  return Space.new(dump, "the caller", kind, lower, upper)
+end
+
+local function is_vcpu(value)
+  return type(value) == "table" and value.regs and value.extra and value.pgtbl
+end
+
+function guest.space(dump, what, options)
+  if type(what) ~= "table" then
+    error(("bad argument #1 to 'space' (vCPU or table of options expected, got %s)")
+      :format(what == nil and "no value" or type(what)), 2)
+  elseif not is_vcpu(what) then
+    return space_by_hand(dump, what)
+  end
+  check.options(options, "space", beside_vcpu, 2)
+  options = options or {}
+  check_form(options)
+  local kind, lower, upper, from = paging.of_vcpu(dump.machine, what,
+    function() return (guest.vmcoreinfo(dump)) end, options)
+  if not kind then
+    return nil, ("%s: vCPU %d: %s"):format(dump.path, what.index, lower), "unsupported"
+  end
+  return Space.new(dump, ("%s (vCPU %d)"):format(from, what.index), kind, lower, upper)
+end
+
+return guest

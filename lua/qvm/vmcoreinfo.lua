@@ -1,0 +1,92 @@
+-- VMCOREINFO: what a Linux kernel tells of itself for those who read its memory.
+-- Lines of KEY=value; most keys say what kind of value it is: SYMBOL(name) is an
+-- address in hexadecimal, SIZE, OFFSET and LENGTH are decimal, NUMBER is either.
+
+local vmcoreinfo = {}
+
+local Info = {}
+
+function Info:__tostring()
+  return ("VMCOREINFO of Linux %s, from %s"):format(self.release or "(no release)", self.from)
+end
+
+local groups = {SYMBOL = "symbols", SIZE = "sizes", OFFSET = "offsets", LENGTH = "lengths",
+  NUMBER = "numbers"}
+
+local function hexadecimal(text)
+  return text:find("^%x+$") and #text <= 16 and tonumber(text, 16) or nil
+end
+
+-- Decimal, or with 0x; a number that takes more than 64 bits is none.
+local function integer(text)
+  if text:find("^0x%x+$") then
+    return hexadecimal(text:sub(3))
+  end
+  return text:find("^%-?%d+$") and math.tointeger(tonumber(text)) or nil
+end
+
+function vmcoreinfo.parse(text, from)
+  local info = {text = text, from = from, values = {}}
+  for _, group in pairs(groups) do
+    info[group] = {}
+  end
+  for key, value in text:gmatch("([^\n=]+)=([^\n]*)") do
+    local kind, name = key:match("^(%u+)%((.-)%)$")
+    local group = groups[kind]
+    if group then
+      info[group][name] = kind == "SYMBOL" and hexadecimal(value) or integer(value)
+    else
+      info.values[key] = value
+    end
+  end
+  info.release = info.values.OSRELEASE
+  info.page_size = integer(info.values.PAGESIZE or "")
+  return setmetatable(info, Info)
+end
+
+-- The text ends at a NUL, or where the note does.
+local function text_of(bytes)
+  return bytes:match("^%z*([^%z]*)")
+end
+
+function vmcoreinfo.from_note(dump)
+  for note in dump:notes() do
+    if note.name == "VMCOREINFO" then
+      local bytes, message, code = note:read()
+      if not bytes then
+        return nil, message, code
+      end
+      return vmcoreinfo.parse(text_of(bytes), "its note")
+    end
+  end
+end
+
+local NAME = "VMCOREINFO\0\0"
+local HEADER = 12      -- sizes of name and data, type: 4 bytes each, before the name
+local SIZE_MAX = 65536 -- of the data: Linux takes a page
+
+-- The kernel keeps the note in its memory as it gives it to whoever writes a dump.
+-- With the name alone found, the rest of the note must be there, too.
+local function at(dump, address)
+  local sizes = dump:array(address - HEADER, "u32", 3)
+  if not sizes or sizes[1] ~= 11 or sizes[3] ~= 0 or sizes[2] > SIZE_MAX then
+    return nil
+  end
+  local bytes = dump:read(address + #NAME, sizes[2])
+  if bytes and bytes:find("^OSRELEASE=") then
+    return vmcoreinfo.parse(text_of(bytes), ("physical address 0x%016x"):format(address - HEADER))
+  end
+end
+
+-- There may be several: of a crash kernel that is loaded beside, or of a kernel
+-- that ran before. is_right(info) tells.
+function vmcoreinfo.from_memory(dump, is_right)
+  for address in dump:find(NAME, {align = 4}) do
+    local info = math.ult(HEADER, address) and at(dump, address)
+    if info and is_right(info) then
+      return info
+    end
+  end
+end
+
+return vmcoreinfo
