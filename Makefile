@@ -65,6 +65,7 @@ test-real: ## the specs that need dumps of real guests; boots them under QEMU
 	@$(MAKE) -s all
 	@$(LUA) spec/real/guest.lua x86_64 >/dev/null
 	@$(LUA) spec/real/guest.lua aarch64 >/dev/null
+	@$(LUA) spec/real/guest.lua x86_64 --la57 >/dev/null
 	@QVM_BUILD="$(BUILD)" busted --run=real --lua="$$(command -v $(LUA))"
 
 guest-dump: ## a real dump of a Linux guest under QEMU: ARCH=x86_64|aarch64

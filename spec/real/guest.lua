@@ -14,15 +14,17 @@ local system = require "system"
 
 local usage = [[
 usage: lua5.4 spec/real/guest.lua ARCH [--memory 256M] [--fill PERCENT]
-           [--dir build/guests] [--again]
+           [--la57] [--dir build/guests] [--again]
   ARCH      x86_64 or aarch64
   --memory  of the guest, in M or G
   --fill    let the guest write to that much of its memory, 1 to 70 percent
+  --la57    x86_64 with five levels of page tables
   --dir     where to keep things, in a directory for each kind of guest
   --again   record another dump, where there is one
 ]]
 
 local default_memory = 256 << 20
+local form = 2 -- of record.json
 
 local shell = packages.shell
 
@@ -61,8 +63,8 @@ local function options(words)
   local i = 1
   while words[i] do
     local word = words[i]
-    if word == "--again" then
-      result.again = true
+    if word == "--again" or word == "--la57" then
+      result[word:sub(3)] = true
     elseif parse[word] then
       i = i + 1
       result[word:sub(3)] = parse[word](words[i] or "") or fail_usage()
@@ -73,7 +75,8 @@ local function options(words)
     end
     i = i + 1
   end
-  return result.arch and result or fail_usage()
+  local known = result.arch and not (result.la57 and result.arch ~= "x86_64")
+  return known and result or fail_usage()
 end
 
 local function size_name(bytes)
@@ -86,7 +89,7 @@ end
 -- The name of this kind of guest.
 local function kind_name(o)
   return o.arch .. (o.memory ~= default_memory and "-" .. size_name(o.memory) or "") ..
-    (o.fill > 0 and "-fill" .. o.fill or "")
+    (o.fill > 0 and "-fill" .. o.fill or "") .. (o.la57 and "-la57" or "")
 end
 
 -- What the guest boots -----------------------------------------------------
@@ -184,18 +187,73 @@ local function addresses(vm, cpu, symbols)
   return result
 end
 
--- Where QEMU's own page-table walk ends, for each vCPU and address. A vCPU in
--- user mode may map little of the kernel: then there is no "physical".
+-- Where QEMU's own page-table walk ends: an address in hexadecimal, or nil.
+local function physical_of(vm, cpu, address)
+  return vm.qmp:monitor("gva2gpa " .. hex(address), cpu):match("gpa: (0x%x+)")
+end
+
+-- That for each vCPU and address. A vCPU in user mode may map little of the
+-- kernel: then there is no "physical".
 local function translate(vm, symbols)
   local result = {}
   for cpu = 0, vm.cpus - 1 do
     for name, address in pairs(addresses(vm, cpu, symbols)) do
-      local answer = vm.qmp:monitor("gva2gpa " .. hex(address), cpu)
       result[#result + 1] = {vcpu = cpu, what = name, address = hex(address),
-        physical = answer:match("gpa: (0x%x+)")}
+        physical = physical_of(vm, cpu, address)}
     end
   end
   return result
+end
+
+-- Stops the guest while one of its vCPUs is in the kernel: its index.
+local function stop_in_kernel(vm, symbols)
+  for _ = 1, 100 do
+    vm.qmp:call("stop")
+    for cpu = 0, vm.cpus - 1 do
+      if physical_of(vm, cpu, symbols._stext) then
+        return cpu
+      end
+    end
+    vm.qmp:call("cont")
+    system.sleep(0.05)
+  end
+  error("no vCPU was in the kernel, 100 times", 0)
+end
+
+-- What QEMU tells of page tables. On x86 its monitor lists them, of each vCPU; else
+-- asked one by one: pages of the kernel's image and behind it, and random addresses.
+local function save_tables(vm, cpu, symbols)
+  if vm.arch == "x86_64" then
+    for i = 0, vm.cpus - 1 do
+      files.write(("%s/mem-%d.txt"):format(vm.dir, i), vm.qmp:monitor("info mem", i))
+      files.write(("%s/tlb-%d.txt"):format(vm.dir, i), vm.qmp:monitor("info tlb", i))
+    end
+    return
+  end
+  local lines = {}
+  math.randomseed(1)
+  for i = 0, 10239 do
+    local address = symbols._stext + i * 4096 + math.random(0, 4095)
+    if i >= 9216 then
+      address = -1 << 48 | math.random(0) >> math.random(17, 40)
+    end
+    lines[#lines + 1] = ("%x: %s"):format(address, physical_of(vm, cpu, address) or "none")
+  end
+  files.write(vm.dir .. "/gva2gpa.txt", table.concat(lines, "\n") .. "\n")
+end
+
+-- Memory as QEMU reads it by virtual address: of the kernel's image, of a stack.
+local function save_virtual(vm, cpu, symbols)
+  local saved = {}
+  local stack = addresses(vm, cpu, symbols).sp
+  for i, piece in ipairs {{symbols._stext, 0x40000}, {stack & ~0xfff, 0x1000}} do
+    local name = ("vmem-%s.bin"):format(hex(piece[1]))
+    -- By the monitor: the address has more digits than cjson writes.
+    local answer = vm.qmp:monitor(("memsave 0x%x %d %s"):format(piece[1], piece[2], name), cpu)
+    assert(answer == "", answer)
+    saved[i] = {file = name, address = hex(piece[1]), size = piece[2]}
+  end
+  return saved
 end
 
 -- Writes a dump; what: what else QEMU is to be told. Returns what is recorded.
@@ -225,9 +283,11 @@ end
 local function record(vm)
   local ranges, symbols = vm:told()
   system.sleep(1)
-  vm.qmp:call("stop")
+  local cpu = stop_in_kernel(vm, symbols)
   write_registers(vm, "registers.txt")
   local pmem, virtual = save_memory(vm, ranges), translate(vm, symbols)
+  local vmem = save_virtual(vm, cpu, symbols)
+  save_tables(vm, cpu, symbols)
   local dumps = {dump(vm, "first.elf", "registers.txt")}
   check_vmcoreinfo(vm.dir .. "/first.elf")
   vm.qmp:call("cont")
@@ -242,7 +302,7 @@ local function record(vm)
       {begin = range_named(ranges, "Kernel code").from, length = 1 << 20})
     dumps[5] = dump(vm, "kdump-zlib.kdump", second, {format = "kdump-zlib"})
   end
-  return {pmem = pmem, virtual = virtual, dumps = dumps}
+  return {pmem = pmem, virtual = virtual, vmem = vmem, kernel_vcpu = cpu, dumps = dumps}
 end
 
 -- Everything in the directory but the record itself.
@@ -258,7 +318,7 @@ end
 
 local function finish(vm, result, o)
   local version = vm.qmp.version
-  result.arch, result.cpus = o.arch, vm.cpus
+  result.form, result.arch, result.cpus = form, o.arch, vm.cpus
   result.memory, result.fill = o.memory, o.fill
   result.qemu = ("%d.%d.%d"):format(version.major, version.minor, version.micro)
   result.kernel = vm:serial():match("Linux version [^\r\n]+")
@@ -271,12 +331,18 @@ end
 
 local function make(dir, o)
   prepare(dir, o)
-  shell(dir, "rm -f record.* *.elf *.kdump *registers.txt pmem-* serial.log")
-  local vm = machine.start(dir, o.arch, o.memory, o.fill)
+  shell(dir, "rm -f record.* *.elf *.kdump *.txt *mem-*.bin serial.log")
+  local vm = machine.start(dir, o.arch, o.memory, o.fill, o.la57)
   vm:boot(progress)
   local result = record(vm)
   vm:quit()
   finish(vm, result, o)
+end
+
+-- Is there a record, and of this form? One of an earlier form has less.
+local function is_recorded(dir)
+  local path = dir .. "/record.json"
+  return files.exists(path) and cjson.decode(files.read(path)).form == form
 end
 
 local function main()
@@ -285,7 +351,7 @@ local function main()
     o.dir = lfs.currentdir() .. "/" .. o.dir
   end
   local dir = o.dir .. "/" .. kind_name(o)
-  if o.again or not files.exists(dir .. "/record.json") then
+  if o.again or not is_recorded(dir) then
     make(dir, o)
   end
   print(dir .. "/first.elf")

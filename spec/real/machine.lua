@@ -19,7 +19,8 @@ local boot_limit = 180 -- seconds
 -- most guests have.
 machine.kinds = {
   x86_64 = {debian = "amd64", console = "ttyS0",
-    options = {"-machine", "q35", "-cpu", "max,la57=off"}},
+    options = {"-machine", "q35", "-cpu", "max,la57=off"},
+    five_levels = {"-machine", "q35", "-cpu", "max"}},
   aarch64 = {debian = "arm64", console = "ttyAMA0",
     options = {"-machine", "virt", "-cpu", "cortex-a57"}},
 }
@@ -34,7 +35,7 @@ local function command_line(self)
   local words = {"setpriv", "--pdeathsig", "TERM", "timeout", "-k", "5",
     tostring(life(self.memory)), "setpriv", "--pdeathsig", "KILL",
     "qemu-system-" .. self.arch}
-  table.move(self.kind.options, 1, #self.kind.options, #words + 1, words)
+  table.move(self.options, 1, #self.options, #words + 1, words)
   for _, word in ipairs {"-m", (self.memory >> 20) .. "M", "-smp", tostring(self.cpus),
       "-accel", "tcg", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot",
       "-monitor", "none", "-serial", "file:serial.log", "-device", "vmcoreinfo",
@@ -47,9 +48,10 @@ end
 
 -- Starts QEMU in a directory that has "kernel" and "initramfs". memory: in bytes;
 -- fill: how much of it the guest writes to, in percent.
-function machine.start(dir, arch, memory, fill)
+function machine.start(dir, arch, memory, fill, five_levels)
   local kind = machine.kinds[arch]
-  local self = setmetatable({dir = dir, arch = arch, kind = kind, memory = memory}, machine)
+  local self = setmetatable({dir = dir, arch = arch, kind = kind, memory = memory,
+    options = five_levels and kind.five_levels or kind.options}, machine)
   self.append = ("console=%s loglevel=8 printk.devkmsg=on panic=-1 qvm_fill=%d"):format(
     kind.console, (memory >> 10) * fill // 100)
   for _, name in ipairs {"qmp.in", "qmp.out"} do

@@ -1,0 +1,180 @@
+-- Virtual memory of real guests, held against what QEMU itself translates, lists and
+-- reads. `make test-real` boots the guests and runs this.
+
+local cjson = require "cjson"
+local files = require "support.files"
+local qvm = require "qvm"
+
+local root = (os.getenv("QVM_GUESTS") or "build/guests") .. "/"
+
+local function number(text)
+  return math.tointeger(tonumber(text))
+end
+
+-- What QEMU's `info tlb` lists: address, physical address, flags.
+local function tlb(text)
+  return text:gmatch("(%x+): (%x+) (%S+)\n")
+end
+
+-- Ranges of `info mem` as "first+size rw u", and mappings in the same form: it knows
+-- of no right to execute.
+local function listed(text)
+  local list = {}
+  for first, last, user, write in text:gmatch("(%x+)%-(%x+) %x+ (.)r(.)\n") do
+    first, last = tonumber(first, 16), tonumber(last, 16)
+    list[#list + 1] = ("%x+%x %s%s"):format(first, last - first, user, write)
+  end
+  return list
+end
+
+local function mapped(space)
+  local list, first, size, rights = {}, nil, 0, nil
+  local function finish()
+    if first then
+      list[#list + 1] = ("%x+%x %s"):format(first, size, rights)
+    end
+  end
+  for start, length, text in space:mappings() do
+    local short = (text:sub(5, 5) == "r" and "u" or "-") .. (text:sub(2, 2))
+    if first and first + size == start and short == rights then
+      size = size + length
+    else
+      finish()
+      first, size, rights = start, length, short
+    end
+  end
+  finish()
+  return list
+end
+
+for _, guest in ipairs {"x86_64", "x86_64-la57", "aarch64"} do
+  describe("virtual memory of a real guest (" .. guest .. ")", function()
+    local directory = root .. guest .. "/"
+    local record = cjson.decode(files.read(directory .. "record.json"))
+    local kernel_vcpu = math.tointeger(record.kernel_vcpu)
+    local is_x86 = guest ~= "aarch64"
+    local dump, kernel
+
+    local function space_of(index)
+      return assert(dump:space(dump:vcpu(index)))
+    end
+
+    setup(function()
+      dump = assert(qvm.open(directory .. "first.elf"))
+      kernel = assert(dump:kernel_space())
+    end)
+
+    teardown(function() dump:close() end)
+
+    it("has the form that its kernel says", function()
+      assert.are.equal(guest == "x86_64-la57" and 57 or 48, (kernel.lower or kernel.upper).va_bits)
+      assert.are.equal(record.kernel:match("Linux version (%S+)"), dump:vmcoreinfo().release)
+    end)
+
+    it("is where QEMU translates symbols, stacks and program counters to", function()
+      local compared, skipped = 0, 0
+      for _, one in ipairs(record.virtual) do
+        local space = space_of(math.tointeger(one.vcpu))
+        local physical, message, code = space:translate(number(one.address))
+        if code == "unsupported" or not one.physical and physical then
+          -- User addresses of aarch64: nothing tells of their tables. Or mapped, but
+          -- not for a vCPU in user mode.
+          assert.is_false(is_x86, message)
+          skipped = skipped + 1
+        else
+          assert.are.equal(one.physical, physical and ("0x%x"):format(physical), message)
+          compared = compared + 1
+        end
+      end
+      assert.is_true(compared >= (is_x86 and #record.virtual or 4), skipped)
+    end)
+
+    it("is where QEMU says, page by page, and nowhere else", function()
+      local compared = 0
+      if is_x86 then
+        for index = 0, record.cpus - 1 do
+          local space, total = space_of(math.tointeger(index)), 0
+          for address, physical, flags in tlb(files.read(directory
+            .. ("tlb-%d.txt"):format(index))) do
+            address = tonumber(address, 16)
+            local there, size, rights = space:translate(address)
+            assert.are.equal(tonumber(physical, 16), there, qvm.hex(address))
+            assert.are.equal(flags:sub(3, 3) == "P", size > 4096)
+            if flags:sub(1, 1) == "X" then
+              assert.matches("^..%-/..%-$", rights)
+            end
+            total, compared = total + size, compared + 1
+          end
+          for _, size in space:mappings() do
+            total = total - size
+          end
+          assert.are.equal(0, total)
+        end
+        assert.is_true(compared > 10000)
+      else
+        local space, none = space_of(kernel_vcpu), 0
+        for address, physical in files.read(directory .. "gva2gpa.txt"):gmatch("(%x+): (%w+)\n") do
+          address = tonumber(address, 16)
+          local there = space:translate(address)
+          if physical == "none" then
+            none = none + 1
+            assert.is_nil(there, qvm.hex(address))
+          else
+            assert.are.equal(number(physical), there, qvm.hex(address))
+          end
+          compared = compared + 1
+        end
+        assert.is_true(compared > 10000 and none > 500 and none < compared - 4000)
+      end
+    end)
+
+    if guest == "x86_64" then
+      it("is mapped in the ranges that QEMU lists", function()
+        for index = 0, record.cpus - 1 do
+          local expected = listed(files.read(directory .. ("mem-%d.txt"):format(index)))
+          assert.is_true(#expected > 50)
+          assert.are.same(expected, mapped(space_of(math.tointeger(index))))
+        end
+      end)
+    end
+
+    it("is what QEMU saved of it", function()
+      local space = space_of(kernel_vcpu)
+      for _, piece in ipairs(record.vmem) do
+        local bytes = files.read(directory .. piece.file)
+        assert.are.equal(piece.size, #bytes)
+        assert(space:read(number(piece.address), #bytes) == bytes, piece.file)
+        local words = space:array(number(piece.address), "u64", #bytes // 8)
+        for i, word in ipairs(words) do
+          assert(word == string.unpack("<i8", bytes, 8 * i - 7))
+        end
+      end
+    end)
+
+    it("has the kernel's banner where its symbol is, and wherever it is found", function()
+      local banner
+      for _, one in ipairs(record.virtual) do
+        banner = one.what == "linux_banner" and number(one.address) or banner
+      end
+      local found = {}
+      for address in kernel:find(record.kernel) do
+        found[address] = true
+        assert.are.equal(record.kernel, kernel:read(address, #record.kernel))
+      end
+      -- Kernels that hide their data's symbols do not tell where it is.
+      assert.is_true(banner == nil or found[banner])
+      assert.is_truthy(next(found))
+    end)
+
+    it("has VMCOREINFO in its memory as in its note", function()
+      local note = dump:vmcoreinfo()
+      local vmcoreinfo = require "qvm.vmcoreinfo"
+      local found = {}
+      assert.is_nil(vmcoreinfo.from_memory(dump, function(info)
+        found[info.text] = info.from
+        return false
+      end))
+      assert.matches("^physical address 0x%x+$", found[note.text])
+    end)
+  end)
+end
