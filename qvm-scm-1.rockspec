@@ -43,6 +43,7 @@ build = {
     ["qvm.passes"] = "lua/qvm/passes.lua",
     ["qvm.paging"] = "lua/qvm/paging.lua",
     ["qvm.path"] = "lua/qvm/path.lua",
+    ["qvm.printk"] = "lua/qvm/printk.lua",
     ["qvm.record"] = "lua/qvm/record.lua",
     ["qvm.show"] = "lua/qvm/show.lua",
     ["qvm.space"] = "lua/qvm/space.lua",

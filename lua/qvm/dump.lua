@@ -475,6 +475,32 @@ function Dump:kernel_space()
   return require "qvm.guest".kernel_space(self)
 end
 
+--- The messages of a Linux guest's kernel log, oldest first; by VMCOREINFO.
+--
+-- Each is a table: `seq` (number), `time` (seconds, as text with 9 decimals),
+-- `nanoseconds` (integer), `caller` (`"T123"`: task 123, `"C1"`: CPU 1 where there was
+-- no task; nil where the kernel does not keep it), `text`. `tostring` is a line as
+-- dmesg prints it.
+-- @treturn[1] function iterator
+-- @treturn[1] table its `skipped` counts the records so far that were corrupt
+-- @return[2] nil, message, code: `not_found` without VMCOREINFO, `unsupported` where
+-- it tells too little
+-- @usage for message in dump:dmesg() do print(message) end
+function Dump:dmesg()
+  return require "qvm.guest".dmesg(self)
+end
+
+--- What the dump tells of its guest.
+-- @treturn[1] table `vcpus` (how many), `machine`; of a Linux guest `os`, `release`,
+-- `build` (what the kernel calls its version), `node` (the guest's own name for
+-- itself), `page_size` (bytes), `kaslr_offset` (bytes) and `last_message` (seconds
+-- since the boot, as text: it was up for as long at least); what is not known is nil
+-- @return[2] nil, message, code
+-- @usage print(dump:guest().release)
+function Dump:guest()
+  return require "qvm.guest".about(self)
+end
+
 local function in_units(bytes)
   for _, unit in ipairs {{1 << 60, "EiB"}, {1 << 50, "PiB"}, {1 << 40, "TiB"}, {1 << 30, "GiB"},
     {1 << 20, "MiB"}, {1 << 10, "KiB"}} do

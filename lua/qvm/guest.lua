@@ -69,6 +69,60 @@ function guest.kernel_space(dump)
   return kernel_space(dump, info)
 end
 
+-- The messages of the kernel's log, and a table that counts what was skipped.
+function guest.dmesg(dump)
+  local info, message, code = guest.vmcoreinfo(dump)
+  if not info then
+    return nil, message, code
+  end
+  local space
+  space, message, code = kernel_space(dump, info)
+  if not space then
+    return nil, message, code
+  end
+  local messages, log = require "qvm.printk".messages(dump, space, info)
+  if not messages then
+    return nil, ("%s: no kernel log: %s"):format(dump.path, log), "unsupported"
+  end
+  return messages, log
+end
+
+-- The kernel's names for itself, 65 bytes each: system, node, release, version, ...
+local NAME_SIZE = 65
+
+local function add_names(dump, info, about)
+  local space, at = kernel_space(dump, info), info.symbols.init_uts_ns
+  local bytes = space and at
+    and space:read(at + (info.offsets["uts_namespace.name"] or 0), 6 * NAME_SIZE)
+  for i, name in ipairs {"os", "node", "release", "build", "machine"} do
+    about[name] = bytes
+      and bytes:sub((i - 1) * NAME_SIZE + 1, i * NAME_SIZE):match("^[^%z]+") or about[name]
+  end
+end
+
+function guest.about(dump)
+  local about = {vcpus = 0, machine = dump.machine}
+  local vcpus, message, code = dump:vcpus()
+  if not vcpus then
+    return nil, message, code
+  end
+  for _ in vcpus do
+    about.vcpus = about.vcpus + 1
+  end
+  local info = guest.vmcoreinfo(dump)
+  if not info then
+    return about
+  end
+  about.os, about.release, about.page_size = "Linux", info.release, info.page_size
+  local offset = info.values.KERNELOFFSET or ""
+  about.kaslr_offset = offset:find("^%x+$") and tonumber(offset, 16) or nil
+  add_names(dump, info, about)
+  for last in guest.dmesg(dump) or function() end do
+    about.last_message = last.time
+  end
+  return about
+end
+
 local by_hand = {kind = "string", root = "integer", kernel_root = "integer",
   va_bits = "integer", granule = "integer", wide = "boolean"}
 local beside_vcpu = {kind = "string", va_bits = "integer", granule = "integer", wide = "boolean"}

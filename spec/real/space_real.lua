@@ -166,6 +166,33 @@ for _, guest in ipairs {"x86_64", "x86_64-la57", "aarch64"} do
       assert.is_truthy(next(found))
     end)
 
+    it("has the kernel's log as it was on the serial console, line by line", function()
+      local messages, log = dump:dmesg()
+      local expected, seen = {}, {}
+      for m in messages do
+        -- The console begins each line of a message anew.
+        for line in m.text:gmatch("[^\n]+") do
+          seen[#seen + 1] = ("[%12s] %s"):format(m.time:sub(1, -4), line)
+        end
+      end
+      for line in files.read(directory .. "serial.log"):gmatch("[^\r\n]+") do
+        expected[#expected + 1] = line:find("^%[ *%d+%.%d+%] ") and line or nil
+      end
+      assert.is_true(#seen > 200)
+      assert.are.equal(0, log.skipped)
+      -- The console goes on to the end of the guest.
+      assert.are.same(table.move(expected, 1, #seen, 1, {}), seen)
+    end)
+
+    it("tells of its guest", function()
+      local about = dump:guest()
+      assert.are.same({os = "Linux", machine = is_x86 and "x86_64" or "aarch64", vcpus = 2,
+        page_size = 4096, node = "(none)"}, {os = about.os, machine = about.machine,
+        vcpus = about.vcpus, page_size = about.page_size, node = about.node})
+      assert.matches(about.build, record.kernel, 1, true)
+      assert.matches(about.release, record.kernel, 1, true)
+    end)
+
     it("has VMCOREINFO in its memory as in its note", function()
       local note = dump:vmcoreinfo()
       local vmcoreinfo = require "qvm.vmcoreinfo"

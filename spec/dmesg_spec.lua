@@ -1,0 +1,263 @@
+-- The kernel log of a Linux guest, in memory that is written here as the kernel's
+-- sources lay it out: kernel/printk/printk_ringbuffer.h, and printk.c before 5.10.
+
+local files = require "support.files"
+local pagetables = require "support.pagetables"
+local qvm = require "qvm"
+local writer = require "support.dumpwriter"
+
+local VIRTUAL, PHYSICAL = 0xffffffff82000000, 0x200000
+
+-- Memory that can be written to at any place.
+local function memory(size)
+  local bytes = ("\0"):rep(size)
+  return setmetatable({}, {__index = {
+    put = function(_, at, format, ...)
+      local new = string.pack(format, ...)
+      bytes = bytes:sub(1, at) .. new .. bytes:sub(at + #new + 1)
+    end,
+    bytes = function() return bytes end,
+  }})
+end
+
+-- A dump of one page-aligned piece of kernel memory, with VMCOREINFO.
+local function dump_of(mem, lines)
+  local t = pagetables.x86_64(0x100000)
+  t:map(VIRTUAL, PHYSICAL, 1, 0)
+  local text = ("OSRELEASE=6\nSYMBOL(swapper_pg_dir)=%x\nNUMBER(phys_base)=0\n"):format(
+    0xffffffff80000000 + t.root)
+  for _, line in ipairs(lines) do
+    text = text .. line .. "\n"
+  end
+  local segments = t:segments()
+  segments[#segments + 1] = {paddr = PHYSICAL, bytes = mem:bytes()}
+  segments[#segments + 1] = {type = 4, align = 0,
+    bytes = writer.elf_note("VMCOREINFO\0", 0, text)}
+  return assert(qvm.open(files.write("log.gcore", writer.file {machine = "x86_64",
+    segments = segments})))
+end
+
+-- What the iterator gives as lines, and what was skipped.
+local function messages(dump)
+  local list = {}
+  local iterator, log = dump:dmesg()
+  for m in iterator do
+    list[#list + 1] = ("%d %s %s %s"):format(m.seq, m.time, m.caller, m.text)
+  end
+  return list, log.skipped
+end
+
+-- The lockless ring. Members are where no kernel has them, so that nothing can rely
+-- on that.
+local PRB, RB, DESCS, INFOS, DATA = 0x10, 0x100, 0x1000, 0x2000, 0x3000
+
+local ring_lines = {
+  ("SYMBOL(prb)=%x"):format(VIRTUAL + PRB),
+  "SIZE(printk_ringbuffer)=128", "OFFSET(printk_ringbuffer.desc_ring)=64",
+  "OFFSET(printk_ringbuffer.text_data_ring)=8", "OFFSET(prb_desc_ring.count_bits)=40",
+  "OFFSET(prb_desc_ring.descs)=0", "OFFSET(prb_desc_ring.infos)=8",
+  "OFFSET(prb_desc_ring.head_id)=16", "OFFSET(prb_desc_ring.tail_id)=24", "SIZE(prb_desc)=40",
+  "OFFSET(prb_desc.state_var)=24", "OFFSET(prb_desc.text_blk_lpos)=0",
+  "OFFSET(prb_data_blk_lpos.begin)=8", "OFFSET(prb_data_blk_lpos.next)=0",
+  "SIZE(printk_info)=48", "OFFSET(printk_info.ts_nsec)=0", "OFFSET(printk_info.text_len)=8",
+  "OFFSET(printk_info.seq)=16", "OFFSET(printk_info.caller_id)=32",
+  "OFFSET(prb_data_ring.size_bits)=0", "OFFSET(prb_data_ring.data)=16",
+  "OFFSET(atomic_long_t.counter)=0"}
+
+local COMMITTED, FINALIZED, REUSABLE = 1, 2, 3
+
+-- 8 records, 128 bytes of text. first: the id of the oldest record.
+local function ring(first, last)
+  local mem = memory(0x4000)
+  mem:put(PRB, "<i8", VIRTUAL + RB)
+  mem:put(RB + 64 + 40, "<I4", 3)
+  mem:put(RB + 64, "<i8i8i8i8", VIRTUAL + DESCS, VIRTUAL + INFOS, last, first)
+  mem:put(RB + 8, "<I4", 7)
+  mem:put(RB + 8 + 16, "<i8", VIRTUAL + DATA)
+  local self = {mem = mem}
+  -- r: id, begin, next, text, state, length, seq, time, caller, at (of its data)
+  function self.add(r)
+    local desc, info = DESCS + (r.id & 7) * 40, INFOS + (r.id & 7) * 48
+    mem:put(desc, "<i8i8", r.next, r.begin)
+    mem:put(desc + 24, "<i8", r.id | (r.state or FINALIZED) << 62)
+    mem:put(info, "<i8I2", r.time or r.id * 1000, r.length or #r.text)
+    mem:put(info + 16, "<i8", r.seq or r.id)
+    mem:put(info + 32, "<I4", r.caller or 7)
+    if r.at then
+      mem:put(DATA + r.at, "<i8", r.id)
+      mem:put(DATA + r.at + 8, "c" .. #r.text, r.text)
+    end
+    return self
+  end
+  return self
+end
+
+describe("the kernel's log", function()
+  after_each(files.clean)
+
+  it("has number, time, caller and text of each message", function()
+    local r = ring(5, 7)
+    r.add {id = 5, begin = 0, next = 16, at = 0, text = "first", time = 1234567890123456789}
+    r.add {id = 6, begin = 16, next = 40, at = 16, text = "second one", caller = 0x80000003,
+      state = COMMITTED, time = -1}
+    r.add {id = 7, begin = 40, next = 56, at = 40, text = "third\27", seq = 1 << 40}
+    local dump = dump_of(r.mem, ring_lines)
+    local list, skipped = messages(dump)
+    assert.are.same({"5 1234567890.123456789 T7 first", "6 18446744073.709551615 C3 second one",
+      (1 << 40) .. " 0.000007000 T7 third\27"}, list)
+    assert.are.equal(0, skipped)
+    assert.are.equal("[1234567890.123456] first", tostring(dump:dmesg()()))
+    assert.are.equal(1234567890123456789, dump:dmesg()().nanoseconds)
+    r.add {id = 5, begin = 0, next = 32, at = 0, text = "two\nlines"}
+    assert.are.equal("[    0.000005] two\n               lines",
+      tostring(dump_of(r.mem, ring_lines):dmesg()()))
+  end)
+
+  it("is right where text goes around the end of the ring", function()
+    local r = ring(1, 4)
+    -- Ends with the ring; begins anew because it did not fit; behind it; empty.
+    r.add {id = 1, begin = 96, next = 128, at = 96, text = ("e"):rep(24)}
+    r.add {id = 2, begin = 128 + 112, next = 256 + 32, at = 0, text = ("w"):rep(20)}
+    r.add {id = 3, begin = 256 + 32, next = 256 + 48, at = 32, text = "behind"}
+    r.add {id = 4, begin = 3, next = 3, text = "", length = 0}
+    local list, skipped = messages(dump_of(r.mem, ring_lines))
+    assert.are.same({"1 0.000001000 T7 " .. ("e"):rep(24), "2 0.000002000 T7 " .. ("w"):rep(20),
+      "3 0.000003000 T7 behind", "4 0.000004000 T7 "}, list)
+    assert.are.equal(0, skipped)
+  end)
+
+  it("goes around the ids, and passes over what is free or being written", function()
+    local top = (1 << 62) - 1
+    local r = ring(top - 1, 2)
+    r.add {id = top - 1, begin = 0, next = 16, at = 0, text = "a", seq = 1}
+    r.add {id = top, begin = 16, next = 32, at = 16, text = "b", seq = 2, state = REUSABLE}
+    r.add {id = 0, begin = 32, next = 48, at = 32, text = "c", seq = 3, state = 0}
+    r.add {id = 1, begin = 48, next = 64, at = 48, text = "d", seq = 4}
+    r.add {id = 2, begin = 64, next = 80, at = 64, text = "e", seq = 5}
+    local list, skipped = messages(dump_of(r.mem, ring_lines))
+    assert.are.same({"a", "d", "e"}, {list[1]:sub(-1), list[2]:sub(-1), list[3]:sub(-1)})
+    assert.are.same({3, 0}, {#list, skipped})
+  end)
+
+  it("goes on behind what is corrupt, and counts it", function()
+    local r = ring(0, 7)
+    r.add {id = 0, begin = 0, next = 16, at = 0, text = "good", length = 4}
+    r.add {id = 1, begin = 16, next = 32, at = 16, text = "id"}
+    r.mem:put(DATA + 16, "<i8", 99)
+    r.add {id = 2, begin = 32, next = 36, at = 32, text = "size"}
+    r.add {id = 3, begin = 48, next = 1 << 40, at = 48, text = "end"}
+    r.add {id = 4, begin = -1, next = -100, text = "negative"}
+    r.add {id = 5, begin = 64, next = 80, at = 64, text = "long", length = 65535}
+    r.add {id = 6, begin = 80, next = 96, at = 80, text = "state"}
+    r.mem:put(DESCS + 6 * 40 + 24, "<i8", 1234 | 2 << 62)
+    r.add {id = 7, begin = 96, next = 112, at = 96, text = "last"}
+    local list, skipped = messages(dump_of(r.mem, ring_lines))
+    assert.are.same({"0 0.000000000 T7 good", "5 0.000005000 T7 long\0\0\0\0",
+      "7 0.000007000 T7 last"}, list)
+    assert.are.equal(5, skipped)
+    -- Ids without end: no more are looked at than there are records.
+    r.mem:put(RB + 64 + 16, "<i8", 1 << 61)
+    assert.are.equal(3, #messages(dump_of(r.mem, ring_lines)))
+  end)
+
+  it("is not read where it cannot be", function()
+    local function problem(r, lines)
+      local iterator, message, code = dump_of(r.mem, lines):dmesg()
+      assert.is_nil(iterator)
+      assert.are.equal("unsupported", code)
+      return message
+    end
+    for _, name in ipairs {"count_bits", "ts_nsec", "counter", "printk_info)"} do
+      local lines = {}
+      for _, line in ipairs(ring_lines) do
+        lines[#lines + 1] = not line:find(name, 1, true) and line or nil
+      end
+      assert.matches("log.gcore: no kernel log: VMCOREINFO has no ", problem(ring(0, 0), lines),
+        1, true)
+      assert.matches(name, problem(ring(0, 0), lines), 1, true)
+    end
+    local r = ring(0, 0)
+    r.mem:put(RB + 64 + 40, "<I4", 40)
+    assert.matches("its ring of messages cannot be read", problem(r, ring_lines), 1, true)
+    r = ring(0, 0)
+    r.mem:put(PRB, "<i8", 0)
+    assert.matches("its ring of messages cannot be read", problem(r, ring_lines), 1, true)
+    local dump = assert(qvm.open(files.write("none.gcore", writer.file {machine = "x86_64",
+      segments = {{paddr = 0, bytes = "x"}}})))
+    assert.are.equal("not_found", select(3, dump:dmesg()))
+    assert.are.same({vcpus = 0, machine = "x86_64"}, dump:guest())
+  end)
+
+  it("survives a ring of anything at all", function()
+    math.randomseed(9)
+    for _ = 1, os.getenv("QVM_VALGRIND") and 3 or 100 do
+      local r = ring(0, 7)
+      for id = 0, 7 do
+        r.add {id = id, begin = id * 16, next = id * 16 + 16, at = id * 16, text = "text"}
+      end
+      for _ = 1, math.random(20) do
+        local base = ({RB, DESCS, INFOS, DATA})[math.random(4)]
+        r.mem:put(base + math.random(0, 383), "<i8",
+          math.random() < 0.5 and math.random(0) or math.random(0, 300))
+      end
+      local iterator = dump_of(r.mem, ring_lines):dmesg()
+      local count = 0
+      for m in iterator or function() end do
+        assert.are.equal("string", type(m.text))
+        count = count + 1
+      end
+      assert.is_true(count <= 1 << 24)
+    end
+  end)
+end)
+
+describe("the log of a kernel before 5.10", function()
+  after_each(files.clean)
+
+  local BUFFER = 0x1000
+
+  local lines = {
+    ("SYMBOL(log_buf)=%x"):format(VIRTUAL), ("SYMBOL(log_buf_len)=%x"):format(VIRTUAL + 8),
+    ("SYMBOL(log_first_idx)=%x"):format(VIRTUAL + 16),
+    ("SYMBOL(log_next_idx)=%x"):format(VIRTUAL + 24), "SIZE(printk_log)=16",
+    "OFFSET(printk_log.ts_nsec)=0", "OFFSET(printk_log.len)=8", "OFFSET(printk_log.text_len)=10"}
+
+  local function buffer(first, next)
+    local mem = memory(0x2000)
+    mem:put(0, "<i8I4I4I4I4I4", VIRTUAL + BUFFER, 256, 0, first, 0, next)
+    return mem
+  end
+
+  local function add(mem, at, time, text, length)
+    length = length or 16 + #text + -#text % 8
+    mem:put(BUFFER + at, "<i8I2I2I4c" .. #text, time, length, #text, 0, text)
+    return at + length
+  end
+
+  it("has its messages, around the end too", function()
+    local mem = buffer(128, 64)
+    local at = add(mem, 128, 1000, "first")
+    at = add(mem, at, 2000000001, "second")
+    mem:put(BUFFER + at, "<i8I2", 0, 0) -- the next is at the beginning
+    at = add(mem, 0, 3000, "third")
+    assert.are.equal(24, at)
+    assert.are.equal(64, add(mem, at, 4000, ("x"):rep(17), 40))
+    assert.are.same({"0 0.000001000 nil first", "1 2.000000001 nil second",
+      "2 0.000003000 nil third", "3 0.000004000 nil " .. ("x"):rep(17)},
+      (messages(dump_of(mem, lines))))
+  end)
+
+  it("ends at what is corrupt, and says so", function()
+    local mem = buffer(0, 200)
+    local at = add(mem, 0, 1000, "good")
+    add(mem, at, 2000, "bad", 8)
+    local list, skipped = messages(dump_of(mem, lines))
+    assert.are.same({{"0 0.000001000 nil good"}, 1}, {list, skipped})
+    mem = buffer(0, 5) -- never reached
+    for i = 0, 240, 24 do
+      add(mem, i, 1, "again")
+    end
+    list, skipped = messages(dump_of(mem, lines))
+    assert.is_true(#list <= 11 and skipped == 1)
+  end)
+end)
