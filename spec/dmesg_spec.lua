@@ -114,15 +114,17 @@ describe("the kernel's log", function()
   end)
 
   it("is right where text goes around the end of the ring", function()
-    local r = ring(1, 4)
+    local r = ring(1, 5)
     -- Ends with the ring; begins anew because it did not fit; behind it; empty.
     r.add {id = 1, begin = 96, next = 128, at = 96, text = ("e"):rep(24)}
-    r.add {id = 2, begin = 128 + 112, next = 256 + 32, at = 0, text = ("w"):rep(20)}
+    r.add {id = 2, begin = 128 + 112, next = 256 + 32, at = 0, text = ("w"):rep(20),
+      length = 65535}
     r.add {id = 3, begin = 256 + 32, next = 256 + 48, at = 32, text = "behind"}
     r.add {id = 4, begin = 3, next = 3, text = "", length = 0}
+    r.add {id = 5, begin = 1, next = 3, text = "", length = 0}
     local list, skipped = messages(dump_of(r.mem, ring_lines))
-    assert.are.same({"1 0.000001000 T7 " .. ("e"):rep(24), "2 0.000002000 T7 " .. ("w"):rep(20),
-      "3 0.000003000 T7 behind", "4 0.000004000 T7 "}, list)
+    assert.are.same({"1 0.000001000 T7 " .. ("e"):rep(24), "2 0.000002000 T7 " .. ("w"):rep(20)
+      .. "\0\0\0\0", "3 0.000003000 T7 behind", "4 0.000004000 T7 ", "5 0.000005000 T7 "}, list)
     assert.are.equal(0, skipped)
   end)
 
