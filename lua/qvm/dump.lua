@@ -501,6 +501,39 @@ function Dump:guest()
   return require "qvm.guest".about(self)
 end
 
+--- The symbols of the guest's kernel: from a file, or from the table that a Linux
+-- kernel keeps of itself (kallsyms), where VMCOREINFO tells of it (6.0 and later).
+--
+-- Those of a file are moved by what VMCOREINFO tells (KASLR), if there is one; a file
+-- of another kernel is `malformed`. `symbol` and `address` look among them from then on.
+-- @tparam[opt] string path a System.map, or an ELF file with a symbol table (a
+-- vmlinux, a QNX `.sym`)
+-- @treturn[1] table the symbols; `tostring` says how many, and from where
+-- @return[2] nil, message, code: `not_found` `permission` `malformed`
+-- @usage dump:symbols "System.map"
+function Dump:symbols(path)
+  return require "qvm.guest".symbols(self, path)
+end
+
+--- The symbol that an address belongs to.
+-- @tparam integer address virtual
+-- @treturn[1] string name, bytes into it and its size: `"schedule+0x12/0x80"`; nil
+-- alone where it belongs to none
+-- @return[2] nil, message, code: there are no symbols, see `symbols`
+-- @usage dump:symbol(dump:vcpu(0).pc)
+function Dump:symbol(address)
+  return require "qvm.guest".symbol(self, address)
+end
+
+--- The address of a symbol.
+-- @tparam string name
+-- @treturn[1] integer virtual address; of several of that name, the lowest
+-- @return[2] nil, message, code: `not_found`, or as `symbols`
+-- @usage dump:kernel_space():u64(dump:address "jiffies")
+function Dump:address(name)
+  return require "qvm.guest".address(self, name)
+end
+
 local function in_units(bytes)
   for _, unit in ipairs {{1 << 60, "EiB"}, {1 << 50, "PiB"}, {1 << 40, "TiB"}, {1 << 30, "GiB"},
     {1 << 20, "MiB"}, {1 << 10, "KiB"}} do

@@ -87,6 +87,64 @@ function guest.dmesg(dump)
   return messages, log
 end
 
+-- By the dump: its symbols, once they were read.
+local tables = setmetatable({}, {__mode = "k"})
+
+local function symbols_in_memory(dump)
+  local info, message, code = guest.vmcoreinfo(dump)
+  if not info then
+    return nil, message, code
+  end
+  local space
+  space, message, code = kernel_space(dump, info)
+  if not space then
+    return nil, message, code
+  end
+  local found, problem = require "qvm.symbols".from_memory(space, info)
+  if not found then
+    return nil, ("%s: %s: give dump:symbols(file) a System.map or a vmlinux"):format(dump.path,
+      problem), "not_found"
+  end
+  return found
+end
+
+-- Without a path: those there are, or else those of the kernel's own table.
+function guest.symbols(dump, path)
+  local found, message, code = not path and tables[dump], nil, nil
+  if path ~= nil then
+    check.path(path, 1, "symbols")
+    found, message, code = require "qvm.symbols".from_file(path, (guest.vmcoreinfo(dump)))
+  elseif not found then
+    found, message, code = symbols_in_memory(dump)
+  end
+  tables[dump] = found or tables[dump]
+  return found, message, code
+end
+
+function guest.symbol(dump, address)
+  check.integer(address, 1, "symbol")
+  local found, message, code = guest.symbols(dump)
+  if not found then
+    return nil, message, code
+  end
+  local name, offset, size = found:at(address)
+  return name and ("%s+0x%x/0x%x"):format(name, offset, size) or nil
+end
+
+function guest.address(dump, name)
+  check.string(name, 1, "address")
+  local found, message, code = guest.symbols(dump)
+  if not found then
+    return nil, message, code
+  end
+  local address = found:address(name)
+  if not address then
+    return nil, ("%s: no symbol %q among the %s"):format(dump.path, name, tostring(found)),
+      "not_found"
+  end
+  return address
+end
+
 -- The kernel's names for itself, 65 bytes each: system, node, release, version, ...
 local NAME_SIZE = 65
 

@@ -184,6 +184,25 @@ for _, guest in ipairs {"x86_64", "x86_64-la57", "aarch64"} do
       assert.are.same(table.move(expected, 1, #seen, 1, {}), seen)
     end)
 
+    it("has the kernel's own symbols, where the guest said they are", function()
+      local symbols = assert(dump:symbols())
+      assert.matches("^%d%d%d%d%d+ symbols from kallsyms$", tostring(symbols))
+      local compared = 0
+      for address, name in files.read(directory .. "serial.log")
+        :gmatch("symbol: (%x+) %a ([%w_]+)") do
+        address = tonumber(address, 16)
+        assert.are.equal(address, dump:address(name), name)
+        for offset = 0, 1 do -- it may have another name, too
+          local alias = dump:symbol(address + offset):match("^(.-)%+0x" .. offset .. "/")
+          assert.are.equal(address, dump:address(alias))
+        end
+        compared = compared + 1
+      end
+      assert.is_true(compared >= 2)
+      assert.are.equal("not_found", select(3, dump:address "no such symbol"))
+      assert.is_nil(dump:symbol(0x1000000000000))
+    end)
+
     it("tells of its guest", function()
       local about = dump:guest()
       assert.are.same({os = "Linux", machine = is_x86 and "x86_64" or "aarch64", vcpus = 2,
