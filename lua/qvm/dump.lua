@@ -476,51 +476,45 @@ function Dump:kernel_space()
 end
 
 --- The messages of a Linux guest's kernel log, oldest first; by VMCOREINFO.
---
--- Each is a table: `seq` (number), `time` (seconds, as text with 9 decimals),
--- `nanoseconds` (integer), `caller` (`"T123"`: task 123, `"C1"`: CPU 1 where there was
--- no task; nil where the kernel does not keep it), `text`. `tostring` is a line as
--- dmesg prints it.
--- @treturn[1] function iterator
--- @treturn[1] table its `skipped` counts the records so far that were corrupt
+-- @treturn[1] function():Message iterator
+-- @treturn[1] LogCount counts what is corrupt, and passed over
 -- @return[2] nil, message, code: `not_found` without VMCOREINFO, `unsupported` where
 -- it tells too little
--- @usage for message in dump:dmesg() do print(message) end
+-- @usage for message in dump:dmesg() do print(message.time, #message.text) end
 function Dump:dmesg()
   return require "qvm.guest".dmesg(self)
 end
 
 --- What the dump tells of its guest.
--- @treturn[1] table `vcpus` (how many), `machine`; of a Linux guest `os`, `release`,
--- `build` (what the kernel calls its version), `node` (the guest's own name for
--- itself), `page_size` (bytes), `kaslr_offset` (bytes) and `last_message` (seconds
--- since the boot, as text: it was up for as long at least); what is not known is nil
--- @return[2] nil, message, code
+-- @treturn[1] Guest what is known
+-- @return[2] nil, message, code: as `vcpus`
 -- @usage print(dump:guest().release)
 function Dump:guest()
   return require "qvm.guest".about(self)
 end
 
---- The symbols of the guest's kernel: from a file, or from the table that a Linux
--- kernel keeps of itself (kallsyms), where VMCOREINFO tells of it (6.0 and later).
+--- The symbols of the guest's kernel.
 --
--- Those of a file are moved by what VMCOREINFO tells (KASLR), if there is one; a file
--- of another kernel is `malformed`. `symbol` and `address` look among them from then on.
+-- From a file, or from the table that a Linux kernel keeps of itself (kallsyms), where
+-- VMCOREINFO tells of it (6.0 and later). Those of a file are moved by what VMCOREINFO
+-- tells (KASLR), if there is one; a file of another kernel is `malformed`. `symbol` and
+-- `address` look among them from then on.
 -- @tparam[opt] string path a System.map, or an ELF file with a symbol table (a
 -- vmlinux, a QNX `.sym`)
--- @treturn[1] table the symbols; `tostring` says how many, and from where
--- @return[2] nil, message, code: `not_found` `permission` `malformed`
+-- @treturn[1] qvm.symbols.Symbols the symbols
+-- @return[2] nil, message, code: `not_found` `permission` `malformed` `unsupported`
+-- @usage symbols = assert(dump:symbols())
 -- @usage dump:symbols "System.map"
 function Dump:symbols(path)
   return require "qvm.guest".symbols(self, path)
 end
 
---- The symbol that an address belongs to.
+--- The symbol that an address belongs to, as text.
 -- @tparam integer address virtual
--- @treturn[1] string name, bytes into it and its size: `"schedule+0x12/0x80"`; nil
+-- @treturn[1] ?string name, bytes into it and its size: `"schedule+0x12/0x80"`; nil
 -- alone where it belongs to none
 -- @return[2] nil, message, code: there are no symbols, see `symbols`
--- @usage dump:symbol(dump:vcpu(0).pc)
+-- @usage print(dump:symbol(dump:vcpu(0).pc))
 function Dump:symbol(address)
   return require "qvm.guest".symbol(self, address)
 end
@@ -529,7 +523,7 @@ end
 -- @tparam string name
 -- @treturn[1] integer virtual address; of several of that name, the lowest
 -- @return[2] nil, message, code: `not_found`, or as `symbols`
--- @usage dump:kernel_space():u64(dump:address "jiffies")
+-- @usage print(dump:address "schedule")
 function Dump:address(name)
   return require "qvm.guest".address(self, name)
 end

@@ -1,4 +1,5 @@
--- What a dump tells of the guest in it: VMCOREINFO, address spaces.
+--- What a dump tells of the guest in it.
+-- @classmod qvm.guest
 
 local check = require "qvm.check"
 local paging = require "qvm.paging"
@@ -6,6 +7,19 @@ local Space = require "qvm.space"
 local vmcoreinfo = require "qvm.vmcoreinfo"
 
 local guest = {}
+
+--- What a dump tells of its guest; what is not known is nil.
+-- @table Guest
+-- @tfield integer vcpus how many
+-- @tfield string machine of the dump, or as the guest calls it
+-- @tfield ?string os `"Linux"`
+-- @tfield ?string release of the kernel
+-- @tfield ?string build what the kernel calls its version
+-- @tfield ?string node the guest's own name for itself
+-- @tfield ?integer page_size bytes
+-- @tfield ?integer kaslr_offset bytes by which the kernel was moved
+-- @tfield ?string last_message seconds since the boot: it was up for as long at least
+-- @usage print(dump:guest().release)
 
 -- By the dump: its VMCOREINFO, once it was looked for, or false.
 local infos = setmetatable({}, {__mode = "k"})

@@ -1,10 +1,28 @@
--- The kernel log of a Linux guest, by VMCOREINFO: the lockless ring of 5.10 and
--- later (kernel/printk/printk_ringbuffer.c), and the buffer of records before it.
--- Both are a guest's memory, and may say anything.
+--- The kernel log of a Linux guest.
+-- @classmod qvm.printk
+
+-- By VMCOREINFO: the lockless ring of 5.10 and later (kernel/printk/
+-- printk_ringbuffer.c), and the buffer of records before it. Both are a guest's
+-- memory, and may say anything.
 
 local printk = {}
 
-local Message = {}
+local Message = {__name = "Message"}
+
+--- A message of the kernel's log; `tostring` is what dmesg prints.
+-- @table Message
+-- @tfield integer seq its number
+-- @tfield string time seconds since the boot, with 9 decimals
+-- @tfield integer nanoseconds the same
+-- @tfield ?string caller `"T123"`: task 123; `"C1"`: CPU 1, where there was no task;
+-- nil where the kernel does not keep it
+-- @tfield string text as the guest wrote it, with whatever characters
+-- @usage for message in dump:dmesg() do print(message.time, #message.text) end
+
+--- What reading the log has passed over.
+-- @table LogCount
+-- @tfield integer skipped records so far that were corrupt
+-- @usage messages, count = dump:dmesg()
 
 -- As dmesg(1) prints it: with microseconds, more lines set in.
 function Message:__tostring()

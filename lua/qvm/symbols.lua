@@ -1,16 +1,27 @@
--- Symbols of a guest's kernel: a table sorted by address, from a System.map, from
--- the symbol table of an ELF file, or from the kernel's own table in its memory.
+--- Symbols of a guest's kernel, sorted by address.
+-- @classmod qvm.symbols
+
+-- From a System.map, from the symbol table of an ELF file, or from the kernel's own
+-- table in its memory.
 
 local symbols = {}
 
-local Symbols = {}
+--- @type Symbols
+local Symbols = {__name = "Symbols"}
 Symbols.__index = Symbols
+
+--- What Symbols hold.
+-- @table Symbols
+-- @tfield string from the file's path, or `"kallsyms"`
+-- @tfield integer slide bytes by which the kernel was moved from where the file says
+-- @tfield integer count how many
+-- @usage symbols = assert(dump:symbols())
 
 -- Addresses are unsigned: with the highest bit turned they compare as Lua compares.
 local SIGN = math.mininteger
 
 function Symbols:__tostring()
-  return ("%d symbols from %s%s"):format(#self.keys, self.from,
+  return ("%d symbols from %s%s"):format(self.count, self.from,
     self.slide ~= 0 and (", moved by 0x%x"):format(self.slide) or "")
 end
 
@@ -34,33 +45,43 @@ end
 
 -- A symbol without a size goes to the next one that begins elsewhere.
 local function size_of(self, index)
-  local size = self.sizes[index]
+  local size = self._sizes[index]
   if size and size ~= 0 then
     return size
   end
-  local key, count = self.keys[index], #self.keys
+  local key, count = self._keys[index], #self._keys
   for i = index + 1, count do
-    if self.keys[i] ~= key then
-      return self.keys[i] - key
+    if self._keys[i] ~= key then
+      return self._keys[i] - key
     end
   end
 end
 
--- The name, bytes into it, and its size; nil where an address belongs to none.
+--- The symbol that an address belongs to.
+-- @tparam integer address virtual
+-- @treturn ?string name; nil where it belongs to none
+-- @treturn ?integer bytes into it
+-- @treturn ?integer its size in bytes; up to the next symbol where it has none
+-- @usage print(symbols:at(0xffffffff81000000))
 function Symbols:at(address)
-  local index = last_before(self.keys, address ~ SIGN)
+  local index = last_before(self._keys, address ~ SIGN)
   if index == 0 then
     return nil
   end
-  local offset, size = (address ~ SIGN) - self.keys[index], size_of(self, index)
+  local offset, size = (address ~ SIGN) - self._keys[index], size_of(self, index)
   if size and offset >= 0 and offset < size then
-    return self.names[index], offset, size
+    return self._names[index], offset, size
   end
 end
 
+--- The address of a symbol.
+-- @tparam string name
+-- @treturn ?integer virtual address, of several of that name the lowest; nil where there
+-- is none
+-- @usage print(symbols:address "schedule")
 function Symbols:address(name)
-  local index = self.by_name[name]
-  return index and self.keys[index] ~ SIGN
+  local index = self._by_name[name]
+  return index and self._keys[index] ~ SIGN
 end
 
 -- found: arrays of addresses, names, sizes (0: not known). slide is added to them.
@@ -75,12 +96,12 @@ local function build(found, from, slide)
     end
     return a < b
   end)
-  local self = setmetatable({keys = {}, names = {}, sizes = {}, by_name = {}, from = from,
-    slide = slide}, Symbols)
+  local self = setmetatable({_keys = {}, _names = {}, _sizes = {}, _by_name = {}, from = from,
+    slide = slide, count = #order}, Symbols)
   for i, index in ipairs(order) do
     local name = found.names[index]
-    self.keys[i], self.names[i], self.sizes[i] = keys[index], name, found.sizes[index]
-    self.by_name[name] = self.by_name[name] or i
+    self._keys[i], self._names[i], self._sizes[i] = keys[index], name, found.sizes[index]
+    self._by_name[name] = self._by_name[name] or i
   end
   return self
 end
