@@ -225,7 +225,7 @@ describe("a core of no known format", function()
     assert.are.equal(0, dump:u64(0x8000 + (1 << 39)))
     assert.are.equal("", dump:cstring(0x9000))
     assert.are.equal("unmapped", select(3, dump:u8(0x1014)))
-    assert.matches("1024 GiB of memory$", tostring(dump))
+    assert.matches("1 TiB of memory$", tostring(dump))
   end)
 
   it("does not have what was left out", function()
