@@ -2,6 +2,9 @@
 # `make help` lists what can be made.
 
 PREFIX ?= /usr/local
+LUADIR ?= $(PREFIX)/share/lua/5.4
+LIBDIR ?= $(PREFIX)/lib/lua/5.4
+BINDIR ?= $(PREFIX)/bin
 BUILD  ?= build
 LUA    ?= lua5.4
 ARCH   ?= x86_64
@@ -113,22 +116,22 @@ rock: ## check the rockspec, and build and install by it into build/rock
 	luarocks lint qvm-scm-1.rockspec
 	@rm -rf $(BUILD)/rock $(BUILD)/rock-source
 	@mkdir -p $(BUILD)/rock-source
-	@cp -R csrc lua examples qvm-scm-1.rockspec README.md LICENSE $(BUILD)/rock-source
+	@cp -R csrc lua examples Makefile qvm-scm-1.rockspec README.md LICENSE \
+		$(BUILD)/rock-source
 	cd $(BUILD)/rock-source && luarocks --lua-version 5.4 make --deps-mode=none \
 		--tree=../rock qvm-scm-1.rockspec
 
 install: all ## install below $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/share/lua/5.4/qvm $(DESTDIR)$(PREFIX)/lib/lua/5.4/qvm \
-		$(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/qvm
-	install -m 644 $(LUA_FILES) $(DESTDIR)$(PREFIX)/share/lua/5.4/qvm
-	install -m 755 $(MODULE_SO) $(DESTDIR)$(PREFIX)/lib/lua/5.4/qvm
-	install -m 755 examples/diag.lua $(DESTDIR)$(PREFIX)/bin/qvm-diag
-	install -m 755 examples/dumpdiff.lua $(DESTDIR)$(PREFIX)/bin/qvm-dumpdiff
+	install -d $(addprefix $(DESTDIR),$(LUADIR)/qvm $(LIBDIR)/qvm $(BINDIR) \
+		$(PREFIX)/libexec/qvm)
+	install -m 644 $(LUA_FILES) $(DESTDIR)$(LUADIR)/qvm
+	install -m 755 $(MODULE_SO) $(DESTDIR)$(LIBDIR)/qvm
+	install -m 755 examples/diag.lua $(DESTDIR)$(BINDIR)/qvm-diag
+	install -m 755 examples/dumpdiff.lua $(DESTDIR)$(BINDIR)/qvm-dumpdiff
 	install -m 755 $(SIMULATOR) $(DESTDIR)$(PREFIX)/libexec/qvm
 
 clean: ## remove what was built
-	rm -rf $(BUILD) qvm
-	rm -f csrc/*/*.o
+	rm -rf $(BUILD)
 
 .PHONY: helpers
 helpers: $(HELPERS)
