@@ -1,4 +1,4 @@
---- luassert assertions about VMs, for busted.
+--- Assertions about VMs, for busted (luassert).
 --
 --     require "qvm.assertions"
 --     assert.vm_running(vm)
@@ -77,10 +77,13 @@ local function result(state, ok, message, negated)
   return ok
 end
 
---- The errata of a VM are those of a baseline: ids, vCPUs and values.
+--- The errata of a VM are those of a baseline.
+--
+-- Ids, vCPUs and values.
 -- @function assert.same_errata
--- @param baseline path of a baseline file, or a snapshot
--- @param vm a VM, an Env, or a snapshot
+-- @tparam string|{Setting,...} baseline path of a baseline file, or a snapshot
+-- @tparam qvm.vm.VM|qvm.env.Env|{Setting,...} vm a VM, an Env, or a snapshot
+-- @usage assert.same_errata("linux1.json", vm)
 local function same_errata(state, arguments, level)
   local baseline, current = arguments[1], arguments[2]
   local differences = errata.diff(snapshot_of(baseline, "same_errata", (level or 1) + 1),
@@ -109,9 +112,10 @@ end
 
 --- A VM reports an erratum.
 -- @function assert.has_erratum
--- @param vm a VM, an Env, or a snapshot
+-- @tparam qvm.vm.VM|qvm.env.Env|{Setting,...} vm a VM, an Env, or a snapshot
 -- @tparam string id
--- @param[opt] value the erratum must have, on one vCPU at least
+-- @tparam[opt] any value the erratum must have, on one vCPU at least
+-- @usage assert.has_erratum(vm, "843419", "on")
 local function has_erratum(state, arguments, level)
   local vm, id, value = arguments[1], tostring(arguments[2]), arguments[3]
   local snapshot = snapshot_of(vm, "has_erratum", (level or 1) + 1)
@@ -129,7 +133,8 @@ end
 
 --- A VM runs.
 -- @function assert.vm_running
--- @param vm a VM
+-- @tparam qvm.vm.VM vm
+-- @usage assert.vm_running(vm)
 local function vm_running(state, arguments, level)
   local vm = arguments[1]
   if type(vm) ~= "table" or type(vm.state) ~= "function" then

@@ -228,7 +228,7 @@ function Reader:option(option)
   end
 end
 
-local Conf = {}
+local Conf = {__name = "Conf"}
 Conf.__index = Conf
 
 function Conf:__tostring()
@@ -249,20 +249,11 @@ local function parse(path)
 end
 
 --- Reads a configuration, and what it includes.
---
--- The result is a table: `path`; `system` (nil where there is none); `cpus`, an
--- array of tables with `name` `runmask` `sched`; `ram`, of tables with `address`
--- (nil: qvm chooses) and `size` (bytes); `dump`, a table with `directory` or
--- `command`; `loggers`, of tables with `filters` (array) and `destination`;
--- `vdevs`, of tables with `type` `name` `loc` `intr` `hostdev` `peer`; `set`, of
--- tables with `name` `value` `context` (`"global"` `"cpu"` `"vdev"`) and `index`
--- (of the cpu or vdev, from 0); `others`: options that are not known, with `name`
--- and `arguments`. Arguments are text, as they stand. A cpu and a vdev have their
--- variables in `set`, too. Each entry has its `file` and `line`.
 -- @tparam string path
--- @treturn[1] table the configuration
+-- @treturn[1] Conf the configuration
 -- @return[2] nil, message, code: `malformed` (the message has file:line),
 -- `not_found` `permission` `io`
+-- @usage conf = assert(qvm.conf.load("linux1.qvmconf"))
 function conf.load(path)
   check.path(path, 1, "load")
   local ok, result = pcall(parse, path)
@@ -274,102 +265,12 @@ function conf.load(path)
   return nil, result[1], result[2]
 end
 
--- Checking -------------------------------------------------------------------
-
-local function is_erratum_name(name)
-  return name:lower():find("errat", 1, true) ~= nil
-end
-
--- The errata that a variable's name speaks of.
-local function related(name, errata)
-  local list = {}
-  for _, erratum in ipairs(errata) do
-    local id = erratum.id
-    if name == id or #id > 3 and name:find(id, 1, true) then
-      list[#list + 1] = erratum
-    end
-  end
-  return list
-end
-
-local switches = {on = true, yes = true, ["true"] = true, ["1"] = true, off = false, no = false,
-  ["false"] = false, ["0"] = false}
-
--- As one value, however it is written.
-local function switch(value)
-  local text = tostring(value):lower()
-  if switches[text] ~= nil then
-    return switches[text]
-  end
-  return text
-end
-
-local function check_errata(add, configuration, env)
-  local errata = {}
-  for erratum in env:errata() do
-    errata[#errata + 1] = erratum
-  end
-  for _, set in ipairs(configuration.set) do
-    local found = related(set.name, errata)
-    for _, erratum in ipairs(found) do
-      local of_this = set.context ~= "cpu" or erratum.cpu == nil or erratum.cpu == set.index
-      if of_this then
-        local verdict = set.value == "auto" and "cannot tell"
-          or switch(set.value) == switch(erratum.value) and "ok" or "differs"
-        add(set, "erratum " .. erratum.id .. (erratum.cpu and " on vCPU " .. erratum.cpu or ""),
-          set.value, tostring(erratum.value), verdict)
-      end
-    end
-    if #found == 0 and is_erratum_name(set.name) then
-      add(set, "variable " .. set.name, set.value, nil, "cannot tell")
-    end
-  end
-end
-
-local function check_nodes(add, configuration, vm)
-  local there, named = {}, {}
-  for name in vm:nodes() do
-    there[name] = true
-  end
-  for _, vdev in ipairs(configuration.vdevs) do
-    if vdev.name then
-      named[vdev.name] = true
-      add(vdev, "node " .. vdev.name, "there", there[vdev.name] and "there" or "not there",
-        there[vdev.name] and "ok" or "differs")
-    end
-  end
-  local names = {}
-  for name in pairs(there) do
-    names[#names + 1] = not named[name] and name or nil
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    add(nil, "node " .. name, "no vdev of that name", "there", "differs")
-  end
-end
-
-local function check_dump(add, dump)
-  if not dump then
-    add(nil, "dump", "none", nil, "cannot tell")
-  elseif dump.command then
-    add(dump, "dump", "|" .. dump.command, nil, "cannot tell")
-  elseif dump.directory:sub(1, 1) ~= "/" then
-    -- It counts from where the qvm was started.
-    add(dump, "dump", dump.directory, nil, "cannot tell")
-  else
-    local _, _, kind = core.stat(dump.directory)
-    add(dump, "dump", dump.directory, kind == "directory" and "a directory" or "no directory",
-      kind == "directory" and "ok" or "differs")
-  end
-end
-
 --- Holds a configuration against what a running VM reports.
--- @tparam table configuration from `load`
+-- @tparam Conf configuration from `load`
 -- @tparam qvm.vm.VM vm
--- @treturn[1] {table,...} findings, each with `what`, `expected` (text), `actual`
--- (text, nil where that cannot be seen), `verdict` (`"ok"`, `"differs"`,
--- `"cannot tell"`), `file` and `line` of the option (nil without one)
+-- @treturn[1] {Finding,...} findings
 -- @return[2] nil, message, code: as `VM:env`
+-- @usage findings = assert(qvm.conf.check(conf, vm))
 function conf.check(configuration, vm)
   if getmetatable(configuration) ~= Conf then
     error("bad argument #1 to 'check' (configuration expected)", 2)
@@ -378,23 +279,96 @@ function conf.check(configuration, vm)
   if not env then
     return nil, message, code
   end
-  local findings = {}
-  local function add(option, what, expected, actual, verdict)
-    findings[#findings + 1] = {what = what, expected = expected, actual = actual,
-      verdict = verdict, file = option and option.file, line = option and option.line}
-  end
-  local vcpus = 0
-  for _ in env:vcpus() do
-    vcpus = vcpus + 1
-  end
-  local system, cpus = configuration.system, configuration.cpus
-  add({file = configuration.path, line = configuration.system_line}, "system", system or "none",
-    vm.name, not system and "cannot tell" or system == vm.name and "ok" or "differs")
-  add(cpus[1], "vCPUs", tostring(#cpus), tostring(vcpus), #cpus == vcpus and "ok" or "differs")
-  check_nodes(add, configuration, vm)
-  check_dump(add, configuration.dump)
-  check_errata(add, configuration, env)
-  return findings
+  return require "qvm.conf_check".findings(configuration, vm, env)
 end
+
+--- A configuration. Arguments are text, as they stand.
+-- @table Conf
+-- @tfield string path the file
+-- @tfield ?string system the system name, nil where there is none
+-- @tfield ?integer system_line line of the option
+-- @tfield {ConfCpu,...} cpus
+-- @tfield {ConfRam,...} ram
+-- @tfield ?ConfDump dump nil where there is none
+-- @tfield {ConfLogger,...} loggers
+-- @tfield {ConfVdev,...} vdevs
+-- @tfield {ConfSet,...} set every variable that is set
+-- @tfield {ConfOther,...} others `load`, `pass`, and options that are not known
+-- @usage print(conf.system, #conf.cpus, #conf.vdevs)
+
+--- A `cpu` option.
+-- @table ConfCpu
+-- @tfield ?string name
+-- @tfield ?string runmask
+-- @tfield ?string sched
+-- @tfield {[string]=string} set its variables, name to value
+-- @tfield string file where it stands
+-- @tfield integer line
+-- @usage for _, cpu in ipairs(conf.cpus) do print(cpu.runmask, cpu.sched) end
+
+--- A `ram` option.
+-- @table ConfRam
+-- @tfield ?integer address nil where qvm chooses
+-- @tfield integer size bytes
+-- @tfield string file where it stands
+-- @tfield integer line
+-- @usage for _, ram in ipairs(conf.ram) do print(ram.address, ram.size) end
+
+--- The `dump` option.
+-- @table ConfDump
+-- @tfield ?string directory nil where the dump goes to a command
+-- @tfield ?string command
+-- @tfield string file where it stands
+-- @tfield integer line
+-- @usage print(conf.dump and conf.dump.directory)
+
+--- A `logger` option.
+-- @table ConfLogger
+-- @tfield {string,...} filters
+-- @tfield string destination
+-- @tfield string file where it stands
+-- @tfield integer line
+-- @usage for _, logger in ipairs(conf.loggers) do print(logger.destination) end
+
+--- A `vdev` option.
+-- @table ConfVdev
+-- @tfield string type
+-- @tfield ?string name of its node
+-- @tfield ?string loc
+-- @tfield ?string intr
+-- @tfield ?string hostdev
+-- @tfield ?string peer
+-- @tfield {[string]=string} set its variables, name to value
+-- @tfield string file where it stands
+-- @tfield integer line
+-- @usage for _, vdev in ipairs(conf.vdevs) do print(vdev.type, vdev.name) end
+
+--- A `set` option.
+-- @table ConfSet
+-- @tfield string name
+-- @tfield string value
+-- @tfield "global"|"cpu"|"vdev" context
+-- @tfield ?integer index of the cpu or vdev, from 0
+-- @tfield string file where it stands
+-- @tfield integer line
+-- @usage for _, set in ipairs(conf.set) do print(set.name, set.value) end
+
+--- A `load` or `pass` option, or one that is not known.
+-- @table ConfOther
+-- @tfield string name
+-- @tfield {string,...} arguments
+-- @tfield string file where it stands
+-- @tfield integer line
+-- @usage for _, other in ipairs(conf.others) do print(other.name, other.line) end
+
+--- What a configuration says, and what is.
+-- @table Finding
+-- @tfield string what it is about
+-- @tfield string expected by the configuration
+-- @tfield ?string actual nil where that cannot be seen
+-- @tfield string verdict `"ok"`, `"differs"` or `"cannot tell"`
+-- @tfield ?string file of the option, nil without one
+-- @tfield ?integer line of the option, nil without one
+-- @usage for _, f in ipairs(findings) do print(f.verdict, f.what, f.line) end
 
 return conf

@@ -4,19 +4,6 @@
 -- header `sys/kdump.h`); not yet seen with a dump from a QNX system. Nothing is
 -- read that is not asked for. After `close`, every method returns nil, message,
 -- `"gone"`.
---
--- Fields:
---
--- - `path`: the file's path
--- - `format`: `"qnx"`; `"qemu"`, what QEMU's dump-guest-memory writes for
---   x86_64 and aarch64; or `"elf"`: any other ELF core, memory and notes
--- - `machine`: `"aarch64"`, `"x86_64"`, `"x86"`, `"arm"`, or `"machine N"`
---   with the ELF number
--- - `bits`: 32 or 64
--- - `byteorder`: `"little"` or `"big"`
--- - `size`: bytes of the file
--- - `complete`: whether every segment is inside the file
--- - `warnings`: array of texts, what is odd about the dump though it can be read
 -- @classmod qvm.dump
 
 local check = require "qvm.check"
@@ -24,8 +11,22 @@ local core = require "qvm.core"
 local passes = require "qvm.passes"
 
 --- @type Dump
-local Dump = {}
+local Dump = {__name = "Dump"}
 Dump.__index = Dump
+
+--- What a Dump holds.
+-- @table Dump
+-- @tfield string path the file's path
+-- @tfield "qnx"|"qemu"|"elf" format qemu: what QEMU's dump-guest-memory writes for
+-- x86_64 and aarch64; elf: any other ELF core, memory and notes
+-- @tfield string machine `"aarch64"`, `"x86_64"`, `"x86"`, `"arm"`, or `"machine N"`
+-- with the ELF number
+-- @tfield integer bits 32 or 64
+-- @tfield "little"|"big" byteorder
+-- @tfield integer size bytes of the file
+-- @tfield boolean complete whether every segment is inside the file
+-- @tfield {string,...} warnings what is odd about the dump though it can be read
+-- @usage dump = assert(qvm.open("linux1-20261122-101500.gcore"))
 
 local open_dump = core.open
 local methods = core.dump
@@ -46,14 +47,18 @@ end
 -- @return[2] nil, message, code: `unmapped` if any byte is not in the dump (the
 -- message has the first address that is not), `truncated` if the file was cut
 -- while it is open
+-- @usage bytes = assert(dump:read(0x80000000, 64))
 Dump.read = methods.read
 
---- Reads one unsigned byte of physical memory. There are also `u16` `u32` `u64`
--- and, signed, `i8` `i16` `i32` `i64`, all in the dump's byte order.
+--- Reads a number: unsigned (u) or signed (i), of 8 to 64 bits.
+--
+-- Of physical memory, in the dump's byte order.
 -- @function Dump:u8
+-- @also u16 u32 u64 i8 i16 i32 i64
 -- @tparam integer address need not be aligned
 -- @treturn[1] integer value; `u64` and `i64` are the same 64-bit pattern
 -- @return[2] nil, message, code: as `read`
+-- @usage print(dump:u8(0x80000108))
 Dump.u8, Dump.u16, Dump.u32, Dump.u64 =
   methods.u8, methods.u16, methods.u32, methods.u64
 Dump.i8, Dump.i16, Dump.i32, Dump.i64 =
@@ -66,17 +71,18 @@ Dump.i8, Dump.i16, Dump.i32, Dump.i64 =
 -- @treturn[1] string the bytes
 -- @return[2] nil, message, code: as `read`; memory that ends before a NUL and
 -- before max is `unmapped`
+-- @usage print(dump:cstring(0x80000000))
 Dump.cstring = methods.cstring
 
---- Reads many values of physical memory at once, for loops that would otherwise
--- be bound by calls.
+--- Reads many numbers of physical memory at once.
+--
+-- For loops that would otherwise be bound by calls.
 -- @tparam integer address
--- @tparam string type `"u8"` `"u16"` `"u32"` `"u64"` `"i8"` `"i16"` `"i32"`
--- `"i64"`
+-- @tparam "u8"|"u16"|"u32"|"u64"|"i8"|"i16"|"i32"|"i64" type
 -- @tparam integer count
 -- @treturn[1] {integer,...} values
 -- @return[2] nil, message, code: as `read`
--- @usage for i, entry in ipairs(dump:array(table_address, "u64", 512)) do
+-- @usage entries = assert(dump:array(0x80000000, "u64", 32))
 function Dump:array(address, type, count)
   check.integer(address, 1, "array")
   check.string(type, 2, "array")
@@ -84,67 +90,89 @@ function Dump:array(address, type, count)
   return methods.array(self, address, type, count)
 end
 
---- Every occurrence of some bytes in physical memory, overlapping ones too, and
--- across segments that adjoin.
+--- Every occurrence of some bytes in physical memory.
 --
--- Holes of sparse files cost nothing. Memory that an incomplete dump has lost is
--- passed over. A failure on the way, such as a file that is cut meanwhile,
--- raises. What is long can be interrupted with Ctrl-C at the prompt.
+-- Overlapping ones too, and those across segments that adjoin. Holes of sparse
+-- files cost nothing. Memory that an incomplete dump has lost is passed over. A
+-- failure on the way, such as a file that is cut meanwhile, raises. What is long
+-- can be interrupted with Ctrl-C at the prompt.
 -- @function Dump:find
 -- @tparam string bytes up to 4 MiB
 -- @tparam ?table options
---
--- - `from`: address to begin at
--- - `to`: address behind the last byte of the last match (the end of memory)
--- - `align`: only addresses that are multiples of it
--- - `progress`: a function, called now and then with the bytes of memory passed
---   and the bytes of all of it
--- @treturn[1] function iterator over addresses, ascending
--- @return[2] nil, message, `"gone"`
--- @usage for address in dump:find("Linux version ") do
+-- @tparam[opt=0] integer options.from address to begin at
+-- @tparam[opt] integer options.to address behind the last byte; the end of memory
+-- if not given
+-- @tparam[opt] function(integer,integer) options.progress called now and then with
+-- the bytes of memory passed and the bytes of all of it
+-- @tparam[opt=1] integer options.align only addresses that are multiples of it
+-- @treturn[1] function():integer iterator over addresses, ascending
+-- @return[2] nil, message, code: `gone`
+-- @usage for address in dump:find("linux1") do print(qvm.hex(address)) end
 Dump.find = passes.find
 
 --- Every occurrence of several byte strings, in one pass.
 -- @function Dump:find_any
 -- @tparam {string,...} patterns up to 4 MiB together
--- @tparam ?table options as of `find`
--- @treturn[1] function iterator over address, index of the pattern, in order of
--- the addresses
--- @return[2] nil, message, `"gone"`
+-- @tparam ?table options
+-- @tparam[opt=0] integer options.from address to begin at
+-- @tparam[opt] integer options.to address behind the last byte; the end of memory
+-- if not given
+-- @tparam[opt] function(integer,integer) options.progress called now and then with
+-- the bytes of memory passed and the bytes of all of it
+-- @tparam[opt=1] integer options.align only addresses that are multiples of it
+-- @treturn[1] function():integer,integer iterator over address, index of the
+-- pattern, in order of the addresses
+-- @return[2] nil, message, code: `gone`
+-- @usage for address, which in dump:find_any {"Oops", "BUG:"} do print(which) end
 Dump.find_any = passes.find_any
 
---- The printable strings in physical memory: ASCII from blank to tilde, and
--- tabs. One of more than 65536 bytes comes in pieces.
+--- The printable strings in physical memory.
+--
+-- ASCII from blank to tilde, and tabs. One of more than 65536 bytes comes in
+-- pieces.
 -- @function Dump:strings
 -- @tparam[opt=4] integer min bytes of the shortest that counts
--- @tparam ?table options `from`, `to`, `progress` as of `find`
--- @treturn[1] function iterator over address, text
--- @return[2] nil, message, `"gone"`
+-- @tparam ?table options
+-- @tparam[opt=0] integer options.from address to begin at
+-- @tparam[opt] integer options.to address behind the last byte; the end of memory
+-- if not given
+-- @tparam[opt] function(integer,integer) options.progress called now and then with
+-- the bytes of memory passed and the bytes of all of it
+-- @treturn[1] function():integer,string iterator over address, text
+-- @return[2] nil, message, code: `gone`
+-- @usage for address, text in dump:strings(12) do print(text) end
 Dump.strings = passes.strings
 
---- What differs between the memory of this dump and of another one.
+--- What differs between this dump's memory and another's.
 -- @function Dump:diff
 -- @tparam Dump other
 -- @tparam ?table options
---
--- - `granularity`: ranges are extended to multiples of it (a power of two up to
---   2^30), as far as both dumps have memory; 1: exact
--- - `from`, `to`, `progress` as of `find`
--- @treturn[1] function iterator over start (address), size (bytes), kind, in
--- order of the addresses: `"changed"`, or `"here"` or `"there"` for memory that
--- is only in this dump or only in the other
--- @return[2] nil, message, `"gone"`
--- @usage for start, size, kind in before:diff(after, {granularity = 4096}) do
+-- @tparam[opt=1] integer options.granularity ranges are extended to multiples of it
+-- (a power of two up to 2^30), as far as both dumps have memory; 1: exact
+-- @tparam[opt=0] integer options.from address to begin at
+-- @tparam[opt] integer options.to address behind the last byte; the end of memory
+-- if not given
+-- @tparam[opt] function(integer,integer) options.progress called now and then with
+-- the bytes of memory passed and the bytes of all of it
+-- @treturn[1] function():integer,integer,string iterator over start (address), size
+-- (bytes), kind, in order of the addresses: `"changed"`, or `"here"` or `"there"`
+-- for memory that is only in this dump or only in the other
+-- @return[2] nil, message, code: `gone`
+-- @usage for start, size in dump:diff(other) do print(qvm.hex(start), size) end
 Dump.diff = passes.diff
 
---- The text that the dump carries, oldest first: what `qvm_report()` added.
+--- The text that the dump carries, oldest first.
+--
+-- What `qvm_report()` added.
 -- @function Dump:log
--- @treturn[1] string text, or nil alone where the dump has none
+-- @treturn[1] ?string text, or nil alone where the dump has none
 -- @return[2] nil, message, code: it could not be read
+-- @usage print(dump:log())
 Dump.log = methods.log
 
 --- Closes the dump. May be called more than once.
 -- @function Dump:close
+-- @usage dump:close()
 Dump.close = methods.close
 Dump.__close = methods.close
 
@@ -171,7 +199,7 @@ local segment_types = {
   [0] = "NULL", "LOAD", "DYNAMIC", "INTERP", "NOTE", "SHLIB", "PHDR", "TLS",
 }
 
-local Segment = {}
+local Segment = {__name = "Segment"}
 
 function Segment:__tostring()
   return ("segment %d: %s 0x%016x memsz 0x%x filesz 0x%x at 0x%x"):format(
@@ -180,12 +208,9 @@ function Segment:__tostring()
 end
 
 --- The segments (program headers), in the file's order.
---
--- Each is a table of integers as in the file: `index` (from 0), `type` (1 is
--- PT_LOAD, 4 PT_NOTE), `paddr` and `vaddr` (addresses), `offset` `filesz`
--- `memsz` (bytes), `flags`.
--- @treturn[1] function iterator
--- @return[2] nil, message, `"gone"`
+-- @treturn[1] function():Segment iterator
+-- @return[2] nil, message, code: `gone`
+-- @usage for segment in dump:segments() do print(segment) end
 function Dump:segments()
   local index = -1
   return iterate(self, function()
@@ -196,8 +221,10 @@ function Dump:segments()
 end
 
 --- The physical memory in the dump: merged, ascending ranges.
--- @treturn[1] function iterator over start (address), size (bytes)
--- @return[2] nil, message, `"gone"`
+-- @treturn[1] function():integer,integer iterator over start (address), size
+-- (bytes)
+-- @return[2] nil, message, code: `gone`
+-- @usage for start, size in dump:ranges() do print(qvm.hex(start), size) end
 function Dump:ranges()
   if not methods.is_open(self) then
     return closed()
@@ -218,8 +245,9 @@ end
 
 -- A part of the file whose bytes are read when they are asked for. A metatable
 -- for each dump: it must not be closed while a part of it is in use.
-local function part_type(dump, to_text)
+local function part_type(dump, name, to_text)
   return {
+    __name = name,
     __index = {
       read = function(part)
         return methods.bytes(dump, part.offset, part.filesz)
@@ -235,19 +263,15 @@ local function section_text(section)
 end
 
 --- The sections, in the file's order. Many dumps have none.
---
--- Each is a table: `index` (from 0), `name`, `type`, `flags`, `addr`, `offset`
--- (in the file), `size` (bytes in memory), `filesz` (bytes in the file); and
--- `section:read()` gives its bytes (`too_large` above 64 MiB): QNX tools keep
--- text in sections.
--- @treturn[1] function iterator
--- @return[2] nil, message, code
+-- @treturn[1] function():Section iterator
+-- @return[2] nil, message, code: `gone`, or they could not be read
+-- @usage for section in dump:sections() do print(section) end
 function Dump:sections()
   local count, message, code = methods.section_count(self)
   if not count then
     return nil, message, code
   end
-  local meta, index = part_type(self, section_text), -1
+  local meta, index = part_type(self, "Section", section_text), -1
   return iterate(self, function()
     index = index + 1
     if index >= count then
@@ -264,15 +288,11 @@ end
 
 --- The ELF notes, in the file's order. The note of a QNX dump is none of them:
 -- it is read as vCPUs and text.
---
--- Each is a table: `segment` (index), `name` (empty where it has none), `type`
--- (which means something only together with the name), `offset` (of its data in
--- the file), `filesz` (bytes of data); and `note:read()` gives its data
--- (`too_large` above 64 MiB).
--- @treturn[1] function iterator
--- @return[2] nil, message, `"gone"`
+-- @treturn[1] function():Note iterator
+-- @return[2] nil, message, code: `gone`
+-- @usage for note in dump:notes() do print(note) end
 function Dump:notes()
-  local meta, segment, at = part_type(self, note_text), 0, 0
+  local meta, segment, at = part_type(self, "Note", note_text), 0, 0
   return iterate(self, function()
     local note, next_segment, next_at = methods.note(self, segment, at)
     if not note then
@@ -284,110 +304,29 @@ function Dump:notes()
   end)
 end
 
-local Vcpu = {}
-Vcpu.__index = Vcpu
-
--- The order of the registers of a vCPU that a script holds: names, extra names.
-local orders = setmetatable({}, {__mode = "k"})
-
-local function in_order(names, values)
-  local index = 0
-  return function()
-    index = index + 1
-    local name = names[index]
-    if name then
-      return name, values[name]
-    end
-  end
-end
-
---- A vCPU's registers in the architecture's order.
--- @function vcpu:registers
--- @treturn function iterator over name, value
-function Vcpu:registers()
-  return in_order(orders[self].names, self.regs)
-end
-
---- A vCPU's extra registers in the dump's order.
--- @function vcpu:extra_registers
--- @treturn function iterator over name, value
-function Vcpu:extra_registers()
-  return in_order(orders[self].extra_names, self.extra)
-end
-
-function Vcpu:__tostring()
-  return ("vCPU %d: pc 0x%016x sp 0x%016x%s"):format(self.index, self.pc,
-    self.sp, self.process ~= "" and " " .. self.process or "")
-end
-
 --- One vCPU.
---
--- A table: `index` (from 0), `cpunum` and `process` as the dump has them,
--- `pgtbl` (physical address of its page table, 0 if not known), `pc`, `sp`,
--- `regs` (name to integer; ordered with `cpu:registers()`), `extra` (name to
--- integer; ordered with `cpu:extra_registers()`), `extra_bytes` (the bytes that
--- those are in).
---
--- `extra` has the extra registers of SDP 8 dumps; it is empty where they are
--- not 8 bytes each. In a QEMU dump of x86_64 it has `cr0` `cr2` `cr3` `cr4`,
--- `kernel_gs_base` and, for each of `cs` `ds` `es` `fs` `gs` `ss` `ldt` `tr`
--- `gdt` `idt`, its `_selector` `_limit` `_flags` `_base`; of aarch64, `fpsr` and
--- `fpcr`.
 -- @tparam integer index from 0
--- @treturn[1] table the vCPU, nil alone where there is none of that index
--- @return[2] nil, message, code
+-- @treturn[1] ?Vcpu the vCPU, nil alone where there is none of that index
+-- @return[2] nil, message, code: `gone`, or it could not be read
+-- @usage cpu = assert(dump:vcpu(0))
 function Dump:vcpu(index)
   check.integer(index, 1, "vcpu")
   local vcpu, names, extra_names = methods.vcpu(self, index)
   if not vcpu then
     return nil, names, extra_names -- a message and its code, or nothing
   end
-  orders[vcpu] = {names = names, extra_names = extra_names}
-  return setmetatable(vcpu, Vcpu)
+  return require "qvm.vcpu".new(vcpu, names, extra_names)
 end
 
--- The names of one vCPU's registers, then those of the other one's that it has
--- not.
-local function names_of_both(mine, theirs)
-  local names, known = {}, {}
-  for _, cpu in ipairs {mine or theirs, theirs or mine} do
-    for _, iterator in ipairs {cpu.registers, cpu.extra_registers} do
-      for name in iterator(cpu) do
-        if not known[name] then
-          known[name] = true
-          names[#names + 1] = name
-        end
-      end
-    end
-  end
-  return names
-end
-
--- The vCPU of an index in each dump, nil where there is none. A failure cannot be
--- returned from inside a loop, and raises.
-local function both_vcpus(dump, other, index)
-  local mine, message, code = dump:vcpu(index)
-  local theirs
-  if not code then
-    theirs, message, code = other:vcpu(index)
-  end
-  if code then
-    error(message, 3)
-  end
-  return mine, theirs
-end
-
-local function value_of(cpu, name)
-  return cpu and (cpu.regs[name] or cpu.extra[name])
-end
-
---- What differs between the vCPU registers of this dump and of another one, the
--- extra ones too. Of a vCPU or a register that only one of them has, all differ.
+--- What differs between this dump's vCPU registers and another's.
+--
+-- The extra ones too. Of a vCPU or a register that only one of them has, all
+-- differ.
 -- @tparam Dump other
--- @treturn[1] function iterator over index of the vCPU, name, value here, value
--- there; nil for a value that is not there
--- @return[2] nil, message, code
--- @usage for cpu, name, here, there in before:diff_registers(after) do
+-- @treturn[1] function():integer,string,?integer,?integer iterator over index of
+-- the vCPU, name, value here, value there; nil for a value that is not there
+-- @return[2] nil, message, code: `gone`
+-- @usage for cpu, name in dump:diff_registers(other) do print(cpu, name) end
 function Dump:diff_registers(other)
   if getmetatable(other) ~= Dump then
     error(("bad argument #1 to 'diff_registers' (Dump expected, got %s)")
@@ -396,31 +335,14 @@ function Dump:diff_registers(other)
   if not methods.is_open(self) or not methods.is_open(other) then
     return closed()
   end
-  local count = math.max(methods.vcpu_count(self), methods.vcpu_count(other))
-  local index, at, names, mine, theirs = -1, 0, {}, nil, nil
-  return function()
-    while true do
-      at = at + 1
-      if at > #names then
-        index, at = index + 1, 0
-        if index >= count then
-          return nil
-        end
-        mine, theirs = both_vcpus(self, other, index)
-        names = names_of_both(mine, theirs)
-      else
-        local here, there = value_of(mine, names[at]), value_of(theirs, names[at])
-        if here ~= there then
-          return index, names[at], here, there
-        end
-      end
-    end
-  end
+  return require "qvm.vcpu".differences(self, other,
+    math.max(methods.vcpu_count(self), methods.vcpu_count(other)))
 end
 
---- All vCPUs, see `vcpu`.
--- @treturn[1] function iterator
--- @return[2] nil, message, `"gone"`
+--- All vCPUs, in the dump's order.
+-- @treturn[1] function():Vcpu iterator
+-- @return[2] nil, message, code: `gone`
+-- @usage for cpu in dump:vcpus() do print(cpu) end
 function Dump:vcpus()
   local index = -1
   return iterate(self, function()
@@ -429,16 +351,14 @@ function Dump:vcpus()
   end)
 end
 
---- What the Linux kernel in the dump tells of itself: from the VMCOREINFO note,
--- else found in memory, where the whole of it is searched once.
+--- What the Linux kernel in the dump tells of itself.
 --
--- A table: `text`, `release`, `page_size` (bytes), `from` (where it was found), and
--- by name `symbols` (addresses), `sizes`, `offsets`, `lengths`, `numbers`
--- (integers), `values` (everything else, as text).
+-- From the VMCOREINFO note, else found in memory, where the whole of it is searched
+-- once.
 -- @tparam[opt] string text takes this for it from now on
--- @treturn[1] table
+-- @treturn[1] VmcoreInfo what it tells
 -- @return[2] nil, message, code: `not_found`
--- @usage qvm.hex(dump:vmcoreinfo().symbols.swapper_pg_dir)
+-- @usage print(dump:vmcoreinfo().symbols.swapper_pg_dir)
 function Dump:vmcoreinfo(text)
   return require "qvm.guest".vmcoreinfo(self, text)
 end
@@ -448,29 +368,25 @@ end
 -- Of a vCPU, the page tables are taken from its control registers (`cr3` and `cr4`;
 -- `ttbr0`, `ttbr1` and `tcr` of aarch64), else from `pgtbl` of its record, which on
 -- aarch64 is taken for the lower half of the addresses, else from VMCOREINFO.
--- @tparam table what a vCPU, or options
---
--- - `root`: physical address of the first page table; of aarch64, for the lower
---   half of the addresses
--- - `kernel_root`: the same for the upper half (aarch64)
--- - `va_bits`: bits of an address that count (48)
--- - `granule`: bytes of a page (4096; aarch64 also 16384, 65536)
--- - `wide`: physical addresses of 52 bits (aarch64; if `va_bits` is above 48)
--- - `kind`: `"x86_64"` `"aarch64"` `"x86"` `"x86 PAE"` (the dump's machine)
+-- @tparam Vcpu|SpaceByHand what a vCPU, or where the page tables are
 -- @tparam ?table options beside a vCPU, what its page table is like where the dump
--- does not tell: `va_bits` `granule` `wide` `kind`
--- @treturn[1] qvm.space.Space
+-- does not tell
+-- @tparam[opt] integer options.va_bits as of a SpaceByHand, and so are the others
+-- @tparam[opt] integer options.granule
+-- @tparam[opt] boolean options.wide
+-- @tparam[opt] string options.kind
+-- @treturn[1] qvm.space.Space the address space
 -- @return[2] nil, message, code: `unsupported`: the dump does not tell enough
--- @usage local space = assert(dump:space(dump:vcpu(0)))
--- @usage dump:space {root = 0x41000, va_bits = 39, granule = 4096}
+-- @usage space = assert(dump:space(dump:vcpu(0), {va_bits = 39, granule = 4096}))
+-- @usage space = assert(dump:space {root = 0x41000, va_bits = 39, granule = 4096})
 function Dump:space(what, options)
   return require "qvm.guest".space(self, what, options)
 end
 
 --- The address space of the Linux kernel in the dump, by VMCOREINFO.
--- @treturn[1] qvm.space.Space
+-- @treturn[1] qvm.space.Space the address space
 -- @return[2] nil, message, code: `not_found` without VMCOREINFO, `unsupported`
--- @usage dump:kernel_space():cstring(address)
+-- @usage space = assert(dump:kernel_space())
 function Dump:kernel_space()
   return require "qvm.guest".kernel_space(self)
 end
@@ -550,5 +466,50 @@ function Dump:__tostring()
   return ("%s, %d vCPUs, %s of memory%s"):format(name, methods.vcpu_count(self),
     in_units(memory), self.complete and "" or ", incomplete")
 end
+
+--- A segment (program header) of a dump, as in the file.
+-- @table Segment
+-- @tfield integer index from 0
+-- @tfield integer type 1 is PT_LOAD, 4 PT_NOTE
+-- @tfield integer paddr physical address
+-- @tfield integer vaddr virtual address
+-- @tfield integer offset of its bytes in the file
+-- @tfield integer filesz bytes in the file
+-- @tfield integer memsz bytes in memory
+-- @tfield integer flags
+-- @usage for segment in dump:segments() do print(segment.paddr) end
+
+--- A section of a dump. QNX tools keep text in sections.
+-- @table Section
+-- @tfield integer index from 0
+-- @tfield string name
+-- @tfield integer type
+-- @tfield integer flags
+-- @tfield integer addr address
+-- @tfield integer offset of its bytes in the file
+-- @tfield integer size bytes in memory
+-- @tfield integer filesz bytes in the file
+-- @usage for section in dump:sections() do print(section.name, section.filesz) end
+
+--- The section's bytes.
+-- @function Section:read
+-- @treturn[1] string bytes
+-- @return[2] nil, message, code: `too_large` above 64 MiB, `truncated` `gone`
+-- @usage for section in dump:sections() do print(#section:read()) end
+
+--- An ELF note of a dump.
+-- @table Note
+-- @tfield integer segment index of its segment
+-- @tfield string name empty where it has none
+-- @tfield integer type which means something only together with the name
+-- @tfield integer offset of its data in the file
+-- @tfield integer filesz bytes of data
+-- @usage for note in dump:notes() do print(note.name, note.type) end
+
+--- The note's data.
+-- @function Note:read
+-- @treturn[1] string bytes
+-- @return[2] nil, message, code: `too_large` above 64 MiB, `truncated` `gone`
+-- @usage for note in dump:notes() do print(#note:read()) end
 
 return Dump

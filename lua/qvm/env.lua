@@ -5,12 +5,6 @@
 -- member `last_known_ip` for each vCPU. So the whole document is kept, and the
 -- vCPUs and errata are found by rules (see the guide, "The env document") which
 -- `qvm.schema` overrides.
---
--- Fields:
---
--- - `raw`: the decoded document, whole
--- - `text`: the document's bytes
--- - `warnings`: array of what the decoder had to say, nil without any
 -- @classmod qvm.env
 
 local check = require "qvm.check"
@@ -19,8 +13,15 @@ local find = require "qvm.find"
 local path = require "qvm.path"
 
 --- @type Env
-local Env = {}
+local Env = {__name = "Env"}
 Env.__index = Env
+
+--- What an Env holds.
+-- @table Env
+-- @tfield any raw the decoded document, whole
+-- @tfield string text the document's bytes
+-- @tfield ?{string,...} warnings what the decoder had to say, nil without any
+-- @usage env = assert(vm:env())
 
 local rules = {}
 
@@ -86,7 +87,8 @@ end
 --- The value at a path.
 -- @tparam string where such as `vcpus[1].tid` or `errata["a.b"]`; an array's
 -- elements count from 1, as Lua's do. Raises where it is not a path.
--- @return the value (`cjson.null` for null), nil where there is none
+-- @treturn any the value (`cjson.null` for null), nil where there is none
+-- @usage print(env:get("vcpus[1].tid"))
 function Env:get(where)
   check.string(where, 1, "get")
   local keys, wrong = path.parse(where)
@@ -112,20 +114,15 @@ local function each(array)
 end
 
 --- The vCPUs, in the document's order.
---
--- Each is a table: `index` (from 0), `tid` and `last_known_ip` (integers, nil
--- where the document has none), `raw` (the whole record), `path` (where it
--- stands, for `get`).
--- @treturn function iterator
+-- @treturn function():EnvVcpu iterator
+-- @usage for cpu in env:vcpus() do print(cpu.index, cpu.tid) end
 function Env:vcpus()
   return each(find.vcpus(self, rules))
 end
 
 --- The errata, in the document's order.
---
--- Each is a table: `id` (string), `value` (as decoded; true for an id that is
--- just listed), `cpu` (index of the vCPU, nil for all), `path`.
--- @treturn function iterator
+-- @treturn function():Erratum iterator
+-- @usage for e in env:errata() do print(e.id, e.value, e.cpu or "all") end
 function Env:errata()
   return each(find.errata(self, rules))
 end
@@ -135,8 +132,9 @@ end
 -- A guest is taken for suspended when the last known instruction pointer of
 -- every vCPU but the first is 0: the rule of an integrator's script that is
 -- used on real systems.
--- @treturn string `"running"`, `"suspended"`, or `"unknown"` (one vCPU only, or
--- instruction pointers missing)
+-- @treturn "running"|"suspended"|"unknown" unknown where there is one vCPU only, or
+-- instruction pointers are missing
+-- @usage print(env:state())
 function Env:state()
   local vcpus = find.vcpus(self, rules)
   local known = #vcpus > 1
@@ -149,6 +147,24 @@ function Env:state()
   end
   return known and "suspended" or "unknown"
 end
+
+--- A vCPU, as an env tells of it.
+-- @table EnvVcpu
+-- @tfield integer index from 0, in the document's order
+-- @tfield ?integer tid its thread id, nil where the document has none
+-- @tfield ?integer last_known_ip instruction pointer, nil where the document has
+-- none
+-- @tfield any raw the whole record
+-- @tfield string path where it stands in the document, for `Env:get`
+-- @usage for cpu in env:vcpus() do print(cpu.index, cpu.path) end
+
+--- An erratum, as an env tells of it.
+-- @table Erratum
+-- @tfield string id
+-- @tfield any value as decoded; true for an id that is just listed
+-- @tfield ?integer cpu index of the vCPU, nil for all
+-- @tfield string path where it stands in the document, for `Env:get`
+-- @usage for erratum in env:errata() do print(erratum.id, erratum.value) end
 
 function Env:__tostring()
   return ("Env %s: %d vCPUs, %d errata, %d bytes"):format(self._name,

@@ -1,12 +1,9 @@
---- Snapshots of a VM's errata settings: kept as baselines, compared.
+--- Snapshots of a VM's errata settings, kept and compared.
 --
 -- Which errata a VM reports is up to the hypervisor and its configuration
 -- variables (documented); how they are found in an env is in the guide, "The env
 -- document". A baseline is a JSON file with one erratum a line, in an order that
 -- does not change, so that two versions of it can be compared line by line.
---
--- A snapshot is an array of tables `id` (string), `cpu` (index of the vCPU, nil
--- for all), `value` (as the env has it).
 -- @module qvm.errata
 
 local cjson = require "cjson"
@@ -171,8 +168,9 @@ end
 
 --- What errata a VM reports now.
 -- @tparam qvm.vm.VM|qvm.env.Env vm_or_env a VM's env is read anew
--- @treturn[1] {table,...} snapshot, sorted by id and vCPU
+-- @treturn[1] {Setting,...} snapshot, sorted by id and vCPU
 -- @return[2] nil, message, code: as `VM:env`
+-- @usage snapshot = assert(qvm.errata.snapshot(vm))
 function errata.snapshot(vm_or_env)
   local kind = type(vm_or_env)
   local env = vm_or_env
@@ -192,11 +190,14 @@ function errata.snapshot(vm_or_env)
   return plain(sorted(list))
 end
 
---- Writes a snapshot to a baseline file: all of it, or nothing is changed.
+--- Writes a snapshot to a baseline file.
+--
+-- All of it, or nothing is changed.
 -- @tparam string path an existing file is replaced
--- @tparam {table,...} snapshot
+-- @tparam {Setting,...} snapshot
 -- @treturn[1] boolean true
 -- @return[2] nil, message, code: `permission` `not_found` `io`
+-- @usage assert(qvm.errata.save("linux1.json", snapshot))
 function errata.save(path, snapshot)
   check.path(path, 1, "save")
   check_snapshot(snapshot, 2, "save")
@@ -210,9 +211,10 @@ end
 
 --- Reads a baseline file.
 -- @tparam string path
--- @treturn[1] {table,...} snapshot
+-- @treturn[1] {Setting,...} snapshot
 -- @return[2] nil, message, code: `not_found` `permission` `malformed` (no
 -- baseline), `unsupported` (of another version)
+-- @usage baseline = assert(qvm.errata.load("linux1.json"))
 function errata.load(path)
   check.path(path, 1, "load")
   local text, message, code = core.read_env(path)
@@ -236,11 +238,11 @@ local function same(a, b)
 end
 
 --- What differs between two snapshots.
--- @tparam {table,...} baseline
--- @tparam {table,...} current
--- @treturn {table,...} differences, empty where there are none, in order of id and
--- vCPU. Each is a table: `kind` (`"added"`, `"removed"`, `"changed"`), `id`,
--- `cpu`, `expected` (nil where added), `actual` (nil where removed)
+-- @tparam {Setting,...} baseline
+-- @tparam {Setting,...} current
+-- @treturn {Difference,...} differences, empty where there are none, in order of id
+-- and vCPU
+-- @usage differences = qvm.errata.diff(baseline, snapshot)
 function errata.diff(baseline, current)
   check_snapshot(baseline, 1, "diff")
   check_snapshot(current, 2, "diff")
@@ -267,5 +269,21 @@ function errata.diff(baseline, current)
   table.sort(differences, before)
   return plain(differences)
 end
+
+--- One erratum of a snapshot, a plain table.
+-- @table Setting
+-- @tfield string id
+-- @tfield ?integer cpu index of the vCPU, nil for all
+-- @tfield any value as the env has it
+-- @usage for _, setting in ipairs(snapshot) do print(setting.id, setting.value) end
+
+--- What differs between two snapshots in one erratum, a plain table.
+-- @table Difference
+-- @tfield "added"|"removed"|"changed" kind
+-- @tfield string id
+-- @tfield ?integer cpu index of the vCPU, nil for all
+-- @tfield any expected value in the baseline, nil where added
+-- @tfield any actual value now, nil where removed
+-- @usage for _, d in ipairs(differences) do print(d.kind, d.id, d.actual) end
 
 return errata

@@ -28,10 +28,11 @@ local function write_path(here)
 end
 
 -- The metatable of records with a path.
-local function record_type(to_text)
+local function record_type(name, to_text)
   return {
-    __index = function(record, name)
-      if name == "path" then
+    __name = name,
+    __index = function(record, key)
+      if key == "path" then
         return write_path(record._place)
       end
     end,
@@ -166,7 +167,7 @@ local function chosen_containers(env, rules)
   return type(node) == "table" and {{node = node, place = {path = rules.vcpus}}} or {}
 end
 
-local Vcpu = record_type(function(vcpu)
+local Vcpu = record_type("EnvVcpu", function(vcpu)
   return ("vCPU %d: tid %s, last known ip %s"):format(vcpu.index,
     vcpu.tid and ("%d"):format(vcpu.tid) or "?",
     vcpu.last_known_ip and ("0x%016x"):format(vcpu.last_known_ip) or "?")
@@ -223,7 +224,7 @@ local function is_number_of_erratum(name)
   return name:find("%d%d%d%d%d") ~= nil
 end
 
-local Erratum = record_type(function(erratum)
+local Erratum = record_type("Erratum", function(erratum)
   local value = erratum.value
   if math.type(value) == "integer" then
     -- From 2^63 on a document's numbers are negative here: their bits tell.

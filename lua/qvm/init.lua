@@ -17,8 +17,8 @@
 --
 -- Addresses and counters are integers with all of their 64 bits: print them
 -- with `hex`, compare them with `math.ult`.
--- `qvm.conf` (see @{qvm.conf}) reads `.qvmconf` files, and `qvm.errata` (see
--- @{qvm.errata}) keeps and compares errata settings.
+-- `qvm.conf` reads `.qvmconf` files, and `qvm.errata` keeps and compares errata
+-- settings.
 -- @module qvm
 
 if _VERSION ~= "Lua 5.4" then
@@ -29,13 +29,16 @@ local core = require "qvm.core"
 local check = require "qvm.check"
 local Dump = require "qvm.dump"
 
-local qvm = {
-  --- Version of the library, as in CHANGELOG.
-  version = "0.1.0",
-}
+--- What the module holds besides its functions.
+-- @table qvm
+-- @tfield string version of the library, as in CHANGELOG
+-- @tfield qvm.conf conf reads configurations
+-- @tfield qvm.errata errata compares errata
+-- @usage print(qvm.version)
+local qvm = {version = "0.1.0"}
 
 -- Parts of the library that most scripts do not need, loaded when they are
--- asked for: qvm.conf reads configurations, qvm.errata compares errata.
+-- asked for.
 local parts = {conf = "qvm.conf", errata = "qvm.errata"}
 
 local chosen_root
@@ -43,6 +46,8 @@ local chosen_root
 --- The directory that is searched for VMs.
 -- @tparam[opt] string path search here from now on
 -- @treturn string the path once set, else `$QVM_ROOT`, else `/dev/qvm`
+-- @usage print(qvm.root())
+-- @usage qvm.root("/tmp/vms")
 function qvm.root(path)
   if path ~= nil then
     check.path(path, 1, "root")
@@ -57,6 +62,7 @@ end
 -- @treturn[1] {string,...} names
 -- @return[2] nil, message, code: the root itself cannot be listed
 -- (`not_found` `permission` `io`)
+-- @usage print(table.concat(assert(qvm.names()), " "))
 function qvm.names()
   local root = qvm.root()
   local names, message, code = core.names(root)
@@ -74,7 +80,8 @@ end
 --- Each VM, in name order. One that disappears meanwhile is skipped.
 -- A root that does not exist has no VMs; one that cannot be listed raises, as
 -- `io.lines` does.
--- @treturn function iterator over @{qvm.vm.VM}
+-- @treturn function():qvm.vm.VM iterator
+-- @usage for vm in qvm.vms() do print(vm.name, vm:state()) end
 function qvm.vms()
   local names, message, code = qvm.names()
   if not names and (code ~= "not_found" or core.stat(qvm.root())) then
@@ -98,8 +105,9 @@ end
 -- @tparam string name raises where no system can have that name (empty, `.`,
 -- `..`, or with a `/` or NUL)
 -- @treturn[1] qvm.vm.VM the VM
--- @return[2] nil, message, `"not_found"` where it has no `env`: the VM does not
--- exist, or is rebooting
+-- @return[2] nil, message, code: `not_found` where it has no `env`: the VM does
+-- not exist, or is rebooting
+-- @usage vm = assert(qvm.vm("linux1"))
 function qvm.vm(name)
   check.string(name, 1, "vm")
   if not core.is_name(name) then
@@ -108,16 +116,18 @@ function qvm.vm(name)
   return require "qvm.vm".find(qvm.root(), name)
 end
 
---- Decodes a JSON text, strictly by RFC 8259, to a depth of 512.
+--- Decodes a JSON text, strictly by RFC 8259.
 --
--- Integers keep their 64 bits: those from 2^63 to 2^64-1 come as the same bit
--- pattern, a negative Lua integer. Every other number is a float. `null` is
--- `cjson.null`. Of two members with one name the last wins, and there is a
--- warning; so there is for a number that a float does not hold exactly.
+-- To a depth of 512. Integers keep their 64 bits: those from 2^63 to 2^64-1 come
+-- as the same bit pattern, a negative Lua integer. Every other number is a float.
+-- `null` is `cjson.null`. Of two members with one name the last wins, and there is
+-- a warning; so there is for a number that a float does not hold exactly.
 -- @tparam string text
 -- @treturn[1] any value
 -- @treturn[1] {string,...} warnings ("line:column: what"), nil without any
--- @return[2] nil, "line:column: what is wrong", `"malformed"`
+-- @return[2] nil, message, code: `malformed`; the message is "line:column: what is
+-- wrong"
+-- @usage print(qvm.decode('{"ip": 18446603336490160692}').ip)
 function qvm.decode(text)
   check.string(text, 1, "decode")
   local value, warnings, orders = core.decode(text)
@@ -127,14 +137,16 @@ function qvm.decode(text)
   return value, warnings[1] and warnings or nil
 end
 
---- Tells where the env of your hypervisor keeps things, in place of the rules
--- that find them (see the guide, "The env document").
--- @tparam ?table schema `nil` restores the rules. Fields, all optional:
+--- Tells where the env of your hypervisor keeps things.
 --
--- - `vcpus`: path of the array or object that holds the vCPU records
--- - `tid`, `ip`: names of a record's members
--- - `errata`: path of the errata data
--- @usage qvm.schema{vcpus = "guest.cpus", tid = "thread"}
+-- In place of the rules that find them (see the guide, "The env document").
+-- @tparam ?table schema `nil` restores the rules
+-- @tparam[opt] string schema.vcpus path of the array or object that holds the vCPU
+-- records
+-- @tparam[opt] string schema.tid name of the member that is the thread id
+-- @tparam[opt] string schema.ip name of the member that is the instruction pointer
+-- @tparam[opt] string schema.errata path of the errata data
+-- @usage qvm.schema {vcpus = "guest.cpus", tid = "thread"}
 function qvm.schema(schema)
   require "qvm.env".schema(schema)
 end
@@ -143,16 +155,17 @@ end
 -- its size; a compressed one of which the notes come last is unpacked once.
 -- @tparam string path
 -- @tparam ?table options
---
--- - `partial`: true opens a dump of which bytes are missing, as long as its
---   headers are there: `complete` is false then, and what is missing is
---   `truncated`. A compressed one is unpacked once, and may be damaged: see
---   `warnings`
--- - `progress`: a function, called with the bytes unpacked so far while a
---   compressed dump is unpacked
+-- @tparam[opt] boolean options.partial true opens a dump of which bytes are
+-- missing, as long as its headers are there: `complete` is false then, and what is
+-- missing is `truncated`. A compressed one is unpacked once, and may be damaged:
+-- see `warnings`
+-- @tparam[opt] function(integer) options.progress called with the bytes unpacked so
+-- far while a compressed dump is unpacked
 -- @treturn[1] qvm.dump.Dump the dump
--- @return[2] nil, message, code (`truncated` where bytes are missing: the
--- message says how many)
+-- @return[2] nil, message, code: `truncated` where bytes are missing (the message
+-- says how many), `not_found` `permission` `malformed` `unsupported` `io`
+-- @usage dump = assert(qvm.open("linux1-20261122-101500.gcore"))
+-- @usage dump = assert(qvm.open("cut.gcore", {partial = true}))
 function qvm.open(path, options)
   check.path(path, 1, "open")
   check.options(options, "open", {partial = "boolean", progress = "function"})
@@ -160,18 +173,21 @@ function qvm.open(path, options)
   return Dump.open(path, options.partial, options.progress)
 end
 
---- Keeps what a VM reports in a new directory, so that a bug report can carry it.
+--- Keeps what a VM reports in a new directory.
 --
--- It holds `env.json` (the env's bytes), `errata.json` (a baseline), `vm.qvmconf`
--- (the configuration, if given; not what it includes), and `manifest.json`: the
--- system name, state and node names, this host's name, the time (UTC) and the
--- library's version. Look at it before you give it away: an env and a configuration
--- name threads, devices and files of the host. No memory of the guest is in it.
+-- So that a bug report can carry it. The directory holds `env.json` (the env's
+-- bytes), `errata.json` (a baseline), `vm.qvmconf` (the configuration, if given;
+-- not what it includes), and `manifest.json`: the system name, state and node
+-- names, this host's name, the time (UTC) and the library's version. Look at it
+-- before you give it away: an env and a configuration name threads, devices and
+-- files of the host. No memory of the guest is in it.
 -- @tparam qvm.vm.VM vm
 -- @tparam string directory raises nothing where it exists: that is `busy`
--- @tparam ?table options `conf`: path of the VM's configuration
+-- @tparam ?table options
+-- @tparam[opt] string options.conf path of the VM's configuration
 -- @treturn[1] boolean true
 -- @return[2] nil, message, code: as `VM:env`; `busy` `permission` `io`
+-- @usage assert(qvm.record(vm, "linux1.record", {conf = "linux1.qvmconf"}))
 function qvm.record(vm, directory, options)
   if type(vm) ~= "table" or not vm.env then
     error(("bad argument #1 to 'record' (VM expected, got %s)"):format(type(vm)), 2)
@@ -184,32 +200,37 @@ end
 --- A VM out of a record, with the methods of a VM. `pid`, `signal`, `status` and
 -- `dump` are `unsupported`: it has no process.
 -- @tparam string directory
--- @treturn[1] table the VM; `manifest` is the record's
+-- @treturn[1] qvm.record.Replay the VM
 -- @return[2] nil, message, code: `not_found` `malformed` `unsupported` (of another
 -- version) `permission`
+-- @usage vm = assert(qvm.replay("linux1.record"))
 function qvm.replay(directory)
   check.path(directory, 1, "replay")
   return require "qvm.record".read(directory)
 end
 
---- Any value as text of several lines, for the prompt: what an object says of
--- itself, its parts, its fields in order. Addresses are in hexadecimal; what is
--- deep or long is cut, and what was shown already is not shown again.
--- @param value an object of this library, or anything
--- @treturn string
--- @usage > qvm.show(dump:vcpu(0))
+--- Any value as text of several lines, for the prompt.
+--
+-- What an object says of itself, its parts, its fields in order. Addresses are in
+-- hexadecimal; what is deep or long is cut, and what was shown already is not
+-- shown again.
+-- @tparam any value an object of this library, or anything
+-- @treturn string lines
+-- @usage print(qvm.show(dump:vcpu(0)))
 function qvm.show(value)
   return require "qvm.show".text(value)
 end
 
---- Bytes in the classic layout: address, 16 bytes in hexadecimal, what of them is
--- printable.
+--- Bytes in the classic layout.
+--
+-- Address, 16 bytes in hexadecimal, what of them is printable.
 -- @tparam string|qvm.dump.Dump source bytes, or a dump
 -- @tparam[opt=0] integer address of the first byte; of a dump, where to read
 -- @tparam[opt] integer n bytes to show; of a dump 256 if not given
 -- @treturn[1] string lines
 -- @return[2] nil, message, code: as `Dump:read`
--- @usage > qvm.hexdump(dump, 0x80000000, 64)
+-- @usage print(qvm.hexdump(dump, 0x80000000, 64))
+-- @usage print(qvm.hexdump("some bytes"))
 function qvm.hexdump(source, address, n)
   local is_dump = getmetatable(source) == Dump
   if address ~= nil or is_dump then
@@ -233,12 +254,29 @@ end
 --- An address as text.
 -- @tparam integer n
 -- @treturn string "0x" and 16 digits
+-- @usage print(qvm.hex(dump:u64(0x80000108)))
 function qvm.hex(n)
   if math.type(n) ~= "integer" then
     error(("bad argument #1 to 'hex' (integer expected, got %s)")
       :format(math.type(n) or type(n)), 2)
   end
   return ("0x%016x"):format(n)
+end
+
+--- Help for the prompt.
+--
+-- What there is, or what is to know of one part of it. Case does not matter, and
+-- `qvm.` may be left out. The text is that of the comments beside the functions,
+-- as in the HTML reference.
+-- @tparam[opt] any about an object, a function, or a name such as `"VM"`,
+-- `"VM:dump"`, `"dump.find"`; none: an overview
+-- @treturn[1] string lines
+-- @return[2] nil, message, code: `not_found`; the message has the nearest names
+-- @usage print(qvm.help())
+-- @usage print(qvm.help "VM:dump")
+-- @usage print(qvm.help(qvm.open))
+function qvm.help(about)
+  return require "qvm.help".text(about)
 end
 
 return setmetatable(qvm, {

@@ -1,3 +1,9 @@
+--- A VM out of a record, as `qvm.replay` gives it.
+--
+-- It has the methods of a VM, and answers from the record. `pid`, `signal`,
+-- `status` and `dump` are `unsupported`: it has no process.
+-- @classmod qvm.record
+
 -- What a VM reports, kept in a directory, so that a bug report can carry a VM:
 -- qvm.record writes it, qvm.replay answers from it.
 
@@ -81,9 +87,31 @@ function record.write(vm, directory, conf, version)
   return true
 end
 
---- A recorded VM: the methods of a VM, answered from the record.
-local Replay = {}
+--- @type Replay
+local Replay = {__name = "Replay"}
 Replay.__index = Replay
+record.Replay = Replay
+
+--- What a recorded VM holds.
+-- @table Replay
+-- @extends VM
+-- @tfield string name the system name
+-- @tfield string path the record's directory
+-- @tfield Manifest manifest when and where it was recorded
+-- @usage vm = assert(qvm.replay("linux1.record"))
+
+--- The manifest of a record.
+-- @table Manifest
+-- @tfield string kind `"qvm record"`
+-- @tfield integer version of the format of records
+-- @tfield string system the system name
+-- @tfield string state the VM's state when it was recorded
+-- @tfield {string,...} nodes names of its vdev nodes
+-- @tfield string host name of the host
+-- @tfield string time when it was recorded, such as `2026-11-22T10:15:00Z`
+-- @tfield string library version of the library that recorded it
+-- @tfield {string,...} files names of the files in the record
+-- @usage print(vm.manifest.time, vm.manifest.host)
 
 function Replay:env()
   return Env.read(self.path .. "/env.json")

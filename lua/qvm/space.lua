@@ -1,27 +1,70 @@
---- An address space of a guest: its memory by virtual address, through the page
--- tables that are in the dump.
+--- An address space of a guest: its memory by virtual address.
 --
--- `Dump:space` and `Dump:kernel_space` give one. It reads as a Dump does, by
--- virtual address: `read` `u8` `u16` `u32` `u64` `i8` `i16` `i32` `i64` `cstring`
--- `array` `find`. An address that is not mapped is `unmapped`, and the message has
--- the level, the index and the entry that stopped the walk.
---
--- Fields:
---
--- - `dump`: the Dump
--- - `kind`: `"x86_64"`, `"aarch64"`, `"x86"`, `"x86 PAE"`
--- - `lower`, `upper`: tables of `root` (physical address of the first table),
---   `va_bits` and `page_size`, of the half of the addresses they are for; x86 has
---   one for all, `lower`; a half that is not known is nil
--- - `from`: where this was found, as text
+-- Through the page tables that are in the dump. It reads as a Dump does. An address
+-- that is not mapped is `unmapped`, and the message has the level, the index and the
+-- entry that stopped the walk.
 -- @classmod qvm.space
 
 local check = require "qvm.check"
 local core = require "qvm.core"
 
 --- @type Space
-local Space = {}
+local Space = {__name = "Space"}
 Space.__index = Space
+
+--- What a Space holds.
+-- @table Space
+-- @tfield qvm.dump.Dump dump the Dump
+-- @tfield string kind `"x86_64"`, `"aarch64"`, `"x86"` or `"x86 PAE"`
+-- @tfield ?SpaceHalf lower page tables of the lower half of the addresses, nil where
+-- they are not known; on x86 those of all addresses
+-- @tfield ?SpaceHalf upper page tables of the upper half
+-- @tfield string from where this was found
+-- @usage space = assert(dump:kernel_space())
+
+--- The page tables of a half of the addresses.
+-- @table SpaceHalf
+-- @tfield integer root physical address of the first table
+-- @tfield integer va_bits bits of an address that count
+-- @tfield integer page_size bytes
+-- @usage print(qvm.hex(space.lower.root), space.lower.va_bits)
+
+--- Where page tables are, for `Dump:space`.
+-- @table SpaceByHand
+-- @tfield ?integer root physical address of the first page table; of aarch64, for the
+-- lower half of the addresses
+-- @tfield ?integer kernel_root the same for the upper half (aarch64)
+-- @tfield ?integer va_bits bits of an address that count (48)
+-- @tfield ?integer granule bytes of a page (4096; aarch64 also 16384, 65536)
+-- @tfield ?boolean wide physical addresses of 52 bits (aarch64; if `va_bits` is above
+-- 48)
+-- @tfield ?string kind `"x86_64"`, `"aarch64"`, `"x86"` or `"x86 PAE"` (the dump's
+-- machine)
+-- @usage space = assert(dump:space {root = 0x41000, va_bits = 39, granule = 4096})
+
+--- Reads memory.
+-- @function Space:read
+-- @tparam integer address virtual
+-- @tparam integer n bytes; raises where it is negative
+-- @treturn[1] string n bytes
+-- @return[2] nil, message, code: `unmapped` and as `Dump:read`
+-- @usage print(#space:read(0x1000, 16))
+
+--- Reads a number: unsigned (u) or signed (i), of 8 to 64 bits.
+-- @function Space:u8
+-- @also u16 u32 u64 i8 i16 i32 i64
+-- @tparam integer address virtual; need not be aligned
+-- @treturn[1] integer value; `u64` and `i64` are the same 64-bit pattern
+-- @return[2] nil, message, code: `unmapped` and as `Dump:read`
+-- @usage print(space:u8(0x1000))
+
+--- Reads the string that ends before the next NUL byte.
+-- @function Space:cstring
+-- @tparam integer address virtual
+-- @tparam[opt=4096] integer max at most so many bytes, if no NUL comes before
+-- @treturn[1] string the bytes
+-- @return[2] nil, message, code: `unmapped` and as `Dump:read`
+-- @usage print(space:cstring(0x1000))
 
 local methods, memory = core.space_methods, core.dump
 
@@ -29,13 +72,13 @@ for _, name in ipairs {"read", "cstring", "u8", "u16", "u32", "u64", "i8", "i16"
   Space[name] = memory[name]
 end
 
---- Reads many values at once, see `Dump:array`.
+--- Reads many numbers at once.
 -- @tparam integer address virtual
--- @tparam string type
+-- @tparam "u8"|"u16"|"u32"|"u64"|"i8"|"i16"|"i32"|"i64" type
 -- @tparam integer count
 -- @treturn[1] {integer,...} values
--- @return[2] nil, message, code
--- @usage space:array(stack, "u64", 16)
+-- @return[2] nil, message, code: `unmapped` and as `Dump:read`
+-- @usage entries = assert(space:array(0x1000, "u64", 16))
 function Space:array(address, type, count)
   check.integer(address, 1, "array")
   check.string(type, 2, "array")
@@ -88,7 +131,7 @@ end
 -- @treturn[1] string rights of privileged code and of users: `"rwx/---"`
 -- @return[2] nil, message, code: `unmapped`; `unsupported` where the tables for
 -- such addresses are not known
--- @usage local physical, size, rights = space:translate(cpu.pc)
+-- @usage physical, size, rights = space:translate(0x1000)
 function Space:translate(address)
   check.integer(address, 1, "translate")
   local physical, size, rights = methods.translate(self, address)
@@ -100,13 +143,10 @@ end
 
 --- Every level of the walk to a virtual address.
 -- @tparam integer address
--- @treturn[1] {table,...} steps, from the root on: `level` (as the architecture
--- counts them), `table` (physical address), `index`, `entry` (as it stands there),
--- `kind` (`"table"` `"page"` `"invalid"`), and where it is not invalid `address`
--- (physical, of what it points to), `rights`; of a page `size`
+-- @treturn[1] {Step,...} steps, from the root on
 -- @treturn[1] ?string message, where a table is not in the dump, and its code
 -- @return[2] nil, message, code: the address cannot be walked to
--- @usage for _, step in ipairs(space:walk(address)) do
+-- @usage steps = assert(space:walk(0x1000))
 function Space:walk(address)
   check.integer(address, 1, "walk")
   local steps, message, code = methods.walk(self, address)
@@ -124,14 +164,16 @@ local function range(from, to)
   return from or 0, to and to - 1 or -1
 end
 
---- The mapped ranges, in ascending order; pages that adjoin and have equal rights
--- are one range. What a table maps that is not in the dump is left out.
+--- The mapped ranges, in ascending order.
+--
+-- Pages that adjoin and have equal rights are one range. What a table maps that is
+-- not in the dump is left out.
 -- @tparam[opt=0] integer from
 -- @tparam[opt] integer to the address behind the last one (the end of the space)
--- @treturn[1] function iterator over start (virtual address), size (bytes), rights
--- (as of `translate`)
--- @return[2] nil, message, `"gone"`
--- @usage for start, size, rights in space:mappings() do
+-- @treturn[1] function():integer,integer,string iterator over start (virtual
+-- address), size (bytes), rights (as of `translate`)
+-- @return[2] nil, message, code: `gone`
+-- @usage for start, size, rights in space:mappings() do print(size, rights) end
 function Space:mappings(from, to)
   if from ~= nil then
     check.integer(from, 1, "mappings")
@@ -153,12 +195,17 @@ end
 
 local find_options = {from = "integer", to = "integer", align = "positive integer"}
 
---- Every occurrence of some bytes in mapped memory, across pages that adjoin.
+--- Every occurrence of some bytes in mapped memory.
+--
+-- Across pages that adjoin, too.
 -- @tparam string bytes
--- @tparam ?table options `from`, `to`, `align` as of `Dump:find`, virtual
--- @treturn[1] function iterator over virtual addresses, ascending
--- @return[2] nil, message, `"gone"`
--- @usage for address in space:find("swapper/0\0") do
+-- @tparam ?table options
+-- @tparam[opt=0] integer options.from virtual address to begin at
+-- @tparam[opt] integer options.to virtual address behind the last byte
+-- @tparam[opt=1] integer options.align only addresses that are multiples of it
+-- @treturn[1] function():integer iterator over virtual addresses, ascending
+-- @return[2] nil, message, code: `gone`
+-- @usage for address in space:find("linux1") do print(qvm.hex(address)) end
 function Space:find(bytes, options)
   check.string(bytes, 1, "find")
   if bytes == "" or #bytes > core.pattern_max then
@@ -169,5 +216,17 @@ function Space:find(bytes, options)
   local first, last = range(options.from, options.to)
   return methods.find(self, first, last, bytes, options.align or 1)
 end
+
+--- A step of a walk to a virtual address, a plain table.
+-- @table Step
+-- @tfield integer level as the architecture counts them
+-- @tfield integer table physical address
+-- @tfield integer index
+-- @tfield integer entry as it stands there
+-- @tfield "table"|"page"|"invalid" kind
+-- @tfield ?integer address physical, of what it points to; nil where it is invalid
+-- @tfield ?string rights nil where it is invalid
+-- @tfield ?integer size bytes of a page
+-- @usage for _, step in ipairs(steps) do print(step.level, step.kind) end
 
 return Space

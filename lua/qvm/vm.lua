@@ -2,11 +2,6 @@
 --
 -- A VM is a name. Nothing is remembered of the process that serves it: every
 -- call asks anew, because VMs reboot and process ids are given away again.
---
--- Fields:
---
--- - `name`: the system name, from the `system` option of its configuration
--- - `path`: its directory
 -- @classmod qvm.vm
 
 local check = require "qvm.check"
@@ -14,8 +9,15 @@ local core = require "qvm.core"
 local Env = require "qvm.env"
 
 --- @type VM
-local VM = {}
+local VM = {__name = "VM"}
 VM.__index = VM
+
+--- What a VM holds.
+-- @table VM
+-- @tfield string name the system name, from the `system` option of its
+-- configuration
+-- @tfield string path its directory
+-- @usage vm = assert(qvm.vm("linux1"))
 
 -- The VM of that name below a root, or nil, message, "not_found".
 function VM.find(root, name)
@@ -37,6 +39,7 @@ end
 -- @treturn[1] integer process id
 -- @return[2] nil, message, code: `not_found` (no env), `gone` (nobody serves
 -- it), `not_qvm`, `permission`
+-- @usage print(vm:pid())
 function VM:pid()
   return core.pid(self.path .. "/env")
 end
@@ -45,14 +48,16 @@ end
 -- @treturn[1] qvm.env.Env the document
 -- @return[2] nil, message, code: `not_found` `malformed` `too_large` (more than
 -- 16 MiB) `timeout` (no answer within 2 s) `permission` `io`
+-- @usage env = assert(vm:env())
 function VM:env()
   return Env.read(self.path .. "/env")
 end
 
 --- Whether the guest runs.
--- @treturn[1] string `"running"`, `"suspended"`, `"unavailable"` (no env: it
--- reboots or is gone) or `"unknown"` (see `qvm.env.Env:state`)
+-- @treturn[1] "running"|"suspended"|"unavailable"|"unknown" unavailable where it
+-- has no env (it reboots or is gone); unknown as in `Env:state`
 -- @return[2] nil, message, code: the env could not be read
+-- @usage print(vm:state())
 function VM:state()
   local env, message, code = self:env()
   if env then
@@ -65,7 +70,8 @@ end
 
 --- Names of the vdev nodes beside env, sorted. They are never opened.
 -- A VM that is gone has none; a directory that cannot be listed raises.
--- @treturn function iterator over strings
+-- @treturn function():string iterator
+-- @usage for name in vm:nodes() do print(name) end
 function VM:nodes()
   local names, message, code = core.entries(self.path)
   if not names and code ~= "not_found" then
@@ -85,11 +91,12 @@ end
 -- Both signals end a process that does not expect them, so the signal is sent
 -- only after this process was seen to serve the VM, to be a qvm and (on Linux)
 -- to catch the signal; the guide says what remains on QNX.
--- @tparam string kind `"status"` (SIGUSR1: status text to the log) or `"dump"`
--- (SIGUSR2: a guest dump); everything else raises
+-- @tparam "status"|"dump" kind SIGUSR1: status text to the log, or SIGUSR2: a guest
+-- dump; everything else raises
 -- @treturn[1] boolean true: it was sent
 -- @return[2] nil, message, code: nothing was sent (`gone` `not_qvm` `not_found`
 -- `permission` `unsupported`)
+-- @usage assert(vm:signal("status"))
 function VM:signal(kind)
   if kind ~= "status" and kind ~= "dump" then
     error(("bad argument #1 to 'signal' (\"status\" or \"dump\" expected, got %s)")
@@ -100,16 +107,16 @@ end
 
 --- Triggers the status text and returns what the log gained by it.
 -- @tparam table options
---
--- - `log`: path of the file that the VM's `logger` writes to, or a function
---   that returns the log's text so far
--- - `timeout`: seconds until the text must begin to come, default 5; if the
---   log is not quiet within as many seconds more, the text so far is returned
--- - `settle`: how long the log must be quiet for the text to be complete,
---   in seconds, default 0.3
+-- @tparam string|function():string options.log path of the file that the VM's
+-- `logger` writes to, or a function that returns the log's text so far
+-- @tparam[opt=5] number options.timeout seconds until the text must begin to come;
+-- if the log is not quiet within as many seconds more, the text so far is returned
+-- @tparam[opt=0.3] number options.settle how long the log must be quiet for the
+-- text to be complete, in seconds
 -- @treturn[1] string the text
 -- @return[2] nil, message, code: `timeout`, `too_large` (more than 16 MiB), or as
 -- `signal`
+-- @usage print(assert(vm:status {log = "/var/log/linux1.log"}))
 function VM:status(options)
   check.options(options, "status",
     {log = "path or function", timeout = "number of seconds",
@@ -127,14 +134,15 @@ end
 -- segment is inside the file. Where the system does not tell of a closing, the
 -- file must have kept its size for a second.
 -- @tparam ?table options
---
--- - `dir`: the directory of the VM's `dump` option, default `$QVM_DUMP_DIR`
--- - `timeout`: seconds, default 60
--- - `progress`: function, called with the bytes written so far and how many
---   there will be (nil until that is known)
+-- @tparam[opt=$QVM_DUMP_DIR] string options.dir the directory of the VM's `dump`
+-- option
+-- @tparam[opt=60] number options.timeout seconds
+-- @tparam[opt] function(integer,integer|nil) options.progress called with the bytes
+-- written so far and how many there will be (nil until that is known)
 -- @treturn[1] qvm.dump.Dump the dump
 -- @return[2] nil, message, code: `timeout`, `gone` (the VM ended meanwhile), `io`
 -- (the dump was removed by its writer), or as `signal`
+-- @usage dump = assert(vm:dump {dir = "/dumps", timeout = 300})
 function VM:dump(options)
   check.options(options, "dump",
     {dir = "path", timeout = "number of seconds", progress = "function"})

@@ -1,10 +1,29 @@
--- VMCOREINFO: what a Linux kernel tells of itself for those who read its memory.
+--- VMCOREINFO: what a Linux kernel tells of itself.
+-- @classmod qvm.vmcoreinfo
+
 -- Lines of KEY=value; most keys say what kind of value it is: SYMBOL(name) is an
 -- address in hexadecimal, SIZE, OFFSET and LENGTH are decimal, NUMBER is either.
 
 local vmcoreinfo = {}
 
-local Info = {}
+--- @type VmcoreInfo
+local Info = {__name = "VmcoreInfo"}
+
+--- What a VmcoreInfo holds.
+--
+-- Tables are by name.
+-- @table VmcoreInfo
+-- @tfield string text all of it
+-- @tfield string from where it was found
+-- @tfield ?string release of the kernel
+-- @tfield ?integer page_size bytes
+-- @tfield {[string]=integer} symbols addresses
+-- @tfield {[string]=integer} sizes bytes
+-- @tfield {[string]=integer} offsets bytes
+-- @tfield {[string]=integer} lengths of arrays
+-- @tfield {[string]=integer} numbers
+-- @tfield {[string]=string} values everything else
+-- @usage info = assert(dump:vmcoreinfo())
 
 function Info:__tostring()
   return ("VMCOREINFO of Linux %s, from %s"):format(self.release or "(no release)", self.from)
