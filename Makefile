@@ -36,6 +36,8 @@ BENCH      := $(BUILD)/bench/bound $(BUILD)/bench/stopwatch
 
 MODULE_SO := $(BUILD)/qvm/core.so
 SIMULATOR := $(BUILD)/sim/qvm
+HELP      := $(BUILD)/qvm/help_text.lua
+STUBS     := $(BUILD)/luacats/qvm.lua $(BUILD)/luacats/qvm/assertions.lua
 
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer
@@ -48,7 +50,7 @@ help: ## list the targets
 	@echo "make TARGET [CC=...] [CFLAGS=...] [LUA=lua5.4] [PREFIX=/usr/local]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 
-all: $(MODULE_SO) $(SIMULATOR) ## build the C module and the simulator
+all: $(MODULE_SO) $(SIMULATOR) $(HELP) $(STUBS) ## build the C module, the simulator, the help
 
 deps: ## install the Debian packages that are missing
 	@sh .ci/deps build test lint docs rock valgrind
@@ -116,19 +118,21 @@ rock: ## check the rockspec, and build and install by it into build/rock
 	luarocks lint qvm-scm-1.rockspec
 	@rm -rf $(BUILD)/rock $(BUILD)/rock-source
 	@mkdir -p $(BUILD)/rock-source
-	@cp -R csrc lua examples Makefile qvm-scm-1.rockspec README.md LICENSE \
+	@cp -R csrc lua docs examples config.ld Makefile qvm-scm-1.rockspec README.md LICENSE \
 		$(BUILD)/rock-source
 	cd $(BUILD)/rock-source && luarocks --lua-version 5.4 make --deps-mode=none \
 		--tree=../rock qvm-scm-1.rockspec
 
 install: all ## install below $(DESTDIR)$(PREFIX)
 	install -d $(addprefix $(DESTDIR),$(LUADIR)/qvm $(LIBDIR)/qvm $(BINDIR) \
-		$(PREFIX)/libexec/qvm)
-	install -m 644 $(LUA_FILES) $(DESTDIR)$(LUADIR)/qvm
+		$(PREFIX)/libexec/qvm $(PREFIX)/share/qvm/luacats/qvm)
+	install -m 644 $(LUA_FILES) $(HELP) $(DESTDIR)$(LUADIR)/qvm
 	install -m 755 $(MODULE_SO) $(DESTDIR)$(LIBDIR)/qvm
 	install -m 755 examples/diag.lua $(DESTDIR)$(BINDIR)/qvm-diag
 	install -m 755 examples/dumpdiff.lua $(DESTDIR)$(BINDIR)/qvm-dumpdiff
 	install -m 755 $(SIMULATOR) $(DESTDIR)$(PREFIX)/libexec/qvm
+	install -m 644 $(BUILD)/luacats/qvm.lua $(DESTDIR)$(PREFIX)/share/qvm/luacats
+	install -m 644 $(BUILD)/luacats/qvm/*.lua $(DESTDIR)$(PREFIX)/share/qvm/luacats/qvm
 
 clean: ## remove what was built
 	rm -rf $(BUILD)
@@ -143,6 +147,10 @@ $(MODULE_SO): $(MODULE_OBJ)
 $(SIMULATOR): $(SIM_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^
+
+$(HELP) $(STUBS) &: $(LUA_FILES) config.ld docs/reference.lua $(wildcard docs/reference/*.lua)
+	@mkdir -p $(BUILD)/qvm $(BUILD)/luacats/qvm
+	$(LUA) docs/reference.lua $(BUILD)
 
 CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC))
 

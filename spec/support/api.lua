@@ -1,0 +1,176 @@
+-- What the library really has: an object of every kind, and every name that is
+-- found on them.
+
+local assertions = require "qvm.assertions"
+local files = require "support.files"
+local pagetables = require "support.pagetables"
+local qvm = require "qvm"
+local sim = require "support.sim"
+local writer = require "support.dumpwriter"
+
+local api = {}
+
+-- What the modules of the classes have for one another: no methods.
+local constructors = {VM = {"find"}, Env = {"decode", "read", "schema"}, Dump = {"open"},
+  Vcpu = {"new", "differences"}, Space = {"new"}}
+
+-- Fields that are made when they are asked for.
+local lazy = {EnvVcpu = {"path"}, Erratum = {"path"}}
+
+local vmcoreinfo = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\nNUMBER(VA_BITS)=39\n"
+  .. "SYMBOL(swapper_pg_dir)=ffffff8000041000\nNUMBER(kimage_voffset)=0xffffff8000000000\n"
+
+-- Where the page tables in that dump are, in every detail.
+local by_hand = {root = 0x41000, kernel_root = 0x41000, va_bits = 39, granule = 4096,
+  wide = false, kind = "aarch64"}
+
+-- A dump that has everything: memory, page tables, vCPUs, text, notes, sections. `stamp`
+-- is in its memory and registers, so that two dumps differ.
+function api.dump_bytes(stamp)
+  local text = writer.dumpinfo("report text\n")
+  local segments = {
+    {paddr = 0x80000000, bytes = ("linux1 Oops "):rep(40) .. "\0" .. stamp .. ("\0"):rep(511)},
+    {paddr = 0x90000000, bytes = text},
+    {type = 4, bytes = writer.note {names = {"far_el1"}, dumpinfo = 1,
+      cpus = {{registers = writer.aarch64 {elr = #stamp}, extra = {7}, process = "one",
+        pgtbl = by_hand.root}}}},
+    {type = 4, align = 4, bytes = writer.elf_note("VMCOREINFO\0", 0, vmcoreinfo)}}
+  local tables = pagetables.aarch64(by_hand.root, 12, by_hand.va_bits)
+  tables:map(0x1000, 0x80000000, 0, 0)
+  for _, segment in ipairs(tables:segments()) do
+    segments[#segments + 1] = segment
+  end
+  local size = #writer.file {machine = "aarch64", segments = segments}
+  local names = "\0.shstrtab\0"
+  local header = {shoff = size + #names, shnum = 2, shstrndx = 1}
+  return writer.file {machine = "aarch64", segments = segments, header = header} .. names
+    .. writer.section_header {}
+    .. writer.section_header {name = 1, type = 3, offset = size, size = #names}
+end
+
+local conf_text = [[
+system linux1
+ram 0x80000000,256M
+cpu runmask 0,1 sched 10 name first
+  set sim-erratum-1286807 off
+cpu
+load /images/Image
+dump /nowhere
+dump "|gzip >dump.gz"
+logger fatal,error stderr
+vdev virtio-net name console loc 0x1c0c0000 intr gic:40 hostdev /dev/x peer /dev/vdevpeers/vp0
+  set debug off
+]]
+
+local function list(iterator)
+  local all = {}
+  for value in iterator do
+    all[#all + 1] = value
+  end
+  return all
+end
+
+-- The simulated VM that the objects are taken from.
+local function start()
+  local vm = sim.start("linux1", ("set sim-erratum-843419 on\nram 1M\ncpu\n"
+    .. "set sim-erratum-1286807 off\ncpu\ndump %s\nlogger info stderr\n"
+    .. "vdev pl011 name console"):format(files.dir()))
+  qvm.root(sim.root())
+  return vm
+end
+
+local function add_spaces(objects, dump)
+  local space = assert(dump:space(by_hand))
+  objects.Space, objects.SpaceByHand, objects.SpaceHalf = {space}, {by_hand}, {space.lower}
+  objects.Step, objects.VmcoreInfo = assert(space:walk(0x1000)), {assert(dump:vmcoreinfo())}
+end
+
+local function add_confs(objects, vm)
+  local conf = assert(qvm.conf.load(files.write("linux1.qvmconf", conf_text)))
+  local other = assert(qvm.conf.load(files.write("other.qvmconf", "dump /nowhere\n")))
+  objects.Conf, objects.ConfDump = {conf}, {conf.dump, other.dump}
+  objects.ConfCpu, objects.ConfRam, objects.ConfLogger = conf.cpus, conf.ram, conf.loggers
+  objects.ConfVdev, objects.ConfSet, objects.ConfOther = conf.vdevs, conf.set, conf.others
+  objects.Finding = assert(qvm.conf.check(conf, vm))
+end
+
+-- Objects of every kind by the kind's name, each an array: between them they have every
+-- field. To be made and used within one test.
+function api.objects()
+  start()
+  local vm = assert(qvm.vm("linux1"))
+  local env = assert(vm:env())
+  local doubtful = files.mkdir("doubtful")
+  files.write("doubtful/env", '{"a": 1, "a": 2}')
+  qvm.root(files.dir())
+  local dump = assert(qvm.open(files.write("first.gcore", api.dump_bytes("first"))))
+  assert(qvm.record(vm, files.path("linux1.record"), {conf = files.path("linux1.qvmconf")}))
+  local replay = assert(qvm.replay(files.path("linux1.record")))
+  local snapshot = assert(qvm.errata.snapshot(vm))
+  local objects = {VM = {vm}, Env = {env, assert(qvm.vm(doubtful:match("[^/]*$")):env())},
+    EnvVcpu = list(env:vcpus()), Erratum = list(env:errata()), Dump = {dump},
+    Segment = list(dump:segments()), Section = list(dump:sections()), Note = list(dump:notes()),
+    Vcpu = list(dump:vcpus()), Replay = {replay}, Manifest = {replay.manifest},
+    Setting = snapshot}
+  local changed = {table.unpack(snapshot, 2)}
+  changed[1] = {id = changed[1].id, cpu = changed[1].cpu, value = "auto"}
+  changed[#changed + 1] = {id = "5", value = 1}
+  objects.Difference = qvm.errata.diff(snapshot, changed)
+  add_confs(objects, vm)
+  add_spaces(objects, dump)
+  qvm.root(sim.root())
+  return objects
+end
+
+local function add_methods(names, kind, meta)
+  local skip = {}
+  for _, name in ipairs(constructors[kind] or {}) do
+    skip[name] = true
+  end
+  for name, value in pairs(type(meta.__index) == "table" and meta.__index or {}) do
+    if type(value) == "function" and not name:find("^__") and not skip[name] then
+      names[kind .. ":" .. name] = "function"
+    end
+  end
+end
+
+local function add_module(names, prefix, module)
+  for name, value in pairs(module) do
+    names[prefix .. name] = type(value) == "function" and "function" or "field"
+  end
+end
+
+-- Every public name, such as qvm.open, VM:dump, VM.name: whether it is a function
+-- or a field.
+function api.names(objects)
+  local names = {}
+  add_module(names, "qvm.errata.", qvm.errata)
+  add_module(names, "qvm.conf.", qvm.conf)
+  add_module(names, "qvm.", qvm)
+  add_module(names, "assert.", assertions)
+  for kind, instances in pairs(objects) do
+    for _, object in ipairs(instances) do
+      add_methods(names, kind, getmetatable(object) or {})
+      for name in next, object do
+        if type(name) == "string" and not name:find("^_") then
+          names[kind .. "." .. name] = "field"
+        end
+      end
+    end
+    for _, name in ipairs(lazy[kind] or {}) do
+      names[kind .. "." .. name] = "field"
+    end
+  end
+  return names
+end
+
+function api.sorted(set)
+  local names = {}
+  for name in pairs(set) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return names
+end
+
+return api
