@@ -136,6 +136,7 @@ describe("help's examples", function()
       cpu = dump:vcpu(0), conf = objects.Conf[1], findings = objects.Finding,
       snapshot = objects.Setting, baseline = objects.Setting, differences = objects.Difference,
       space = assert(dump:space {root = 0x41000, va_bits = 39}), steps = objects.Step,
+      symbols = objects.Symbols[1],
       assert = assert, print = function(...) return tostring((...)) end}, {__index = _G})
   end
 

@@ -419,8 +419,7 @@ end
 -- vmlinux, a QNX `.sym`)
 -- @treturn[1] qvm.symbols.Symbols the symbols
 -- @return[2] nil, message, code: `not_found` `permission` `malformed` `unsupported`
--- @usage symbols = assert(dump:symbols())
--- @usage dump:symbols "System.map"
+-- @usage symbols = assert(dump:symbols "System.map")
 function Dump:symbols(path)
   return require "qvm.guest".symbols(self, path)
 end

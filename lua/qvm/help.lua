@@ -42,7 +42,7 @@ end
 -- Where functions are, by what stands before their names.
 local function owners()
   local list = {["qvm."] = require "qvm"}
-  for _, class in ipairs {"vm", "env", "dump", "vcpu", "space"} do
+  for _, class in ipairs {"vm", "env", "dump", "vcpu", "space", "symbols"} do
     local methods = require("qvm." .. class)
     list[methods.__name .. ":"] = methods
   end

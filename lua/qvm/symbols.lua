@@ -4,8 +4,6 @@
 -- From a System.map, from the symbol table of an ELF file, or from the kernel's own
 -- table in its memory.
 
-local symbols = {}
-
 --- @type Symbols
 local Symbols = {__name = "Symbols"}
 Symbols.__index = Symbols
@@ -15,7 +13,7 @@ Symbols.__index = Symbols
 -- @tfield string from the file's path, or `"kallsyms"`
 -- @tfield integer slide bytes by which the kernel was moved from where the file says
 -- @tfield integer count how many
--- @usage symbols = assert(dump:symbols())
+-- @usage symbols = assert(dump:symbols "System.map")
 
 -- Addresses are unsigned: with the highest bit turned they compare as Lua compares.
 local SIGN = math.mininteger
@@ -220,7 +218,7 @@ local function parse_elf(read)
 end
 
 -- A file's symbols, moved as VMCOREINFO (or nil) tells; nil, message, code.
-function symbols.from_file(path, info)
+function Symbols.from_file(path, info)
   local file, message, number = io.open(path, "rb")
   if not file then
     return nil, message, number == 2 and "not_found" or number == 13 and "permission" or "io"
@@ -321,7 +319,7 @@ local function addresses_of(names, offsets, base, stext)
 end
 
 -- nil, what is missing.
-function symbols.from_memory(space, info)
+function Symbols.from_memory(space, info)
   for _, name in ipairs {"names", "num_syms", "token_table", "token_index", "offsets",
     "relative_base"} do
     if not info.symbols["kallsyms_" .. name] then
@@ -344,4 +342,4 @@ function symbols.from_memory(space, info)
   return build({addresses = addresses, names = names, sizes = sizes}, "kallsyms", 0)
 end
 
-return symbols
+return Symbols

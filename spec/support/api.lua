@@ -12,13 +12,34 @@ local api = {}
 
 -- What the modules of the classes have for one another: no methods.
 local constructors = {VM = {"find"}, Env = {"decode", "read", "schema"}, Dump = {"open"},
-  Vcpu = {"new", "differences"}, Space = {"new"}}
+  Vcpu = {"new", "differences"}, Space = {"new"},
+  Symbols = {"from_file", "from_memory"}}
 
 -- Fields that are made when they are asked for.
 local lazy = {EnvVcpu = {"path"}, Erratum = {"path"}}
 
+-- The log of that kernel: the buffer of records before 5.10, with one message. It is in
+-- the page at BOTTOM, the first of the upper half.
+local BOTTOM = -1 << 39
+
 local vmcoreinfo = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\nNUMBER(VA_BITS)=39\n"
   .. "SYMBOL(swapper_pg_dir)=ffffff8000041000\nNUMBER(kimage_voffset)=0xffffff8000000000\n"
+  .. ("SYMBOL(log_buf)=%x\nSYMBOL(log_buf_len)=%x\nSYMBOL(log_first_idx)=%x\n"):format(
+    BOTTOM, BOTTOM + 8, BOTTOM + 12)
+  .. ("SYMBOL(log_next_idx)=%x\nSYMBOL(init_uts_ns)=%x\n"):format(BOTTOM + 16, BOTTOM + 256)
+  .. "SIZE(printk_log)=20\nOFFSET(printk_log.ts_nsec)=0\nOFFSET(printk_log.len)=8\n"
+  .. "OFFSET(printk_log.text_len)=10\nOFFSET(printk_log.caller_id)=16\nKERNELOFFSET=1000\n"
+
+local log = string.pack("<i8I4I4I4", BOTTOM + 64, 32, 0, 24) .. ("\0"):rep(44)
+  .. string.pack("<i8I2I2I4I4", 5000, 24, 4, 0, 7) .. "text" .. ("\0"):rep(168)
+
+local utsname = ""
+for _, name in ipairs {"Linux", "node", "6.1.0-test", "#1 test", "aarch64", ""} do
+  utsname = utsname .. name .. ("\0"):rep(65 - #name)
+end
+
+local map = "ffffff8000041000 D swapper_pg_dir\nffffff8000042000 T schedule\n"
+  .. "ffffff8000043000 T _etext\n"
 
 -- Where the page tables in that dump are, in every detail.
 local by_hand = {root = 0x41000, kernel_root = 0x41000, va_bits = 39, granule = 4096,
@@ -37,6 +58,8 @@ function api.dump_bytes(stamp)
     {type = 4, align = 4, bytes = writer.elf_note("VMCOREINFO\0", 0, vmcoreinfo)}}
   local tables = pagetables.aarch64(by_hand.root, 12, by_hand.va_bits)
   tables:map(0x1000, 0x80000000, 0, 0)
+  tables:map(BOTTOM, 0xa0000000, 0, 0)
+  segments[#segments + 1] = {paddr = 0xa0000000, bytes = log .. utsname}
   for _, segment in ipairs(tables:segments()) do
     segments[#segments + 1] = segment
   end
@@ -85,6 +108,13 @@ local function add_spaces(objects, dump)
   objects.Step, objects.VmcoreInfo = assert(space:walk(0x1000)), {assert(dump:vmcoreinfo())}
 end
 
+local function add_kernel(objects, dump)
+  local messages, count = assert(dump:dmesg())
+  objects.Message, objects.LogCount = {messages()}, {count}
+  objects.Guest = {assert(dump:guest())}
+  objects.Symbols = {assert(dump:symbols(files.write("System.map", map)))}
+end
+
 local function add_confs(objects, vm)
   local conf = assert(qvm.conf.load(files.write("linux1.qvmconf", conf_text)))
   local other = assert(qvm.conf.load(files.write("other.qvmconf", "dump /nowhere\n")))
@@ -118,6 +148,7 @@ function api.objects()
   objects.Difference = qvm.errata.diff(snapshot, changed)
   add_confs(objects, vm)
   add_spaces(objects, dump)
+  add_kernel(objects, dump)
   qvm.root(sim.root())
   return objects
 end
