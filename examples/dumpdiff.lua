@@ -19,18 +19,26 @@ for _, prefix in ipairs {here .. "/..", here .. "/../../../../../.."} do
   look_in(prefix .. "/share/lua/5.4", prefix .. "/lib/lua/5.4")
 end
 
-local function fail(message)
-  io.stderr:write("qvm-dumpdiff: ", (message:gsub("%c", "?")), "\n")
-  os.exit(2, true)
-end
-
 local function need(name)
   local ok, module = pcall(require, name)
-  return ok and module or fail(tostring(module):match("^[^\n]*"))
+  if not ok then
+    io.stderr:write("qvm-dumpdiff: ", tostring(module):match("^[^\n]*"), "\n")
+    os.exit(2, true)
+  end
+  return module
 end
 
 local argparse = need "argparse"
 local qvm = need "qvm"
+local terminal = need "qvm.diag.terminal"
+local text = need "qvm.diag.text"
+
+local count, harmless, in_units = text.count, text.harmless, text.in_units
+
+local function fail(message)
+  io.stderr:write("qvm-dumpdiff: ", harmless(message), "\n")
+  os.exit(2, true)
+end
 
 local PAGE = 4096
 
@@ -40,20 +48,7 @@ local function say(format, ...)
   print((format:format(...):gsub("%s+$", "")))
 end
 
-local function in_units(bytes)
-  for _, unit in ipairs {{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} do
-    if bytes >= unit[1] then
-      return ("%.4g %s"):format(bytes / unit[1], unit[2])
-    end
-  end
-  return bytes == 1 and "1 byte" or ("%d bytes"):format(bytes)
-end
-
-local function count(n, what)
-  return ("%d %s%s"):format(n, what, n == 1 and "" or "s")
-end
-
-local is_terminal = os.execute("test -t 2") == true
+local is_terminal = terminal.is_one(2)
 local told = 0
 
 local function progress(done, total)
@@ -158,7 +153,7 @@ local function say_dump(what, dump)
   local about = tostring(dump):match(": ([^:]*)$")
   local room = 80 - #what - #about - 5
   local path = #dump.path > room and "..." .. dump.path:sub(3 - room) or dump.path
-  say("%-7s %s  %s", what, path:gsub("%c", "?"), about)
+  say("%-7s %s  %s", what, harmless(path), about)
 end
 
 local function say_registers(before, after)
@@ -192,12 +187,12 @@ local function map(region, pages)
       cells[cell] = (cells[cell] or 0) + PAGE
     end
   end
-  local text = {}
+  local marks = {}
   for i = 1, width do
     local share = (cells[i] or 0) * width / region.size
-    text[i] = share == 0 and "." or share < 0.01 and ":" or share < 0.25 and "+" or "#"
+    marks[i] = share == 0 and "." or share < 0.01 and ":" or share < 0.25 and "+" or "#"
   end
-  return table.concat(text)
+  return table.concat(marks)
 end
 
 local function say_regions(regions, pages)
@@ -280,7 +275,7 @@ local function open(path)
     fail(message)
   end
   if not dump.complete then
-    io.stderr:write("qvm-dumpdiff: ", path:gsub("%c", "?"), ": incomplete: what is missing ",
+    io.stderr:write("qvm-dumpdiff: ", harmless(path), ": incomplete: what is missing ",
       "counts as not there\n")
   end
   return dump

@@ -1,0 +1,135 @@
+-- What is found of VMs and dumps, as plain tables: for people, for JSON, for a page.
+
+local qvm = require "qvm"
+local text = require "qvm.diag.text"
+
+local collect = {}
+
+local LARGE = 2^53
+
+-- An integer that a double would not hold, or whose 64 bits may be meant without
+-- a sign, is written as an address is.
+local function exact(value)
+  if math.type(value) == "integer" and (value >= LARGE or value < 0) then
+    return qvm.hex(value)
+  elseif type(value) == "table" then
+    return "(a table: see the env)"
+  elseif value == math.huge or value == -math.huge then
+    return tostring(value)
+  end
+  return value
+end
+
+local function vcpus_of(env)
+  local list = {}
+  for cpu in env:vcpus() do
+    list[#list + 1] = {
+      index = cpu.index,
+      tid = cpu.tid,
+      last_known_ip = cpu.last_known_ip and qvm.hex(cpu.last_known_ip),
+    }
+  end
+  return list
+end
+
+local function errata_of(env)
+  local list = {}
+  for erratum in env:errata() do
+    list[#list + 1] = {id = erratum.id, cpu = erratum.cpu, value = exact(erratum.value)}
+  end
+  return list
+end
+
+-- Members at the top of the document that are plain text.
+local function facts_of(env)
+  local facts = {}
+  if type(env.raw) == "table" then
+    for name, value in pairs(env.raw) do
+      if type(name) == "string" and type(value) == "string" then
+        facts[name] = value
+      end
+    end
+  end
+  return facts
+end
+
+-- What there is to say of the process: its id, or why there is none to be had.
+local function add_process(about, vm, problems)
+  local pid, message, code = vm:pid()
+  about.pid = pid
+  if not pid then
+    problems:add(message)
+    about.process = code == "permission" and "its process may not be looked at"
+      or code == "not_qvm" and "no qvm serves it" or "no process serves it"
+  end
+  return code
+end
+
+-- Ctrl-C is no finding.
+local function add_nodes(about, vm, problems)
+  local listed, message = pcall(function()
+    for name in vm:nodes() do
+      table.insert(about.nodes, name)
+    end
+  end)
+  if not listed and tostring(message):find("interrupted!$") then
+    error(message, 0)
+  elseif not listed then
+    problems:add(text.without_place(message))
+  end
+end
+
+function collect.vm(vm, problems)
+  local about = {name = vm.name, path = vm.path, nodes = {}, facts = {}, vcpus = {}, errata = {}}
+  add_nodes(about, vm, problems)
+  local gone = add_process(about, vm, problems) == "gone"
+  local env, message, code = vm:env()
+  if env then
+    -- An env without a process is what a simulated VM leaves that was killed.
+    about.state = gone and "gone" or env:state()
+    about.facts = facts_of(env)
+    about.vcpus = vcpus_of(env)
+    about.errata = errata_of(env)
+  else
+    problems:add(message)
+    about.state = code == "not_found" and "unavailable" or "unknown"
+  end
+  return about
+end
+
+-- The registers by name; their order is kept beside them, for people.
+local function registers_of(cpu)
+  local registers, order = {}, {}
+  for name, value in cpu:registers() do
+    registers[name] = qvm.hex(value)
+    order[#order + 1] = name
+  end
+  return setmetatable(registers, {order = order})
+end
+
+local function dump_vcpus_of(dump)
+  local list = {}
+  for cpu in dump:vcpus() do
+    local extra = {}
+    for name, value in pairs(cpu.extra) do
+      extra[name] = qvm.hex(value)
+    end
+    list[#list + 1] = {index = cpu.index, cpunum = cpu.cpunum, process = cpu.process,
+      pgtbl = qvm.hex(cpu.pgtbl), pc = qvm.hex(cpu.pc), sp = qvm.hex(cpu.sp),
+      registers = registers_of(cpu), extra = extra}
+  end
+  return list
+end
+
+function collect.dump(dump)
+  local ranges = {}
+  for start, size in dump:ranges() do
+    ranges[#ranges + 1] = {start = qvm.hex(start), last = qvm.hex(start + size - 1),
+      size = size}
+  end
+  return {path = dump.path, format = dump.format, machine = dump.machine,
+    bits = dump.bits, byteorder = dump.byteorder, size = dump.size,
+    ranges = ranges, vcpus = dump_vcpus_of(dump), text = dump:log()}
+end
+
+return collect

@@ -1,0 +1,128 @@
+-- A report as text of 80 columns.
+
+local cjson = require "cjson"
+local text = require "qvm.diag.text"
+
+local harmless, in_units = text.harmless, text.in_units
+
+local WIDTH = 80
+local NAME_MAX = 40 -- columns of a name in a table; a longer one pushes its line
+
+local WAYS = {running = "good", gone = "bad", unavailable = "bad"}
+
+local Plain = {}
+Plain.__index = Plain
+
+-- put takes a line; paint is one of terminal.painter.
+function Plain.new(put, paint)
+  return setmetatable({put = put, paint = paint}, Plain)
+end
+
+function Plain:say(format, ...)
+  self.put(format:format(...):match("^(.*%S)") or "")
+end
+
+-- A value of an env.
+function Plain.value(value)
+  if value == nil then
+    return "-"
+  elseif value == cjson.null then
+    return "null"
+  end
+  return harmless(math.type(value) == "integer" and ("%d"):format(value) or tostring(value))
+end
+
+local function width_of(list, member, least)
+  local width = least
+  for _, element in ipairs(list) do
+    width = math.max(width, math.min(NAME_MAX, #harmless(element[member])))
+  end
+  return width
+end
+
+local function cpu_text(cpu)
+  return cpu and ("%d"):format(cpu) or "all"
+end
+
+function Plain:vcpus(vcpus)
+  self:say("\nvCPU      tid  last known ip")
+  for _, cpu in ipairs(vcpus) do
+    self:say("%4d %8s  %s", cpu.index, cpu.tid and ("%d"):format(cpu.tid) or "-",
+      cpu.last_known_ip or "-")
+  end
+end
+
+function Plain:errata(errata)
+  local width = width_of(errata, "id", 7)
+  self:say("\n%-" .. width .. "s  vCPU  value", "erratum")
+  for _, erratum in ipairs(errata) do
+    self:say("%-" .. width .. "s  %4s  %s", harmless(erratum.id), cpu_text(erratum.cpu),
+      Plain.value(erratum.value))
+  end
+end
+
+function Plain:vm(about)
+  self:say("%s: %s, %s", harmless(about.name), self.paint(about.state, WAYS[about.state] or "odd"),
+    about.pid and "process " .. about.pid or about.process)
+  self:say("  %-12s %s", "directory", harmless(about.path))
+  for _, name in ipairs(text.sorted_keys(about.facts)) do
+    self:say("  %-12s %s", harmless(name), harmless(about.facts[name]))
+  end
+  if #about.vcpus > 0 then
+    self:vcpus(about.vcpus)
+  else
+    self:say("\nno vCPUs found in its env: see qvm.schema in the guide")
+  end
+  if #about.nodes > 0 then
+    self:say("\nvdev nodes (not opened)")
+    for _, name in ipairs(about.nodes) do
+      self:say("  %s", harmless(name))
+    end
+  end
+  if #about.errata > 0 then
+    self:errata(about.errata)
+  end
+end
+
+-- All VMs, a line each.
+function Plain:list(vms)
+  local width = width_of(vms, "name", 6)
+  self:say("%-" .. width .. "s  state           pid  vCPUs  nodes  errata", "system")
+  for _, about in ipairs(vms) do
+    self:say("%-" .. width .. "s  %s %7s  %5d  %5d  %6d", harmless(about.name),
+      self.paint(("%-11s"):format(about.state), WAYS[about.state] or "odd"),
+      about.pid or "-", #about.vcpus, #about.nodes, #about.errata)
+  end
+end
+
+function Plain:text(title, bytes)
+  local lines = text.lines(bytes)
+  self:say("\n%s (%s)", title, text.count(#lines, "line"))
+  for _, line in ipairs(lines) do
+    text.wrap("  " .. harmless(line), WIDTH, function(part)
+      self:say("%s", part)
+    end)
+  end
+end
+
+function Plain:dump(about)
+  self:say("dump %s", harmless(about.path))
+  self:say("  %s %s, %d-bit %s-endian, %s", about.format, about.machine, about.bits,
+    about.byteorder, in_units(about.size))
+  self:say("\nphysical memory                             size")
+  for _, range in ipairs(about.ranges) do
+    self:say("%s - %s  %s", range.start, range.last, in_units(range.size))
+  end
+  if #about.vcpus > 0 then
+    self:say("\nvCPU  pc                  sp                  page table          process")
+  end
+  for _, cpu in ipairs(about.vcpus) do
+    self:say("%4d  %s  %s  %s  %s", cpu.index, cpu.pc, cpu.sp, cpu.pgtbl,
+      harmless(cpu.process))
+  end
+  if about.text then
+    self:text("text in the dump", about.text)
+  end
+end
+
+return Plain
