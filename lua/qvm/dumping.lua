@@ -3,6 +3,8 @@
 local core = require "qvm.core"
 local Dump = require "qvm.dump"
 
+local dumping = {}
+
 local TICK_MS = 200   -- between two looks at a dump that is being written
 local ALIVE_MS = 1000 -- between two looks at the process that writes it
 local STILL_MS = 1000 -- without a change, where no closing is reported
@@ -24,7 +26,7 @@ end
 -- The local time in a dump's name, as if it were UTC:
 -- <system>-<YYYYMMDD>-<hhmmss>[-<1..9>].gcore; nil for any other file. The
 -- manual prints a seventh digit of the time once; it is passed over.
-local function stamp_of(file, system)
+function dumping.stamp_of(file, system)
   if file:sub(1, #system + 1) ~= system .. "-" then
     return nil
   end
@@ -60,7 +62,7 @@ local function dumps_in(directory, system)
   end
   local dumps = {}
   for _, name in ipairs(names) do
-    dumps[name] = stamp_of(name, system)
+    dumps[name] = dumping.stamp_of(name, system)
   end
   return dumps
 end
@@ -193,8 +195,6 @@ local function wait_for_dump(request)
   until core.now() >= deadline
   return fail_late(request)
 end
-
-local dumping = {}
 
 function dumping.await(vm, directory, options)
   local watch <close>, message, code = core.watch(directory)

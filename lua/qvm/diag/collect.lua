@@ -79,7 +79,17 @@ local function add_nodes(about, vm, problems)
   end
 end
 
-function collect.vm(vm, problems)
+-- What differs from a baseline: its path, and its snapshot as `errata`.
+local function difference(env, baseline)
+  local list = qvm.errata.diff(baseline.errata, qvm.errata.snapshot(env))
+  for _, d in ipairs(list) do
+    d.expected, d.actual = exact(d.expected), exact(d.actual)
+  end
+  return {path = baseline.path, differences = list}
+end
+
+-- A VM, its errata held against a baseline, if there is one.
+function collect.vm(vm, problems, baseline)
   local about = {name = vm.name, path = vm.path, nodes = {}, facts = {}, vcpus = {}, errata = {}}
   add_nodes(about, vm, problems)
   local gone = add_process(about, vm, problems) == "gone"
@@ -90,6 +100,7 @@ function collect.vm(vm, problems)
     about.facts = facts_of(env)
     about.vcpus = vcpus_of(env)
     about.errata = errata_of(env)
+    about.baseline = baseline and difference(env, baseline)
   else
     problems:add(message)
     about.state = code == "not_found" and "unavailable" or "unknown"

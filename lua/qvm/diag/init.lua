@@ -1,6 +1,7 @@
--- The command qvm-diag: what the host knows of a virtual machine. Private: the
+-- The command qvm-diag: what the host knows of its virtual machines. Private: the
 -- command is what scripts may rely on.
 
+local core = require "qvm.core"
 local qvm = require "qvm"
 local json = require "qvm.diag.json"
 local options_of = require "qvm.diag.options".parse
@@ -12,6 +13,8 @@ local text = require "qvm.diag.text"
 
 local diag = {}
 
+local NAME = "qvm-diag"
+
 local write_error
 
 -- print would not say when the disk is full.
@@ -20,32 +23,132 @@ local function put(line)
   write_error = write_error or not ok and why
 end
 
+local function task_of(options)
+  return options.prometheus and tasks.metrics or options.list and tasks.list
+    or options.all and tasks.all or options.read and tasks.read or tasks.vm
+end
+
+local function load_baseline(run)
+  local path = run.options.baseline
+  local errata, message = qvm.errata.load(path)
+  if not errata then
+    return run.problems:add(message)
+  end
+  return {path = path, errata = errata}
+end
+
 local function report_of(run)
-  local options = run.options
-  local task = options.list and tasks.list or options.read and tasks.read or tasks.vm
-  local ok, report, message = pcall(task, run)
+  local ok, report, message = pcall(task_of(run.options), run)
   if ok and report then
     return report
   end
   run.problems:add(ok and message or text.without_place(report))
 end
 
-local function perform(run)
+local function none_message()
+  return qvm.root() .. ": no VMs, or none that this user may see"
+end
+
+local function differs(report)
+  for _, about in ipairs(report.vms or {report}) do
+    if about.baseline and #about.baseline.differences > 0 then
+      return true
+    end
+  end
+  return false
+end
+
+-- The page is there as a whole, or not at all.
+local function write_page(run, report)
+  report.errors = run.problems.list
+  local page = require "qvm.diag.html".page(report, run.options.all)
+  local ok, message = core.save(run.options.html, page)
+  if not ok then
+    run.problems:add(message)
+  end
+end
+
+local function report_once(run)
+  local options = run.options
   local report = report_of(run)
-  local found = report or {}
-  if run.options.json then
+  local has_none = report and report.vms and #report.vms == 0
+  if options.html and report and not has_none then
+    write_page(run, report)
+  end
+  if options.json then
+    local found = report or {}
     found.errors = run.problems.list
     put(json.encode(found))
   end
-  if report and report.vms and #report.vms == 0 then
+  if has_none then
     run.problems.failed = true
-    run.problems:complain(qvm.root() .. ": no VMs, or none that this user may see")
+    run.problems:complain(none_message())
   end
+  return run.problems.failed and 1 or report and differs(report) and 3 or 0
+end
+
+-- That a VM is down is what the metrics say: no failure of the command.
+local function write_metrics(run)
+  local report = report_of(run)
+  local directory = os.getenv("QVM_DUMP_DIR")
+  local metrics, message
+  if report then
+    metrics, message = require "qvm.diag.prometheus".text(report.vms,
+      directory ~= "" and directory or nil)
+  end
+  if not metrics then
+    if message then
+      run.problems:add(message)
+    end
+    return 1
+  end
+  put(metrics)
+  return 0
+end
+
+-- The report as lines, with what went wrong at the end.
+local function lines_of(run)
+  local lines, paint = {}, run.paint
+  local function add(more)
+    for line in (more .. "\n"):gmatch("([^\n]*)\n") do
+      lines[#lines + 1] = line
+    end
+  end
+  local messages = {}
+  local problems = Problems.new(NAME, function(message)
+    messages[#messages + 1] = paint(NAME .. ":", "bad") .. " " .. message
+  end)
+  local report, message = task_of(run.options) {options = run.options, problems = problems,
+    baseline = run.baseline, text = Plain.new(add, paint)}
+  if message or report.vms and #report.vms == 0 then
+    problems:complain(message or none_message())
+  end
+  for i, line in ipairs(messages) do
+    lines[#lines + 1] = i == 1 and #lines > 0 and "" or nil
+    lines[#lines + 1] = line
+  end
+  return lines
+end
+
+local function watch(run)
+  if not terminal.is_one(1) or terminal.is_dumb() then
+    run.problems:complain("--watch needs a terminal that can be written to in place")
+    return 2
+  end
+  run.paint = terminal.painter(1)
+  local options = run.options
+  local ok, message = require "qvm.diag.watch".run(NAME .. " "
+    .. (options.vm and text.harmless(options.vm) or options.list and "--list" or "--all"),
+    options.watch, function() return lines_of(run) end)
+  if not ok then
+    run.problems:add(text.without_place(message))
+  end
+  return ok and 0 or 1
 end
 
 -- Does what the arguments say; gives the exit status.
 function diag.run(arguments)
-  local problems = Problems.new("qvm-diag")
+  local problems = Problems.new(NAME)
   local options, mistake = options_of(arguments)
   if not options then
     problems:complain(mistake)
@@ -55,15 +158,18 @@ function diag.run(arguments)
     qvm.root(options.root)
   end
   local run = {options = options, problems = problems}
-  if not options.json then
+  run.baseline = options.baseline and load_baseline(run)
+  if not options.json and not options.html and not options.watch then
     run.text = Plain.new(put, terminal.painter(1))
   end
-  perform(run)
+  local action = options.watch and watch or options.prometheus and write_metrics or report_once
+  local status = action(run)
   local flushed, why = io.stdout:flush()
   if write_error or not flushed then
     problems:add("output: " .. (write_error or why))
+    return 1
   end
-  return problems.failed and 1 or 0
+  return status
 end
 
 return diag

@@ -22,14 +22,18 @@ function Plain:say(format, ...)
   self.put(format:format(...):match("^(.*%S)") or "")
 end
 
--- A value of an env.
-function Plain.value(value)
+-- A value of an env as a string, and as one that is harmless.
+function Plain.raw_value(value)
   if value == nil then
     return "-"
   elseif value == cjson.null then
     return "null"
   end
-  return harmless(math.type(value) == "integer" and ("%d"):format(value) or tostring(value))
+  return math.type(value) == "integer" and ("%d"):format(value) or tostring(value)
+end
+
+local function value_text(value)
+  return harmless(Plain.raw_value(value))
 end
 
 local function width_of(list, member, least)
@@ -57,7 +61,24 @@ function Plain:errata(errata)
   self:say("\n%-" .. width .. "s  vCPU  value", "erratum")
   for _, erratum in ipairs(errata) do
     self:say("%-" .. width .. "s  %4s  %s", harmless(erratum.id), cpu_text(erratum.cpu),
-      Plain.value(erratum.value))
+      value_text(erratum.value))
+  end
+end
+
+-- What differs from a baseline.
+function Plain:difference(baseline)
+  local list, path = baseline.differences, harmless(baseline.path)
+  if #list == 0 then
+    return self:say("\nerrata: equal to the baseline %s", path)
+  end
+  self:say("\nerrata: %s from the baseline %s", self.paint(text.count(#list, "difference"), "bad"),
+    path)
+  local width = width_of(list, "id", 7)
+  local format = "%-" .. width .. "s  %4s  %-12s  %-12s  %s"
+  self:say(format, "erratum", "vCPU", "expected", "actual", "")
+  for _, d in ipairs(list) do
+    self:say(format, harmless(d.id), cpu_text(d.cpu), value_text(d.expected),
+      value_text(d.actual), self.paint(d.kind, "bad"))
   end
 end
 
@@ -81,6 +102,9 @@ function Plain:vm(about)
   end
   if #about.errata > 0 then
     self:errata(about.errata)
+  end
+  if about.baseline then
+    self:difference(about.baseline)
   end
 end
 

@@ -1,5 +1,6 @@
--- What qvm-diag does: one function a task. Each is given the run: its options,
--- its problems, and `text`, what writes for people; nil where nobody reads it.
+-- What qvm-diag looks for: one function a task. Each is given the run: its options,
+-- its problems, the baseline, and `text`, what writes for people; nil where nobody
+-- reads it. It gives the report, or nil and a message.
 
 local qvm = require "qvm"
 local collect = require "qvm.diag.collect"
@@ -40,7 +41,7 @@ end
 -- Each part is written as soon as it is there: a dump can take a minute.
 local function tell(run, vm)
   local options = run.options
-  local report = collect.vm(vm, run.problems)
+  local report = collect.vm(vm, run.problems, run.baseline)
   if run.text then
     run.text:vm(report)
   end
@@ -64,19 +65,38 @@ function tasks.vm(run)
   return tell(run, vm)
 end
 
-function tasks.list(run)
+-- What each(vm) gives of all VMs.
+local function of_all(each)
   local names, message = qvm.names()
   if not names then
     return nil, message
   end
-  local report = {vms = {}}
+  local vms = {}
   for vm in qvm.vms() do
-    table.insert(report.vms, collect.vm(vm, run.problems))
+    vms[#vms + 1] = each(vm)
   end
-  if #names > 0 and run.text then
+  return {vms = vms}
+end
+
+function tasks.all(run)
+  local is_first = true
+  return of_all(function(vm)
+    if run.text and not is_first then
+      run.text:say("\n%s\n", ("-"):rep(80))
+    end
+    is_first = false
+    return tell(run, vm)
+  end)
+end
+
+function tasks.list(run)
+  local report, message = of_all(function(vm)
+    return collect.vm(vm, run.problems)
+  end)
+  if report and #report.vms > 0 and run.text then
     run.text:list(report.vms)
   end
-  return report
+  return report, message
 end
 
 function tasks.read(run)
@@ -95,6 +115,27 @@ function tasks.read(run)
     run.text:dump(report.dump)
   end
   return report
+end
+
+-- VMs for metrics. That one is not there is what its metrics tell.
+function tasks.metrics(run)
+  local function each(vm)
+    local about = collect.vm(vm, run.problems)
+    about.is_up = about.pid ~= nil
+    if about.process == "its process may not be looked at" then
+      about.is_up = nil
+    end
+    return about
+  end
+  if not run.options.vm then
+    return of_all(each)
+  end
+  local vm, message, code = qvm.vm(run.options.vm)
+  if not vm and code ~= "not_found" then
+    return nil, message
+  end
+  return {vms = {vm and each(vm) or {name = run.options.vm, state = "unavailable", is_up = false,
+    vcpus = {}, errata = {}}}}
 end
 
 return tasks

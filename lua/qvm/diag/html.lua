@@ -1,0 +1,257 @@
+-- A report as one HTML page that needs nothing else: to attach to a ticket.
+
+local core = require "qvm.core"
+local qvm = require "qvm"
+local map = require "qvm.diag.map"
+local Markup = require "qvm.diag.markup"
+local Plain = require "qvm.diag.plain"
+local text = require "qvm.diag.text"
+
+local element = Markup.element
+
+local html = {}
+
+local ROWS_MAX = 4096 -- of a table of memory
+
+-- Parts --------------------------------------------------------------------------
+
+local function heading(level, content)
+  return element("h" .. level, nil, content)
+end
+
+local function code(content)
+  return element("code", nil, content)
+end
+
+-- A table. columns: array of {title, class}; a row is an array of contents, of
+-- which the first is its header.
+local function table_of(columns, rows)
+  local head, body = {}, {}
+  for i, column in ipairs(columns) do
+    head[i] = element("th", {scope = "col", class = column[2]}, column[1])
+  end
+  for i, row in ipairs(rows) do
+    local cells = {}
+    for k, column in ipairs(columns) do
+      local name = k == 1 and "th" or "td"
+      cells[k] = element(name, {class = column[2], scope = k == 1 and "row" or nil}, row[k])
+    end
+    body[i] = element("tr", {class = row.class}, cells)
+  end
+  return element("div", {class = "wide"}, element("table", nil, {
+    element("thead", nil, element("tr", nil, head)), element("tbody", nil, body)}))
+end
+
+-- Names and values: an array of pairs.
+local function facts_of(pairs_of)
+  local parts = {}
+  for _, pair in ipairs(pairs_of) do
+    parts[#parts + 1] = element("dt", nil, pair[1])
+    parts[#parts + 1] = element("dd", nil, pair[2])
+  end
+  return element("dl", {class = "facts"}, parts)
+end
+
+local function text_section(level, title, bytes)
+  local lines = text.lines(bytes)
+  return {heading(level, ("%s (%s)"):format(title, text.count(#lines, "line"))),
+    element("pre", nil, Markup.lines(lines))}
+end
+
+-- A dump -------------------------------------------------------------------------
+
+local function memory(ranges, level, id)
+  if #ranges == 0 then
+    return {heading(level, "Physical memory"), element("p", nil, "The dump has none.")}
+  end
+  local rows, all = {}, map.rows(ranges)
+  for i = 1, math.min(#all, ROWS_MAX) do
+    local row = all[i]
+    rows[i] = {{code(row.start), " – ", code(row.last)}, row.kind, text.in_units(row.size),
+      class = row.kind == "hole" and "hole" or nil}
+  end
+  local drawing, caption = map.draw(ranges, id)
+  local left_out = #all > ROWS_MAX and element("p", {class = "note"},
+    ("%d more rows are left out here: --json has all of them."):format(#all - ROWS_MAX))
+  return {heading(level, "Physical memory"), element("figure", nil, {drawing,
+    table_of({{"Addresses"}, {"What"}, {"Size", "number"}}, rows),
+    element("figcaption", nil, caption)}), left_out or {}}
+end
+
+local function register(name, value)
+  return element("div", nil, {element("dt", nil, name), element("dd", nil, value)})
+end
+
+local function registers_of(cpu)
+  local parts = {}
+  for _, name in ipairs(getmetatable(cpu.registers).order) do
+    parts[#parts + 1] = register(name, cpu.registers[name])
+  end
+  for _, name in ipairs(text.sorted_keys(cpu.extra)) do
+    parts[#parts + 1] = register(name, cpu.extra[name])
+  end
+  return element("dl", {class = "registers"}, parts)
+end
+
+local function dump_vcpus(vcpus, level)
+  local rows, parts = {}, {}
+  for i, cpu in ipairs(vcpus) do
+    rows[i] = {cpu.index, cpu.process, cpu.pc, cpu.sp, cpu.pgtbl}
+    parts[i] = {heading(level + 1, ("vCPU %d"):format(cpu.index)), registers_of(cpu)}
+  end
+  if #rows == 0 then
+    return {heading(level, "vCPU registers"), element("p", nil, "The dump has none.")}
+  end
+  return {heading(level, "vCPU registers"), table_of({{"vCPU"}, {"process", "text"}, {"pc"},
+    {"sp"}, {"page table"}}, rows), parts}
+end
+
+local function dump_section(dump, level, id)
+  return {
+    facts_of {{"file", dump.path}, {"format", ("%s %s, %d-bit %s-endian"):format(dump.format,
+      dump.machine, dump.bits, dump.byteorder)}, {"size", text.in_units(dump.size)}},
+    memory(dump.ranges, level, id),
+    dump_vcpus(dump.vcpus, level),
+    dump.text and text_section(level, "Text in the dump", dump.text) or {},
+  }
+end
+
+-- A VM ---------------------------------------------------------------------------
+
+local STATES = {running = true, gone = true, unavailable = true}
+
+local function state(about)
+  return element("span", {class = STATES[about.state] and "state " .. about.state or "state"},
+    about.state)
+end
+
+local function summary(about)
+  local list = {{"state", state(about)}, {"process", about.pid or about.process},
+    {"directory", about.path}}
+  for _, name in ipairs(text.sorted_keys(about.facts)) do
+    list[#list + 1] = {name, about.facts[name]}
+  end
+  if #about.nodes > 0 then
+    local nodes = {}
+    for i, name in ipairs(about.nodes) do
+      nodes[i] = {i > 1 and ", " or "", name}
+    end
+    list[#list + 1] = {"vdev nodes", nodes}
+  end
+  return facts_of(list)
+end
+
+local function env_vcpus(vcpus, level)
+  local rows = {}
+  for i, cpu in ipairs(vcpus) do
+    rows[i] = {cpu.index, cpu.tid and ("%d"):format(cpu.tid) or "-", cpu.last_known_ip or "-"}
+  end
+  if #rows == 0 then
+    return {heading(level, "vCPUs"), element("p", nil, "None found in its env.")}
+  end
+  return {heading(level, "vCPUs"), table_of({{"vCPU"}, {"thread id", "number"},
+    {"last known ip"}}, rows)}
+end
+
+local function cpu_text(cpu)
+  return cpu and ("%d"):format(cpu) or "all"
+end
+
+local function difference(baseline)
+  if #baseline.differences == 0 then
+    return element("p", {class = "equal"}, {"Equal to the baseline ", baseline.path, "."})
+  end
+  local rows = {}
+  for i, d in ipairs(baseline.differences) do
+    rows[i] = {d.id, cpu_text(d.cpu), Plain.raw_value(d.expected), Plain.raw_value(d.actual),
+      d.kind}
+  end
+  return {element("p", {class = "differs"}, {("%s from the baseline "):format(
+    text.count(#rows, "difference")), baseline.path, ":"}),
+    table_of({{"erratum", "text"}, {"vCPU"}, {"expected", "text"}, {"actual", "text"},
+      {"difference"}}, rows)}
+end
+
+local function errata(about, level)
+  local rows = {}
+  for i, erratum in ipairs(about.errata) do
+    rows[i] = {erratum.id, cpu_text(erratum.cpu), Plain.raw_value(erratum.value)}
+  end
+  return {heading(level, "Errata"), #rows == 0 and element("p", nil, "None reported.")
+    or table_of({{"erratum", "text"}, {"vCPU"}, {"value", "text"}}, rows),
+    about.baseline and difference(about.baseline) or {}}
+end
+
+local function vm_section(about, level, id)
+  return {
+    summary(about),
+    env_vcpus(about.vcpus, level),
+    errata(about, level),
+    about.status and text_section(level, "Status text", about.status) or {},
+    about.dump and {heading(level, "Dump"), dump_section(about.dump, level + 1, id)} or {},
+  }
+end
+
+-- Pages --------------------------------------------------------------------------
+
+local function list_of(vms, is_linked)
+  local rows = {}
+  for i, about in ipairs(vms) do
+    rows[i] = {is_linked and element("a", {href = "#vm" .. i}, about.name) or about.name,
+      state(about), about.pid or "-", #about.vcpus, #about.nodes, #about.errata}
+  end
+  return table_of({{"system", "text"}, {"state"}, {"process", "number"}, {"vCPUs", "number"},
+    {"nodes", "number"}, {"errata", "number"}}, rows)
+end
+
+-- The page's title, and what stands in it.
+local function main_part(report, is_full)
+  if not report.vms then
+    if report.name then
+      return "VM " .. report.name, vm_section(report, 2, "map")
+    end
+    return "Dump " .. report.dump.path:match("[^/]*$"), dump_section(report.dump, 2, "map")
+  end
+  local parts = {list_of(report.vms, is_full)}
+  for i, about in ipairs(is_full and report.vms or {}) do
+    parts[#parts + 1] = element("section", {id = "vm" .. i}, {
+      heading(2, "VM " .. about.name), vm_section(about, 3, "map" .. i)})
+  end
+  return text.count(#report.vms, "VM") .. " of " .. core.host_name(), parts
+end
+
+local function problems(errors)
+  local items = {}
+  for i, message in ipairs(errors) do
+    items[i] = element("li", nil, message)
+  end
+  return #items > 0 and element("section", {class = "problems"}, {
+    heading(2, "What went wrong"), element("ul", nil, items)}) or {}
+end
+
+-- Nothing on the page can be fetched or run, whatever a value tries.
+local POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+-- The page's bytes. is_full: a report of several VMs has all of them in full.
+function html.page(report, is_full)
+  local title, content = main_part(report, is_full)
+  local now = os.time()
+  local head = element("head", nil, {
+    element("meta", {charset = "utf-8"}),
+    element("meta", {["http-equiv"] = "Content-Security-Policy", content = POLICY}),
+    element("meta", {name = "viewport", content = "width=device-width, initial-scale=1"}),
+    element("meta", {name = "generator", content = "qvm " .. qvm.version}),
+    element("title", nil, title),
+    element("style", nil, Markup.constant(require "qvm.diag.style")),
+  })
+  local body = element("body", nil, {
+    element("header", nil, {heading(1, title), element("p", nil, {
+      element("time", {datetime = os.date("!%Y-%m-%dT%H:%M:%SZ", now)},
+        os.date("!%Y-%m-%d %H:%M:%S UTC", now)),
+      ", host ", core.host_name(), ", qvm ", qvm.version})}),
+    element("main", nil, {problems(report.errors), content}),
+  })
+  return "<!DOCTYPE html>\n" .. element("html", {lang = "en"}, {head, body}).bytes .. "\n"
+end
+
+return html

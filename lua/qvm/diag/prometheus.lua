@@ -1,0 +1,106 @@
+-- VMs as metrics: the text format of Prometheus, as the textfile collector of its
+-- node_exporter reads it.
+
+local dumping = require "qvm.dumping"
+local core = require "qvm.core"
+local Plain = require "qvm.diag.plain"
+local text = require "qvm.diag.text"
+
+local prometheus = {}
+
+local STATES = {"running", "suspended", "unavailable", "unknown", "gone"}
+
+local ESCAPES = {["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n"}
+
+local function label_value(value)
+  return (text.valid(value, function() return "\u{fffd}" end):gsub('[\\"\n]', ESCAPES))
+end
+
+local Family = {}
+Family.__index = Family
+
+local function family(name, help)
+  return setmetatable({name = name, help = help, samples = {}, seen = {}}, Family)
+end
+
+-- labels: array of {name, value}. Of equal ones the first counts: a VM may report
+-- an erratum twice, and a series may not be there twice.
+function Family:add(labels, value)
+  local parts = {}
+  for i, label in ipairs(labels) do
+    parts[i] = ('%s="%s"'):format(label[1], label_value(label[2]))
+  end
+  local series = ("%s{%s}"):format(self.name, table.concat(parts, ","))
+  if not self.seen[series] then
+    self.seen[series] = true
+    self.samples[#self.samples + 1] = ("%s %d"):format(series, value)
+  end
+end
+
+-- When the newest dump of a VM in a directory was asked for, by its name, which
+-- has the host's local time; nil without one.
+local function last_dump(names, system)
+  local newest
+  for _, name in ipairs(names) do
+    local stamp = dumping.stamp_of(name, system)
+    newest = stamp and (not newest or stamp > newest) and stamp or newest
+  end
+  if newest then
+    local date = os.date("!*t", newest)
+    date.isdst = nil -- whatever was in force then
+    return os.time(date)
+  end
+end
+
+local function add_vm(families, about, dumps)
+  local vm = {"vm", about.name}
+  if about.is_up ~= nil then
+    families.up:add({vm}, about.is_up and 1 or 0)
+  end
+  for _, state in ipairs(STATES) do
+    families.state:add({vm, {"state", state}}, about.state == state and 1 or 0)
+  end
+  families.vcpus:add({vm}, #about.vcpus)
+  for _, erratum in ipairs(about.errata) do
+    families.errata:add({vm, {"cpu", erratum.cpu and ("%d"):format(erratum.cpu) or "all"},
+      {"erratum", erratum.id}, {"value", Plain.raw_value(erratum.value)}}, 1)
+  end
+  local dumped = last_dump(dumps or {}, about.name)
+  if dumped then
+    families.dump:add({vm}, dumped)
+  end
+end
+
+-- The metrics of these VMs, as collect.vm has them. The times of dumps are those
+-- of the files in a directory, if one is given; nil, message where it cannot be
+-- listed.
+function prometheus.text(vms, directory)
+  local dumps, message
+  if directory then
+    dumps, message = core.entries(directory)
+    if not dumps then
+      return nil, message
+    end
+  end
+  local families = {
+    up = family("qvm_up", "Whether a qvm process serves the VM."),
+    state = family("qvm_state", "The state that the VM is in has the value 1."),
+    vcpus = family("qvm_vcpus", "vCPUs in the env of the VM."),
+    errata = family("qvm_erratum_info", "An erratum that the VM reports; cpu is a number or all."),
+    dump = family("qvm_last_dump_timestamp_seconds",
+      "When the newest dump of the VM in $QVM_DUMP_DIR was asked for, by its name."),
+  }
+  for _, about in ipairs(vms) do
+    add_vm(families, about, dumps)
+  end
+  local lines = {}
+  for _, name in ipairs {"up", "state", "vcpus", "errata", "dump"} do
+    local one = families[name]
+    lines[#lines + 1] = ("# HELP %s %s"):format(one.name, one.help)
+    lines[#lines + 1] = ("# TYPE %s gauge"):format(one.name)
+    table.move(one.samples, 1, #one.samples, #lines + 1, lines)
+  end
+  return table.concat(lines, "\n")
+end
+
+return prometheus
