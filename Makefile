@@ -44,7 +44,7 @@ SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 	-fno-omit-frame-pointer
 
 .DEFAULT_GOAL := all
-.PHONY: help all deps demo test test-real guest-dump bench lint format sanitize valgrind docs \
+.PHONY: help all deps demo test test-real test-html guest-dump bench lint format sanitize valgrind docs \
 	rock install clean
 
 help: ## list the targets
@@ -73,6 +73,11 @@ test-real: ## the specs that need dumps of real guests; boots them under QEMU
 	@$(LUA) spec/real/guest.lua aarch64 >/dev/null
 	@$(LUA) spec/real/guest.lua x86_64 --la57 >/dev/null
 	@QVM_BUILD="$(BUILD)" busted --run=real --lua="$$(command -v $(LUA))"
+
+test-html: ## the specs that look at pages in a browser (Chromium)
+	@sh .ci/deps build test browser
+	@$(MAKE) -s all
+	@QVM_BUILD="$(BUILD)" busted --run=html --lua="$$(command -v $(LUA))"
 
 guest-dump: ## a real dump of a Linux guest under QEMU: ARCH=x86_64|aarch64
 	@sh .ci/deps build test guest
