@@ -44,8 +44,8 @@ SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 	-fno-omit-frame-pointer
 
 .DEFAULT_GOAL := all
-.PHONY: help all deps demo test test-real test-html guest-dump bench lint format sanitize valgrind docs \
-	rock install clean
+.PHONY: help all deps demo test test-real test-html guest-dump bench lint format sanitize \
+	valgrind docs rock install clean
 
 help: ## list the targets
 	@echo "make TARGET [CC=...] [CFLAGS=...] [LUA=lua5.4] [PREFIX=/usr/local]"
