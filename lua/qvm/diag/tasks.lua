@@ -82,7 +82,8 @@ function tasks.all(run)
   local is_first = true
   return of_all(function(vm)
     if run.text and not is_first then
-      run.text:say("\n%s\n", ("-"):rep(80))
+      run.text:say("\n%s", ("-"):rep(80))
+      run.text:say("")
     end
     is_first = false
     return tell(run, vm)
