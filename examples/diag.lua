@@ -1,12 +1,13 @@
 #!/usr/bin/env lua5.4
--- What the host knows of a virtual machine, on one page.
+-- What the host knows of its virtual machines.
 --
 --     lua5.4 examples/diag.lua linux1
 --     lua5.4 examples/diag.lua linux1 --status /var/log/linux1.log --dump /dumps
 --     lua5.4 examples/diag.lua --read linux1-20261122-101500.gcore
 --
 -- Exit status: 0 found and every step worked, 1 a VM is absent or a step failed,
--- 2 a mistake in the arguments.
+-- 2 a mistake in the arguments, 3 the errata differ from the baseline. --help has
+-- the options; lua/qvm/diag is where the work is done.
 --
 -- Nothing here is beyond the syntax of Lua 5.1, so that an older `lua` gets as
 -- far as saying that it is too old.

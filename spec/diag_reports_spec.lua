@@ -169,7 +169,8 @@ describe("diag --html", function()
         assert.matches(("<dt>%s</dt><dd>%s</dd>"):format(name, qvm.hex(value)), html, 1, true)
       end
     end
-    for line in ("linux1 info: status 1 (simulated VM, not QNX)\n" .. dump:log()):gmatch("[^\n]+") do
+    local status_text = "linux1 info: status 1 (simulated VM, not QNX)\n"
+    for line in (status_text .. dump:log()):gmatch("[^\n]+") do
       assert.matches(line, html, 1, true)
     end
     for _, text in ipairs {'<html lang="en">', "<h1>VM linux1</h1>",
@@ -216,7 +217,11 @@ describe("diag --html", function()
     assert.are.equal(1, status)
     assert.matches("no VM \"linux9\"", errors)
     assert.are.equal("the old one", files.read(page))
+    -- The old one is replaced, not written over: who reads it reads it to its end.
+    local old = io.open(page)
     assert.are.equal(0, (diag {"linux1", "--html", page}))
+    assert.are.equal("the old one", old:read("a"))
+    old:close()
     assert.matches("</html>\n$", files.read(page))
     for _, name in ipairs(files.list(files.dir())) do
       assert.is_nil(name:find("^page.html."))
@@ -246,6 +251,7 @@ describe("diag --html", function()
     heights, html = draw {{paddr = 0, bytes = ("M"):rep(30000)}, {paddr = 1 << 50, bytes = "x"},
       {paddr = -1, bytes = "x"}}
     assert.is_true(heights[3] >= 20 and heights[3] < heights[1])
+    assert.is_true(heights[2] < heights[1] and heights[4] < heights[1])
     assert.are.equal(2, select(2, html:gsub("%(cut short%)", "")))
     assert.matches("what has a dashed edge is smaller", html, 1, true)
     assert.matches("holes with a jagged line are longer", html, 1, true)
