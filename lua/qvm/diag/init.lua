@@ -134,6 +134,8 @@ local function watch(run)
   if not terminal.is_one(1) or terminal.is_dumb() then
     run.problems:complain("--watch needs a terminal that can be written to in place")
     return 2
+  elseif run.problems.failed then -- no baseline: it would scroll away unread
+    return 1
   end
   run.paint = terminal.painter(1)
   local options = run.options
