@@ -88,15 +88,16 @@ local function difference(env, baseline)
   return {path = baseline.path, differences = list}
 end
 
--- A VM, its errata held against a baseline, if there is one.
+-- A VM, its errata held against a baseline, if there is one. The second value is
+-- the code of why its process is not known.
 function collect.vm(vm, problems, baseline)
   local about = {name = vm.name, path = vm.path, nodes = {}, facts = {}, vcpus = {}, errata = {}}
   add_nodes(about, vm, problems)
-  local gone = add_process(about, vm, problems) == "gone"
+  local process_code = add_process(about, vm, problems)
   local env, message, code = vm:env()
   if env then
     -- An env without a process is what a simulated VM leaves that was killed.
-    about.state = gone and "gone" or env:state()
+    about.state = process_code == "gone" and "gone" or env:state()
     about.facts = facts_of(env)
     about.vcpus = vcpus_of(env)
     about.errata = errata_of(env)
@@ -105,7 +106,7 @@ function collect.vm(vm, problems, baseline)
     problems:add(message)
     about.state = code == "not_found" and "unavailable" or "unknown"
   end
-  return about
+  return about, process_code
 end
 
 -- The registers by name; their order is kept beside them, for people.

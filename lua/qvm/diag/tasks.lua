@@ -73,7 +73,7 @@ local function of_all(each)
   end
   local vms = {}
   for vm in qvm.vms() do
-    vms[#vms + 1] = each(vm)
+    vms[#vms + 1] = (each(vm))
   end
   return {vms = vms}
 end
@@ -121,10 +121,9 @@ end
 -- VMs for metrics. That one is not there is what its metrics tell.
 function tasks.metrics(run)
   local function each(vm)
-    local about = collect.vm(vm, run.problems)
-    about.is_up = about.pid ~= nil
-    if about.process == "its process may not be looked at" then
-      about.is_up = nil
+    local about, code = collect.vm(vm, run.problems)
+    if code ~= "permission" then -- else nobody can tell
+      about.is_up = about.pid ~= nil
     end
     return about
   end
