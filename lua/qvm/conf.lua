@@ -10,6 +10,8 @@
 
 local check = require "qvm.check"
 local core = require "qvm.core"
+local oneline = require "qvm.line"
+local part = require "qvm.conf_text"
 
 local conf = {}
 
@@ -168,14 +170,14 @@ function take.ram(self, option, arguments)
   if not size or address and not size_of(address) then
     fail(option, "'%s' is no [address,]size", arguments[1])
   end
-  table.insert(self.result.ram, {address = address and size_of(address), size = size,
-    file = option.file, line = option.line})
+  table.insert(self.result.ram, part("ram", {address = address and size_of(address),
+    size = size, file = option.file, line = option.line}))
 end
 
 local function open(self, kind, option, entry)
   entry.file, entry.line, entry.set = option.file, option.line, {}
   self.open, self.entry, self.set_entry = kind, entry, entry
-  table.insert(self.result[kind .. "s"], entry)
+  table.insert(self.result[kind .. "s"], part(kind, entry))
 end
 
 function take.cpu(self, option)
@@ -188,8 +190,8 @@ end
 
 function take.dump(self, option, arguments)
   local command = arguments[1]:match("^|%s*(.*)$")
-  self.result.dump = {directory = not command and arguments[1] or nil, command = command,
-    file = option.file, line = option.line}
+  self.result.dump = part("dump", {directory = not command and arguments[1] or nil,
+    command = command, file = option.file, line = option.line})
 end
 
 function take.logger(self, option, arguments)
@@ -197,8 +199,8 @@ function take.logger(self, option, arguments)
   for filter in arguments[1]:gmatch("[^,]+") do
     filters[#filters + 1] = filter
   end
-  table.insert(self.result.loggers, {filters = filters, destination = arguments[2],
-    file = option.file, line = option.line})
+  table.insert(self.result.loggers, part("logger", {filters = filters,
+    destination = arguments[2], file = option.file, line = option.line}))
 end
 
 function take.set(self, option, arguments)
@@ -209,7 +211,7 @@ function take.set(self, option, arguments)
     self.set_entry.set[entry.name] = entry.value
     entry.index = #self.result[entry.context .. "s"] - 1
   end
-  table.insert(self.result.set, entry)
+  table.insert(self.result.set, part("set", entry))
 end
 
 function Reader:option(option)
@@ -223,18 +225,19 @@ function Reader:option(option)
   elseif take[option.text] and count then
     take[option.text](self, option, arguments)
   else
-    table.insert(self.result.others, {name = option.text, arguments = arguments,
-      file = option.file, line = option.line})
+    table.insert(self.result.others, part("other", {name = option.text,
+      arguments = arguments, file = option.file, line = option.line}))
   end
 end
 
 local Conf = {__name = "Conf"}
 Conf.__index = Conf
 
-function Conf:__tostring()
-  return ("Conf %s: %s, %d cpus, %d vdevs"):format(self.path, self.system or "no system",
-    #self.cpus, #self.vdevs)
-end
+Conf.__tostring = oneline.tostring("Conf", function(configuration)
+  return ("Conf %s: %s, %d cpus, %d vdevs"):format(configuration.path,
+    configuration.system and oneline.cut(configuration.system) or "no system",
+    #configuration.cpus, #configuration.vdevs)
+end)
 
 local function parse(path)
   local self = setmetatable({words = {}, next = 1, result = setmetatable({path = path, ram = {},

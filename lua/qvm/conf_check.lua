@@ -1,6 +1,7 @@
 -- Holding a configuration against what a VM reports: qvm.conf.check.
 
 local core = require "qvm.core"
+local part = require "qvm.conf_text"
 
 local conf_check = {}
 
@@ -94,8 +95,8 @@ end
 function conf_check.findings(configuration, vm, env)
   local findings = {}
   local function add(option, what, expected, actual, verdict)
-    findings[#findings + 1] = {what = what, expected = expected, actual = actual,
-      verdict = verdict, file = option and option.file, line = option and option.line}
+    findings[#findings + 1] = part("finding", {what = what, expected = expected, actual = actual,
+      verdict = verdict, file = option and option.file, line = option and option.line})
   end
   local vcpus = 0
   for _ in env:vcpus() do

@@ -8,6 +8,7 @@
 
 local check = require "qvm.check"
 local core = require "qvm.core"
+local line = require "qvm.line"
 local passes = require "qvm.passes"
 
 --- @type Dump
@@ -199,13 +200,11 @@ local segment_types = {
   [0] = "NULL", "LOAD", "DYNAMIC", "INTERP", "NOTE", "SHLIB", "PHDR", "TLS",
 }
 
-local Segment = {__name = "Segment"}
-
-function Segment:__tostring()
+local Segment = {__name = "Segment", __tostring = line.tostring("segment", function(segment)
   return ("segment %d: %s 0x%016x memsz 0x%x filesz 0x%x at 0x%x"):format(
-    self.index, segment_types[self.type] or ("type 0x%x"):format(self.type),
-    self.paddr, self.memsz, self.filesz, self.offset)
-end
+    segment.index, segment_types[segment.type] or ("type 0x%x"):format(segment.type),
+    segment.paddr, segment.memsz, segment.filesz, segment.offset)
+end)}
 
 --- The segments (program headers), in the file's order.
 -- @treturn[1] function():Segment iterator
@@ -257,10 +256,10 @@ local function part_type(dump, name, to_text)
   }
 end
 
-local function section_text(section)
+local section_text = line.tostring("section", function(section)
   return ("section %d %s: type %d, %d bytes at offset %d"):format(section.index,
-    section.name, section.type, section.filesz, section.offset)
-end
+    line.cut(section.name), section.type, section.filesz, section.offset)
+end)
 
 --- The sections, in the file's order. Many dumps have none.
 -- @treturn[1] function():Section iterator
@@ -282,9 +281,9 @@ function Dump:sections()
   end)
 end
 
-local function note_text(note)
-  return ("note %q type %d: %d bytes"):format(note.name, note.type, note.filesz)
-end
+local note_text = line.tostring("note", function(note)
+  return ('note "%s" type %d: %d bytes'):format(line.cut(note.name), note.type, note.filesz)
+end)
 
 --- The ELF notes, in the file's order. The note of a QNX dump is none of them:
 -- it is read as vCPUs and text.
@@ -453,18 +452,18 @@ local function in_units(bytes)
   return ("%d bytes"):format(bytes)
 end
 
-function Dump:__tostring()
-  local name = ("Dump %s: %s %s"):format(self.path, self.format, self.machine)
-  if not methods.is_open(self) then
+Dump.__tostring = line.tostring("Dump", function(dump)
+  local name = ("Dump %s: %s %s"):format(dump.path, dump.format, dump.machine)
+  if not methods.is_open(dump) then
     return name .. ", closed"
   end
   local memory = 0
-  for _, size in self:ranges() do
+  for _, size in dump:ranges() do
     memory = memory + size
   end
-  return ("%s, %d vCPUs, %s of memory%s"):format(name, methods.vcpu_count(self),
-    in_units(memory), self.complete and "" or ", incomplete")
-end
+  return ("%s, %d vCPUs, %s of memory%s"):format(name, methods.vcpu_count(dump),
+    in_units(memory), dump.complete and "" or ", incomplete")
+end)
 
 --- A segment (program header) of a dump, as in the file.
 -- @table Segment

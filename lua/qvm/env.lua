@@ -10,6 +10,7 @@
 local check = require "qvm.check"
 local core = require "qvm.core"
 local find = require "qvm.find"
+local line = require "qvm.line"
 local path = require "qvm.path"
 
 --- @type Env
@@ -166,9 +167,9 @@ end
 -- @tfield string path where it stands in the document, for `Env:get`
 -- @usage for erratum in env:errata() do print(erratum.id, erratum.value) end
 
-function Env:__tostring()
-  return ("Env %s: %d vCPUs, %d errata, %d bytes"):format(self._name,
-    #find.vcpus(self, rules), #find.errata(self, rules), #self.text)
-end
+Env.__tostring = line.tostring("Env", function(env)
+  return ("Env %s: %d vCPUs, %d errata, %d bytes"):format(env._name,
+    #find.vcpus(env, rules), #find.errata(env, rules), #env.text)
+end)
 
 return Env

@@ -9,6 +9,7 @@
 local cjson = require "cjson"
 local check = require "qvm.check"
 local core = require "qvm.core"
+local line = require "qvm.line"
 
 local errata = {}
 
@@ -70,6 +71,49 @@ local function plain(list)
     entry.nth = nil
   end
   return list
+end
+
+-- At the prompt each says what it is; they are plain tables all the same.
+
+local function text_of(value)
+  if type(value) == "string" then
+    return ('"%s"'):format(line.cut(value))
+  elseif math.type(value) == "integer" and value < 0 then
+    return ("0x%016x"):format(value)
+  elseif type(value) == "table" then
+    return "{...}"
+  end
+  return value == cjson.null and "null" or tostring(value)
+end
+
+local function name_of(entry)
+  return ("erratum %s, %s"):format(line.cut(entry.id),
+    entry.cpu and ("vCPU %d"):format(entry.cpu) or "all vCPUs")
+end
+
+local Snapshot = {__tostring = line.tostring("Errata", function(list)
+  return ("Errata snapshot: %d errata"):format(#list)
+end)}
+
+local Entry = {__tostring = line.tostring("erratum", function(entry)
+  return ("%s: %s"):format(name_of(entry), text_of(entry.value))
+end)}
+
+local Differences = {__tostring = line.tostring("Differences", function(list)
+  return ("Errata differences: %s"):format(#list == 0 and "none" or #list)
+end)}
+
+local Difference = {__tostring = line.tostring("difference", function(entry)
+  return ("%s: %s%s%s"):format(entry.kind, name_of(entry),
+    entry.expected ~= nil and ", expected " .. text_of(entry.expected) or "",
+    entry.actual ~= nil and ", is " .. text_of(entry.actual) or "")
+end)}
+
+local function speaking(list, of_list, of_entry)
+  for _, entry in ipairs(list) do
+    setmetatable(entry, of_entry)
+  end
+  return setmetatable(list, of_list)
 end
 
 -- JSON -----------------------------------------------------------------------
@@ -148,7 +192,7 @@ local function decode_entries(raw, path)
         "malformed"
     end
   end
-  return plain(sorted(list))
+  return speaking(plain(sorted(list)), Snapshot, Entry)
 end
 
 local function decode(text, path)
@@ -187,7 +231,7 @@ function errata.snapshot(vm_or_env)
   for entry in env:errata() do
     list[#list + 1] = entry
   end
-  return plain(sorted(list))
+  return speaking(plain(sorted(list)), Snapshot, Entry)
 end
 
 --- Writes a snapshot to a baseline file.
@@ -267,7 +311,7 @@ function errata.diff(baseline, current)
     end
   end
   table.sort(differences, before)
-  return plain(differences)
+  return speaking(plain(differences), Differences, Difference)
 end
 
 --- One erratum of a snapshot, a plain table.

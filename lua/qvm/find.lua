@@ -2,7 +2,9 @@
 -- is known of its member names (see env.lua), so these are rules that accept
 -- many shapes. The guide states them; change both together.
 
+local cjson = require "cjson"
 local core = require "qvm.core"
+local line = require "qvm.line"
 local path = require "qvm.path"
 
 local find = {}
@@ -28,7 +30,7 @@ local function write_path(here)
 end
 
 -- The metatable of records with a path.
-local function record_type(name, to_text)
+local function record_type(name, kind, to_text)
   return {
     __name = name,
     __index = function(record, key)
@@ -36,7 +38,7 @@ local function record_type(name, to_text)
         return write_path(record._place)
       end
     end,
-    __tostring = to_text,
+    __tostring = line.tostring(kind, to_text),
   }
 end
 
@@ -167,7 +169,7 @@ local function chosen_containers(env, rules)
   return type(node) == "table" and {{node = node, place = {path = rules.vcpus}}} or {}
 end
 
-local Vcpu = record_type("EnvVcpu", function(vcpu)
+local Vcpu = record_type("EnvVcpu", "vCPU", function(vcpu)
   return ("vCPU %d: tid %s, last known ip %s"):format(vcpu.index,
     vcpu.tid and ("%d"):format(vcpu.tid) or "?",
     vcpu.last_known_ip and ("0x%016x"):format(vcpu.last_known_ip) or "?")
@@ -224,13 +226,17 @@ local function is_number_of_erratum(name)
   return name:find("%d%d%d%d%d") ~= nil
 end
 
-local Erratum = record_type("Erratum", function(erratum)
+local Erratum = record_type("Erratum", "erratum", function(erratum)
   local value = erratum.value
   if math.type(value) == "integer" then
     -- From 2^63 on a document's numbers are negative here: their bits tell.
     value = (value < 0 and "0x%016x" or "%d"):format(value)
+  elseif type(value) == "table" then
+    value = "{...}"
+  elseif value == cjson.null then
+    value = "null"
   end
-  return ("erratum %s = %s%s"):format(erratum.id, tostring(value),
+  return ("erratum %s = %s%s"):format(line.cut(erratum.id), line.cut(tostring(value)),
     erratum.cpu and (" (vCPU %d)"):format(erratum.cpu) or "")
 end)
 

@@ -11,6 +11,7 @@ local cjson = require "cjson"
 local core = require "qvm.core"
 local Env = require "qvm.env"
 local errata = require "qvm.errata"
+local line = require "qvm.line"
 
 local record = {}
 
@@ -140,10 +141,10 @@ for _, name in ipairs {"pid", "signal", "status", "dump"} do
   end
 end
 
-function Replay:__tostring()
-  return ("VM %s (recorded %s on %s, %s)"):format(self.name, self.manifest.time,
-    self.manifest.host, self.path)
-end
+Replay.__tostring = line.tostring("VM", function(vm)
+  return ("VM %s (recorded %s on %s, %s)"):format(line.cut(vm.name),
+    line.cut(vm.manifest.time), line.cut(vm.manifest.host), vm.path)
+end)
 
 local function is_manifest(raw)
   if type(raw) ~= "table" or raw.kind ~= KIND or type(raw.nodes) ~= "table" then

@@ -1,6 +1,7 @@
 -- Readable views for the prompt: qvm.show and qvm.hexdump.
 
 local cjson = require "cjson"
+local line = require "qvm.line"
 
 local view = {}
 
@@ -16,13 +17,8 @@ local escapes = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', 
 -- Text that must not drive the terminal.
 local function quoted(text)
   local short = #text > 200 and text:sub(1, 200) or text
-  local safe = short:gsub('[%c"\\\127]', function(c)
-    return escapes[c] or ("\\x%02x"):format(c:byte())
-  end)
-  if not utf8.len(safe) then
-    safe = safe:gsub("[\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end)
-  end
-  return ('"%s"%s'):format(safe, #text > 200 and (" ... (%d bytes)"):format(#text) or "")
+  return ('"%s"%s'):format(line.harmless((short:gsub('[\n\r\t"\\]', escapes))),
+    #text > 200 and (" ... (%d bytes)"):format(#text) or "")
 end
 
 local function is_address(name, value)
@@ -40,11 +36,22 @@ local function scalar(name, value)
   return tostring(value)
 end
 
+-- x2 comes before x10.
+local function natural(name)
+  return (name:gsub("%d+", function(digits)
+    return ("0"):rep(20 - #digits) .. digits
+  end)) .. "\0" .. name
+end
+
+local ranks = {number = 1, string = 2}
+
 local function key_before(a, b)
   if type(a) ~= type(b) then
-    return type(a) == "number"
-  elseif type(a) == "number" or type(a) == "string" then
+    return (ranks[type(a)] or 3) < (ranks[type(b)] or 3)
+  elseif type(a) == "number" then
     return a < b
+  elseif type(a) == "string" then
+    return natural(a) < natural(b)
   end
   return tostring(a) < tostring(b)
 end
@@ -65,13 +72,17 @@ end
 
 local function title(value)
   local meta = getmetatable(value)
-  return type(meta) == "table" and meta.__tostring and tostring(value) or nil
+  if type(meta) == "table" and meta.__tostring then
+    local ok, text = pcall(tostring, value)
+    return line.harmless(ok and text or "(its __tostring fails)")
+  end
 end
 
 local add_members
 
 local function add_value(lines, indent, name, value, seen, depth, registers)
-  local label = indent .. (type(name) == "number" and "[" .. name .. "]" or tostring(name))
+  local label = indent .. (type(name) == "number" and "[" .. name .. "]"
+    or line.harmless(line.cut(tostring(name))))
   if type(value) ~= "table" then
     lines[#lines + 1] = ("%s: %s"):format(label,
       registers and math.type(value) == "integer" and ("0x%016x"):format(value)
@@ -108,7 +119,7 @@ local function add_list(lines, name, iterator)
   for a, b in iterator do
     count = count + 1
     if count <= ELEMENTS then
-      lines[#lines + 1] = "    " .. (b == nil and tostring(a)
+      lines[#lines + 1] = "    " .. (b == nil and line.harmless(tostring(a))
         or ("0x%016x  %d bytes"):format(a, b))
     end
   end
@@ -129,7 +140,7 @@ local function add_parts(lines, value)
         ok, message = pcall(add_list, lines, name, iterator)
       end
       if not ok or not iterator then
-        lines[#lines + 1] = ("  %s: %s"):format(name, tostring(message or iterator))
+        lines[#lines + 1] = ("  %s: %s"):format(name, line.harmless(tostring(message or iterator)))
       end
     end
   end
@@ -140,7 +151,8 @@ function view.text(value)
     return scalar(nil, value)
   end
   local lines = {title(value) or "table"}
-  if getmetatable(value) and getmetatable(value).__index == getmetatable(value) then
+  local meta = getmetatable(value)
+  if type(meta) == "table" and meta.__index == meta then
     add_parts(lines, value)
   end
   add_members(lines, "  ", value, {}, 1)

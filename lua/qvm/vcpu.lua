@@ -1,6 +1,8 @@
 --- A vCPU of a dump: its registers.
 -- @classmod qvm.vcpu
 
+local line = require "qvm.line"
+
 --- @type Vcpu
 local Vcpu = {__name = "Vcpu"}
 Vcpu.__index = Vcpu
@@ -52,10 +54,10 @@ function Vcpu:extra_registers()
   return in_order(orders[self].extra_names, self.extra)
 end
 
-function Vcpu:__tostring()
-  return ("vCPU %d: pc 0x%016x sp 0x%016x%s"):format(self.index, self.pc,
-    self.sp, self.process ~= "" and " " .. self.process or "")
-end
+Vcpu.__tostring = line.tostring("vCPU", function(cpu)
+  return ("vCPU %d: pc 0x%016x sp 0x%016x%s"):format(cpu.index, cpu.pc, cpu.sp,
+    cpu.process ~= "" and " " .. cpu.process or "")
+end)
 
 -- Makes a vCPU of its fields, and of the names of its registers in order.
 function Vcpu.new(fields, names, extra_names)

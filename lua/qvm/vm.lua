@@ -7,6 +7,7 @@
 local check = require "qvm.check"
 local core = require "qvm.core"
 local Env = require "qvm.env"
+local line = require "qvm.line"
 
 --- @type VM
 local VM = {__name = "VM"}
@@ -154,8 +155,8 @@ function VM:dump(options)
   return require "qvm.dumping".await(self, directory, options or {})
 end
 
-function VM:__tostring()
-  return ("VM %s (%s)"):format(self.name, self.path)
-end
+VM.__tostring = line.tostring("VM", function(vm)
+  return ("VM %s (%s)"):format(vm.name, vm.path)
+end)
 
 return VM
