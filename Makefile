@@ -137,6 +137,7 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	install -m 755 $(MODULE_SO) $(DESTDIR)$(LIBDIR)/qvm
 	install -m 755 examples/diag.lua $(DESTDIR)$(BINDIR)/qvm-diag
 	install -m 755 examples/dumpdiff.lua $(DESTDIR)$(BINDIR)/qvm-dumpdiff
+	install -m 755 examples/explore.lua $(DESTDIR)$(BINDIR)/qvm-explore
 	install -m 755 $(SIMULATOR) $(DESTDIR)$(PREFIX)/libexec/qvm
 	install -m 644 $(BUILD)/luacats/qvm.lua $(DESTDIR)$(PREFIX)/share/qvm/luacats
 	install -m 644 $(BUILD)/luacats/qvm/*.lua $(DESTDIR)$(PREFIX)/share/qvm/luacats/qvm

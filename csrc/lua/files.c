@@ -5,6 +5,7 @@
 #include "save.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,13 +58,13 @@ static int core_save(lua_State *L)
     return 1;
 }
 
-/* make_directory(path): true; a directory that exists is busy. */
+/* make_directory(path [, private]): true; a directory that exists is busy. */
 static int core_make_directory(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     struct qvm_error err;
 
-    if (mkdir(path, 0777) == 0) {
+    if (mkdir(path, lua_toboolean(L, 2) ? 0700 : 0777) == 0) {
         lua_pushboolean(L, 1);
         return 1;
     }
@@ -72,6 +73,23 @@ static int core_make_directory(lua_State *L)
     else
         qvm_fail_errno(&err, errno, path);
     return push_failure(L, &err);
+}
+
+/* make_private(path): true, once the file is there; a new one is this user's alone. */
+static int core_make_private(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    int descriptor =
+        open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600);
+    struct qvm_error err;
+
+    if (descriptor < 0) {
+        qvm_fail_errno(&err, errno, path);
+        return push_failure(L, &err);
+    }
+    close(descriptor);
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 /* host_name(): of this host; empty where it has none. */
@@ -104,10 +122,15 @@ static int core_sleep(lua_State *L)
 void add_files(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"stat", core_stat},           {"extent", core_extent},
-        {"save", core_save},           {"make_directory", core_make_directory},
-        {"host_name", core_host_name}, {"now", core_now},
-        {"sleep", core_sleep},         {NULL, NULL},
+        {"stat", core_stat},
+        {"extent", core_extent},
+        {"save", core_save},
+        {"make_directory", core_make_directory},
+        {"make_private", core_make_private},
+        {"host_name", core_host_name},
+        {"now", core_now},
+        {"sleep", core_sleep},
+        {NULL, NULL},
     };
 
     luaL_setfuncs(L, functions, 0);

@@ -1,0 +1,107 @@
+/* What a prompt needs of its terminal: Ctrl-C ends what runs there, not the program. */
+#include "binding.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/select.h>
+#include <unistd.h>
+
+/* The state that runs what Ctrl-C is to end, NULL between two lines. */
+static lua_State *volatile running;
+static volatile sig_atomic_t interrupted;
+
+static void stop(lua_State *L, lua_Debug *where)
+{
+    (void)where;
+    lua_sethook(L, NULL, 0, 0);
+    luaL_error(L, "interrupted!");
+}
+
+/* As in Lua's own interpreter: setting a hook is what a signal handler may do. */
+static void on_interrupt(int number)
+{
+    lua_State *L = running;
+
+    (void)number;
+    interrupted = 1;
+    if (L)
+        lua_sethook(L, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+/* catch_interrupts(): from now on Ctrl-C does nothing but what the two functions below
+ * say. */
+static int core_catch_interrupts(lua_State *L)
+{
+    struct sigaction action;
+
+    (void)L;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_interrupt;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    return 0;
+}
+
+/* interruptible(f, ...): as pcall; Ctrl-C raises "interrupted!" in f. */
+static int core_interruptible(lua_State *L)
+{
+    int status;
+
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, 1);
+    lua_insert(L, 1);
+    interrupted = 0;
+    running = L;
+    status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+    running = NULL;
+    lua_sethook(L, NULL, 0, 0);
+    interrupted = 0;
+    if (status != LUA_OK) {
+        lua_pushboolean(L, 0);
+        lua_replace(L, 1);
+    }
+    return lua_gettop(L);
+}
+
+/* await_input(): true when standard input can be read, false on Ctrl-C. */
+static int core_await_input(lua_State *L)
+{
+    sigset_t interrupt, before;
+    fd_set input;
+    int ready;
+
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupt, &before);
+    do {
+        FD_ZERO(&input);
+        FD_SET(STDIN_FILENO, &input);
+        ready = interrupted ? 0 : pselect(1, &input, NULL, NULL, NULL, &before);
+    } while (ready < 0 && errno == EINTR && !interrupted);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    lua_pushboolean(L, !interrupted);
+    interrupted = 0;
+    return 1;
+}
+
+/* is_terminal(descriptor) */
+static int core_is_terminal(lua_State *L)
+{
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+void add_terminal(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"catch_interrupts", core_catch_interrupts},
+        {"interruptible", core_interruptible},
+        {"await_input", core_await_input},
+        {"is_terminal", core_is_terminal},
+        {NULL, NULL},
+    };
+
+    luaL_setfuncs(L, functions, 0);
+}

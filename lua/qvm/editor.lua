@@ -1,0 +1,107 @@
+-- Lines from a person: edited, completed and remembered where lua-readline is
+-- installed, else as the terminal has them. From a file or a pipe, just lines.
+
+local core = require "qvm.core"
+
+local editor = {}
+
+local KEPT = 1000 -- lines of the history
+
+-- Where the history is kept, by the XDG directories; nil where nowhere.
+local function history_path()
+  local state, home = os.getenv("XDG_STATE_HOME"), os.getenv("HOME")
+  if not state or state:sub(1, 1) ~= "/" then
+    state = home and home:sub(1, 1) == "/" and home .. "/.local/state"
+  end
+  return state and state .. "/qvm/explore_history"
+end
+
+-- Makes the file, and what it is in; false where that cannot be.
+local function prepare(path)
+  for at in path:gmatch("()/") do
+    if at > 1 then
+      core.make_directory(path:sub(1, at - 1), true)
+    end
+  end
+  return core.make_private(path)
+end
+
+-- readline completes a word that ends where the cursor is, complete what it finds
+-- to be begun: the candidates are given in readline's terms.
+local function completer(readline, complete)
+  return function(text, from, to)
+    text = text:sub(1, to - 1)
+    local ok, at, list, close = pcall(complete, text)
+    local words = {}
+    for i, candidate in ipairs(ok and list or {}) do
+      words[i] = (text:sub(1, at - 1) .. candidate):sub(from)
+    end
+    readline.set_completion_append_character(ok and close or "")
+    return words
+  end
+end
+
+-- Ctrl-C has no place in readline's own loop: it would go on with the same line. So
+-- it is given one character at a time, and a new line is begun on Ctrl-C.
+local function edited(readline)
+  local last
+  return function(prompt)
+    local line, is_done
+    readline.handler_install(prompt, function(text)
+      readline.handler_remove() -- safe here only, where the terminal is restored already
+      line, is_done = text, true
+    end)
+    while not is_done do
+      if not core.await_input() then
+        io.stdout:write("^C\n")
+        return nil, true
+      end
+      readline.read_char()
+    end
+    if not line then
+      io.stdout:write("\n")
+    elseif line:find("%S") and line ~= last then
+      readline.add_history(line)
+      last = line
+    end
+    return line
+  end
+end
+
+local function plain(prompt)
+  io.stdout:write(prompt):flush()
+  if not core.await_input() then
+    io.stdout:write("\n")
+    return nil, true
+  end
+  local line = io.read("l")
+  if not line then
+    io.stdout:write("\n")
+  end
+  return line
+end
+
+local function nothing() end
+
+--- How lines are read.
+-- @tparam function complete given a text, what may stand at its end (see
+-- qvm.complete)
+-- @treturn function given a prompt, the line; nil at the end; nil, true on Ctrl-C
+-- @treturn function to be called at the end: it saves the history
+-- @treturn string `"edited"`, `"plain"` (a terminal without lua-readline), `"script"`
+function editor.open(complete)
+  if not core.is_terminal(0) or not core.is_terminal(1) then
+    return function() return io.read("l") end, nothing, "script"
+  end
+  local ok, readline = pcall(require, "readline")
+  if not ok or type(readline) ~= "table" or not readline.handler_install then
+    return plain, nothing, "plain"
+  end
+  local path = history_path()
+  readline.set_readline_name("qvm-explore")
+  readline.set_options {histfile = path and prepare(path) and path or "", keeplines = KEPT}
+  readline.set_complete_function(completer(readline, complete))
+  return edited(readline), readline.save_history, "edited"
+end
+
+return editor

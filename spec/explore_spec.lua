@@ -1,0 +1,330 @@
+-- examples/explore.lua, as a user runs it: from a pipe, and in a terminal.
+
+local files = require "support.files"
+local lfs = require "lfs"
+local process = require "support.process"
+local terminal = require "support.screen"
+local writer = require "support.dumpwriter"
+
+local lua = os.getenv("LUA") or "lua5.4"
+local quote = process.quote
+
+local ENV = '{"vcpus": [{"tid": 3, "last_known_ip": 18446603336490160692}, '
+  .. '{"tid": 4, "last_known_ip": 1}], "errata": {"843419": "on"}}'
+
+local function vm_called(name, env)
+  files.mkdir("vms/" .. name)
+  files.write("vms/" .. name .. "/env", env or ENV)
+end
+
+local function dump_file(memory)
+  return files.write("one.gcore", writer.small {machine = "x86_64", memory = memory or
+    {{paddr = 0x80000000, bytes = "hello\0\27[2J world\0" .. ("x"):rep(100)}}})
+end
+
+-- Runs it with some lines as its input: status, output, errors.
+local function explore(lines, ...)
+  local input = files.write("input", lines)
+  local words = {}
+  for i, word in ipairs {lua, "examples/explore.lua", "--root", files.path("vms"), ...} do
+    words[i] = quote(word)
+  end
+  return process.run({"sh", "-c", table.concat(words, " ") .. " <" .. quote(input)},
+    {env = {LD_PRELOAD = os.getenv("LD_PRELOAD"), QVM_BUILD = os.getenv("QVM_BUILD")}})
+end
+
+-- What it says to a line, without what it says at the start.
+local function answer(line, ...)
+  local status, output, errors = explore("print('begin')\n" .. line .. "\n", ...)
+  assert.are.equal(0, status, errors)
+  return output:match("begin\n(.*)$"), errors
+end
+
+describe("explore, from a pipe,", function()
+  before_each(function()
+    files.mkdir("vms")
+    vm_called "linux1"
+  end)
+
+  after_each(function()
+    process.clean()
+    files.clean()
+  end)
+
+  it("lists the VMs and opens the dumps that are named", function()
+    vm_called("broken", "{")
+    vm_called("single", '{"vcpus": [{"tid": 1}]}')
+    local status, output, errors = explore("", dump_file(), dump_file())
+    assert.are.equal(0, status, errors)
+    assert.matches("^broken +.*1:2.*\nlinux1 +running +2 vCPUs\nsingle +unknown +1 vCPU\n", output)
+    assert.matches("\ndumps%[1%]  one.gcore: qnx x86_64, 1 vCPUs, .*\ndumps%[2%]  one.gcore",
+      output)
+    assert.is_nil(output:find("> ", 1, true))
+  end)
+
+  it("says what it could not do, and goes on", function()
+    local status, output, errors = explore("1 + 1\n", files.path("nothing"))
+    assert.are.equal(1, status)
+    assert.matches("\n2\n$", output)
+    assert.matches("^qvm%-explore: .*nothing: ", errors)
+    local path = files.write("cut.gcore", files.read(dump_file()):sub(1, 300))
+    status, output, errors = explore("d.complete\n", path)
+    assert.are.equal(0, status)
+    assert.matches("\nfalse\n$", output)
+    assert.matches("not whole", errors)
+    status, errors = select(1, explore("", "--nonsense")), select(3, explore("", "--nonsense"))
+    assert.are_not.equal(0, status)
+    assert.matches("Usage", errors)
+    os.execute("rm -r " .. quote(files.path("vms")))
+    assert.matches("^no VMs below ", select(2, explore("")))
+  end)
+
+  it("prints the values of expressions", function()
+    for line, expected in pairs {
+      ["1 + 1"] = "2\n",
+      ["0x80000000"] = "2147483648  0x0000000080000000\n",
+      ["-1"] = "-1  0xffffffffffffffff\n",
+      ["nil"] = "nil\n",
+      ["1, 'a', nil"] = "1\ta\tnil\n",
+      ["1.5"] = "1.5\n",
+      ["x = 5\nx"] = "5\n",
+      ["-- nothing"] = "",
+      [""] = "",
+      ["{b = 1, a = {2}}"] = "table\n  a:\n    [1]: 2\n  b: 1\n",
+      ["for i = 1, 2 do\nprint(i)\nend"] = "1\n2\n",
+      ["vms.linux1:state()"] = "running\n",
+      ["hex(5)"] = "0x0000000000000005\n",
+      ["vms.linux1:env():get('vcpus[1].tid')"] = "3\n",
+      ["for name in pairs(vms) do print(name) end"] = "linux1\n",
+    } do
+      local output, errors = answer(line)
+      assert.are.equal(expected, output, line)
+      assert.are.equal("", errors)
+    end
+    assert.matches("^VM linux1 %(.*%)\n$", (answer "vms.linux1"))
+    assert.matches("^linux1 +running +2 vCPUs\n$", (answer "vms"))
+    assert.matches("^VM linux1 %(.*\n  nodes: none\n", (answer "show(vms.linux1)"))
+    assert.matches("list%(x, n%)", (answer "help"))
+    assert.matches("list%(x, n%)", (answer "help()"))
+  end)
+
+  it("shows what iterators give, twenty of it at first", function()
+    local path = dump_file()
+    assert.are.equal("vCPU 0: tid 3, last known ip 0xffff800010081234\n"
+      .. "vCPU 1: tid 4, last known ip 0x0000000000000001\n", (answer "vms.linux1:env():vcpus()"))
+    assert.are.equal("0x0000000080000000\n", (answer('d:find "hello"', path)))
+    assert.are.equal("(none)\n", (answer('d:find("nothing")', path)))
+    assert.matches("^0x0000000080000000  %d+\n$", (answer("d:ranges()", path)))
+    local output = answer('d:find_any {"x"}', path)
+    assert.are.equal(21, select(2, output:gsub("\n", "")))
+    assert.matches("  1\n%.%.%. %(the first 20; list%(x, n%)", output)
+    output = answer('list(d:find("x"), 30)', path)
+    assert.are.equal(30, select(2, output:gsub("\n", "")))
+    output = answer('list(d:find("x"))', path)
+    assert.are.equal(100, select(2, output:gsub("\n", "")))
+    assert.matches("^rdi             0x0000000000000000\n", (answer("d:vcpu(0):registers()", path)))
+    assert.matches("^function: ", (answer("print", path)))
+    assert.matches("^function: ", (answer("x = d:find('x')\nx", path)))
+  end)
+
+  it("tells failures, errors and mistakes in a line each", function()
+    for line, expected in pairs {
+      ["qvm.vm 'nope'"] = "^failed: .*no VM \"nope\".*%(not_found%)\n$",
+      ["vms.nope"] = "^.*no VM \"nope\": it does not exist, or is rebooting\n$",
+      ["nil + 1"] = "^attempt to perform arithmetic on a nil value\n$",
+      ["qvm.open(5)"] = "^bad argument #1 to 'open' %(string expected, got number%)\n$",
+      ["error({1})"] = "^table\n  %[1%]: 1\n$",
+      ["x ="] = "^the last line is not complete\n$",
+      ["x = = 1"] = "^unexpected symbol near '='\n$",
+      ["for i = 1, 2 do\nx x\nend"] = "^prompt:2: syntax error near 'x'\n",
+      ["local y = 5\nlocal z"] = "^%(a local ends with its line[^\n]*\n$",
+    } do
+      local output, errors = answer(line)
+      assert.are.equal("", output)
+      assert.matches(expected, errors)
+    end
+    -- And goes on.
+    assert.are.equal("3\n", (answer "nil + 1\n1 + 2"))
+  end)
+
+  it("lets nothing that it prints drive the terminal", function()
+    vm_called("bad\27]0;x\7", '{"a": "\\u001b[2J", "errata": {"\\u001b[31m": 1}}')
+    local path = dump_file()
+    local _, output, errors = explore([[
+vms
+vms["bad\27]0;x\7"]
+vms["bad\27]0;x\7"]:env().raw
+vms["bad\27]0;x\7"]:env():errata()
+vms["no\27such"]
+qvm.vm "no\27such"
+d:read(0x80000000, 32)
+print(d:read(0x80000000, 32), "\27")
+d:strings()
+list(d:strings())
+error("\27[2J")
+setmetatable({}, {__tostring = function() return "\27" end})
+("\194\155"):rep(2)
+]], path)
+    assert.is_nil((output .. errors):find("[^\n\t -~]"), output .. errors)
+    assert.matches("hello\\x00\\x1b%[2J world", output)
+  end)
+
+  it("ends with its input, or where the script says", function()
+    assert.are.equal(3, (explore("os.exit(3)\nprint('no')\n")))
+    local _, output = explore("1\n2") -- no newline at the end
+    assert.matches("\n1\n2\n$", output)
+  end)
+end)
+
+describe("explore, in a terminal,", function()
+  -- In a terminal, between two looks at its settings. more: what to run it with.
+  local function start(more, environment)
+    local preload = os.getenv("LD_PRELOAD")
+    -- lua-readline keeps what it has offered: no leak of this library.
+    local sanitizer = preload and "LD_PRELOAD=" .. quote(preload) .. " ASAN_OPTIONS=detect_leaks=0 "
+      or ""
+    terminal.start(("cd %s; stty -g >%s\n"
+      .. "env -u XDG_STATE_HOME HOME=%s INPUTRC=/dev/null QVM_BUILD=%s %s %s%s "
+      .. "examples/explore.lua --root %s %s\n"
+      .. "echo left $?; stty -g >%s; sleep 100\n"):format(quote(lfs.currentdir()),
+      quote(files.path("before")), quote(files.path("home")),
+      quote(os.getenv("QVM_BUILD") or "build"), environment or "", sanitizer, lua,
+      quote(files.path("vms")), more or "", quote(files.path("after"))))
+    terminal.shows("\n>")
+  end
+
+  -- It has ended as it should, and left the terminal as it was.
+  local function ended()
+    terminal.shows("left 0")
+    process.eventually(function()
+      return files.exists(files.path("after")) and #files.read(files.path("after")) > 10
+    end)
+    assert.are.equal(files.read(files.path("before")), files.read(files.path("after")))
+  end
+
+  local function history()
+    return files.path("home/.local/state/qvm/explore_history")
+  end
+
+  before_each(function()
+    files.mkdir("home")
+    files.mkdir("vms")
+    vm_called "linux1"
+    vm_called "qnx1"
+  end)
+
+  after_each(function()
+    terminal.clean()
+    process.clean()
+    files.clean()
+  end)
+
+  it("completes what is begun", function()
+    start(quote(dump_file()))
+    terminal.type("vms.l", "Tab")
+    terminal.shows("> vms.linux1")
+    terminal.type(":sta", "Tab", "Tab", "Tab")
+    terminal.shows("vms.linux1:state   vms.linux1:status")
+    terminal.type("e()", "Enter")
+    terminal.shows("\nrunning\n")
+    terminal.type("d:vcpu(0).regs.rfl", "Tab", "Enter")
+    terminal.shows("> d:vcpu(0).regs.rflags\n0\n")
+    terminal.type('qvm.vm "q', "Tab", "Enter")
+    terminal.shows('> qvm.vm "qnx1"\nVM qnx1 (')
+    terminal.type(('#qvm.open "%s'):format(files.path "one"), "Tab")
+    terminal.shows(('> #qvm.open "%s"'):format(files.path "one.gcore"))
+    terminal.type("", "C-c")
+    terminal.type("nosuchthing", "Tab", "Enter")
+    terminal.shows("> nosuchthing\nnil\n")
+    terminal.type("", "C-d")
+    ended()
+  end)
+
+  it("remembers lines from one time to the next", function()
+    start()
+    terminal.type("111 + 222", "Enter")
+    terminal.shows("\n333\n")
+    terminal.type("444 + 111", "Enter")
+    terminal.shows("\n555\n")
+    terminal.type("", "C-d")
+    ended()
+    assert.are.equal("111 + 222\n444 + 111\n", files.read(history()))
+    assert.are.equal("rw-------", lfs.attributes(history(), "permissions"))
+    assert.are.equal("rwx------",
+      lfs.attributes(files.path("home/.local/state/qvm"), "permissions"))
+    terminal.clean()
+    start()
+    terminal.type("", "Up", "Up", "Enter")
+    terminal.shows("> 111 + 222\n333\n")
+    terminal.type("666 + 333", "Enter")
+    terminal.shows("\n999\n")
+    terminal.type("", "C-d")
+    ended()
+    assert.are.equal("111 + 222\n444 + 111\n111 + 222\n666 + 333\n", files.read(history()))
+    assert.are.equal("rw-------", lfs.attributes(history(), "permissions"))
+  end)
+
+  it("starts where the history cannot be kept", function()
+    files.write("home/.local", "a file")
+    start()
+    terminal.type("1 + 1", "Enter")
+    terminal.shows("\n2\n")
+    terminal.type("", "C-d")
+    ended()
+    assert.are.equal("a file", files.read(files.path("home/.local")))
+    terminal.clean()
+    start(nil, "HOME=")
+    terminal.type("", "C-d")
+    ended()
+  end)
+
+  it("clears the line at Ctrl-C, and leaves at Ctrl-D", function()
+    start()
+    terminal.type("nonsense", "C-c")
+    terminal.shows("> nonsense^C\n>")
+    terminal.type("for i = 1, 2 do", "Enter")
+    terminal.shows("\n>>")
+    terminal.type("", "C-c")
+    terminal.shows("\n>> ^C\n>")
+    terminal.type("", "C-c", "C-c", "C-c")
+    terminal.type("1 + 1", "Enter")
+    terminal.shows("> 1 + 1\n2\n>")
+    terminal.type("", "C-d")
+    ended()
+  end)
+
+  it("ends what runs at Ctrl-C, again and again", function()
+    files.write("large.gcore", writer.header {machine = 183, phnum = 1}
+      .. writer.program_header {offset = 120, filesz = 0, memsz = 1 << 50})
+    start(quote(files.path("large.gcore")))
+    for i, line in ipairs {"while true do end",
+      [[while true do for _ in d:find("\0", {align = 1 << 49, from = 1}) do end end]],
+      "d:read(0, 1 << 32)", "while true do print(1) end"} do
+      terminal.type(line, "Enter")
+      process.sleep(0.5)
+      terminal.type("", "C-c")
+      terminal.type(("%d + 100"):format(i), "Enter")
+      terminal.shows(("> %d + 100\n%d\n>"):format(i, i + 100))
+    end
+    terminal.type("", "C-d")
+    ended()
+  end)
+
+  it("works without lua-readline, and says so", function()
+    files.write("readline.lua", "error 'none'")
+    start(nil, ("LUA_PATH=%s"):format(quote(files.dir() .. "/?.lua;;")))
+    terminal.shows("lua-readline is not installed")
+    terminal.type("111 + 222", "Enter")
+    terminal.shows("> 111 + 222\n333\n>")
+    terminal.type("nonsense", "C-c")
+    terminal.type("while true do end", "Enter")
+    process.sleep(0.5)
+    terminal.type("", "C-c")
+    terminal.shows("interrupted!")
+    terminal.type("222 + 222", "Enter")
+    terminal.shows("> 222 + 222\n444\n>")
+    terminal.type("", "C-d")
+    ended()
+    assert.is_false(files.exists(history()))
+  end)
+end)
