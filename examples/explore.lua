@@ -43,7 +43,7 @@ local prompt = require "qvm.prompt"
 local HELP = [[
 vms              the VMs; vms.linux1 is one of them, found anew each time
 d, dumps         the dump that was opened at the start; all of them
-list(x, n)       what an iterator gives, such as d:find("Linux"); n items, or all
+list(x, n)       what an iterator gives, as d:find "Linux": n items, or all
 show(x)          more of anything: its parts and fields
 hexdump(d, a, n) n bytes of memory at the address a
 hex(n)           a number in hexadecimal

@@ -83,10 +83,12 @@ describe("explore, from a pipe,", function()
     for line, expected in pairs {
       ["1 + 1"] = "2\n",
       ["0x80000000"] = "2147483648  0x0000000080000000\n",
-      ["-1"] = "-1  0xffffffffffffffff\n",
+      ["-1"] = "0xffffffffffffffff  (-1)\n",
       ["nil"] = "nil\n",
       ["1, 'a', nil"] = "1\ta\tnil\n",
       ["1.5"] = "1.5\n",
+      ["'one\\ntwo\\n'"] = "one\ntwo\n",
+      ["('x'):rep(70000):sub(-1), #('x'):rep(70000)"] = "x\t70000\n",
       ["x = 5\nx"] = "5\n",
       ["-- nothing"] = "",
       [""] = "",
@@ -108,7 +110,7 @@ describe("explore, from a pipe,", function()
     assert.matches("list%(x, n%)", (answer "help()"))
   end)
 
-  it("shows what iterators give, twenty of it at first", function()
+  it("shows what iterators give, forty of it at first", function()
     local path = dump_file()
     assert.are.equal("vCPU 0: tid 3, last known ip 0xffff800010081234\n"
       .. "vCPU 1: tid 4, last known ip 0x0000000000000001\n", (answer "vms.linux1:env():vcpus()"))
@@ -116,12 +118,16 @@ describe("explore, from a pipe,", function()
     assert.are.equal("(none)\n", (answer('d:find("nothing")', path)))
     assert.matches("^0x0000000080000000  %d+\n$", (answer("d:ranges()", path)))
     local output = answer('d:find_any {"x"}', path)
-    assert.are.equal(21, select(2, output:gsub("\n", "")))
-    assert.matches("  1\n%.%.%. %(the first 20; list%(x, n%)", output)
+    assert.are.equal(41, select(2, output:gsub("\n", "")))
+    assert.matches("  1\n%.%.%. %(the first 40; list%(x, n%)", output)
     output = answer('list(d:find("x"), 30)', path)
     assert.are.equal(30, select(2, output:gsub("\n", "")))
     output = answer('list(d:find("x"))', path)
     assert.are.equal(100, select(2, output:gsub("\n", "")))
+    output = answer('x = qvm.open(d.path)\nlist(d:diff_registers(x))', path)
+    assert.are.equal("(none)\n", output)
+    assert.matches("^rdi             0x0000000000000000\nrsi ",
+      (answer("list(d:vcpu(0):registers(), 2)", path)))
     assert.matches("^rdi             0x0000000000000000\n", (answer("d:vcpu(0):registers()", path)))
     assert.matches("^function: ", (answer("print", path)))
     assert.matches("^function: ", (answer("x = d:find('x')\nx", path)))

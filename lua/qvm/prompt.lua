@@ -6,7 +6,7 @@ local view = require "qvm.show"
 
 local prompt = {}
 
-local ITEMS = 20      -- of an iterator
+local ITEMS = 40      -- of an iterator: all registers of any machine
 local NAME = 14       -- the longest name of a register
 local TEXT = 1 << 16  -- bytes of a string
 local ADDRESS = 1 << 24 -- no thread or process id is that large
@@ -31,10 +31,11 @@ end
 
 local function text_of(value)
   if math.type(value) == "integer" then
-    return (is_address(value) and "%d  0x%016x" or "%d"):format(value, value)
+    local format = value < 0 and "0x%016x  (%d)" or is_address(value) and "%d  0x%016x" or "%d"
+    return format:format(value, value)
   elseif type(value) == "string" then
     local cut = #value > TEXT and ("\n... (%d bytes in all)"):format(#value) or ""
-    return line.harmless_lines(value:sub(1, TEXT)) .. cut
+    return (line.harmless_lines(value:sub(1, TEXT)):gsub("\n$", "")) .. cut
   elseif type(value) ~= "table" then
     return line.harmless(view.text(value))
   end
@@ -81,12 +82,19 @@ local function print_items(most, kinds, iterator, state, control)
   return count
 end
 
+-- The line that runs.
+local typed = ""
+
 --- Prints what an iterator gives: `list(x [, n])`, at most n items.
 function prompt.list(iterator, n)
   if type(iterator) ~= "function" then
     error("bad argument #1 to 'list' (iterator expected, got " .. type(iterator) .. ")", 2)
   end
-  print_items(n or math.huge, "", iterator)
+  local kinds
+  for name in typed:gmatch("[.:]%s*([%a_]+)%s*[({\"']") do
+    kinds = kinds or iterators[name]
+  end
+  print_items(n or math.huge, kinds or "", iterator)
 end
 
 --- As Lua's print, but harmless to a terminal.
@@ -219,6 +227,7 @@ function prompt.run(read, env, is_script)
   local text, chunk = read_chunk(read, env)
   while text do
     -- Called from C: an error has no place in this file.
+    typed = text
     local values = table.pack(call(chunk or nothing))
     local ok, problem = values[1], values[2]
     if ok then

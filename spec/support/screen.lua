@@ -5,15 +5,18 @@ local process = require "support.process"
 
 local terminal = {}
 
-local is_open = false
+local is_open, count = false, 0
 
--- tmux keeps its socket in the test's directory: no other server is met.
+-- tmux keeps its socket in the test's directory: no other server is met, nor one
+-- that is about to end.
 local function tmux(...)
-  return process.run({"tmux", "-u", "-f", "/dev/null", ...}, {env = {TMUX_TMPDIR = files.dir()}})
+  return process.run({"tmux", "-u", "-f", "/dev/null", "-L", "server." .. count, ...},
+    {env = {TMUX_TMPDIR = files.dir()}})
 end
 
 -- Runs a shell script there, which goes on at Ctrl-C.
 function terminal.start(script)
+  count = count + 1
   local path = files.write("terminal.sh", "trap : INT\n" .. script)
   local status, _, errors = tmux("new-session", "-d", "-x", "80", "-y", "50", "sh", path)
   assert(status == 0, errors)
