@@ -20,14 +20,10 @@ for _, prefix in ipairs {here .. "/..", here .. "/../../../../../.."} do
   look_in(prefix .. "/share/lua/5.4", prefix .. "/lib/lua/5.4")
 end
 
-local function complain(message)
-  io.stderr:write("qvm-explore: ", (message:gsub("%c", "?")), "\n")
-end
-
 local function need(name)
   local ok, module = pcall(require, name)
   if not ok then
-    complain(tostring(module):match("^[^\n]*"))
+    io.stderr:write("qvm-explore: ", tostring(module):match("^[^\n]*"), "\n")
     os.exit(1, true)
   end
   return module
@@ -49,6 +45,10 @@ hexdump(d, a, n) n bytes of memory at the address a
 hex(n)           a number in hexadecimal
 qvm              the library: qvm.open "file" opens a dump
 Tab completes, Ctrl-C ends what runs, Ctrl-D leaves.]]
+
+local function complain(message)
+  io.stderr:write("qvm-explore: ", line.harmless(message), "\n")
+end
 
 -- The VMs, by name: each use finds one anew. As text, a line for each.
 local function vm_line(vm)
@@ -109,12 +109,21 @@ local function open(paths)
   return dumps
 end
 
+-- `help` alone tells of the prompt, help(x) of a part of the library.
+local help = setmetatable({}, {
+  __tostring = function()
+    return HELP .. (qvm.help and '\nhelp "VM:dump" or help(d) says what is to know of those.' or "")
+  end,
+  __call = function(self, about)
+    if about == nil or not qvm.help then
+      return self
+    end
+    return qvm.help(about)
+  end,
+})
+
 -- What a line may use besides Lua's own.
 local function globals(dumps)
-  local help = qvm.help or setmetatable({}, {
-    __tostring = function() return HELP end,
-    __call = function() prompt.print(HELP) end,
-  })
   return setmetatable({qvm = qvm, vms = vms, d = dumps[1], dumps = dumps, hex = qvm.hex,
     show = qvm.show, hexdump = qvm.hexdump, list = prompt.list, help = help,
     print = prompt.print}, {__index = _G})
