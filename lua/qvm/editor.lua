@@ -42,7 +42,8 @@ local function completer(readline, complete)
 end
 
 -- Ctrl-C has no place in readline's own loop: it would go on with the same line. So
--- it is given one character at a time, and a new line is begun on Ctrl-C.
+-- it is given one character at a time, and a new line is begun on Ctrl-C. The handler
+-- of the old one cannot be removed then, which costs a descriptor until the end.
 local function edited(readline)
   local last
   return function(prompt)
