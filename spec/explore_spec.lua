@@ -104,6 +104,8 @@ describe("explore, from a pipe,", function()
       assert.are.equal("", errors)
     end
     assert.matches("^VM linux1 %(.*%)\n$", (answer "vms.linux1"))
+    assert.matches("^VM linux1 [^\n]*\nEnv [^\n]*\n$",
+      (answer "{vms.linux1, vms.linux1:env()}"))
     assert.matches("^linux1 +running +2 vCPUs\n$", (answer "vms"))
     assert.matches("^VM linux1 %(.*\n  nodes: none\n", (answer "show(vms.linux1)"))
     assert.matches("list%(x, n%)", (answer "help"))
@@ -131,6 +133,8 @@ describe("explore, from a pipe,", function()
     assert.matches("^rdi             0x0000000000000000\nrsi ",
       (answer("list(d:vcpu(0):registers(), 2)", path)))
     assert.matches("^rdi             0x0000000000000000\n", (answer("d:vcpu(0):registers()", path)))
+    output = answer("d:strings(100)", path)
+    assert.are.equal(("0x0000000080000011  %s... (100 bytes)\n"):format(("x"):rep(44)), output)
     assert.matches("^function: ", (answer("print", path)))
     assert.matches("^function: ", (answer("x = d:find('x')\nx", path)))
   end)

@@ -31,6 +31,7 @@ table
     assert.are.equal("5", qvm.show(5))
     assert.are.equal("nil", qvm.show(nil))
     assert.are.equal('"a\\xff"', qvm.show("a\255"))
+    assert.are.equal(('"%s" ... (528 bytes)'):format(("\\x00"):rep(32)), qvm.show(("\0"):rep(528)))
     assert.are.equal('"é"', qvm.show("é"))
     assert.matches('^"x+" ... %(5000 bytes%)$', qvm.show(("x"):rep(5000)))
   end)
@@ -54,7 +55,8 @@ table
     assert.matches("\n  machine: \"aarch64\"\n", text)
     text = qvm.show(dump:vcpu(0))
     assert.matches("\n  pc: 0x0000000000001234\n", text)
-    assert.matches("\n  regs:\n    pc: 0x0000000000001234\n    pstate: 0x0000000000000000\n", text)
+    assert.matches("\n  regs:\n    pc:     0x0000000000001234\n    pstate: 0x0000000000000000\n",
+      text)
     dump:close()
     assert.matches("closed", qvm.show(dump))
   end)

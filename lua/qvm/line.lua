@@ -30,9 +30,10 @@ function line.harmless_lines(text)
   return (text:gsub("[^\n\t]+", line.harmless))
 end
 
--- What is long is cut.
-function line.cut(text)
-  return #text > FIELD and ("%s... (%d bytes)"):format(text:sub(1, FIELD), #text) or text
+-- What is long is cut, to so many bytes if that is said.
+function line.cut(text, most)
+  most = most or FIELD
+  return #text > most and ("%s... (%d bytes)"):format(text:sub(1, most), #text) or text
 end
 
 -- A __tostring. describe(value) makes the text; a script may have changed the

@@ -8,6 +8,7 @@ local prompt = {}
 
 local ITEMS = 40      -- of an iterator: all registers of any machine
 local NAME = 14       -- the longest name of a register
+local STRING = 44     -- bytes of a string in a list: a line has 80 columns
 local TEXT = 1 << 16  -- bytes of a string
 local ADDRESS = 1 << 24 -- no thread or process id is that large
 
@@ -29,7 +30,34 @@ local function is_address(value)
   return value < 0 or value >= ADDRESS
 end
 
-local function text_of(value)
+-- Does it say what it is?
+local function speaks(value)
+  local meta = debug.getmetatable(value)
+  return type(value) == "table" and meta and rawget(meta, "__tostring") ~= nil
+end
+
+local function is_list_of_speaking(value)
+  local count = 0
+  for _, element in next, value do
+    count = count + 1
+    if value[count] == nil or not speaks(element) then
+      return false
+    end
+  end
+  return count > 0 and not debug.getmetatable(value)
+end
+
+local text_of
+
+local function lines_of(list)
+  local lines = {}
+  for i, element in ipairs(list) do
+    lines[i] = text_of(element)
+  end
+  return table.concat(lines, "\n")
+end
+
+function text_of(value)
   if math.type(value) == "integer" then
     local format = value < 0 and "0x%016x  (%d)" or is_address(value) and "%d  0x%016x" or "%d"
     return format:format(value, value)
@@ -39,10 +67,11 @@ local function text_of(value)
   elseif type(value) ~= "table" then
     return line.harmless(view.text(value))
   end
-  local meta = debug.getmetatable(value)
-  if meta and rawget(meta, "__tostring") then
+  if speaks(value) then
     local ok, text = pcall(tostring, value)
     return line.harmless_lines(ok and text or "(its __tostring fails)")
+  elseif is_list_of_speaking(value) then
+    return lines_of(value)
   end
   return view.text(value)
 end
@@ -53,8 +82,9 @@ local function part_of_item(value, kind, is_first, is_last)
     local is_hex = kind == "x" or kind == "" and (is_first and value > 0xfff or is_address(value))
     return (is_hex and "0x%016x" or "%d"):format(value)
   elseif type(value) == "string" then
-    return ("%-" .. (is_last and "" or NAME) .. "s"):format(line.harmless(line.cut(value)))
-  elseif type(value) == "table" and not (getmetatable(value) or {}).__tostring then
+    return ("%-" .. (is_last and "" or NAME) .. "s"):format(
+      line.harmless(kind == "s" and line.cut(value, STRING) or value))
+  elseif type(value) == "table" and not speaks(value) then
     return "{...}"
   end
   return text_of(value)

@@ -14,11 +14,12 @@ local addresses = {paddr = true, vaddr = true, addr = true, pc = true, sp = true
 
 local escapes = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\"}
 
--- Text that must not drive the terminal.
+-- Text that must not drive the terminal; of what is no text, little is worth a look.
 local function quoted(text)
-  local short = #text > 200 and text:sub(1, 200) or text
+  local most = utf8.len(text) and not text:find("\0", 1, true) and 200 or 32
+  local short = #text > most and text:sub(1, most) or text
   return ('"%s"%s'):format(line.harmless((short:gsub('[\n\r\t"\\]', escapes))),
-    #text > 200 and (" ... (%d bytes)"):format(#text) or "")
+    #text > most and (" ... (%d bytes)"):format(#text) or "")
 end
 
 local function is_address(name, value)
@@ -80,13 +81,11 @@ end
 
 local add_members
 
-local function add_value(lines, indent, name, value, seen, depth, registers)
+local function add_value(lines, indent, name, value, seen, depth)
   local label = indent .. (type(name) == "number" and "[" .. name .. "]"
     or line.harmless(line.cut(tostring(name))))
   if type(value) ~= "table" then
-    lines[#lines + 1] = ("%s: %s"):format(label,
-      registers and math.type(value) == "integer" and ("0x%016x"):format(value)
-        or scalar(name, value))
+    lines[#lines + 1] = ("%s: %s"):format(label, scalar(name, value))
   elseif seen[value] then
     lines[#lines + 1] = ("%s: (shown above)"):format(label)
   elseif next(value) == nil then
@@ -95,11 +94,36 @@ local function add_value(lines, indent, name, value, seen, depth, registers)
     lines[#lines + 1] = label .. ": {...}"
   else
     lines[#lines + 1] = label .. ":" .. (title(value) and " " .. title(value) or "")
-    add_members(lines, indent .. "  ", value, seen, depth + 1, registers)
+    add_members(lines, indent .. "  ", value, seen, depth + 1)
   end
 end
 
-function add_members(lines, indent, value, seen, depth, registers)
+local function are_registers(name, value)
+  if (name ~= "regs" and name ~= "extra") or type(value) ~= "table" then
+    return false
+  end
+  for key, register in next, value do
+    if type(key) ~= "string" or math.type(register) ~= "integer" then
+      return false
+    end
+  end
+  return next(value) ~= nil
+end
+
+-- All of them, in columns.
+local function add_registers(lines, indent, name, registers)
+  lines[#lines + 1] = indent .. name .. ":"
+  local names, width = keys_of(registers), 0
+  for _, key in ipairs(names) do
+    width = math.max(width, #key + 1)
+  end
+  for _, key in ipairs(names) do
+    lines[#lines + 1] = ("%s  %s 0x%016x"):format(indent,
+      line.harmless(key .. ":" .. (" "):rep(width - #key - 1)), registers[key])
+  end
+end
+
+function add_members(lines, indent, value, seen, depth)
   seen[value] = true
   local keys = keys_of(value)
   for i, key in ipairs(keys) do
@@ -107,8 +131,11 @@ function add_members(lines, indent, value, seen, depth, registers)
       lines[#lines + 1] = ("%s... and %d more"):format(indent, #keys - ELEMENTS)
       break
     end
-    add_value(lines, indent, key, value[key], seen, depth,
-      registers or key == "regs" or key == "extra")
+    if are_registers(key, value[key]) then
+      add_registers(lines, indent, key, value[key])
+    else
+      add_value(lines, indent, key, value[key], seen, depth)
+    end
   end
 end
 
