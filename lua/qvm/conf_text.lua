@@ -39,12 +39,13 @@ end
 
 local kinds = {}
 for _, kind in ipairs {"ram", "cpu", "vdev", "dump", "logger", "set", "other"} do
-  kinds[kind] = {__tostring = line.tostring(kind, function(entry)
+  local name = "Conf" .. kind:sub(1, 1):upper() .. kind:sub(2)
+  kinds[kind] = {__name = name, __tostring = line.tostring(kind, function(entry)
     return describe(kind == "other" and "option" or kind, entry)
   end)}
 end
 
-kinds.finding = {__tostring = line.tostring("finding", function(finding)
+kinds.finding = {__name = "Finding", __tostring = line.tostring("finding", function(finding)
   return ("%s: %s: expected %s, %s"):format(finding.verdict, line.cut(finding.what),
     line.cut(finding.expected), finding.actual and "is " .. line.cut(finding.actual)
       or "and what is cannot be seen")

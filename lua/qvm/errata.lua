@@ -95,7 +95,7 @@ local Snapshot = {__tostring = line.tostring("Errata", function(list)
   return ("Errata snapshot: %d errata"):format(#list)
 end)}
 
-local Entry = {__tostring = line.tostring("erratum", function(entry)
+local Entry = {__name = "Setting", __tostring = line.tostring("erratum", function(entry)
   return ("%s: %s"):format(name_of(entry), text_of(entry.value))
 end)}
 
@@ -103,7 +103,7 @@ local Differences = {__tostring = line.tostring("Differences", function(list)
   return ("Errata differences: %s"):format(#list == 0 and "none" or #list)
 end)}
 
-local Difference = {__tostring = line.tostring("difference", function(entry)
+local Difference = {__name = "Difference", __tostring = line.tostring("difference", function(entry)
   return ("%s: %s%s%s"):format(entry.kind, name_of(entry),
     entry.expected ~= nil and ", expected " .. text_of(entry.expected) or "",
     entry.actual ~= nil and ", is " .. text_of(entry.actual) or "")

@@ -5,6 +5,8 @@
 -- printk_ringbuffer.c), and the buffer of records before it. Both are a guest's
 -- memory, and may say anything.
 
+local line = require "qvm.line"
+
 local printk = {}
 
 local Message = {__name = "Message"}
@@ -27,7 +29,7 @@ local Message = {__name = "Message"}
 -- As dmesg(1) prints it: with microseconds, more lines set in.
 function Message:__tostring()
   local prefix = ("[%12s] "):format(self.time:sub(1, -4))
-  return prefix .. self.text:gsub("\n", "\n" .. (" "):rep(#prefix))
+  return prefix .. line.harmless_lines(self.text):gsub("\n", "\n" .. (" "):rep(#prefix))
 end
 
 -- Nanoseconds, which are unsigned, as seconds with 9 decimals.

@@ -7,6 +7,7 @@
 
 local check = require "qvm.check"
 local core = require "qvm.core"
+local line = require "qvm.line"
 
 --- @type Space
 local Space = {__name = "Space"}
@@ -101,7 +102,7 @@ function Space.new(dump, from, kind, lower, upper)
     upper = view_of(upper)}, Space)
 end
 
-function Space:__tostring()
+Space.__tostring = line.tostring("Space", function(self)
   local parts = {}
   for _, half in ipairs {"lower", "upper"} do
     local tables = self[half]
@@ -113,7 +114,7 @@ function Space:__tostring()
   end
   return ("Space of %s: %s, %s, from %s"):format(self.dump.path, self.kind,
     table.concat(parts, ", "), self.from)
-end
+end)
 
 -- Privileged code's rights, then users': "rwx/r-x".
 local function rights_text(rights)

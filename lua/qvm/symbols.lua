@@ -4,6 +4,8 @@
 -- From a System.map, from the symbol table of an ELF file, or from the kernel's own
 -- table in its memory.
 
+local line = require "qvm.line"
+
 --- @type Symbols
 local Symbols = {__name = "Symbols"}
 Symbols.__index = Symbols
@@ -18,10 +20,10 @@ Symbols.__index = Symbols
 -- Addresses are unsigned: with the highest bit turned they compare as Lua compares.
 local SIGN = math.mininteger
 
-function Symbols:__tostring()
+Symbols.__tostring = line.tostring("Symbols", function(self)
   return ("%d symbols from %s%s"):format(self.count, self.from,
     self.slide ~= 0 and (", moved by 0x%x"):format(self.slide) or "")
-end
+end)
 
 -- The index of the last symbol at or before an address, or 0; of several at one
 -- address the first, as the kernel takes it.

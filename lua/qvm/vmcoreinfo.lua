@@ -4,6 +4,8 @@
 -- Lines of KEY=value; most keys say what kind of value it is: SYMBOL(name) is an
 -- address in hexadecimal, SIZE, OFFSET and LENGTH are decimal, NUMBER is either.
 
+local line = require "qvm.line"
+
 local vmcoreinfo = {}
 
 --- @type VmcoreInfo
@@ -25,9 +27,10 @@ local Info = {__name = "VmcoreInfo"}
 -- @tfield {[string]=string} values everything else
 -- @usage info = assert(dump:vmcoreinfo())
 
-function Info:__tostring()
-  return ("VMCOREINFO of Linux %s, from %s"):format(self.release or "(no release)", self.from)
-end
+Info.__tostring = line.tostring("VMCOREINFO", function(info)
+  return ("VMCOREINFO of Linux %s, from %s"):format(
+    info.release and line.cut(info.release) or "(no release)", info.from)
+end)
 
 local groups = {SYMBOL = "symbols", SIZE = "sizes", OFFSET = "offsets", LENGTH = "lengths",
   NUMBER = "numbers"}
