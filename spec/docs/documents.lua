@@ -1,0 +1,3 @@
+-- The documents whose blocks are run.
+
+return {"README.md", "docs/guide.md", "docs/simulator.md"}
