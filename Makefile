@@ -44,8 +44,8 @@ SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 	-fno-omit-frame-pointer
 
 .DEFAULT_GOAL := all
-.PHONY: help all deps demo test test-real test-html guest-dump bench lint format sanitize \
-	valgrind docs rock install clean
+.PHONY: help all deps demo test test-real test-html test-fleet guest-dump bench lint format \
+	sanitize valgrind docs rock install clean
 
 help: ## list the targets
 	@echo "make TARGET [CC=...] [CFLAGS=...] [LUA=lua5.4] [PREFIX=/usr/local]"
@@ -78,6 +78,11 @@ test-html: ## the specs that look at pages in a browser (Chromium)
 	@sh .ci/deps build test browser
 	@$(MAKE) -s all
 	@QVM_BUILD="$(BUILD)" busted --run=html --lua="$$(command -v $(LUA))"
+
+test-fleet: ## examples/fleet: Ansible gathers from boards that are on this machine
+	@sh .ci/deps build test fleet
+	@$(MAKE) -s all
+	@QVM_BUILD="$(BUILD)" busted --run=fleet --lua="$$(command -v $(LUA))"
 
 guest-dump: ## a real dump of a Linux guest under QEMU: ARCH=x86_64|aarch64
 	@sh .ci/deps build test guest

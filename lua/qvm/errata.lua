@@ -210,6 +210,13 @@ end
 
 -- Public ---------------------------------------------------------------------
 
+--- A value of an erratum as JSON text: all digits of a number, members in order.
+-- @param value as an env has it: string, number, boolean, `cjson.null`, or a table
+-- @treturn string
+function errata.text(value)
+  return encode(value)
+end
+
 --- What errata a VM reports now.
 -- @tparam qvm.vm.VM|qvm.env.Env vm_or_env a VM's env is read anew
 -- @treturn[1] {Setting,...} snapshot, sorted by id and vCPU

@@ -1,3 +1,4 @@
 -- The documents whose blocks are run.
 
-return {"README.md", "docs/guide.md", "docs/simulator.md"}
+return {"README.md", "docs/guide.md", "docs/coming-from.md", "docs/simulator.md",
+  "examples/fleet/README.md"}

@@ -32,10 +32,19 @@ local function vcpus_of(env)
   return list
 end
 
+-- The JSON of a value, as text, where what the report has in its place could be
+-- something else.
+local function whole(value)
+  if exact(value) ~= value or type(value) == "string" and value:find("^0x%x+$") then
+    return qvm.errata.text(value)
+  end
+end
+
 local function errata_of(env)
   local list = {}
   for erratum in env:errata() do
-    list[#list + 1] = {id = erratum.id, cpu = erratum.cpu, value = exact(erratum.value)}
+    list[#list + 1] = {id = erratum.id, cpu = erratum.cpu, value = exact(erratum.value),
+      exact = whole(erratum.value)}
   end
   return list
 end

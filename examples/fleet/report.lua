@@ -1,0 +1,269 @@
+#!/usr/bin/env lua5.4
+-- Which boards of a fleet differ from the baseline, and in what.
+--
+--     lua5.4 examples/fleet/report.lua GATHERED BASELINES
+--
+-- GATHERED   directory of what `qvm-diag --list --json` wrote on each board, as
+--            BOARD.json; gather.yml makes one. With a file `boards` in it, one name
+--            a line, these are the boards.
+-- BASELINES  directory of baselines (`qvm.errata.save`), as VM.json. Every board is
+--            expected to have these VMs, and no others.
+--
+-- Exit status: 0 all are equal, 1 something failed or could not be compared, 2 a
+-- mistake in the arguments, 3 all was compared and something differs.
+
+local here = arg[0]:match("^(.*)/[^/]*$") or "."
+
+local function look_in(lua_directory, c_directory)
+  package.path = ("%s;%s/?.lua;%s/?/init.lua"):format(package.path, lua_directory, lua_directory)
+  package.cpath = ("%s;%s/?.so"):format(package.cpath, c_directory)
+end
+
+look_in(here .. "/../../lua", os.getenv("QVM_BUILD") or here .. "/../../build")
+
+local lfs = require "lfs"
+local qvm = require "qvm"
+local layout = dofile(here .. "/layout.lua")
+
+local function read(path)
+  local file, message = io.open(path, "rb")
+  if not file then
+    return nil, message
+  end
+  local text
+  text, message = file:read("a")
+  file:close()
+  return text, message and path .. ": " .. message
+end
+
+-- Names of the .json files in a directory, without the ending.
+local function names_in(directory)
+  local names = {}
+  local ok, next_name, state = pcall(lfs.dir, directory)
+  if not ok then
+    return nil, (tostring(next_name):gsub("^cannot open ", ""))
+  end
+  for name in next_name, state do
+    names[#names + 1] = name:match("^([^.].*)%.json$")
+  end
+  table.sort(names, layout.before)
+  return names
+end
+
+-- What was gathered -----------------------------------------------------------------
+
+local function boards_of(directory)
+  local listed = read(directory .. "/boards")
+  if not listed then
+    return names_in(directory)
+  end
+  local names = {}
+  for name in listed:gmatch("[^\r\n]+") do
+    names[#names + 1] = name
+  end
+  table.sort(names, layout.before)
+  return names
+end
+
+-- The exact value of an erratum. Reports have an integer from 2^53 on as
+-- "0x" and 16 digits, and what it is, as JSON text, in `exact`. Where only the
+-- first is there, the baseline says whether text or integer is meant.
+local function value_of(raw, expected)
+  if type(raw.exact) == "string" then
+    return (qvm.decode(raw.exact))
+  elseif math.type(expected) == "integer" and type(raw.value) == "string"
+    and raw.value:find("^0x" .. ("%x"):rep(16) .. "$") then
+    return tonumber(raw.value)
+  end
+  return raw.value
+end
+
+local function is_cpu(value)
+  return value == nil or math.type(value) == "integer" and value >= 0
+end
+
+local function is_erratum(raw)
+  return type(raw) == "table" and type(raw.id) == "string" and is_cpu(raw.cpu)
+    and raw.value ~= nil and (raw.exact == nil or type(raw.exact) == "string"
+      and qvm.decode(raw.exact) ~= nil)
+end
+
+local function all(list, is_one)
+  if type(list) ~= "table" then
+    return false
+  end
+  for _, each in ipairs(list) do
+    if not is_one(each) then
+      return false
+    end
+  end
+  return true
+end
+
+local function is_vm(raw)
+  return type(raw) == "table" and type(raw.name) == "string" and all(raw.errata, is_erratum)
+end
+
+local function is_text(value)
+  return type(value) == "string"
+end
+
+-- A board's report, or nil and why there is none.
+local function load_report(path)
+  local text, message = read(path)
+  if not text then
+    return nil, "missing: " .. message
+  end
+  local report, problem = qvm.decode(text)
+  if report == nil then
+    return nil, ("%s:%s"):format(path, problem)
+  elseif type(report) ~= "table" or not all(report.errors, is_text)
+    or report.vms ~= nil and not all(report.vms, is_vm) then
+    return nil, path .. ": not a report of `qvm-diag --list --json`"
+  elseif not report.vms and not report.errors[1] then
+    return nil, path .. ": has neither VMs nor errors: not by --list"
+  end
+  return report
+end
+
+-- Comparing -------------------------------------------------------------------------
+
+-- The expected value of each erratum in turn: of those with the same id and vCPU, the
+-- first one's, the second one's, and so on.
+local function lookup(baseline)
+  local values, counts = {}, {}
+  local function key(entry, seen)
+    local name = ("%s/%s"):format(entry.cpu, entry.id)
+    seen[name] = (seen[name] or 0) + 1
+    return name .. "/" .. seen[name]
+  end
+  for _, entry in ipairs(baseline) do
+    values[key(entry, counts)] = entry.value
+  end
+  local seen = {}
+  return function(entry)
+    return values[key(entry, seen)]
+  end
+end
+
+local function snapshot_of(vm, baseline)
+  local expected, snapshot = lookup(baseline), {}
+  for i, raw in ipairs(vm.errata) do
+    snapshot[i] = {id = raw.id, cpu = raw.cpu, value = value_of(raw, expected(raw))}
+  end
+  return snapshot
+end
+
+local function by_name(vms)
+  local map = {}
+  for _, vm in ipairs(vms) do
+    map[vm.name] = vm
+  end
+  return map
+end
+
+-- A VM that has no errata where something has failed may have more than were read.
+local function was_read(report, vm)
+  return vm.errata[1] ~= nil or report.errors[1] == nil
+end
+
+-- What differs on a board: an array of {vm, id, cpu, expected, actual}, the last two
+-- as text.
+local function differences_of(report, baselines)
+  local found, list = by_name(report.vms), {}
+  for _, name in ipairs(baselines.names) do
+    local baseline, vm = baselines[name], found[name]
+    if not vm then
+      list[#list + 1] = {vm = name, expected = "a VM", actual = "missing"}
+    elseif baseline and was_read(report, vm) then
+      for _, d in ipairs(qvm.errata.diff(baseline, snapshot_of(vm, baseline))) do
+        list[#list + 1] = {vm = name, id = d.id, cpu = d.cpu, is_erratum = true,
+          expected = layout.value(d.expected), actual = layout.value(d.actual)}
+      end
+    end
+  end
+  for _, vm in ipairs(report.vms) do
+    if not baselines.known[vm.name] then
+      list[#list + 1] = {vm = vm.name, expected = "no VM", actual = "a VM"}
+    end
+  end
+  return list
+end
+
+local function load_baselines(directory)
+  local names, message = names_in(directory)
+  if not names then
+    return nil, message
+  elseif not names[1] then
+    return nil, directory .. ": no baselines (VM.json)"
+  end
+  local baselines, problems = {names = names, known = {}}, {}
+  for _, name in ipairs(names) do
+    baselines.known[name] = true
+    baselines[name], message = qvm.errata.load(directory .. "/" .. name .. ".json")
+    problems[#problems + 1] = not baselines[name] and message or nil
+  end
+  return baselines, problems
+end
+
+-- The whole fleet: names of boards that are equal, differ, failed; what differs, with
+-- the boards on which it does; what failed, by board.
+local function compare(directory, boards, baselines)
+  local fleet = {total = #boards, equal = {}, differ = {}, failed = {}, rows = {}, failures = {}}
+  local row_of = {}
+  local function add(board, d)
+    local key = ("%q/%q/%s/%q/%q"):format(d.vm, d.id or "", d.cpu, d.expected, d.actual)
+    if not row_of[key] then
+      row_of[key] = d
+      d.boards = {}
+      fleet.rows[#fleet.rows + 1] = d
+    end
+    table.insert(row_of[key].boards, board)
+  end
+  for _, board in ipairs(boards) do
+    local report, message = load_report(("%s/%s.json"):format(directory, board))
+    local problems = report and report.errors or {message}
+    local list = report and report.vms and report.vms[1] and differences_of(report, baselines) or {}
+    for _, d in ipairs(list) do
+      add(board, d)
+    end
+    for _, problem in ipairs(problems) do
+      table.insert(fleet.failures, {board = board, message = problem})
+    end
+    table.insert(problems[1] and fleet.failed or list[1] and fleet.differ or fleet.equal, board)
+  end
+  return fleet
+end
+
+-- Main --------------------------------------------------------------------------------
+
+local function fail(status, message)
+  io.stderr:write("fleet: ", layout.harmless(message), "\n")
+  os.exit(status, true)
+end
+
+local function main(gathered, directory, more)
+  if not directory or more or gathered:match("^%-") then
+    fail(2, "usage: report.lua GATHERED BASELINES")
+  end
+  local baselines, problems = load_baselines(directory)
+  if not baselines then
+    fail(1, problems)
+  end
+  local boards, message = boards_of(gathered)
+  if not boards then
+    fail(1, message)
+  elseif not boards[1] then
+    fail(1, gathered .. ": no boards (BOARD.json)")
+  end
+  local fleet = compare(gathered, boards, baselines)
+  fleet.problems = problems
+  layout.print(fleet)
+  local ok, why = io.stdout:flush()
+  if not ok then
+    fail(1, "output: " .. why)
+  end
+  return (problems[1] or fleet.failed[1]) and 1 or fleet.differ[1] and 3 or 0
+end
+
+os.exit(main(table.unpack(arg)), true)
