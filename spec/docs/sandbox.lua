@@ -74,6 +74,7 @@ function sandbox.open()
     MAKEFLAGS = "s",  -- what make does is not in the docs
     MAKELEVEL = "",
     TERM = "dumb",
+    COLUMNS = "1000", -- the prompt shows the end of a longer line only
     TZ = "UTC",
   }})
   self.shell:write((". %s\n"):format(quote(lfs.currentdir() .. "/spec/docs/prelude.sh")))
