@@ -1,6 +1,8 @@
 -- What spec/docs_spec.lua would find in a document that is wrong.
 
 local files = require "support.files"
+local process = require "support.process"
+local sandbox = require "docs.sandbox"
 local sim = require "support.sim"
 local suite = require "docs.suite"
 
@@ -22,6 +24,21 @@ describe("the blocks of a document", function()
   local VM = '<!-- given\n$ simulate linux1\n> vm = qvm.vm "linux1"\n-->'
 
   local it = sim.can_signal and it or pending
+
+  it("leave no process behind", function()
+    local box = sandbox.open()
+    assert.are.equal(0, (box:run("simulate linux1; sleep 1000 &")))
+    assert.is_true(box:type {"x = 1"})
+    local _, printed = box:run("ps -o pid= -s $$")
+    assert.is_true(#printed >= 4) -- the shell, a VM, sleep, an interpreter
+    box:close()
+    for _, line in ipairs(printed) do
+      assert.is_true(process.eventually(function()
+        local file <close> = io.open(("/proc/%d/stat"):format(line))
+        return (file and file:read("a") or ""):match("%) ([^Z])") == nil
+      end, 5), line)
+    end
+  end)
 
   it("are right where they are true", function()
     assert.are.same({}, problems(VM,

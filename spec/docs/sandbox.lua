@@ -198,7 +198,8 @@ function sandbox:block(lines, document, line)
 end
 
 function sandbox:close()
-  os.execute(("kill -KILL -- -%d 2>/dev/null"):format(self.shell.pid))
+  -- With all that it started; it may have ended itself.
+  os.execute(("kill -KILL -%d 2>/dev/null"):format(self.shell.pid))
   self.shell:wait()
   files.clean()
 end
