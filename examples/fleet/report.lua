@@ -21,8 +21,17 @@ end
 
 look_in(here .. "/../../lua", os.getenv("QVM_BUILD") or here .. "/../../build")
 
-local lfs = require "lfs"
-local qvm = require "qvm"
+local function need(name, advice)
+  local ok, module = pcall(require, name)
+  if not ok then
+    io.stderr:write("fleet: ", tostring(module):match("^[^\n]*"), " ", advice, "\n")
+    os.exit(1, true)
+  end
+  return module
+end
+
+local lfs = need("lfs", "Install lua-filesystem.")
+local qvm = need("qvm", "Run `make`.")
 local layout = dofile(here .. "/layout.lua")
 
 local function read(path)

@@ -211,8 +211,9 @@ end
 -- Public ---------------------------------------------------------------------
 
 --- A value of an erratum as JSON text: all digits of a number, members in order.
--- @param value as an env has it: string, number, boolean, `cjson.null`, or a table
--- @treturn string
+-- @tparam any value as an env has it: string, number, boolean, `cjson.null`, or a table
+-- @treturn string the text
+-- @usage print(qvm.errata.text(0x8000000000000000))
 function errata.text(value)
   return encode(value)
 end
