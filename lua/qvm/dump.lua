@@ -314,7 +314,7 @@ function Dump:vcpu(index)
   if not vcpu then
     return nil, names, extra_names -- a message and its code, or nothing
   end
-  return require "qvm.vcpu".new(vcpu, names, extra_names)
+  return require "qvm.vcpu".new(self, vcpu, names, extra_names)
 end
 
 --- What differs between this dump's vCPU registers and another's.

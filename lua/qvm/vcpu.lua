@@ -26,7 +26,8 @@ Vcpu.__index = Vcpu
 -- @tfield string extra_bytes the bytes that the extra registers are in
 -- @usage cpu = assert(dump:vcpu(0))
 
--- The order of the registers of a vCPU that a script holds: names, extra names.
+-- By a vCPU that a script holds: the order of its registers (names, extra names), and
+-- its dump.
 local orders = setmetatable({}, {__mode = "k"})
 
 local function in_order(names, values)
@@ -54,14 +55,30 @@ function Vcpu:extra_registers()
   return in_order(orders[self].extra_names, self.extra)
 end
 
+--- The calls that the vCPU was in, the innermost first.
+--
+-- By frame pointers, where the code keeps them (aarch64; x86_64 where it was built so).
+-- Else the stack is searched for addresses behind calls, and what is found so is marked:
+-- it need not be a call that is still open.
+-- @tparam[opt] qvm.space.Space space where its addresses are (`dump:space(cpu)`)
+-- @treturn[1] function():Frame iterator
+-- @return[2] nil, message, code: as `Dump:space`; `unsupported` for another machine
+-- @usage for frame in cpu:backtrace() do print(frame) end
+function Vcpu:backtrace(space)
+  if space ~= nil and getmetatable(space) ~= require "qvm.space" then
+    error(("bad argument #1 to 'backtrace' (Space expected, got %s)"):format(type(space)), 2)
+  end
+  return require "qvm.backtrace"(orders[self].dump, self, space)
+end
+
 Vcpu.__tostring = line.tostring("vCPU", function(cpu)
   return ("vCPU %d: pc 0x%016x sp 0x%016x%s"):format(cpu.index, cpu.pc, cpu.sp,
     cpu.process ~= "" and " " .. cpu.process or "")
 end)
 
--- Makes a vCPU of its fields, and of the names of its registers in order.
-function Vcpu.new(fields, names, extra_names)
-  orders[fields] = {names = names, extra_names = extra_names}
+-- Makes a vCPU of a dump of its fields, and of the names of its registers in order.
+function Vcpu.new(dump, fields, names, extra_names)
+  orders[fields] = {dump = dump, names = names, extra_names = extra_names}
   return setmetatable(fields, Vcpu)
 end
 

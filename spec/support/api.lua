@@ -112,6 +112,7 @@ local function add_kernel(objects, dump)
   local messages, count = assert(dump:dmesg())
   objects.Message, objects.LogCount = {messages()}, {count}
   objects.Guest = {assert(dump:guest())}
+  objects.Frame = {assert(dump:vcpu(0):backtrace())()}
   objects.Symbols = {assert(dump:symbols(files.write("System.map", map)))}
 end
 

@@ -6,7 +6,7 @@ local process = require "support.process"
 local terminal = {}
 terminal.__index = terminal
 
-local opened = {}
+local opened, count = {}, 0
 
 function terminal:tmux(...)
   local status, out, errors = process.run {"tmux", "-S", self.socket, "-f", "/dev/null", ...}
@@ -16,7 +16,8 @@ end
 
 -- Opens one of 80 columns. env: variables of its shell.
 function terminal.open(rows, env)
-  local self = setmetatable({socket = files.path("tmux")}, terminal)
+  count = count + 1 -- a server that is ending still has its socket
+  local self = setmetatable({socket = files.path("tmux" .. count)}, terminal)
   local shell = {"env", "-i", "PATH=" .. os.getenv("PATH"), "PS1=$ ", "HOME=" .. files.dir(),
     "TERM=screen"}
   for name, value in pairs(env) do

@@ -1,0 +1,149 @@
+-- The calls that a vCPU was in: by frame pointers, or by what is on its stack.
+
+local files = require "support.files"
+local pagetables = require "support.pagetables"
+local qvm = require "qvm"
+local writer = require "support.dumpwriter"
+
+local arm, x86 = pagetables.arm, pagetables.x86
+
+local CODE, STACK = 0x10000, 0x40000 -- virtual, and physical
+
+local function lines(cpu, space)
+  local list = {}
+  for frame in assert(cpu:backtrace(space)) do
+    list[#list + 1] = tostring(frame)
+  end
+  return list
+end
+
+-- Words at offsets in a page.
+local function page(words, size)
+  local bytes = ("\0"):rep(size or 4096)
+  for at, word in pairs(words) do
+    local text = type(word) == "string" and word or string.pack("<i8", word)
+    bytes = bytes:sub(1, at) .. text .. bytes:sub(at + #text + 1)
+  end
+  return bytes
+end
+
+local map = ("%x T start\n%x T caller\n%x T callee\n%x T end\n"):format(CODE, CODE + 0x100,
+  CODE + 0x200, CODE + 0x300)
+
+-- A QNX dump of one vCPU: code at CODE, a stack at STACK, page tables at 0x100000.
+local function dump_of(machine, tables, code, stack, registers)
+  local segments = tables:segments()
+  segments[#segments + 1] = {paddr = CODE, bytes = page(code)}
+  segments[#segments + 1] = {paddr = STACK, bytes = page(stack, 0x4000)}
+  segments[#segments + 1] = {type = 4, bytes = writer.note {cpus = {{pgtbl = tables.root,
+    registers = writer[machine](registers)}}}}
+  local dump = assert(qvm.open(files.write("calls.gcore", writer.file {machine = machine,
+    segments = segments})))
+  assert(dump:symbols(files.write("qnx.map", map)))
+  return dump
+end
+
+describe("a backtrace", function()
+  after_each(files.clean)
+
+  local function aarch64(stack, x29, code)
+    local t = pagetables.aarch64(0x100000, 12, 39)
+    t:map(CODE, CODE, 0, arm.read_only)
+    for at = 0, 0x3000, 0x1000 do
+      t:map(STACK + at, STACK + at, 0, arm.pxn | arm.uxn)
+    end
+    local bl = string.pack("<I4", 0x94000040)
+    local dump = dump_of("aarch64", t, code or {[0x10c] = bl, [0x20c] = bl, [0x2c] = bl}, stack,
+      {elr = CODE + 0x204, gpr = {[29] = x29, [31] = STACK + 0x10}})
+    local cpu = dump:vcpu(0)
+    return cpu, assert(dump:space(cpu, {va_bits = 39, granule = 4096}))
+  end
+
+  local function frames(x29)
+    return {[0x20] = STACK + 0x60, [0x28] = CODE + 0x110, [0x60] = x29 or 0, [0x68] = CODE + 0x30}
+  end
+
+  it("follows frame pointers on aarch64", function()
+    local cpu, space = aarch64(frames(), STACK + 0x20)
+    assert.are.same({"#0  0x0000000000010204 callee+0x4/0x100",
+      "#1  0x0000000000010110 caller+0x10/0x100", "#2  0x0000000000010030 start+0x30/0x100"},
+      lines(cpu, space))
+    local hows = {}
+    for frame in cpu:backtrace(space) do
+      hows[#hows + 1] = frame.index .. frame.how
+    end
+    assert.are.same({"0pc", "1frame", "2frame"}, hows)
+  end)
+
+  it("takes signatures off return addresses", function()
+    local stack = frames()
+    stack[0x28] = stack[0x28] | 0x2a << 40
+    local cpu, space = aarch64(stack, STACK + 0x20)
+    assert.are.equal("#1  0x0000000000010110 caller+0x10/0x100", lines(cpu, space)[2])
+  end)
+
+  it("ends where frames go round, or lead nowhere", function()
+    local cpu, space = aarch64(frames(STACK + 0x20), STACK + 0x20)
+    assert.are.equal(3, #lines(cpu, space))
+    cpu, space = aarch64(frames(0x77777000), STACK + 0x20)
+    assert.are.equal(3, #lines(cpu, space))
+    cpu, space = aarch64(frames(STACK + 0x63), STACK + 0x20)
+    assert.are.equal(3, #lines(cpu, space))
+    -- A chain without end is cut.
+    local stack = {}
+    for at = 0x20, 0x3fe0, 16 do
+      stack[at], stack[at + 8] = STACK + at + 16, CODE + 0x110
+    end
+    cpu, space = aarch64(stack, STACK + 0x20)
+    assert.are.equal(256, #lines(cpu, space))
+  end)
+
+  it("searches the stack where there are no frames, and says so", function()
+    local stack = frames()
+    stack[0x30] = CODE + 0x114 -- behind no call
+    stack[0x38] = STACK + 0x20 -- no code
+    local cpu, space = aarch64(stack, 0)
+    assert.are.same({"#0  0x0000000000010204 callee+0x4/0x100",
+      "#1  0x0000000000010110 ? caller+0x10/0x100", "#2  0x0000000000010030 ? start+0x30/0x100"},
+      lines(cpu, space))
+  end)
+
+  it("knows the calls of x86_64", function()
+    local t = pagetables.x86_64(0x100000)
+    t:map(CODE, CODE, 0, 0)
+    for at = 0, 0x3000, 0x1000 do
+      t:map(STACK + at, STACK + at, 0, x86.write | x86.nx)
+    end
+    -- call rel32; call *rax; call *8(rbx); call *d32(rbx); call *d32(rip); call *r11; jmp
+    local calls = {{0x10, "\xe8\1\2\3\4"}, {0x20, "\xff\xd0"}, {0x30, "\xff\x53\8"},
+      {0x40, "\xff\x93\1\2\3\4"}, {0x50, "\xff\x15\1\2\3\4"}, {0x60, "\x41\xff\xd3"},
+      {0x70, "\xe9\1\2\3\4"}}
+    local code, stack = {}, {}
+    for i, call in ipairs(calls) do
+      code[call[1]], stack[8 * i] = call[2], CODE + call[1] + #call[2]
+    end
+    local dump = dump_of("x86_64", t, code, stack, {rip = CODE + 0x200, rsp = STACK, rbp = 7})
+    local list = lines(dump:vcpu(0))
+    assert.are.equal(7, #list)
+    assert.are.equal("#1  0x0000000000010015 ? start+0x15/0x100", list[2])
+    assert.are.equal("#6  0x0000000000010063 ? start+0x63/0x100", list[7])
+    -- With frames.
+    stack = {[0x20] = STACK + 0x40, [0x28] = CODE + 0x15, [0x40] = 0, [0x48] = CODE + 0x22}
+    dump = dump_of("x86_64", t, code, stack, {rip = CODE + 0x200, rsp = STACK,
+      rbp = STACK + 0x20})
+    assert.are.same({"#0  0x0000000000010200 callee+0x0/0x100",
+      "#1  0x0000000000010015 start+0x15/0x100", "#2  0x0000000000010022 start+0x22/0x100"},
+      lines(dump:vcpu(0)))
+  end)
+
+  it("is not to be had without page tables, or of other machines", function()
+    local function code_of(machine)
+      local dump = assert(qvm.open(files.write("none.gcore", writer.small {machine = machine})))
+      return select(3, dump:vcpu(0):backtrace())
+    end
+    assert.are.equal("unsupported", code_of "aarch64")
+    assert.are.equal("unsupported", code_of "arm")
+    local dump = assert(qvm.open(files.path("none.gcore")))
+    assert.is_false(pcall(dump:vcpu(0).backtrace, dump:vcpu(0), 5))
+  end)
+end)
