@@ -210,7 +210,9 @@ end
 
 -- Public ---------------------------------------------------------------------
 
---- A value of an erratum as JSON text: all digits of a number, members in order.
+--- A value of an erratum as JSON text.
+--
+-- All digits of a number, members in order.
 -- @tparam any value as an env has it: string, number, boolean, `cjson.null`, or a table
 -- @treturn string the text
 -- @usage print(qvm.errata.text(0x8000000000000000))

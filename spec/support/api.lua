@@ -38,7 +38,8 @@ for _, name in ipairs {"Linux", "node", "6.1.0-test", "#1 test", "aarch64", ""} 
   utsname = utsname .. name .. ("\0"):rep(65 - #name)
 end
 
-local map = "ffffff8000041000 D swapper_pg_dir\nffffff8000042000 T schedule\n"
+local map = "0000000000000000 T first\n0000000000001000 T second\n"
+  .. "ffffff8000041000 D swapper_pg_dir\nffffff8000042000 T schedule\n"
   .. "ffffff8000043000 T _etext\n"
 
 -- Where the page tables in that dump are, in every detail.
@@ -112,8 +113,8 @@ local function add_kernel(objects, dump)
   local messages, count = assert(dump:dmesg())
   objects.Message, objects.LogCount = {messages()}, {count}
   objects.Guest = {assert(dump:guest())}
-  objects.Frame = {assert(dump:vcpu(0):backtrace())()}
   objects.Symbols = {assert(dump:symbols(files.write("System.map", map)))}
+  objects.Frame = {assert(dump:vcpu(0):backtrace())()}
 end
 
 local function add_confs(objects, vm)
