@@ -442,16 +442,6 @@ function Dump:address(name)
   return require "qvm.guest".address(self, name)
 end
 
-local function in_units(bytes)
-  for _, unit in ipairs {{1 << 60, "EiB"}, {1 << 50, "PiB"}, {1 << 40, "TiB"}, {1 << 30, "GiB"},
-    {1 << 20, "MiB"}, {1 << 10, "KiB"}} do
-    if bytes >= unit[1] then
-      return ("%.4g %s"):format(bytes / unit[1], unit[2])
-    end
-  end
-  return ("%d bytes"):format(bytes)
-end
-
 Dump.__tostring = line.tostring("Dump", function(dump)
   local name = ("Dump %s: %s %s"):format(dump.path, dump.format, dump.machine)
   if not methods.is_open(dump) then
@@ -462,7 +452,7 @@ Dump.__tostring = line.tostring("Dump", function(dump)
     memory = memory + size
   end
   return ("%s, %d vCPUs, %s of memory%s"):format(name, methods.vcpu_count(dump),
-    in_units(memory), dump.complete and "" or ", incomplete")
+    line.in_units(memory), dump.complete and "" or ", incomplete")
 end)
 
 --- A segment (program header) of a dump, as in the file.
