@@ -3,6 +3,7 @@
 
 local cjson = require "cjson"
 local files = require "support.files"
+local process = require "support.process"
 local qvm = require "qvm"
 
 local root = (os.getenv("QVM_GUESTS") or "build/guests") .. "/"
@@ -182,6 +183,25 @@ for _, guest in ipairs {"x86_64", "x86_64-la57", "aarch64"} do
       assert.are.equal(0, log.skipped)
       -- The console goes on to the end of the guest.
       assert.are.same(table.move(expected, 1, #seen, 1, {}), seen)
+    end)
+
+    it("has that log in what qvm-diag prints, and as JSON", function()
+      local lines, texts = {}, {}
+      for m in dump:dmesg() do
+        lines[#lines + 1], texts[#texts + 1] = tostring(m), m.text
+      end
+      local words = {"lua5.4", "examples/diag.lua", "--read", directory .. "first.elf", "--dmesg"}
+      local options = {env = {LD_PRELOAD = os.getenv("LD_PRELOAD"),
+        QVM_BUILD = os.getenv("QVM_BUILD")}}
+      local status, output = process.run(words, options)
+      assert.are.equal(0, status)
+      assert.are.equal(table.concat(lines, "\n") .. "\n", output)
+      words[#words + 1] = "--json"
+      status, output = process.run(words, options)
+      assert.are.equal(0, status)
+      for i, m in ipairs(cjson.decode(output).messages) do
+        assert.are.equal(texts[i], m.text)
+      end
     end)
 
     it("has the kernel's own symbols, where the guest said they are", function()

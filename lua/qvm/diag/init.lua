@@ -25,7 +25,8 @@ end
 
 local function task_of(options)
   return options.prometheus and tasks.metrics or options.list and tasks.list
-    or options.all and tasks.all or options.read and tasks.read or tasks.vm
+    or options.all and tasks.all or options.dmesg and tasks.dmesg
+    or options.read and tasks.read or tasks.vm
 end
 
 local function load_baseline(run)

@@ -7,7 +7,7 @@ local cjson = require "cjson"
 local text = require "qvm.diag.text"
 
 local LISTS = {nodes = true, vcpus = true, errata = true, ranges = true, vms = true,
-  errors = true, differences = true}
+  errors = true, differences = true, messages = true}
 
 local to_json
 

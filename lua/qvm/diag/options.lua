@@ -15,6 +15,7 @@ local function new_parser()
   parser:flag("--list", "All VMs, one line each.")
   parser:flag("--all", "All VMs in full, one after the other.")
   parser:option("--read", "Summarise a dump that there is. Needs no VM."):argname("FILE")
+  parser:flag("--dmesg", "With --read: only the kernel log of a Linux guest in it.")
   parser:option("--status", "Ask for the status text; the file its logger writes to.")
     :argname("LOG")
   parser:option("--dump", "Ask for a dump; the directory of the VM's dump option.")
@@ -67,6 +68,8 @@ local function misfit_in(options)
   if tasks > 1 or tasks == 0 and not options.prometheus then
     return (tasks == 0 and "" or "only ")
       .. "one of a VM's name, --list, --all or --read FILE is needed (--help shows how)"
+  elseif options.dmesg and (not options.read or options.html) then
+    return "--dmesg goes with --read and --json only"
   elseif count(options, {"vm", "all"}) == 0
     and count(options, {"status", "dump", "baseline"}) > 0 then
     return "--status, --dump and --baseline need a VM's name or --all"

@@ -100,13 +100,42 @@ function tasks.list(run)
   return report, message
 end
 
-function tasks.read(run)
+-- A dump that is cut is opened as far as it goes: that is better than nothing.
+local function open(run)
   local dump, message, code = qvm.open(run.options.read)
   if code == "truncated" then
-    -- What there is of it is better than nothing.
     run.problems:add(message)
-    dump = qvm.open(run.options.read, {partial = true})
+    return qvm.open(run.options.read, {partial = true})
   end
+  return dump, message
+end
+
+-- The kernel's log as dmesg(1) prints it: lines are as long as they are.
+function tasks.dmesg(run)
+  local dump, message = open(run)
+  if not dump then
+    return nil, message
+  end
+  local messages, log = dump:dmesg()
+  local report = {messages = {}}
+  for m in messages or function() end do
+    if run.text then
+      run.text.put(tostring(m))
+    end
+    table.insert(report.messages, {seq = m.seq, time = m.time, caller = m.caller, text = m.text})
+  end
+  dump:close()
+  if not messages then
+    return nil, log
+  elseif log.skipped > 0 then
+    run.problems:add(("%s: %s of the kernel log corrupt, and left out"):format(
+      run.options.read, text.count(log.skipped, "record")))
+  end
+  return report
+end
+
+function tasks.read(run)
+  local dump, message = open(run)
   if not dump then
     return nil, message
   end
