@@ -376,8 +376,8 @@ describe("diag", function()
       {"a", "--prometheus", "--dump", "x"}, {"a", "--prometheus", "--html", "x"},
       {"a", "--watch", "--json"}, {"--read", "x", "--watch"}, {"a", "--watch", "--dump", "x"},
       {"a", "--watch", "0"}, {"a", "--watch", "0.001"}, {"a", "--watch", "soon"}, {"--watch"},
-      {"--watch", "3"}, {"--html", "x"}, {"a", "--dmesg"}, {"--read", "x", "--dmesg", "--html", "y"},
-      {"--dmesg"}} do
+      {"--watch", "3"}, {"--html", "x"}, {"a", "--dmesg"}, {"--dmesg"},
+      {"--read", "x", "--dmesg", "--html", "y"}} do
       local status, out, errors = diag(arguments)
       assert.are.equal(2, status, table.concat(arguments, " "))
       assert.are.equal("", out)
