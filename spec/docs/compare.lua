@@ -23,6 +23,7 @@ local everywhere = {
 -- In a real guest's dump: the kernel's version, where it is (KASLR), and how far it
 -- had come.
 local real = {
+  {"pc 0x%x+ sp 0x%x+", "pc <address> sp <address>"}, -- a vCPU may be in user mode
   {"0xffff%x%x%x%x%x%x%x%x%x%x%x%x", "<kernel address>"},
   {"0x0000000[0-9a-f]%x%x%x%x%x%x%x%x", "<physical address>"},
   {"%f[%d]%d+ pages", "<n> pages"},
