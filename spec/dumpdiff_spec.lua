@@ -43,7 +43,7 @@ describe("dumpdiff", function()
       "0x0000000090000000 - 0x0000000090000fff       4 KiB  after",
       "0x0000000080001000       4 KiB          4096  filled with text",
       "0x0000000080002000       4 KiB             4  cleared",
-      "summary: 4.004 KiB in 2 pages differ, of 20 KiB (40.00%)",
+      "summary: 4.004 KiB differ, in 2 pages, which are 40.00% of 20 KiB",
       "  filled with text       1 page",
       "  in one of them only    1 range",
       "  changed                1 register of 1 vCPU"} do
@@ -70,7 +70,7 @@ describe("dumpdiff", function()
       {paddr = 0x80000ffe, bytes = "aBCd"}, {paddr = 0x80001800, bytes = "y"}}})
     local status, output = run(before, after)
     assert.are.equal(1, status)
-    assert.matches("summary: 3 bytes in 2 pages differ, of 5 bytes", output, 1, true)
+    assert.matches("summary: 3 bytes differ, in 2 pages", output, 1, true)
   end)
 
   it("reads what there is of an incomplete dump, and says so", function()

@@ -311,8 +311,10 @@ end
 function Dump:vcpu(index)
   check.integer(index, 1, "vcpu")
   local vcpu, names, extra_names = methods.vcpu(self, index)
-  if not vcpu then
-    return nil, names, extra_names -- a message and its code, or nothing
+  if vcpu == nil and names == nil then
+    return nil
+  elseif not vcpu then
+    return nil, names, extra_names -- a message and its code
   end
   return require "qvm.vcpu".new(self, vcpu, names, extra_names)
 end

@@ -131,8 +131,11 @@ function guest.symbols(dump, path)
   elseif not found then
     found, message, code = symbols_in_memory(dump)
   end
-  tables[dump] = found or tables[dump]
-  return found, message, code
+  if not found then
+    return nil, message, code
+  end
+  tables[dump] = found
+  return found
 end
 
 function guest.symbol(dump, address)

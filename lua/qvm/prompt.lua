@@ -22,7 +22,8 @@ local codes = {not_found = true, permission = true, not_qvm = true, gone = true,
 -- them: x an address, d a number, s text; "" for objects.
 local iterators = {vms = "", nodes = "", vcpus = "", errata = "", segments = "", sections = "",
   notes = "", ranges = "xd", find = "x", find_any = "xd", strings = "xs", diff = "xds",
-  registers = "sx", extra_registers = "sx", diff_registers = "dsxx"}
+  registers = "sx", extra_registers = "sx", diff_registers = "dsxx", dmesg = "", backtrace = "",
+  mappings = "xds"}
 
 -- One value, or an item's part, as text -----------------------------------------
 
@@ -158,7 +159,7 @@ end
 local function show(text, ...)
   local values = table.pack(...)
   local first, message, code = values[1], values[2], values[3]
-  local kinds = values.n == 1 and type(first) == "function" and iterator_of(text)
+  local kinds = type(first) == "function" and iterator_of(text)
   if kinds then
     if print_items(ITEMS, kinds, first) == ITEMS then
       io.stdout:write(("... (the first %d; list(x, n) shows n of them, list(x) all)\n")

@@ -10,7 +10,8 @@ local ELEMENTS = 100  -- of one table
 
 -- Members that are addresses, by their names.
 local addresses = {paddr = true, vaddr = true, addr = true, pc = true, sp = true, pgtbl = true,
-  last_known_ip = true, address = true, start = true, kaslr_offset = true}
+  last_known_ip = true, address = true, start = true, kaslr_offset = true,
+  root = true, table = true}
 
 local escapes = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\"}
 

@@ -136,7 +136,8 @@ local function dump_vcpus_of(dump)
       extra[name] = qvm.hex(value)
     end
     list[#list + 1] = {index = cpu.index, cpunum = cpu.cpunum, process = cpu.process,
-      pgtbl = qvm.hex(cpu.pgtbl), pc = qvm.hex(cpu.pc), sp = qvm.hex(cpu.sp),
+      pgtbl = cpu.pgtbl ~= 0 and qvm.hex(cpu.pgtbl) or nil,
+      pc = qvm.hex(cpu.pc), sp = qvm.hex(cpu.sp),
       registers = registers_of(cpu), extra = extra}
   end
   return list

@@ -96,7 +96,7 @@ end
 local function dump_vcpus(vcpus, level)
   local rows, parts = {}, {}
   for i, cpu in ipairs(vcpus) do
-    rows[i] = {cpu.index, cpu.process, cpu.pc, cpu.sp, cpu.pgtbl}
+    rows[i] = {cpu.index, cpu.process, cpu.pc, cpu.sp, cpu.pgtbl or "-"}
     parts[i] = {heading(level + 1, ("vCPU %d"):format(cpu.index)), registers_of(cpu)}
   end
   if #rows == 0 then

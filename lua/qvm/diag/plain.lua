@@ -8,6 +8,8 @@ local harmless, in_units = text.harmless, text.in_units
 local WIDTH = 80
 local NAME_MAX = 40 -- columns of a name in a table; a longer one pushes its line
 
+local NO_ADDRESS = ("%-18s"):format("-")
+
 local WAYS = {running = "good", gone = "bad", unavailable = "bad"}
 
 local Plain = {}
@@ -141,7 +143,7 @@ function Plain:dump(about)
     self:say("\nvCPU  pc                  sp                  page table          process")
   end
   for _, cpu in ipairs(about.vcpus) do
-    self:say("%4d  %s  %s  %s  %s", cpu.index, cpu.pc, cpu.sp, cpu.pgtbl,
+    self:say("%4d  %s  %s  %s  %s", cpu.index, cpu.pc, cpu.sp, cpu.pgtbl or NO_ADDRESS,
       harmless(cpu.process))
   end
   if about.text then
