@@ -85,16 +85,11 @@ end
 
 -- The messages of the kernel's log, and a table that counts what was skipped.
 function guest.dmesg(dump)
-  local info, message, code = guest.vmcoreinfo(dump)
-  if not info then
-    return nil, message, code
-  end
-  local space
-  space, message, code = kernel_space(dump, info)
+  local space, message, code = guest.kernel_space(dump)
   if not space then
     return nil, message, code
   end
-  local messages, log = require "qvm.printk".messages(dump, space, info)
+  local messages, log = require "qvm.printk".messages(dump, space, infos[dump])
   if not messages then
     return nil, ("%s: no kernel log: %s"):format(dump.path, log), "unsupported"
   end
@@ -105,16 +100,11 @@ end
 local tables = setmetatable({}, {__mode = "k"})
 
 local function symbols_in_memory(dump)
-  local info, message, code = guest.vmcoreinfo(dump)
-  if not info then
-    return nil, message, code
-  end
-  local space
-  space, message, code = kernel_space(dump, info)
+  local space, message, code = guest.kernel_space(dump)
   if not space then
     return nil, message, code
   end
-  local found, problem = require "qvm.symbols".from_memory(space, info)
+  local found, problem = require "qvm.symbols".from_memory(space, infos[dump])
   if not found then
     return nil, ("%s: %s: give dump:symbols(file) a System.map or a vmlinux"):format(dump.path,
       problem), "not_found"

@@ -113,10 +113,7 @@ local function by_record(machine, cpu, info, given)
   elseif machine == "x86" and given.kind then
     return given.kind, {root = cpu.pgtbl, page_shift = 12, va_bits = 32}
   elseif machine == "aarch64" then
-    local _, _, upper = nil, nil, nil
-    if info then
-      _, _, upper = paging.of_kernel(machine, info)
-    end
+    local upper = info and select(3, paging.of_kernel(machine, info))
     local shift = given.granule and shifts[given.granule] or upper and upper.page_shift
     local va_bits = given.va_bits or upper and upper.va_bits
     if shift and va_bits then
