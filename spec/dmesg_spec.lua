@@ -190,6 +190,27 @@ describe("the kernel's log", function()
     assert.are.same({vcpus = 0, machine = "x86_64"}, dump:guest())
   end)
 
+  it("has a code, or nothing, where VMCOREINFO says what cannot be", function()
+    for _, change in ipairs {{"SIZE%(prb_desc%)", -1}, {"SIZE%(printk_info%)", 1 << 62},
+      {"SIZE%(printk_ringbuffer%)", -5}, {"OFFSET%(prb_desc_ring.tail_id%)", 4000},
+      {"OFFSET%(prb_desc_ring.head_id%)", -4000}, {"OFFSET%(prb_desc_ring.descs%)", 4000},
+      {"OFFSET%(prb_data_ring.data%)", 4000}, {"OFFSET%(printk_info.seq%)", -9000000}} do
+      local lines, found = {}, 0
+      for i, line in ipairs(ring_lines) do
+        local n
+        lines[i], n = line:gsub("^" .. change[1] .. "=.*", function()
+          return (change[1]:gsub("%%", "")) .. "=" .. change[2]
+        end)
+        found = found + n
+      end
+      assert.are.equal(1, found, change[1])
+      local r = ring(5, 5).add {id = 5, begin = 0, next = 16, at = 0, text = "text"}
+      local iterator, log, code = dump_of(r.mem, lines):dmesg()
+      assert.is_true(iterator == nil and code == "unsupported"
+        or iterator() == nil and log.skipped <= 8)
+    end
+  end)
+
   it("survives a ring of anything at all", function()
     math.randomseed(9)
     for _ = 1, os.getenv("QVM_VALGRIND") and 3 or 100 do
@@ -247,6 +268,16 @@ describe("the log of a kernel before 5.10", function()
     assert.are.same({"0 0.000001000 nil first", "1 2.000000001 nil second",
       "2 0.000003000 nil third", "3 0.000004000 nil " .. ("x"):rep(17)},
       (messages(dump_of(mem, lines))))
+  end)
+
+  it("does not go on for ever where messages have no length", function()
+    local none = {}
+    for i, line in ipairs(lines) do
+      none[i] = line:gsub("SIZE%(printk_log%)=16", "SIZE(printk_log)=0")
+    end
+    local iterator, log = dump_of(buffer(0, 16), none):dmesg()
+    assert.is_nil(iterator())
+    assert.are.equal(1, log.skipped)
   end)
 
   it("ends at what is corrupt, and says so", function()

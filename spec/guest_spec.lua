@@ -29,6 +29,7 @@ NUMBER(phys_base)=-33554432
 NUMBER(KERNEL_IMAGE_SIZE)=1073741824
 NUMBER(sme_mask)=0x800000000000
 NUMBER(too_large)=99999999999999999999
+NUMBER(too_small)=-9223372036854775809
 CRASHTIME=1700000000
 ]]
 
@@ -84,6 +85,20 @@ describe("VMCOREINFO", function()
     local space = assert(dump:kernel_space())
     assert.are.equal("Linux", space:cstring(0xffffffff82020004))
     assert.matches("from VMCOREINFO from physical address", tostring(space), 1, true)
+  end)
+
+  it("is not looked for among notes without end", function()
+    local t, own, name = kernel("6.1.0-right", 0x100000)
+    local stale = in_memory((own:gsub("6.1.0%-right", "5.4.0-stale")))
+    local function open_with(count)
+      local segments = t:segments()
+      segments[#segments + 1] = name
+      segments[#segments + 1] = {paddr = 0x1000,
+        bytes = (stale .. ("\0"):rep(-#stale % 4)):rep(count) .. in_memory(own)}
+      return open {machine = "x86_64", segments = segments}
+    end
+    assert.are.equal("6.1.0-right", assert(open_with(63):vmcoreinfo()).release)
+    assert.are.equal("not_found", select(3, open_with(64):vmcoreinfo()))
   end)
 
   it("is the caller's, if need be", function()
@@ -183,6 +198,16 @@ describe("the address space of a vCPU", function()
     s = space {epd0 = 1, tg1 = 3, t1sz = 12, ips = 6, high = 0x3c}
     assert.is_nil(s.lower)
     assert.are.same({root = 0x000f000042000000, va_bits = 52, page_size = 65536}, s.upper)
+    -- 52 bits of virtual address, 48 of physical.
+    s = space {tg1 = 3, t1sz = 12}
+    assert.are.same({root = 0x42000000, va_bits = 52, page_size = 65536}, s.upper)
+    -- Of one half alone.
+    s = space {t0sz = 0}
+    assert.is_nil(s.lower)
+    assert.are.equal(0x42000000, s.upper.root)
+    local _, message, code = space {t0sz = 0, epd1 = 1}
+    assert.are.equal("unsupported", code)
+    assert.matches("vCPU 0: its control registers tell of no page tables", message, 1, true)
     s = space {t1sz = 12, ds = 1, high = 4}
     assert.are.same({root = 0x0001000042000000, va_bits = 52, page_size = 4096}, s.upper)
     assert.matches("lower half 0x41000000, 48 bits, upper half 0x42000000, 48 bits",
@@ -212,6 +237,19 @@ describe("the address space of a vCPU", function()
     -- In between is what the first entry says to those who take it for 16 KiB's.
     assert.are.same({"1000+1000", "ffffffffffffc000+4000"}, {list[1], list[#list]})
     assert.are.equal(0x8123, (space:translate(-(1 << 14) + 0x123)))
+  end)
+
+  it("may have x86's three levels where no page begins", function()
+    local t = pagetables.x86_pae(0x100000)
+    t:map(0x1000, 0x5000, 0, 0)
+    local segments = t:segments()
+    segments[1] = {paddr = 0x100020, bytes = segments[1].bytes:sub(1, 32)}
+    local cpu = {registers = writer.x86 {}, extra = {0x80000001, 0x10003f, 0x20}}
+    segments[#segments + 1] = {type = 4, bytes = writer.note {cpus = {cpu},
+      names = {"cr0", "cr3", "cr4"}}}
+    local space = assert(space_of(open {machine = "x86", segments = segments}))
+    assert.are.equal("x86 PAE", space.kind)
+    assert.are.equal(0x5123, (space:translate(0x1123)))
   end)
 
   it("is by the page table of its record", function()

@@ -110,7 +110,8 @@ describe("an address space", function()
 
   -- Page shift, bits of an address, 52-bit addresses; then the size of a block and
   -- the address that one may have.
-  for _, form in ipairs {{12, 39}, {12, 48}, {14, 36}, {14, 47}, {14, 48}, {16, 42}, {16, 48},
+  for _, form in ipairs {{12, 32}, {12, 39}, {12, 48}, {14, 36}, {14, 47}, {14, 48}, {16, 42},
+    {16, 48},
     {12, 52, true}, {14, 52, true}, {16, 52, true}} do
     local shift, va_bits, wide = table.unpack(form)
     it(("has aarch64's pages of %d KiB with %d bits"):format(1 << shift - 10, va_bits), function()
@@ -292,6 +293,21 @@ describe("an address space", function()
     assert.is_false(pcall(space.find, space, ""))
   end)
 
+  it("finds what is in a page of which only pieces are in the dump", function()
+    local t = pagetables.x86_64(0x100000)
+    t:map(0x1000, 0x9000, 0, 0)
+    t:map(0x2000, 0xa000, 0, 0)
+    local dump = dump_of("x86_64", t, {paddr = 0x9010, bytes = "needle"},
+      {paddr = 0x9800, bytes = "xxneedle"}, {paddr = 0x9ffd, bytes = "nee"},
+      {paddr = 0xa000, bytes = "dle"}, {paddr = 0xaffa, bytes = "needle"})
+    local space = assert(dump:space {root = t.root})
+    local list = {}
+    for address in space:find("needle") do
+      list[#list + 1] = ("%x"):format(address)
+    end
+    assert.are.same({"1010", "1802", "1ffd", "2ffa"}, list)
+  end)
+
   it("is gone with its dump", function()
     local t = pagetables.x86_64(0x100000)
     t:map(0x1000, 0x100000, 0, 0)
@@ -322,7 +338,8 @@ describe("an address space", function()
       assert.matches(case[2], message, 1, true)
       assert.matches("space_spec.lua:", message, 1, true)
     end
-    for _, options in ipairs {{root = 0, va_bits = 49}, {root = 0, va_bits = 64},
+    for _, options in ipairs {{root = 0, va_bits = 304}, {root = 0, va_bits = 48 + (1 << 32)},
+      {root = 0, va_bits = -16}, {root = 0, va_bits = 49}, {root = 0, va_bits = 64},
       {root = 0, granule = 65536}, {root = 0, kind = "aarch64", va_bits = 8}} do
       assert.are.equal("unsupported", select(3, dump:space(options)))
     end

@@ -136,12 +136,14 @@ describe("symbols of the kernel's own table", function()
   after_each(files.clean)
 
   local BASE = 0xffffffff81000000
+  local long_token = ("long"):rep(50)
 
   local function dump_of(names, percpu, change)
     local token_table, token_index = "", ""
     for i = 0, 255 do
       token_index = token_index .. string.pack("<I2", #token_table)
-      token_table = token_table .. (i == 200 and "_text" or string.char(i)) .. "\0"
+      token_table = token_table .. (i == 200 and "_text" or i == 201 and long_token
+        or string.char(i)) .. "\0"
     end
     -- NUL is a token of no bytes here: names have none.
     local encoded, offsets = "", ""
@@ -202,6 +204,10 @@ describe("symbols of the kernel's own table", function()
     assert.matches("of a form that is not known: give dump:symbols(file)", problem(function(info)
       return (info:gsub("_stext%)=%x+", "_stext)=1"))
     end), 1, true)
+    -- Names of tokens without end.
+    local _, message = dump_of {{"_stext", 0}, {("\201"):rep(3), 0x100}}:symbols()
+    assert.matches("of a form that is not known", message, 1, true)
+    assert(dump_of {{"_stext", 0}, {("\201"):rep(2), 0x100}}:symbols())
     assert.matches("is not in the dump", problem(function(info)
       return (info:gsub("names%)=%x+", "names)=1000"))
     end), 1, true)

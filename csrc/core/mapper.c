@@ -139,7 +139,8 @@ static uint64_t last_without(const struct space *space, uint64_t address)
     unsigned bits = paging->va_bits - (paging->kind == PAGING_X86_64);
     uint64_t start = UINT64_MAX << bits;
 
-    if (!space->has[upper] || paging->va_bits == 32 || address >= start)
+    if (!space->has[upper] || paging->kind == PAGING_X86 ||
+        paging->kind == PAGING_X86_PAE || address >= start)
         return UINT64_MAX;
     return start - 1;
 }

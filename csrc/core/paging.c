@@ -71,7 +71,7 @@ int paging_setup(struct paging *paging, struct qvm_error *err)
         return 0;
     case PAGING_AARCH64:
         if ((s != 12 && s != 14 && s != 16) || paging->va_bits > 52 ||
-            paging->va_bits < 25 || (paging->va_bits > 48 && !paging->wide))
+            paging->va_bits < 25 || (paging->va_bits > 48 && s != 16 && !paging->wide))
             return fail(paging, err);
         set_aarch64(paging);
         return 0;
@@ -199,7 +199,7 @@ bool paging_is_canonical(const struct paging *paging, uint64_t address)
 {
     uint64_t high;
 
-    if (paging->va_bits == 32)
+    if (paging->kind == PAGING_X86 || paging->kind == PAGING_X86_PAE)
         return address >> 32 == 0;
     /* x86_64 extends the highest bit that counts; aarch64 has two halves whose bits above
      * are all 0 or all 1. */

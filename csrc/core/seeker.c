@@ -1,6 +1,7 @@
 #include "seeker.h"
 
 #include "bytes.h"
+#include "span.h"
 
 #include <stdlib.h>
 
@@ -12,12 +13,14 @@ int seeker_start(struct seeker *seeker, struct space *space, const struct patter
     *seeker = (struct seeker){.space = space, .last = last, .align = align};
     if (mapper_start(&seeker->mapper, space, first, last, err) != 0)
         return -1;
-    seeker->buffer = malloc(BUFFER);
     seeker->matcher = matcher_new(pattern, 1, err);
+    seeker->buffer = malloc(BUFFER);
     if (seeker->buffer && seeker->matcher)
         return 0;
+    if (!seeker->buffer)
+        qvm_fail_memory(err, space->dump->file.path);
     seeker_free(seeker);
-    return qvm_fail_memory(err, space->dump->file.path);
+    return -1;
 }
 
 void seeker_free(struct seeker *seeker)
@@ -56,31 +59,33 @@ static void pass(struct seeker *seeker, uint64_t n)
     seeker->next += n;
 }
 
-/* Passes a page that is not in the dump. */
-static uint64_t pass_page(struct seeker *seeker)
+/* Passes what is not in the dump. */
+static int pass_missing(struct seeker *seeker, uint64_t n, uint64_t *done)
 {
-    uint64_t size = UINT64_C(1) << seeker->space->page_shift;
-    uint64_t n = size - (seeker->next & (size - 1));
-
     seeker->state = 0;
     pass(seeker, n);
-    return n;
+    *done = n;
+    return 0;
 }
 
-/* Looks through some of the range. *done: bytes that were passed. */
+/* Looks through some of a page of the range. *done: bytes that were passed. */
 static int look(struct seeker *seeker, uint64_t *done, struct qvm_error *err)
 {
-    uint64_t size = UINT64_C(1) << seeker->space->page_shift;
-    uint64_t n = smaller_u64(size - (seeker->next & (size - 1)), BUFFER);
+    const struct dump *dump = seeker->space->dump;
+    uint64_t physical, n;
+    struct span span;
     size_t taken;
 
+    if (space_translate(seeker->space, seeker->next, &physical, &n, err) != 0)
+        return -1;
+    n = smaller_u64(n, BUFFER);
     n = smaller_u64(n - 1, seeker->range.last - seeker->next) + 1;
-    if (space_read(seeker->space, seeker->next, seeker->buffer, (size_t)n, err) != 0) {
-        if (err->code != QVM_UNMAPPED && err->code != QVM_TRUNCATED)
-            return -1;
-        *done = pass_page(seeker);
-        return 0;
-    }
+    span = span_at(dump, physical, physical + (n - 1));
+    n = span.last - physical + 1;
+    if (span.kind == SPAN_NONE || span.kind == SPAN_CUT)
+        return pass_missing(seeker, n, done);
+    if (dump_read(dump, physical, seeker->buffer, (size_t)n, err) != 0)
+        return -1;
     if (matcher_feed(seeker->matcher, &seeker->state, seeker->buffer, (size_t)n,
                      seeker->next, &seeker->results, FOUND_MAX + BUFFER, &taken) != 0)
         return qvm_fail_memory(err, seeker->space->dump->file.path);

@@ -3,6 +3,7 @@
 #include "memory.h"
 #include "seeker.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 static const char MAPPER[] = "qvm.mapper", SEEKER[] = "qvm.seeker";
@@ -26,13 +27,21 @@ static uint64_t get_u64(lua_State *L, int index, const char *name)
     return value;
 }
 
+/* A number of bits; what is more than fits is more than there can be. */
+static unsigned get_bits(lua_State *L, int index, const char *name)
+{
+    uint64_t value = get_u64(L, index, name);
+
+    return value < UINT_MAX ? (unsigned)value : UINT_MAX;
+}
+
 /* Takes the page tables in that a table at an index tells of. */
 static int get_paging(lua_State *L, int index, enum paging_kind kind, struct paging *paging,
                       struct qvm_error *err)
 {
     *paging = (struct paging){.kind = kind,
-                              .va_bits = (unsigned)get_u64(L, index, "va_bits") & 255,
-                              .page_shift = (unsigned)get_u64(L, index, "page_shift") & 63,
+                              .va_bits = get_bits(L, index, "va_bits"),
+                              .page_shift = get_bits(L, index, "page_shift"),
                               .root = get_u64(L, index, "root"),
                               .ignored = get_u64(L, index, "ignored")};
     lua_getfield(L, index, "wide");

@@ -18,12 +18,17 @@ static void stop(lua_State *L, lua_Debug *where)
     luaL_error(L, "interrupted!");
 }
 
-/* As in Lua's own interpreter: setting a hook is what a signal handler may do. */
+/* As in Lua's own interpreter: setting a hook is what a signal handler may do. It does not
+ * reach a C function, nor a coroutine that was there before: the next Ctrl-C ends the
+ * program then. */
 static void on_interrupt(int number)
 {
     lua_State *L = running;
 
-    (void)number;
+    if (L && interrupted) {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
     interrupted = 1;
     if (L)
         lua_sethook(L, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);

@@ -23,7 +23,8 @@ local function registers_of(cpu)
 end
 
 -- AMD64 Architecture Programmer's Manual 2: CR0.PG is bit 31; CR4.PAE is bit 5 and
--- CR4.LA57 bit 12; the low 12 bits of CR3 are no part of the address.
+-- CR4.LA57 bit 12; the low 12 bits of CR3 are no part of the address, of three
+-- levels (PAE) the low 5.
 local function x86_by_registers(r)
   if r.cr0 and bits(r.cr0, 31, 31) == 0 then
     return nil, "paging is off: its addresses are physical"
@@ -41,7 +42,7 @@ local granules = {lower = {[0] = 12, [1] = 16, [2] = 14}, upper = {[1] = 14, [2]
 
 local function half_by_registers(half, ttbr, size, granule, off, tcr)
   local shift = granules[half][granule]
-  if not ttbr or off == 1 or not shift then
+  if not ttbr or off == 1 or not shift or size < 12 or size > 39 then
     return nil
   end
   local wide = bits(tcr, 59, 59) == 1 or shift == 16 and bits(tcr, 34, 32) == 6
@@ -133,11 +134,14 @@ function paging.of_vcpu(machine, cpu, info, given)
   if r.cr3 and (machine == "x86_64" or machine == "x86") then
     local kind, tables = x86_by_registers(r)
     if kind and machine == "x86" and kind ~= "x86" then
-      kind, tables.va_bits = "x86 PAE", 32
+      kind, tables.va_bits, tables.root = "x86 PAE", 32, r.cr3 & 0xffffffe0
     end
     return kind, tables, nil, "its control registers"
   elseif machine == "aarch64" and r.tcr and (r.ttbr0 or r.ttbr1) then
     local kind, lower, upper = aarch64_by_registers(r)
+    if not lower and not upper then
+      return nil, "its control registers tell of no page tables"
+    end
     return kind, lower, upper, "its control registers"
   elseif cpu.pgtbl ~= 0 then
     local kind, lower, upper = by_record(machine, cpu, info(), given)

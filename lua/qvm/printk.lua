@@ -61,7 +61,11 @@ end
 
 -- Parts of a structure or of an array of them, read at once where all of it is
 -- there, else one by one: a function that decodes with a format at an offset.
+-- That gives nil for what is not there; and for all, if base or size cannot be.
 local function view(space, base, size, order)
+  if not base or size < 0 then
+    return function() end
+  end
   local whole = size <= 64 << 20 and space:read(base, size)
   return function(format, offset)
     format = order .. format
@@ -173,8 +177,11 @@ local function open_ring(dump, space, info)
   ring.descs = view(space, at(ring.word, layout.descs), layout.desc_size << count_bits, order)
   ring.infos = view(space, at(ring.word, layout.infos), layout.info_size << count_bits, order)
   ring.text = view(space, at(ring.word, layout.data), ring.data_size, order)
-  ring.tail = at(ring.word, layout.tail_id) & ring.id_mask
-  ring.head = at(ring.word, layout.head_id) & ring.id_mask
+  local tail, head = at(ring.word, layout.tail_id), at(ring.word, layout.head_id)
+  if not tail or not head then
+    return nil, "its ring of messages cannot be read"
+  end
+  ring.tail, ring.head = tail & ring.id_mask, head & ring.id_mask
   return ring
 end
 
@@ -241,7 +248,7 @@ local function buffer_messages(buffer, log)
     end
     local text_length = buffer.at("I2", index + buffer.text_length)
     local time = buffer.at("i8", index + buffer.time)
-    if not (length and text_length and time) or length < buffer.header
+    if not (length and text_length and time) or length < math.max(buffer.header, 1)
       or text_length > length - buffer.header then
       return stop()
     end

@@ -250,7 +250,8 @@ end
 
 -- The kernel's own table ---------------------------------------------------------------
 
-local COUNT_MAX, NAME_MAX, PIECE = 1 << 22, 1024, 1 << 16
+-- A kernel has some 100000 names of 512 bytes at most (KSYM_NAME_LEN).
+local COUNT_MAX, NAME_MAX, NAMES_MAX, PIECE = 1 << 22, 512, 1 << 26, 1 << 16
 
 -- The 256 pieces that names are put together from.
 local function tokens(space, info)
@@ -269,6 +270,7 @@ end
 -- indices of tokens. The first letter is the kind.
 local function names_of(space, info, count, parts)
   local names, bytes, at, address = {}, "", 1, info.symbols.kallsyms_names
+  local total = 0
   local function more()
     local left = bytes:sub(at)
     local new = space:read(address, PIECE) or space:read(address, 0x1000 - (address & 0xfff))
@@ -291,11 +293,15 @@ local function names_of(space, info, count, parts)
     if length == 0 or length > NAME_MAX or at + length - 1 > #bytes then
       return nil
     end
-    local letters = {}
+    local letters, size = {}, 0
     for k = 1, length do
       letters[k] = parts[bytes:byte(at + k - 1)]
+      size = size + #letters[k]
     end
-    at = at + length
+    at, total = at + length, total + size
+    if size > NAME_MAX or total > NAMES_MAX then
+      return nil
+    end
     names[i] = table.concat(letters):sub(2)
   end
   return names

@@ -44,7 +44,8 @@ local function integer(text)
   if text:find("^0x%x+$") then
     return hexadecimal(text:sub(3))
   end
-  return text:find("^%-?%d+$") and math.tointeger(tonumber(text)) or nil
+  local number = text:find("^%-?%d+$") and tonumber(text)
+  return math.type(number) == "integer" and number or nil
 end
 
 function vmcoreinfo.parse(text, from)
@@ -86,6 +87,8 @@ end
 local NAME = "VMCOREINFO\0\0"
 local HEADER = 12      -- sizes of name and data, type: 4 bytes each, before the name
 local SIZE_MAX = 65536 -- of the data: Linux takes a page
+local FIRST = "OSRELEASE="
+local NOTES_MAX = 64   -- that are looked at: memory may be full of what seems to be one
 
 -- The kernel keeps the note in its memory as it gives it to whoever writes a dump.
 -- With the name alone found, the rest of the note must be there, too.
@@ -94,8 +97,9 @@ local function at(dump, address)
   if not sizes or sizes[1] ~= 11 or sizes[3] ~= 0 or sizes[2] > SIZE_MAX then
     return nil
   end
-  local bytes = dump:read(address + #NAME, sizes[2])
-  if bytes and bytes:find("^OSRELEASE=") then
+  local bytes = dump:read(address + #NAME, #FIRST) == FIRST
+    and dump:read(address + #NAME, sizes[2])
+  if bytes then
     return vmcoreinfo.parse(text_of(bytes), ("physical address 0x%016x"):format(address - HEADER))
   end
 end
@@ -103,10 +107,15 @@ end
 -- There may be several: of a crash kernel that is loaded beside, or of a kernel
 -- that ran before. is_right(info) tells.
 function vmcoreinfo.from_memory(dump, is_right)
+  local looked_at = 0
   for address in dump:find(NAME, {align = 4}) do
     local info = math.ult(HEADER, address) and at(dump, address)
     if info and is_right(info) then
       return info
+    end
+    looked_at = looked_at + (info and 1 or 0)
+    if looked_at == NOTES_MAX then
+      return nil
     end
   end
 end
