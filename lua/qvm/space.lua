@@ -168,7 +168,8 @@ end
 --- The mapped ranges, in ascending order.
 --
 -- Pages that adjoin and have equal rights are one range. What a table maps that is
--- not in the dump is left out.
+-- not in the dump is left out. Tables that lead back to themselves can map very
+-- much; as all that is long, it can be interrupted.
 -- @tparam[opt=0] integer from
 -- @tparam[opt] integer to the address behind the last one (the end of the space)
 -- @treturn[1] function():integer,integer,string iterator over start (virtual

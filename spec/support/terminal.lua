@@ -1,4 +1,5 @@
--- A terminal with a shell in it, for what is only seen on one: a tmux of its own.
+-- A terminal with a shell or a script in it, for what is only seen on one: a tmux of its
+-- own.
 
 local files = require "support.files"
 local process = require "support.process"
@@ -9,15 +10,23 @@ terminal.__index = terminal
 local opened, count = {}, 0
 
 function terminal:tmux(...)
-  local status, out, errors = process.run {"tmux", "-S", self.socket, "-f", "/dev/null", ...}
+  local status, out, errors = process.run {"tmux", "-u", "-S", self.socket, "-f", "/dev/null",
+    ...}
   assert(status == 0, errors)
   return (out:gsub("\n+$", ""))
 end
 
--- Opens one of 80 columns. env: variables of its shell.
-function terminal.open(rows, env)
+-- One of 80 columns in which a command runs.
+local function new(rows, command)
   count = count + 1 -- a server that is ending still has its socket
   local self = setmetatable({socket = files.path("tmux" .. count)}, terminal)
+  self:tmux("new-session", "-d", "-x", "80", "-y", ("%d"):format(rows), command)
+  opened[#opened + 1] = self
+  return self
+end
+
+-- Opens one with a shell. env: its variables.
+function terminal.open(rows, env)
   local shell = {"env", "-i", "PATH=" .. os.getenv("PATH"), "PS1=$ ", "HOME=" .. files.dir(),
     "TERM=screen"}
   for name, value in pairs(env) do
@@ -27,10 +36,14 @@ function terminal.open(rows, env)
   for i, word in ipairs(shell) do
     shell[i] = process.quote(word)
   end
-  self:tmux("new-session", "-d", "-x", "80", "-y", ("%d"):format(rows), table.concat(shell, " "))
-  opened[#opened + 1] = self
+  local self = new(rows, table.concat(shell, " "))
   assert(self:shows("^%$"))
   return self
+end
+
+-- Opens one with a shell script, which goes on at Ctrl-C.
+function terminal.run(script)
+  return new(50, "sh " .. process.quote(files.write("terminal.sh", "trap : INT\n" .. script)))
 end
 
 -- What is on the screen; with its colours, if wanted.
@@ -45,6 +58,30 @@ end
 
 function terminal:type(...)
   self:tmux("send-keys", ...)
+end
+
+-- Types text as it is, then keys by tmux's names for them.
+function terminal:enter(text, ...)
+  if text ~= "" then
+    self:tmux("send-keys", "-l", text)
+  end
+  if ... then
+    self:tmux("send-keys", ...)
+  end
+end
+
+-- What it shows, and what has left it at the top; lines joined where they wrap.
+function terminal:text()
+  local text = self:tmux("capture-pane", "-p", "-J", "-S", "-200") .. "\n"
+  return (text:gsub("[ \n]+$", "\n"):gsub(" +\n", "\n"))
+end
+
+-- Waits until there is a text in that.
+function terminal:has(text)
+  local found = process.eventually(function()
+    return self:text():find(text, 1, true)
+  end)
+  assert(found, ("%q is not in\n%s"):format(text, self:text()))
 end
 
 -- Waits until the screen matches a pattern, and gives the screen.
