@@ -72,18 +72,18 @@ static int pass_missing(struct seeker *seeker, uint64_t n, uint64_t *done)
 static int look(struct seeker *seeker, uint64_t *done, struct qvm_error *err)
 {
     const struct dump *dump = seeker->space->dump;
-    uint64_t physical, n;
-    struct span span;
+    uint64_t physical, n, reach;
     size_t taken;
 
     if (space_translate(seeker->space, seeker->next, &physical, &n, err) != 0)
         return -1;
     n = smaller_u64(n, BUFFER);
     n = smaller_u64(n - 1, seeker->range.last - seeker->next) + 1;
-    span = span_at(dump, physical, physical + (n - 1));
-    n = span.last - physical + 1;
-    if (span.kind == SPAN_NONE || span.kind == SPAN_CUT)
-        return pass_missing(seeker, n, done);
+    reach = dump_reach(dump, physical, n);
+    if (reach == 0)
+        return pass_missing(
+            seeker, span_at(dump, physical, physical + (n - 1)).last - physical + 1, done);
+    n = reach;
     if (dump_read(dump, physical, seeker->buffer, (size_t)n, err) != 0)
         return -1;
     if (matcher_feed(seeker->matcher, &seeker->state, seeker->buffer, (size_t)n,
