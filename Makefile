@@ -49,7 +49,8 @@ SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 
 help: ## list the targets
 	@echo "make TARGET [CC=...] [CFLAGS=...] [LUA=lua5.4] [PREFIX=/usr/local]"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' \
+		$(MAKEFILE_LIST)
 
 all: $(MODULE_SO) $(SIMULATOR) $(HELP) $(STUBS) ## build the C module, the simulator, the help
 
@@ -203,3 +204,6 @@ $(BUILD)/host_qnx.o: csrc/core/host_qnx.c $(wildcard spec/qnx/include/*.h \
 	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -D__QNXNTO__ -Ispec/qnx/include -c -o $@ $<
 
 -include $(MODULE_OBJ:.o=.d) $(SIM_OBJ:.o=.d)
+
+# What the folders of specs add: fuzzing, other targets, races and the like.
+include $(wildcard spec/*/*.mk)
