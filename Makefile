@@ -27,6 +27,7 @@ HELPER_SRC := $(wildcard spec/helpers/*.c)
 BENCH_SRC  := $(wildcard spec/bench/*.c)
 LUA_FILES  := $(wildcard lua/qvm/*.lua)
 DIAG_FILES := $(wildcard lua/qvm/diag/*.lua)
+GDB_FILES  := $(wildcard lua/qvm/gdb/*.lua)
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
 SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))
@@ -136,14 +137,16 @@ rock: ## check the rockspec, and build and install by it into build/rock
 		--tree=../rock qvm-scm-1.rockspec
 
 install: all ## install below $(DESTDIR)$(PREFIX)
-	install -d $(addprefix $(DESTDIR),$(LUADIR)/qvm/diag $(LIBDIR)/qvm $(BINDIR) \
-		$(PREFIX)/libexec/qvm $(PREFIX)/share/qvm/luacats/qvm)
+	install -d $(addprefix $(DESTDIR),$(LUADIR)/qvm/diag $(LUADIR)/qvm/gdb $(LIBDIR)/qvm \
+		$(BINDIR) $(PREFIX)/libexec/qvm $(PREFIX)/share/qvm/luacats/qvm)
 	install -m 644 $(LUA_FILES) $(HELP) $(DESTDIR)$(LUADIR)/qvm
 	install -m 644 $(DIAG_FILES) $(DESTDIR)$(LUADIR)/qvm/diag
+	install -m 644 $(GDB_FILES) $(DESTDIR)$(LUADIR)/qvm/gdb
 	install -m 755 $(MODULE_SO) $(DESTDIR)$(LIBDIR)/qvm
 	install -m 755 examples/diag.lua $(DESTDIR)$(BINDIR)/qvm-diag
 	install -m 755 examples/dumpdiff.lua $(DESTDIR)$(BINDIR)/qvm-dumpdiff
 	install -m 755 examples/explore.lua $(DESTDIR)$(BINDIR)/qvm-explore
+	install -m 755 examples/gdbserve.lua $(DESTDIR)$(BINDIR)/qvm-gdbserve
 	install -m 755 $(SIMULATOR) $(DESTDIR)$(PREFIX)/libexec/qvm
 	install -m 644 $(BUILD)/luacats/qvm.lua $(DESTDIR)$(PREFIX)/share/qvm/luacats
 	install -m 644 $(BUILD)/luacats/qvm/*.lua $(DESTDIR)$(PREFIX)/share/qvm/luacats/qvm

@@ -1,0 +1,133 @@
+#!/usr/bin/env lua5.4
+-- A dump for gdb: vCPUs as threads, their registers, memory by virtual address.
+--
+--     gdb -ex 'target remote | lua5.4 examples/gdbserve.lua linux1-20261122-101500.gcore'
+--     lua5.4 examples/gdbserve.lua --port 1234 linux1-20261122-101500.gcore
+--
+-- Exit status: 0, or 1 where the dump cannot be served.
+
+-- qvm need not be on the path: look for it from where this file is, in a checkout,
+-- below the prefix of `make install`, or in a tree of luarocks.
+local here = arg[0]:match("^(.*)/[^/]*$") or "."
+
+local function look_in(lua_directory, c_directory)
+  package.path = ("%s;%s/?.lua;%s/?/init.lua"):format(package.path, lua_directory, lua_directory)
+  package.cpath = ("%s;%s/?.so"):format(package.cpath, c_directory)
+end
+
+look_in(here .. "/../lua", os.getenv("QVM_BUILD") or here .. "/../build")
+for _, prefix in ipairs {here .. "/..", here .. "/../../../../../.."} do
+  look_in(prefix .. "/share/lua/5.4", prefix .. "/lib/lua/5.4")
+end
+
+local function fail(message)
+  io.stderr:write("qvm-gdbserve: ", message, "\n")
+  os.exit(1, true)
+end
+
+local function need(name, reason)
+  local ok, module = pcall(require, name)
+  return ok and module or fail(reason or tostring(module):match("^[^\n]*"))
+end
+
+local argparse = need "argparse"
+local qvm = need "qvm"
+local line = need "qvm.line"
+local Session = need "qvm.gdb.session"
+local serve = need "qvm.gdb.serve"
+
+-- What a user is told goes to stderr: gdb has the output.
+local function say(format, ...)
+  io.stderr:write("qvm-gdbserve: ", line.harmless(format:format(...)), "\n")
+end
+
+local function new_session(dump)
+  local session, message = Session.of(dump)
+  return session or fail(line.harmless(message))
+end
+
+local function open(path)
+  local dump, message = qvm.open(path, {partial = true})
+  if not dump then
+    fail(line.harmless(message))
+  end
+  say("%s", tostring(dump))
+  if not dump.complete then
+    say("not whole: what is missing cannot be read")
+  end
+  if dump.byteorder == "big" then
+    say("big-endian: in gdb, before it connects: set endian big")
+  end
+  return dump
+end
+
+local function serve_pipe(dump)
+  io.stdout:setvbuf("full")
+  serve(new_session(dump), function() return io.read(1) end, function(bytes)
+    return io.write(bytes) and io.flush()
+  end)
+end
+
+local PATIENCE = 1 -- seconds until Ctrl-C is looked for
+
+local function serve_client(dump, client)
+  client:settimeout(PATIENCE)
+  client:setoption("tcp-nodelay", true)
+  client:setoption("keepalive", true)
+  serve(new_session(dump), function()
+    local byte, problem
+    repeat
+      byte, problem = client:receive(1)
+    until problem ~= "timeout"
+    return byte
+  end, function(bytes)
+    local sent = 0
+    while true do
+      local all, problem, partial = client:send(bytes, sent + 1)
+      if problem ~= "timeout" then
+        return all
+      end
+      sent = partial
+    end
+  end)
+  client:close()
+end
+
+-- One client after the other, on the loopback interface and nowhere else.
+local function serve_port(dump, port)
+  local socket = need("socket", "--port needs LuaSocket (lua-socket), which is not installed")
+  local server, message = socket.bind("127.0.0.1", port)
+  if not server then
+    fail(("port %d: %s"):format(port, message))
+  end
+  local _, bound = server:getsockname()
+  server:settimeout(PATIENCE)
+  say("target remote localhost:%d (Ctrl-C ends this)", bound)
+  while true do
+    local client = server:accept()
+    if client then
+      serve_client(dump, client)
+      say("the client is gone; waiting for the next one")
+    end
+  end
+end
+
+local function main()
+  local parser = argparse("qvm-gdbserve", "A dump for gdb, by its remote protocol.")
+    :epilog("Without --port, from gdb: target remote | qvm-gdbserve DUMP")
+  parser:argument("dump", "The dump.")
+  parser:option("--port", "Serve this port of the loopback interface; 0: any.")
+    :argname("N"):convert(function(text)
+      local port = math.tointeger(tonumber(text))
+      return port and port >= 0 and port <= 65535 and port or nil, "not a port: " .. text
+    end)
+  local options = parser:parse()
+  local dump = open(options.dump)
+  if options.port then
+    serve_port(dump, options.port)
+  else
+    serve_pipe(dump)
+  end
+end
+
+main()

@@ -1,0 +1,58 @@
+-- Memory as a vCPU saw it: by the virtual addresses of its address space, or physical
+-- where that is asked for.
+
+local Memory = {}
+Memory.__index = Memory
+
+function Memory.of(dump)
+  return setmetatable({dump = dump, is_physical = false, spaces = {}}, Memory)
+end
+
+-- The address space of a vCPU; nil and why it is not known.
+function Memory:space(cpu)
+  local known = self.spaces[cpu.index]
+  if not known then
+    local space, message = self.dump:space(cpu)
+    known = {space, message}
+    self.spaces[cpu.index] = known
+  end
+  return known[1], known[2]
+end
+
+-- What addresses mean for a vCPU: its space, or the dump.
+function Memory:of_vcpu(cpu)
+  return not self.is_physical and self:space(cpu) or self.dump
+end
+
+-- The bytes from an address on: as many of n as there are without a gap. nil where
+-- there are none.
+function Memory:read(cpu, address, n)
+  local memory = self:of_vcpu(cpu)
+  local bytes = memory:read(address, n)
+  if bytes then
+    return bytes
+  end
+  local there, missing = 0, n
+  while missing - there > 1 do
+    local middle = there + (missing - there) // 2
+    local found = memory:read(address, middle)
+    if found then
+      bytes, there = found, middle
+    else
+      missing = middle
+    end
+  end
+  return bytes
+end
+
+-- The first place of some bytes among `length` from an address on.
+function Memory:find(cpu, address, length, pattern)
+  local memory = self:of_vcpu(cpu)
+  local last = address + length - 1
+  if length <= 0 or math.ult(last, address) then
+    last = -1
+  end
+  return memory:find(pattern, {from = address, to = last + 1 ~= 0 and last + 1 or nil})()
+end
+
+return Memory

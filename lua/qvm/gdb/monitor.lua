@@ -1,0 +1,130 @@
+-- What gdb's command "monitor" can ask. Each command is given the session, what stands
+-- behind its name, and say(text), which writes a line.
+
+local line = require "qvm.line"
+
+local monitor = {}
+
+local commands = {}
+
+local function say_text(say, text)
+  for one in (text:gsub("\n$", "") .. "\n"):gmatch("(.-)\r?\n") do
+    say(one)
+  end
+end
+
+function commands.vcpus(session, _, say)
+  say("     vCPU  program counter     stack pointer")
+  local cpus, message = session.dump:vcpus()
+  if not cpus then
+    return say(message)
+  end
+  for cpu in cpus do
+    local space, why = session.memory:space(cpu)
+    say(("%s %6d  0x%016x  0x%016x%s"):format(
+      cpu.index == session.cpu.index and "  *" or "   ", cpu.index, cpu.pc, cpu.sp,
+      cpu.process ~= "" and "  " .. cpu.process or ""))
+    say("             " .. (space and tostring(space):match(": ([^:]*) %(vCPU %d+%)$")
+      or "physical addresses: " .. why))
+  end
+end
+
+function commands.log(session, _, say)
+  local text, message = session.dump:log()
+  if text then
+    return say_text(say, text)
+  end
+  say(message or "the dump carries no text; of a Linux guest, try: monitor dmesg")
+end
+
+function commands.dmesg(session, _, say)
+  local messages, log = session.dump:dmesg()
+  if not messages then
+    return say(log)
+  end
+  for message in messages do
+    say_text(say, tostring(message))
+  end
+  if log.skipped > 0 then
+    say(("%d damaged messages were left out"):format(log.skipped))
+  end
+end
+
+function commands.phys(session, argument, say)
+  local memory = session.memory
+  if argument == "on" or argument == "off" then
+    memory.is_physical = argument == "on"
+    say "what gdb has read of stacks and code it keeps: maintenance flush dcache"
+  elseif argument ~= "" then
+    return say "monitor phys on, or off"
+  end
+  say(memory.is_physical and "addresses are physical"
+    or "addresses are those of each vCPU's address space")
+end
+
+-- An address as a person writes it: a number or a symbol.
+local function address_of(session, text)
+  local number = math.tointeger(tonumber(text))
+  if number then
+    return number
+  end
+  return session.dump:address(text)
+end
+
+function commands.translate(session, argument, say)
+  if argument == "" then
+    return say "monitor translate ADDRESS: a number, or a symbol of a Linux kernel"
+  end
+  local address, message = address_of(session, argument)
+  local space, why = session.memory:space(session.cpu)
+  if not address or not space then
+    return say(not address and message or why)
+  end
+  local physical, size, rights = space:translate(address)
+  if physical then
+    say(("0x%016x is physical 0x%016x, %s page, %s"):format(address, physical,
+      line.in_units(size), rights))
+  else
+    say(size)
+  end
+end
+
+function commands.backtrace(session, _, say)
+  local frames, message = session.cpu:backtrace((session.memory:space(session.cpu)))
+  if not frames then
+    return say(message)
+  end
+  for frame in frames do
+    say(tostring(frame))
+  end
+end
+
+local HELP = [[
+monitor vcpus              the vCPUs and their address spaces
+monitor backtrace          the calls that the vCPU was in, with names
+monitor translate ADDRESS  where a virtual address is in physical memory
+monitor phys on|off        whether gdb reads physical addresses
+monitor log                the text that the dump carries
+monitor dmesg              the log of a Linux kernel]]
+
+function commands.help(_, _, say)
+  say_text(say, HELP)
+end
+
+--- Does what a line says; write(text) is given what there is to tell.
+function monitor.run(session, typed, write)
+  local name, argument = typed:match("^%s*(%S*)%s*(.-)%s*$")
+  local function say(text)
+    write(line.harmless_lines(text) .. "\n")
+  end
+  if name == "" then
+    name = "help"
+  end
+  local command = commands[name]
+  if not command then
+    return say(("no such command: %s; monitor help lists what there is"):format(line.cut(name)))
+  end
+  command(session, argument, say)
+end
+
+return monitor

@@ -1,0 +1,102 @@
+-- Packets of the GDB remote protocol, as the GDB manual lays them out: "$", the text,
+-- "#", two digits of checksum. In the text "}" goes before a character that stands for
+-- itself exclusive-or 0x20.
+
+local packet = {}
+
+packet.SIZE = 0x4000 -- characters of a packet, both ways, all told
+
+local function checksum(text)
+  local sum = 0
+  for at = 1, #text do
+    sum = sum + text:byte(at)
+  end
+  return sum & 0xff
+end
+
+local function escape(c)
+  return "}" .. string.char(c:byte() ~ 0x20)
+end
+
+local function unescape(c)
+  return string.char(c:byte() ~ 0x20)
+end
+
+--- The characters that some bytes take in a packet.
+function packet.escaped(bytes)
+  return (bytes:gsub("[#$}*]", escape))
+end
+
+--- A packet of a text.
+function packet.of(text)
+  local escaped = packet.escaped(text)
+  return ("$%s#%02x"):format(escaped, checksum(escaped))
+end
+
+function packet.to_hex(bytes)
+  return (bytes:gsub(".", function(c)
+    return ("%02x"):format(c:byte())
+  end))
+end
+
+--- The bytes of hexadecimal digits, or nil where they are none.
+function packet.from_hex(digits)
+  if #digits % 2 == 0 and not digits:find("%X") then
+    return (digits:gsub("..", function(pair)
+      return string.char(tonumber(pair, 16))
+    end))
+  end
+end
+
+--- A number in hexadecimal, or nil where it is none of 64 bits.
+function packet.number(digits)
+  local significant = digits:match("^0*(%x+)$")
+  if significant and #significant <= 16 then
+    return tonumber(significant, 16)
+  end
+end
+
+-- The text up to "#"; nil at the end of the input. What is too long is read to its end,
+-- and not kept. A "$" begins anew: what came before was cut.
+local function text_of(next_byte)
+  local parts, count = {}, 0
+  for c in next_byte do
+    if c == "#" then
+      return count <= packet.SIZE and table.concat(parts), count
+    elseif c == "$" then
+      parts, count = {}, 0
+    else
+      count = count + 1
+      if count <= packet.SIZE then
+        parts[count] = c
+      end
+    end
+  end
+end
+
+--- What a client sends.
+-- @tparam function next_byte gives the next byte as a string, nil at the end
+-- @treturn function iterator over `"packet"` and its text, `"damaged"` (a wrong checksum),
+-- `"long"`, `"again"` (the client did not understand the last reply)
+function packet.each(next_byte)
+  return function()
+    for c in next_byte do
+      if c == "-" then
+        return "again"
+      elseif c == "$" then
+        local text, count = text_of(next_byte)
+        local sum = count and (next_byte() or "") .. (next_byte() or "")
+        if not count or #sum < 2 then
+          return nil
+        elseif not text then
+          return "long"
+        elseif packet.number(sum) ~= checksum(text) then
+          return "damaged"
+        end
+        return "packet", (text:gsub("}(.)", unescape))
+      end
+    end
+  end
+end
+
+return packet

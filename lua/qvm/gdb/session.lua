@@ -1,0 +1,263 @@
+-- What is answered to gdb: one session is one client that looks at one dump. Requests and
+-- replies are those of the GDB manual, "Remote Protocol". The dump is as it is: what would
+-- change it, or run it, is refused.
+
+local core = require "qvm.core"
+local Memory = require "qvm.gdb.memory"
+local monitor = require "qvm.gdb.monitor"
+local packet = require "qvm.gdb.packet"
+local target = require "qvm.gdb.target"
+
+local Session = {}
+Session.__index = Session
+
+local NO_SUCH, FAULT, INVALID = "E03", "E0e", "E16" -- ESRCH, EFAULT, EINVAL
+local READ_ONLY = "E.a dump can be read, not changed"
+local STOPPED = "E.a dump does not run"
+
+local ROOM = (packet.SIZE - 16) // 2 -- bytes whose digits, or escapes, fit a packet
+
+--- A session with a dump; nil, message, code where gdb can do nothing with it.
+function Session.of(dump)
+  local cpu, message, code = dump:vcpu(0)
+  if not cpu then
+    return nil, message or dump.path .. ": no registers of vCPUs, which gdb begins with",
+      code or "unsupported"
+  end
+  local described
+  described, message, code = target.of(dump, cpu)
+  if not described then
+    return nil, message, code
+  end
+  return setmetatable({dump = dump, cpu = cpu, target = described, memory = Memory.of(dump)},
+    Session)
+end
+
+-- The vCPU of a thread's number: index + 1, in hexadecimal. 0 and -1 are any.
+function Session:thread(digits)
+  if digits == "0" or digits == "-1" then
+    return self.cpu
+  end
+  local number = packet.number(digits)
+  if number and number > 0 then
+    return (self.dump:vcpu(number - 1))
+  end
+end
+
+local requests, queries, sets, multi = {}, {}, {}, {}
+
+requests["?"] = function(self)
+  return ("T05thread:%x;"):format(self.cpu.index + 1)
+end
+
+function requests.H(self, text)
+  local cpu = self:thread(text:sub(2))
+  if not cpu then
+    return NO_SUCH
+  end
+  if text:sub(1, 1) == "g" then
+    self.cpu = cpu
+  end
+  return "OK"
+end
+
+function requests.T(self, text)
+  return self:thread(text) and "OK" or NO_SUCH
+end
+
+function requests.g(self)
+  local values = {}
+  for i, register in ipairs(self.target.registers) do
+    values[i] = target.value(self.dump, self.cpu, register)
+  end
+  return table.concat(values)
+end
+
+function requests.p(self, text)
+  local number = packet.number(text)
+  local register = number and self.target.registers[number + 1]
+  return register and target.value(self.dump, self.cpu, register) or INVALID
+end
+
+-- "ADDRESS,LENGTH", both in hexadecimal; at most so many bytes as a reply holds.
+function Session:bytes(text)
+  local address, length = text:match("^(%x+),(%x+)$")
+  address, length = packet.number(address or ""), packet.number(length or "")
+  if not address or not length then
+    return nil, INVALID
+  end
+  if length < 0 or length > ROOM then
+    length = ROOM
+  end
+  if length == 0 then
+    return ""
+  end
+  return self.memory:read(self.cpu, address, length), FAULT
+end
+
+function requests.m(self, text)
+  local bytes, problem = self:bytes(text)
+  return bytes and packet.to_hex(bytes) or problem
+end
+
+function requests.x(self, text)
+  local bytes, problem = self:bytes(text)
+  return bytes and "b" .. bytes or problem
+end
+
+for _, letter in ipairs {"G", "P", "M", "X"} do
+  requests[letter] = function() return READ_ONLY end
+end
+
+for _, letter in ipairs {"c", "C", "s", "S"} do
+  requests[letter] = function() return STOPPED end
+end
+
+function requests.k()
+  return nil, true
+end
+
+function requests.D()
+  return "OK", true
+end
+
+function multi.Cont()
+  return STOPPED
+end
+
+multi["Cont?"] = function()
+  return "vCont;c;C;s;S" -- gdb wants all four, or does without threads
+end
+
+function multi.Kill()
+  return "OK", true
+end
+
+function sets.StartNoAckMode()
+  return "OK"
+end
+
+function queries.Supported()
+  return ("PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;qXfer:threads:read+;"
+    .. "vContSupported+;binary-upload+"):format(packet.SIZE)
+end
+
+function queries.C(self)
+  return ("QC%x"):format(self.cpu.index + 1)
+end
+
+function queries.Attached()
+  return "1"
+end
+
+function queries.Symbol()
+  return "OK"
+end
+
+-- How far a kernel was moved from where it was linked to: gdb moves its symbols so.
+function queries.Offsets(self)
+  local guest = self.dump:vmcoreinfo()
+  local digits = guest and guest.values.KERNELOFFSET or ""
+  if digits:find("^%x+$") and #digits <= 16 then
+    return ("Text=%s;Data=%s;Bss=%s"):format(digits, digits, digits)
+  end
+  return ""
+end
+
+-- As many threads as fit, from one on; gdb asks again until there are no more.
+local function threads_from(self, first)
+  local parts, size = {}, 2
+  for index = first, math.maxinteger do
+    local id = ("%x"):format(index + 1)
+    size = size + #id + 1
+    if size > ROOM or not self.dump:vcpu(index) then
+      break
+    end
+    parts[#parts + 1] = id
+  end
+  self.next_thread = first + #parts
+  return parts[1] and "m" .. table.concat(parts, ",") or "l"
+end
+
+function queries.fThreadInfo(self)
+  return threads_from(self, 0)
+end
+
+function queries.sThreadInfo(self)
+  return threads_from(self, self.next_thread or 0)
+end
+
+function queries.ThreadExtraInfo(self, text)
+  local cpu = self:thread(text)
+  return cpu and packet.to_hex(tostring(cpu)) or NO_SUCH
+end
+
+-- Documents that gdb reads in parts: "NAME:read:ANNEX:OFFSET,LENGTH".
+local documents = {
+  ["features:read:target.xml"] = function(self) return self.target.text end,
+  ["threads:read:"] = function(self) return target.threads(self.dump) end,
+}
+
+function queries.Xfer(self, text)
+  local name, offset, length = text:match("^(.*):(%x+),(%x+)$")
+  offset, length = packet.number(offset or ""), packet.number(length or "")
+  if not documents[name] or not offset or not length or offset < 0 then
+    return name and documents[name] and INVALID or ""
+  end
+  self.documents = self.documents or {}
+  local document = self.documents[name] or documents[name](self)
+  self.documents[name] = document
+  length = math.min(length < 0 and ROOM or length, ROOM)
+  local is_last = #document - offset <= length
+  return (is_last and "l" or "m") .. document:sub(offset + 1, offset + length)
+end
+
+-- "memory:ADDRESS;LENGTH;PATTERN"
+function queries.Search(self, text)
+  local address, length, pattern = text:match("^memory:(%x+);(%x+);(.*)$")
+  address, length = packet.number(address or ""), packet.number(length or "")
+  if not address or not length or pattern == "" or #pattern > core.pattern_max then
+    return INVALID
+  end
+  local found = self.memory:find(self.cpu, address, length, pattern)
+  return found and ("1,%x"):format(found) or "0"
+end
+
+function queries.Rcmd(self, text, send)
+  local typed = packet.from_hex(text)
+  if not typed then
+    return INVALID
+  end
+  monitor.run(self, typed, function(written)
+    for at = 1, #written, ROOM do
+      send("O" .. packet.to_hex(written:sub(at, at + ROOM - 1)))
+    end
+  end)
+  return "OK"
+end
+
+-- The longest name of a family that a request begins with, and what is behind it: names
+-- end at one of ":,;" or where the request does.
+local families = {q = queries, Q = sets, v = multi}
+
+local function named(family, text)
+  local name, rest = text:match("^([%w?]+)[:,;]?(.*)$")
+  return name and family[name], rest
+end
+
+--- Answers a request. send(text) is given what goes out before the answer is there.
+-- @treturn ?string reply, nil where none is due
+-- @treturn ?boolean whether the client leaves
+function Session:answer(text, send)
+  local letter = text:sub(1, 1)
+  local request, rest = requests[letter], text:sub(2)
+  if families[letter] then
+    request, rest = named(families[letter], rest)
+  end
+  if not request then
+    return "" -- as the protocol has it for what is not known
+  end
+  return request(self, rest, send)
+end
+
+return Session

@@ -1,0 +1,188 @@
+-- The registers of a vCPU as gdb knows them: which there are, in what order, of what
+-- size, and the description that tells gdb so. Names of features and registers: the GDB
+-- manual, "Standard Target Features".
+
+local line = require "qvm.line"
+local packet = require "qvm.gdb.packet"
+
+local target = {}
+
+-- A feature is a name and registers: name in gdb, bits, type for gdb, and the name that
+-- the register has in `regs` or `extra` of a vCPU where that is another one.
+
+local function numbered(prefix, count, bits, type)
+  local registers = {}
+  for n = 0, count - 1 do
+    registers[#registers + 1] = {prefix .. n, bits, type}
+  end
+  return registers
+end
+
+local function joined(...)
+  local all = {}
+  for _, list in ipairs {...} do
+    table.move(list, 1, #list, #all + 1, all)
+  end
+  return all
+end
+
+local function named(names, bits, type)
+  local registers = {}
+  for name in names:gmatch("%S+") do
+    registers[#registers + 1] = {name, bits, type}
+  end
+  return registers
+end
+
+-- The unit of floating point; dumps do not have it, but gdb wants to hear of it.
+local x87 = joined(numbered("st", 8, 80, "i387_ext"),
+  named("fctrl fstat ftag fiseg fioff foseg fooff fop", 32, "int"))
+
+local x86_segments = named("cs ss ds es fs gs", 32, "int32")
+
+local machines = {
+  aarch64 = {
+    architecture = "aarch64",
+    {"org.gnu.gdb.aarch64.core", joined(numbered("x", 31, 64, "uint64"),
+      {{"sp", 64, "data_ptr"}, {"pc", 64, "code_ptr"}, {"cpsr", 32, "uint32", "pstate"}})},
+  },
+  x86_64 = {
+    architecture = "i386:x86-64",
+    {"org.gnu.gdb.i386.core", joined(named("rax rbx rcx rdx rsi rdi", 64, "int64"),
+      named("rbp rsp", 64, "data_ptr"), named("r8 r9 r10 r11 r12 r13 r14 r15", 64, "int64"),
+      {{"rip", 64, "code_ptr"}, {"eflags", 32, "int32", "rflags"}}, x86_segments, x87)},
+    {"org.gnu.gdb.i386.segments", named("fs_base gs_base", 64, "int64"), "fs_base"},
+    {"org.gnu.gdb.i386.linux", named("orig_rax", 64, "int64"), "orig_rax"},
+  },
+  x86 = {
+    architecture = "i386",
+    {"org.gnu.gdb.i386.core", joined(named("eax ecx edx ebx", 32, "int32"),
+      named("esp ebp", 32, "data_ptr"), named("esi edi", 32, "int32"),
+      {{"eip", 32, "code_ptr"}, {"eflags", 32, "int32", "efl"}}, x86_segments, x87)},
+  },
+  arm = {
+    architecture = "arm",
+    {"org.gnu.gdb.arm.core", joined(numbered("r", 13, 32, "uint32"),
+      {{"sp", 32, "data_ptr"}, {"lr", 32, "uint32"}, {"pc", 32, "code_ptr"},
+        {"cpsr", 32, "uint32", "spsr"}})},
+  },
+}
+
+-- QEMU's note of the aarch64 unit of floating point: V0 to V31, then fpsr, fpcr.
+local VECTOR_TYPE = [[
+<vector id="v2d" type="ieee_double" count="2"/><vector id="v2u" type="uint64" count="2"/>
+<vector id="v4f" type="ieee_single" count="4"/><vector id="v16b" type="uint8" count="16"/>
+<union id="vector"><field name="d" type="v2d"/><field name="u" type="v2u"/>
+<field name="f" type="v4f"/><field name="b" type="v16b"/></union>
+]]
+local QEMU_VECTORS = 528 -- bytes of the note
+
+local function vectors_of(dump, cpu)
+  if dump.machine ~= "aarch64" or dump.format ~= "qemu" or #cpu.extra_bytes ~= QEMU_VECTORS then
+    return nil
+  end
+  local registers = numbered("v", 32, 128, "vector")
+  for n, register in ipairs(registers) do
+    register.at = 16 * (n - 1) + 1
+  end
+  return {"org.gnu.gdb.aarch64.fpu", joined(registers, named("fpsr fpcr", 32, "uint32")),
+    types = VECTOR_TYPE}
+end
+
+-- The registers that gdb has no name for, as the dump calls them: at most as many as
+-- leave room in the reply to `g`.
+local EXTRA_MAX = 512
+
+local function extras_of(cpu, known)
+  local registers = {}
+  for name in cpu:extra_registers() do
+    local plain = name:gsub("[^%w_]", "_"):gsub("^%d", "_%0"):sub(1, 64)
+    if plain ~= "" and not known[plain] and #registers < EXTRA_MAX then
+      known[plain] = true
+      registers[#registers + 1] = {plain, 64, "uint64", name, group = "system"}
+    end
+  end
+  return {"org.qvm.extra", registers}
+end
+
+local function features_of(dump, cpu)
+  local features, known = {}, {}
+  for _, feature in ipairs(machines[dump.machine]) do
+    if not feature[3] or cpu.regs[feature[3]] then
+      features[#features + 1] = feature
+    end
+  end
+  features[#features + 1] = vectors_of(dump, cpu)
+  for _, feature in ipairs(features) do
+    for _, register in ipairs(feature[2]) do
+      known[register[1]] = true
+    end
+  end
+  features[#features + 1] = extras_of(cpu, known)
+  return features
+end
+
+local function feature_text(feature)
+  local parts = {('<feature name="%s">\n'):format(feature[1]), feature.types or ""}
+  for _, register in ipairs(feature[2]) do
+    parts[#parts + 1] = ('<reg name="%s" bitsize="%d" type="%s"%s/>\n'):format(register[1],
+      register[2], register[3], register.group and ' group="' .. register.group .. '"' or "")
+  end
+  return table.concat(parts) .. "</feature>\n"
+end
+
+local HEADING = [[
+<?xml version="1.0"?>
+<!DOCTYPE target SYSTEM "gdb-target.dtd">
+<target version="1.0">
+]]
+
+--- What gdb is to know of a dump's vCPUs: `text`, for gdb; `registers`, in the order in
+-- which it asks for them. cpu: the first one. nil, message, code for a machine that
+-- it has no registers of here.
+function target.of(dump, cpu)
+  local machine = machines[dump.machine]
+  if not machine then
+    return nil, ("%s: no description of %s for gdb"):format(dump.path, dump.machine), "unsupported"
+  end
+  local texts, registers = {}, {}
+  for i, feature in ipairs(features_of(dump, cpu)) do
+    texts[i] = #feature[2] > 0 and feature_text(feature) or ""
+    table.move(feature[2], 1, #feature[2], #registers + 1, registers)
+  end
+  return {registers = registers, text = ("%s<architecture>%s</architecture>\n%s</target>\n")
+    :format(HEADING, machine.architecture, table.concat(texts))}
+end
+
+--- A register's bytes in hexadecimal, in the dump's byte order; "x" for each digit where
+-- the dump does not have it.
+function target.value(dump, cpu, register)
+  local size = register[2] // 8
+  if register.at then
+    return packet.to_hex(cpu.extra_bytes:sub(register.at, register.at + size - 1))
+  end
+  local name = register[4] or register[1]
+  local value = register.group and cpu.extra[name] or not register.group
+    and (cpu.regs[name] or cpu.extra[name])
+  if not value then
+    return ("x"):rep(2 * size)
+  end
+  local order = dump.byteorder == "big" and ">" or "<"
+  return packet.to_hex(string.pack(order .. "I" .. size,
+    size < 8 and value & (1 << 8 * size) - 1 or value))
+end
+
+local xml = {["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;"}
+
+--- The threads, for gdb: one for each vCPU.
+function target.threads(dump)
+  local parts = {'<?xml version="1.0"?>\n<threads>\n'}
+  for cpu in assert(dump:vcpus()) do
+    parts[#parts + 1] = ('<thread id="%x" core="%d" name="vCPU %d">%s</thread>\n'):format(
+      cpu.index + 1, cpu.cpunum, cpu.index, (line.harmless(cpu.process):gsub('[&<>"]', xml)))
+  end
+  parts[#parts + 1] = "</threads>\n"
+  return table.concat(parts)
+end
+
+return target

@@ -1,0 +1,378 @@
+-- examples/gdbserve.lua, as a client that speaks the GDB remote protocol has it.
+
+local files = require "support.files"
+local gdbdump = require "support.gdbdump"
+local process = require "support.process"
+local rsp = require "support.rsp"
+local writer = require "support.dumpwriter"
+
+local CODE, STACK = gdbdump.CODE, gdbdump.STACK
+local lua = os.getenv("LUA") or "lua5.4"
+
+local function m(address, length)
+  return ("m%x,%x"):format(address, length)
+end
+
+local function hex(format, ...)
+  return rsp.hex(string.pack(format, ...))
+end
+
+describe("a dump served to gdb", function()
+  after_each(function()
+    process.clean()
+    files.clean()
+  end)
+
+  it("says what can be asked", function()
+    local supported, attached, resume, empty, symbols = rsp.ask(gdbdump.x86_64(),
+      "qSupported:multiprocess+;swbreak+", "qAttached", "vCont?", "vMustReplyEmpty", "qSymbol::")
+    assert.matches("PacketSize=4000;", supported, 1, true)
+    for _, feature in ipairs {"QStartNoAckMode", "qXfer:features:read", "qXfer:threads:read"} do
+      assert.matches(feature .. "+", supported, 1, true)
+    end
+    assert.are.same({"1", "vCont;c;C;s;S", "", "OK"}, {attached, resume, empty, symbols})
+  end)
+
+  it("has a thread for each vCPU", function()
+    local path = gdbdump.x86_64()
+    assert.are.same({"T05thread:1;", "m1,2", "l", "QC1", "OK", "OK", "E03", "E03"},
+      {rsp.ask(path, "?", "qfThreadInfo", "qsThreadInfo", "qC", "T1", "T2", "T3", "T0x")})
+    assert.are.same({"OK", "OK", "OK", "E03", "E03", "E03", "QC2"},
+      {rsp.ask(path, "Hg2", "Hc-1", "Hg0", "Hg3", "Hgx", "H", "qC")})
+    local extra, unknown = rsp.ask(path, "qThreadExtraInfo,2", "qThreadExtraInfo,9")
+    assert.matches("^vCPU 1: pc 0xffffffff81000001 .*procnto\\x1b%[2J$", rsp.bytes(extra))
+    assert.are.equal("E03", unknown)
+  end)
+
+  it("names the threads", function()
+    local xml = rsp.ask(gdbdump.x86_64(), "qXfer:threads:read::0,3fff")
+    assert.matches('<thread id="1" core="4" name="vCPU 0">a&lt;b&gt; &amp; &quot;c&quot;</thread>',
+      xml, 1, true)
+    assert.matches('<thread id="2" core="5" name="vCPU 1">procnto\\x1b[2J</thread>', xml, 1, true)
+  end)
+
+  it("describes the registers, and gives them in that order", function()
+    local path = gdbdump.x86_64()
+    local description = rsp.ask(path, "qXfer:features:read:target.xml:0,3fff")
+    assert.are.equal("l", description:sub(1, 1))
+    local bits, names = 0, {}
+    for name, size in description:gmatch('<reg name="([^"]*)" bitsize="(%d+)"') do
+      names[#names + 1] = name
+      bits = bits + tonumber(size)
+    end
+    assert.are.same({"rax", "rbx", "rcx"}, {table.unpack(names, 1, 3)})
+    assert.are.same({"CR3", "CR0", "CR4", "odd_name_1"}, {table.unpack(names, #names - 3)})
+    local all, rip, last, behind = rsp.ask(path, "g", "p10", ("p%x"):format(#names - 1),
+      ("p%x"):format(#names))
+    assert.are.equal(bits // 4, #all)
+    assert.matches("^8877665544332211" .. ("0"):rep(16), all)
+    assert.matches(hex("<i8i8i8i8", 0x100000, 0x80050033, 0x20, -2) .. "$", all)
+    assert.are.equal(hex("<i8", CODE), rip)
+    assert.are.equal("feffffffffffffff", last)
+    assert.are.equal("E16", behind)
+  end)
+
+  it("gives the registers of the thread that is chosen, and x for what the dump lacks", function()
+    local before, _, after, st0, eflags, ds = rsp.ask(gdbdump.x86_64(), "p10", "Hg2", "p10", "p18",
+      "p11", "p14")
+    assert.are.same({hex("<i8", CODE), hex("<i8", CODE + 1), ("x"):rep(20), "46020000",
+      "xxxxxxxx"}, {before, after, st0, eflags, ds})
+  end)
+
+  it("gives a long description in parts", function()
+    local path, requests, parts = gdbdump.x86_64(), {}, {}
+    local whole = rsp.ask(path, "qXfer:features:read:target.xml:0,3fff")
+    for at = 0, #whole, 100 do
+      requests[#requests + 1] = ("qXfer:features:read:target.xml:%x,64"):format(at)
+    end
+    for _, part in ipairs {rsp.ask(path, table.unpack(requests))} do
+      parts[#parts + 1] = part:sub(2)
+    end
+    assert.are.equal(whole:sub(2), table.concat(parts))
+    assert.are.same({"l", "", "E16", "E16"}, {rsp.ask(path,
+      "qXfer:features:read:target.xml:ffff,64", "qXfer:features:read:other.xml:0,64",
+      "qXfer:features:read:target.xml:ffffffffffffffff,64",
+      "qXfer:features:read:target.xml:0,10000000000000000")})
+  end)
+
+  it("reads memory through the vCPU's address space", function()
+    local words, code, half = rsp.ask(gdbdump.x86_64(), m(STACK + 8, 16), m(CODE, 4),
+      m(STACK + 13, 1))
+    assert.are.same({hex("<i8i8", STACK + 8, STACK + 16), "9090f4c3", "88"}, {words, code, half})
+  end)
+
+  it("reads as far as there is memory", function()
+    local mapped, in_dump, none, missing, top, nothing = rsp.ask(gdbdump.x86_64(),
+      m(CODE + 0xffe, 16), m(STACK + 0x2ffd, 16), m(CODE + 0x1000, 1), m(STACK + 0x3000, 4),
+      m(-1, 16), m(CODE, 0))
+    assert.are.same({"0000", "88ffff", "E0e", "E0e", "E0e", ""}, {mapped, in_dump, none, missing,
+      top, nothing})
+  end)
+
+  it("gives at most what a packet holds", function()
+    local most = rsp.ask(gdbdump.x86_64(), m(STACK, 0x7fffffffffffffff))
+    assert.is_true(#most <= 0x4000 - 4)
+    assert.is_true(#most > 0x3f00)
+    assert.are.equal(hex("<i8i8", STACK, STACK + 8), most:sub(1, 32))
+  end)
+
+  it("gives memory in binary, with what must be escaped", function()
+    local output = rsp.serve(gdbdump.x86_64(), rsp.packet(("x%x,8"):format(CODE)))
+    assert.are.equal("+" .. rsp.packet("b\x90\x90\xf4\xc3}\3}\4}]}\10"), output)
+  end)
+
+  it("reads physical memory on request", function()
+    local at = gdbdump.CODE_AT
+    local before, _, _, _, after, virtual = rsp.ask(gdbdump.x86_64(), m(at, 2),
+      "qRcmd," .. rsp.hex("phys on"), m(at, 2), m(CODE, 2))
+    assert.are.same({"E0e", "9090", "E0e"}, {before, after, virtual})
+  end)
+
+  it("refuses whatever would change or run the guest", function()
+    for _, request in ipairs {"G00", "P0=00", m(CODE, 1):gsub("m", "M") .. ":00",
+      ("X%x,1:a"):format(CODE), "X0,0:"} do
+      assert.are.equal("E.a dump can be read, not changed", (rsp.ask(gdbdump.x86_64(), request)))
+    end
+    for _, request in ipairs {"c", "C05", "s", "S05", "vCont;c", "vCont;s:1;c"} do
+      assert.are.equal("E.a dump does not run", (rsp.ask(gdbdump.x86_64(), request)))
+    end
+    assert.are.same({"", "", "", ""}, {rsp.ask(gdbdump.x86_64(), "Z0,1000,1", "z0,1000,1", "R00",
+      "vRun;x")})
+  end)
+
+  it("searches memory", function()
+    local function search(from, length, pattern)
+      return ("qSearch:memory:%x;%x;%s"):format(from, length, pattern)
+    end
+    local path = gdbdump.x86_64()
+    local word = string.pack("<i8", STACK + 0x2ff8)
+    local found, short, none, all = rsp.ask(path, search(STACK, 0x3000, word),
+      search(STACK, 0x2fff, word), search(STACK, 0x3000, "no such bytes"),
+      search(0, -1, "\x90\x90\xf4\xc3}\3"))
+    assert.are.same({("1,%x"):format(STACK + 0x2ff8), "0", "0", ("1,%x"):format(CODE)},
+      {found, short, none, all})
+    assert.are.same({"E16", "E16", "E16"}, {rsp.ask(path, search(STACK, 1, ""),
+      "qSearch:memory:1", "qSearch:memory:x;1;a")})
+  end)
+
+  it("ends at detach and kill", function()
+    for request, answer in pairs {D = rsp.packet "OK", k = "", ["vKill;1"] = rsp.packet "OK"} do
+      local output, _, status = rsp.serve(gdbdump.x86_64(), rsp.packet(request) .. rsp.packet "?")
+      assert.are.same({"+" .. answer, 0}, {output, status})
+    end
+  end)
+end)
+
+describe("gdb's monitor command", function()
+  after_each(files.clean)
+
+  it("lists what there is", function()
+    local text = rsp.monitor(gdbdump.x86_64(), "help")
+    for _, name in ipairs {"vcpus", "backtrace", "translate", "phys", "log", "dmesg"} do
+      assert.matches("\nmonitor " .. name, "\n" .. text, 1, true)
+    end
+    assert.are.equal(text, rsp.monitor(gdbdump.x86_64(), ""))
+    assert.are.equal("no such command: x\\x1b; monitor help lists what there is\n",
+      rsp.monitor(gdbdump.x86_64(), " x\27 "))
+    for line in text:gmatch("[^\n]+") do
+      assert.is_true(#line <= 80, line)
+    end
+  end)
+
+  it("tells of the vCPUs and their address spaces", function()
+    assert.are.equal(([[
+     vCPU  program counter     stack pointer
+  *      0  0xffffffff81000000  0xffff888000000010  a<b> & "c"
+             x86_64, page table 0x100000, 48 bits, from its control registers
+         1  0xffffffff81000001  0xffff888000000010  procnto\x1b[2J
+             x86_64, page table 0x100000, 48 bits, from its control registers
+]]), rsp.monitor(gdbdump.x86_64(), "vcpus"))
+  end)
+
+  it("prints the text of the dump, harmless to a terminal", function()
+    assert.are.equal("first\nsecond \\x1b[2J\n",
+      rsp.monitor(gdbdump.x86_64("first\nsecond \27[2J\n"), "log"))
+    assert.matches("carries no text", rsp.monitor(gdbdump.x86_64(), "log"))
+  end)
+
+  it("prints a long text in many packets", function()
+    local text = ("one line of the log\n"):rep(5000)
+    assert.are.equal(text, rsp.monitor(gdbdump.x86_64(text), "log"))
+  end)
+
+  it("translates addresses", function()
+    local path = gdbdump.x86_64()
+    assert.are.equal("0xffffffff81000004 is physical 0x0000000000010004, 4 KiB page, rwx/---\n",
+      rsp.monitor(path, "translate 0xffffffff81000004"))
+    assert.matches("not mapped: level 1, entry 1 of",
+      rsp.monitor(path, "translate 0xffffffff81001000"))
+    assert.matches("VMCOREINFO", rsp.monitor(path, "translate main"))
+    assert.matches("^monitor translate ADDRESS", rsp.monitor(path, "translate"))
+  end)
+
+  it("says whether addresses are physical", function()
+    assert.matches("each vCPU's address space.*are physical\n.*are physical\n.*on, or off",
+      rsp.monitor(gdbdump.x86_64(), "phys", "phys on", "phys", "phys maybe"))
+  end)
+
+  it("says why there is no kernel log and no name", function()
+    assert.matches("no VMCOREINFO", rsp.monitor(gdbdump.x86_64(), "dmesg"))
+    assert.matches("^#0  0xffffffff81000000 %(no symbol%)", rsp.monitor(gdbdump.x86_64(),
+      "backtrace"))
+  end)
+end)
+
+describe("a client that is not gdb", function()
+  after_each(function()
+    process.clean()
+    files.clean()
+  end)
+
+  it("has its packets acknowledged, and replies sent again", function()
+    local output = rsp.serve(gdbdump.x86_64(), "+$qC#b4-+$qC#00$qC#b4")
+    local reply = rsp.packet "QC1"
+    assert.are.equal("+" .. reply .. reply .. "-" .. "+" .. reply, output)
+  end)
+
+  it("may leave in the middle of a packet", function()
+    for _, input in ipairs {"", "+", "$", "$qC", "$qC#", "$qC#b", "$m0,#", "\3\3"} do
+      local output, _, status = rsp.serve(gdbdump.x86_64(), input)
+      assert.are.same({"", 0}, {output, status}, input)
+    end
+  end)
+
+  it("is told that a packet is too long, and heard again after it", function()
+    local path = gdbdump.x86_64()
+    local output = rsp.serve(path, rsp.packet(("m"):rep(0x100000)) .. rsp.packet "qC")
+    assert.are.equal("+" .. rsp.packet("E.a packet is too long") .. "+" .. rsp.packet "QC1", output)
+  end)
+
+  it("may begin a packet anew", function()
+    assert.are.equal("+" .. rsp.packet "QC1", (rsp.serve(gdbdump.x86_64(), "$m12$qC#b4")))
+  end)
+
+  it("gets an error for what makes no sense", function()
+    for request, answer in pairs {m = "E16", ["m1"] = "E16", ["m,"] = "E16", ["mx,1"] = "E16",
+      ["m1,2,3"] = "E16", ["m10000000000000000,1"] = "E16", p = "E16", ["p-1"] = "E16",
+      ["pffffffffffffffff"] = "E16", ["qRcmd,abc"] = "E16", ["qRcmd,zz"] = "E16",
+      T = "E03", [""] = "", ["q"] = "", ["qX"] = "", ["qXfer:"] = "", ["v"] = "", ["Q"] = "",
+      ["vContinue"] = "", ["\0\255"] = ""} do
+      assert.are.equal(answer, (rsp.ask(gdbdump.x86_64(), request)), request)
+    end
+  end)
+
+  it("gets packets for noise, and the server goes on", function()
+    math.randomseed(5)
+    local letters = "?HTgpmxGPMXcCsSkDqQvC:;,#$}*0123456789abcdefSupportedXferRcmd\0\255"
+    local path, parts = gdbdump.x86_64(), {rsp.packet "QStartNoAckMode"}
+    for _ = 1, 3000 do
+      local text = {}
+      for i = 1, math.random(0, 24) do
+        local at = math.random(#letters)
+        text[i] = letters:sub(at, at)
+      end
+      text = table.concat(text):gsub("[#$]", "")
+      -- What ends the session is not noise.
+      if not text:find("^[kD}]") and not text:find("^vKill") then
+        parts[#parts + 1] = rsp.packet(text)
+      end
+    end
+    parts[#parts + 1] = rsp.packet "qC"
+    local output, errors, status = rsp.serve(path, table.concat(parts))
+    assert.are.equal(0, status, errors)
+    local texts = rsp.texts(output:sub(2))
+    assert.are.equal("QC", texts[#texts]:sub(1, 2))
+    assert.are.equal(#parts, #texts)
+  end)
+end)
+
+describe("gdbserve", function()
+  after_each(function()
+    process.clean()
+    files.clean()
+  end)
+
+  local function refused(...)
+    local status, output, errors = process.run({lua, "examples/gdbserve.lua", ...},
+      {env = rsp.env()})
+    assert.are.equal("", output)
+    return errors, status
+  end
+
+  it("says why it cannot serve", function()
+    local none = files.path "none"
+    local errors, status = refused(none)
+    assert.are.equal(1, status)
+    assert.matches("^qvm%-gdbserve: .*none: No such file", errors)
+    assert.matches("no registers of vCPUs", (refused(files.write("memory.elf", writer.file {
+      machine = "x86_64", segments = {{paddr = 0, bytes = "x"}}}))))
+    assert.matches("not a port: 65536", (refused("--port", "65536", none)))
+    assert.matches("not a port: x", (refused("--port", "x", none)))
+  end)
+
+  it("says that a dump is not whole", function()
+    local whole = files.read(gdbdump.x86_64())
+    local _, errors = rsp.serve(files.write("cut.gcore", whole:sub(1, -2)), "")
+    assert.matches("not whole", errors)
+  end)
+
+  local function serve_port(port)
+    local server = process.start({lua, "examples/gdbserve.lua", "--port", port or "0",
+      gdbdump.x86_64()}, {env = rsp.env(), log = files.path "server.log"})
+    local bound = process.eventually(function()
+      return files.exists(server.log) and files.read(server.log):match("localhost:(%d+)")
+    end)
+    return server, tonumber(bound)
+  end
+
+  local function connected(port)
+    local client = assert(require("socket").connect("127.0.0.1", port))
+    client:settimeout(20)
+    return client
+  end
+
+  local function ask(client, request)
+    assert(client:send(rsp.packet(request)))
+    local reply = ""
+    repeat
+      reply = reply .. assert(client:receive(1))
+    until reply:find("#%x%x")
+    return (reply:match("^%+%$(.*)#"))
+  end
+
+  it("serves a port of the loopback interface and nothing else", function()
+    local _, port = serve_port()
+    local listening = {}
+    for _, name in ipairs {"tcp", "tcp6"} do
+      for address, digits in files.read("/proc/net/" .. name):gmatch(": (%x+):(%x+) %x+:0000 0A") do
+        if tonumber(digits, 16) == port then
+          listening[#listening + 1] = address
+        end
+      end
+    end
+    assert.are.same({"0100007F"}, listening)
+  end)
+
+  it("serves one client after another, also where one vanishes", function()
+    local _, port = serve_port()
+    local first = connected(port)
+    assert.are.equal("OK", ask(first, "Hg2"))
+    first:send("$m0,")
+    first:close()
+    local second = connected(port)
+    assert.are.equal("QC1", ask(second, "qC"))
+    second:setoption("linger", {on = true, timeout = 0}) -- closes with a reset
+    second:send(rsp.packet "g")
+    second:close()
+    local third = connected(port)
+    assert.are.equal("OK", ask(third, "D"))
+    third:close()
+  end)
+
+  it("says that a port is taken", function()
+    local _, port = serve_port()
+    local errors, status = refused("--port", tostring(port), gdbdump.x86_64())
+    assert.are.equal(1, status)
+    assert.matches("port " .. port .. ": address already in use", errors)
+  end)
+end)
