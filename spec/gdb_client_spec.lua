@@ -70,7 +70,8 @@ describe("gdb, with a dump of x86_64,", function()
 
   it("reads physical memory once that is asked for, searches, and prints the log", function()
     local output, told = rsp.gdb(gdbdump.x86_64("the log\n"), "echo", "monitor log",
-      "monitor phys on", "x/1gx 0x40008", "find /g1 0x40000, 0x42000, 0xffff888000000100", "monitor vcpus")
+      "monitor phys on", "x/1gx 0x40008", "find /g1 0x40000, 0x42000, 0xffff888000000100",
+      "monitor vcpus")
     assert.matches("the log\n", told, 1, true)
     assert.matches("\n0x40008:\t0xffff888000000008\n", output, 1, true)
     assert.matches("\n0x40100\n", output, 1, true)

@@ -38,7 +38,7 @@ describe("a dump served to gdb", function()
     assert.are.same({"T05thread:1;", "m1,2", "l", "QC1", "OK", "OK", "E03", "E03"},
       {rsp.ask(path, "?", "qfThreadInfo", "qsThreadInfo", "qC", "T1", "T2", "T3", "T0x")})
     assert.are.same({"OK", "OK", "OK", "E03", "E03", "E03", "QC2"},
-      {rsp.ask(path, "Hg2", "Hc-1", "Hg0", "Hg3", "Hgx", "H", "qC")})
+      {rsp.ask(path, "Hg2", "Hc1", "Hg0", "Hg3", "Hgx", "H", "qC")})
     local extra, unknown = rsp.ask(path, "qThreadExtraInfo,2", "qThreadExtraInfo,9")
     assert.matches("^vCPU 1: pc 0xffffffff81000001 .*procnto\\x1b%[2J$", rsp.bytes(extra))
     assert.are.equal("E03", unknown)

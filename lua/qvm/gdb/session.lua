@@ -2,7 +2,6 @@
 -- replies are those of the GDB manual, "Remote Protocol". The dump is as it is: what would
 -- change it, or run it, is refused.
 
-local core = require "qvm.core"
 local Memory = require "qvm.gdb.memory"
 local monitor = require "qvm.gdb.monitor"
 local packet = require "qvm.gdb.packet"
@@ -216,7 +215,7 @@ end
 function queries.Search(self, text)
   local address, length, pattern = text:match("^memory:(%x+);(%x+);(.*)$")
   address, length = packet.number(address or ""), packet.number(length or "")
-  if not address or not length or pattern == "" or #pattern > core.pattern_max then
+  if not address or not length or pattern == "" then
     return INVALID
   end
   local found = self.memory:find(self.cpu, address, length, pattern)
