@@ -74,6 +74,7 @@ test-real: ## the specs that need dumps of real guests; boots them under QEMU
 	@$(LUA) spec/real/guest.lua x86_64 >/dev/null
 	@$(LUA) spec/real/guest.lua aarch64 >/dev/null
 	@$(LUA) spec/real/guest.lua x86_64 --la57 >/dev/null
+	@$(LUA) spec/real/guest.lua aarch64 --16k >/dev/null
 	@QVM_BUILD="$(BUILD)" busted --run=real --lua="$$(command -v $(LUA))"
 
 test-html: ## the specs that look at pages in a browser (Chromium)

@@ -14,11 +14,12 @@ local system = require "system"
 
 local usage = [[
 usage: lua5.4 spec/real/guest.lua ARCH [--memory 256M] [--fill PERCENT]
-           [--la57] [--dir build/guests] [--again]
+           [--la57] [--16k] [--dir build/guests] [--again]
   ARCH      x86_64 or aarch64
   --memory  of the guest, in M or G
   --fill    let the guest write to that much of its memory, 1 to 70 percent
   --la57    x86_64 with five levels of page tables
+  --16k     aarch64 with pages of 16 KiB
   --dir     where to keep things, in a directory for each kind of guest
   --again   record another dump, where there is one
 ]]
@@ -63,7 +64,7 @@ local function options(words)
   local i = 1
   while words[i] do
     local word = words[i]
-    if word == "--again" or word == "--la57" then
+    if word == "--again" or word == "--la57" or word == "--16k" then
       result[word:sub(3)] = true
     elseif parse[word] then
       i = i + 1
@@ -76,6 +77,8 @@ local function options(words)
     i = i + 1
   end
   local known = result.arch and not (result.la57 and result.arch ~= "x86_64")
+    and not (result["16k"] and result.arch ~= "aarch64")
+  result.form = result.la57 and "la57" or result["16k"] and "16k" or nil
   return known and result or fail_usage()
 end
 
@@ -89,7 +92,7 @@ end
 -- The name of this kind of guest.
 local function kind_name(o)
   return o.arch .. (o.memory ~= default_memory and "-" .. size_name(o.memory) or "") ..
-    (o.fill > 0 and "-fill" .. o.fill or "") .. (o.la57 and "-la57" or "")
+    (o.fill > 0 and "-fill" .. o.fill or "") .. (o.form and "-" .. o.form or "")
 end
 
 -- What the guest boots -----------------------------------------------------
@@ -126,9 +129,10 @@ local function newer(path, than)
 end
 
 local function prepare(dir, o)
-  local debian = machine.kinds[o.arch].debian
-  local from = o.dir .. "/packages-" .. debian
-  packages.get(from, debian, progress)
+  local kind = machine.kinds[o.arch]
+  local image = kind.images[o.form] or kind.images.usual
+  local from = o.dir .. "/packages-" .. image:match("image%-(.*)$")
+  packages.get(from, kind.debian, image, progress)
   shell(".", "mkdir -p %s", dir)
   shell(dir, "[ -e kernel ] || cp %s kernel", from .. "/kernel")
   if not newer(dir .. "/initramfs", "spec/real/init.sh") then
@@ -332,7 +336,7 @@ end
 local function make(dir, o)
   prepare(dir, o)
   shell(dir, "rm -f record.* *.elf *.kdump *.txt *mem-*.bin serial.log")
-  local vm = machine.start(dir, o.arch, o.memory, o.fill, o.la57)
+  local vm = machine.start(dir, o.arch, o.memory, o.fill, o.form)
   vm:boot(progress)
   local result = record(vm)
   vm:quit()

@@ -14,15 +14,17 @@ machine.ready = "qvm: ready"
 
 local boot_limit = 180 -- seconds
 
--- By the name that QEMU has for an architecture: Debian's name, what QEMU needs
--- to be such a machine, the console. la57=off: four levels of page tables, as
--- most guests have.
+-- By the name that QEMU has for an architecture: Debian's name, and of its kernels'
+-- packages; what QEMU needs to be such a machine; the console. Other forms of it: five
+-- levels of page tables, which most guests have not; pages of 16 KiB.
 machine.kinds = {
-  x86_64 = {debian = "amd64", console = "ttyS0",
+  x86_64 = {debian = "amd64", console = "ttyS0", images = {usual = "linux-image-cloud-amd64"},
     options = {"-machine", "q35", "-cpu", "max,la57=off"},
-    five_levels = {"-machine", "q35", "-cpu", "max"}},
+    la57 = {"-machine", "q35", "-cpu", "max"}},
   aarch64 = {debian = "arm64", console = "ttyAMA0",
-    options = {"-machine", "virt", "-cpu", "cortex-a57"}},
+    images = {usual = "linux-image-cloud-arm64", ["16k"] = "linux-image-6.12-arm64-16k"},
+    options = {"-machine", "virt", "-cpu", "cortex-a57"},
+    ["16k"] = {"-machine", "virt", "-cpu", "max"}},
 }
 
 -- The most that QEMU may take, in seconds: it writes several dumps.
@@ -47,11 +49,11 @@ local function command_line(self)
 end
 
 -- Starts QEMU in a directory that has "kernel" and "initramfs". memory: in bytes;
--- fill: how much of it the guest writes to, in percent.
-function machine.start(dir, arch, memory, fill, five_levels)
+-- fill: how much of it the guest writes to, in percent; form: of the kind, or nil.
+function machine.start(dir, arch, memory, fill, form)
   local kind = machine.kinds[arch]
   local self = setmetatable({dir = dir, arch = arch, kind = kind, memory = memory,
-    options = five_levels and kind.five_levels or kind.options}, machine)
+    options = kind[form] or kind.options}, machine)
   self.append = ("console=%s loglevel=8 printk.devkmsg=on panic=-1 qvm_fill=%d"):format(
     kind.console, (memory >> 10) * fill // 100)
   for _, name in ipairs {"qmp.in", "qmp.out"} do

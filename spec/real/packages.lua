@@ -47,8 +47,7 @@ end
 
 -- The package that holds the kernel; the one with the stable name only depends
 -- on it.
-local function kernel_package(dir, architecture)
-  local name = "linux-image-cloud-" .. architecture
+local function kernel_package(dir, name)
   local output = shell(dir, "apt-cache -c apt.conf depends %s", name)
   return output:match("Depends: (linux%-image%-%S+)") or error("no package below " .. name, 0)
 end
@@ -76,18 +75,18 @@ local function unpack_all(dir)
 end
 
 -- Makes a directory (an absolute path) with kernel, config, busybox, and
--- qemu_fw_cfg.ko if that is a module, and "name": the kernel's package. One that
--- is there and whole is left alone.
-function packages.get(dir, architecture, progress)
+-- qemu_fw_cfg.ko if that is a module, and "name": the kernel's package, the one that
+-- the package called image depends on. One that is there and whole is left alone.
+function packages.get(dir, architecture, image, progress)
   if lfs.attributes(dir .. "/name") then
     return
   end
-  progress("fetching the " .. architecture .. " packages")
+  progress(("fetching %s (%s)"):format(image, architecture))
   prepare(dir, architecture)
   -- A source that fails, such as one without this architecture, may not be
   -- needed: if it is, the next step fails.
   pcall(shell, dir, "apt-get -c apt.conf update")
-  local kernel = kernel_package(dir, architecture)
+  local kernel = kernel_package(dir, image)
   shell(dir, "apt-get -c apt.conf download %s busybox-static", kernel)
   unpack_all(dir)
   shell(dir, "rm -rf root lists archives *.deb *.bin status apt.conf")

@@ -48,12 +48,20 @@ local function mapped(space)
   return list
 end
 
-for _, guest in ipairs {"x86_64", "x86_64-la57", "aarch64"} do
+-- What each guest's page tables are like.
+local forms = {
+  x86_64 = {va_bits = 48, page_size = 4096},
+  ["x86_64-la57"] = {va_bits = 57, page_size = 4096},
+  aarch64 = {va_bits = 48, page_size = 4096},
+  ["aarch64-16k"] = {va_bits = 52, page_size = 16384}, -- LPA2
+}
+
+for guest, form in pairs(forms) do
   describe("virtual memory of a real guest (" .. guest .. ")", function()
     local directory = root .. guest .. "/"
     local record = cjson.decode(files.read(directory .. "record.json"))
     local kernel_vcpu = math.tointeger(record.kernel_vcpu)
-    local is_x86 = guest ~= "aarch64"
+    local is_x86 = record.arch == "x86_64"
     local dump, kernel
 
     local function space_of(index)
@@ -68,7 +76,8 @@ for _, guest in ipairs {"x86_64", "x86_64-la57", "aarch64"} do
     teardown(function() dump:close() end)
 
     it("has the form that its kernel says", function()
-      assert.are.equal(guest == "x86_64-la57" and 57 or 48, (kernel.lower or kernel.upper).va_bits)
+      local half = kernel.lower or kernel.upper
+      assert.are.same(form, {va_bits = half.va_bits, page_size = half.page_size})
       assert.are.equal(record.kernel:match("Linux version (%S+)"), dump:vmcoreinfo().release)
     end)
 
@@ -226,7 +235,7 @@ for _, guest in ipairs {"x86_64", "x86_64-la57", "aarch64"} do
     it("tells of its guest", function()
       local about = dump:guest()
       assert.are.same({os = "Linux", machine = is_x86 and "x86_64" or "aarch64", vcpus = 2,
-        page_size = 4096, node = "(none)"}, {os = about.os, machine = about.machine,
+        page_size = form.page_size, node = "(none)"}, {os = about.os, machine = about.machine,
         vcpus = about.vcpus, page_size = about.page_size, node = about.node})
       assert.matches(about.build, record.kernel, 1, true)
       assert.matches(about.release, record.kernel, 1, true)
