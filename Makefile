@@ -95,6 +95,7 @@ bench: ## figures against peers and bounds, on a dump of 4 GiB; some ten minutes
 	@sh .ci/deps build test bench
 	@$(MAKE) -s all $(BENCH)
 	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/dumps.lua
+	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/inside.lua
 	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/vms.lua
 
 lint: ## check the sources; both compilers' warnings as errors

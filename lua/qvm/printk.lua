@@ -59,22 +59,33 @@ local function lookup(info, group, form)
   end
 end
 
--- Parts of a structure or of an array of them, read at once where all of it is
--- there, else one by one: a function that decodes with a format at an offset.
--- That gives nil for what is not there; and for all, if base or size cannot be.
+-- Parts of a structure or of an array of them: a function that decodes with a format at
+-- an offset. That gives nil for what is not there; and for all, if base or size cannot
+-- be. Memory is read in chunks, of which the last is kept, as records come in order.
+local CHUNK = 16384 -- bytes
+
 local function view(space, base, size, order)
   if not base or size < 0 then
     return function() end
   end
-  local whole = size <= 64 << 20 and space:read(base, size)
+  local kept, chunk -- the chunk's number; its bytes, or nil where not all are there
   return function(format, offset)
     format = order .. format
-    if offset < 0 or offset > size - string.packsize(format) then
+    local length = string.packsize(format)
+    if offset < 0 or offset > size - length then
       return nil
-    elseif whole then
-      return (string.unpack(format, whole, offset + 1))
     end
-    local bytes = space:read(base + offset, string.packsize(format))
+    local number, at = offset // CHUNK, offset % CHUNK
+    if at + length <= CHUNK then
+      if number ~= kept then
+        kept = number
+        chunk = space:read(base + number * CHUNK, math.min(CHUNK, size - number * CHUNK))
+      end
+      if chunk then
+        return (string.unpack(format, chunk, at + 1))
+      end
+    end
+    local bytes = space:read(base + offset, length)
     return bytes and (string.unpack(format, bytes))
   end
 end

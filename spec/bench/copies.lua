@@ -60,6 +60,20 @@ function copies.sparse(name, from)
   return copies.make(name, from, "cp --reflink=never --sparse=always %s %s")
 end
 
+-- The dump as it would be of a guest that registered no VMCOREINFO: its note has another
+-- name. What is in the memory stays.
+function copies.without_note(from)
+  local path = copies.make("bare.elf", from, "cp --reflink=never --sparse=always %s %s")
+  local file <close> = assert(io.open(path, "r+b"))
+  local head = file:read(1 << 16)
+  local at = head:find("VMCOREINFO\0\0OSRELEASE=", 1, true)
+  if at then
+    file:seek("set", at - 1)
+    assert(file:write("X"))
+  end
+  return path
+end
+
 function copies.gzip(from)
   return copies.make("first.elf.gz", from, "gzip -1 -c %s >%s")
 end

@@ -57,6 +57,24 @@ class Kdumpfile:
     def read(self, address, size):
         return self.dump.read(self.space, address, size)
 
+    def use_virtual(self):
+        self.dump.attr["addrxlat.ostype"] = "linux"
+        self.space = self.module.KDUMP_KVADDR
+
+    def translated(self, addresses):
+        """The exclusive-or of the physical addresses; of those that it can translate."""
+        addrxlat = load("addrxlat")
+        context, system = self.dump.get_addrxlat_ctx(), self.dump.get_addrxlat_sys()
+        total = 0
+        for address in addresses:
+            full = addrxlat.FullAddress(addrxlat.KVADDR, address)
+            try:
+                full.conv(addrxlat.MACHPHYSADDR, context, system)
+                total ^= full.addr
+            except SystemError:  # what its module makes of a failure
+                pass
+        return total
+
     def u64s(self, addresses):
         read, space, total = self.dump.read, self.space, 0
         from_bytes = int.from_bytes
@@ -78,13 +96,18 @@ class Drgn:
         self.open(path)
         return 0
 
+    physical = True
+
+    def use_virtual(self):
+        self.physical = False
+
     def read(self, address, size):
         return self.program.read(address, size, True)
 
     def u64s(self, addresses):
-        read, total = self.program.read_u64, 0
+        read, physical, total = self.program.read_u64, self.physical, 0
         for address in addresses:
-            total ^= read(address, True)
+            total ^= read(address, physical)
         return total
 
     def find(self, pattern):
@@ -132,6 +155,20 @@ def work_random(peer, path, addresses):
     peer.open(path)
     values = numbers(addresses)
     return lambda: peer.u64s(values)
+
+
+def work_virtual(peer, path, addresses):
+    peer.open(path)
+    peer.use_virtual()
+    values = numbers(addresses)
+    return lambda: peer.u64s(values)
+
+
+def work_translate(peer, path, addresses):
+    peer.open(path)
+    peer.use_virtual()
+    values = numbers(addresses)
+    return lambda: peer.translated(values)
 
 
 def work_unpack(peer, path, address, count):

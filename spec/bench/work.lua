@@ -56,6 +56,42 @@ function works.random(path, addresses)
   end
 end
 
+-- By virtual address, in the kernel's space.
+function works.virtual(path, addresses)
+  local dump, values = assert(qvm.open(path)), numbers(addresses)
+  local space = assert(dump:kernel_space())
+  return function()
+    local sum = 0
+    for i = 1, #values do
+      sum = sum ~ space:u64(values[i])
+    end
+    return sum
+  end
+end
+
+function works.mappings(path)
+  local space = assert(assert(qvm.open(path)):kernel_space())
+  return function()
+    local ranges = 0
+    for _ in space:mappings() do
+      ranges = ranges + 1
+    end
+    return ranges
+  end
+end
+
+function works.translate(path, addresses)
+  local dump, values = assert(qvm.open(path)), numbers(addresses)
+  local space = assert(dump:kernel_space())
+  return function()
+    local sum = 0
+    for i = 1, #values do
+      sum = sum ~ space:translate(values[i])
+    end
+    return sum
+  end
+end
+
 -- The loop alone.
 function works.loop(_, addresses)
   local values = numbers(addresses)
