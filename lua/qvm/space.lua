@@ -116,13 +116,16 @@ Space.__tostring = line.tostring("Space", function(self)
     table.concat(parts, ", "), self.from)
 end)
 
--- Privileged code's rights, then users': "rwx/r-x".
-local function rights_text(rights)
+-- Privileged code's rights, then users': "rwx/r-x". By the rights' bits, of which there
+-- are six.
+local rights_text = {}
+
+for rights = 0, 63 do
   local letters = {}
   for i, letter in ipairs {"r", "w", "x", "r", "w", "x"} do
     letters[i] = rights & 1 << i - 1 ~= 0 and letter or "-"
   end
-  return table.concat(letters, "", 1, 3) .. "/" .. table.concat(letters, "", 4, 6)
+  rights_text[rights] = table.concat(letters, "", 1, 3) .. "/" .. table.concat(letters, "", 4, 6)
 end
 
 --- Where a virtual address is in physical memory.
@@ -139,7 +142,7 @@ function Space:translate(address)
   if not physical then
     return nil, size, rights
   end
-  return physical, size, rights_text(rights)
+  return physical, size, rights_text[rights]
 end
 
 --- Every level of the walk to a virtual address.
@@ -152,7 +155,7 @@ function Space:walk(address)
   check.integer(address, 1, "walk")
   local steps, message, code = methods.walk(self, address)
   for _, step in ipairs(steps or {}) do
-    step.rights = step.rights and rights_text(step.rights)
+    step.rights = step.rights and rights_text[step.rights]
   end
   return steps, message, code
 end
@@ -190,7 +193,7 @@ function Space:mappings(from, to)
   return function()
     local start, size, rights = step()
     if start then
-      return start, size, rights_text(rights)
+      return start, size, rights_text[rights]
     end
   end
 end
