@@ -9,7 +9,6 @@ BUILD  ?= build
 LUA    ?= lua5.4
 ARCH   ?= x86_64
 CFLAGS ?= -O2 -g
-
 # Where lua.h is. For a cross compiler, give the target's.
 LUA_INCDIR ?= $(firstword $(wildcard /usr/include/lua5.4 /usr/local/include/lua5.4) \
 	/usr/include)
@@ -17,6 +16,11 @@ LUA_INCDIR ?= $(firstword $(wildcard /usr/include/lua5.4 /usr/local/include/lua5
 FLAGS    := -std=c11 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes
+# What makes a memory error harder to use, should there be one after all. The sanitizers
+# have their own checks; the library's need an optimizing compiler.
+HARDEN   := -fstack-protector-strong $(if $(findstring -fsanitize,$(CFLAGS)),, \
+	$(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-D_FORTIFY_SOURCE=2))
+RELRO    := -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 MODULE   := -fPIC -fvisibility=hidden
 LIBS     := -lz
 
@@ -161,11 +165,11 @@ helpers: $(HELPERS)
 
 $(MODULE_SO): $(MODULE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -shared -pthread -o $@ $^ $(LIBS)
+	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) -shared -pthread -o $@ $^ $(LIBS)
 
 $(SIMULATOR): $(SIM_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $^
+	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) -pthread -o $@ $^
 
 $(HELP) $(STUBS) &: $(LUA_FILES) config.ld docs/reference.lua $(wildcard docs/reference/*.lua)
 	@mkdir -p $(BUILD)/qvm $(BUILD)/luacats/qvm
@@ -190,15 +194,15 @@ $(PAUSE): spec/helpers/pause.c
 
 $(BUILD)/obj/csrc/sim/%.o: csrc/sim/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -pthread -MMD -MP -c -o $@ $<
+	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) -pthread -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/csrc/core/%.o: csrc/core/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(MODULE) -pthread -MMD -MP -c -o $@ $<
+	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) -pthread -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(MODULE) -Icsrc/core -I$(LUA_INCDIR) -MMD -MP \
+	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) -Icsrc/core -I$(LUA_INCDIR) -MMD -MP \
 		-c -o $@ $<
 
 # The QNX host file, against declarations written from QNX's public documentation: shows that

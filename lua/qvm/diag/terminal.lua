@@ -1,11 +1,11 @@
 -- What is a terminal, and colours for it.
 
+local core = require "qvm.core"
+
 local terminal = {}
 
 -- descriptor: 1 for the output, 2 for the errors.
-function terminal.is_one(descriptor)
-  return os.execute(("test -t %d"):format(descriptor)) == true
-end
+terminal.is_one = core.is_terminal
 
 function terminal.is_dumb()
   local kind = os.getenv("TERM")
