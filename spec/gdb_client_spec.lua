@@ -75,7 +75,7 @@ describe("gdb, with a dump of x86_64,", function()
     assert.matches("the log\n", told, 1, true)
     assert.matches("\n0x40008:\t0xffff888000000008\n", output, 1, true)
     assert.matches("\n0x40100\n", output, 1, true)
-    assert.matches("\n  *      0  0xffffffff81000000", told, 1, true)
+    assert.matches("\n     0  0xffffffff81000000", told, 1, true)
   end)
 end)
 

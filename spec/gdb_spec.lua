@@ -180,13 +180,13 @@ describe("gdb's monitor command", function()
   end)
 
   it("tells of the vCPUs and their address spaces", function()
-    assert.are.equal(([[
-     vCPU  program counter     stack pointer
-  *      0  0xffffffff81000000  0xffff888000000010  a<b> & "c"
-             x86_64, page table 0x100000, 48 bits, from its control registers
-         1  0xffffffff81000001  0xffff888000000010  procnto\x1b[2J
-             x86_64, page table 0x100000, 48 bits, from its control registers
-]]), rsp.monitor(gdbdump.x86_64(), "vcpus"))
+    assert.are.equal([[
+  vCPU  program counter     stack pointer
+     0  0xffffffff81000000  0xffff888000000010  a<b> & "c"
+        x86_64, page table 0x100000, 48 bits, from its control registers
+     1  0xffffffff81000001  0xffff888000000010  procnto\x1b[2J
+        x86_64, page table 0x100000, 48 bits, from its control registers
+]], rsp.monitor(gdbdump.x86_64(), "vcpus"))
   end)
 
   it("prints the text of the dump, harmless to a terminal", function()
@@ -202,12 +202,22 @@ describe("gdb's monitor command", function()
 
   it("translates addresses", function()
     local path = gdbdump.x86_64()
-    assert.are.equal("0xffffffff81000004 is physical 0x0000000000010004, 4 KiB page, rwx/---\n",
-      rsp.monitor(path, "translate 0xffffffff81000004"))
+    local answer = "0xffffffff81000004 is physical 0x0000000000010004, 4 KiB page, rwx/---\n"
+    assert.are.equal("vCPU 0:\n" .. answer, rsp.monitor(path, "translate 0xffffffff81000004"))
     assert.matches("not mapped: level 1, entry 1 of",
       rsp.monitor(path, "translate 0xffffffff81001000"))
     assert.matches("VMCOREINFO", rsp.monitor(path, "translate main"))
     assert.matches("^monitor translate ADDRESS", rsp.monitor(path, "translate"))
+  end)
+
+  it("says of which vCPU it tells: the one that is named, or that gdb asked about", function()
+    local path = gdbdump.x86_64()
+    assert.matches("^vCPU 1:\n#0  0xffffffff81000001 ", rsp.monitor(path, "backtrace 1"))
+    local parts = {rsp.ask(path, "Hg2", "qRcmd," .. rsp.hex "translate 0")}
+    assert.matches("^vCPU 1:\n", rsp.bytes(parts[2]:sub(2)))
+    assert.matches("^vCPU 0:\n", rsp.monitor(path, "translate 0 0"))
+    assert.are.equal("no vCPU 2; monitor vcpus lists them\n", rsp.monitor(path, "backtrace 2"))
+    assert.are.equal("no vCPU x; monitor vcpus lists them\n", rsp.monitor(path, "translate 0 x"))
   end)
 
   it("says whether addresses are physical", function()
@@ -217,8 +227,8 @@ describe("gdb's monitor command", function()
 
   it("says why there is no kernel log and no name", function()
     assert.matches("no VMCOREINFO", rsp.monitor(gdbdump.x86_64(), "dmesg"))
-    assert.matches("^#0  0xffffffff81000000 %(no symbol%)", rsp.monitor(gdbdump.x86_64(),
-      "backtrace"))
+    assert.matches("^vCPU 0:\n#0  0xffffffff81000000 %(no symbol%)",
+      rsp.monitor(gdbdump.x86_64(), "backtrace"))
   end)
 end)
 

@@ -14,17 +14,16 @@ local function say_text(say, text)
 end
 
 function commands.vcpus(session, _, say)
-  say("     vCPU  program counter     stack pointer")
+  say("  vCPU  program counter     stack pointer")
   local cpus, message = session.dump:vcpus()
   if not cpus then
     return say(message)
   end
   for cpu in cpus do
     local space, why = session.memory:space(cpu)
-    say(("%s %6d  0x%016x  0x%016x%s"):format(
-      cpu.index == session.cpu.index and "  *" or "   ", cpu.index, cpu.pc, cpu.sp,
+    say(("%6d  0x%016x  0x%016x%s"):format(cpu.index, cpu.pc, cpu.sp,
       cpu.process ~= "" and "  " .. cpu.process or ""))
-    say("             " .. (space and tostring(space):match(": ([^:]*) %(vCPU %d+%)$")
+    say("        " .. (space and tostring(space):match(": ([^:]*) %(vCPU %d+%)$")
       or "physical addresses: " .. why))
   end
 end
@@ -71,12 +70,32 @@ local function address_of(session, text)
   return session.dump:address(text)
 end
 
-function commands.translate(session, argument, say)
-  if argument == "" then
-    return say "monitor translate ADDRESS: a number, or a symbol of a Linux kernel"
+-- The vCPU of an index that was typed, else the one that gdb asked about last: that need
+-- not be the one of the thread it shows, so answers say of which vCPU they are.
+local function vcpu_of(session, text, say)
+  local cpu = session.cpu
+  if text ~= "" then
+    local index = math.tointeger(tonumber(text))
+    cpu = index and (session.dump:vcpu(index))
   end
-  local address, message = address_of(session, argument)
-  local space, why = session.memory:space(session.cpu)
+  if not cpu then
+    return say(("no vCPU %s; monitor vcpus lists them"):format(line.cut(text)))
+  end
+  say(("vCPU %d:"):format(cpu.index))
+  return cpu
+end
+
+function commands.translate(session, argument, say)
+  local what, index = argument:match("^(%S+)%s*(.*)$")
+  if not what then
+    return say "monitor translate ADDRESS [VCPU]: a number, or a symbol of a Linux kernel"
+  end
+  local cpu = vcpu_of(session, index, say)
+  if not cpu then
+    return
+  end
+  local address, message = address_of(session, what)
+  local space, why = session.memory:space(cpu)
   if not address or not space then
     return say(not address and message or why)
   end
@@ -89,8 +108,12 @@ function commands.translate(session, argument, say)
   end
 end
 
-function commands.backtrace(session, _, say)
-  local frames, message = session.cpu:backtrace((session.memory:space(session.cpu)))
+function commands.backtrace(session, argument, say)
+  local cpu = vcpu_of(session, argument, say)
+  if not cpu then
+    return
+  end
+  local frames, message = cpu:backtrace((session.memory:space(cpu)))
   if not frames then
     return say(message)
   end
@@ -100,12 +123,13 @@ function commands.backtrace(session, _, say)
 end
 
 local HELP = [[
-monitor vcpus              the vCPUs and their address spaces
-monitor backtrace          the calls that the vCPU was in, with names
-monitor translate ADDRESS  where a virtual address is in physical memory
-monitor phys on|off        whether gdb reads physical addresses
-monitor log                the text that the dump carries
-monitor dmesg              the log of a Linux kernel]]
+monitor vcpus                     the vCPUs and their address spaces
+monitor backtrace [VCPU]          the calls that a vCPU was in, with names
+monitor translate ADDRESS [VCPU]  where a virtual address is in physical memory
+monitor phys on|off               whether gdb reads physical addresses
+monitor log                       the text that the dump carries
+monitor dmesg                     the log of a Linux kernel
+Where no VCPU is given, it is the one that gdb asked about last.]]
 
 function commands.help(_, _, say)
   say_text(say, HELP)
