@@ -224,6 +224,12 @@ describe("help", function()
     dump:close()
   end)
 
+  it("is found by the last part of a name that only one has", function()
+    is_page("Space:translate(address)", "translate")
+    is_page("VM:signal(kind)", "signal")
+    assert.matches("is it Dump:read, ", select(2, qvm.help "read"), 1, true)
+  end)
+
   it("tells the nearest names of one that is unknown", function()
     for name, message in pairs {
       ["VM:dmup"] = 'no help for "VM:dmup": is it VM:dump',

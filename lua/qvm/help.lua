@@ -28,15 +28,18 @@ end
 -- The pages of a name: the one that is called exactly so, else all that it may
 -- mean.
 local function pages_of(pages, name)
-  local found, key = {}, plain(name)
+  local found, short, key = {}, {}, plain(name)
   for _, entry in ipairs(pages) do
     if entry.name == name then
       return {entry.page}
     elseif plain(entry.name) == key then
       found[#found + 1] = entry.page
+    elseif entry.name:match("[%w_]+$") == name then
+      short[#short + 1] = entry.page
     end
   end
-  return found
+  -- "translate" alone is enough where only one kind of object has it.
+  return found[1] and found or short[2] and {} or short
 end
 
 -- Where functions are, by what stands before their names.
