@@ -226,7 +226,7 @@ describe("help", function()
 
   it("is found by the last part of a name that only one has", function()
     is_page("Space:translate(address)", "translate")
-    is_page("VM:signal(kind)", "signal")
+    is_page("Dump:dmesg()", "dmesg")
     assert.matches("is it Dump:read, ", select(2, qvm.help "read"), 1, true)
   end)
 
