@@ -1,6 +1,7 @@
 #include "conf.h"
 
 #include "parser.h"
+#include "regs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -166,7 +167,7 @@ static const struct option options[] = {
     {"system", KIND_GLOBAL, take_system},
     {"ram", KIND_GLOBAL, ram_take},
     {"cpu", KIND_GLOBAL, take_cpu},
-    {"load", KIND_GLOBAL, take_unused},
+    {"load", KIND_GLOBAL, load_take},
     {"dump", KIND_GLOBAL, take_dump},
     {"logger", KIND_GLOBAL, take_logger},
     {"vdev", KIND_GLOBAL, take_vdev},
@@ -271,6 +272,8 @@ static void complete(struct conf *conf, bool logger_given)
         conf->logger.err_levels = LOGGER_DEFAULT_LEVELS;
     conf->logger.system = conf->system;
     ram_place(conf);
+    load_check(conf);
+    regs_complete(conf);
 }
 
 void conf_read(struct conf *conf, int argc, char *const argv[])
@@ -284,13 +287,39 @@ void conf_read(struct conf *conf, int argc, char *const argv[])
     complete(conf, parser.logger_given);
 }
 
+uint64_t conf_memory_size(const struct conf *conf, size_t block)
+{
+    return conf->ram[block].size - (block + 1 == conf->ram_count ? CONF_REPORT : 0);
+}
+
+bool conf_setting(const struct conf *conf, size_t cpu, const char *prefix, const char *name,
+                  uint64_t *value)
+{
+    const struct setting *setting = settings_find(&conf->cpus[cpu].settings, prefix, name);
+
+    if (!setting)
+        setting = settings_find(&conf->settings, prefix, name);
+    if (setting)
+        *value = setting->value;
+    return setting != NULL;
+}
+
+static void cpu_free(struct cpu *cpu)
+{
+    free(cpu->errata.items);
+    free(cpu->settings.items);
+}
+
 void conf_free(struct conf *conf)
 {
     for (size_t i = 0; i < conf->cpu_count; i++)
-        free(conf->cpus[i].errata.items);
+        cpu_free(&conf->cpus[i]);
     for (size_t i = 0; i < conf->vdev_count; i++)
         free(conf->vdevs[i].details);
     free(conf->errata.items);
+    free(conf->settings.items);
+    free(conf->extras);
+    loads_free(&conf->loads);
     free(conf->cpus);
     free(conf->vdevs);
     free(conf->ram);

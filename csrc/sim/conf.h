@@ -6,7 +6,9 @@
 #ifndef SIM_CONF_H
 #define SIM_CONF_H
 
+#include "load.h"
 #include "logger.h"
+#include "settings.h"
 #include "text.h"
 #include "token.h"
 
@@ -16,7 +18,12 @@
 
 enum machine { MACHINE_AARCH64, MACHINE_X86_64 };
 
-enum { CONF_MOST_CPUS = 256, CONF_MOST_RAM_BLOCKS = 256, CONF_PAGE = 4096 };
+enum {
+    CONF_MOST_CPUS = 256,
+    CONF_MOST_RAM_BLOCKS = 256,
+    CONF_PAGE = 4096,
+    CONF_REPORT = 64 << 10 /* at the end of the last RAM block: a dump's report */
+};
 
 /* One block of guest memory: addresses base to base + size - 1, both page-aligned. Blocks
    do not overlap, and hold at least 128 KiB. */
@@ -43,6 +50,7 @@ struct errata {
 struct cpu {
     const char *name; /* NULL: none given */
     struct errata errata;
+    struct settings settings;
 };
 
 /* A sub-option that the simulator only shows. */
@@ -69,7 +77,12 @@ struct conf {
     size_t cpu_count;
     struct vdev *vdevs;
     size_t vdev_count;
-    struct errata errata; /* of the VM as a whole */
+    struct errata errata;     /* of the VM as a whole */
+    struct settings settings; /* of every cpu that has none of that name */
+    const char **extras;      /* names of the extra registers */
+    size_t extra_count;
+    bool extras_set;    /* by the configuration; else they are our own */
+    struct loads loads; /* what of the RAM was loaded from files */
     struct logger logger;
     const char *dump; /* directory, or "|command"; NULL: none */
     double dump_seconds;
@@ -83,5 +96,14 @@ struct conf {
 void conf_read(struct conf *conf, int argc, char *const argv[]);
 
 void conf_free(struct conf *conf);
+
+/* The bytes of RAM block `block` that hold the guest's memory: all, but for the report's.
+ */
+uint64_t conf_memory_size(const struct conf *conf, size_t block);
+
+/* What is set for cpu `cpu`, or else for all: the variable whose name is `prefix` and
+   `name`. False, and `value` is left alone, if nothing is. */
+bool conf_setting(const struct conf *conf, size_t cpu, const char *prefix, const char *name,
+                  uint64_t *value);
 
 #endif

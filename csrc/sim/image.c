@@ -1,5 +1,6 @@
 #include "image.h"
 
+#include "memory.h"
 #include "note.h"
 #include "put.h"
 
@@ -15,11 +16,7 @@ enum {
     SEGMENT_NOTE = 4,
     FLAG_READ = 4,
     FLAG_ALL = 7,
-    REPORT_SIZE = 64 << 10, /* of the dumpinfo segment */
-    KDUMP_SIZE = 44,
-    TOUCHED_AT_BASE = 64 << 10,
-    TOUCHED_EVERY = 16 << 20,
-    NUMBER_OFFSET = 0x100
+    KDUMP_SIZE = 44
 };
 
 struct segment {
@@ -42,12 +39,6 @@ static size_t segment_count(const struct conf *conf)
     return conf->ram_count + 2;
 }
 
-/* What the PT_LOAD of a RAM block holds: all of it, but for the report's part. */
-static uint64_t load_size(const struct conf *conf, size_t block)
-{
-    return conf->ram[block].size - (block + 1 == conf->ram_count ? REPORT_SIZE : 0);
-}
-
 static uint64_t first_offset(const struct conf *conf)
 {
     uint64_t headers = ELF_HEADER_SIZE + segment_count(conf) * PROGRAM_HEADER_SIZE;
@@ -63,10 +54,10 @@ static struct segment segment_at(const struct conf *conf, size_t index,
 
     if (index < conf->ram_count) {
         segment.address = conf->ram[index].base;
-        segment.size = load_size(conf, index);
+        segment.size = conf_memory_size(conf, index);
     } else if (index == dumpinfo_index(conf)) {
         segment.address = before->address + before->size;
-        segment.size = REPORT_SIZE;
+        segment.size = CONF_REPORT;
     } else {
         segment.type = SEGMENT_NOTE;
         segment.flags = FLAG_READ;
@@ -132,53 +123,10 @@ static void write_program_headers(const struct conf *conf, struct sink *sink)
     }
 }
 
-/* The first page of the first block: a label and the dump's number over the pattern. */
-static void put_label(const char *system, uint64_t number, unsigned char *page)
-{
-    struct text label = {0};
-
-    text_string(&label, "simulated guest ");
-    text_string(&label, system);
-    size_t length = label.length < NUMBER_OFFSET ? label.length : NUMBER_OFFSET - 1;
-    if (!label.failed) {
-        memcpy(page, label.data, length);
-        page[length] = '\0';
-    }
-    text_free(&label);
-    (void)put_u64(page + NUMBER_OFFSET, number);
-}
-
-static void put_pattern(uint64_t address, unsigned char *page)
-{
-    for (unsigned i = 0; i < CONF_PAGE; i += 8)
-        page = put_u64(page, address + i);
-}
-
-/* One RAM block's PT_LOAD. */
-static void write_block(const struct vm *vm, size_t block, uint64_t number,
-                        struct sink *sink)
-{
-    uint64_t base = vm->conf->ram[block].base;
-    uint64_t size = load_size(vm->conf, block);
-    unsigned char page[CONF_PAGE];
-
-    for (uint64_t start = 0; start < size && !sink->error; start += TOUCHED_EVERY) {
-        uint64_t rest = size - start < TOUCHED_EVERY ? size - start : TOUCHED_EVERY;
-        uint64_t touched = start > 0 ? CONF_PAGE : TOUCHED_AT_BASE;
-        for (uint64_t at = 0; at < touched; at += CONF_PAGE) {
-            put_pattern(base + start + at, page);
-            if (block == 0 && start + at == 0)
-                put_label(vm->conf->system, number, page);
-            sink_bytes(sink, page, sizeof page);
-        }
-        sink_zeros(sink, rest - touched);
-    }
-}
-
 /* The dumpinfo segment: struct kdump, and the text that it announces. */
 static void write_report(const struct text *report, struct sink *sink)
 {
-    const size_t room = REPORT_SIZE - KDUMP_SIZE;
+    const size_t room = CONF_REPORT - KDUMP_SIZE;
     size_t length = report->length < room ? report->length : room;
     unsigned char kdump[KDUMP_SIZE] = {0};
 
@@ -199,7 +147,7 @@ void image_write(const struct vm *vm, uint64_t number, const struct text *report
     write_program_headers(conf, sink);
     sink_zeros(sink, first_offset(conf) - sink->position);
     for (size_t i = 0; i < conf->ram_count; i++)
-        write_block(vm, i, number, sink);
+        memory_write(vm, i, number, sink);
     write_report(report, sink);
     note_write(vm, (uint32_t)dumpinfo_index(conf), sink);
 }

@@ -6,14 +6,11 @@
  * and the note last. p_vaddr is 0, p_paddr the address; segments begin at pages of the
  * file.
  *
- * Memory: of each RAM block the first 64 KiB, and the first page of every 16 MiB from its
- * base, hold at each aligned address A the u64 A. On top of that, at the base of the first
- * block, stand the string "simulated guest SYSTEM" with its NUL, cut off at 0x100, and at
- * 0x100 the u64 number of the dump. The dumpinfo segment holds `struct kdump` and the
- * report. Everything else is zero.
+ * See memory.h for the memory. The dumpinfo segment holds `struct kdump` and the report.
  *
  * The note is `struct kdump_note` and one record per vCPU, which names "vcpuN" or the cpu's
- * configured name as process, and page tables at 0x41000 + i * 0x1000 of the first block.
+ * configured name as process, and page tables at sim-pgtbl, or else at 0x41000 + i * 0x1000
+ * of the first block.
  * See regs.h for the registers.
  */
 #ifndef SIM_IMAGE_H

@@ -20,14 +20,14 @@ static size_t names_size(const struct conf *conf)
 {
     size_t size = 0;
 
-    if (conf->new_note)
-        (void)regs_extra_names(conf->machine, &size);
+    for (size_t i = 0; conf->new_note && i < conf->extra_count; i++)
+        size += strlen(conf->extras[i]) + 1;
     return size;
 }
 
 static size_t values_size(const struct conf *conf)
 {
-    return conf->new_note ? 8 * REGS_EXTRA_COUNT : 0;
+    return conf->new_note ? 8 * conf->extra_count : 0;
 }
 
 static size_t all_regs_size(const struct conf *conf)
@@ -71,13 +71,15 @@ static void write_cpu(const struct vm *vm, size_t index, struct sink *sink)
     const struct conf *conf = vm->conf;
     unsigned char record[CPU_HEAD_SIZE + REGS_LARGEST] = {0};
     char name[PROCESS_NAME_SIZE];
+    uint64_t page_table = conf->ram[0].base + FIRST_PAGE_TABLE + index * CONF_PAGE;
     unsigned char *at = record;
 
     if (conf->cpus[index].name)
         (void)snprintf(name, sizeof name, "%s", conf->cpus[index].name);
     else
         (void)snprintf(name, sizeof name, "vcpu%zu", index);
-    at = put_u64(at, conf->ram[0].base + FIRST_PAGE_TABLE + index * CONF_PAGE);
+    (void)conf_setting(conf, index, SETTING_PGTBL, "", &page_table);
+    at = put_u64(at, page_table);
     at = put_u32(at, (uint32_t)index);
     at += 4 * 4; /* spare */
     memcpy(at, name, strlen(name));
@@ -90,11 +92,8 @@ void note_write(const struct vm *vm, uint32_t dumpinfo, struct sink *sink)
     const struct conf *conf = vm->conf;
 
     write_head(conf, dumpinfo, sink);
-    if (conf->new_note) {
-        size_t size;
-        const char *names = regs_extra_names(conf->machine, &size);
-        sink_bytes(sink, names, size);
-    }
+    for (size_t i = 0; conf->new_note && i < conf->extra_count; i++)
+        sink_bytes(sink, conf->extras[i], strlen(conf->extras[i]) + 1);
     for (size_t i = 0; i < conf->cpu_count; i++)
         write_cpu(vm, i, sink);
 }

@@ -31,7 +31,14 @@ void set_take(struct parser *parser);
 /* Reads the argument of a `ram`. */
 void ram_take(struct parser *parser);
 
+/* Reads the argument of a `load`, and the headers of the file that it names. */
+void load_take(struct parser *parser);
+
 /* After all options: gives a base to the blocks that have none, and refuses overlaps. */
 void ram_place(struct conf *conf);
+
+/* After that: refuses what was loaded outside the RAM, twice, or for another machine;
+   brings the pieces into order. */
+void load_check(struct conf *conf);
 
 #endif

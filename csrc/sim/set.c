@@ -2,6 +2,7 @@
 #include "file.h"
 #include "number.h"
 #include "parser.h"
+#include "regs.h"
 #include "usage.h"
 
 #include <errno.h>
@@ -130,6 +131,33 @@ static void set_erratum(struct parser *parser, const struct token *variable,
         bad_value(parser, value, "on, off, auto or a number");
 }
 
+static bool begins(const char *string, const char *prefix)
+{
+    return strncmp(string, prefix, strlen(prefix)) == 0;
+}
+
+/* A number of a cpu: its page table, or a register. */
+static bool is_setting(const char *name)
+{
+    return strcmp(name, SETTING_PGTBL) == 0 || begins(name, SETTING_REG) ||
+           begins(name, SETTING_EXTRA);
+}
+
+static void set_setting(struct parser *parser, const struct token *variable,
+                        const struct token *value)
+{
+    struct settings *settings = &parser->conf->settings;
+    struct setting setting = {variable->text, 0, variable->place};
+
+    if (parser->set_context == CONTEXT_VDEV)
+        place_fail(variable->place, "set %s: not a variable of a vdev", variable->text);
+    if (parser->set_context == CONTEXT_CPU)
+        settings = &parser_cpu(parser)->settings;
+    if (!number_plain(value->text, &setting.value))
+        bad_value(parser, value, "a number of at most 64 bits");
+    settings_put(settings, setting);
+}
+
 void set_take(struct parser *parser)
 {
     const struct token *variable = parser_argument(parser);
@@ -145,9 +173,11 @@ void set_take(struct parser *parser)
             return;
         }
     }
-    if (strncmp(variable->text, ERRATUM_PREFIX, strlen(ERRATUM_PREFIX)) == 0)
+    if (begins(variable->text, ERRATUM_PREFIX))
         set_erratum(parser, variable, value);
-    else if (strncmp(variable->text, "sim-", 4) == 0)
+    else if (is_setting(variable->text))
+        set_setting(parser, variable, value);
+    else if (begins(variable->text, "sim-"))
         place_fail(variable->place, "set %s: no such simulator variable", variable->text);
     else
         place_warn(variable->place, "set %s: not simulated", variable->text);

@@ -13,7 +13,7 @@ static const char synopsis[] =
     "  vdev TYPE [name N] [loc L] [intr I] [hostdev D] [peer P]\n"
     "  dump DIRECTORY | dump \"|COMMAND\"        where guest dumps go\n"
     "  logger FILTER[,FILTER...] stdout|stderr|slog|none   (slog goes to stderr)\n"
-    "  load FILE               accepted, nothing is loaded\n"
+    "  load [ADDRESS,]FILE     an ELF file's PT_LOADs; with ADDRESS the file's bytes\n"
     "  set VARIABLE VALUE      for the last cpu or vdev, before any for the VM\n"
     "  others                  skipped to the end of the line, with a warning\n"
     "\n";
@@ -25,7 +25,10 @@ static const char variables[] =
     "  sim-note old|new                form of a dump's note; new: SDP 8 (new)\n"
     "  sim-dump-seconds N              writing a dump takes about N seconds (0)\n"
     "  sim-env-template PATH           serve this file's bytes as env\n"
-    "  sim-erratum-ID on|off|auto|NUMBER       an erratum, of the VM or a cpu\n";
+    "  sim-erratum-ID on|off|auto|NUMBER       an erratum, of the VM or a cpu\n"
+    "  sim-pgtbl ADDRESS               page table of a dump's record, of all or a cpu\n"
+    "  sim-reg-NAME NUMBER             a register such as pc, sp, x29, rip, rsp, rbp\n"
+    "  sim-extra-NAME NUMBER           an extra register (SDP 8), in place of our own\n";
 
 static const char rest[] =
     "\n"

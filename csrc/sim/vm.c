@@ -80,10 +80,14 @@ void vm_stop(struct vm *vm)
 
 uint64_t vm_ip(const struct vm *vm, size_t index)
 {
-    uint64_t first = vm->conf->machine == MACHINE_AARCH64 ? UINT64_C(0xffff800010081234)
-                                                          : UINT64_C(0xffffffff81001234);
+    bool arm = vm->conf->machine == MACHINE_AARCH64;
+    uint64_t first = arm ? UINT64_C(0xffff800010081234) : UINT64_C(0xffffffff81001234);
+    uint64_t ip = first + index * UINT64_C(0x1000);
 
-    return vm->suspended && index > 0 ? 0 : first + index * UINT64_C(0x1000);
+    if (vm->suspended && index > 0)
+        return 0;
+    (void)conf_setting(vm->conf, index, SETTING_REG, arm ? "pc" : "rip", &ip);
+    return ip;
 }
 
 const char *vm_machine_name(const struct vm *vm)

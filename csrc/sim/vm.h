@@ -40,8 +40,8 @@ int vm_start(struct vm *vm, const struct conf *conf);
 void vm_stop(struct vm *vm);
 
 /* The guest-virtual address where vCPU `index` stands; 0 if the vCPU is off.
-   vCPU i: 0xffff800010081234 + i * 0x1000 (aarch64), 0xffffffff81001234 + i * 0x1000
-   (x86_64). */
+   Unless it is set, of vCPU i: 0xffff800010081234 + i * 0x1000 (aarch64),
+   0xffffffff81001234 + i * 0x1000 (x86_64). */
 uint64_t vm_ip(const struct vm *vm, size_t index);
 
 const char *vm_machine_name(const struct vm *vm);
