@@ -1,0 +1,195 @@
+-- A simulated VM whose memory holds a guest's page tables, code and stack, and the way from
+-- there to what the library makes of a dump in QNX's format.
+
+local files = require "support.files"
+local pagetables = require "support.pagetables"
+local qvm = require "qvm"
+local sim = require "support.sim"
+local writer = require "support.dumpwriter"
+
+local arm, x86 = pagetables.arm, pagetables.x86
+
+local RAM = 0x80000000
+local TABLES, USER_TABLES, CODE, STACK, TEXT = RAM + 0x100000, RAM + 0x140000, RAM + 0x80000,
+  RAM + 0x90000, RAM + 0xa0e00
+
+-- Words, or strings, at offsets in zeros.
+local function page(words, size)
+  local bytes = ("\0"):rep(size or 4096)
+  for at, word in pairs(words) do
+    local text = type(word) == "string" and word or string.pack("<i8", word)
+    bytes = bytes:sub(1, at) .. text .. bytes:sub(at + #text + 1)
+  end
+  return bytes
+end
+
+-- What differs between the machines: tables(base) of the code at base, a stack of four pages
+-- at base + 0x10000 and two pages of text at base + 0x20000; the bytes of a call, and how
+-- far before the place where it returns to; names of registers; extra registers by the
+-- roots of the tables.
+local machines = {
+  aarch64 = {
+    base = 0xffff800010080000, pc = "pc", sp = "sp", frame = "x29",
+    call = string.pack("<I4", 0x94000040),
+    tables = function() return pagetables.aarch64(TABLES, 12, 48) end,
+    code = arm.read_only | arm.uxn, data = arm.pxn | arm.uxn, rights = {"r-x/---", "rw-/---"},
+    options = {va_bits = 48, granule = 4096},
+    extra = function(root, user)
+      return {TTBR0_EL1 = user, TTBR1_EL1 = 0x00bb000000000001 | root,
+        TCR_EL1 = 16 | 16 << 16 | 2 << 30 | 5 << 32}
+    end,
+  },
+  x86_64 = {
+    base = 0xffffffff81000000, pc = "rip", sp = "rsp", frame = "rbp",
+    call = "\xe8\1\2\3\4", tables = function() return pagetables.x86_64(TABLES) end,
+    code = 0, data = x86.write | x86.nx, rights = {"r-x/---", "rw-/---"},
+    extra = function(root)
+      return {CR0 = 0x80000001, cr3 = root | 5, CR4 = 0x20}
+    end,
+  },
+}
+
+-- The segments of a guest whose addresses begin at base.
+local function memory(machine, base)
+  local t = machine.tables()
+  t:map(base, CODE, 0, machine.code)
+  for at = 0, 0x3000, 0x1000 do
+    t:map(base + 0x10000 + at, STACK + at, 0, machine.data)
+  end
+  -- Two pages that adjoin only by their virtual addresses.
+  t:map(base + 0x20000, TEXT & ~0xfff, 0, machine.data)
+  t:map(base + 0x21000, (TEXT & ~0xfff) - 0x1000, 0, machine.data)
+  local frames = {[0x20] = base + 0x10060, [0x28] = base + 0x110, [0x60] = 0,
+    [0x68] = base + 0x30}
+  local list = t:segments()
+  list[#list + 1] = {paddr = CODE, bytes = page {[0x110 - #machine.call] = machine.call,
+    [0x30 - #machine.call] = machine.call}}
+  list[#list + 1] = {paddr = STACK, bytes = page(frames, 0x4000)}
+  list[#list + 1] = {paddr = TEXT, bytes = ("text of a guest "):rep(32)}
+  list[#list + 1] = {paddr = (TEXT & ~0xfff) - 0x1000, bytes = "goes on here\0"}
+  return list, t.root
+end
+
+local function set(prefix, values)
+  local lines = {}
+  for name, value in pairs(values) do
+    lines[#lines + 1] = ("  set sim-%s%s 0x%x"):format(prefix, name, value)
+  end
+  return table.concat(lines, "\n")
+end
+
+describe("a guest's image in a simulated VM", function()
+  local it_signals = sim.can_signal and it or pending
+  local dumps
+
+  before_each(function()
+    qvm.root(sim.root())
+    dumps = files.mkdir("dumps")
+  end)
+
+  after_each(sim.clean)
+
+  -- A VM with that image and two vCPUs, and its dump. note: "new", "old".
+  local function dump_of(name, note, base)
+    local machine = machines[name]
+    local segments, root = memory(machine, base)
+    local user = pagetables.aarch64(USER_TABLES, 12, 48)
+    user:map(0x400000, CODE, 0, arm.user | arm.read_only)
+    for _, segment in ipairs(name == "aarch64" and user:segments() or {}) do
+      segments[#segments + 1] = segment
+    end
+    local image = files.write("guest.elf", writer.file {machine = name, segments = segments})
+    local settings = ("set sim-machine %s\nset sim-note %s\nram 0x%x,2M\nload %s\ndump %s\n")
+      :format(name, note, RAM, image, dumps)
+    if note == "new" then
+      settings = settings .. set("extra-", machine.extra(root, user.root)) .. "\n"
+    end
+    settings = settings .. ("set sim-pgtbl 0x%x\ncpu\n"):format(root)
+      .. set("reg-", {[machine.pc] = base + 0x204, [machine.sp] = base + 0x10010,
+        [machine.frame] = base + 0x10020}) .. "\ncpu\n  set sim-pgtbl 0x7000\n"
+    sim.start("linux1", settings)
+    local dump = assert(qvm.vm("linux1"):dump {dir = dumps})
+    local symbols = {}
+    for i, symbol in ipairs {"start", "caller", "callee", "end"} do
+      symbols[i] = ("%x T %s\n"):format(base + 0x100 * (i - 1), symbol)
+    end
+    assert(dump:symbols(files.write("guest.map", table.concat(symbols))))
+    return dump
+  end
+
+  local function check_memory(space, machine, base)
+    local long = ("text of a guest "):rep(32)
+    assert.are.equal(long .. "goes on here\0", space:read(base + 0x20e00, #long + 13))
+    assert.are.equal("goes on here", space:cstring(base + 0x21000))
+    assert.are.equal(base + 0x110, space:u64(base + 0x10028))
+    assert.are.same({STACK + 0x1028, 4096, machine.rights[2]},
+      {space:translate(base + 0x11028)})
+    local mappings = {}
+    for start, size, rights in space:mappings(base) do
+      mappings[#mappings + 1] = ("%x+%x %s"):format(start - base, size, rights)
+    end
+    assert.are.same({"0+1000 " .. machine.rights[1], "10000+4000 " .. machine.rights[2],
+      "20000+2000 " .. machine.rights[2]}, mappings)
+    local _, message, code = space:read(base + 0x13ff8, 16)
+    assert.are.equal("unmapped", code)
+    assert.matches(qvm.hex(base + 0x14000), message, 1, true)
+  end
+
+  local function calls(cpu, space)
+    local list = {}
+    for frame in assert(cpu:backtrace(space)) do
+      list[#list + 1] = frame.how .. " " .. tostring(frame.symbol)
+    end
+    return list
+  end
+
+  local frames = {"pc callee+0x4/0x100", "frame caller+0x10/0x100", "frame start+0x30/0x100"}
+
+  for name, machine in pairs(machines) do
+    local base = machine.base
+
+    it_signals(("is read by control registers (%s)"):format(name), function()
+      local dump <close> = dump_of(name, "new", base)
+      assert.are.equal("qnx", dump.format)
+      local cpu = dump:vcpu(0)
+      local space = assert(dump:space(cpu))
+      assert.matches("from its control registers %(vCPU 0%)$", tostring(space))
+      check_memory(space, machine, base)
+      assert.are.same(frames, calls(cpu))
+      assert.are.equal(name == "aarch64" and CODE + 5 or nil, (space:translate(0x400005)))
+      -- The other vCPU has the same tables, and is nowhere in them.
+      assert.are.equal(TABLES, (assert(dump:space(dump:vcpu(1)))[
+        name == "aarch64" and "upper" or "lower"]).root)
+      assert.are.equal(1, #calls(dump:vcpu(1)))
+    end)
+  end
+
+  it_signals("is read by the page table of a record (x86_64)", function()
+    local machine = machines.x86_64
+    local dump <close> = dump_of("x86_64", "old", machine.base)
+    local cpu = dump:vcpu(0)
+    local space = assert(dump:space(cpu))
+    assert.are.equal(("Space of %s: x86_64, page table 0x%x, 48 bits, from pgtbl of its record "
+      .. "(vCPU 0)"):format(dump.path, TABLES), tostring(space))
+    check_memory(space, machine, machine.base)
+    assert.are.same(frames, calls(cpu))
+    -- A record's own goes before that of all.
+    assert.are.same({TABLES, 0x7000}, {cpu.pgtbl, dump:vcpu(1).pgtbl})
+  end)
+
+  it_signals("is read by the page table of a record, with its form given (aarch64)", function()
+    local machine = machines.aarch64
+    local dump <close> = dump_of("aarch64", "old", 0x10000000)
+    local cpu = dump:vcpu(0)
+    local _, message, code = dump:space(cpu)
+    assert.are.equal("unsupported", code)
+    assert.matches(("its page table is at %s (pgtbl), but nothing tells of what form it is: give "
+      .. "dump:space(cpu, options) va_bits and granule"):format(qvm.hex(TABLES)), message, 1, true)
+    assert.are.equal("unsupported", select(3, cpu:backtrace()))
+    local space = assert(dump:space(cpu, machine.options))
+    assert.matches("lower half 0x80100000, 48 bits, from pgtbl of its record %(vCPU 0%)$",
+      tostring(space))
+    check_memory(space, machine, 0x10000000)
+    assert.are.same(frames, calls(cpu, space))
+  end)
+end)
