@@ -162,7 +162,8 @@ describe("an image in the simulator's memory", function()
 
   describe("is refused", function()
     local function run(config)
-      local status, _, errors = process.run({sim.program,
+      -- One that is accepted would run on.
+      local status, _, errors = process.run({"timeout", "-k", "1", "10", sim.program,
         "@" .. files.write("bad.qvmconf", "system a\n" .. config)}, {env = {QVM_ROOT = sim.root()}})
       assert.are.same({}, files.list(sim.root()))
       assert.are.equal(1, select(2, errors:gsub("\n", "")))
@@ -185,6 +186,9 @@ describe("an image in the simulator's memory", function()
         :format(path), ("load %s\nram 1M\nram 0xc0000000,1M"):format(path))
       path = elf {{paddr = RAM + 0xeffff, bytes = "ab"}}
       refused(("3: load: %s: segment 0, 0x2 bytes at 0x800effff: 0x800f0000 is in the last 64K of "
+        .. "the last RAM block, which a dump's report takes"):format(path), small .. path)
+      path = elf {{paddr = RAM + 0xffff0, bytes = "ab"}}
+      refused(("3: load: %s: segment 0, 0x2 bytes at 0x800ffff0: 0x800ffff0 is in the last 64K of "
         .. "the last RAM block, which a dump's report takes"):format(path), small .. path)
       path = elf {{paddr = -0x1000, filesz = 0, memsz = 0x2000}}
       refused(("4: load: %s: segment 0, 0x2000 bytes at 0xfffffffffffff000: 0xfffffffffffff000 is "
