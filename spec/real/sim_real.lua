@@ -24,18 +24,18 @@ for i = 0, 30 do
   table.insert(names.aarch64, "x" .. i)
 end
 
--- Extra registers. For aarch64 QEMU's dump has none of TTBR1_EL1 and TCR_EL1: they are
--- what VMCOREINFO says that the kernel has put there (4 KiB pages, 48 bits, as in both
--- halves); the root of user programs' tables is not known.
+-- Extra registers. For aarch64 QEMU's dump has none. TCR_EL1 is what QEMU's gdb stub told
+-- of such a guest (4 KiB pages, 48 bits in both halves), and so is the ASID in TTBR1_EL1,
+-- whose address is what VMCOREINFO says: there, both were the same. The root of user
+-- programs' tables is not known.
 local function extra_registers(dump, cpu)
   if dump.machine == "x86_64" then
     return {CR0 = cpu.extra.cr0, CR3 = cpu.extra.cr3, CR4 = cpu.extra.cr4}
   end
   local info = dump:vmcoreinfo()
-  assert(info.page_size == 4096)
-  local unused = 64 - info.numbers.VA_BITS
-  return {TTBR1_EL1 = info.symbols.swapper_pg_dir - info.numbers.kimage_voffset,
-    TCR_EL1 = unused | 1 << 7 | unused << 16 | 2 << 30 | 5 << 32} -- EPD0: no lower half
+  assert(info.page_size == 4096 and info.numbers.VA_BITS == 48)
+  return {TTBR1_EL1 = 0x22 << 48 | info.symbols.swapper_pg_dir - info.numbers.kimage_voffset,
+    TCR_EL1 = 0x00500074b5503510}
 end
 
 -- A configuration with the dump's memory and registers. note: "new", with extra
