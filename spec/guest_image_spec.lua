@@ -4,6 +4,7 @@
 local files = require "support.files"
 local pagetables = require "support.pagetables"
 local qvm = require "qvm"
+local rsp = require "support.rsp"
 local sim = require "support.sim"
 local writer = require "support.dumpwriter"
 
@@ -161,6 +162,22 @@ describe("a guest's image in a simulated VM", function()
       assert.are.equal(TABLES, (assert(dump:space(dump:vcpu(1)))[
         name == "aarch64" and "upper" or "lower"]).root)
       assert.are.equal(1, #calls(dump:vcpu(1)))
+    end)
+
+    it_signals(("is what gdb shows of its dump (%s)"):format(name), function()
+      local dump <close> = dump_of(name, "new", base)
+      local root = name == "aarch64" and "TTBR1_EL1" or "cr3"
+      local output, told = rsp.gdb(dump.path, "echo", "info threads", "x/1gx $sp + 0x18",
+        "x/3s " .. qvm.hex(base + 0x20ff0), "p/x $" .. root, "monitor translate "
+        .. qvm.hex(base + 0x11028))
+      assert.matches(('* 1    Thread 1 "vCPU 0" (%s) %s in'):format(dump:vcpu(0).process,
+        qvm.hex(base + 0x204)), output, 1, true)
+      assert.matches(("%s:\t%s\n"):format(qvm.hex(base + 0x10028), qvm.hex(base + 0x110)), output,
+        1, true)
+      assert.matches('\t"text of a guest goes on here"\n', output, 1, true)
+      assert.matches(("= 0x%x\n"):format(dump:vcpu(0).extra[root]), output, 1, true)
+      assert.matches(("is physical %s, 4 KiB page, %s\n"):format(qvm.hex(STACK + 0x1028),
+        machine.rights[2]), told, 1, true)
     end)
   end
 
