@@ -16,7 +16,6 @@
 #    include <stdio.h>
 #    include <stdlib.h>
 #    include <string.h>
-#    include <sys/netmgr.h>
 #    include <sys/neutrino.h>
 #    include <sys/stat.h>
 #    include <sys/syspage.h>
@@ -37,20 +36,37 @@ static int bound_next_call(int64_t deadline, const char *path, struct qvm_error 
     return 0;
 }
 
+static int fail_server(struct qvm_error *err, int number, const char *path)
+{
+    if (number == ETIMEDOUT || number == EINTR || number == EAGAIN)
+        return qvm_fail(err, QVM_TIMEOUT, "%s: no answer: its qvm process may be stuck",
+                        path);
+    return qvm_fail_errno(err, number, path);
+}
+
 int host_open(const char *path, int64_t deadline, struct qvm_error *err)
 {
-    int fd;
+    int number;
 
-    if (bound_next_call(deadline, path, err) != 0)
-        return -1;
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    return fd >= 0 ? fd : qvm_fail_errno(err, errno, path);
+    do {
+        int fd;
+
+        if (bound_next_call(deadline, path, err) != 0)
+            return -1;
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd >= 0)
+            return fd;
+        number = errno;
+    } while (number == EINTR && clock_ms() < deadline);
+    return fail_server(err, number, path);
 }
 
 ssize_t host_read(int fd, const char *path, void *buffer, size_t size, int64_t deadline,
                   struct qvm_error *err)
 {
-    for (;;) {
+    int number;
+
+    do {
         ssize_t got;
 
         if (bound_next_call(deadline, path, err) != 0)
@@ -58,14 +74,13 @@ ssize_t host_read(int fd, const char *path, void *buffer, size_t size, int64_t d
         got = read(fd, buffer, size);
         if (got >= 0)
             return got;
-        if (errno == ETIMEDOUT || clock_ms() >= deadline)
-            return qvm_fail(err, QVM_TIMEOUT, "%s: no answer: its qvm process may be stuck",
-                            path);
-        if (errno != EINTR && errno != EAGAIN)
-            return qvm_fail_errno(err, errno, path);
-    }
+        number = errno;
+    } while ((number == EINTR || number == EAGAIN) && clock_ms() < deadline);
+    return fail_server(err, number, path);
 }
 
+/* kill() takes 0 and negative ids for many processes, so such an id is none. Node 0 is this
+ * one. */
 static int server_of(int fd, const char *path, pid_t *pid, struct qvm_error *err)
 {
     struct _server_info info;
@@ -75,29 +90,60 @@ static int server_of(int fd, const char *path, pid_t *pid, struct qvm_error *err
         return qvm_fail_errno(err, errno, path);
     if (found != fd || (info.flags & _NTO_COF_DEAD) != 0)
         return qvm_fail(err, QVM_GONE, "%s: no process serves it: the VM is gone", path);
-    if (ND_NODE_CMP(info.nd, ND_LOCAL_NODE) != 0)
+    if (info.nd != 0)
         return qvm_fail(err, QVM_NOT_QVM, "%s: served from another node", path);
+    if (info.pid <= 0)
+        return qvm_fail(err, QVM_NOT_QVM, "%s: served by no process that has an id", path);
     *pid = info.pid;
     return 0;
 }
 
-/* /proc/PID/exefile holds the path of the executable as text. */
-static int check_executable(pid_t pid, const char *path, struct qvm_error *err)
+static int open_exefile(pid_t pid, const char *path, struct qvm_error *err)
 {
-    char file[64], target[1024];
-    ssize_t length;
+    char file[64];
     int fd;
 
     snprintf(file, sizeof file, "/proc/%ld/exefile", (long)pid);
-    fd = open(file, O_RDONLY | O_CLOEXEC);
+    do
+        fd = open(file, O_RDONLY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
     if (fd < 0 && errno == ENOENT)
         return qvm_fail(err, QVM_GONE, "%s: process %ld is gone", path, (long)pid);
+    return fd >= 0 ? fd : qvm_fail_errno(err, errno, file);
+}
+
+/* Reads to the end; -1 with errno, or a length: size if there is more. */
+static ssize_t read_all(int fd, char *buffer, size_t size)
+{
+    size_t length = 0;
+    ssize_t got;
+
+    do {
+        got = read(fd, buffer + length, size - length);
+        length += got > 0 ? (size_t)got : 0;
+    } while ((got > 0 && length < size) || (got < 0 && errno == EINTR));
+    return got < 0 ? -1 : (ssize_t)length;
+}
+
+/* /proc/PID/exefile holds the path of the executable as text. Of a path that is cut nobody
+ * knows the name. */
+static int check_executable(pid_t pid, const char *path, struct qvm_error *err)
+{
+    char target[4096];
+    int fd = open_exefile(pid, path, err), number;
+    ssize_t length;
+
     if (fd < 0)
-        return qvm_fail_errno(err, errno, file);
-    length = read(fd, target, sizeof target - 1);
+        return -1;
+    length = read_all(fd, target, sizeof target);
+    number = errno;
     close(fd);
     if (length < 0)
-        return qvm_fail_errno(err, errno, file);
+        return qvm_fail_errno(err, number, path);
+    if (length == sizeof target)
+        return qvm_fail(err, QVM_NOT_QVM,
+                        "%s: served by process %ld, whose executable has too long a path",
+                        path, (long)pid);
     target[length] = '\0';
     target[strcspn(target, "\n")] = '\0';
     return host_check_name(target, pid, path, err);
