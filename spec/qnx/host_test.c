@@ -1,0 +1,342 @@
+/* csrc/core/host_qnx.c on a fake of QNX's calls (fake.h), through host.h. Prints TAP. What
+ * passes here is right by the documentation, as it was read; none of it has run on QNX. */
+#include "fake.h"
+#include "host.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char ENV[] = "/dev/qvm/linux1/env";
+static int tests, failed;
+static struct qvm_error err;
+
+/* One line of TAP, and a fresh world for the next. In each of them every call to a server
+ * was bounded, no connection stayed open, and no signal went to whom it was not meant for.
+ */
+static void check_known(bool passed, const char *what, const char *known_gap)
+{
+    bool clean = fake.unbounded == 0 && fake_open_count() == 0 &&
+                 fake.wrong_deliveries == 0 && fake.processes[1].signals == 0;
+
+    printf("%sok %d - %s%s%s\n", passed && clean ? "" : "not ", ++tests, what,
+           known_gap ? " # TODO " : "", known_gap ? known_gap : "");
+    if (!(passed && clean)) {
+        printf("# %s; %d unbounded, %d open, %d to the innocent, %d to many\n",
+               passed         ? "as expected"
+               : *err.message ? err.message
+                              : "no error",
+               fake.unbounded, fake_open_count(), fake.processes[1].signals,
+               fake.wrong_deliveries);
+        failed += !known_gap;
+    }
+    fake_reset();
+    memset(&err, 0, sizeof err);
+}
+
+static void check(bool passed, const char *what)
+{
+    check_known(passed, what, NULL);
+}
+
+static int64_t soon(void)
+{
+    return clock_ms() + 500;
+}
+
+static pid_t server(void)
+{
+    pid_t pid = 0;
+
+    return host_server(ENV, soon(), &pid, &err) == 0 ? pid : -1;
+}
+
+static bool refused(enum qvm_code code, const char *text)
+{
+    return server() == -1 && err.code == code && strstr(err.message, text);
+}
+
+static bool request(enum host_request what)
+{
+    return host_request(ENV, what, soon(), &err) == 0;
+}
+
+/* A request that fails with this code, and no process gets anything. */
+static bool unsent(enum qvm_code code)
+{
+    return !request(HOST_REQUEST_DUMP) && err.code == code &&
+           fake.processes[0].signals == 0 && fake.processes[2].signals == 0;
+}
+
+static void fail_times(enum fake_call call, int times, int number)
+{
+    fake.failures[call].times = times;
+    fake.failures[call].number = number;
+}
+
+static void test_reading(void)
+{
+    char text[16] = "";
+    int fd = host_open(ENV, soon(), &err);
+    ssize_t got = host_read(fd, ENV, text, 2, soon(), &err);
+
+    got += host_read(fd, ENV, text + got, 2, soon(), &err);
+    got += host_read(fd, ENV, text + got, 2, soon(), &err);
+    fake.connections[0].open = false;
+    check(got == 3 && strcmp(text, "{}\n") == 0, "the env is read to its end");
+    fake.env = NULL;
+    check(host_open(ENV, soon(), &err) == -1 && err.code == QVM_NOT_FOUND, "no env");
+    fail_times(FAKE_OPEN_ENV, 1, EACCES);
+    check(host_open(ENV, soon(), &err) == -1 && err.code == QVM_PERMISSION,
+          "an env that this user may not open");
+    fd = host_open(ENV, soon(), &err);
+    fail_times(FAKE_READ_ENV, 1, EIO);
+    got = host_read(fd, ENV, text, 2, soon(), &err);
+    fake.connections[0].open = false;
+    check(got == -1 && err.code == QVM_IO, "an error of the server's is told");
+    fd = host_open(ENV, soon(), &err);
+    fail_times(FAKE_READ_ENV, 1, EIO);
+    got = host_read(fd, ENV, text, 2, clock_ms() - 1, &err);
+    fake.connections[0].open = false;
+    check(got == -1 && err.code == QVM_IO, "also when it comes late");
+}
+
+static bool says_stuck(int64_t deadline)
+{
+    return host_open(ENV, deadline, &err) == -1 && err.code == QVM_TIMEOUT &&
+           strstr(err.message, "may be stuck") && fake.bound > 0 && fake.bound <= 500000000;
+}
+
+static void test_stuck(void)
+{
+    char text[16];
+    int fd;
+
+    fake.server->stuck = true;
+    check(says_stuck(soon()),
+          "a stuck server: opening is bounded by the time that is left");
+    fake.server->stuck = true;
+    check(says_stuck(clock_ms() - 1), "a stuck server: also when no time is left");
+    fd = host_open(ENV, soon(), &err);
+    fake.server->stuck = true;
+    check(host_read(fd, ENV, text, sizeof text, soon(), &err) == -1 &&
+              err.code == QVM_TIMEOUT && (fake.connections[0].open = false, true),
+          "a stuck server: reading is bounded");
+    fail_times(FAKE_READ_ENV, 1000000000, EINTR);
+    fd = host_open(ENV, soon(), &err);
+    check(host_read(fd, ENV, text, sizeof text, clock_ms() + 50, &err) == -1 &&
+              err.code == QVM_TIMEOUT && (fake.connections[0].open = false, true),
+          "signals without end do not prolong the wait for reading");
+    fail_times(FAKE_OPEN_ENV, 1000000000, EINTR);
+    check(host_open(ENV, clock_ms() + 50, &err) == -1 && err.code == QVM_TIMEOUT,
+          "nor that for opening");
+}
+
+static void test_interrupted(void)
+{
+    char text[16];
+    int fd = host_open(ENV, soon(), &err);
+    ssize_t got;
+
+    fail_times(FAKE_READ_ENV, 2, EINTR);
+    got = host_read(fd, ENV, text, sizeof text, soon(), &err);
+    fake.connections[0].open = false;
+    check(got == 3, "a signal while the env is read");
+    fail_times(FAKE_OPEN_ENV, 2, EINTR);
+    check(server() == 4099, "a signal while the env is opened");
+    fail_times(FAKE_OPEN_EXEFILE, 2, EINTR);
+    check(server() == 4099, "a signal while the executable's name is opened");
+    fail_times(FAKE_READ_EXEFILE, 2, EINTR);
+    check(server() == 4099, "a signal while the executable's name is read");
+}
+
+static void hide_connection(enum fake_call call, int count)
+{
+    if (call == FAKE_ASK && count == 1)
+        fake.connections[0].open = false;
+}
+
+static void test_server(void)
+{
+    static const pid_t many[] = {0, -1, -4099};
+
+    check(server() == 4099, "the server is found");
+    fake.server->alive = false;
+    check(refused(QVM_IO, "env"), "a server that died before the env was opened");
+    fake.before = hide_connection;
+    check(refused(QVM_IO, "env"), "a connection that is not there");
+    fake.connections[1] =
+        (struct fake_connection){.open = true, .server = &fake.processes[1]};
+    fake.before = hide_connection;
+    fake.processes[1].exefile = "/proc/boot/qvm";
+    check(refused(QVM_GONE, "no process serves it") &&
+              (fake.connections[0].open = fake.connections[1].open = false, true),
+          "the next higher connection is not taken for ours");
+    fake.node = 5;
+    check(refused(QVM_NOT_QVM, "another node"), "a server on another node");
+    for (int i = 0; i < 3; i++) {
+        fake.server->pid = many[i];
+        check(unsent(QVM_NOT_QVM), "a process id that would be many processes");
+    }
+}
+
+/* A path that is cut where a reader's buffer may end, and then ends in "/qvm". */
+static const char *long_name(size_t cut)
+{
+    static char name[5000];
+
+    memset(name, 'x', sizeof name);
+    name[0] = '/';
+    memcpy(name + cut - 4, "/qvm-helper", 12);
+    return name;
+}
+
+static void test_executable(void)
+{
+    static const char *const others[] = {
+        "/usr/bin/innocent", "/usr/bin/qvm2", "/opt/qvm/sh", "/usr/bin/myqvm", "", "\n",
+        "/usr/bin/sh\nqvm",  "/qvm/"};
+    bool never = true;
+
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        fake.server->exefile = others[i];
+        check(unsent(QVM_NOT_QVM), "a server that is not called qvm");
+    }
+    for (size_t cut = 255; cut <= 4097; cut++) {
+        fake.server->exefile = long_name(cut);
+        never = server() == -1 && err.code == QVM_NOT_QVM && never;
+    }
+    check(never, "a long path is never cut to one that ends in qvm");
+    fake.server->exefile = "qvm";
+    check(server() == 4099, "an executable without a directory");
+    fake.server->exefile = "/proc/boot/qvm\n";
+    check(server() == 4099, "a line end behind its path");
+    fail_times(FAKE_OPEN_EXEFILE, 1, EACCES);
+    check(unsent(QVM_PERMISSION), "an executable that this user may not look at");
+    fail_times(FAKE_READ_EXEFILE, 1, EIO);
+    check(unsent(QVM_IO), "an executable that cannot be read");
+}
+
+static void test_request(void)
+{
+    bool sent = request(HOST_REQUEST_STATUS);
+
+    check(sent && fake.server->signals == 1 && fake.server->last_signal == SIGUSR1,
+          "status is SIGUSR1, once, to the server");
+    sent = request(HOST_REQUEST_DUMP);
+    check(sent && fake.server->signals == 1 && fake.server->last_signal == SIGUSR2,
+          "dump is SIGUSR2, once, to the server");
+    fail_times(FAKE_KILL, 1, EPERM);
+    check(unsent(QVM_PERMISSION), "a process that this user may not signal");
+    fail_times(FAKE_KILL, 1, ESRCH);
+    check(unsent(QVM_GONE), "a process that ended right before the signal");
+}
+
+/* The server ends, and its id is given to a process that a signal would kill. */
+static void reuse(void)
+{
+    fake.processes[0].alive = false;
+    fake.processes[1].pid = fake.processes[0].pid;
+}
+
+static void reuse_before_look(enum fake_call call, int count)
+{
+    if (call == FAKE_OPEN_EXEFILE && count == 1)
+        reuse();
+}
+
+static void end_before_look(enum fake_call call, int count)
+{
+    if (call == FAKE_OPEN_EXEFILE && count == 1)
+        fake.processes[0].alive = false;
+}
+
+static void reuse_by_qvm_before_look(enum fake_call call, int count)
+{
+    if (call == FAKE_OPEN_EXEFILE && count == 1) {
+        reuse();
+        fake.processes[1].exefile = "/proc/boot/qvm";
+    }
+}
+
+static void reuse_after_look(enum fake_call call, int count)
+{
+    if (call == FAKE_ASK && count == 2)
+        reuse();
+}
+
+static void other_server(enum fake_call call, int count)
+{
+    if (call == FAKE_ASK && count == 2) {
+        fake.processes[2] =
+            (struct fake_process){.pid = 12307, .exefile = "/proc/boot/qvm", .alive = true};
+        fake.connections[0].server = &fake.processes[2];
+    }
+}
+
+static void other_node(enum fake_call call, int count)
+{
+    if (call == FAKE_ASK && count == 2)
+        fake.node = 5;
+}
+
+static void reuse_before_kill(enum fake_call call, int count)
+{
+    if (call == FAKE_KILL && count == 1)
+        reuse();
+}
+
+static void test_races(void)
+{
+    fake.before = end_before_look;
+    check(unsent(QVM_GONE), "a server that ends before its executable is looked at");
+    fake.before = reuse_before_look;
+    check(unsent(QVM_NOT_QVM), "one whose id is given away before that");
+    fake.before = reuse_by_qvm_before_look;
+    check(unsent(QVM_GONE), "one whose id is given to another qvm before that");
+    fake.before = reuse_after_look;
+    check(unsent(QVM_GONE), "one whose id is given away after that");
+    fake.before = other_server;
+    check(unsent(QVM_GONE), "a connection that has another server when asked again");
+    fake.before = other_node;
+    check(unsent(QVM_NOT_QVM), "a server that is on another node when asked again");
+    fake.before = reuse_before_kill;
+    check_known(unsent(QVM_GONE), "one whose id is given away right before the signal",
+                "no documented call closes this gap (docs/qnx.md)");
+}
+
+static void test_rest(void)
+{
+    struct host_watch *watch = host_watch_open("/", &err);
+    const char *name = NULL;
+    int64_t start = clock_ms();
+    bool hole = true;
+
+    check(watch && !host_watch_sees_close(watch),
+          "the watch does not claim to see closing");
+    check(host_watch_wait(watch, 10, &name) == 2 && clock_ms() - start < 1000,
+          "waiting ends with a look at the directory");
+    check(host_watch_wait(watch, 0, &name) == 0, "no time to wait: nothing has happened");
+    host_watch_close(watch);
+    check(!host_watch_open("/proc/self/status", &err) && err.code == QVM_NOT_FOUND,
+          "a watch needs a directory");
+    check(host_same(3, 5, 77, &hole) == 77 && !hole, "no holes: all is data");
+    check(host_processors() == 4, "processors are those of the system page");
+}
+
+int main(void)
+{
+    fake_reset();
+    printf("# on a fake of QNX's calls, not on QNX\n");
+    test_reading();
+    test_stuck();
+    test_interrupted();
+    test_server();
+    test_executable();
+    test_request();
+    test_races();
+    test_rest();
+    printf("1..%d\n", tests);
+    return failed != 0;
+}

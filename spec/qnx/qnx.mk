@@ -1,0 +1,31 @@
+# The QNX files of the core on Linux: against declarations and a fake of QNX's calls, both
+# written from QNX's public documentation. It shows what they do if the documentation was
+# read rightly, and nothing more.
+QNX_CORE := host_qnx host_posix error
+QNX_SPEC := $(wildcard spec/qnx/*.[ch])
+QNX_TEST := $(BUILD)/qnx/host_test
+
+.PHONY: test-qnx lint-qnx format-qnx
+
+test-qnx: $(QNX_TEST) ## the QNX files of the core on a fake of QNX's calls
+	$(QNX_TEST)
+
+$(QNX_TEST): $(QNX_CORE:%=$(BUILD)/qnx/%.o) spec/qnx/fake.c spec/qnx/host_test.c \
+		spec/qnx/fake.h
+	$(CC) $(FLAGS) $(WARNINGS) -Werror $(CFLAGS) $(LDFLAGS) -Icsrc/core -Ispec/qnx/include \
+		-o $@ $(filter %.c %.o,$^)
+
+$(BUILD)/qnx/%.o: csrc/core/%.c $(wildcard csrc/core/*.h spec/qnx/*.h spec/qnx/include/*.h \
+		spec/qnx/include/*/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARNINGS) -Werror $(CFLAGS) -D__QNXNTO__ -Ispec/qnx/include \
+		-include spec/qnx/fake_names.h -c -o $@ $<
+
+lint: lint-qnx
+lint-qnx:
+	clang-format --dry-run --Werror $(QNX_SPEC)
+	clang-tidy --quiet $(filter %.c,$(QNX_SPEC)) -- $(FLAGS) -Icsrc/core -Ispec/qnx/include
+
+format: format-qnx
+format-qnx:
+	clang-format -i $(QNX_SPEC)
