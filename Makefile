@@ -23,6 +23,13 @@ HARDEN   := -fstack-protector-strong $(if $(findstring -fsanitize,$(CFLAGS)),, \
 RELRO    := -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 MODULE   := -fPIC -fvisibility=hidden
 LIBS     := -lz
+PTHREAD  := -pthread
+
+# QNX has threads in its libc, and its compilers refuse -pthread.
+ifneq ($(findstring qcc,$(notdir $(firstword $(CC))))$(findstring nto,$(notdir $(firstword $(CC)))),)
+LIBS    += -lslog2parse
+PTHREAD :=
+endif
 
 CORE_SRC   := $(wildcard csrc/core/*.c)
 LUA_SRC    := $(wildcard csrc/lua/*.c)
@@ -165,11 +172,11 @@ helpers: $(HELPERS)
 
 $(MODULE_SO): $(MODULE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) -shared -pthread -o $@ $^ $(LIBS)
+	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) -shared $(PTHREAD) -o $@ $^ $(LIBS)
 
 $(SIMULATOR): $(SIM_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) -pthread -o $@ $^
+	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) $(PTHREAD) -o $@ $^
 
 $(HELP) $(STUBS) &: $(LUA_FILES) config.ld docs/reference.lua $(wildcard docs/reference/*.lua)
 	@mkdir -p $(BUILD)/qvm $(BUILD)/luacats/qvm
@@ -179,7 +186,7 @@ CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC))
 
 $(BUILD)/helpers/%: spec/helpers/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -Icsrc/core -pthread -o $@ $^ $(LIBS)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -Icsrc/core $(PTHREAD) -o $@ $^ $(LIBS)
 
 $(BUILD)/bench/bound: $(addprefix spec/bench/,bound.c loads.c passes.c bound.h)
 $(BUILD)/bench/stopwatch: spec/bench/stopwatch.c
@@ -194,11 +201,11 @@ $(PAUSE): spec/helpers/pause.c
 
 $(BUILD)/obj/csrc/sim/%.o: csrc/sim/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) -pthread -MMD -MP -c -o $@ $<
+	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(PTHREAD) -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/csrc/core/%.o: csrc/core/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) -pthread -MMD -MP -c -o $@ $<
+	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) $(PTHREAD) -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c
 	@mkdir -p $(@D)

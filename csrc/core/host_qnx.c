@@ -8,6 +8,8 @@
  * takes unblock pulses is told of the timeout and must answer it. docs/qnx.md states what
  * follows. */
 #if defined(__QNXNTO__)
+#    define _QNX_SOURCE
+
 #    include "host_process.h"
 
 #    include <errno.h>

@@ -3,6 +3,10 @@
 #ifndef QVM_SPEC_NEUTRINO_H
 #define QVM_SPEC_NEUTRINO_H
 
+#if !defined(_QNX_SOURCE)
+#    error "documented: with -std= QNX's own declarations need _QNX_SOURCE"
+#endif
+
 #include <signal.h>
 #include <stdint.h>
 #include <sys/types.h>

@@ -3,6 +3,10 @@
 #ifndef QVM_SPEC_SYSPAGE_H
 #define QVM_SPEC_SYSPAGE_H
 
+#if !defined(_QNX_SOURCE)
+#    error "documented: with -std= QNX's own declarations need _QNX_SOURCE"
+#endif
+
 #include <stdint.h>
 
 struct syspage_entry {
