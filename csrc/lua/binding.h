@@ -32,6 +32,7 @@ void *new_scratch(lua_State *L, size_t size, const char *type, lua_CFunction gc)
 void add_decode(lua_State *L);
 void add_dump(lua_State *L);
 void add_files(lua_State *L);
+void add_logs(lua_State *L);
 void add_terminal(lua_State *L);
 void add_vm(lua_State *L);
 void add_watch(lua_State *L);

@@ -60,6 +60,7 @@ EXPORT int luaopen_qvm_core(lua_State *L)
     add_decode(L);
     add_dump(L);
     add_files(L);
+    add_logs(L);
     add_terminal(L);
     add_vm(L);
     add_watch(L);

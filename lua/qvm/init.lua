@@ -209,6 +209,38 @@ function qvm.replay(directory)
   return require "qvm.record".read(directory)
 end
 
+--- QNX's system log, for the option `log` of `VM:status`.
+--
+-- For VMs of which the `logger` option names `slog`. On QNX only; written from
+-- its documentation, and not tried there.
+-- @tparam[opt] qvm.vm.VM vm only what the process logs that serves this VM now;
+-- none: what all processes log
+-- @treturn[1] function():string log returns the text that slogger2 holds, a line
+-- for each message, without times; when called later it may fail as `slog2` does
+-- @return[2] nil, message, code: `unsupported` where there is no slogger2; `io`
+-- `too_large` (more than 16 MiB), or as `VM:pid`
+-- @usage print(assert(vm:status {log = qvm.slog2(vm) or "/var/log/linux1.log"}))
+function qvm.slog2(vm)
+  if vm ~= nil and (type(vm) ~= "table" or not vm.pid) then
+    error(("bad argument #1 to 'slog2' (VM expected, got %s)"):format(type(vm)), 2)
+  end
+  local pid, message, code = 0
+  if vm then
+    pid, message, code = vm:pid()
+  end
+  if not pid then
+    return nil, message, code
+  end
+  local function log()
+    return core.slog2(pid)
+  end
+  local text, why, what = log()
+  if not text then
+    return nil, why, what
+  end
+  return log
+end
+
 --- Any value as text of several lines, for the prompt.
 --
 -- What an object says of itself, its parts, its fields in order. Addresses are in

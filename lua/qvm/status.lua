@@ -6,7 +6,8 @@ local POLL_MS = 20 -- between two looks at the log
 local GAIN_MAX = 16 << 20
 
 -- A log is looked at again and again; each look gives a mark, which is another
--- whenever the log has changed, and false as long as it has gained nothing.
+-- whenever the log has changed, false as long as it has gained nothing, and nil when
+-- it cannot be looked at any more: `text` says why.
 
 -- A log that a file holds: where it ended, and what it holds from there on. A
 -- file that was replaced or cut is new from its beginning.
@@ -92,26 +93,35 @@ local function function_log(read)
   local log = {name = "the log"}
 
   local function text_so_far()
-    local text = read()
-    if type(text) ~= "string" then
+    local text, message, code = read()
+    if type(text) ~= "string" and not (text == nil and type(message) == "string") then
       error(("option 'log' of 'status': the function returned no string but a %s")
         :format(type(text)), 0)
     end
-    return text
+    return text, message, code
   end
 
-  local before = text_so_far()
+  local before, message, code = text_so_far()
+  if not before then
+    return nil, message, code
+  end
   log.now = before
 
   function log.look()
-    local now = text_so_far()
-    if now ~= log.now then
+    local now, why, what = text_so_far()
+    if not now then
+      log.failure = {why, what}
+      return nil
+    elseif now ~= log.now then
       log.now, log.mark = now, (log.mark or 0) + 1
     end
     return log.mark or false
   end
 
   function log.text()
+    if log.failure then
+      return nil, table.unpack(log.failure, 1, 2)
+    end
     return log.now:sub(overlap(before, log.now) + 1)
   end
 
@@ -126,7 +136,9 @@ local function settled(log, timeout, settle)
   local deadline = since + timeout
   repeat
     local now = log.look()
-    if now ~= mark then
+    if now == nil then
+      return true
+    elseif now ~= mark then
       if not mark then
         deadline = core.now() + math.max(timeout, settle)
       end

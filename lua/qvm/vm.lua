@@ -107,16 +107,19 @@ function VM:signal(kind)
 end
 
 --- Triggers the status text and returns what the log gained by it.
+--
+-- On QNX, `qvm.slog2` gives the system log as a function.
 -- @tparam table options
 -- @tparam string|function():string options.log path of the file that the VM's
--- `logger` writes to, or a function that returns the log's text so far
+-- `logger` writes to, or a function that returns the log's text so far, or nil, a
+-- message and a code
 -- @tparam[opt=5] number options.timeout seconds until the text must begin to come;
 -- if the log is not quiet within as many seconds more, the text so far is returned
 -- @tparam[opt=0.3] number options.settle how long the log must be quiet for the
 -- text to be complete, in seconds
 -- @treturn[1] string the text
 -- @return[2] nil, message, code: `timeout`, `too_large` (more than 16 MiB), or as
--- `signal`
+-- `signal` and the function
 -- @usage print(assert(vm:status {log = "/var/log/linux1.log"}))
 function VM:status(options)
   check.options(options, "status",

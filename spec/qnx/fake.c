@@ -1,3 +1,5 @@
+#define _QNX_SOURCE
+
 #include "fake.h"
 
 #include <errno.h>

@@ -1,17 +1,18 @@
 # The QNX files of the core on Linux: against declarations and a fake of QNX's calls, both
 # written from QNX's public documentation. It shows what they do if the documentation was
 # read rightly, and nothing more.
-QNX_CORE := host_qnx host_posix error
 QNX_SPEC := $(wildcard spec/qnx/*.[ch])
-QNX_TEST := $(BUILD)/qnx/host_test
+QNX_TEST := $(BUILD)/qnx/host_test $(BUILD)/qnx/logs_test
 
 .PHONY: test-qnx lint-qnx format-qnx
 
 test-qnx: $(QNX_TEST) ## the QNX files of the core on a fake of QNX's calls
-	$(QNX_TEST)
+	@for test in $(QNX_TEST); do $$test || exit 1; done
 
-$(QNX_TEST): $(QNX_CORE:%=$(BUILD)/qnx/%.o) spec/qnx/fake.c spec/qnx/host_test.c \
-		spec/qnx/fake.h
+$(BUILD)/qnx/host_test: $(addprefix $(BUILD)/qnx/,host_qnx.o host_posix.o error.o) \
+		spec/qnx/fake.c spec/qnx/host_test.c
+$(BUILD)/qnx/logs_test: $(addprefix $(BUILD)/qnx/,logs.o error.o) spec/qnx/logs_test.c
+$(QNX_TEST): spec/qnx/fake.h
 	$(CC) $(FLAGS) $(WARNINGS) -Werror $(CFLAGS) $(LDFLAGS) -Icsrc/core -Ispec/qnx/include \
 		-o $@ $(filter %.c %.o,$^)
 

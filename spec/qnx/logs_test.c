@@ -1,0 +1,150 @@
+/* csrc/core/logs.c on a fake of libslog2parse. Prints TAP. What passes here is right by the
+ * documentation, as it was read; none of it has run on QNX. */
+#define _QNX_SOURCE
+
+#include "logs.h"
+
+#include <slog2_parse.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct packet {
+    uint32_t owner;
+    slog2_packet_data_type_t type;
+    size_t size; /* 0: as the text is long */
+    const char *text;
+};
+
+/* What the fake gives, so many times over, and what it returns. */
+static const struct packet *packets;
+static size_t packet_count, rounds;
+static int answer, calls;
+static int tests, failed;
+static struct qvm_error err;
+
+/* The fake: each message in turn, until the callback returns something else than 0. */
+int slog2_parse_all(uint32_t flags, char *directory_path, char *match_list,
+                    slog2_packet_info_t *packet_info, slog2_packet_callback callback,
+                    void *param)
+{
+    if (flags != 0 || directory_path || match_list ||
+        packet_info->size != sizeof *packet_info)
+        return -1;
+    for (size_t i = 0; i < packet_count * rounds; i++) {
+        const struct packet *packet = &packets[i % packet_count];
+        size_t size = packet->size ? packet->size : strlen(packet->text) + 1;
+        char *copy = malloc(size); /* what is read behind its end is seen by ASan */
+
+        if (!copy)
+            abort();
+        memcpy(copy, packet->text, size);
+        packet_info->owner_pid = packet->owner;
+        packet_info->data_type = packet->type;
+        packet_info->data_size = (uint16_t)size;
+        calls++;
+        answer = callback(packet_info, copy, param) == 0 ? answer : -1;
+        free(copy);
+        if (answer != 0)
+            break;
+    }
+    return answer;
+}
+
+static void give(const struct packet *all, size_t count)
+{
+    packets = all;
+    packet_count = count;
+    rounds = 1;
+    answer = calls = 0;
+}
+
+static void check(bool passed, const char *what)
+{
+    printf("%sok %d - %s\n", passed ? "" : "not ", ++tests, what);
+    if (!passed)
+        printf("# %s\n", *err.message ? err.message : "no error");
+    failed += !passed;
+    memset(&err, 0, sizeof err);
+}
+
+static bool reads(pid_t owner, const char *expected)
+{
+    struct logs logs = {NULL, 0};
+    bool same = logs_read(&logs, owner, &err) == 0 && logs.size == strlen(expected) &&
+                (logs.size == 0 || memcmp(logs.bytes, expected, logs.size) == 0);
+
+    logs_free(&logs);
+    return same;
+}
+
+static bool refuses(enum qvm_code code)
+{
+    struct logs logs = {NULL, 0};
+    bool refused = logs_read(&logs, 0, &err) == -1 && err.code == code;
+
+    logs_free(&logs);
+    return refused;
+}
+
+static void test_text(void)
+{
+    static const struct packet mixed[] = {{4099, SLOG2_TYPE_ASCII_STRING, 0, "one"},
+                                          {8201, SLOG2_TYPE_ASCII_STRING, 0, "of another"},
+                                          {4099, SLOG2_TYPE_ASCII_STRING, 0, "two\n"},
+                                          {4099, SLOG2_TYPE_ASCII_STRING, 4, "with no end"},
+                                          {4099, SLOG2_TYPE_ASCII_STRING, 8, "end\0rest"},
+                                          {4099, SLOG2_TYPE_ASCII_STRING, 0, ""},
+                                          {4099, SLOG2_TYPE_UNSYNC, 0, "lost"},
+                                          {4099, SLOG2_TYPE_BINARY, 0, "\1\2"},
+                                          {4099, SLOG2_TYPE_ONLINE, 0, "online"}};
+
+    give(mixed, 3);
+    check(reads(0, "one\nof another\ntwo\n"),
+          "what all processes have logged, a line each");
+    give(mixed, 3);
+    check(reads(4099, "one\ntwo\n"), "what one process has logged");
+    give(mixed, 3);
+    check(reads(12307, ""), "a process that has logged nothing");
+    give(mixed + 3, 1);
+    check(reads(0, "with\n"), "no text is read beyond its size");
+    give(mixed + 4, 2);
+    check(reads(0, "end\n\n"), "nor beyond its NUL; an empty message is an empty line");
+    give(mixed, 9);
+    check(reads(4099, "one\ntwo\nwith\nend\n\n"), "what is no text is left out");
+    give(mixed, 0);
+    check(reads(0, ""), "no messages");
+}
+
+static void test_limits(void)
+{
+    static char text[60001];
+    static const struct packet large[] = {{1, SLOG2_TYPE_ASCII_STRING, 0, text}};
+    struct logs logs;
+
+    memset(text, 'x', sizeof text - 1);
+    give(large, 1);
+    rounds = 279; /* of 60001 bytes: as many as there is room for */
+    check(logs_read(&logs, 0, &err) == 0 && logs.size == 279 * sizeof text &&
+              logs.bytes[sizeof text - 1] == '\n',
+          "up to 16 MiB");
+    logs_free(&logs);
+    logs_free(&logs);
+    give(large, 1);
+    rounds = 1000;
+    check(refuses(QVM_TOO_LARGE) && calls == 280, "and no more: the parsing ends there");
+    give(large, 0);
+    answer = -1;
+    check(refuses(QVM_IO) && strstr(err.message, "does slogger2 run"),
+          "logs that cannot be read");
+}
+
+int main(void)
+{
+    printf("# on a fake of libslog2parse, not on QNX\n");
+    test_text();
+    test_limits();
+    printf("1..%d\n", tests);
+    return failed != 0;
+}
