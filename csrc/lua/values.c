@@ -123,10 +123,12 @@ static void append(lua_State *L, const unsigned char *bytes, lua_Integer from,
 static int check_size(const struct memory *memory, uint64_t address, uint64_t n,
                       struct qvm_error *err)
 {
+    if (!memory->space && dump_check(memory->dump, address, n, err) != 0)
+        return -1;
     if (n > SIZE_MAX / 2)
         return qvm_fail(err, QVM_TOO_LARGE, "%s: more bytes than this machine can address",
                         memory->dump->file.path);
-    return memory->space ? 0 : dump_check(memory->dump, address, n, err);
+    return 0;
 }
 
 /* array(memory, address, type, count): a table of count integers. */
