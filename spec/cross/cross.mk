@@ -1,0 +1,52 @@
+# The specs with the library built for another architecture, under QEMU's user mode: the
+# module, Lua and what busted needs are that architecture's; the kernel, the simulator and
+# the other programs that the specs start are this machine's.
+CROSS := arm64 s390x armhf
+
+CROSS_TRIPLE_arm64 := aarch64-linux-gnu
+CROSS_TRIPLE_s390x := s390x-linux-gnu
+CROSS_TRIPLE_armhf := arm-linux-gnueabihf
+CROSS_QEMU_arm64   := qemu-aarch64
+CROSS_QEMU_s390x   := qemu-s390x
+CROSS_QEMU_armhf   := qemu-arm
+
+.PHONY: test-arm64 test-s390x test-armhf cross-specs
+
+test-arm64: ## the specs on aarch64, emulated; SPECS=FILES for some of them
+	@$(MAKE) -s cross-specs ARCH=arm64
+test-s390x: ## the specs on s390x, emulated: most significant byte first
+	@$(MAKE) -s cross-specs ARCH=s390x
+test-armhf: ## the specs on 32-bit ARM, emulated
+	@$(MAKE) -s cross-specs ARCH=armhf
+
+CROSS_BUILD := $(BUILD)/cross/$(ARCH)
+CROSS_ROOT  := $(abspath $(CROSS_BUILD))/root
+CROSS_RUN   := $(CROSS_QEMU_$(ARCH)) -L $(CROSS_ROOT)
+
+cross-specs:
+	@sh .ci/deps build test cross-$(ARCH)
+	@$(MAKE) -s all $(HELPERS)
+	@sh spec/cross/sysroot.sh $(ARCH) $(CROSS_BUILD)/root
+	@$(MAKE) -s BUILD=$(CROSS_BUILD) CFLAGS="-O2 -Werror" LDFLAGS= \
+		CC="$(CROSS_TRIPLE_$(ARCH))-gcc --sysroot=$(CROSS_ROOT)" \
+		LUA_INCDIR=$(CROSS_ROOT)/usr/include/lua5.4 $(CROSS_BUILD)/qvm/core.so \
+		$(CROSS_BUILD)/qvm/help_text.lua $(addprefix $(CROSS_BUILD)/helpers/,pause.so sigbus)
+	@CROSS_RUN="$(CROSS_RUN)" sh spec/cross/programs.sh $(CROSS_BUILD) $(BUILD)
+	@unset MAKEFLAGS MAKEOVERRIDES MFLAGS; \
+	LUA=$(abspath $(CROSS_BUILD)/lua5.4) QVM_BUILD=$(CROSS_BUILD) $(CROSS_BUILD)/lua5.4 \
+		$(CROSS_ROOT)/usr/bin/busted $(SPECS)
+
+.PHONY: musl lint-cross format-cross
+
+musl: ## the core with musl, without Lua
+	@sh .ci/deps build musl
+	@sh spec/cross/musl.sh $(BUILD)/musl $(FLAGS) $(WARNINGS)
+
+lint: lint-cross
+lint-cross:
+	clang-format --dry-run --Werror spec/cross/*.c
+	clang-tidy --quiet spec/cross/*.c -- $(FLAGS) -Icsrc/core
+
+format: format-cross
+format-cross:
+	clang-format -i spec/cross/*.c

@@ -1,0 +1,40 @@
+#!/bin/sh
+# musl.sh DIRECTORY FLAGS...: the core with musl-gcc, warnings as errors, and what it reads
+# from dumps beside what the same C reads with this machine's C library. musl-gcc knows no
+# header of this machine: it gets zlib's alone. zlib itself is Debian's static one, whose
+# objects need nothing of a C library that musl has not.
+set -eu
+directory=$1
+shift
+rm -rf "$directory"
+mkdir -p "$directory/include" "$directory/dumps"
+headers=$(printf '#include <zlib.h>\n' | cc -E -M -x c - | tr ' \\' '\n\n' | grep '/z[a-z]*\.h$')
+for header in $headers; do
+    ln -s "$header" "$directory/include"
+done
+archive=$(cc -print-file-name=libz.a)
+
+build() { # build COMPILER NAME FLAGS...
+    compiler=$1 name=$2
+    shift 2
+    for source in csrc/core/*.c; do
+        "$compiler" "$@" -c -o "$directory/$name-$(basename "$source" .c).o" "$source"
+    done
+    for program in spec/cross/reader.c spec/helpers/sigbus.c; do
+        "$compiler" "$@" -Icsrc/core -pthread -o "$directory/$name-$(basename "$program" .c)" \
+            "$program" "$directory/$name"-*.o "$archive"
+    done
+}
+build musl-gcc musl "$@" -O2 -Werror -static -isystem "$directory/include"
+build cc libc "$@" -O2 -Werror
+
+dumps=$(lua5.4 spec/cross/dumps.lua "$directory/dumps")
+for name in libc musl; do
+    # shellcheck disable=SC2086
+    "$directory/$name-reader" $dumps >"$directory/$name.out"
+done
+cmp "$directory/libc.out" "$directory/musl.out"
+[ "$(grep -c '^qnx ' "$directory/musl.out")" -eq 10 ]
+: >"$directory/mapped"
+[ "$("$directory/musl-sigbus" "$directory/mapped")" = ok ]
+echo "musl: the core is built without a warning, and reads 10 dumps as with this C library"

@@ -1,0 +1,21 @@
+#!/bin/sh
+# programs.sh DIRECTORY BUILD, with $CROSS_RUN the command that runs a foreign program: makes
+# what the specs start. Programs that are the library are run by that command; those that
+# are the world around it are this machine's.
+set -eu
+directory=$1 build=$2
+here=$(pwd)
+
+runner() { # runner NAME PROGRAM
+    printf '#!/bin/sh\nexec %s %s "$@"\n' "$CROSS_RUN" "$2" >"$directory/$1"
+    chmod +x "$directory/$1"
+}
+
+runner lua5.4 "$here/$directory/root/usr/bin/lua5.4"
+if [ "$(head -c 2 "$directory/helpers/sigbus")" != "#!" ]; then
+    mv "$directory/helpers/sigbus" "$directory/helpers/sigbus.bin"
+    runner helpers/sigbus "$here/$directory/helpers/sigbus.bin"
+fi
+mkdir -p "$directory/sim"
+ln -sf "$here/$build/sim/qvm" "$directory/sim/qvm"
+ln -sf "$here/$build/helpers/bystander" "$directory/helpers/bystander"
