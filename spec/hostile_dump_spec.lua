@@ -152,7 +152,13 @@ describe("a partial dump", function()
   end)
 end)
 
+-- An emulator may give a fault's address wrongly (spec/cross/cross.mk): then no handler can
+-- know whose it is.
+local knows_faults = not os.getenv("QVM_WRONG_FAULTS")
+
 describe("a file that is cut while it is open", function()
+  local it = knows_faults and it or pending
+
   after_each(files.clean)
 
   local function cut(path, size)
@@ -226,6 +232,8 @@ describe("a file that is cut while it is open", function()
 end)
 
 describe("the handler of faults in mapped files", function()
+  local it = knows_faults and it or pending
+
   after_each(files.clean)
 
   it("lives with the handlers of a program", function()

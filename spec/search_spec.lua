@@ -243,7 +243,10 @@ describe("find", function()
     assert.are.same({"10000000005+1 changed"}, list)
   end)
 
-  it("raises where small pieces are lost, in whichever thread", function()
+  -- An emulator may give a fault's address wrongly (spec/cross/cross.mk).
+  local where_faults_are_known = os.getenv("QVM_WRONG_FAULTS") and pending or it
+
+  where_faults_are_known("raises where small pieces are lost, in whichever thread", function()
     local segments = {}
     for i = 1, 500 do
       segments[i] = {paddr = i * 0x1000, bytes = ("x"):rep(3000)}
