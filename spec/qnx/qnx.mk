@@ -8,6 +8,8 @@ QNX_TEST := $(BUILD)/qnx/host_test $(BUILD)/qnx/logs_test
 
 test-qnx: $(QNX_TEST) ## the QNX files of the core on a fake of QNX's calls
 	@for test in $(QNX_TEST); do $$test || exit 1; done
+	@$(MAKE) -s STAGE=$(BUILD)/qnx/stage all qnx-stage
+	@sh spec/qnx/stage_test.sh $(BUILD)/qnx/stage $(BUILD)
 
 $(BUILD)/qnx/host_test: $(addprefix $(BUILD)/qnx/,host_qnx.o host_posix.o error.o) \
 		spec/qnx/fake.c spec/qnx/host_test.c
@@ -30,3 +32,24 @@ lint-qnx:
 format: format-qnx
 format-qnx:
 	clang-format -i $(QNX_SPEC)
+
+# What goes onto a target. A compiler that is not for QNX builds against the declarations:
+# the result cannot run anywhere.
+STAGE      ?= $(BUILD)/qnx-stage
+QNX_BUILD  := $(BUILD)/qnx/target
+QNX_MODULE := $(QNX_BUILD)/qvm/core.so
+
+.PHONY: qnx-stage
+
+qnx-stage: $(HELP) ## what goes onto a QNX target, into STAGE: CC="qcc -Vgcc_ntoaarch64le"
+	@mkdir -p $(QNX_BUILD)
+	@rm -rf $(QNX_BUILD)/obj
+	@printf '#ifndef __QNXNTO__\n#error\n#endif\nint probe;\n' >$(QNX_BUILD)/probe.c
+	@if $(CC) -c -o $(QNX_BUILD)/probe.o $(QNX_BUILD)/probe.c 2>/dev/null; then \
+		$(MAKE) -s BUILD=$(QNX_BUILD) LIBS="-lz -lslog2parse" PTHREAD= $(QNX_MODULE) && \
+		state="Built for QNX by: $(CC)"; \
+	else \
+		$(MAKE) -s BUILD=$(QNX_BUILD) PTHREAD= CFLAGS="$(CFLAGS) -Werror -U__linux__ -D__QNXNTO__ \
+			-Ispec/qnx/include" $(QNX_MODULE) && \
+		state="CANNOT RUN: built against declarations, by a compiler that is not for QNX."; \
+	fi && sh spec/qnx/stage.sh $(STAGE) $(QNX_MODULE) $(HELP) "$$state"

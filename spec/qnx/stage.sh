@@ -1,0 +1,23 @@
+#!/bin/sh
+# stage.sh STAGE MODULE HELP_TEXT STATE: lays out what goes onto a QNX target below STAGE, a
+# directory that is made anew. STATE is a line about the module for the README there.
+set -eu
+stage=$1 module=$2 help=$3 state=$4
+lua=$stage/share/lua/5.4/qvm
+
+rm -rf "$stage"
+mkdir -p "$lua/diag" "$stage/lib/lua/5.4/qvm" "$stage/bin"
+cp lua/qvm/*.lua "$help" "$lua"
+cp lua/qvm/diag/*.lua "$lua/diag"
+cp "$module" "$stage/lib/lua/5.4/qvm/core.so"
+for command in diag dumpdiff explore; do
+    cp "examples/$command.lua" "$stage/bin/qvm-$command"
+    chmod 755 "$stage/bin/qvm-$command"
+done
+cp LICENSE "$stage"
+sed "s|@STATE@|$state|" spec/qnx/stage.md >"$stage/README.md"
+
+# Checksum, bytes and name of each, as POSIX's cksum prints them.
+(cd "$stage" && find . -type f ! -name FILES | sort | xargs cksum) >"$stage.files"
+mv "$stage.files" "$stage/FILES"
+echo "$stage: $(wc -l <"$stage/FILES") files, $(du -sk "$stage" | cut -f 1) KiB; $state"
