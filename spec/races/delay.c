@@ -1,0 +1,100 @@
+/* Preloaded into a script: lets time pass, up to half a millisecond, before each of the
+ * calls by which a VM's process is found, looked at and signalled, so that it often dies,
+ * and another is given its id, in between. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static void delay(void)
+{
+    static unsigned seed;
+    int saved = errno;
+
+    if (seed == 0)
+        seed = (unsigned)getpid();
+    seed = seed * 1103515245u + 12345u;
+    if (seed >> 16 & 1) {
+        struct timespec time = {.tv_nsec = (long)((seed >> 8) % 500000)};
+        nanosleep(&time, NULL);
+    }
+    errno = saved;
+}
+
+#define NEXT(name, type) \
+    static type *next;   \
+    if (!next)           \
+    *(void **)&next = dlsym(RTLD_NEXT, name)
+
+typedef int opener(const char *path, int flags, ...);
+typedef ssize_t link_reader(int directory, const char *path, char *buffer, size_t size);
+typedef long caller(long number, ...);
+typedef int killer(pid_t pid, int number);
+
+static int open_late(const char *path, int flags, mode_t mode)
+{
+    NEXT("open", opener);
+    if (strncmp(path, "/proc/", 6) == 0)
+        delay();
+    return next(path, flags, mode);
+}
+
+/* Both names of open, however the caller was compiled. */
+int open(const char *path, int flags, ...)
+{
+    va_list rest;
+    mode_t mode;
+
+    va_start(rest, flags);
+    mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
+    va_end(rest);
+    return open_late(path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...)
+{
+    va_list rest;
+    mode_t mode;
+
+    va_start(rest, flags);
+    mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
+    va_end(rest);
+    return open_late(path, flags, mode);
+}
+
+ssize_t readlinkat(int directory, const char *path, char *buffer, size_t size)
+{
+    NEXT("readlinkat", link_reader);
+    delay();
+    return next(directory, path, buffer, size);
+}
+
+/* pidfd_send_signal */
+long syscall(long number, ...)
+{
+    va_list rest;
+    long a, b, c, d;
+
+    NEXT("syscall", caller);
+    va_start(rest, number);
+    a = va_arg(rest, long);
+    b = va_arg(rest, long);
+    c = va_arg(rest, long);
+    d = va_arg(rest, long);
+    va_end(rest);
+    delay();
+    return next(number, a, b, c, d);
+}
+
+int kill(pid_t pid, int number)
+{
+    NEXT("kill", killer);
+    delay();
+    return next(pid, number);
+}

@@ -1,0 +1,31 @@
+# Signals, races and load. The torture needs root: it makes namespaces.
+
+RACES := $(BUILD)/races/hatchery $(BUILD)/races/delay.so
+
+.PHONY: test-races torture
+
+test-races: ## the specs of races between VMs, files, threads and processes
+	@sh .ci/deps build test races
+	@$(MAKE) -s all $(HELPERS) $(RACES)
+	@QVM_BUILD="$(BUILD)" busted --run=races --lua="$$(command -v $(LUA))"
+
+torture: ## 100000 signals while VMs die and process ids are given away again
+	@sh .ci/deps build test races
+	@$(MAKE) -s all $(HELPERS) $(RACES)
+	@QVM_BUILD="$(BUILD)" QVM_TRIGGERS=100000 busted --run=races \
+		--lua="$$(command -v $(LUA))" spec/races/torture_races.lua
+
+$(BUILD)/races/hatchery: spec/races/hatchery.c
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+$(BUILD)/races/delay.so: spec/races/delay.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -Wall -Wextra $(CFLAGS) -fPIC -shared -o $@ $< -ldl
+
+.PHONY: lint-races
+lint: lint-races
+lint-races:
+	@sh .ci/deps lint
+	clang-format --dry-run --Werror $(wildcard spec/races/*.c)
+	clang-tidy --quiet $(wildcard spec/races/*.c) -- $(FLAGS) -Icsrc/core -I$(LUA_INCDIR)
