@@ -172,6 +172,15 @@ static int read_status(int process, const char *key, char *value, size_t size)
     return found;
 }
 
+static int send_through(int process, pid_t pid, int number, const char *path,
+                        struct qvm_error *err)
+{
+    if (syscall(SYS_pidfd_send_signal, process, number, NULL, 0) == 0)
+        return 0;
+    return errno == ESRCH ? fail_ended(path, pid, err)
+                          : qvm_fail_errno(err, errno, "pidfd_send_signal");
+}
+
 static int check_catches(int process, pid_t pid, int number, const char *path,
                          struct qvm_error *err)
 {
@@ -184,6 +193,9 @@ static int check_catches(int process, pid_t pid, int number, const char *path,
         return qvm_fail_errno(err, errno, path);
     if (found > 0 && (strtoull(mask, NULL, 16) >> (number - 1) & 1))
         return 0;
+    /* The mask of a process that ends while its status is read is empty. */
+    if (send_through(process, pid, 0, path, err) != 0 && err->code == QVM_GONE)
+        return -1;
     return qvm_fail(
         err, QVM_NOT_QVM,
         "%s: process %ld does not catch signal %d, which would end it: not sent", path,
@@ -236,15 +248,6 @@ static int open_process(int env, pid_t pid, const char *path, struct qvm_error *
         return qvm_fail(err, QVM_PERMISSION, "%s: process %ld is hidden: run as root", path,
                         (long)pid);
     return fail_ended(path, pid, err);
-}
-
-static int send_through(int process, pid_t pid, int number, const char *path,
-                        struct qvm_error *err)
-{
-    if (syscall(SYS_pidfd_send_signal, process, number, NULL, 0) == 0)
-        return 0;
-    return errno == ESRCH ? fail_ended(path, pid, err)
-                          : qvm_fail_errno(err, errno, "pidfd_send_signal");
 }
 
 /* `process` refers to whichever process had the id `pid` when it was opened. If the lock's
