@@ -30,13 +30,19 @@ static int hold_lock(const char *path)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     int fd = open(path, O_RDWR | O_CREAT, 0600);
+    sigset_t both, before;
 
+    /* Taken only while it waits: one that comes earlier would leave it waiting. */
+    sigemptyset(&both);
+    sigaddset(&both, SIGUSR1);
+    sigaddset(&both, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &both, &before);
     if (fd < 0 || fcntl(fd, F_SETLK, &lock) != 0)
         return fail(path);
     puts("ready");
     fflush(stdout);
     for (;;) {
-        pause();
+        sigsuspend(&before);
         printf("caught %d\n", (int)caught);
         fflush(stdout);
     }
