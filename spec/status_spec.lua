@@ -102,6 +102,17 @@ describe("vm:status", function()
     assert.is_nil(linux1:log_text():find("status", 1, true))
   end)
 
+  it("sends nothing when the log is no file", function()
+    local linux1 = sim.start("linux1", config)
+    assert(os.execute("mkfifo " .. process.quote(files.path("fifo"))))
+    for _, log in ipairs {files.dir(), files.path("fifo"), "/dev/null"} do
+      local text, message, code = qvm.vm("linux1"):status {log = log, timeout = 0.5}
+      assert.are.same({nil, "unsupported"}, {text, code})
+      assert.matches(log .. ": not a file", message, 1, true)
+    end
+    assert.is_nil(linux1:log_text():find("status", 1, true))
+  end)
+
   it("sends nothing when the VM is gone", function()
     local linux1 = sim.start("linux1", config)
     local vm = qvm.vm("linux1")

@@ -9,16 +9,35 @@ local GAIN_MAX = 16 << 20
 -- whenever the log has changed, false as long as it has gained nothing, and nil when
 -- it cannot be looked at any more: `text` says why.
 
+-- What can be read as a log: opening anything but a file might wait for ever.
+local function open_file(path)
+  local size, message, kind = core.stat(path)
+  if not size then
+    return nil, message, kind
+  elseif kind ~= "file" then
+    return nil, path .. ": not a file", "unsupported"
+  end
+  local file, number
+  file, message, number = io.open(path, "rb")
+  if not file then
+    return nil, message, number == 13 and "permission" or number == 2 and "not_found" or "io"
+  end
+  return file
+end
+
 -- A log that a file holds: where it ended, and what it holds from there on. A
 -- file that was replaced or cut is new from its beginning.
 -- A log that is not there yet may come; a directory that is not there will not.
 local function file_log(path)
   local size, id = core.stat(path)
-  if not size then
-    local directory, message, code = core.stat(path:match("^(.*/)[^/]*$") or ".")
-    if not directory then
-      return nil, message, code
-    end
+  local there, message, code = open_file(path)
+  if there then
+    there:close()
+  elseif code == "not_found" then
+    there, message, code = core.stat(path:match("^(.*/)[^/]*$") or ".")
+  end
+  if not there then
+    return nil, message, code
   end
   local log = {name = path}
 
@@ -40,9 +59,9 @@ local function file_log(path)
     if now - from > GAIN_MAX then
       return nil, ("%s: gained more than %d MiB"):format(path, GAIN_MAX >> 20), "too_large"
     end
-    local file <close>, message = io.open(path, "rb")
+    local file <close>, problem, kind = open_file(path)
     if not file then
-      return nil, message, "io"
+      return nil, problem, kind
     end
     file:seek("set", from)
     return file:read(now - from) or ""
