@@ -84,8 +84,11 @@ end
 -- @usage for vm in qvm.vms() do print(vm.name, vm:state()) end
 function qvm.vms()
   local names, message, code = qvm.names()
-  if not names and (code ~= "not_found" or core.stat(qvm.root())) then
-    error(message, 2)
+  if not names then
+    local there, _, kind = core.stat(qvm.root())
+    if code ~= "not_found" or there and kind ~= "directory" then
+      error(message, 2)
+    end
   end
   names = names or {}
   local VM = require "qvm.vm"
