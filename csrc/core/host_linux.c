@@ -177,8 +177,11 @@ static int send_through(int process, pid_t pid, int number, const char *path,
 {
     if (syscall(SYS_pidfd_send_signal, process, number, NULL, 0) == 0)
         return 0;
-    return errno == ESRCH ? fail_ended(path, pid, err)
-                          : qvm_fail_errno(err, errno, "pidfd_send_signal");
+    if (errno == EPERM)
+        return qvm_fail(err, QVM_PERMISSION,
+                        "%s: process %ld may not be signalled: run as its user or as root",
+                        path, (long)pid);
+    return errno == ESRCH ? fail_ended(path, pid, err) : qvm_fail_errno(err, errno, path);
 }
 
 static int check_catches(int process, pid_t pid, int number, const char *path,
@@ -202,30 +205,32 @@ static int check_catches(int process, pid_t pid, int number, const char *path,
         (long)pid, number);
 }
 
-static int fail_proc(struct qvm_error *err)
+static int fail_proc(const char *path, struct qvm_error *err)
 {
     return qvm_fail(err, QVM_UNSUPPORTED,
-                    "/proc is not that of this process namespace: nobody can be verified");
+                    "%s: /proc is not that of this process namespace: who serves it cannot "
+                    "be verified",
+                    path);
 }
 
 /* Process ids are counted in namespaces. NSpid has one number where /proc counts as we do,
  * and more where it is the /proc of a namespace around ours: then its numbers are not ours.
  * A kernel without namespaces has no such line. */
-static int check_proc(struct qvm_error *err)
+static int check_proc(const char *path, struct qvm_error *err)
 {
     char ids[128], *end;
     int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC), found, number;
 
     if (self < 0)
-        return errno == ENOENT ? fail_proc(err) : qvm_fail_errno(err, errno, "/proc/self");
+        return errno == ENOENT ? fail_proc(path, err) : qvm_fail_errno(err, errno, path);
     found = read_status(self, "NSpid:", ids, sizeof ids);
     number = errno;
     close(self);
     if (found < 0)
-        return qvm_fail_errno(err, number, "/proc/self/status");
+        return qvm_fail_errno(err, number, path);
     if (found == 0 || (strtol(ids, &end, 10) == (long)getpid() && *end == '\n'))
         return 0;
-    return fail_proc(err);
+    return fail_proc(path, err);
 }
 
 /* A descriptor of the process's directory in /proc: it stays that of this process, whoever
@@ -236,14 +241,14 @@ static int open_process(int env, pid_t pid, const char *path, struct qvm_error *
     pid_t holder = 0;
     int process;
 
-    if (check_proc(err) != 0)
+    if (check_proc(path, err) != 0)
         return -1;
     snprintf(name, sizeof name, "/proc/%ld", (long)pid);
     process = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (process >= 0)
         return process;
     if (errno != ENOENT)
-        return qvm_fail_errno(err, errno, name);
+        return qvm_fail_errno(err, errno, path);
     if (lock_holder(env, path, &holder, err) == 0 && holder == pid)
         return qvm_fail(err, QVM_PERMISSION, "%s: process %ld is hidden: run as root", path,
                         (long)pid);
