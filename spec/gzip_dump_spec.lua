@@ -127,6 +127,21 @@ describe("a compressed dump", function()
     end
   end)
 
+  it("has all that stands before the cut", function()
+    -- Zeros: each byte of the file is as much memory as another, also where a piece
+    -- that is unpacked at a time ends.
+    local compressed = gzip(writer.small {memory = {{paddr = 0x1000, bytes = ("\0"):rep(600000)}}})
+    local sizes = {}
+    for length = 350, 366 do
+      local dump <close> = assert(try(compressed:sub(1, length), {partial = true}))
+      sizes[#sizes + 1] = dump.size
+    end
+    assert.is_true(sizes[1] < 256 << 10 and sizes[#sizes] > 256 << 10)
+    for i = 3, #sizes do
+      assert.are.equal(sizes[2] - sizes[1], sizes[i] - sizes[i - 1])
+    end
+  end)
+
   it("is read as far as it goes, on request", function()
     local bytes = memory(1 << 20)
     local plain = writer.file {machine = "aarch64", segments = {{paddr = 0x1000, bytes = bytes}}}

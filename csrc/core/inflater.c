@@ -15,6 +15,10 @@ enum { PATIENCE = 8 << 20 };
 /* zlib's windowBits: raw deflate data, and data with gzip's header and trailer. */
 enum { RAW = -15, GZIP = 15 + 16 };
 
+/* zlib's data_type, after a call by blocks: at the end of a block or of a header, and in
+ * the last block of a member; beside them, the unused bits of the last byte. */
+enum { AT_BLOCK = 128, IN_LAST = 64 };
+
 int inflater_open(struct inflater *inflater, int fd, const char *path,
                   struct qvm_error *err)
 {
@@ -133,20 +137,19 @@ static enum inflater_state damage(const z_stream *stream)
                : INFLATER_DAMAGED;
 }
 
-/* One call of zlib. */
+/* One call of zlib. At the end of the file it may still have data in hand, for which there
+ * was no room, and blocks of a few bits: the data is cut when it can do nothing more. */
 static int step(struct inflater *inflater, bool by_blocks, struct qvm_error *err)
 {
     z_stream *stream = &inflater->stream;
+    bool at_end;
     int result;
 
     if (inflater->ended)
         return next_member(inflater, err);
     if (fill(inflater, 1, err) != 0)
         return -1;
-    if (stream->avail_in == 0) {
-        inflater->state = INFLATER_CUT;
-        return 0;
-    }
+    at_end = stream->avail_in == 0;
     result = inflate(stream, by_blocks ? Z_BLOCK : Z_NO_FLUSH);
     inflater->in_member = true;
     if (result == Z_STREAM_END)
@@ -155,6 +158,8 @@ static int step(struct inflater *inflater, bool by_blocks, struct qvm_error *err
         return qvm_fail_memory(err, inflater->path);
     if (result != Z_OK && result != Z_BUF_ERROR)
         inflater->state = damage(stream);
+    else if (at_end && result == Z_BUF_ERROR && !(stream->data_type & AT_BLOCK))
+        inflater->state = INFLATER_CUT;
     return 0;
 }
 
@@ -202,14 +207,12 @@ int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by
     return 0;
 }
 
-/* data_type, after a run by blocks: 128 at the end of a block or of a header, 64 in the
- * last block of a member, and the unused bits of the last byte. */
 bool inflater_place(const struct inflater *inflater, struct inflater_place *place)
 {
     const z_stream *stream = &inflater->stream;
 
     if (inflater->state != INFLATER_RUNS || !inflater->in_member ||
-        (stream->data_type & (128 | 64)) != 128)
+        (stream->data_type & (AT_BLOCK | IN_LAST)) != AT_BLOCK)
         return false;
     *place = (struct inflater_place){.out = inflater->out,
                                      .in = inflater->in - stream->avail_in,
