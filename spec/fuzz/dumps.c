@@ -1,0 +1,122 @@
+#include "dumps.h"
+
+#include "format.h"
+#include "span.h"
+
+#include <string.h>
+
+enum { HEADER = 64, ENTRY = 56, SEGMENTS_MAX = 64 };
+
+static void put(unsigned char *to, uint64_t value, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        to[i] = (unsigned char)(value >> 8 * i);
+}
+
+const char *fuzz_dump(unsigned file, uint16_t machine, const struct fuzz_segment *segments,
+                      unsigned count)
+{
+    static unsigned char bytes[HEADER + ENTRY * SEGMENTS_MAX];
+    unsigned char *entry = bytes + HEADER;
+
+    MUST(count <= SEGMENTS_MAX);
+    memset(bytes, 0, sizeof bytes);
+    memcpy(bytes, "\177ELF\2\1\1", 7);
+    put(bytes + 16, 4, 2);
+    put(bytes + 18, machine, 2);
+    put(bytes + 32, HEADER, 8);
+    put(bytes + 54, ENTRY, 2);
+    put(bytes + 56, count, 2);
+    for (unsigned i = 0; i < count; i++, entry += ENTRY) {
+        put(entry, segments[i].type, 4);
+        put(entry + 8, segments[i].offset, 8);
+        put(entry + 24, segments[i].paddr, 8);
+        put(entry + 32, segments[i].filesz, 8);
+        put(entry + 40, segments[i].memsz, 8);
+    }
+    return fuzz_file(file, bytes, HEADER + (size_t)count * ENTRY);
+}
+
+enum fuzz_where fuzz_where(const struct dump *dump, uint64_t address, uint64_t *offset)
+{
+    for (unsigned i = 0; i < dump->elf.count; i++) {
+        const struct elf_segment *s = &dump->elf.segments[i];
+        uint64_t at = address - s->paddr;
+
+        if (s->type != ELF_PT_LOAD || address < s->paddr)
+            continue;
+        if (at < s->filesz) {
+            *offset = s->offset + at;
+            return *offset < dump->file.size ? FUZZ_IN_FILE : FUZZ_LOST;
+        }
+        if (at < s->memsz && dump->format->zeros && s->offset != UINT64_MAX)
+            return FUZZ_ZERO;
+    }
+    return FUZZ_NOWHERE;
+}
+
+static void check_address(const struct dump *dump, uint64_t address)
+{
+    struct qvm_error *err = fuzz_error();
+    uint64_t offset = 0, reach = dump_reach(dump, address, 1);
+    enum fuzz_where where = fuzz_where(dump, address, &offset);
+    struct span span = span_at(dump, address, UINT64_MAX);
+    unsigned char byte = 1, same = 0;
+    int status = dump_check(dump, address, 1, err);
+
+    MUST(reach == (where == FUZZ_IN_FILE || where == FUZZ_ZERO));
+    MUST(status == (reach ? 0 : -1));
+    MUST(reach || err->code == (where == FUZZ_LOST ? QVM_TRUNCATED : QVM_UNMAPPED));
+    MUST((span.kind == SPAN_NONE) == (where == FUZZ_NOWHERE) && span.last >= address);
+    MUST((span.kind == SPAN_CUT) == (where == FUZZ_LOST));
+    MUST(fuzz_read(dump, address, &byte, 1) == status || dump->file.gzip);
+    if (where == FUZZ_ZERO)
+        MUST(byte == 0);
+    if (where == FUZZ_IN_FILE && !dump->file.gzip) {
+        MUST(file_read(&dump->file, offset, &same, 1, err) == 0);
+        MUST(same == byte && (span.kind == SPAN_DATA || same == 0));
+    }
+}
+
+static void check_ranges(const struct dump *dump)
+{
+    const struct ranges *ranges = &dump->ranges;
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < ranges->count; i++) {
+        const struct piece *piece = &ranges->pieces[i], *next = piece + 1;
+        uint64_t size = piece->last - piece->first;
+
+        MUST(piece->first <= piece->last && size < (uint64_t)INT64_MAX - total);
+        total += size + 1;
+        MUST(ranges_find(ranges, piece->first) == i && ranges_find(ranges, piece->last) == i);
+        if (i + 1 == ranges->count)
+            break;
+        MUST(piece->last < next->first);
+        /* What goes on in the file goes on in the piece. */
+        if (piece->last + 1 == next->first)
+            MUST(piece->offset == PIECE_ZEROS ? next->offset != PIECE_ZEROS
+                                              : piece->offset + size + 1 != next->offset ||
+                                                    next->offset == PIECE_ZEROS);
+    }
+    MUST(span_total(dump, 0, UINT64_MAX) == total);
+}
+
+void fuzz_check_memory(const struct dump *dump, uint64_t seed)
+{
+    unsigned count = dump->elf.count < SEGMENTS_MAX ? dump->elf.count : SEGMENTS_MAX;
+
+    check_ranges(dump);
+    for (unsigned i = 0; i < count; i++) {
+        const struct elf_segment *s = &dump->elf.segments[i];
+        const uint64_t edges[] = {s->paddr, s->paddr + s->filesz, s->paddr + s->memsz,
+                                  s->paddr + fuzz_random(&seed) % (s->memsz | 1)};
+
+        for (size_t k = 0; k < sizeof edges / sizeof edges[0]; k++) {
+            check_address(dump, edges[k] - 1);
+            check_address(dump, edges[k]);
+        }
+    }
+    check_address(dump, 0);
+    check_address(dump, UINT64_MAX);
+}

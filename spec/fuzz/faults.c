@@ -1,0 +1,95 @@
+/* Failures that no input brings about: the linker puts these in place of the functions they
+ * are named for (--wrap). */
+#define _GNU_SOURCE
+#include "fuzz.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum kind { MEMORY, READ_FAILS, READ_INTERRUPTED, READ_SHORT, THREAD, KINDS };
+
+static _Atomic int left[KINDS]; /* calls up to the one that fails; 0: none does */
+
+void fuzz_faults(uint64_t seed)
+{
+    left[seed % KINDS] = 1 + (int)(seed / KINDS % 24);
+}
+
+void fuzz_faults_end(void)
+{
+    for (int i = 0; i < KINDS; i++)
+        left[i] = 0;
+}
+
+static bool strikes(enum kind kind)
+{
+    return left[kind] > 0 && atomic_fetch_sub(&left[kind], 1) == 1;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+char *__real_strdup(const char *text);
+ssize_t __real_pread(int fd, void *to, size_t n, off_t offset);
+ssize_t __real_read(int fd, void *to, size_t n);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*run)(void *), void *argument);
+
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+char *__wrap_strdup(const char *text);
+ssize_t __wrap_pread(int fd, void *to, size_t n, off_t offset);
+ssize_t __wrap_read(int fd, void *to, size_t n);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*run)(void *), void *argument);
+
+void *__wrap_malloc(size_t size)
+{
+    return strikes(MEMORY) ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return strikes(MEMORY) ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return strikes(MEMORY) ? NULL : __real_realloc(old, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return strikes(MEMORY) ? NULL : __real_strdup(text);
+}
+
+/* What a read is to do: 0 as it was asked for, else -1. */
+static int read_fault(size_t *n)
+{
+    if (strikes(READ_SHORT) && *n > 1)
+        *n /= 2;
+    errno = strikes(READ_FAILS) ? EIO : strikes(READ_INTERRUPTED) ? EINTR : 0;
+    return errno ? -1 : 0;
+}
+
+ssize_t __wrap_pread(int fd, void *to, size_t n, off_t offset)
+{
+    return read_fault(&n) != 0 ? -1 : __real_pread(fd, to, n, offset);
+}
+
+ssize_t __wrap_read(int fd, void *to, size_t n)
+{
+    return read_fault(&n) != 0 ? -1 : __real_read(fd, to, n);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*run)(void *), void *argument)
+{
+    return strikes(THREAD) ? EAGAIN
+                           : __real_pthread_create(thread, attributes, run, argument);
+}

@@ -1,0 +1,56 @@
+-- Copies the core's sources with its limits scaled down, so that inputs of some KiB
+-- come to them: lua5.4 spec/fuzz/scale.lua TO. Fails where a limit is not found.
+
+local to = assert(arg[1], "scale.lua TO")
+
+local limits = {
+  ["elf.h"] = {{"1u << 20", "1u << 12"}},
+  ["sections.c"] = {{"NEAR = 1 << 20", "NEAR = 1 << 12"}},
+  ["notes.c"] = {{"NAME_SIZE_MAX = 1 << 16", "NAME_SIZE_MAX = 1 << 7"}},
+  ["qemu.c"] = {{"CPUS_MAX = 65536", "CPUS_MAX = 4"}, {"NOTES_MAX = 1 << 18", "NOTES_MAX = 20"},
+    {"0x405, 0, 1 << 20", "0x405, 0, 1 << 8"}},
+  ["kdump.h"] = {{"KDUMP_EXTRA_MAX (1u << 20)", "KDUMP_EXTRA_MAX (1u << 8)"}},
+  ["kdump.c"] = {{"TEXT_MAX = 16 << 20", "TEXT_MAX = 1 << 10"}},
+  ["gzip.h"] = {{"GZIP_POINTS 1024", "GZIP_POINTS 8"}},
+  ["gzip.c"] = {{"CHUNK = 256 << 10", "CHUNK = 4 << 10"}, {"SLOTS = 32", "SLOTS = 4"},
+    {"SPACING = 1 << 20", "SPACING = 8 << 10"}, {"AT_ONCE = 64 << 20", "AT_ONCE = 64 << 10"}},
+  ["inflater.c"] = {{"BUFFER = 65536", "BUFFER = 64"}, {"AT_ONCE = 1 << 30", "AT_ONCE = 1 << 10"},
+    {"PATIENCE = 8 << 20", "PATIENCE = 1 << 10"}},
+  ["sweep.h"] = {{"SWEEP_UNITS = 64", "SWEEP_UNITS = 16"}, {"SWEEP_UNIT = 1 << 20",
+    "SWEEP_UNIT = 1 << 10"}, {"SWEEP_BUFFER = 256 << 10", "SWEEP_BUFFER = 512"},
+    {"SWEEP_RESULTS = 16384", "SWEEP_RESULTS = 16"}, {"SWEEP_SPANS = 4096", "SWEEP_SPANS = 4"}},
+  ["sweep.c"] = {{"PARALLEL_MIN = 8", "PARALLEL_MIN = 4"}},
+  ["span.c"] = {{"HOLE_MIN = 64 << 10", "HOLE_MIN = 5 << 10"}},
+  ["matcher.c"] = {{"PATIENCE = 256", "PATIENCE = 16"}},
+  ["printable.h"] = {{"STRINGS_PIECE 65536", "STRINGS_PIECE 128"}},
+  ["printable.c"] = {{"CHUNK = 256 << 10", "CHUNK = 1 << 8"}, {"STEP = 32 << 20",
+    "STEP = 1 << 10"}, {"SPANS = 4096", "SPANS = 4"}, {"FOUND_MAX = 16384", "FOUND_MAX = 8"}},
+  ["seeker.c"] = {{"BUFFER = 64 << 10", "BUFFER = 1 << 10"}, {"STEP = 16 << 20",
+    "STEP = 4 << 10"}, {"FOUND_MAX = 16384", "FOUND_MAX = 8"}},
+  ["mapper.c"] = {{"AT_ONCE = 1 << 16", "AT_ONCE = 1 << 6"}},
+  ["env.h"] = {{"(16u << 20)", "(20u << 10)"}},
+}
+
+local function replace(text, old, new, name)
+  local first, last = text:find(old, 1, true)
+  if not first then
+    error(("csrc/core/%s: no %q: bring spec/fuzz/scale.lua up to date"):format(name, old), 0)
+  end
+  return text:sub(1, first - 1) .. new .. text:sub(last + 1)
+end
+
+local names = assert(io.popen("ls csrc/core"))
+for name in names:lines() do
+  local file = assert(io.open("csrc/core/" .. name, "rb"))
+  local text = file:read("a")
+  file:close()
+  for _, limit in ipairs(limits[name] or {}) do
+    text = replace(text, limit[1], limit[2], name)
+  end
+  local old = io.open(to .. "/" .. name, "rb")
+  if not old or old:read("a") ~= text then
+    local out = assert(io.open(to .. "/" .. name, "wb"))
+    assert(out:write(text))
+    assert(out:close())
+  end
+end

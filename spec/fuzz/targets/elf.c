@@ -1,0 +1,151 @@
+/* A whole file, opened as a dump, and everything that can be asked of it. */
+#include "elf.h"
+
+#include "../dumps.h"
+#include "dump.h"
+#include "format.h"
+#include "kdump.h"
+#include "notes.h"
+#include "sections.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void use_notes(struct dump *dump)
+{
+    struct qvm_error *err = fuzz_error();
+    struct notes notes;
+    struct elf_note note;
+    uint64_t behind = 0;
+    unsigned segment = 0;
+    int found;
+
+    notes_start(&notes, &dump->elf, &dump->file, dump->kdump_segment);
+    while ((found = notes_next(&notes, &note, err)) > 0) {
+        const struct elf_segment *s = &dump->elf.segments[note.segment];
+
+        MUST(s->type == ELF_PT_NOTE && (int)note.segment != dump->kdump_segment);
+        MUST(note.segment > segment || note.name_at >= behind);
+        MUST(note.offset + note.size <= s->offset + s->filesz);
+        segment = note.segment;
+        behind = note.offset + note.size;
+    }
+    if (found < 0 && err->code != QVM_AGAIN)
+        fuzz_failed(err, dump->file.path);
+}
+
+static void use_sections(const struct dump *dump)
+{
+    struct elf_section section;
+    struct qvm_error *err = fuzz_error();
+    uint32_t count = 0;
+
+    if (sections_count(&dump->elf, &dump->file, &count, err) != 0 && err->code != QVM_AGAIN)
+        fuzz_failed(err, dump->file.path);
+    for (uint32_t i = 0; i < count && i < 8; i++) {
+        err = fuzz_error();
+        if (sections_read_named(&dump->elf, &dump->file, i, &section, err) == 0)
+            MUST(memchr(section.name, '\0', sizeof section.name) != NULL);
+        else if (err->code != QVM_AGAIN)
+            fuzz_failed(err, dump->file.path);
+    }
+}
+
+static void use_vcpus(const struct dump *dump)
+{
+    for (unsigned i = 0; i < dump_vcpus(dump) && i < 4; i++) {
+        struct vcpu vcpu;
+        struct qvm_error *err = fuzz_error();
+
+        if (dump_read_vcpu(dump, i, &vcpu, err) == 0)
+            vcpu_free(&vcpu);
+        else if (err->code != QVM_AGAIN)
+            fuzz_failed(err, dump->file.path);
+    }
+}
+
+static void use_text(const struct dump *dump)
+{
+    struct qvm_error *err = fuzz_error();
+    char *text = NULL;
+    size_t size = 0;
+
+    if (kdump_read_text(&dump->kdump, &dump->elf, &dump->file, &text, &size, err) == 0)
+        MUST(!text || size > 0);
+    else if (err->code != QVM_AGAIN)
+        fuzz_failed(err, dump->file.path);
+    free(text);
+}
+
+static void check_extent(const struct dump *dump)
+{
+    uint64_t extent = 0;
+
+    for (unsigned i = 0; i < dump->elf.count; i++) {
+        const struct elf_segment *s = &dump->elf.segments[i];
+
+        MUST(s->filesz <= UINT64_MAX - s->offset);
+        if (s->filesz > 0 && s->offset + s->filesz > extent)
+            extent = s->offset + s->filesz;
+    }
+    MUST(dump->elf.extent >= extent);
+    MUST(dump->partial || dump_is_whole(dump));
+}
+
+static void use(const char *path, bool partial, uint64_t seed)
+{
+    char warning[DUMP_WARNING_SIZE];
+    struct dump *dump = fuzz_open(path, partial);
+
+    if (!dump)
+        return;
+    if (seed & 1)
+        dump_map(dump);
+    check_extent(dump);
+    fuzz_check_memory(dump, seed);
+    use_notes(dump);
+    use_sections(dump);
+    use_vcpus(dump);
+    use_text(dump);
+    MUST(dump_format_name(dump) && (dump_machine(dump) || !dump_vcpus(dump)));
+    for (unsigned i = 0; dump_warning(dump, i, warning); i++)
+        MUST(memchr(warning, '\0', sizeof warning) && i < 3);
+    dump_close(dump);
+}
+
+/* The same with something failing: it may come to any end that leaks nothing. */
+static void use_failing(const char *path, uint64_t seed)
+{
+    struct qvm_error *err = fuzz_error();
+    struct dump *dump;
+    struct vcpu vcpu;
+    char *text = NULL;
+    size_t size;
+
+    fuzz_faults(seed);
+    dump = dump_open(path, seed & 1, err);
+    if (dump && dump_load(dump, err) == 0) {
+        if (dump_vcpus(dump) > 0 && dump_read_vcpu(dump, 0, &vcpu, err) == 0)
+            vcpu_free(&vcpu);
+        if (kdump_read_text(&dump->kdump, &dump->elf, &dump->file, &text, &size, err) == 0)
+            free(text);
+    }
+    fuzz_faults_end();
+    if (dump)
+        dump_close(dump);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *path = fuzz_file(0, data, size);
+    uint64_t seed = fuzz_hash(data, size), extent;
+    struct qvm_error *err = fuzz_error();
+
+    use(path, false, seed);
+    use(path, true, seed);
+    if (dump_extent(path, &extent, err) != 0)
+        fuzz_failed(err, path);
+    if (seed % 4 == 0)
+        use_failing(path, seed / 4);
+    return 0;
+}
