@@ -101,6 +101,18 @@ describe("VMCOREINFO", function()
     assert.are.equal("not_found", select(3, open_with(64):vmcoreinfo()))
   end)
 
+  it("is looked for in memory where the notes are damaged", function()
+    local damaged = {type = 4, bytes = string.pack("<I4I4I4", 4, 1 << 30, 0)}
+    local dump = open {machine = "x86_64", segments = {damaged, {paddr = 0x1000,
+      bytes = writer.elf_note("VMCOREINFO\0", 0, "OSRELEASE=6.1.0-test\n")}}}
+    assert.are.equal("6.1.0-test", assert(dump:vmcoreinfo()).release)
+    dump = open {machine = "x86_64", segments = {damaged, {paddr = 0x1000, bytes = "x"}}}
+    assert.are.equal("not_found", select(3, dump:vmcoreinfo()))
+    assert.are.equal("not_found", select(3, dump:dmesg()))
+    assert.are.equal(0, assert(dump:guest()).vcpus)
+    assert.is_false(pcall(function() for _ in dump:notes() do end end))
+  end)
+
   it("is the caller's, if need be", function()
     local dump = open {machine = "x86_64", segments = {{paddr = 0x1000, bytes = "x"}}}
     local _, message, code = dump:vmcoreinfo()

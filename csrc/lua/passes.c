@@ -27,6 +27,7 @@ struct pass {
     bool kept;           /* the differing range that more may be joined to is: */
     struct result range; /* first and last address */
     int range_kind;
+    bool failed; /* the last step has, with: */
     struct qvm_error err;
     union {
         struct finder finder;
@@ -143,21 +144,28 @@ static void report(lua_State *L, struct pass *pass)
     lua_call(L, 2, 0);
 }
 
-/* Does some more. False: there is no more. A failure cannot be returned from inside a loop,
- * and raises, at the loop. */
+/* Does some more. False: there is no more, or it failed. A failure cannot be returned from
+ * inside a loop, and raises, at the loop; a caller that gives true gets it returned. */
 static bool step(lua_State *L, struct pass *pass)
 {
     int top = lua_gettop(L), status;
+    bool quiet = lua_toboolean(L, 1);
     struct qvm_error *err = &pass->err;
 
+    pass->failed = false;
     if (!*pass->here || !*pass->there)
         luaL_error(L, "the dump is closed");
     for (int i = 1; i <= 2; i++) /* progress, or a hook, may close them */
         if (lua_getiuservalue(L, lua_upvalueindex(1), i) == LUA_TUSERDATA)
             hold_dump(L, lua_gettop(L));
     while ((status = do_step(pass, err)) < 0) {
-        if (!again(L, err))
-            luaL_error(L, "%s", err->message);
+        if (!again(L, err)) {
+            if (!quiet)
+                luaL_error(L, "%s", err->message);
+            pass->failed = true;
+            lua_settop(L, top);
+            return false;
+        }
         if (!*pass->here || !*pass->there)
             luaL_error(L, "the dump is closed");
     }
@@ -197,7 +205,7 @@ static int next_match(lua_State *L)
 
     while (!(match = next_of_sweep(pass, &kind)))
         if (!step(L, pass))
-            return 0;
+            return pass->failed ? push_failure(L, &pass->err) : 0;
     lua_pushinteger(L, (lua_Integer)match->a);
     if (!pass->several)
         return 1;

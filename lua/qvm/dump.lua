@@ -182,14 +182,18 @@ local function closed()
 end
 
 -- An iterator that calls step until it gives nothing; a failure on the way
--- cannot be returned from inside a loop, and raises.
+-- cannot be returned from inside a loop, and raises. To a caller that gives true it
+-- is returned.
 local function iterate(dump, step)
   if not methods.is_open(dump) then
     return closed()
   end
-  return function()
+  return function(quiet)
     local value, message, code = step()
     if code and value == nil then
+      if quiet then
+        return nil, message, code
+      end
       error(message, 2)
     end
     return value
@@ -358,7 +362,7 @@ end
 -- once.
 -- @tparam[opt] string text takes this for it from now on
 -- @treturn[1] VmcoreInfo what it tells
--- @return[2] nil, message, code: `not_found`
+-- @return[2] nil, message, code: `not_found`, or the dump could not be read
 -- @usage print(dump:vmcoreinfo().symbols.swapper_pg_dir)
 function Dump:vmcoreinfo(text)
   return require "qvm.guest".vmcoreinfo(self, text)

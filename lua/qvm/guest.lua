@@ -2,6 +2,7 @@
 -- @classmod qvm.guest
 
 local check = require "qvm.check"
+local core = require "qvm.core"
 local paging = require "qvm.paging"
 local Space = require "qvm.space"
 local vmcoreinfo = require "qvm.vmcoreinfo"
@@ -48,10 +49,14 @@ end
 
 local function find_info(dump)
   local info, message, code = vmcoreinfo.from_note(dump)
+  if not info and not code then
+    info, message, code = vmcoreinfo.from_memory(dump, function(other)
+      return is_right(dump, other)
+    end)
+  end
   if code then
     return nil, message, code
   end
-  info = info or vmcoreinfo.from_memory(dump, function(other) return is_right(dump, other) end)
   infos[dump] = info or false
   return info
 end
@@ -166,14 +171,11 @@ local function add_names(dump, info, about)
 end
 
 function guest.about(dump)
-  local about = {vcpus = 0, machine = dump.machine}
-  local vcpus, message, code = dump:vcpus()
-  if not vcpus then
+  local open, message, code = dump:vcpus()
+  if not open then
     return nil, message, code
   end
-  for _ in vcpus do
-    about.vcpus = about.vcpus + 1
-  end
+  local about = {vcpus = core.dump.vcpu_count(dump), machine = dump.machine}
   local info = guest.vmcoreinfo(dump)
   if not info then
     return about

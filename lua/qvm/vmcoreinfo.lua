@@ -72,16 +72,27 @@ local function text_of(bytes)
   return bytes:match("^%z*([^%z]*)")
 end
 
+-- Notes that are damaged, or missing from a partial dump, are no failure: the text is
+-- in memory as well.
+local ends = {malformed = true, truncated = true}
+
 function vmcoreinfo.from_note(dump)
-  for note in dump:notes() do
-    if note.name == "VMCOREINFO" then
-      local bytes, message, code = note:read()
-      if not bytes then
-        return nil, message, code
+  local notes, message, code = dump:notes()
+  while notes do
+    local note
+    note, message, code = notes(true)
+    if not note then
+      break
+    elseif note.name == "VMCOREINFO" then
+      local bytes
+      bytes, message, code = note:read()
+      if bytes then
+        return vmcoreinfo.parse(text_of(bytes), "its note")
       end
-      return vmcoreinfo.parse(text_of(bytes), "its note")
+      break
     end
   end
+  return nil, not ends[code] and message or nil, not ends[code] and code or nil
 end
 
 local NAME = "VMCOREINFO\0\0"
@@ -104,11 +115,18 @@ local function at(dump, address)
   end
 end
 
--- There may be several: of a crash kernel that is loaded beside, or of a kernel
+-- nil where there is none; nil, message, code where that could not be found out. There
+-- may be several: of a crash kernel that is loaded beside, or of a kernel
 -- that ran before. is_right(info) tells.
 function vmcoreinfo.from_memory(dump, is_right)
   local looked_at = 0
-  for address in dump:find(NAME, {align = 4}) do
+  local matches, message, code = dump:find(NAME, {align = 4})
+  while matches do
+    local address
+    address, message, code = matches(true)
+    if not address then
+      break
+    end
     local info = math.ult(HEADER, address) and at(dump, address)
     if info and is_right(info) then
       return info
@@ -118,6 +136,7 @@ function vmcoreinfo.from_memory(dump, is_right)
       return nil
     end
   end
+  return nil, message, code
 end
 
 return vmcoreinfo
