@@ -37,6 +37,87 @@ const char *fuzz_dump(unsigned file, uint16_t machine, const struct fuzz_segment
     return fuzz_file(file, bytes, HEADER + (size_t)count * ENTRY);
 }
 
+enum { PAGE = 4096, IN_FILE = SEGMENTS_MAX * ENTRY + HEADER };
+
+/* One piece: 4 bytes of what it is like, for most kinds some of content. */
+static void describe(struct fuzz_segment *segment, struct fuzz_input *input,
+                     uint64_t *address, uint64_t *offset)
+{
+    uint64_t kind = fuzz_take(input, 1), gap = fuzz_take(input, 1), size;
+
+    size = 1 + fuzz_take(input, 2) % (kind & 1 ? 3 * PAGE : 200);
+    *address += gap & 1 ? gap * 16 : 0;
+    if (kind & 2) /* so that holes of pages may be */
+        *offset = (*offset + PAGE - 1) / PAGE * PAGE;
+    *segment = (struct fuzz_segment){.type = ELF_PT_LOAD,
+                                     .paddr = *address,
+                                     .offset = *offset,
+                                     .filesz = kind & 4 ? 0 : size,
+                                     .memsz = kind & 8 ? size + gap * 64 : size};
+    *address += segment->memsz;
+    *offset += segment->filesz;
+}
+
+static void write_content(unsigned file, const struct fuzz_segment *segment,
+                          struct fuzz_input *input)
+{
+    static unsigned char bytes[3 * PAGE];
+    uint64_t size = fuzz_take(input, 1), step = fuzz_take(input, 1);
+
+    size = size > segment->filesz ? segment->filesz : size;
+    for (uint64_t i = 0; i < size; i++)
+        bytes[i] = (unsigned char)fuzz_take(input, 1);
+    if (step & 1) /* again and again */
+        for (uint64_t i = size; size > 0 && i < segment->filesz; i++)
+            bytes[i] = bytes[i % size];
+    fuzz_file_put(file, segment->offset, bytes, step & 1 ? segment->filesz : size);
+}
+
+static void show(struct fuzz_memory *memory, const struct dump *dump)
+{
+    static unsigned char content[1 << 18];
+    uint64_t size = dump->file.size;
+
+    MUST(size <= sizeof content);
+    MUST(file_read(&dump->file, 0, content, size, fuzz_error()) == 0);
+    for (uint64_t i = 0; i < FUZZ_MEMORY; i++) {
+        uint64_t offset = 0;
+        enum fuzz_where where = FUZZ_NOWHERE;
+
+        if (memory->base + i >= memory->base)
+            where = fuzz_where(dump, memory->base + i, &offset);
+        memory->there[i] = where == FUZZ_IN_FILE || where == FUZZ_ZERO;
+        memory->bytes[i] = where == FUZZ_IN_FILE ? content[offset] : 0;
+    }
+}
+
+struct dump *fuzz_fill(unsigned file, struct fuzz_memory *memory, struct fuzz_input *input)
+{
+    struct fuzz_segment segments[16];
+    unsigned flags = (unsigned)fuzz_take(input, 1), count = 1 + flags / 16;
+    uint64_t address, offset = IN_FILE, end = UINT64_MAX - (FUZZ_MEMORY - 1);
+    struct dump *dump;
+    const char *path;
+
+    memory->base = address = flags & 1 ? end : flags & 2 ? 0 : 0x12340;
+    for (unsigned i = 0; i < count; i++)
+        describe(&segments[i], input, &address, &offset);
+    while (count > 0 && (segments[count - 1].paddr + segments[count - 1].memsz - 1 <
+                             segments[count - 1].paddr ||
+                         segments[count - 1].paddr - memory->base > FUZZ_MEMORY))
+        count--;
+    path = fuzz_dump(file, 8, segments, count);
+    fuzz_file_extend(file, flags & 4 && offset > IN_FILE + 100 ? offset - 99 : offset);
+    for (unsigned i = 0; i < count; i++)
+        write_content(file, &segments[i], input);
+    if (flags & 4 && offset > IN_FILE + 100)
+        fuzz_file_extend(file, offset - 99);
+    dump = fuzz_open(path, true);
+    if (dump)
+        show(memory, dump);
+    return dump;
+}
+
 enum fuzz_where fuzz_where(const struct dump *dump, uint64_t address, uint64_t *offset)
 {
     for (unsigned i = 0; i < dump->elf.count; i++) {

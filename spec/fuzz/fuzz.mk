@@ -3,8 +3,7 @@
 
 FUZZ      := $(BUILD)/fuzz
 FUZZ_TIME = $(or $(TIME),60)
-FUZZ_CC   ?= clang
-FUZZ_LLVM ?= $(shell llvm=$$(clang -print-prog-name=llvm-cov 2>/dev/null); dirname "$$llvm")
+FUZZ_CC   := clang
 
 FUZZ_C       := $(patsubst spec/fuzz/targets/%.c,%,$(wildcard spec/fuzz/targets/*.c))
 FUZZ_LUA     := $(patsubst spec/fuzz/lua/%.lua,%,$(wildcard spec/fuzz/lua/*.lua))
@@ -26,22 +25,47 @@ FUZZ_FLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 -O1 -g \
 FUZZ_CHECKS := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_COVER  := -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping
 
-FUZZ_RUN := -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=512
+.PHONY: fuzz fuzz-ci fuzz-coverage fuzz-save fuzz-afl fuzz-seeds fuzz-build fuzz-lint fuzz-format
 
-.PHONY: fuzz fuzz-build fuzz-ci fuzz-coverage fuzz-save fuzz-afl fuzz-seeds fuzz-deps
-
-fuzz-deps:
-	@sh .ci/deps build fuzz
-
-fuzz: fuzz-build fuzz-seeds ## search for inputs that break the parsers: TARGET=json TIME=60
+fuzz: fuzz-build fuzz-seeds ## inputs that break the parsers, by libFuzzer: TARGET=json TIME=60
 	@sh spec/fuzz/run.sh $(FUZZ) $(FUZZ_TIME) $(FUZZ_CHOSEN)
 
-fuzz-build: fuzz-deps
+fuzz-ci: fuzz-build fuzz-seeds ## all targets, two at a time; under three minutes
+	@printf '%s\n' $(FUZZ_CHOSEN) | xargs -P 2 -n 1 sh spec/fuzz/run.sh $(FUZZ) 18
+
+fuzz-save: fuzz-build fuzz-seeds ## the few inputs of build/fuzz/corpus that are worth keeping
+	@sh spec/fuzz/save.sh $(FUZZ) $(FUZZ_CHOSEN)
+
+fuzz-coverage: fuzz-seeds ## lines and branches that the inputs come to, and those they do not
+	@sh .ci/deps build fuzz coverage
+	@$(MAKE) -s $(addprefix $(FUZZ)/cov/,$(FUZZ_CHOSEN))
+	@$(LUA) spec/fuzz/coverage.lua $(FUZZ) $(FUZZ_CHOSEN)
+
+fuzz-afl: fuzz-seeds ## a second opinion on the target elf, by AFL++: TIME=60
+	@sh .ci/deps build fuzz afl
+	@$(MAKE) -s $(FUZZ)/afl/elf
+	@sh spec/fuzz/afl.sh $(FUZZ) $(FUZZ_TIME)
+
+fuzz-build:
+	@sh .ci/deps build fuzz
 	@$(MAKE) -s $(addprefix $(FUZZ)/bin/,$(FUZZ_CHOSEN))
 
 fuzz-seeds:
-	@$(MAKE) -s all
-	@QVM_BUILD="$(BUILD)" $(LUA) spec/fuzz/seeds.lua $(FUZZ)/seeds
+	@sh .ci/deps build
+	@$(LUA) spec/fuzz/seeds.lua $(FUZZ)/seeds
+
+lint: fuzz-lint
+format: fuzz-format
+
+FUZZ_SOURCES := $(wildcard spec/fuzz/*.[ch] spec/fuzz/targets/*.c)
+
+fuzz-lint:
+	clang-format --dry-run --Werror $(FUZZ_SOURCES)
+	clang-tidy --quiet $(filter %.c,$(FUZZ_SOURCES)) -- -std=c11 -D_POSIX_C_SOURCE=200809L \
+		-DSCRIPT='"env"' -Icsrc/core -Ispec/fuzz -I$(LUA_INCDIR)
+
+fuzz-format:
+	clang-format -i $(FUZZ_SOURCES)
 
 $(FUZZ)/core/.scaled: $(wildcard csrc/core/*.[ch]) spec/fuzz/scale.lua
 	@mkdir -p $(@D)
@@ -88,6 +112,13 @@ $(addprefix $(FUZZ)/$(1)/,$(FUZZ_MUTATE)): $(FUZZ)/$(1)/shared/mutate_elf.o
 endef
 
 $(eval $(call FUZZ_RULES,bin,$(FUZZ_CHECKS) -fsanitize=fuzzer-no-link,$(FUZZ_CHECKS),-fsanitize=fuzzer$(comma)address$(comma)undefined))
+# AFL++ takes the core as it is, with the limits that users have.
+$(FUZZ)/afl/elf: spec/fuzz/targets/elf.c $(FUZZ_SHARED:%=spec/fuzz/%.c) $(CORE_SRC)
+	@mkdir -p $(@D)
+	AFL_QUIET=1 afl-clang-fast -std=c11 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 -O1 \
+		-g -Icsrc/core -Ispec/fuzz -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -pthread $(FUZZ_WRAP) -o $@ $^ $(LIBS)
+
 $(eval $(call FUZZ_RULES,cov,$(FUZZ_COVER),,-fsanitize=fuzzer -fprofile-instr-generate))
 
 -include $(wildcard $(FUZZ)/bin/*/*.d $(FUZZ)/cov/*/*.d)

@@ -44,6 +44,7 @@ static void use_qemu(const struct elf *elf, const struct file *file, int count)
 {
     struct qvm_error *err = fuzz_error();
     struct qemu qemu;
+    volatile unsigned sum = 0; /* every byte is read */
     int found = qemu_probe(&qemu, elf, file, err);
 
     if (found < 0)
@@ -54,8 +55,7 @@ static void use_qemu(const struct elf *elf, const struct file *file, int count)
 
         MUST(qemu_read_cpu(&qemu, i, file, &vcpu, err) == 0 && vcpu.cpunum == i);
         for (size_t r = 0; r < vcpu.set->count; r++)
-            MUST(vcpu.registers[vcpu.set->fields[r].offset + vcpu.set->fields[r].size - 1] <
-                 256);
+            sum += vcpu.registers[vcpu.set->fields[r].offset + vcpu.set->fields[r].size - 1];
         for (unsigned r = 0; r < vcpu.extra_count; r++)
             MUST(vcpu.extra_fields[r].offset + vcpu.extra_fields[r].size <=
                  vcpu.extra_size);

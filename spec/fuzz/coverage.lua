@@ -1,0 +1,134 @@
+-- What the inputs of each target come to: coverage.lua FOLDER TARGET... For parsers in C
+-- lines and branches, by llvm-cov, of the files that a target is for; for those in Lua lines.
+
+local cjson = require "cjson"
+
+local folder = arg[1]
+
+local files = {
+  json = {"json.c", "json_number.c", "utf8.c"},
+  elf = {"elf.c", "sections.c", "ranges.c", "dump.c", "format.c"},
+  kdump = {"kdump.c"},
+  notes = {"notes.c", "qemu.c"},
+  gzip = {"gzip.c", "inflater.c"},
+  pagetables = {"paging.c", "space.c", "mapper.c", "seeker.c"},
+  find = {"finder.c", "matcher.c", "sweep.c", "span.c", "printable.c"},
+  diff = {"differ.c"},
+  envfile = {"env.c"},
+  vmcoreinfo = {"vmcoreinfo.lua"},
+  printk = {"printk.lua"},
+  conf = {"conf.lua", "conf_text.lua"},
+  symbols = {"symbols.lua"},
+  env = {"env.lua", "find.lua", "path.lua"},
+}
+
+local function run(command, ...)
+  local line = command:format(...)
+  local pipe = assert(io.popen(line))
+  local out = pipe:read("a")
+  assert(pipe:close(), line)
+  return out
+end
+
+-- Runs all inputs there are; environment: where to tell of it.
+local function run_inputs(target, environment)
+  local places = ""
+  for _, place in ipairs {folder .. "/corpus/", folder .. "/seeds/", "spec/fuzz/corpus/"} do
+    if os.execute(("test -d %s%s"):format(place, target)) then
+      places = places .. " " .. place .. target
+    end
+  end
+  run("%s %s/cov/%s -runs=0 -detect_leaks=0 -timeout=60 %s 2>&1", environment, folder, target,
+    places)
+end
+
+local function llvm(name)
+  return "$(dirname \"$(readlink -f \"$(command -v clang)\")\")/llvm-" .. name
+end
+
+-- The branches that were never taken one way, by what llvm-cov exports: line, column,
+-- and how often each way.
+local function report_branches(file, branches)
+  local lines, missing, total = {}, {}, 0
+  for line in io.lines("csrc/core/" .. file) do
+    lines[#lines + 1] = line
+  end
+  for _, b in ipairs(branches) do
+    total = total + 2
+    for i, way in ipairs {"true", "false"} do
+      if b[4 + i] == 0 then
+        missing[#missing + 1] = ("  %s:%d:%d never %s: %s"):format(file, b[1], b[2], way,
+          lines[b[1]]:match("^%s*(.-)%s*$"))
+      end
+    end
+  end
+  return total, missing
+end
+
+local function report_c(target)
+  local profile = folder .. "/cov/" .. target .. ".profraw"
+  run_inputs(target, "LLVM_PROFILE_FILE=" .. profile)
+  run("%s merge -sparse -o %s.data %s", llvm "profdata", profile, profile)
+  local data = cjson.decode(run("%s export -instr-profile %s.data %s/cov/%s 2>/dev/null",
+    llvm "cov", profile, folder, target)).data[1]
+  for _, name in ipairs(files[target]) do
+    for _, file in ipairs(data.files) do
+      if file.filename:match("[^/]*$") == name then
+        local total, missing = report_branches(name, file.branches)
+        local lines = file.summary.lines
+        print(("%-11s %-14s lines %d/%d, branches %d/%d"):format(target, name, lines.covered,
+          lines.count, total - #missing, total))
+        if #missing > 0 then
+          print(table.concat(missing, "\n"))
+        end
+      end
+    end
+  end
+end
+
+-- The lines of a Lua file that have code.
+local function code_lines(path)
+  local set = {}
+  for line in run("luac5.4 -l -p %s", path):gmatch("\n\t%d+\t%[(%d+)%]") do
+    set[tonumber(line)] = true
+  end
+  return set
+end
+
+local function report_lua(target)
+  local told = folder .. "/cov/" .. target .. ".lines"
+  run_inputs(target, "QVM_FUZZ_LINES=" .. told)
+  local seen = {}
+  for line in io.lines(told) do
+    seen[line] = true
+  end
+  for _, name in ipairs(files[target]) do
+    local path = "lua/qvm/" .. name
+    local set, covered, total, missing, number = code_lines(path), 0, 0, {}, 0
+    for text in io.lines(path) do
+      number = number + 1
+      local is_code = set[number] and not text:find("^%s*end[,;)]*%s*$")
+      total = total + (is_code and 1 or 0)
+      if is_code and seen[path .. ":" .. number] then
+        covered = covered + 1
+      elseif is_code then
+        missing[#missing + 1] = ("  %s:%d: %s"):format(name, number, text:match("^%s*(.*)$"))
+      end
+    end
+    print(("%-11s %-14s lines %d/%d"):format(target, name, covered, total))
+    if #missing > 0 then
+      print(table.concat(missing, "\n"))
+    end
+  end
+end
+
+for i = 2, #arg do
+  local one = files[arg[i]] or {}
+  if not one[1] then
+    print(arg[i] .. ": coverage.lua does not know what it is for")
+  elseif one[1]:find("%.lua$") then
+    report_lua(arg[i])
+  else
+    report_c(arg[i])
+  end
+end

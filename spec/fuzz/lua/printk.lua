@@ -1,0 +1,53 @@
+-- The kernel's log in a dump's memory. The first byte tells how the memory is laid out,
+-- or that the text of VMCOREINFO is a part of the input, up to a NUL.
+
+local fuzz = require "fuzz"
+local layouts = require "layouts"
+local printk = require "qvm.printk"
+local qvm = require "qvm"
+local vmcoreinfo = require "qvm.vmcoreinfo"
+local writer = require "support.dumpwriter"
+
+local BASE = layouts.BASE
+
+local function check(message, last)
+  assert(math.type(message.seq) == "integer" and type(message.text) == "string")
+  assert(message.time:find("^%d+%.%d%d%d%d%d%d%d%d%d$"), message.time)
+  assert(message.caller == nil or message.caller:find("^[TC]%d+$"))
+  assert(#message.text < 65536)
+  local text = tostring(message)
+  assert(text:find("^%[ *%d+%.%d%d%d%d%d%d%] ") and utf8.len(text), text)
+  assert(not text:find("[\0-\8\11-\31\127]"), text)
+  return last
+end
+
+return function(input)
+  local kind = input:byte() or 0
+  local bits, order = kind & 1 == 0 and 64 or 32, kind & 2 == 0 and "<" or ">"
+  local text, bytes = layouts.text(kind, bits), input:sub(2)
+  if kind & 8 == 8 then
+    text, bytes = bytes:match("^([^%z]*)%z?(.*)$")
+  end
+  local file = writer.as(order, bits, function()
+    return writer.file {machine = bits == 64 and "x86_64" or "arm",
+      segments = {{paddr = BASE, bytes = bytes}}}
+  end)
+  local path = fuzz.file(0, file)
+  local dump = assert(qvm.open(path))
+  local iterator, log = printk.messages(dump, dump, vmcoreinfo.parse(text, "a test"))
+  if not iterator then
+    assert(type(log) == "string" and #log > 0)
+    return dump:close()
+  end
+  local count = 0
+  for message in iterator do
+    check(message)
+    count = count + 1
+    if count == 200 then
+      break
+    end
+  end
+  -- No more records are passed over than there is memory, or room in a ring, for.
+  assert(log.skipped >= 0 and log.skipped <= 1 << 24)
+  dump:close()
+end

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Fuzzes targets one after another: run.sh FOLDER SECONDS TARGET...
+# FOLDER has bin and seeds; what is found goes to its corpus and crashes. Fails if one
+# breaks.
+set -u
+folder=$1 seconds=$2
+shift 2
+here=$(dirname "$0")
+
+fuzz() { # fuzz TARGET
+    target=$1 size=4096 leaks=1
+    case $target in
+    gzip) size=16384 ;;
+    pagetables | find | diff | envfile) size=2048 ;;
+    esac
+    # Lua keeps memory between inputs; what leaks of the core shows in the other targets.
+    [ ! -e "$here/lua/$target.lua" ] || leaks=0
+    set -- -max_total_time="$seconds" -max_len=$size -timeout=10 -rss_limit_mb=2048 \
+        -detect_leaks=$leaks -print_final_stats=1 -artifact_prefix="$folder/crashes/$target-"
+    [ ! -e "$here/dict/$target.dict" ] || set -- "$@" -dict="$here/dict/$target.dict"
+    "$folder/bin/$target" "$@" "$folder/corpus/$target" "$folder/seeds/$target" \
+        "$folder/saved/$target" >"$folder/logs/$target" 2>&1
+}
+
+report() { # report TARGET
+    awk -v target="$1" '
+        / cov: / { for (i = 1; i < NF; i++) if ($i == "cov:") edges = $(i + 1) }
+        / ft: / { for (i = 1; i < NF; i++) if ($i == "ft:") features = $(i + 1) }
+        /number_of_executed_units/ { runs = $2 }
+        /^Done / { seconds = $5 }
+        END { printf "%-11s %9d executions in %d s: %d edges, %d features\n",
+            target, runs, seconds, edges, features }' "$folder/logs/$1"
+}
+
+failed=0
+mkdir -p "$folder/crashes" "$folder/logs"
+for one in "$@"; do
+    mkdir -p "$folder/corpus/$one" "$folder/seeds/$one" "$folder/saved/$one"
+    if fuzz "$one"; then
+        report "$one"
+    else
+        failed=1
+        echo "$one: broken; more in $folder/logs/$one:"
+        grep -aE 'does not hold|raised:|ERROR:|runtime error|Test unit written' \
+            "$folder/logs/$one"
+    fi
+done
+exit $failed

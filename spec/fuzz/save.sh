@@ -1,0 +1,20 @@
+#!/bin/sh
+# Keeps the smallest inputs of build/fuzz/corpus that together come as far as all of them
+# and no seed does: save.sh FOLDER TARGET...
+set -u
+folder=$1
+shift
+here=$(dirname "$0")
+
+for target in "$@"; do
+    new=$folder/merged/$target saved=$here/corpus/$target
+    rm -rf "$new" && mkdir -p "$new" "$folder/corpus/$target" "$saved"
+    # The seeds come first: what they come to needs no other input.
+    cp "$folder/seeds/$target"/* "$new"
+    "$folder/bin/$target" -merge=1 -set_cover_merge=1 -max_len=4096 -detect_leaks=0 \
+        -timeout=10 "$new" "$saved" "$folder/corpus/$target" >"$folder/logs/merge" 2>&1 ||
+        { tail -n 5 "$folder/logs/merge" >&2; exit 1; }
+    rm -f "$new"/seed-* "$saved"/*
+    cp "$new"/* "$saved" 2>/dev/null
+    echo "$target: $(ls "$saved" | wc -l) inputs, $(cat "$saved"/* | wc -c) bytes"
+done

@@ -1,0 +1,366 @@
+-- Writes the inputs that fuzzing begins with: lua5.4 spec/fuzz/seeds.lua TO. Each target's
+-- are in a folder of its own; what they mean is said at the target.
+
+package.path = "lua/?.lua;spec/?.lua;spec/fuzz/?.lua;" .. package.path
+
+local layouts = require "layouts"
+local writer = require "support.dumpwriter"
+
+local to = assert(arg[1], "seeds.lua TO")
+local counts = {}
+
+local function seed(target, bytes)
+  local folder = to .. "/" .. target
+  if not counts[target] then
+    assert(os.execute("mkdir -p '" .. folder .. "'"))
+  end
+  counts[target] = (counts[target] or 0) + 1
+  local file = assert(io.open(("%s/seed-%02d"):format(folder, counts[target]), "wb"))
+  assert(file:write(bytes))
+  assert(file:close())
+end
+
+local function gzip(bytes, options)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "wb"))
+  file:write(bytes)
+  file:close()
+  local pipe = assert(io.popen(("gzip -n %s <%s"):format(options or "-6", path)))
+  local out = pipe:read("a")
+  pipe:close()
+  os.remove(path)
+  return out
+end
+
+-- JSON, env documents -----------------------------------------------------------------
+
+for _, text in ipairs {
+  '{"a":[1,-2.5e+3,"x\\u00e9\\ud83d\\ude00\\n",true,false,null],"b":{}}',
+  "[18446744073709551615,9223372036854775808,-9223372036854775808,1e999,123456789012345678901]",
+  '"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xed\x9f\xbf\xf4\x8f\xbf\xbf"', " [ ] ", "-0", "[0.5,",
+  ("["):rep(513), ("["):rep(512) .. ("]"):rep(512), '{"a":1,"a":2}',
+  "[1" .. ("0"):rep(130) .. ".5]",
+  '["\\ud800"]', "01", "[1.]", "[1e]", "[-]", '["\1"]', "1 2", '{"a" 1}', "nul"} do
+  seed("json", text)
+  seed("env", text)
+end
+
+for _, text in ipairs {
+  [[{"vcpus":[{"tid":3,"last_known_ip":18446603336490160692},{"tid":"0x4","last_known_ip":"0"}],
+    "errata":{"843419":"on","1286807":{"value":false,"cpu":1}}}]],
+  [[{"vm":{"cpu":{"0":{"tid":1,"errata":["1","2"]},"1":{"tid":2,"errata":{"3":true}}}}}]],
+  [[{"cpus":[{"id":0,"thread_id":7}],
+    "errata":[{"id":"1","value":1},{"name":"x","enabled":true}]}]]} do
+  seed("env", text)
+end
+
+-- Dumps ---------------------------------------------------------------------------------
+
+local function small(machine, names)
+  local registers = writer[machine] {}
+  local cpus = {}
+  for i = 1, 2 do
+    cpus[i] = {registers = registers, process = "p" .. i, extra = names and {i, 2}}
+  end
+  return writer.small {machine = machine,
+    memory = {{paddr = 0x1000, bytes = ("m"):rep(64)}, {paddr = 0x1020, bytes = ("n"):rep(64)},
+      {paddr = 0x8000, bytes = writer.dumpinfo("some text\n")}},
+    cpus = cpus, note = {names = names, dumpinfo = 2}}
+end
+
+local function qemu_notes(machine)
+  local notes = {}
+  for i = 0, 1 do
+    if machine == "x86_64" then
+      notes[#notes + 1] = writer.elf_note("CORE\0", 1, writer.prstatus(i, {1, 2, 3}, 336))
+      notes[#notes + 1] = writer.elf_note("QEMU\0", 0, writer.qemu_state({[416] = {0x1000}}, 440))
+    else
+      notes[#notes + 1] = writer.elf_note("CORE\0", 1, writer.prstatus(i, {1, 2, 3}, 392))
+      notes[#notes + 1] = writer.elf_note("CORE\0", 2, ("\0"):rep(528))
+      notes[#notes + 1] = writer.elf_note("LINUX\0", 0x405, ("\0"):rep(16))
+    end
+  end
+  notes[#notes + 1] = writer.elf_note("VMCOREINFO\0", 0, "OSRELEASE=6.1\n")
+  return table.concat(notes)
+end
+
+local elves = {}
+
+local function elf(bytes)
+  elves[#elves + 1] = bytes
+  seed("elf", bytes)
+end
+
+for _, machine in ipairs {"aarch64", "x86_64", "x86", "arm"} do
+  elf(small(machine))
+  elf(small(machine, {"cr3", "ttbr"}))
+  for _, form in ipairs {{"<", 32}, {">", 64}, {">", 32}} do
+    elf(writer.as(form[1], form[2], function() return small(machine) end))
+  end
+end
+for _, machine in ipairs {"aarch64", "x86_64"} do
+  elf(writer.file {machine = machine, segments = {{paddr = 0x1000, bytes = "memory"},
+    {type = 4, align = 0, bytes = qemu_notes(machine)}}})
+end
+
+-- Sections, with the number of program headers in the first of them.
+for _, bits in ipairs {32, 64} do
+  elf(writer.as("<", bits, function()
+    local header, entry = bits == 64 and 64 or 52, bits == 64 and 56 or 32
+    local strings, at = "\0.text\0.names\0", header + 2 * entry
+    local size = bits == 64 and 64 or 40
+    return writer.header {machine = 62, phnum = 0xffff, shoff = at + #strings, shnum = 0,
+      shstrndx = 0xffff}
+      .. writer.program_header {paddr = 0, memsz = 0x4000} .. writer.program_header {
+        paddr = 0x1000, filesz = 8, offset = at, memsz = 0x100}
+      .. strings .. writer.section_header {size = 3, link = 2, info = 2}
+      .. writer.section_header {name = 1, type = 1, offset = at, size = 4}
+      .. writer.section_header {name = 7, type = 3, offset = at, size = #strings}
+      .. ("\0"):rep(size)
+  end))
+end
+elf(gzip(small("aarch64")))
+elf("\x28\xb5\x2f\xfd" .. ("\0"):rep(80))
+elf("\xfd7zXZ\0" .. ("\0"):rep(80))
+elf("\x04\x22\x4d\x18" .. ("\0"):rep(80))
+elf("BZh91AY" .. ("\0"):rep(80))
+elf("KDUMP   " .. ("\0"):rep(80))
+elf("DISKDUMP" .. ("\0"):rep(80))
+elf("makedumpfile" .. ("\0"):rep(80))
+
+-- Notes ---------------------------------------------------------------------------------
+
+local kdump_machines = {"aarch64", "x86_64", "x86", "arm"}
+for i, machine in ipairs(kdump_machines) do
+  for _, form in ipairs {{"<", 64}, {">", 32}} do
+    local both = writer.as(form[1], form[2], function()
+      local registers = writer[machine] {}
+      return {writer.dumpinfo("text\n"), writer.note {dumpinfo = 1, pad = i % 2 == 1 and 4 or 0,
+        names = {"cr3"}, cpus = {{registers = registers, process = "p", extra = {1}},
+          {registers = registers, extra = {2}}}}}
+    end)
+    local info, note = both[1], both[2]
+    local flags = (form[2] == 32 and 1 or 0) | (form[1] == ">" and 2 or 0) | 8
+    -- The text is a part of the note: of its first CPU's record.
+    note = note:sub(1, 60) .. info .. note:sub(61 + #info)
+    seed("kdump", string.pack("<BBI2I2I2", flags, i - 1, 0, 40, 60) .. note)
+    seed("kdump", string.pack("<BBI2I2I2", flags, i - 1, 60, #info, 60) .. note)
+  end
+end
+
+for i, machine in ipairs {"x86_64", "aarch64"} do
+  local notes = qemu_notes(machine)
+  seed("notes", string.pack("<BBI2", 0, i - 1, 0) .. notes)
+  seed("notes", string.pack("<BBI2", 4, i - 1, #notes // 2 & ~3) .. notes)
+  seed("notes", string.pack("<BBI2", 8, i - 1, 0) .. notes)
+end
+
+-- Compressed ----------------------------------------------------------------------------
+
+local text = {}
+for i = 1, 3000 do
+  text[i] = ("line %d of %x\n"):format(i * i, i * 7919)
+end
+text = table.concat(text)
+for _, options in ipairs {"-1", "-6", "-9"} do
+  seed("gzip", gzip(("\0"):rep(300000), options))
+  seed("gzip", gzip(text:sub(1, 20000), options))
+  seed("gzip", gzip(text:sub(1, 9000)) .. gzip(("\0"):rep(100000), options) .. gzip("end"))
+end
+seed("gzip", gzip("") .. gzip("") .. gzip("x"))
+seed("gzip", gzip(""):rep(200))
+seed("gzip", gzip("hello") .. ("\0"):rep(100))
+
+-- Page tables -----------------------------------------------------------------------------
+
+local function entry(page, index, run, kind, target, flags)
+  return string.pack("<BI2BBBI2", page, index, run, kind, target, flags)
+end
+
+local X86, ARM_TABLE, ARM_PAGE = 7, 3, 0x443
+
+-- A table of each level, in one page after another; then pages, and a block.
+local function tables(levels, table_flags, leaf_flags, block_flags)
+  local list = {}
+  for level = 1, levels - 1 do
+    list[#list + 1] = entry(level - 1, 0, 0, 0, level, table_flags)
+  end
+  list[#list + 1] = entry(levels - 1, 0, 20, 1, 0, leaf_flags)
+  list[#list + 1] = entry(levels - 1, 30, 5, 0, 3, leaf_flags ~ 0x8002)
+  list[#list + 1] = entry(levels - 2, 1, 2, 2, 0, block_flags)
+  list[#list + 1] = entry(0, 511, 0, 0, 1, table_flags)
+  list[#list + 1] = entry(0, 256, 0, 0, 0, table_flags)
+  return table.concat(list)
+end
+
+local function paging(flags, lower, upper, from, rest)
+  seed("pagetables", string.pack("BB", flags, 1) .. lower .. (upper or "")
+    .. string.pack("B", from) .. rest)
+end
+
+for levels, form in pairs {[4] = 2, [5] = 2 | 1 << 2, [2] = 0, [3] = 1} do
+  paging(0, string.pack("BBB", form, 0, 0), nil, 0, tables(levels, X86, X86, X86 | 128))
+  paging(1, string.pack("BBB", form, 0, 0), nil, 255, tables(levels, X86, X86, X86 | 128))
+end
+for levels, bits in pairs {[3] = 3, [4] = 0, [2] = 7} do
+  for _, shift in ipairs {0, 2, 3} do
+    local form = string.pack("BBB", 3 | bits << 2 | shift << 5, shift == 3 and 1 or 0, 0)
+    paging(0, form, nil, 0, tables(levels, ARM_TABLE, ARM_PAGE, 0x441))
+    paging(4, form, form, 255, tables(levels, ARM_TABLE, ARM_PAGE, 0x441))
+  end
+end
+paging(0, string.pack("BBB", 3 | 4 << 2, 1, 0), nil, 0, tables(5, ARM_TABLE, ARM_PAGE, 0x441))
+
+-- Find, diff ------------------------------------------------------------------------------
+
+-- Pieces of a memory: kind, gap, size, and their content.
+local function piece(kind, gap, size, content, again)
+  return string.pack("<BBI2", kind, gap, size - 1),
+    string.pack("BB", #content, again and 1 or 0) .. content
+end
+
+local function memory(flags, list)
+  local heads, bodies = {}, {}
+  for i, one in ipairs(list) do
+    heads[i], bodies[i] = piece(table.unpack(one))
+  end
+  return string.pack("B", flags | #list - 1 << 4) .. table.concat(heads) .. table.concat(bodies)
+end
+
+local one = memory(0, {{1, 0, 5000, "some text\0in memory\1", true}, {0, 3, 100, "more text"},
+  {13, 0, 300, "zeros", false}, {3, 1, 9000, "", false}, {2, 0, 200, "text", true}})
+local two = memory(1, {{8, 200, 100, "abc", true}, {1, 0, 6000, "x", true}})
+for _, mem in ipairs {one, two} do
+  seed("find", string.pack("<BBI2I2B", 0, 4, 0, 0, 3) .. mem .. "\13\0\0text")
+  seed("find", string.pack("<BBI2I2B", 2, 16, 0, 0, 3) .. mem
+    .. "\21\0\0memory\9\0\0ex\16\5\0\3\9\0")
+  seed("find", string.pack("<BBI2I2B", 0, 7, 100, 6000, 3) .. mem .. "\254\5\0")
+  seed("diff", string.pack("<BI2I2", 0, 0, 0) .. mem .. mem)
+  seed("diff", string.pack("<BI2I2", 128 | 6 << 2, 0, 0) .. mem)
+  seed("diff", string.pack("<BI2I2", 131, 100, 9000) .. mem)
+  seed("diff", string.pack("<BI2I2", 10 << 2, 0, 0) .. mem .. one)
+end
+seed("envfile", "\1\79\255")
+seed("envfile", "\1\80\1")
+seed("envfile", '{"a":1}')
+
+-- What Lua reads --------------------------------------------------------------------------
+
+local intel = "OSRELEASE=6.1.0\nPAGESIZE=4096\nSYMBOL(swapper_pg_dir)=ffffffff82010000\n"
+  .. "SYMBOL(init_uts_ns)=ffffffff82020000\nOFFSET(uts_namespace.name)=4\nSIZE(list_head)=16\n"
+  .. "LENGTH(a.b)=5\nNUMBER(phys_base)=-33554432\nNUMBER(KERNEL_IMAGE_SIZE)=1073741824\n"
+  .. "NUMBER(sme_mask)=0x800000000000\nKERNELOFFSET=1c00000\nCRASHTIME=1700000000\n"
+local arm = "OSRELEASE=6.1.0\nSYMBOL(swapper_pg_dir)=ffff800001200000\nNUMBER(VA_BITS)=48\n"
+  .. "NUMBER(kimage_voffset)=0xffff7fffc0000000\nNUMBER(PHYS_OFFSET)=0x40000000\n"
+  .. "NUMBER(TCR_EL1_T1SZ)=0x10\nPAGESIZE=4096\n"
+for kind = 0, 3 do
+  for _, lines in ipairs {intel, arm, layouts.text(0, 64), layouts.text(4, 64)} do
+    local bytes = kind == 1 and writer.elf_note("VMCOREINFO\0", 0, lines)
+      or kind == 3 and ("\0"):rep(64) .. writer.elf_note("VMCOREINFO\0", 0, lines) or lines
+    seed("vmcoreinfo", string.char(kind) .. bytes)
+  end
+end
+
+-- The lockless ring: 4 records, 128 bytes of text; and the buffer before it.
+local function ring(word, order)
+  local w = order .. (word == 8 and "i8" or "i4")
+  local function pad(bytes, size)
+    return bytes .. ("\0"):rep(size - #bytes)
+  end
+  local base = layouts.BASE
+  local descs, infos, data = "", "", ""
+  for id = 4, 7 do
+    local begin = (id - 4) * 32
+    local state = word == 8 and id | 2 << 62 or id - (1 << 31) -- finalized
+    descs = descs .. pad(string.pack(order .. w:sub(2):rep(3), state, begin, begin + 32), 4 * word)
+    infos = infos .. string.pack(order .. "i8i8I2I2I4", id * 1000000, id, 10, 0, 7)
+    data = data .. pad(string.pack(w, id) .. "message " .. id .. "\n", 32)
+  end
+  local head = pad("", 16) .. pad(string.pack(w, base + 32), 16)
+  local rb = pad(string.pack(order .. "i8", 0), 8)
+    .. pad(string.pack(order .. "I4", 7), 16) .. pad(string.pack(w, base + 0x300), 40)
+  rb = pad(rb, 64)
+    .. pad(string.pack(w, base + 0x100), 8) .. pad(string.pack(w, base + 0x200), 8)
+    .. pad(string.pack(w, 7), 8) .. pad(string.pack(w, 4), 16) .. string.pack(order .. "I4", 2)
+  return pad(pad(pad(head .. rb, 0x100) .. descs, 0x200) .. infos, 0x300) .. data
+end
+
+local function buffer(word, order)
+  local w = order .. (word == 8 and "i8" or "i4")
+  local function record(message)
+    local size = -(-(16 + #message) // 8) * 8
+    return string.pack(order .. "i8I2I2I4", 5000, size, #message, 3) .. message
+      .. ("\0"):rep(size - 16 - #message)
+  end
+  local records = record("first") .. record("second message") .. record("")
+  local wrapped = record("last") .. string.pack(order .. "i8I2I2I4", 0, 0, 0, 0)
+  local head = string.pack(w, layouts.BASE + 32) .. ("\0"):rep(8 - word)
+  local function whole(first, next, all)
+    return head .. string.pack(order .. "I4I4I4", #all, first, next) .. ("\0"):rep(12) .. all
+  end
+  return whole(0, #records, records), whole(#records, #records - 16, records .. wrapped)
+end
+
+for kind = 0, 7 do
+  local word, order = kind & 1 == 0 and 8 or 4, kind & 2 == 0 and "<" or ">"
+  local first, second = ring(word, order), nil
+  if kind & 4 == 4 then
+    first, second = buffer(word, order)
+  end
+  for _, bytes in ipairs {first, second} do
+    seed("printk", string.char(kind) .. bytes)
+    seed("printk", string.char(kind | 8) .. layouts.text(kind, 8 * word) .. "\0" .. bytes)
+  end
+end
+
+for _, lines in ipairs {
+  'system "linux1"\nram 0x80000000,256M\nram 1G\ncpu runmask 0x3 sched 10r name c0\nset a 1\n',
+  "dump /tmp/dumps\nlogger info,warn stdout\nvdev virtio-net name net loc 0x1c100000 intr gic:40\n"
+    .. "  set errata-843419 on\n  hostdev /dev/x peer /y # comment\n",
+  "dump '|gzip -c'\nload a.img\npass loc 0x1,0x2,rw intr 5 cpu\nunknown a b 'c d' set\n@a\n%%\n"
+    .. "cpu\n@b\n%%\nset x y\n",
+  "@a\n%%\n@b\n@b\n%%\n@a\n", "@", '"a', "ram x", "logger", "ram 0x1,99999999999999999999G"} do
+  seed("conf", lines)
+end
+
+for _, kind in ipairs {1, 3} do
+  seed("symbols", string.char(kind) .. "0000000000000000 D __per_cpu_start\n"
+    .. "ffffffff81000000 T _stext\nffffffff81000000 T _text\nffffffff81000100 T schedule\t[m]\n"
+    .. "ffffffff82000000 D prb\n")
+end
+
+local function kallsyms(order)
+  local tokens, index, names, offsets = "", "", "", ""
+  for i = 0, 255 do
+    index = index .. string.pack(order .. "I2", #tokens)
+    tokens = tokens .. string.char(i) .. "\0"
+  end
+  for i, name in ipairs {"T_stext", "tother", "D" .. ("x"):rep(130)} do
+    names = names .. (#name > 127 and string.char(#name & 127 | 128, #name >> 7)
+      or string.char(#name)) .. name
+    offsets = offsets .. string.pack(order .. "i4", (i - 1) * 16)
+  end
+  local at = {24, 24 + #index, 24 + #index + #tokens, 24 + #index + #tokens + #names}
+  return string.pack(order .. "I4I4i8I2I2I2I2", 3, 0, 0xffffffff81000000, table.unpack(at))
+    .. index .. tokens .. names .. offsets
+end
+seed("symbols", "\0" .. kallsyms("<"))
+seed("symbols", "\2" .. kallsyms(">"))
+
+-- A file with a symbol table.
+for _, form in ipairs {{"<", 64}, {">", 32}} do
+  seed("symbols", writer.as(form[1], form[2], function()
+    local function symbol(name, value, info)
+      return form[2] == 64 and string.pack(form[1] .. "I4BBI2i8i8", name, info, 0, 1, value, 4)
+        or string.pack(form[1] .. "I4I4I4BBI2", name, value, 4, info, 0, 1)
+    end
+    local head = form[2] == 64 and 64 or 52
+    local strings = "\0_stext\0prb\0"
+    local list = symbol(1, 0x1000, 2) .. symbol(8, 0x2000, 1) .. symbol(1, 0, 4)
+    local at = head + #strings + #list
+    return writer.header {machine = 62, type = 2, phnum = 0, shoff = at, shnum = 3}
+      .. strings .. list .. writer.section_header {}
+      .. writer.section_header {type = 3, offset = head, size = #strings}
+      .. writer.section_header {type = 2, offset = head + #strings, size = #list, link = 1}
+  end))
+end

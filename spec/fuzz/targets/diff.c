@@ -1,0 +1,133 @@
+/* Two dumps against each other: what differs as memcmp sees it, extended to multiples of
+ * the granularity within what both have, in order and merged. */
+#include "differ.h"
+
+#include "../dumps.h"
+#include "fuzz.h"
+
+enum { CALLS_MAX = 1 << 16, NOWHERE = -1 };
+
+static struct fuzz_memory here, there;
+
+/* By the address's offset from the base of both: the kind, or NOWHERE for what is equal or
+ * in neither. */
+static int kinds[FUZZ_MEMORY];
+
+static bool in_both(uint64_t i)
+{
+    return i < FUZZ_MEMORY && here.there[i] && there.there[i];
+}
+
+static void extend(uint64_t i, uint64_t first, uint64_t last, uint64_t mask)
+{
+    uint64_t address = here.base + i;
+    uint64_t low = address & ~mask, high = address | mask;
+
+    for (uint64_t k = i; in_both(k) && here.base + k <= high && here.base + k <= last; k++)
+        kinds[k] = DIFFER_CHANGED;
+    for (uint64_t k = i; in_both(k) && here.base + k >= low && here.base + k >= first; k--)
+        kinds[k] = DIFFER_CHANGED;
+}
+
+static void compare(uint64_t first, uint64_t last, uint64_t granularity)
+{
+    for (uint64_t i = 0; i < FUZZ_MEMORY; i++) {
+        bool looked_at = here.base + i >= first && here.base + i <= last;
+
+        kinds[i] = !looked_at || here.there[i] == there.there[i] ? NOWHERE
+                   : here.there[i]                               ? DIFFER_ONLY_HERE
+                                                                 : DIFFER_ONLY_THERE;
+    }
+    for (uint64_t i = 0; i < FUZZ_MEMORY; i++)
+        if (in_both(i) && here.bytes[i] != there.bytes[i] && here.base + i >= first &&
+            here.base + i <= last && kinds[i] == NOWHERE)
+            extend(i, first, last, granularity - 1);
+}
+
+/* A unit's results: each behind the last, all that it spans of one kind; *at: up to where
+ * all was told. */
+static void check_unit(const struct sweep_unit *unit, uint64_t *at)
+{
+    for (size_t i = 0; i < unit->results.count; i++) {
+        uint64_t from = unit->results.items[i].a - here.base;
+        uint64_t to = unit->results.items[i].b - here.base;
+
+        MUST(from >= *at && from <= to && to < FUZZ_MEMORY);
+        MUST(i == 0 || from > *at); /* merged with the one before */
+        for (; *at < from; ++*at)
+            MUST(kinds[*at] == NOWHERE);
+        for (; *at <= to; ++*at)
+            MUST(kinds[*at] == unit->kind);
+    }
+}
+
+static void diff(struct differ *differ, struct qvm_error *err)
+{
+    uint64_t at = 0;
+    int calls = 0;
+
+    while (sweep_step(&differ->sweep, err) > 0) {
+        MUST(++calls < CALLS_MAX);
+        for (size_t i = 0; i < differ->sweep.ready; i++)
+            check_unit(&differ->sweep.units[i], &at);
+    }
+    MUST(differ->sweep.finished);
+    for (; at < FUZZ_MEMORY; at++)
+        MUST(kinds[at] == NOWHERE);
+}
+
+static void use(const struct dump *a, const struct dump *b, struct fuzz_input *options,
+                uint64_t seed)
+{
+    static struct differ differ;
+    struct qvm_error *err = fuzz_error();
+    unsigned flags = (unsigned)fuzz_take(options, 1);
+    uint64_t granularity = UINT64_C(1) << flags / 4 % 14;
+    uint64_t first = flags & 1 ? here.base + fuzz_take(options, 2) : 0;
+    uint64_t last = flags & 2 ? here.base + fuzz_take(options, 2) : UINT64_MAX;
+
+    compare(first, last, granularity);
+    MUST(differ_start(&differ, a, b, first, last, granularity, err) == 0);
+    diff(&differ, err);
+    differ_free(&differ);
+    if (seed % 4 != 0)
+        return;
+    fuzz_faults(seed / 4);
+    if (differ_start(&differ, a, b, first, last, granularity, err) == 0) {
+        while (sweep_step(&differ.sweep, err) > 0)
+            ;
+        differ_free(&differ);
+    }
+    fuzz_faults_end();
+}
+
+/* Input: 5 bytes of options, then both dumps: the second goes on where the first ends. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fuzz_input options = {data, size < 5 ? size : 5};
+    struct fuzz_input input = {data + options.left, size - options.left};
+    struct fuzz_input again = input;
+    struct dump *a = fuzz_fill(0, &here, &input);
+    struct dump *b = NULL;
+
+    if (size > 5 && data[0] & 128) { /* the same but for a few bytes */
+        static uint8_t other[1 << 16];
+        uint64_t random = fuzz_hash(data, size);
+
+        again.left = again.left < sizeof other ? again.left : sizeof other;
+        for (size_t i = 0; i < again.left; i++)
+            other[i] = again.at[i];
+        for (int i = 0; i < 3; i++)
+            other[1 + fuzz_random(&random) % again.left] ^= 1;
+        again.at = other;
+        b = fuzz_fill(1, &there, &again);
+    } else
+        b = fuzz_fill(1, &there, &input);
+    if (a && b && here.base == there.base)
+        use(a, b, &options, fuzz_hash(data, size));
+    if (a)
+        dump_close(a);
+    if (b)
+        dump_close(b);
+    return 0;
+}

@@ -1,0 +1,32 @@
+/* The file that an env document comes in: all of its bytes, or too_large. */
+#include "env.h"
+
+#include "fuzz.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct env_text text;
+    const char *path = fuzz_file(0, data, size);
+    struct qvm_error *err = fuzz_error();
+    uint64_t seed = fuzz_hash(data, size);
+    /* Longer than any input: a few bytes of it tell. */
+    uint64_t length = size > 2 && data[0] & 1 ? data[1] * UINT64_C(256) + data[2] : size;
+
+    fuzz_file_extend(0, length);
+    if (env_read(path, &text, err) == 0) {
+        MUST(length <= ENV_SIZE_MAX && text.size == length && text.size <= text.room);
+        MUST(memcmp(text.bytes, data, size < length ? size : length) == 0);
+    } else {
+        fuzz_failed(err, path);
+        MUST(err->code == QVM_TOO_LARGE && length > ENV_SIZE_MAX);
+    }
+    env_text_free(&text);
+    fuzz_faults(seed);
+    if (env_read(path, &text, err) == 0)
+        MUST(text.size == length);
+    fuzz_faults_end();
+    env_text_free(&text);
+    return 0;
+}
