@@ -101,6 +101,12 @@ describe("VMCOREINFO", function()
     assert.are.equal("not_found", select(3, open_with(64):vmcoreinfo()))
   end)
 
+  it("has no symbol where the address is none", function()
+    local dump = open {machine = "x86_64", segments = {note_segment("SYMBOL(a)=12345678901234567\n"
+      .. "SYMBOL(b)=-5\nSYMBOL(c)=fffffffffffffff0\nSYMBOL(d)=0x10\nSYMBOL(e)=\n")}}
+    assert.are.same({c = -16, d = 16}, dump:vmcoreinfo().symbols)
+  end)
+
   it("is looked for in memory where the notes are damaged", function()
     local damaged = {type = 4, bytes = string.pack("<I4I4I4", 4, 1 << 30, 0)}
     local dump = open {machine = "x86_64", segments = {damaged, {paddr = 0x1000,

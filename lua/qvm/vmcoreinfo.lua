@@ -39,6 +39,11 @@ local function hexadecimal(text)
   return text:find("^%x+$") and #text <= 16 and tonumber(text, 16) or nil
 end
 
+-- A longer one must not be taken for a decimal number.
+local function symbol(text)
+  return hexadecimal((text:gsub("^0x", "")))
+end
+
 -- Decimal, or with 0x; a number that takes more than 64 bits is none.
 local function integer(text)
   if text:find("^0x%x+$") then
@@ -57,7 +62,8 @@ function vmcoreinfo.parse(text, from)
     local kind, name = key:match("^(%u+)%((.-)%)$")
     local group = groups[kind]
     if group then
-      info[group][name] = kind == "SYMBOL" and hexadecimal(value) or integer(value)
+      local parse = kind == "SYMBOL" and symbol or integer
+      info[group][name] = parse(value)
     else
       info.values[key] = value
     end

@@ -102,9 +102,8 @@ struct dump *fuzz_fill(unsigned file, struct fuzz_memory *memory, struct fuzz_in
     memory->base = address = flags & 1 ? end : flags & 2 ? 0 : 0x12340;
     for (unsigned i = 0; i < count; i++)
         describe(&segments[i], input, &address, &offset);
-    while (count > 0 && (segments[count - 1].paddr + segments[count - 1].memsz - 1 <
-                             segments[count - 1].paddr ||
-                         segments[count - 1].paddr - memory->base > FUZZ_MEMORY))
+    while (count > 0 && segments[count - 1].paddr - memory->base +
+                                segments[count - 1].memsz > FUZZ_MEMORY)
         count--;
     path = fuzz_dump(file, 8, segments, count);
     fuzz_file_extend(file, flags & 4 && offset > IN_FILE + 100 ? offset - 99 : offset);

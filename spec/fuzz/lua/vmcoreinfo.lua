@@ -24,7 +24,7 @@ end
 local function check_symbol(info)
   for name, value in pairs(info.symbols) do
     local found = false
-    for digits in info.text:gmatch("SYMBOL%(" .. name:gsub("%W", "%%%0") .. "%)=(%x+)") do
+    for digits in info.text:gmatch("SYMBOL%(" .. name:gsub("%W", "%%%0") .. "%)=0?x?(%x+)") do
       found = found or tonumber(digits, 16) == value
     end
     assert(found, name)
