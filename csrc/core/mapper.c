@@ -66,14 +66,17 @@ static bool is_uniform(const struct mapper *mapper, const struct paging *paging,
     return true;
 }
 
-/* Reads entry by entry where not all of a table is there; the others say nothing. */
+/* Reads entry by entry where not all of a table is there; the others say nothing, and are
+ * not tried: a message about each would take most of the time. */
 static int read_pieces(const struct mapper *mapper, uint64_t address, unsigned char *to,
                        size_t size, unsigned entry_size, struct qvm_error *err)
 {
+    const struct dump *dump = mapper->space->dump;
+
     memset(to, 0, size);
-    for (size_t at = 0; at < size; at += entry_size)
-        if (address <= UINT64_MAX - at &&
-            dump_read(mapper->space->dump, address + at, to + at, entry_size, err) != 0 &&
+    for (size_t at = 0; at < size && address <= UINT64_MAX - at; at += entry_size)
+        if (dump_reach(dump, address + at, entry_size) == entry_size &&
+            dump_read(dump, address + at, to + at, entry_size, err) != 0 &&
             err->code != QVM_UNMAPPED && err->code != QVM_TRUNCATED)
             return -1;
     return 0;
