@@ -158,6 +158,26 @@ static void check_address(const struct dump *dump, uint64_t address)
     }
 }
 
+/* Several bytes: they are there if each is, and say what each does. */
+static void check_bytes(const struct dump *dump, uint64_t address, uint64_t n)
+{
+    static unsigned char bytes[2 * PAGE];
+    struct qvm_error *err = fuzz_error();
+    uint64_t reach = dump_reach(dump, address, n);
+    unsigned char last = 0;
+
+    MUST(reach <= n && (n == 0 || reach - 1 <= UINT64_MAX - address || reach == 0));
+    MUST((dump_check(dump, address, n, err) == 0) ==
+         (reach == n && (n == 0 || n - 1 <= UINT64_MAX - address)));
+    if (n == 0 || n > sizeof bytes)
+        return;
+    if (fuzz_read(dump, address, bytes, n) == 0) {
+        MUST(reach == n && fuzz_read(dump, address + (n - 1), &last, 1) == 0);
+        MUST(last == bytes[n - 1]);
+    } else
+        MUST(reach < n || n - 1 > UINT64_MAX - address || dump->file.gzip);
+}
+
 static void check_ranges(const struct dump *dump)
 {
     const struct ranges *ranges = &dump->ranges;
@@ -195,8 +215,11 @@ void fuzz_check_memory(const struct dump *dump, uint64_t seed)
         for (size_t k = 0; k < sizeof edges / sizeof edges[0]; k++) {
             check_address(dump, edges[k] - 1);
             check_address(dump, edges[k]);
+            check_bytes(dump, edges[k] - fuzz_random(&seed) % 100, fuzz_random(&seed) % 200);
+            check_bytes(dump, edges[k], fuzz_odd(&seed, s->memsz));
         }
     }
     check_address(dump, 0);
     check_address(dump, UINT64_MAX);
+    check_bytes(dump, UINT64_MAX - 7, 9);
 }

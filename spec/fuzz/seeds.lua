@@ -68,19 +68,22 @@ local function small(machine, names)
     cpus = cpus, note = {names = names, dumpinfo = 2}}
 end
 
-local function qemu_notes(machine)
+local function qemu_notes(machine, cpus, more)
   local notes = {}
-  for i = 0, 1 do
+  for i = 0, (cpus or 2) - 1 do
     if machine == "x86_64" then
       notes[#notes + 1] = writer.elf_note("CORE\0", 1, writer.prstatus(i, {1, 2, 3}, 336))
-      notes[#notes + 1] = writer.elf_note("QEMU\0", 0, writer.qemu_state({[416] = {0x1000}}, 440))
+      notes[#notes + 1] = writer.elf_note("QEMU\0", 0, writer.qemu_state({[416] = {0x1000}},
+        cpus and 432 or 440))
     else
       notes[#notes + 1] = writer.elf_note("CORE\0", 1, writer.prstatus(i, {1, 2, 3}, 392))
       notes[#notes + 1] = writer.elf_note("CORE\0", 2, ("\0"):rep(528))
       notes[#notes + 1] = writer.elf_note("LINUX\0", 0x405, ("\0"):rep(16))
     end
   end
-  notes[#notes + 1] = writer.elf_note("VMCOREINFO\0", 0, "OSRELEASE=6.1\n")
+  for _ = 1, more or 1 do
+    notes[#notes + 1] = writer.elf_note("VMCOREINFO\0", 0, "OSRELEASE=6.1\n")
+  end
   return table.concat(notes)
 end
 
@@ -119,7 +122,15 @@ for _, bits in ipairs {32, 64} do
       .. ("\0"):rep(size)
   end))
 end
-elf(gzip(small("aarch64")))
+local compressed = gzip(small("aarch64"))
+for _, cut in ipairs {0, 1, 4, 8, 20, 100} do
+  elf(compressed:sub(1, -1 - cut))
+end
+elf(compressed:sub(1, -9) .. "\0\0\0\0" .. compressed:sub(-4))
+elf(writer.file {machine = 8, segments = {{paddr = -4096, bytes = ("t"):rep(100), memsz = 4096},
+  {paddr = -100, bytes = ("e"):rep(100)}, {paddr = 0, bytes = "x", memsz = 0x10000},
+  {paddr = 0, bytes = "y"}, {paddr = 1, memsz = 0x1000}, {paddr = 0x100, filesz = 0, memsz = 5,
+  offset = -1}}})
 elf("\x28\xb5\x2f\xfd" .. ("\0"):rep(80))
 elf("\xfd7zXZ\0" .. ("\0"):rep(80))
 elf("\x04\x22\x4d\x18" .. ("\0"):rep(80))
@@ -153,6 +164,9 @@ for i, machine in ipairs {"x86_64", "aarch64"} do
   seed("notes", string.pack("<BBI2", 0, i - 1, 0) .. notes)
   seed("notes", string.pack("<BBI2", 4, i - 1, #notes // 2 & ~3) .. notes)
   seed("notes", string.pack("<BBI2", 8, i - 1, 0) .. notes)
+  for _, form in ipairs {{1, 0}, {3, 1}, {4, 0}, {5, 0}, {1, 30}} do
+    seed("notes", string.pack("<BBI2", 0, i - 1, 0) .. qemu_notes(machine, form[1], form[2]))
+  end
 end
 
 -- Compressed ----------------------------------------------------------------------------
@@ -169,11 +183,16 @@ for _, options in ipairs {"-1", "-6", "-9"} do
 end
 seed("gzip", gzip("") .. gzip("") .. gzip("x"))
 seed("gzip", gzip(""):rep(200))
+seed("gzip", "\x1f\x8b\7" .. ("\0"):rep(20))
+seed("gzip", gzip(text:sub(1, 30000)):sub(1, -5))
 seed("gzip", gzip("hello") .. ("\0"):rep(100))
 
 -- Page tables -----------------------------------------------------------------------------
 
 local function entry(page, index, run, kind, target, flags)
+  if kind & 4 == 4 then -- what is at the target is raw, in 8 bytes behind it
+    return string.pack("<BI2BBB", page, index, run, kind, target) .. ("\0"):rep(8) .. "\0\0"
+  end
   return string.pack("<BI2BBBI2", page, index, run, kind, target, flags)
 end
 
@@ -186,7 +205,12 @@ local function tables(levels, table_flags, leaf_flags, block_flags)
     list[#list + 1] = entry(level - 1, 0, 0, 0, level, table_flags)
   end
   list[#list + 1] = entry(levels - 1, 0, 20, 1, 0, leaf_flags)
+  list[#list + 1] = entry(levels - 1, 2, 0, 0, 6, leaf_flags ~ 0x8082)
+  list[#list + 1] = entry(levels - 1, 4, 0, 4, 6)
   list[#list + 1] = entry(levels - 1, 30, 5, 0, 3, leaf_flags ~ 0x8002)
+  list[#list + 1] = entry(levels - 2, 5, 1, 0, levels, table_flags)
+  list[#list + 1] = entry(levels, 0, 127, 8, 0, leaf_flags)
+  list[#list + 1] = entry(levels, 100, 0, 0, 0, leaf_flags ~ 0x8082)
   list[#list + 1] = entry(levels - 2, 1, 2, 2, 0, block_flags)
   list[#list + 1] = entry(0, 511, 0, 0, 1, table_flags)
   list[#list + 1] = entry(0, 256, 0, 0, 0, table_flags)

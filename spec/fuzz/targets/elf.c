@@ -120,6 +120,7 @@ static void use_failing(const char *path, uint64_t seed)
     struct dump *dump;
     struct vcpu vcpu;
     char *text = NULL;
+    uint64_t extent;
     size_t size;
 
     fuzz_faults(seed);
@@ -130,6 +131,7 @@ static void use_failing(const char *path, uint64_t seed)
         if (kdump_read_text(&dump->kdump, &dump->elf, &dump->file, &text, &size, err) == 0)
             free(text);
     }
+    dump_extent(path, &extent, err);
     fuzz_faults_end();
     if (dump)
         dump_close(dump);
@@ -145,7 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     use(path, true, seed);
     if (dump_extent(path, &extent, err) != 0)
         fuzz_failed(err, path);
-    if (seed % 4 == 0)
-        use_failing(path, seed / 4);
+    for (uint64_t i = seed % 4; i < 2; i++)
+        use_failing(path, fuzz_random(&seed));
     return 0;
 }

@@ -123,6 +123,9 @@ static void use(int fd, size_t length, enum ending ending, bool lenient, uint64_
     finish(gzip, length, ending, lenient);
     read_some(gzip, length, ending, lenient, seed + 1);
     MUST(gzip_stated_size(gzip, &stated, err) == 0);
+    fuzz_faults(1); /* the first read */
+    MUST(gzip_stated_size(gzip, &stated, err) != 0);
+    fuzz_faults_end();
     gzip_close(gzip);
 }
 
@@ -133,7 +136,7 @@ static void use_failing(int fd, size_t length, uint64_t seed)
     struct qvm_error *err = fuzz_error();
     struct gzip *gzip;
 
-    fuzz_faults(seed / 2);
+    fuzz_faults(seed);
     gzip = gzip_open(fd, "gzip", true, err);
     for (int i = 0; gzip && i < 24; i++) {
         uint64_t offset = some_offset(&seed, length);
@@ -152,6 +155,29 @@ static void use_failing(int fd, size_t length, uint64_t seed)
         gzip_close(gzip);
 }
 
+/* The file is cut while it is open, and half of it is lost. */
+static void use_cut(int fd, size_t size, size_t length, uint64_t seed)
+{
+    static unsigned char bytes[READ_MAX];
+    struct qvm_error *err = fuzz_error();
+    struct gzip *gzip = gzip_open(fd, "gzip", seed & 1, err);
+
+    MUST(gzip != NULL);
+    for (int i = 0; i < 16; i++) {
+        uint64_t offset = some_offset(&seed, length);
+        size_t n = 1 + fuzz_random(&seed) % 6000;
+
+        if (i == 8)
+            fuzz_file_extend(0, fuzz_random(&seed) % size);
+        if (read_on(gzip, offset, bytes, n, err) == 0)
+            MUST(offset < length && n <= length - offset &&
+                 memcmp(bytes, all + offset, n) == 0);
+        else
+            fuzz_failed(err, "gzip");
+    }
+    gzip_close(gzip);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     size_t length;
@@ -164,8 +190,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fd = open(fuzz_file(0, data, size), O_RDONLY | O_CLOEXEC);
     MUST(fd >= 0);
     use(fd, length, ending, seed & 1, seed);
-    if (seed % 4 < 2)
-        use_failing(fd, length, seed);
+    for (uint64_t i = seed % 3; i < 2; i++)
+        use_failing(fd, length, fuzz_random(&seed));
+    if (seed & 1)
+        use_cut(fd, size, length, fuzz_random(&seed));
     close(fd);
     return 0;
 }

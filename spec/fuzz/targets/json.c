@@ -312,5 +312,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_place(&reader);
     if (!failed)
         check_same(text, size);
+    fuzz_faults(0); /* the first call for memory */
+    json_init(&reader, text, size);
+    while (json_next(&reader, &token) > JSON_END)
+        ;
+    fuzz_faults_end();
+    json_advance(&reader, &(struct json_place){.line = 1, .column = 1}, size + 1);
     return 0;
 }

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { OPTIONS = 16, MEMORY = 24 * 4096, WINDOW = 6 * 4096, RANGES_MAX = 60, CALLS_MAX = 12 };
+enum { OPTIONS = 16, MEMORY = 24 * 4096, WINDOW = 6 * 4096, RANGES_MAX = 30, CALLS_MAX = 4 };
 
 static unsigned char memory[MEMORY];
 static uint64_t base; /* where it is */
@@ -230,6 +230,23 @@ static void list(struct space *space, uint64_t first, uint64_t last, uint64_t ra
     mapper_free(&mapper);
 }
 
+/* Some bytes at once: each as it is alone. */
+static void check_bytes(struct space *space, uint64_t va, size_t n)
+{
+    static unsigned char bytes[3 * 4096];
+    unsigned char one = 0;
+    struct qvm_error *err = fuzz_error();
+    bool wraps = n > 0 && n - 1 > UINT64_MAX - va;
+    int status = space_read(space, va, bytes, n, err);
+
+    MUST(!wraps || status != 0);
+    for (size_t i = 0; !wraps && i < n; i += i % 64 == 0 && i + 65 < n ? 64 : 1) {
+        bool is = space_read(space, va + i, &one, 1, fuzz_error()) == 0;
+
+        MUST(status != 0 || (is && one == bytes[i]));
+    }
+}
+
 /* The bytes of a window, and which of them are there. */
 static unsigned char window[WINDOW];
 static bool there[WINDOW];
@@ -287,6 +304,7 @@ static void search(struct space *space, uint64_t first, size_t n, uint64_t rando
 static void fill(struct fuzz_input *input, const struct paging *paging)
 {
     static const uint64_t steps[] = {0, 4096, 1 << 21, 1 << 16};
+    static const unsigned high[] = {53, 54, 59, 60, 61, 62, 8, 63}; /* that say rights */
     unsigned size = paging->entry_size;
 
     memset(memory, 0, sizeof memory);
@@ -297,7 +315,9 @@ static void fill(struct fuzz_input *input, const struct paging *paging)
 
         if (kind & 4)
             entry = fuzz_take(input, 8);
-        entry ^= (flags & 255) | flags >> 8 << 56;
+        entry ^= flags & 255;
+        for (int bit = 0; bit < 8; bit++)
+            entry ^= (flags >> (8 + bit) & 1) << high[bit];
         if (kind & 8)
             run *= 16;
         for (; run > 0; run--, at += size, entry += steps[kind & 3])
@@ -317,6 +337,8 @@ static bool set_up(struct paging *paging, struct fuzz_input *input, int half)
         paging->kind = (enum paging_kind)(form % 4);
     paging->va_bits = form & 128 ? extra : bits[form / 4 % 8];
     paging->page_shift = paging->kind == PAGING_AARCH64 ? shifts[form / 32 % 4] : 12;
+    if (form & 128 && extra & 4)
+        paging->page_shift++;
     paging->wide = extra & 1;
     if (paging->kind >= PAGING_X86_64 && extra & 2)
         paging->ignored = UINT64_C(1) << 47;
@@ -343,11 +365,37 @@ static void use(struct space *space, struct fuzz_input *input, uint64_t random)
 
         check_address(space, i % 2 ? va : va & ((UINT64_C(1) << bits) - 1));
         check_address(space, ~va);
+        check_bytes(space, i % 4 ? va & 0xfffff : ~va, fuzz_random(&random) % (3 * 4096));
     }
     left = UINT64_MAX - first;
     search(space, first, left < WINDOW ? (size_t)left + 1 : WINDOW, random);
     first = fuzz_random(&random) % (UINT64_C(1) << 16) * 512;
     search(space, first, 1 + fuzz_random(&random) % WINDOW, random);
+}
+
+static void use_failing(struct space *space, uint64_t seed)
+{
+    static unsigned char bytes[6000];
+    struct qvm_error *err = fuzz_error();
+    struct pattern pattern = {(const unsigned char *)"\3", 1};
+    struct mapping_range range;
+    struct mapper mapper;
+    struct seeker seeker;
+
+    fuzz_faults(seed);
+    if (space_read(space, seed >> 48, bytes, sizeof bytes, err) != 0)
+        MUST(err->code == QVM_UNMAPPED || err->code == QVM_IO || err->code == QVM_UNSUPPORTED);
+    if (mapper_start(&mapper, space, 0, UINT64_MAX, err) == 0) {
+        for (int i = 0; i < 10 && mapper_next(&mapper, &range, err) != 0; i++)
+            ;
+        mapper_free(&mapper);
+    }
+    if (seeker_start(&seeker, space, &pattern, 0, UINT64_MAX, 1, err) == 0) {
+        for (int i = 0; i < 10 && seeker_step(&seeker, err) != 0; i++)
+            ;
+        seeker_free(&seeker);
+    }
+    fuzz_faults_end();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -356,6 +404,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_input input = {data, size};
     struct fuzz_segment segment = {.type = ELF_PT_LOAD, .offset = 4096};
     unsigned flags = (unsigned)fuzz_take(&input, 1);
+    uint64_t seed = fuzz_hash(data, size);
     const char *path;
 
     if (size < OPTIONS)
@@ -378,7 +427,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     space_start(&space, fuzz_open(path, false));
     MUST(space.dump != NULL);
     space.dump->elf.big_endian = big;
-    use(&space, &input, fuzz_hash(data, size));
+    use(&space, &input, seed);
+    for (uint64_t i = seed % 4; i < 2; i++) {
+        space_start(&space, space.dump); /* nothing is remembered */
+        use_failing(&space, fuzz_random(&seed));
+    }
     dump_close(space.dump);
     return 0;
 }
