@@ -134,6 +134,20 @@ cpu
     assert.is_false(pcall(qvm.conf.load))
   end)
 
+  it("is malformed where it would include without an end", function()
+    for i = 1, 14 do -- each of them twice: the last one 16384 times
+      files.write("many" .. i, ("@many%d\n@many%d\n"):format(i + 1, i + 1))
+    end
+    files.write("many15", "cpu\n")
+    local started = os.clock()
+    local _, message, code = qvm.conf.load(files.path "many1")
+    assert.are.equal("malformed", code)
+    assert.matches("many%d+:%d: more than 1000 files are included", message)
+    assert.is_true(os.clock() - started < 1)
+    files.write("once", ("@many15\n"):rep(1000))
+    assert.are.equal(1000, #assert(qvm.conf.load(files.path "once")).cpus)
+  end)
+
   it("gives sizes exactly", function()
     local sizes = {}
     for i, ram in ipairs(assert(load "ram 1 ram 0x10K ram 3m ram 8388607G ram 0,0x7f").ram) do

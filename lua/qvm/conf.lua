@@ -15,7 +15,9 @@ local part = require "qvm.conf_text"
 
 local conf = {}
 
-local INCLUDES_MAX = 16
+-- Files that include one another, and files in all: each of a chain may name the next
+-- one many times.
+local INCLUDES_MAX, FILES_MAX = 16, 1000
 
 -- Words ----------------------------------------------------------------------
 
@@ -56,6 +58,10 @@ local function include(words, name, place, depth)
     fail(place, "no file is named behind the @")
   elseif depth == INCLUDES_MAX then
     fail(place, "%d files include one another", INCLUDES_MAX)
+  end
+  words.files = words.files + 1
+  if words.files > FILES_MAX then
+    fail(place, "more than %d files are included", FILES_MAX)
   end
   -- Ours: a relative name counts from the file that includes.
   local directory = place.file:match("^(.*/)[^/]*$") or ""
@@ -240,8 +246,9 @@ Conf.__tostring = oneline.tostring("Conf", function(configuration)
 end)
 
 local function parse(path)
-  local self = setmetatable({words = {}, next = 1, result = setmetatable({path = path, ram = {},
-    cpus = {}, vdevs = {}, loggers = {}, set = {}, others = {}}, Conf)}, Reader)
+  local result = setmetatable({path = path, ram = {}, cpus = {}, vdevs = {}, loggers = {},
+    set = {}, others = {}}, Conf)
+  local self = setmetatable({words = {files = 0}, next = 1, result = result}, Reader)
   read_words(self.words, path, 1)
   while self.words[self.next] do
     local option = self.words[self.next]
