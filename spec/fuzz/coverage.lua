@@ -20,6 +20,8 @@ local files = {
   conf = {"conf.lua", "conf_text.lua"},
   symbols = {"symbols.lua"},
   env = {"env.lua", "find.lua", "path.lua"},
+  gdb = {"gdb/packet.lua", "gdb/session.lua", "gdb/target.lua", "gdb/monitor.lua",
+    "gdb/memory.lua", "gdb/serve.lua"},
 }
 
 local function run(command, ...)
@@ -107,7 +109,9 @@ local function report_lua(target)
     local set, covered, total, missing, number = code_lines(path), 0, 0, {}, 0
     for text in io.lines(path) do
       number = number + 1
+      -- A line hook does not see where a function with "..." begins: of a file, line 1.
       local is_code = set[number] and not text:find("^%s*end[,;)]*%s*$")
+        and not text:find("^%-%-") and not text:find("function.*%.%.%.%)$")
       total = total + (is_code and 1 or 0)
       if is_code and seen[path .. ":" .. number] then
         covered = covered + 1

@@ -4,6 +4,7 @@
 #include "span.h"
 
 #include <string.h>
+#include <zlib.h>
 
 enum { HEADER = 64, ENTRY = 56, SEGMENTS_MAX = 64 };
 
@@ -73,6 +74,24 @@ static void write_content(unsigned file, const struct fuzz_segment *segment,
     fuzz_file_put(file, segment->offset, bytes, step & 1 ? segment->filesz : size);
 }
 
+/* Puts a file's compressed form in its place, and takes some of its end away. */
+static void compress_file(unsigned file, const char *path, uint64_t lost)
+{
+    static unsigned char plain[1 << 18], packed[1 << 18];
+    struct file opened;
+    z_stream stream = {.next_in = plain, .next_out = packed, .avail_out = sizeof packed};
+
+    MUST(file_open(&opened, path, true, fuzz_error()) == 0 && !opened.gzip);
+    MUST(opened.size <= sizeof plain);
+    MUST(file_read(&opened, 0, plain, opened.size, fuzz_error()) == 0);
+    stream.avail_in = (uInt)opened.size;
+    file_close(&opened);
+    MUST(deflateInit2(&stream, 1, Z_DEFLATED, 15 + 16, 8, 0) == Z_OK);
+    MUST(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+    fuzz_file(file, packed, stream.total_out - (lost < stream.total_out ? lost : 0));
+    deflateEnd(&stream);
+}
+
 static void show(struct fuzz_memory *memory, const struct dump *dump)
 {
     static unsigned char content[1 << 18];
@@ -111,6 +130,8 @@ struct dump *fuzz_fill(unsigned file, struct fuzz_memory *memory, struct fuzz_in
         write_content(file, &segments[i], input);
     if (flags & 4 && offset > IN_FILE + 100)
         fuzz_file_extend(file, offset - 99);
+    if (flags & 8)
+        compress_file(file, path, flags & 4 ? 30 : 0);
     dump = fuzz_open(path, true);
     if (dump)
         show(memory, dump);

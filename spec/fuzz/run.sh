@@ -11,6 +11,7 @@ fuzz() { # fuzz TARGET
     target=$1 size=4096 leaks=1
     case $target in
     gzip) size=16384 ;;
+    gdb) size=20000 ;;
     pagetables | find | diff | envfile) size=2048 ;;
     esac
     # Lua keeps memory between inputs; what leaks of the core shows in the other targets.

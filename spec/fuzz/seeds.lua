@@ -254,7 +254,14 @@ end
 local one = memory(0, {{1, 0, 5000, "some text\0in memory\1", true}, {0, 3, 100, "more text"},
   {13, 0, 300, "zeros", false}, {3, 1, 9000, "", false}, {2, 0, 200, "text", true}})
 local two = memory(1, {{8, 200, 100, "abc", true}, {1, 0, 6000, "x", true}})
-for _, mem in ipairs {one, two} do
+local three = memory(8, {{1, 0, 5000, "a\xff\xaa\x48\x8b \1bc", true}, {9, 80, 600, "xy", true}})
+for _, mem in ipairs {one, two, three, "\12" .. three:sub(2)} do
+  -- Twelve patterns; long ones; one of zeros; of common bytes and of rare ones.
+  seed("find", string.pack("<BBI2I2B", 0, 88, 0, 0, 100) .. mem
+    .. ("\5\0\0\1\2\9\0\0\1\2\3\4\5\0\0\xff\xff\5\0\0\x48\x8b\5\0\0\xaa\xf9\5\0\0 \x89"):rep(2))
+  seed("find", string.pack("<BBI2I2B", 0, 8, 0, 0, 1) .. mem .. "\250\3\0\122\8\0")
+  seed("find", string.pack("<BBI2I2B", 3, 5, 50, 60000, 128) .. mem .. "\61\0\0" .. ("\0"):rep(16))
+  seed("find", string.pack("<BBI2I2B", 0, 5, 0, 0, 9) .. mem .. "\5\0\0\0x")
   seed("find", string.pack("<BBI2I2B", 0, 4, 0, 0, 3) .. mem .. "\13\0\0text")
   seed("find", string.pack("<BBI2I2B", 2, 16, 0, 0, 3) .. mem
     .. "\21\0\0memory\9\0\0ex\16\5\0\3\9\0")
@@ -264,6 +271,11 @@ for _, mem in ipairs {one, two} do
   seed("diff", string.pack("<BI2I2", 131, 100, 9000) .. mem)
   seed("diff", string.pack("<BI2I2", 10 << 2, 0, 0) .. mem .. one)
 end
+seed("diff", string.pack("<BI2I2", 0, 0, 0) .. memory(1, {{1, 0, 5000, "\1", true}})
+  .. memory(1, {{1, 0, 5000, "\1\2", true}}))
+seed("diff", string.pack("<BI2I2", 5 << 2, 0, 0) .. memory(0, {{12, 255, 1, "", false}})
+  .. memory(0, {{12, 255, 1, "", false}, {1, 0, 9, "z", true}}))
+seed("env", 's{"a":{"b":[{"t":1,"i":5},{"t":2}]},"e":{"1":"on"}}')
 seed("envfile", "\1\79\255")
 seed("envfile", "\1\80\1")
 seed("envfile", '{"a":1}')
@@ -387,4 +399,30 @@ for _, form in ipairs {{"<", 64}, {">", 32}} do
       .. writer.section_header {type = 3, offset = head, size = #strings}
       .. writer.section_header {type = 2, offset = head + #strings, size = #list, link = 1}
   end))
+end
+
+-- A debugger's session, and what a person types into it.
+local function hex(typed)
+  return (typed:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+end
+
+for kind = 0, 1 do
+  local typed = {}
+  for i, command in ipairs {"", "help", "vcpus", "log", "dmesg", "phys", "phys on", "phys off",
+    "translate 0xffffffff81000000", "translate 0x400000 1", "translate x", "backtrace",
+    "backtrace 2", "backtrace x", "nothing"} do
+    typed[i] = "qRcmd," .. hex(command)
+    seed("gdb", string.char(kind) .. typed[i])
+  end
+  for _, requests in ipairs {{"qSupported:xmlRegisters=i386", "QStartNoAckMode", "?", "Hg0",
+    "qXfer:features:read:target.xml:0,3fff", "qXfer:threads:read::0,100", "qfThreadInfo",
+    "qsThreadInfo", "qThreadExtraInfo,2", "qOffsets", "qAttached:1", "qSymbol::", "qC"},
+    {"g", "p0", "p10", "pffff", "m200000,10", "x200000,40", "mffffffff81000000,20", "m0,0",
+      "m400ff0,20", "Hg2", "g", "Hgffff", "T1", "T9", "vCont?", "vCont;c", "G00", "c", "s"},
+    {"qSearch:memory:200000;1000;text", "qSearch:memory:ffffffff81000000;ffff;code",
+      "qSearch:memory:0;ffffffffffffffff;}\3", "D"}, {"vKill;1"}, {"k"}} do
+    seed("gdb", string.char(kind) .. table.concat(requests, "\n"))
+  end
+  seed("gdb", string.char(kind | 128) .. "+$?#3f-$g#00$qC#b4$m0,1$?#3f+")
+  seed("gdb", string.char(kind | 128) .. "$" .. ("x"):rep(0x4001) .. "#80$?#3f")
 end

@@ -64,10 +64,10 @@ static void check_unit(const struct sweep_unit *unit, uint64_t *at)
 static void diff(struct differ *differ, struct qvm_error *err)
 {
     uint64_t at = 0;
-    int calls = 0;
+    int calls = 0, status;
 
-    while (sweep_step(&differ->sweep, err) > 0) {
-        MUST(++calls < CALLS_MAX);
+    while ((status = sweep_step(&differ->sweep, err)) != 0) {
+        MUST(++calls < CALLS_MAX && (status > 0 || err->code == QVM_AGAIN));
         for (size_t i = 0; i < differ->sweep.ready; i++)
             check_unit(&differ->sweep.units[i], &at);
     }

@@ -4,6 +4,7 @@
 #include "../dumps.h"
 #include "fuzz.h"
 #include "printable.h"
+#include "span.h"
 
 #include <string.h>
 
@@ -21,7 +22,7 @@ struct query {
 static struct pattern take_pattern(struct fuzz_input *input)
 {
     uint64_t kind = fuzz_take(input, 1), at = fuzz_take(input, 2) % FUZZ_MEMORY;
-    size_t size = 1 + (kind >> 2) * (kind & 2 ? 40 : 1);
+    size_t size = 1 + (kind >> 2) * (kind & 2 ? 6 : 1);
 
     if (kind & 1 && input->left > 0) {
         struct pattern pattern = {input->at, size < input->left ? size : input->left};
@@ -66,17 +67,28 @@ static void check_unit(const struct sweep_unit *unit, const struct query *query,
     }
 }
 
+static void check_total(const struct dump *dump, const struct query *query)
+{
+    uint64_t total = 0;
+
+    for (uint64_t i = 0; i < FUZZ_MEMORY; i++)
+        total += memory.there[i] && memory.base + i >= query->first &&
+                 memory.base + i <= query->last;
+    MUST(query->first > query->last || dump->file.size < dump->elf.extent ||
+         span_total(dump, query->first, query->last) == total);
+}
+
 static void find(const struct dump *dump, const struct query *query)
 {
     struct qvm_error *err = fuzz_error();
     static struct finder finder;
     uint64_t at = 0;
-    int calls = 0;
+    int calls = 0, status;
 
     MUST(finder_start(&finder, dump, query->patterns, query->count, query->first,
                       query->last, query->align, err) == 0);
-    while (sweep_step(&finder.sweep, err) > 0) {
-        MUST(++calls < CALLS_MAX);
+    while ((status = sweep_step(&finder.sweep, err)) != 0) {
+        MUST(++calls < CALLS_MAX && (status > 0 || err->code == QVM_AGAIN));
         for (size_t i = 0; i < finder.sweep.ready; i++)
             check_unit(&finder.sweep.units[i], query, &at);
     }
@@ -119,13 +131,13 @@ static void find_strings(const struct dump *dump, const struct query *query, siz
     struct strings strings;
     uint64_t at = 0;
     bool piece = false;
-    int calls = 0;
+    int calls = 0, status;
 
     MUST(strings_start(&strings, dump, min, query->first, query->last, err) == 0);
-    while (strings_step(&strings, err) > 0) {
+    while ((status = strings_step(&strings, err)) != 0) {
         const char *text = strings.text;
 
-        MUST(++calls < CALLS_MAX);
+        MUST(++calls < CALLS_MAX && (status > 0 || err->code == QVM_AGAIN));
         for (size_t i = 0; i < strings.found.count; i++) {
             size_t n = next_string(query, min, &at, &piece);
 
@@ -177,6 +189,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     query.count = flags & 4 ? 1 : 1 + flags / 8 % PATTERNS_MAX;
     for (size_t i = 0; i < query.count; i++)
         query.patterns[i] = take_pattern(&input);
+    check_total(dump, &query);
     find(dump, &query);
     find_strings(dump, &query, min);
     find_failing(dump, &query, fuzz_hash(data, size));
