@@ -1,0 +1,200 @@
+/* host SCRIPT [ARGUMENT...]: runs a Lua script in a state whose memory can be made to fail.
+ * The script has a module `starve` for that. */
+#include "starve.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PATIENCE = 20 }; /* seconds that a call may take before it counts as hung */
+
+struct plan plan;
+
+bool plan_takes(const char *what)
+{
+    long number;
+
+    if (!plan.what || strcmp(plan.what, what) != 0)
+        return false;
+    number = ++plan.count;
+    if (plan.at == 0 || number < plan.at || (number > plan.at && !plan.all))
+        return false;
+    plan.hit = true;
+    return true;
+}
+
+/* run(f, what, at, all, number): whether that `at` was reached, how many there were, and
+ * what pcall(f) gives. `number` is errno's value, or "short" or "slow". */
+static int starve_run(lua_State *L)
+{
+    static const char *const names[] = {"short", "slow", NULL};
+    const char *what = luaL_checkstring(L, 2);
+    int status;
+
+    plan.at = (long)luaL_checkinteger(L, 3);
+    plan.all = lua_toboolean(L, 4);
+    if (lua_type(L, 5) == LUA_TSTRING)
+        plan.number = SHORT - luaL_checkoption(L, 5, NULL, names);
+    else
+        plan.number = (int)luaL_optinteger(L, 5, 0);
+    plan.count = 0;
+    plan.hit = false;
+    system_reset();
+    lua_settop(L, 5);
+    luaL_checkstack(L, 100, NULL);
+    lua_pushvalue(L, 1);
+    alarm(PATIENCE);
+    plan.what = what;
+    status = lua_pcall(L, 0, LUA_MULTRET, 0);
+    plan.what = NULL;
+    lua_pushboolean(L, plan.hit);
+    lua_pushinteger(L, plan.count);
+    lua_pushboolean(L, status == LUA_OK);
+    lua_rotate(L, 6, 3);
+    return lua_gettop(L) - 5;
+}
+
+/* calls(): by name, how often each system call was made while the last plan was there. */
+static int starve_calls(lua_State *L)
+{
+    const char *name;
+    long count;
+
+    lua_newtable(L);
+    for (unsigned i = 0; (name = system_name(i, &count)) != NULL; i++) {
+        lua_pushinteger(L, count);
+        lua_setfield(L, -2, name);
+    }
+    return 1;
+}
+
+static int starve_blocks(lua_State *L)
+{
+    lua_pushinteger(L, starve_live());
+    return 1;
+}
+
+/* What a child says before it ends; its own end of the pipe, or -1. */
+static int mouth = -1;
+
+static int starve_say(lua_State *L)
+{
+    size_t size;
+    const char *text = luaL_checklstring(L, 1, &size);
+
+    while (size > 0) {
+        ssize_t done = write(mouth, text, size);
+
+        if (done < 0)
+            return luaL_error(L, "say: %s", strerror(errno));
+        text += done;
+        size -= (size_t)done;
+    }
+    return 0;
+}
+
+/* start(f): runs f in a child with a copy of everything: its id, where it can be heard. */
+static int starve_start(lua_State *L)
+{
+    int ends[2];
+    pid_t child;
+
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (pipe(ends) != 0)
+        return luaL_error(L, "pipe: %s", strerror(errno));
+    child = fork();
+    if (child < 0)
+        return luaL_error(L, "fork: %s", strerror(errno));
+    if (child > 0) {
+        close(ends[1]);
+        lua_pushinteger(L, child);
+        lua_pushinteger(L, ends[0]);
+        return 2;
+    }
+    close(ends[0]);
+    mouth = ends[1];
+    lua_settop(L, 1);
+    if (lua_pcall(L, 0, 0, 0) != LUA_OK)
+        starve_say(L);
+    _exit(0);
+}
+
+/* finish(id, where): what the child said, and the signal that ended it, if one did. */
+static int starve_finish(lua_State *L)
+{
+    pid_t child = (pid_t)luaL_checkinteger(L, 1);
+    int fd = (int)luaL_checkinteger(L, 2), status = 0;
+    luaL_Buffer text;
+    ssize_t got;
+
+    luaL_buffinit(L, &text);
+    do {
+        got = read(fd, luaL_prepbuffer(&text), LUAL_BUFFERSIZE);
+        if (got > 0)
+            luaL_addsize(&text, (size_t)got);
+    } while (got > 0 || (got < 0 && errno == EINTR));
+    close(fd);
+    luaL_pushresult(&text);
+    waitpid(child, &status, 0);
+    if (!WIFSIGNALED(status))
+        return 1;
+    lua_pushinteger(L, WTERMSIG(status));
+    return 2;
+}
+
+static int open_starve(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"run", starve_run},
+                                         {"calls", starve_calls},
+                                         {"blocks", starve_blocks},
+                                         {"start", starve_start},
+                                         {"say", starve_say},
+                                         {"finish", starve_finish},
+                                         {NULL, NULL}};
+    static const struct {
+        const char *name;
+        int number;
+    } errors[] = {{"EINTR", EINTR},   {"EIO", EIO},       {"ENOSPC", ENOSPC},
+                  {"EMFILE", EMFILE}, {"ENFILE", ENFILE}, {"ENOMEM", ENOMEM},
+                  {"EAGAIN", EAGAIN}, {"EACCES", EACCES}, {NULL, 0}};
+
+    luaL_newlib(L, functions);
+    for (unsigned i = 0; errors[i].name; i++) {
+        lua_pushinteger(L, errors[i].number);
+        lua_setfield(L, -2, errors[i].name);
+    }
+    return 1;
+}
+
+static int traceback(lua_State *L)
+{
+    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    lua_State *L = lua_newstate(starve_lua, NULL);
+    int status;
+
+    if (!L || argc < 2)
+        return 2;
+    luaL_openlibs(L);
+    luaL_requiref(L, "starve", open_starve, 0);
+    lua_settop(L, 0);
+    lua_pushcfunction(L, traceback);
+    status = luaL_loadfile(L, argv[1]);
+    for (int i = 2; status == LUA_OK && i < argc; i++)
+        lua_pushstring(L, argv[i]);
+    if (status == LUA_OK)
+        status = lua_pcall(L, argc - 2, 0, 1);
+    if (status != LUA_OK)
+        fprintf(stderr, "%s\n", lua_tostring(L, -1));
+    lua_close(L);
+    return status == LUA_OK ? 0 : 1;
+}

@@ -1,0 +1,212 @@
+/* System calls that fail, give less than was asked for, or take their time. */
+#include "starve.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { NAMES = 32 };
+
+static const char *names[NAMES];
+static atomic_long counts[NAMES];
+
+static void count(const char *name)
+{
+    for (unsigned i = 0; i < NAMES; i++) {
+        if (!names[i])
+            names[i] = name;
+        if (strcmp(names[i], name) == 0) {
+            counts[i]++;
+            return;
+        }
+    }
+}
+
+const char *system_name(unsigned index, long *number)
+{
+    if (index >= NAMES || !names[index])
+        return NULL;
+    *number = counts[index];
+    return names[index];
+}
+
+void system_reset(void)
+{
+    for (unsigned i = 0; i < NAMES; i++)
+        counts[i] = 0;
+}
+
+/* 0: goes on; SHORT; or -2 with errno. */
+static int fault(const char *name)
+{
+    if (!plan.what)
+        return 0;
+    count(name);
+    if (!plan_takes(name))
+        return 0;
+    if (plan.number == SLOW) {
+        nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+        return 0;
+    }
+    if (plan.number == SHORT)
+        return SHORT;
+    errno = plan.number;
+    return -2;
+}
+
+#define NEXT(name)                 \
+    static __typeof__(name) *next; \
+    if (!next)                     \
+    *(void **)&next = dlsym(RTLD_NEXT, #name)
+
+/* A function that fails with -1, or what else it is that it fails with. */
+#define CALL(type, symbol, label, failure, parameters, ...)      \
+    type symbol parameters                                       \
+    {                                                            \
+        NEXT(symbol);                                            \
+        return fault(label) == -2 ? failure : next(__VA_ARGS__); \
+    }
+
+/* One that moves `n` bytes. */
+#define TRANSFER(symbol, label, parameters, ...)   \
+    ssize_t symbol parameters                      \
+    {                                              \
+        int how = fault(label);                    \
+        NEXT(symbol);                              \
+        if (how == SHORT && n > 1)                 \
+            n = 1 + n / 3;                         \
+        return how == -2 ? -1 : next(__VA_ARGS__); \
+    }
+
+#define OPEN(symbol)                                               \
+    int symbol(const char *path, int flags, ...)                   \
+    {                                                              \
+        va_list rest;                                              \
+        mode_t mode;                                               \
+        NEXT(symbol);                                              \
+        va_start(rest, flags);                                     \
+        mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;         \
+        va_end(rest);                                              \
+        return fault("open") == -2 ? -1 : next(path, flags, mode); \
+    }
+
+#define OPENAT(symbol)                                             \
+    int symbol(int at, const char *path, int flags, ...)           \
+    {                                                              \
+        NEXT(symbol);                                              \
+        return fault("openat") == -2 ? -1 : next(at, path, flags); \
+    }
+
+/* Programs compiled for large files have names of their own for these. */
+OPEN(open)
+OPEN(open64)
+OPENAT(openat)
+OPENAT(openat64)
+TRANSFER(read, "read", (int fd, void *to, size_t n), fd, to, n)
+TRANSFER(pread, "pread", (int fd, void *to, size_t n, off_t at), fd, to, n, at)
+TRANSFER(pread64, "pread", (int fd, void *to, size_t n, off64_t at), fd, to, n, at)
+TRANSFER(write, "write", (int fd, const void *from, size_t n), fd, from, n)
+CALL(void *, mmap, "mmap", MAP_FAILED,
+     (void *at, size_t n, int rights, int flags, int fd, off_t offset), at, n, rights,
+     flags, fd, offset)
+CALL(void *, mmap64, "mmap", MAP_FAILED,
+     (void *at, size_t n, int rights, int flags, int fd, off64_t offset), at, n, rights,
+     flags, fd, offset)
+CALL(int, stat, "stat", -1, (const char *path, struct stat *to), path, to)
+CALL(int, stat64, "stat", -1, (const char *path, struct stat64 *to), path, to)
+CALL(int, fstat, "fstat", -1, (int fd, struct stat *to), fd, to)
+CALL(int, fstat64, "fstat", -1, (int fd, struct stat64 *to), fd, to)
+CALL(int, fstatat, "fstatat", -1, (int at, const char *path, struct stat *to, int flags),
+     at, path, to, flags)
+CALL(int, fstatat64, "fstatat", -1,
+     (int at, const char *path, struct stat64 *to, int flags), at, path, to, flags)
+CALL(off_t, lseek, "lseek", -1, (int fd, off_t offset, int from), fd, offset, from)
+CALL(off64_t, lseek64, "lseek", -1, (int fd, off64_t offset, int from), fd, offset, from)
+CALL(int, fsync, "fsync", -1, (int fd), fd)
+CALL(int, rename, "rename", -1, (const char *from, const char *to), from, to)
+CALL(int, mkdir, "mkdir", -1, (const char *path, mode_t mode), path, mode)
+CALL(DIR *, opendir, "opendir", NULL, (const char *path), path)
+CALL(struct dirent *, readdir, "readdir", NULL, (DIR * directory), directory)
+CALL(struct dirent64 *, readdir64, "readdir", NULL, (DIR * directory), directory)
+CALL(FILE *, fdopen, "fdopen", NULL, (int fd, const char *mode), fd, mode)
+CALL(FILE *, fopen, "fopen", NULL, (const char *path, const char *mode), path, mode)
+CALL(FILE *, fopen64, "fopen", NULL, (const char *path, const char *mode), path, mode)
+CALL(int, poll, "poll", -1, (struct pollfd * list, nfds_t n, int wait), list, n, wait)
+CALL(int, inotify_init1, "inotify_init1", -1, (int flags), flags)
+CALL(int, inotify_add_watch, "inotify_add_watch", -1,
+     (int fd, const char *path, uint32_t mask), fd, path, mask)
+CALL(ssize_t, readlinkat, "readlinkat", -1, (int at, const char *path, char *to, size_t n),
+     at, path, to, n)
+
+/* The file is closed all the same, as on Linux. */
+int close(int fd)
+{
+    int how = fault("close");
+    int number = errno;
+
+    NEXT(close);
+    if (how != -2)
+        return next(fd);
+    next(fd);
+    errno = number;
+    return -1;
+}
+
+/* It gives its error number, and leaves errno alone. */
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *run(void *),
+                   void *argument)
+{
+    NEXT(pthread_create);
+    return fault("pthread_create") == -2 ? plan.number
+                                         : next(thread, attributes, run, argument);
+}
+
+int fcntl64(int fd, int command, ...)
+{
+    va_list rest;
+    void *argument;
+
+    NEXT(fcntl64);
+    va_start(rest, command);
+    argument = va_arg(rest, void *);
+    va_end(rest);
+    return fault("fcntl") == -2 ? -1 : next(fd, command, argument);
+}
+
+/* Reading by stdio does not come by read(), inside the C library. */
+static bool lost(FILE *file, const char *label)
+{
+    if (fault(label) != -2)
+        return false;
+    fseek(file, 0, SEEK_CUR);
+    return true;
+}
+
+size_t fread(void *to, size_t size, size_t n, FILE *file)
+{
+    NEXT(fread);
+    if (!lost(file, "fread"))
+        return next(to, size, n, file);
+    file->_flags |= 0x20; /* glibc's mark of an error: ferror() tells */
+    return 0;
+}
+
+char *fgets(char *to, int n, FILE *file)
+{
+    NEXT(fgets);
+    if (!lost(file, "fgets"))
+        return next(to, n, file);
+    file->_flags |= 0x20;
+    return NULL;
+}
