@@ -51,7 +51,6 @@ static enum qvm_code code_of_errno(int number)
     case ENOTSUP: return QVM_UNSUPPORTED;
     case EBUSY:
     case EAGAIN: return QVM_BUSY;
-    case ENOMEM: return QVM_NO_MEMORY;
     default: return QVM_IO;
     }
 }
@@ -60,6 +59,8 @@ int qvm_fail_errno(struct qvm_error *err, int number, const char *subject)
 {
     char reason[128];
 
+    if (number == ENOMEM)
+        return qvm_fail_memory(err, subject);
     if (strerror_r(number, reason, sizeof reason) != 0)
         snprintf(reason, sizeof reason, "error %d", number);
     return qvm_fail(err, code_of_errno(number), "%s: %s", subject, reason);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char json_no_memory[] = "not enough memory";
+
 static bool is_digit(const char *text, size_t size, size_t at)
 {
     return at < size && text[at] >= '0' && text[at] <= '9';
@@ -57,7 +59,7 @@ static const char *to_double(const char *text, size_t size, double *number)
     if (head + width + tail >= sizeof small) {
         copy = malloc(head + width + tail + 1);
         if (!copy)
-            return "not enough memory for a long number";
+            return json_no_memory;
     }
     memcpy(copy, text, head);
     if (dot) {

@@ -1,6 +1,6 @@
 /* JSON text to Lua values. */
 #include "binding.h"
-#include "json.h"
+#include "json_number.h"
 
 #include <stdbool.h>
 
@@ -146,6 +146,8 @@ static int core_decode(lua_State *L)
     json_start(&d.place);
     while (json_next(&d.reader, &token) > JSON_END)
         take(L, &d, &token);
+    if (token.type == JSON_ERROR && d.reader.error == json_no_memory)
+        return luaL_error(L, "%s", json_no_memory);
     if (token.type == JSON_ERROR) {
         json_start(&d.place);
         lua_pushnil(L);

@@ -1,6 +1,8 @@
 -- What objects and reports say to people: harmless to a terminal whatever is in it,
 -- numbers of bytes in units.
 
+local failure = require "qvm.failure"
+
 local line = {}
 
 local FIELD = 200 -- bytes of one field that are worth a place in a line
@@ -70,7 +72,7 @@ end
 -- value's fields, and a line about it must not raise for that.
 function line.tostring(kind, describe)
   return function(value)
-    local ok, text = pcall(describe, value)
+    local ok, text = failure.but_memory(pcall(describe, value))
     return line.harmless(ok and text or kind .. " (changed by the script)")
   end
 end

@@ -1,6 +1,7 @@
 -- Readable views for the prompt: qvm.show and qvm.hexdump.
 
 local cjson = require "cjson"
+local failure = require "qvm.failure"
 local line = require "qvm.line"
 
 local view = {}
@@ -75,7 +76,7 @@ end
 local function title(value)
   local meta = getmetatable(value)
   if type(meta) == "table" and meta.__tostring then
-    local ok, text = pcall(tostring, value)
+    local ok, text = failure.but_memory(pcall(tostring, value))
     return line.harmless(ok and text or "(its __tostring fails)")
   end
 end
@@ -163,9 +164,9 @@ local function add_parts(lines, value)
     {"nodes", "nodes"}} do
     local method, name = value[part[1]], part[2]
     if type(method) == "function" then
-      local ok, iterator, message = pcall(method, value)
+      local ok, iterator, message = failure.but_memory(pcall(method, value))
       if ok and iterator then
-        ok, message = pcall(add_list, lines, name, iterator)
+        ok, message = failure.but_memory(pcall(add_list, lines, name, iterator))
       end
       if not ok or not iterator then
         lines[#lines + 1] = ("  %s: %s"):format(name, line.harmless(tostring(message or iterator)))
