@@ -18,6 +18,15 @@ enum { RAW = -15, GZIP = 15 + 16 };
 /* zlib's data_type, after a call by blocks: at the end of a block or of a header, and in
  * the last block of a member; beside them, the unused bits of the last byte. */
 enum { AT_BLOCK = 128, IN_LAST = 64 };
+/* Lets zlib allocate the window that it otherwise allocates in the middle of the data: a
+ * stream for which there was no memory then cannot go on. */
+static bool take_window(z_stream *stream)
+{
+    static const Bytef any[1];
+
+    return inflateSetDictionary(stream, any, sizeof any) == Z_OK &&
+           inflateReset2(stream, GZIP) == Z_OK;
+}
 
 int inflater_open(struct inflater *inflater, int fd, const char *path,
                   struct qvm_error *err)
@@ -25,8 +34,11 @@ int inflater_open(struct inflater *inflater, int fd, const char *path,
     *inflater = (struct inflater){
         .fd = fd, .path = path, .state = INFLATER_RUNS, .patience = PATIENCE};
     inflater->buffer = malloc(BUFFER);
-    if (inflater->buffer && inflateInit2(&inflater->stream, GZIP) == Z_OK)
-        return 0;
+    if (inflater->buffer && inflateInit2(&inflater->stream, RAW) == Z_OK) {
+        if (take_window(&inflater->stream))
+            return 0;
+        inflateEnd(&inflater->stream);
+    }
     free(inflater->buffer);
     inflater->buffer = NULL;
     return qvm_fail_memory(err, path);

@@ -154,24 +154,41 @@ static size_t read_on(struct strings *strings, uint64_t last, struct qvm_error *
     return n;
 }
 
+/* To where the string began that was open before what has failed. What was found before is
+ * left as it was. */
+static void rewind_to(struct strings *strings, const struct strings *before)
+{
+    strings->next = before->open ? before->start : before->next;
+    strings->finished = false;
+    strings->size = before->size - before->open;
+    strings->open = 0;
+    strings->piece = before->piece;
+    strings->found.count = before->found.count;
+}
+
 /* Goes on with one piece of memory. How many bytes were read, or -1. */
 static int64_t go_on(struct strings *strings, struct qvm_error *err)
 {
     struct span span = span_at(strings->dump, strings->next, strings->last);
+    const struct strings before = *strings;
     uint64_t passed = span.last;
     size_t n = 0;
 
     if (span.kind == SPAN_DATA) {
         n = read_on(strings, span.last, err);
-        if (n == 0)
+        if (n == 0) {
+            rewind_to(strings, &before);
             return -1;
+        }
         passed = strings->next + (n - 1);
     }
     strings->finished = passed >= strings->last;
     if (!strings->finished)
         strings->next = passed + 1;
-    if ((strings->finished || span.kind != SPAN_DATA) && close_string(strings) != 0)
+    if ((strings->finished || span.kind != SPAN_DATA) && close_string(strings) != 0) {
+        rewind_to(strings, &before);
         return qvm_fail_memory(err, strings->dump->file.path);
+    }
     return (int64_t)n;
 }
 

@@ -73,7 +73,8 @@ static int look(struct seeker *seeker, uint64_t *done, struct qvm_error *err)
 {
     const struct dump *dump = seeker->space->dump;
     uint64_t physical, n, reach;
-    size_t taken;
+    matcher_state before = seeker->state;
+    size_t taken, found = seeker->results.count;
 
     if (space_translate(seeker->space, seeker->next, &physical, &n, err) != 0)
         return -1;
@@ -87,8 +88,11 @@ static int look(struct seeker *seeker, uint64_t *done, struct qvm_error *err)
     if (dump_read(dump, physical, seeker->buffer, (size_t)n, err) != 0)
         return -1;
     if (matcher_feed(seeker->matcher, &seeker->state, seeker->buffer, (size_t)n,
-                     seeker->next, &seeker->results, FOUND_MAX + BUFFER, &taken) != 0)
+                     seeker->next, &seeker->results, FOUND_MAX + BUFFER, &taken) != 0) {
+        seeker->state = before; /* to be looked through again, as if it had not been */
+        seeker->results.count = found;
         return qvm_fail_memory(err, seeker->space->dump->file.path);
+    }
     pass(seeker, taken);
     *done = taken;
     return 0;
