@@ -298,8 +298,14 @@ int gzip_stated_size(const struct gzip *gzip, uint32_t *size, struct qvm_error *
 
     if (end < 0)
         return qvm_fail_errno(err, errno, gzip->path);
-    if (end >= SIZE_FIELD && pread(gzip->fd, field, sizeof field, end - SIZE_FIELD) < 0)
-        return qvm_fail_errno(err, errno, gzip->path);
+    for (ssize_t at = 0, got; end >= SIZE_FIELD && at < SIZE_FIELD; at += got) {
+        got = pread(gzip->fd, field + at, (size_t)(SIZE_FIELD - at), end - SIZE_FIELD + at);
+        if (got < 0 && errno != EINTR)
+            return qvm_fail_errno(err, errno, gzip->path);
+        if (got == 0) /* it was cut meanwhile */
+            break;
+        got = got < 0 ? 0 : got;
+    }
     *size = bytes_u32(field, false);
     return 0;
 }

@@ -30,6 +30,17 @@ static bool may_be_opened(mode_t mode)
     return S_ISREG(mode) || S_ISFIFO(mode);
 }
 
+/* As openat; a signal does not end it. */
+static int open_again(int directory, const char *path, int flags)
+{
+    int fd;
+
+    do
+        fd = openat(directory, path, flags);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
 int host_open(const char *path, int64_t deadline, struct qvm_error *err)
 {
     struct stat status;
@@ -40,13 +51,17 @@ int host_open(const char *path, int64_t deadline, struct qvm_error *err)
         return qvm_fail_errno(err, errno, path);
     if (!may_be_opened(status.st_mode))
         return qvm_fail(err, QVM_UNSUPPORTED, "%s: not a file", path);
-    fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    fd = open_again(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return qvm_fail_errno(err, errno, path);
-    if (fstat(fd, &status) == 0 && may_be_opened(status.st_mode))
+    if (fstat(fd, &status) != 0)
+        qvm_fail_errno(err, errno, path);
+    else if (!may_be_opened(status.st_mode))
+        qvm_fail(err, QVM_UNSUPPORTED, "%s: not a file", path);
+    else
         return fd;
     close(fd);
-    return qvm_fail(err, QVM_UNSUPPORTED, "%s: not a file", path);
+    return -1;
 }
 
 ssize_t host_read(int fd, const char *path, void *buffer, size_t size, int64_t deadline,
@@ -142,6 +157,8 @@ static int check_executable(int process, pid_t pid, const char *path, struct qvm
         return qvm_fail(err, QVM_PERMISSION,
                         "%s: process %ld cannot be looked at: run as its user or as root",
                         path, (long)pid);
+    if (length < 0 && errno != ENOENT && errno != ESRCH)
+        return qvm_fail_errno(err, errno, path);
     if (length < 0)
         return fail_ended(path, pid, err);
     target[length] = '\0';
@@ -153,11 +170,11 @@ static int check_executable(int process, pid_t pid, const char *path, struct qvm
  * such line, -1 with errno. */
 static int read_status(int process, const char *key, char *value, size_t size)
 {
-    int fd = openat(process, "status", O_RDONLY | O_CLOEXEC), found = 0;
+    int fd = open_again(process, "status", O_RDONLY | O_CLOEXEC), found = 0, number;
     FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
 
     if (!file) {
-        int number = errno;
+        number = errno;
         if (fd >= 0)
             close(fd);
         errno = number;
@@ -168,7 +185,11 @@ static int read_status(int process, const char *key, char *value, size_t size)
         if (found)
             memmove(value, value + strlen(key), strlen(value) - strlen(key) + 1);
     }
+    number = errno;
+    if (ferror(file))
+        found = -1;
     fclose(file);
+    errno = number;
     return found;
 }
 
@@ -219,7 +240,8 @@ static int fail_proc(const char *path, struct qvm_error *err)
 static int check_proc(const char *path, struct qvm_error *err)
 {
     char ids[128], *end;
-    int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC), found, number;
+    int self = open_again(AT_FDCWD, "/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int found, number;
 
     if (self < 0)
         return errno == ENOENT ? fail_proc(path, err) : qvm_fail_errno(err, errno, path);
@@ -244,7 +266,7 @@ static int open_process(int env, pid_t pid, const char *path, struct qvm_error *
     if (check_proc(path, err) != 0)
         return -1;
     snprintf(name, sizeof name, "/proc/%ld", (long)pid);
-    process = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    process = open_again(AT_FDCWD, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (process >= 0)
         return process;
     if (errno != ENOENT)

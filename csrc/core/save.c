@@ -21,18 +21,31 @@ static int write_all(int fd, const char *bytes, size_t n)
     return 0;
 }
 
+static int sync_all(int fd)
+{
+    int status;
+
+    do
+        status = fsync(fd);
+    while (status != 0 && errno == EINTR);
+    return status;
+}
+
 /* What the system said of the first step that failed; 0: all went well. */
 static int write_new(const char *path, const char *bytes, size_t n)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-    int number = 0;
+    int number = 0, fd;
 
+    do
+        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    while (fd < 0 && errno == EINTR);
     if (fd < 0)
         return errno;
     /* On the disk before it takes the old one's name: the power may fail. */
-    if (write_all(fd, bytes, n) != 0 || fsync(fd) != 0)
+    if (write_all(fd, bytes, n) != 0 || sync_all(fd) != 0)
         number = errno;
-    if (close(fd) != 0 && number == 0)
+    /* What was interrupted is on the disk, and nobody can close it once more. */
+    if (close(fd) != 0 && number == 0 && errno != EINTR)
         number = errno;
     if (number != 0)
         unlink(path);
