@@ -53,9 +53,15 @@ const char *vmdir_next(struct vmdir *list)
 {
     const struct dirent *entry;
 
-    while ((entry = readdir(list->dir)) != NULL)
+    for (;;) {
+        errno = 0;
+        entry = readdir(list->dir);
+        if (!entry)
+            break;
         if (is_wanted(list, entry->d_name))
             return entry->d_name;
+    }
+    list->failure = errno;
     return NULL;
 }
 

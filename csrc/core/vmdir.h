@@ -12,6 +12,7 @@
 struct vmdir {
     DIR *dir;
     bool systems; /* list subdirectories that have an env; else: names beside env */
+    int failure;  /* errno's value when the list ended before its end, else 0 */
 };
 
 /* Is this a name that stays in the root? No '/', not "." or "..", no NUL, not empty. */

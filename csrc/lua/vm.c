@@ -18,9 +18,10 @@ static int text_gc(lua_State *L)
     return 0;
 }
 
-static int push_list(lua_State *L, struct vmdir *list)
+static int push_list(lua_State *L, struct vmdir *list, const char *path)
 {
     lua_Integer count = 0;
+    struct qvm_error err;
     const char *name;
 
     lua_newtable(L);
@@ -29,7 +30,10 @@ static int push_list(lua_State *L, struct vmdir *list)
         lua_rawseti(L, -2, ++count);
     }
     vmdir_close(list);
-    return 1;
+    if (list->failure == 0)
+        return 1;
+    qvm_fail_errno(&err, list->failure, path);
+    return push_failure(L, &err);
 }
 
 /* names(root): array of system names, unsorted. */
@@ -39,7 +43,7 @@ static int core_names(lua_State *L)
     struct vmdir *list = new_scratch(L, sizeof *list, LIST_TYPE, list_gc);
     struct qvm_error err;
 
-    return vmdir_open_root(list, root, &err) == 0 ? push_list(L, list)
+    return vmdir_open_root(list, root, &err) == 0 ? push_list(L, list, root)
                                                   : push_failure(L, &err);
 }
 
@@ -50,7 +54,7 @@ static int core_entries(lua_State *L)
     struct vmdir *list = new_scratch(L, sizeof *list, LIST_TYPE, list_gc);
     struct qvm_error err;
 
-    return vmdir_open_nodes(list, path, &err) == 0 ? push_list(L, list)
+    return vmdir_open_nodes(list, path, &err) == 0 ? push_list(L, list, path)
                                                    : push_failure(L, &err);
 }
 
