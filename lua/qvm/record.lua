@@ -59,32 +59,59 @@ local function gather(vm, conf)
   return files, env, nodes
 end
 
+-- Removes what there is of a record that is not whole.
+local function undo(paths)
+  for i = 1, paths.made and #paths or 0 do
+    os.remove(paths[i])
+  end
+  paths.made = false
+end
+
+-- The paths of a record's files, the manifest's last, and the directory. Unless `made` is
+-- false when this is closed, they are removed; where there is no memory even to call for
+-- that, when it is collected.
+local function undoing(directory, names)
+  local paths = {made = false}
+  for i, name in ipairs(names) do
+    paths[i] = directory .. "/" .. name
+  end
+  paths[#paths + 1] = directory .. "/manifest.json"
+  paths[#paths + 1] = directory
+  return setmetatable(paths, {__close = undo, __gc = undo})
+end
+
 function record.write(vm, directory, conf, version)
   local files, env, nodes = gather(vm, conf)
   if not files then
     return nil, env, nodes -- a message and its code
   end
-  local ok, message, code = core.make_directory(directory)
-  local snapshot = ok and errata.snapshot(env)
-  if ok then
-    ok, message, code = errata.save(directory .. "/errata.json", snapshot)
-  end
+  local snapshot = errata.snapshot(env)
   local names = {"errata.json"}
-  for _, file in ipairs(files) do
+  for i, file in ipairs(files) do
+    names[i + 1] = file[1]
+  end
+  local manifest = encode {
+    {"kind", KIND}, {"version", VERSION}, {"system", vm.name}, {"state", env:state()},
+    {"nodes", nodes}, {"host", core.host_name()}, {"time", os.date("!%Y-%m-%dT%H:%M:%SZ")},
+    {"library", version}, {"files", names}}
+  local paths <close> = undoing(directory, names)
+  local ok, message, code = core.make_directory(directory)
+  paths.made = ok
+  if ok then
+    ok, message, code = errata.save(paths[1], snapshot)
+  end
+  for i, file in ipairs(files) do
     if ok then
-      ok, message, code = core.save(directory .. "/" .. file[1], file[2])
+      ok, message, code = core.save(paths[i + 1], file[2])
     end
-    names[#names + 1] = file[1]
   end
   if ok then -- last: a record without it is not whole
-    ok, message, code = core.save(directory .. "/manifest.json", encode {
-      {"kind", KIND}, {"version", VERSION}, {"system", vm.name}, {"state", env:state()},
-      {"nodes", nodes}, {"host", core.host_name()}, {"time", os.date("!%Y-%m-%dT%H:%M:%SZ")},
-      {"library", version}, {"files", names}})
+    ok, message, code = core.save(paths[#names + 1], manifest)
   end
   if not ok then
     return nil, message, code
   end
+  paths.made = false
   return true
 end
 
