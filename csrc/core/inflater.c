@@ -18,6 +18,7 @@ enum { RAW = -15, GZIP = 15 + 16 };
 /* zlib's data_type, after a call by blocks: at the end of a block or of a header, and in
  * the last block of a member; beside them, the unused bits of the last byte. */
 enum { AT_BLOCK = 128, IN_LAST = 64 };
+
 /* Lets zlib allocate the window that it otherwise allocates in the middle of the data: a
  * stream for which there was no memory then cannot go on. */
 static bool take_window(z_stream *stream)

@@ -72,13 +72,16 @@ local function new_candidate(path)
   local candidate = {path = path, size = -1, changed = core.now()}
 
   function candidate.look()
-    local size, _, code = core.stat(path)
+    local size, problem, code = core.stat(path)
     candidate.is_gone = code == "not_found"
+    candidate.problem = code == "io" and problem or nil
     size = size or 0
     if size ~= candidate.size then
       candidate.size, candidate.changed = size, core.now()
     end
-    local extent = core.extent(path)
+    local extent
+    extent, problem, code = core.extent(path)
+    candidate.problem = candidate.problem or code == "io" and problem or nil
     candidate.total = extent and extent > 0 and extent or nil
   end
 
@@ -119,7 +122,9 @@ local function find_done(request)
     if request.closed[name] and (whole or candidate.is_gone) then
       return candidate
     end
-    request.closed[name] = nil
+    if not candidate.problem then -- else its closing may yet turn out to be the last
+      request.closed[name] = nil
+    end
     if whole and not request.watch:sees_close() and candidate.is_still() then
       return candidate
     end
@@ -168,7 +173,9 @@ end
 local function fail_late(request)
   local where = ("%s: dump in %s"):format(request.vm.name, request.directory)
   local _, candidate = next(request.candidates)
-  if candidate then
+  if candidate and candidate.problem then
+    return nil, candidate.problem, "io"
+  elseif candidate then
     return nil, ("%s: not complete within %g s: %d of %s bytes"):format(where,
       request.timeout, candidate.size,
       candidate.total and ("%d"):format(candidate.total) or "?"), "timeout"

@@ -43,19 +43,27 @@ local function is_right(dump, info)
     return name == nil
   end
   local offset = info.offsets["uts_namespace.name"] or 0
-  local bytes = space:read(name + offset, 6 * 65)
+  local bytes, message, code = space:read(name + offset, 6 * 65)
+  if code == "io" then
+    return false, message
+  end
   return bytes ~= nil and bytes:find(info.release .. "\0", 1, true) ~= nil
 end
 
 local function find_info(dump)
   local info, message, code = vmcoreinfo.from_note(dump)
+  local failed
   if not info and not code then
     info, message, code = vmcoreinfo.from_memory(dump, function(other)
-      return is_right(dump, other)
+      local right, why = is_right(dump, other)
+      failed = failed or why
+      return right or why
     end)
   end
   if code then
     return nil, message, code
+  elseif failed then -- that it is not found would be remembered
+    return nil, failed, "io"
   end
   infos[dump] = info or false
   return info
@@ -176,8 +184,11 @@ function guest.about(dump)
     return nil, message, code
   end
   local about = {vcpus = core.dump.vcpu_count(dump), machine = dump.machine}
-  local info = guest.vmcoreinfo(dump)
-  if not info then
+  local info
+  info, message, code = guest.vmcoreinfo(dump)
+  if code == "io" then
+    return nil, message, code
+  elseif not info then
     return about
   end
   about.os, about.release, about.page_size = "Linux", info.release, info.page_size
@@ -234,9 +245,14 @@ function guest.space(dump, what, options)
   check.options(options, "space", beside_vcpu, 2)
   options = options or {}
   check_form(options)
-  local kind, lower, upper, from = paging.of_vcpu(dump.machine, what,
-    function() return (guest.vmcoreinfo(dump)) end, options)
-  if not kind then
+  local info, message, code
+  local kind, lower, upper, from = paging.of_vcpu(dump.machine, what, function()
+    info, message, code = guest.vmcoreinfo(dump)
+    return info
+  end, options)
+  if not kind and code == "io" then
+    return nil, message, code
+  elseif not kind then
     return nil, ("%s: vCPU %d: %s"):format(dump.path, what.index, lower), "unsupported"
   end
   return Space.new(dump, ("%s (vCPU %d)"):format(from, what.index), kind, lower, upper)

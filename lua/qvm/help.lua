@@ -1,6 +1,7 @@
 -- Help for the prompt: which page is meant. The pages are made from the LDoc
 -- comments when the library is built (docs/reference.lua).
 
+local core = require "qvm.core"
 local view = require "qvm.show"
 
 local help = {}
@@ -8,15 +9,36 @@ local help = {}
 local NEAREST = 3     -- names in a message
 local LONGEST = 60    -- no name is longer
 
+local function exists(path)
+  local size, _, code = core.stat(path)
+  return size or code ~= "not_found"
+end
+
+-- As package.searchpath, which takes a file that it cannot open now for none.
+local function search(name, templates)
+  for template in templates:gmatch("[^;]+") do
+    local path = template:gsub("%?", (name:gsub("%.", "/")))
+    if exists(path) then
+      return path
+    end
+  end
+end
+
 -- The pages: in a checkout beside the C module, installed beside the other modules.
 -- In this order, since a checkout's path may lead to what is installed, too.
 local function load_pages()
-  local core = package.searchpath("qvm.core", package.cpath)
-  local installed = package.searchpath("qvm.help_text", package.path)
-  local beside = core and core:gsub("[^/]*$", "help_text.lua")
-  local chunk = beside and loadfile(beside, "t", {})
-    or installed and loadfile(installed, "t", {})
-  return chunk and chunk()
+  local module = search("qvm.core", package.cpath)
+  local beside = module and module:gsub("[^/]*$", "help_text.lua")
+  local path = beside and exists(beside) and beside or search("qvm.help_text", package.path)
+  if not path then
+    return nil, "the text of qvm.help is not there: `make` in a checkout writes it, "
+      .. "`make install` installs it", "not_found"
+  end
+  local text, message, code = core.read_env(path)
+  if not text then
+    return nil, message, code
+  end
+  return assert(load(text, "@" .. path, "t", {}))()
 end
 
 -- "Qvm.VM:Dump()" and "vm.dump" are one name.
@@ -132,10 +154,9 @@ local function not_found(what, names)
 end
 
 function help.text(about)
-  local pages = load_pages()
+  local pages, message, code = load_pages()
   if not pages then
-    return nil, "the text of qvm.help is not there: `make` in a checkout writes it, "
-      .. "`make install` installs it", "not_found"
+    return nil, message, code
   elseif about == nil or rawequal(about, require "qvm") or about == "qvm" then
     return pages.overview
   end

@@ -1,6 +1,7 @@
 -- Asking for the status text, and waiting for what a log gains by it.
 
 local core = require "qvm.core"
+local failure = require "qvm.failure"
 
 local POLL_MS = 20 -- between two looks at the log
 local GAIN_MAX = 16 << 20
@@ -20,51 +21,64 @@ local function open_file(path)
   local file, number
   file, message, number = io.open(path, "rb")
   if not file then
-    return nil, message, number == 13 and "permission" or number == 2 and "not_found" or "io"
+    return failure.of(message, number)
   end
   return file
 end
 
--- A log that a file holds: where it ended, and what it holds from there on. A
--- file that was replaced or cut is new from its beginning.
 -- A log that is not there yet may come; a directory that is not there will not.
-local function file_log(path)
-  local size, id = core.stat(path)
+local function look_for(path)
   local there, message, code = open_file(path)
   if there then
     there:close()
   elseif code == "not_found" then
     there, message, code = core.stat(path:match("^(.*/)[^/]*$") or ".")
   end
+  return there, message, code
+end
+
+-- A log that a file holds: where it ended, and what it holds from there on. A
+-- file that was replaced or cut is new from its beginning.
+local function file_log(path)
+  local size, id = core.stat(path)
+  local there, refused, kind = look_for(path)
   if not there then
-    return nil, message, code
+    return nil, refused, kind
   end
   local log = {name = path}
 
   local function gain()
-    local now, now_id = core.stat(path)
+    local now, now_id, code = core.stat(path)
     if size and now and now_id == id and now >= size then
       return size, now
+    elseif not now and code ~= "not_found" then
+      return nil, now_id, code
     end
     return 0, now or 0
   end
 
   function log.look()
     local from, now = gain()
-    return now > from and now
+    return from and now > from and now
   end
 
   function log.text()
-    local from, now = gain()
-    if now - from > GAIN_MAX then
+    local from, now, code = gain()
+    if not from then
+      return nil, now, code
+    elseif now - from > GAIN_MAX then
       return nil, ("%s: gained more than %d MiB"):format(path, GAIN_MAX >> 20), "too_large"
     end
-    local file <close>, problem, kind = open_file(path)
+    local file <close>, problem, why = open_file(path)
     if not file then
-      return nil, problem, kind
+      return nil, problem, why
     end
     file:seek("set", from)
-    return file:read(now - from) or ""
+    local text, message, number = file:read(now - from)
+    if not text and message then
+      return failure.of(path .. ": " .. message, number)
+    end
+    return text or ""
   end
 
   return log

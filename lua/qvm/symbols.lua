@@ -4,6 +4,7 @@
 -- From a System.map, from the symbol table of an ELF file, or from the kernel's own
 -- table in its memory.
 
+local failure = require "qvm.failure"
 local line = require "qvm.line"
 
 --- @type Symbols
@@ -146,15 +147,25 @@ local SHT_SYMTAB, SHT_DYNSYM = 2, 11
 local STT_FILE, STT_SECTION = 4, 3
 local SYMBOL_BYTES_MAX = 1 << 30
 
+-- Reads at an offset; reads as file:read does; what the first failure was, once there is
+-- one.
 local function reader(file, size)
+  local failed = {}
+  local function take(what)
+    local bytes, message, number = file:read(what)
+    if not bytes and message and not failed.message then
+      failed.message, failed.number = message, number
+    end
+    return bytes
+  end
   return function(offset, n)
     if offset < 0 or n < 0 or offset > size or n > size - offset or n > SYMBOL_BYTES_MAX then
       return nil
     end
     file:seek("set", offset)
-    local bytes = file:read(n)
+    local bytes = take(n)
     return (n == 0 or bytes and #bytes == n) and (bytes or "") or nil
-  end
+  end, take, failed
 end
 
 -- By the ELF class: bytes of the header, where in it the section headers' offset is
@@ -223,16 +234,20 @@ end
 function Symbols.from_file(path, info)
   local file, message, number = io.open(path, "rb")
   if not file then
-    return nil, message, number == 2 and "not_found" or number == 13 and "permission" or "io"
+    return failure.of(message, number)
   end
   local closed <close> = file -- luacheck: ignore
   local size = file:seek("end")
+  local read, take, failed = reader(file, size or 0)
   local found
-  if size and reader(file, size)(0, 4) == "\127ELF" then
-    found = parse_elf(reader(file, size))
+  if read(0, 4) == "\127ELF" then
+    found = parse_elf(read)
   else
     file:seek("set", 0)
-    found = parse_map(file:read("a") or "")
+    found = parse_map(take("a") or "")
+  end
+  if failed.message then
+    return failure.of(path .. ": " .. failed.message, failed.number)
   end
   if #found.names == 0 then
     return nil, path .. ": no symbols: neither a System.map nor an ELF file with a symbol table",
