@@ -59,12 +59,26 @@ vdev pl011 name console
 dump "|gzip >dump.gz"
 ]]
 
+-- That dump with its VMCOREINFO in memory, where it has to be searched for: the last note's
+-- segment becomes one of memory, at an address of its own.
+local function without_note(bytes)
+  local at, last = 65, nil
+  for _ = 1, (string.unpack("<I2", bytes, 57)) do
+    last = string.unpack("<I4", bytes, at) == writer.PT_NOTE and at or last
+    at = at + 56
+  end
+  local size = bytes:sub(last + 32, last + 39)
+  return bytes:sub(1, last - 1) .. string.pack("<I4", writer.PT_LOAD)
+    .. bytes:sub(last + 4, last + 23) .. string.pack("<i8", 0xc0000000) .. size .. size .. bytes:sub(last + 48)
+end
+
 -- Files that the calls open, by what is in them.
 local function make_files(o)
   local large = writer.small {memory = {{paddr = 0x80000000,
     bytes = noise(600000) .. ("\0"):rep(300000) .. "the last words of the guest\0"}}}
   o.plain = files.write("plain.gcore", api.dump_bytes("first"))
   o.other = files.write("other.gcore", api.dump_bytes("second"))
+  o.informed = files.write("informed.gcore", without_note(files.read(o.plain)))
   o.large = files.write("large.gcore", large)
   o.packed = gzip(o.large)
   o.cut = files.write("cut.gcore", large:sub(1, 500000))
@@ -196,6 +210,33 @@ local function add_dumps(list, o)
       end
       return late .. early
     end)
+  end)
+  -- A dump that stays open, and of which nothing was read before.
+  local function add_kept(name, path, run)
+    local dump
+    add(name, function() return run(dump) end, {kept = true, prepare = function()
+      if dump then
+        dump:close()
+      end
+      dump = assert(qvm.open(path))
+    end})
+  end
+  add_kept("Dump:read of an open gzip", o.packed, function(d)
+    return d:read(0x80000000 + 590000, 20)
+  end)
+  add_kept("Dump:array of an open gzip", o.packed, function(d)
+    local bytes, message, code = d:read(0x80000000 + 590000, 20)
+    if not bytes then
+      return nil, message, code
+    end
+    return d:array(0x80000000, "u64", 3)
+  end)
+  for _, name in ipairs {"u64", "vcpus", "guest", "find", "strings", "sections"} do
+    add_kept("Dump:" .. name .. " of an open file", o.plain, dump_calls[name])
+  end
+  add_kept("Dump:vmcoreinfo of an open file", o.plain, function(d) return d:vmcoreinfo() end)
+  add_kept("Dump:vmcoreinfo in memory of an open file", o.informed, function(d)
+    return d:vmcoreinfo()
   end)
   add("Dump:diff", function() return all(o.first:diff(o.second)) end)
   add("Dump:diff of files", function()

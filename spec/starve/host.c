@@ -59,6 +59,53 @@ static int starve_run(lua_State *L)
     return lua_gettop(L) - 5;
 }
 
+/* Calls a copy of the function on top of the stack and puts whether that went well, and
+ * what it gave as text, into the results. */
+static void call_into(lua_State *L, lua_State *results, const char *what)
+{
+    int status;
+
+    lua_pushvalue(L, -1);
+    plan.what = what;
+    status = lua_pcall(L, 0, 1, 0);
+    plan.what = NULL;
+    lua_pushboolean(results, status == LUA_OK);
+    lua_pushstring(results, luaL_tolstring(L, -1, NULL));
+    lua_pop(L, 2);
+}
+
+/* fresh(chunk, what, at, all): in a new state, runs a chunk, which gives a function, and
+ * calls that twice, the first time with failures as of run(). Whether `at` was reached; of
+ * each call, whether it went well and what it gave; blocks that are left of it all. */
+static int starve_fresh(lua_State *results)
+{
+    const char *chunk = luaL_checkstring(results, 1);
+    const char *what = luaL_checkstring(results, 2);
+    long before = starve_live();
+    lua_State *L = lua_newstate(starve_lua, NULL);
+
+    if (!L)
+        return luaL_error(results, "no state");
+    luaL_openlibs(L);
+    if (luaL_dostring(L, chunk) != LUA_OK)
+        return luaL_error(results, "%s", lua_tostring(L, -1));
+    plan.at = (long)luaL_checkinteger(results, 3);
+    plan.all = lua_toboolean(results, 4);
+    plan.number = 0;
+    plan.count = 0;
+    plan.hit = false;
+    alarm(PATIENCE);
+    lua_settop(results, 0);
+    lua_pushnil(results);
+    call_into(L, results, what);
+    lua_pushboolean(results, plan.hit);
+    lua_replace(results, 1);
+    call_into(L, results, NULL);
+    lua_close(L);
+    lua_pushinteger(results, starve_live() - before);
+    return lua_gettop(results);
+}
+
 /* calls(): by name, how often each system call was made while the last plan was there. */
 static int starve_calls(lua_State *L)
 {
@@ -149,13 +196,10 @@ static int starve_finish(lua_State *L)
 
 static int open_starve(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"run", starve_run},
-                                         {"calls", starve_calls},
-                                         {"blocks", starve_blocks},
-                                         {"start", starve_start},
-                                         {"say", starve_say},
-                                         {"finish", starve_finish},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"run", starve_run},       {"calls", starve_calls},
+                                         {"blocks", starve_blocks}, {"fresh", starve_fresh},
+                                         {"start", starve_start},   {"say", starve_say},
+                                         {"finish", starve_finish}, {NULL, NULL}};
     static const struct {
         const char *name;
         int number;

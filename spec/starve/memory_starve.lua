@@ -1,16 +1,17 @@
 -- No memory, and system calls that fail: at every point of every public call.
 
 local api = require "support.api"
-local files = require "support.files"
 local process = require "support.process"
 local sim = require "support.sim"
 
 local host = sim.build .. "/starve/host"
 
--- Runs a script in the host: its exit status, and what it has to complain about.
-local function walk(...)
-  local thorough = os.getenv("QVM_STARVE") and "all" or ""
-  local status, out, errors = process.run({host, "spec/starve/walk.lua", ..., thorough},
+-- Runs a script in the host: what it has to complain about, its exit status, how many
+-- attempts it made. With $QVM_STARVE at every point, also where that takes long.
+local function walk(script, ...)
+  local words = {host, "spec/starve/" .. script .. ".lua", ...}
+  words[#words + 1] = os.getenv("QVM_STARVE") and "all" or nil
+  local status, out, errors = process.run(words,
     {env = {QVM_BUILD = sim.build, LD_PRELOAD = os.getenv("QVM_PRELOAD")}})
   local complaints = {}
   for line in out:gmatch("[^\n]+") do
@@ -45,21 +46,28 @@ describe("where something is lacking,", function()
   end)
 
   it("memory of the C core: nothing is lost, and the next call works", function()
-    local complaints, status, attempts = walk("c")
+    local complaints, status, attempts = walk("walk", "c")
     assert.are.same({}, complaints)
     assert.are.equal(0, status)
     assert.is_true(attempts > 1000)
   end)
 
   it("memory of Lua: nothing is lost, and the next call works", function()
-    local complaints, status, attempts = walk("memory")
+    local complaints, status, attempts = walk("walk", "memory")
     assert.are.same({}, complaints)
     assert.are.equal(0, status)
     assert.is_true(attempts > 10000)
   end)
 
+  it("memory while the library is loaded and first used: as if that had not been", function()
+    local complaints, status, attempts = walk("cold")
+    assert.are.same({}, complaints)
+    assert.are.equal(0, status)
+    assert.is_true(attempts > 500)
+  end)
+
   it("a system call: the documented code, the file's name, and the next call works", function()
-    local complaints, status, attempts = walk("system")
+    local complaints, status, attempts = walk("walk", "system")
     assert.are.same({}, complaints)
     assert.are.equal(0, status)
     assert.is_true(attempts > 1000)
