@@ -3,14 +3,13 @@
 # directory that is made anew. STATE is a line about the module for the README there.
 set -eu
 stage=$1 module=$2 help=$3 state=$4
-lua=$stage/share/lua/5.4/qvm
 
 rm -rf "$stage"
-mkdir -p "$lua/diag" "$stage/lib/lua/5.4/qvm" "$stage/bin"
-cp lua/qvm/*.lua "$help" "$lua"
-cp lua/qvm/diag/*.lua "$lua/diag"
+mkdir -p "$stage/share/lua/5.4" "$stage/lib/lua/5.4/qvm" "$stage/bin"
+cp -R lua/qvm "$stage/share/lua/5.4"
+cp "$help" "$stage/share/lua/5.4/qvm"
 cp "$module" "$stage/lib/lua/5.4/qvm/core.so"
-for command in diag dumpdiff explore; do
+for command in diag dumpdiff explore gdbserve; do
     cp "examples/$command.lua" "$stage/bin/qvm-$command"
     chmod 755 "$stage/bin/qvm-$command"
 done

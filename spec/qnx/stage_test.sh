@@ -53,6 +53,8 @@ check "qvm-diag has all parts of its reports" says '"vms"' \
     lua5.4 "$work/qvm/bin/qvm-diag" --all --json
 check "qvm-dumpdiff finds its library" says 'none: No such file' \
     lua5.4 "$work/qvm/bin/qvm-dumpdiff" "$work/none" "$work/none"
+check "qvm-gdbserve finds its library" says 'none: No such file' \
+    lua5.4 "$work/qvm/bin/qvm-gdbserve" "$work/none"
 check "qvm-explore finds its library" sh -c \
     'echo "qvm.help(\"VM:dump\")" | lua5.4 "$0/bin/qvm-explore" | grep -q "VM:dump("' "$work/qvm"
 
