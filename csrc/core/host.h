@@ -62,9 +62,9 @@ void host_watch_close(struct host_watch *watch);
 bool host_watch_sees_close(const struct host_watch *watch);
 
 /* Waits up to timeout_ms, or until a signal arrives, for something to happen in the
- * directory. Returns 1 and the name of a file that its writer has closed (valid until the
- * next call), 2 if something else happened or may have (look at the directory), 0 if
- * nothing did. */
+ * directory. Returns 1 and the name of a file that its writer has closed, 2 if something
+ * else happened or may have (look at the directory), with the name of a file that is new,
+ * or NULL, 0 if nothing did. The name is valid until the next call. */
 int host_watch_wait(struct host_watch *watch, int64_t timeout_ms, const char **name);
 
 #endif

@@ -234,7 +234,7 @@ bool host_watch_sees_close(const struct host_watch *watch)
 
 int host_watch_wait(struct host_watch *watch, int64_t timeout_ms, const char **name)
 {
-    (void)name;
+    *name = NULL;
     if (timeout_ms <= 0)
         return 0;
     clock_sleep(timeout_ms < watch->interval_ms ? timeout_ms : watch->interval_ms);

@@ -79,10 +79,8 @@ int host_watch_wait(struct host_watch *watch, int64_t timeout_ms, const char **n
     event = (const struct inotify_event *)(const void *)(watch->buffer + watch->at);
     watch->at += sizeof *event + event->len;
     watch->lost = watch->lost || (event->mask & IN_Q_OVERFLOW) != 0;
-    if (event->len == 0 || !(event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)))
-        return 2;
-    *name = event->name;
-    return 1;
+    *name = event->len > 0 ? event->name : NULL;
+    return *name && (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) ? 1 : 2;
 }
 
 #else

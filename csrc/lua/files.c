@@ -9,15 +9,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* stat(path): size in bytes, an identity (a string equal only for the same file), kind:
- * "file", "directory" or "other". */
+/* stat(path [, link]): size in bytes, an identity (a string equal only for the same file),
+ * kind: "file", "directory" or "other". A symbolic link is followed, or with `link` true
+ * is "other" itself. */
 static int core_stat(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     struct qvm_error err;
     struct stat status;
 
-    if (stat(path, &status) != 0) {
+    if ((lua_toboolean(L, 2) ? lstat : stat)(path, &status) != 0) {
         qvm_fail_errno(&err, errno, path);
         return push_failure(L, &err);
     }

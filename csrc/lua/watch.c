@@ -23,7 +23,8 @@ static int watch_close(lua_State *L)
 }
 
 /* watch:wait(milliseconds): the name of a file that its writer has closed; true when
- * something else has happened; false when nothing has. */
+ * something else has happened, and the name of a file that is new or nil; false when
+ * nothing has. */
 static int watch_wait(lua_State *L)
 {
     struct host_watch *watch = *check_watch(L);
@@ -35,7 +36,10 @@ static int watch_wait(lua_State *L)
         lua_pushstring(L, name);
     else
         lua_pushboolean(L, happened != 0);
-    return 1;
+    if (happened != 2 || !name)
+        return 1;
+    lua_pushstring(L, name);
+    return 2;
 }
 
 /* watch:sees_close(): does wait tell of every file that is closed? */

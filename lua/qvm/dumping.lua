@@ -67,21 +67,25 @@ local function dumps_in(directory, system)
   return dumps
 end
 
--- How a new dump is coming on. Looking at it moves its state forward.
+-- How a new dump is coming on. Looking at it moves its state forward. What is no
+-- file is never opened: a writer makes none, and a device may act when it is.
 local function new_candidate(path)
   local candidate = {path = path, size = -1, changed = core.now()}
 
   function candidate.look()
-    local size, problem, code = core.stat(path)
-    candidate.is_gone = code == "not_found"
-    candidate.problem = code == "io" and problem or nil
+    local size, problem, kind = core.stat(path, true)
+    candidate.is_gone = not size and kind == "not_found"
+    candidate.is_other = size and kind ~= "file"
+    candidate.problem = not size and kind == "io" and problem or nil
     size = size or 0
     if size ~= candidate.size then
       candidate.size, candidate.changed = size, core.now()
     end
-    local extent
-    extent, problem, code = core.extent(path)
-    candidate.problem = candidate.problem or code == "io" and problem or nil
+    local extent, why, code
+    if kind == "file" then
+      extent, why, code = core.extent(path)
+    end
+    candidate.problem = candidate.problem or code == "io" and why or nil
     candidate.total = extent and extent > 0 and extent or nil
   end
 
@@ -92,15 +96,22 @@ local function new_candidate(path)
   return candidate
 end
 
--- Files that are dumps of this system, were not there before, and are not older
--- than the request.
+-- A dump of this system that was not there before and is not older than the
+-- request.
+local function add_candidate(request, name, stamp)
+  if not request.before[name] and not request.candidates[name] and is_since(stamp, request) then
+    request.candidates[name] = new_candidate(request.directory .. "/" .. name)
+  end
+end
+
+-- In the directory, or closed and removed before anybody could look.
 local function find_new(request)
   local dumps = dumps_in(request.directory, request.vm.name) or {}
+  for name in pairs(request.closed) do
+    dumps[name] = dumping.stamp_of(name, request.vm.name)
+  end
   for name, stamp in pairs(dumps) do
-    if not request.before[name] and not request.candidates[name]
-      and is_since(stamp, request) then
-      request.candidates[name] = new_candidate(request.directory .. "/" .. name)
-    end
+    add_candidate(request, name, stamp)
   end
 end
 
@@ -112,23 +123,32 @@ local function report(request, candidate)
   end
 end
 
--- A candidate that is complete. A closing that comes too early is somebody
--- else's, who has touched the file.
+-- A candidate that is complete, or one that was removed if there is no other. A
+-- closing that comes too early is somebody else's, who has touched the file.
 local function find_done(request)
+  local removed, others
   for name, candidate in pairs(request.candidates) do
     candidate.look()
     report(request, candidate)
+    candidate.was_closed = candidate.was_closed or request.closed[name]
     local whole = candidate.total and candidate.size >= candidate.total
-    if request.closed[name] and (whole or candidate.is_gone) then
+    if candidate.is_other then
+      request.candidates[name] = nil
+    elseif request.closed[name] and whole then
       return candidate
-    end
-    if not candidate.problem then -- else its closing may yet turn out to be the last
-      request.closed[name] = nil
-    end
-    if whole and not request.watch:sees_close() and candidate.is_still() then
-      return candidate
+    elseif candidate.was_closed and candidate.is_gone then
+      removed = candidate
+    else
+      others = others or not candidate.is_gone
+      if not candidate.problem then -- else its closing may yet turn out to be the last
+        request.closed[name] = nil
+      end
+      if whole and not request.watch:sees_close() and candidate.is_still() then
+        return candidate
+      end
     end
   end
+  return not others and removed or nil
 end
 
 -- Whether the process that writes the dump has ended. Only a clear answer
@@ -149,14 +169,16 @@ end
 -- Takes in what has happened, and waits only for the first of it. A directory
 -- in which more happens than can be taken in is looked at again later.
 local function take_events(request, wait)
-  local event = request.watch:wait(wait)
+  local event, created = request.watch:wait(wait)
   for _ = 1, 1000 do
     if type(event) == "string" then
       request.closed[event] = true
+    elseif created then
+      request.before[created] = nil -- what had this name was removed
     elseif not event then
       break
     end
-    event = request.watch:wait(0)
+    event, created = request.watch:wait(0)
   end
   find_new(request)
 end
@@ -216,6 +238,11 @@ function dumping.await(vm, directory, options)
   request.before, message, code = dumps_in(directory, vm.name)
   if not request.before then
     return nil, message, code
+  end
+  for _ = 1, 1000 do -- what has happened until now is in that list
+    if not watch:wait(0) then
+      break
+    end
   end
   request.time = os.time()
   local sent
