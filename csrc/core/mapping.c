@@ -47,13 +47,27 @@ static void pass_on(const struct sigaction *to, int number, siginfo_t *info, voi
     }
 }
 
+static bool is_ours(const struct sigaction *action);
+
+/* A handler in front of ours that has called it may have more signals blocked than ours,
+ * and is left by a jump: the mask has to be again what it was where the fault came. */
+static void restore_mask(const ucontext_t *interrupted)
+{
+    struct sigaction now;
+
+    if (interrupted && sigaction(SIGBUS, NULL, &now) == 0 && !is_ours(&now))
+        pthread_sigmask(SIG_SETMASK, &interrupted->uc_sigmask, NULL);
+}
+
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     struct guard *guard = current;
     const unsigned char *at = info->si_addr;
 
-    if (guard && is_fault(info) && at >= guard->from && at < guard->to)
+    if (guard && is_fault(info) && at >= guard->from && at < guard->to) {
+        restore_mask(context);
         siglongjmp(guard->escape, 1);
+    }
     depth++;
     pass_on(depth > 1 ? &bottom : &previous, number, info, context);
     depth--;

@@ -34,14 +34,23 @@ static void at_the_bottom(int number)
     siglongjmp(escape, 2);
 }
 
-static void install(struct sigaction *old)
+static void install(struct sigaction *old, int more_flags)
 {
     struct sigaction action;
 
     memset(&action, 0, sizeof action);
     action.sa_sigaction = chaining;
-    action.sa_flags = SA_SIGINFO | SA_NODEFER;
+    action.sa_flags = SA_SIGINFO | more_flags;
+    sigaddset(&action.sa_mask, SIGUSR1);
     sigaction(SIGBUS, &action, old);
+}
+
+static int mask_is_empty(void)
+{
+    sigset_t mask;
+
+    sigprocmask(SIG_BLOCK, NULL, &mask);
+    return !sigismember(&mask, SIGBUS) && !sigismember(&mask, SIGUSR1);
 }
 
 /* A read of a file that is cut while it is open. */
@@ -88,7 +97,12 @@ int main(int argc, char **argv)
     if (file_open(&file, argv[1], false, &err) != 0)
         return fail(err.message);
     file_map(&file);
-    install(&before);
+    install(&before, 0);
+    for (calls = 0; calls < 2;)
+        if (cut_read(argv[1]) != 0 || !mask_is_empty())
+            return fail("the signal mask was changed");
+    sigaction(SIGBUS, &before, NULL);
+    install(&before, SA_NODEFER);
     file_close(&file);
     for (int again = 0; again < 2; again++) {
         if (file_open(&file, argv[1], false, &err) != 0)
