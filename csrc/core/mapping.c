@@ -54,8 +54,11 @@ static bool is_ours(const struct sigaction *action);
 static void restore_mask(const ucontext_t *interrupted)
 {
     struct sigaction now;
+    sigset_t mask;
 
-    if (interrupted && sigaction(SIGBUS, NULL, &now) == 0 && !is_ours(&now))
+    sigaction(SIGBUS, NULL, &now);
+    pthread_sigmask(SIG_BLOCK, NULL, &mask);
+    if (interrupted && (!is_ours(&now) || sigismember(&mask, SIGBUS)))
         pthread_sigmask(SIG_SETMASK, &interrupted->uc_sigmask, NULL);
 }
 

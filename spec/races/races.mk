@@ -1,13 +1,16 @@
 # Signals, races and load. The torture needs root: it makes namespaces.
 
-RACES := $(BUILD)/races/hatchery $(BUILD)/races/delay.so
+RACES := $(BUILD)/races/hatchery $(BUILD)/races/delay.so $(BUILD)/races/host
+TSAN  := -O1 -g -fsanitize=thread
 
 .PHONY: test-races torture
 
 test-races: ## the specs of races between VMs, files, threads and processes
 	@sh .ci/deps build test races
 	@$(MAKE) -s all $(HELPERS) $(RACES)
-	@QVM_BUILD="$(BUILD)" busted --run=races --lua="$$(command -v $(LUA))"
+	@$(MAKE) -s BUILD=$(BUILD)/tsan CFLAGS="$(TSAN)" $(BUILD)/tsan/qvm/core.so \
+		$(BUILD)/tsan/races/host
+	@QVM_BUILD="$(BUILD)" QVM_TSAN="$(CURDIR)/$(BUILD)/tsan" busted --run=races --lua="$$(command -v $(LUA))"
 
 torture: ## 100000 signals while VMs die and process ids are given away again
 	@sh .ci/deps build test races
@@ -18,6 +21,10 @@ torture: ## 100000 signals while VMs die and process ids are given away again
 $(BUILD)/races/hatchery: spec/races/hatchery.c
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+$(BUILD)/races/host: spec/races/host.c
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -I$(LUA_INCDIR) -pthread -o $@ $< -llua5.4
 
 $(BUILD)/races/delay.so: spec/races/delay.c
 	@mkdir -p $(@D)

@@ -1,0 +1,50 @@
+-- Lua states in threads of one process: see host.c and thread.lua.
+
+local files = require "support.files"
+local process = require "support.process"
+local qvm = require "qvm"
+local sim = require "support.sim"
+
+local script = require("lfs").currentdir() .. "/spec/races/thread.lua"
+
+describe("Lua states in threads of one process", function()
+  local it = sim.can_signal and it or pending
+
+  after_each(sim.clean)
+
+  -- Runs the host of a build; what it printed.
+  local function run(build, threads, how, rounds)
+    qvm.root(sim.root())
+    local directory = files.mkdir("dumps")
+    sim.start("linux1", "ram 2M\ncpu\ncpu\ndump " .. directory)
+    local vm = qvm.vm("linux1")
+    for _, name in ipairs {"shared", "other"} do
+      local dump <close> = assert(vm:dump {dir = directory})
+      os.rename(dump.path, ("%s/%s.gcore"):format(directory, name))
+    end
+    assert(os.execute(("gzip -c %s/shared.gcore >%s/shared.gz"):format(directory, directory)))
+    local program = process.start({build .. "/races/host", script, tostring(threads), how,
+      ("%s %d"):format(directory, rounds)}, {log = files.path("errors"), env = {
+        QVM_ROOT = sim.root(), LUA_PATH = package.path,
+        LUA_CPATH = package.cpath:gsub("^[^;]*", build .. "/?.so"),
+        TSAN_OPTIONS = "exitcode=66 halt_on_error=0"}})
+    local how_ended, status = program:wait()
+    return ("%s %d %s%s"):format(how_ended, status, files.read(program.output),
+      files.read(files.path("errors")):sub(1, 6000))
+  end
+
+  it("do not disturb one another, nor the program's signals", function()
+    assert.are.equal("exit 0 ok\n", run(sim.build, 6, "before", 20))
+  end)
+
+  it("live with a program that takes SIGBUS meanwhile", function()
+    assert.are.equal("exit 0 ok\n", run(sim.build, 6, "after", 20))
+  end)
+
+  local sanitized = os.getenv("QVM_TSAN")
+  local test = sanitized and it or pending
+
+  test("race for nothing, by ThreadSanitizer", function()
+    assert.are.equal("exit 0 ok\n", run(sanitized, 4, "before", 3))
+  end)
+end)
