@@ -66,6 +66,15 @@ static bool is_uniform(const struct mapper *mapper, const struct paging *paging,
     return true;
 }
 
+/* Does the dump have any of these bytes? */
+static bool has_some(const struct dump *dump, uint64_t address, size_t size)
+{
+    size_t i = ranges_find(&dump->ranges, address);
+
+    return i < dump->ranges.count && (dump->ranges.pieces[i].first <= address ||
+                                      dump->ranges.pieces[i].first - address < size);
+}
+
 /* Reads entry by entry where not all of a table is there; the others say nothing, and are
  * not tried: a message about each would take most of the time. */
 static int read_pieces(const struct mapper *mapper, uint64_t address, unsigned char *to,
@@ -74,6 +83,8 @@ static int read_pieces(const struct mapper *mapper, uint64_t address, unsigned c
     const struct dump *dump = mapper->space->dump;
 
     memset(to, 0, size);
+    if (!has_some(dump, address, size))
+        return 0;
     for (size_t at = 0; at < size && address <= UINT64_MAX - at; at += entry_size)
         if (dump_reach(dump, address + at, entry_size) == entry_size &&
             dump_read(dump, address + at, to + at, entry_size, err) != 0 &&

@@ -196,16 +196,22 @@ local function open_ring(dump, space, info)
   return ring
 end
 
+-- So many in a row that are corrupt are no ring: a guest may claim millions of them.
+local CORRUPT_MAX = 1 << 16
+
 local function ring_messages(ring, log)
   local id, left = ring.tail, math.min((ring.head - ring.tail & ring.id_mask) + 1, ring.count)
+  local corrupt = 0
   return function()
     while left > 0 do
       local found = record(ring, id)
       id, left = id + 1 & ring.id_mask, left - 1
+      corrupt = found == nil and corrupt + 1 or 0
+      log.skipped = log.skipped + (found == nil and 1 or 0)
       if found then
         return found
-      elseif found == nil then
-        log.skipped = log.skipped + 1
+      elseif corrupt == CORRUPT_MAX then
+        log.skipped, left = log.skipped + left, 0
       end
     end
   end
