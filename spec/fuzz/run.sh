@@ -10,7 +10,7 @@ here=$(dirname "$0")
 fuzz() { # fuzz TARGET
     target=$1 size=4096 leaks=1
     case $target in
-    gzip) size=16384 ;;
+    gzip) size=8192 ;;
     gdb) size=20000 ;;
     pagetables | find | diff | envfile) size=2048 ;;
     esac

@@ -14,7 +14,7 @@ local limits = {
   ["gzip.h"] = {{"GZIP_POINTS 1024", "GZIP_POINTS 8"}},
   ["gzip.c"] = {{"CHUNK = 256 << 10", "CHUNK = 4 << 10"}, {"SLOTS = 32", "SLOTS = 4"},
     {"SPACING = 1 << 20", "SPACING = 8 << 10"}, {"AT_ONCE = 64 << 20", "AT_ONCE = 64 << 10"}},
-  ["inflater.c"] = {{"BUFFER = 65536", "BUFFER = 64"}, {"AT_ONCE = 1 << 30", "AT_ONCE = 1 << 10"},
+  ["inflater.c"] = {{"BUFFER = 65536", "BUFFER = 512"}, {"AT_ONCE = 1 << 30", "AT_ONCE = 1 << 10"},
     {"PATIENCE = 8 << 20", "PATIENCE = 1 << 10"}},
   ["sweep.h"] = {{"SWEEP_UNITS = 64", "SWEEP_UNITS = 16"}, {"SWEEP_UNIT = 1 << 20",
     "SWEEP_UNIT = 1 << 10"}, {"SWEEP_BUFFER = 256 << 10", "SWEEP_BUFFER = 512"},

@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { DATA_MAX = 1 << 20, READ_MAX = 20 << 10, CALLS_MAX = 1 << 16 };
+enum { DATA_MAX = 1 << 18, READ_MAX = 20 << 10, CALLS_MAX = 1 << 16 };
 
 enum ending { WHOLE, CUT, DAMAGED, BAD_CHECK, TOO_LONG };
 

@@ -240,7 +240,7 @@ static void check_bytes(struct space *space, uint64_t va, size_t n)
     int status = space_read(space, va, bytes, n, err);
 
     MUST(!wraps || status != 0);
-    for (size_t i = 0; !wraps && i < n; i += i % 64 == 0 && i + 65 < n ? 64 : 1) {
+    for (size_t i = 0; !wraps && i < n; i += i + 512 < n ? 512 : 67) {
         bool is = space_read(space, va + i, &one, 1, fuzz_error()) == 0;
 
         MUST(status != 0 || (is && one == bytes[i]));
@@ -365,7 +365,8 @@ static void use(struct space *space, struct fuzz_input *input, uint64_t random)
 
         check_address(space, i % 2 ? va : va & ((UINT64_C(1) << bits) - 1));
         check_address(space, ~va);
-        check_bytes(space, i % 4 ? va & 0xfffff : ~va, fuzz_random(&random) % (3 * 4096));
+        if (i % 8 == 0)
+            check_bytes(space, i % 16 ? va & 0xfffff : ~va, fuzz_random(&random) % 12288);
     }
     left = UINT64_MAX - first;
     search(space, first, left < WINDOW ? (size_t)left + 1 : WINDOW, random);
