@@ -121,8 +121,9 @@ struct dump *fuzz_fill(unsigned file, struct fuzz_memory *memory, struct fuzz_in
     memory->base = address = flags & 1 ? end : flags & 2 ? 0 : 0x12340;
     for (unsigned i = 0; i < count; i++)
         describe(&segments[i], input, &address, &offset);
-    while (count > 0 && segments[count - 1].paddr - memory->base +
-                                segments[count - 1].memsz > FUZZ_MEMORY)
+    while (count > 0 &&
+           segments[count - 1].paddr - memory->base + segments[count - 1].memsz >
+               FUZZ_MEMORY)
         count--;
     path = fuzz_dump(file, 8, segments, count);
     fuzz_file_extend(file, flags & 4 && offset > IN_FILE + 100 ? offset - 99 : offset);
@@ -210,7 +211,8 @@ static void check_ranges(const struct dump *dump)
 
         MUST(piece->first <= piece->last && size < (uint64_t)INT64_MAX - total);
         total += size + 1;
-        MUST(ranges_find(ranges, piece->first) == i && ranges_find(ranges, piece->last) == i);
+        MUST(ranges_find(ranges, piece->first) == i &&
+             ranges_find(ranges, piece->last) == i);
         if (i + 1 == ranges->count)
             break;
         MUST(piece->last < next->first);
@@ -236,7 +238,8 @@ void fuzz_check_memory(const struct dump *dump, uint64_t seed)
         for (size_t k = 0; k < sizeof edges / sizeof edges[0]; k++) {
             check_address(dump, edges[k] - 1);
             check_address(dump, edges[k]);
-            check_bytes(dump, edges[k] - fuzz_random(&seed) % 100, fuzz_random(&seed) % 200);
+            check_bytes(dump, edges[k] - fuzz_random(&seed) % 100,
+                        fuzz_random(&seed) % 200);
             check_bytes(dump, edges[k], fuzz_odd(&seed, s->memsz));
         }
     }

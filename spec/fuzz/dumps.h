@@ -30,7 +30,8 @@ struct dump *fuzz_fill(unsigned file, struct fuzz_memory *memory, struct fuzz_in
 enum fuzz_where { FUZZ_NOWHERE, FUZZ_IN_FILE, FUZZ_ZERO, FUZZ_LOST };
 enum fuzz_where fuzz_where(const struct dump *dump, uint64_t address, uint64_t *offset);
 
-/* Ranges ascending, merged, as the segments have them; sums, reads and reaches that agree. */
+/* Ranges ascending, merged, as the segments have them; sums, reads and reaches that agree.
+ */
 void fuzz_check_memory(const struct dump *dump, uint64_t seed);
 
 #endif

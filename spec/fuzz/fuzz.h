@@ -14,8 +14,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
 
 /* What must hold whatever the input is. */
-#define MUST(condition) \
-    ((condition) ? (void)0 : fuzz_die(__FILE__, __LINE__, #condition))
+#define MUST(condition) ((condition) ? (void)0 : fuzz_die(__FILE__, __LINE__, #condition))
 _Noreturn void fuzz_die(const char *file, int line, const char *what);
 
 /* Files of an input, in memory: up to FUZZ_FILES of them. The path is good until the next

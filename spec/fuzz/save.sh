@@ -11,7 +11,7 @@ for target in "$@"; do
     rm -rf "$new" && mkdir -p "$new" "$folder/corpus/$target" "$saved"
     # The seeds come first: what they come to needs no other input.
     cp "$folder/seeds/$target"/* "$new"
-    "$folder/bin/$target" -merge=1 -set_cover_merge=1 -max_len=4096 -detect_leaks=0 \
+    "$folder/bin/$target" -merge=1 -set_cover_merge=1 -use_counters=0 -max_len=4096 -detect_leaks=0 \
         -timeout=10 "$new" "$saved" "$folder/corpus/$target" >"$folder/logs/merge" 2>&1 ||
         { tail -n 5 "$folder/logs/merge" >&2; exit 1; }
     rm -f "$new"/seed-* "$saved"/*

@@ -1,4 +1,5 @@
-/* Patterns in a dump's memory, and printable strings: as a search byte by byte finds them. */
+/* Patterns in a dump's memory, and printable strings: as a search byte by byte finds them.
+ */
 #include "finder.h"
 
 #include "../dumps.h"

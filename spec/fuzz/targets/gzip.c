@@ -42,8 +42,8 @@ static enum ending inflate_all(const uint8_t *data, size_t size, size_t *length)
     else if (result == Z_BUF_ERROR)
         ending = CUT;
     else if (result != Z_STREAM_END)
-        ending = strstr(stream.msg ? stream.msg : "", "check") &&
-                         strncmp(stream.msg, "incorrect", 9) == 0
+        ending = stream.msg && strncmp(stream.msg, "incorrect ", 10) == 0 &&
+                         strstr(stream.msg, "check")
                      ? BAD_CHECK
                      : DAMAGED;
     *length = DATA_MAX - stream.avail_out;
@@ -243,7 +243,8 @@ static size_t recompress(uint8_t *data, size_t size, size_t max, uint64_t *rando
     part = fuzz_random(random) % 3 ? length : fuzz_random(random) % (length + 1);
     made = add_member(data, max, all, part, random);
     if (part < length && made > 0) {
-        size_t more = add_member(data + made, max - made, all + part, length - part, random);
+        size_t more =
+            add_member(data + made, max - made, all + part, length - part, random);
 
         made = more ? made + more : made;
     }

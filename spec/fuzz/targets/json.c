@@ -229,10 +229,10 @@ static void put_number(const struct json_token *token)
 
 static void put_token(const struct json_token *token, enum json_type before)
 {
-    static const char *const words[] = {[JSON_NULL] = "null",   [JSON_FALSE] = "false",
-                                        [JSON_TRUE] = "true",   [JSON_ARRAY] = "[",
-                                        [JSON_ARRAY_END] = "]", [JSON_OBJECT] = "{",
-                                        [JSON_OBJECT_END] = "}"};
+    static const char *const words[] = {
+        [JSON_NULL] = "null",   [JSON_FALSE] = "false", [JSON_TRUE] = "true",
+        [JSON_ARRAY] = "[",     [JSON_ARRAY_END] = "]", [JSON_OBJECT] = "{",
+        [JSON_OBJECT_END] = "}"};
     bool closes = token->type == JSON_ARRAY_END || token->type == JSON_OBJECT_END;
     bool first = before == JSON_ARRAY || before == JSON_OBJECT || before == JSON_KEY;
 

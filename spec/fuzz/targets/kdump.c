@@ -82,8 +82,8 @@ static void use_failing(const struct elf *elf, const struct file *file, uint64_t
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input input = {data, size};
-    struct elf_segment segments[3] = {{.type = ELF_PT_LOAD}, {.type = ELF_PT_NOTE},
-                                      {.type = ELF_PT_LOAD}};
+    struct elf_segment segments[3] = {
+        {.type = ELF_PT_LOAD}, {.type = ELF_PT_NOTE}, {.type = ELF_PT_LOAD}};
     unsigned flags = (unsigned)fuzz_take(&input, 1);
     struct elf elf = {.bits = flags & 1 ? 32 : 64,
                       .big_endian = flags & 2,

@@ -55,7 +55,8 @@ static void use_qemu(const struct elf *elf, const struct file *file, int count)
 
         MUST(qemu_read_cpu(&qemu, i, file, &vcpu, err) == 0 && vcpu.cpunum == i);
         for (size_t r = 0; r < vcpu.set->count; r++)
-            sum |= vcpu.registers[vcpu.set->fields[r].offset + vcpu.set->fields[r].size - 1];
+            sum |=
+                vcpu.registers[vcpu.set->fields[r].offset + vcpu.set->fields[r].size - 1];
         MUST(sum < 256); /* it is looked at, or nothing was read */
         for (unsigned r = 0; r < vcpu.extra_count; r++)
             MUST(vcpu.extra_fields[r].offset + vcpu.extra_fields[r].size <=

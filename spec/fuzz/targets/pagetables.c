@@ -10,7 +10,13 @@
 
 #include <string.h>
 
-enum { OPTIONS = 16, MEMORY = 24 * 4096, WINDOW = 6 * 4096, RANGES_MAX = 30, CALLS_MAX = 4 };
+enum {
+    OPTIONS = 16,
+    MEMORY = 24 * 4096,
+    WINDOW = 6 * 4096,
+    RANGES_MAX = 30,
+    CALLS_MAX = 4
+};
 
 static unsigned char memory[MEMORY];
 static uint64_t base; /* where it is */
@@ -385,7 +391,8 @@ static void use_failing(struct space *space, uint64_t seed)
 
     fuzz_faults(seed);
     if (space_read(space, seed >> 48, bytes, sizeof bytes, err) != 0)
-        MUST(err->code == QVM_UNMAPPED || err->code == QVM_IO || err->code == QVM_UNSUPPORTED);
+        MUST(err->code == QVM_UNMAPPED || err->code == QVM_IO ||
+             err->code == QVM_UNSUPPORTED);
     if (mapper_start(&mapper, space, 0, UINT64_MAX, err) == 0) {
         for (int i = 0; i < 10 && mapper_next(&mapper, &range, err) != 0; i++)
             ;
