@@ -5,6 +5,7 @@ files["spec/real/*_real.lua"] = {std = "lua54+busted"}
 files["spec/html/*_html.lua"] = {std = "lua54+busted"}
 files["spec/fleet/*_fleet.lua"] = {std = "lua54+busted"}
 files["spec/races/*_races.lua"] = {std = "lua54+busted"}
+files["spec/starve/lines.lua"] = {ignore = {"122"}} -- it stands before Lua's own functions
 files["spec/starve/*_starve.lua"] = {std = "lua54+busted"}
 files["spec/*_spec.lua"] = {std = "lua54+busted"}
 -- 143: the assertions that qvm.assertions adds

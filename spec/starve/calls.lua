@@ -69,7 +69,8 @@ local function without_note(bytes)
   end
   local size = bytes:sub(last + 32, last + 39)
   return bytes:sub(1, last - 1) .. string.pack("<I4", writer.PT_LOAD)
-    .. bytes:sub(last + 4, last + 23) .. string.pack("<i8", 0xc0000000) .. size .. size .. bytes:sub(last + 48)
+    .. bytes:sub(last + 4, last + 23) .. string.pack("<i8", 0xc0000000) .. size .. size
+    .. bytes:sub(last + 48)
 end
 
 -- Files that the calls open, by what is in them.

@@ -47,7 +47,8 @@ local scripts = {
   {name = "loading", every = 31, chunk = head .. [[
 return function() return require "qvm".version end]]},
   -- cjson is loaded before: it ends the process where it gets no memory for its buffer.
-  {name = "first uses", every = 5, chunk = head .. ("require 'cjson'\nlocal qvm = require 'qvm'\n" .. uses)
+  {name = "first uses", every = 5, chunk = head
+    .. ("require 'cjson'\nlocal qvm = require 'qvm'\n" .. uses)
     :gsub("PACKED", ("%q"):format(o.packed)):gsub("PLAIN", ("%q"):format(o.plain))
     :gsub("ROOT", ("%q"):format(require("support.sim").root()))},
 }
@@ -71,8 +72,8 @@ local function look(script, what, at, all, wanted)
   end
   if problem then
     problems = problems + 1
-    print(("PROBLEM %s: %s %d %s: %s"):format(script.name, what, at, all and "and all after" or "",
-      problem:sub(1, 300)))
+    print(("PROBLEM %s: %s %d %s: %s"):format(script.name, what, at,
+      all and "and all after" or "", problem:sub(1, 300)))
   end
   return hit
 end

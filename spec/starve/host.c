@@ -154,6 +154,7 @@ static int starve_start(lua_State *L)
     luaL_checktype(L, 1, LUA_TFUNCTION);
     if (pipe(ends) != 0)
         return luaL_error(L, "pipe: %s", strerror(errno));
+    fflush(NULL); /* or the child says it once more */
     child = fork();
     if (child < 0)
         return luaL_error(L, "fork: %s", strerror(errno));
@@ -168,7 +169,7 @@ static int starve_start(lua_State *L)
     lua_settop(L, 1);
     if (lua_pcall(L, 0, 0, 0) != LUA_OK)
         starve_say(L);
-    _exit(0);
+    exit(0);
 }
 
 /* finish(id, where): what the child said, and the signal that ended it, if one did. */

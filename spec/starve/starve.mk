@@ -9,6 +9,33 @@ test-starve: ## no memory, and system calls that fail, in every public call
 	@$(MAKE) -s all $(STARVE)
 	@QVM_BUILD="$(BUILD)" busted --run=starve --lua="$$(command -v $(LUA))"
 
+# QVM_GC=incremental: the other of the collector's modes; several times as long.
+.PHONY: test-gc
+test-gc: ## run the specs with an eager garbage collector
+	@sh .ci/deps build test
+	@$(MAKE) -s all $(HELPERS)
+	@LUA_INIT_5_4=@$(CURDIR)/spec/starve/gc.lua QVM_BUILD="$(BUILD)" \
+		busted --lua="$$(command -v $(LUA))"
+
+COVERAGE := $(BUILD)/coverage
+
+# The specs of failures too: they are what reaches the error paths.
+.PHONY: coverage
+coverage: ## lines and branches that the specs run
+	@sh .ci/deps build test coverage
+	@$(MAKE) -s BUILD=$(COVERAGE) CFLAGS="-O0 -g --coverage -fprofile-update=atomic" all \
+		helpers $(COVERAGE)/starve/host
+	@find $(COVERAGE) -name '*.gcda' -delete
+	@rm -rf $(COVERAGE)/lines && mkdir -p $(COVERAGE)/lines
+	@QVM_BUILD=$(COVERAGE) QVM_LINES=$(CURDIR)/$(COVERAGE)/lines \
+		LUA_INIT_5_4=@$(CURDIR)/spec/starve/lines.lua busted --lua="$$(command -v $(LUA))"
+	@QVM_BUILD=$(COVERAGE) QVM_LINES=$(CURDIR)/$(COVERAGE)/lines \
+		LUA_INIT_5_4=@$(CURDIR)/spec/starve/lines.lua \
+		busted --run=starve --lua="$$(command -v $(LUA))"
+	@gcovr -r . --object-directory $(COVERAGE) -f csrc/core -f csrc/lua \
+		--json-summary $(COVERAGE)/coverage.json --txt $(COVERAGE)/coverage.txt
+	@$(LUA) spec/starve/coverage.lua $(COVERAGE)
+
 # Never sanitized itself: it stands between the module and the C library.
 $(STARVE): $(STARVE_SRC) spec/starve/starve.h
 	@mkdir -p $(@D)

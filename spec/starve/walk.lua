@@ -7,6 +7,10 @@ local build = os.getenv("QVM_BUILD") or "build"
 package.path = "lua/?.lua;lua/?/init.lua;spec/?.lua;" .. package.path
 package.cpath = build .. "/?.so;" .. package.cpath
 
+if os.getenv("QVM_LINES") then
+  dofile("spec/starve/lines.lua")
+end
+
 local calls = require "starve.calls"
 local files = require "support.files"
 local lfs = require "lfs"
@@ -287,6 +291,7 @@ for _, call in ipairs(calls.list(o)) do
       local disturb = kind == "system" and walk_system or walk_memory
       disturb(call, reference)
       say("done")
+      os.exit(0)
     end)
     running[#running + 1] = {id = child, where = where, call = call}
     if #running == AT_ONCE or call.alone then
