@@ -92,11 +92,12 @@ end
 -- Attempts -------------------------------------------------------------------
 
 -- What a plan may end in, besides what the undisturbed call gives. fault.codes: of a
--- failure; fault.memory: lack of memory raises; fault.none: nothing but that.
+-- failure; fault.memory: lack of memory raises; fault.none: nothing but that; fault.must:
+-- not that.
 local function judge(fault, ok, results, reference)
   local text = describe_all(results, 4)
   if ok and text == reference.text then
-    return
+    return fault.must and results[1] and "succeeds all the same" or nil
   end
   local message = tostring(results[ok and 5 or 4])
   if not ok then
@@ -212,7 +213,7 @@ end
 local io_codes = codes("io")
 
 local interrupted = {none = true}
-local hard = {codes = io_codes}
+local hard, certain = {}, {}
 
 -- By the system call: what it fails with, and what that may come to.
 local faults = {
@@ -227,7 +228,8 @@ local faults = {
   stat = {EIO = hard}, fstat = {EIO = hard}, fstatat = {EIO = hard}, lseek = {EIO = hard},
   rename = {EIO = hard}, mkdir = {ENOSPC = hard},
   opendir = {EMFILE = hard, ENOMEM = "memory"}, readdir = {EIO = hard},
-  fdopen = {ENOMEM = "memory"}, fgets = {EIO = hard},
+  fdopen = {ENOMEM = "memory"},
+  fgets = {EIO = certain}, -- what a process is must not be taken for known
   fopen = {EMFILE = hard}, fread = {EIO = hard},
   poll = {EINTR = interrupted}, fcntl = {EIO = hard}, readlinkat = {EIO = hard},
   inotify_init1 = {EMFILE = hard}, inotify_add_watch = {ENOSPC = hard},
@@ -242,8 +244,8 @@ local function walk_system(call, reference)
     for name, outcome in pairs(list) do
       if reference.calls[what] then
         walk(call, {what = what, name = name, number = starve[name] or name,
-          memory = outcome == "memory", none = outcome == interrupted, codes = io_codes},
-          reference)
+          memory = outcome == "memory", none = outcome == interrupted,
+          must = outcome == certain, codes = io_codes}, reference)
       end
     end
   end
