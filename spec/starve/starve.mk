@@ -24,7 +24,7 @@ COVERAGE := $(BUILD)/coverage
 coverage: ## lines and branches that the specs run
 	@sh .ci/deps build test coverage
 	@$(MAKE) -s BUILD=$(COVERAGE) CFLAGS="-O0 -g --coverage -fprofile-update=atomic" all \
-		helpers $(COVERAGE)/starve/host
+		helpers $(COVERAGE)/starve/host $(COVERAGE)/lines.so
 	@find $(COVERAGE) -name '*.gcda' -delete
 	@rm -rf $(COVERAGE)/lines && mkdir -p $(COVERAGE)/lines
 	@QVM_BUILD=$(COVERAGE) QVM_LINES=$(CURDIR)/$(COVERAGE)/lines \
@@ -35,6 +35,10 @@ coverage: ## lines and branches that the specs run
 	@gcovr -r . --object-directory $(COVERAGE) -f csrc/core -f csrc/lua \
 		--json-summary $(COVERAGE)/coverage.json --txt $(COVERAGE)/coverage.txt
 	@$(LUA) spec/starve/coverage.lua $(COVERAGE)
+
+$(BUILD)/lines.so: spec/starve/lines.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -Wall -Wextra -O1 -fPIC -shared -I$(LUA_INCDIR) -o $@ $<
 
 # Never sanitized itself: it stands between the module and the C library.
 $(STARVE): $(STARVE_SRC) spec/starve/starve.h
