@@ -183,7 +183,7 @@ int host_request(const char *path, enum host_request what, int64_t deadline,
                  struct qvm_error *err)
 {
     int number = what == HOST_REQUEST_STATUS ? SIGUSR1 : SIGUSR2;
-    pid_t pid, again;
+    pid_t pid = 0, again = 0;
     int fd = open_server(path, deadline, &pid, err), status;
 
     if (fd < 0)
