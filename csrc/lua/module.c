@@ -44,10 +44,10 @@ void *new_scratch(lua_State *L, size_t size, const char *type, lua_CFunction gc)
     void *scratch = lua_newuserdatauv(L, size, 0);
 
     memset(scratch, 0, size);
-    luaL_newmetatable(L, type);
-    /* Each time: it may be there without this, where memory was short the last time. */
-    lua_pushcfunction(L, gc);
-    lua_setfield(L, -2, "__gc");
+    if (luaL_newmetatable(L, type)) {
+        lua_pushcfunction(L, gc);
+        lua_setfield(L, -2, "__gc");
+    }
     lua_setmetatable(L, -2);
     return scratch;
 }
