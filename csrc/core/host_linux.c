@@ -30,13 +30,13 @@ static bool may_be_opened(mode_t mode)
     return S_ISREG(mode) || S_ISFIFO(mode);
 }
 
-/* As openat; a signal does not end it. */
-static int open_again(int directory, const char *path, int flags)
+/* As open; a signal does not end it. */
+static int open_again(const char *path, int flags)
 {
     int fd;
 
     do
-        fd = openat(directory, path, flags);
+        fd = open(path, flags);
     while (fd < 0 && errno == EINTR);
     return fd;
 }
@@ -51,7 +51,7 @@ int host_open(const char *path, int64_t deadline, struct qvm_error *err)
         return qvm_fail_errno(err, errno, path);
     if (!may_be_opened(status.st_mode))
         return qvm_fail(err, QVM_UNSUPPORTED, "%s: not a file", path);
-    fd = open_again(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    fd = open_again(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return qvm_fail_errno(err, errno, path);
     if (fstat(fd, &status) != 0)
@@ -170,9 +170,13 @@ static int check_executable(int process, pid_t pid, const char *path, struct qvm
  * such line, -1 with errno. */
 static int read_status(int process, const char *key, char *value, size_t size)
 {
-    int fd = open_again(process, "status", O_RDONLY | O_CLOEXEC), found = 0, number;
-    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    int found = 0, number, fd;
+    FILE *file;
 
+    do
+        fd = openat(process, "status", O_RDONLY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    file = fd >= 0 ? fdopen(fd, "r") : NULL;
     if (!file) {
         number = errno;
         if (fd >= 0)
@@ -240,7 +244,7 @@ static int fail_proc(const char *path, struct qvm_error *err)
 static int check_proc(const char *path, struct qvm_error *err)
 {
     char ids[128], *end;
-    int self = open_again(AT_FDCWD, "/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int self = open_again("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int found, number;
 
     if (self < 0)
@@ -266,7 +270,7 @@ static int open_process(int env, pid_t pid, const char *path, struct qvm_error *
     if (check_proc(path, err) != 0)
         return -1;
     snprintf(name, sizeof name, "/proc/%ld", (long)pid);
-    process = open_again(AT_FDCWD, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    process = open_again(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (process >= 0)
         return process;
     if (errno != ENOENT)

@@ -336,6 +336,7 @@ local function add_vms(list, o)
   add("qvm.vms", function() return all(qvm.vms()) end, {ignore = {"fstatat", "stat"}})
   add("qvm.vm", function() return qvm.vm("linux1") end)
   add("qvm.vm of nobody", function() return qvm.vm("nobody") end)
+  add("qvm.slog2", function() return qvm.slog2(o.VM) end) -- here there is none
   add("qvm.record", function(id)
     local ok, message, code = qvm.record(o.VM, files.path("record." .. id), {conf = o.conf})
     return ok, message, code
