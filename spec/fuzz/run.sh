@@ -8,19 +8,20 @@ shift 2
 here=$(dirname "$0")
 
 fuzz() { # fuzz TARGET
-    target=$1 size=4096 leaks=1
+    target=$1 size=4096 leaks=1 saved=$here/corpus/$1
     case $target in
     gzip) size=8192 ;;
     gdb) size=20000 ;;
     pagetables | find | diff | envfile) size=2048 ;;
     esac
+    [ -e "$saved" ] || saved=$folder/seeds/$target
     # Lua keeps memory between inputs; what leaks of the core shows in the other targets.
     [ ! -e "$here/lua/$target.lua" ] || leaks=0
     set -- -max_total_time="$seconds" -max_len=$size -timeout=10 -rss_limit_mb=2048 \
         -detect_leaks=$leaks -print_final_stats=1 -artifact_prefix="$folder/crashes/$target-"
     [ ! -e "$here/dict/$target.dict" ] || set -- "$@" -dict="$here/dict/$target.dict"
     "$folder/bin/$target" "$@" "$folder/corpus/$target" "$folder/seeds/$target" \
-        "$folder/saved/$target" >"$folder/logs/$target" 2>&1
+        "$saved" >"$folder/logs/$target" 2>&1
 }
 
 report() { # report TARGET
@@ -36,7 +37,7 @@ report() { # report TARGET
 failed=0
 mkdir -p "$folder/crashes" "$folder/logs"
 for one in "$@"; do
-    mkdir -p "$folder/corpus/$one" "$folder/seeds/$one" "$folder/saved/$one"
+    mkdir -p "$folder/corpus/$one" "$folder/seeds/$one"
     if fuzz "$one"; then
         report "$one"
     else

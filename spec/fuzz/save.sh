@@ -16,5 +16,5 @@ for target in "$@"; do
         { tail -n 5 "$folder/logs/merge" >&2; exit 1; }
     rm -f "$new"/seed-* "$saved"/*
     cp "$new"/* "$saved" 2>/dev/null
-    echo "$target: $(ls "$saved" | wc -l) inputs, $(cat "$saved"/* | wc -c) bytes"
+    echo "$target: $(ls "$saved" | wc -l) inputs, $(cat "$saved"/* /dev/null 2>/dev/null | wc -c) bytes"
 done

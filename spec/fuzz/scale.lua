@@ -27,7 +27,7 @@ local limits = {
     "STEP = 1 << 10"}, {"SPANS = 4096", "SPANS = 4"}, {"FOUND_MAX = 16384", "FOUND_MAX = 8"}},
   ["seeker.c"] = {{"BUFFER = 64 << 10", "BUFFER = 1 << 10"}, {"STEP = 16 << 20",
     "STEP = 4 << 10"}, {"FOUND_MAX = 16384", "FOUND_MAX = 8"}},
-  ["mapper.c"] = {{"AT_ONCE = 1 << 16", "AT_ONCE = 1 << 6"}},
+  ["mapper.c"] = {{"AT_ONCE = 1 << 16", "AT_ONCE = 1 << 4"}},
   ["env.h"] = {{"(16u << 20)", "(20u << 10)"}},
 }
 

@@ -394,12 +394,12 @@ static void use_failing(struct space *space, uint64_t seed)
         MUST(err->code == QVM_UNMAPPED || err->code == QVM_IO ||
              err->code == QVM_UNSUPPORTED);
     if (mapper_start(&mapper, space, 0, UINT64_MAX, err) == 0) {
-        for (int i = 0; i < 10 && mapper_next(&mapper, &range, err) != 0; i++)
+        for (int i = 0; i < 4 && mapper_next(&mapper, &range, err) != 0; i++)
             ;
         mapper_free(&mapper);
     }
     if (seeker_start(&seeker, space, &pattern, 0, UINT64_MAX, 1, err) == 0) {
-        for (int i = 0; i < 10 && seeker_step(&seeker, err) != 0; i++)
+        for (int i = 0; i < 4 && seeker_step(&seeker, err) != 0; i++)
             ;
         seeker_free(&seeker);
     }
