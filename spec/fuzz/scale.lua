@@ -18,7 +18,7 @@ local limits = {
     {"PATIENCE = 8 << 20", "PATIENCE = 1 << 10"}},
   ["sweep.h"] = {{"SWEEP_UNITS = 64", "SWEEP_UNITS = 16"}, {"SWEEP_UNIT = 1 << 20",
     "SWEEP_UNIT = 1 << 10"}, {"SWEEP_BUFFER = 256 << 10", "SWEEP_BUFFER = 512"},
-    {"SWEEP_RESULTS = 16384", "SWEEP_RESULTS = 16"}, {"SWEEP_SPANS = 4096", "SWEEP_SPANS = 4"}},
+    {"SWEEP_RESULTS = 16384", "SWEEP_RESULTS = 128"}, {"SWEEP_SPANS = 4096", "SWEEP_SPANS = 4"}},
   ["sweep.c"] = {{"PARALLEL_MIN = 8", "PARALLEL_MIN = 4"}},
   ["span.c"] = {{"HOLE_MIN = 64 << 10", "HOLE_MIN = 5 << 10"}},
   ["matcher.c"] = {{"PATIENCE = 256", "PATIENCE = 16"}},

@@ -256,7 +256,7 @@ static void check_equal(const struct json_token *a, const struct json_token *b)
     if (a->type == JSON_INTEGER)
         MUST(a->integer == b->integer);
     if (a->type == JSON_FLOAT)
-        MUST(memcmp(&a->number, &b->number, sizeof a->number) == 0);
+        MUST(a->number == b->number && signbit(a->number) == signbit(b->number));
     if (a->type == JSON_STRING || a->type == JSON_KEY) {
         size_t n = decode(a, one);
 
