@@ -12,14 +12,17 @@ local function row(name, covered, total, branches, of)
     branches and ("  %5.1f%%"):format(100 * branches / math.max(of, 1)) or ""))
 end
 
--- Lines of a Lua file that have code, by what its compiler says.
+-- Lines of a Lua file that have code, by what its compiler says. The instruction that every
+-- chunk begins with is none that a hook is called for.
 local function code_lines(path)
   local lines, count = {}, 0
   local pipe <close> = assert(io.popen("luac5.4 -p -l " .. path))
-  for line in pipe:read("a"):gmatch("\t%[(%d+)%]\t") do
+  for line, instruction in pipe:read("a"):gmatch("\t%[(%d+)%]\t(%u+)") do
     local number = tonumber(line)
-    count = count + (lines[number] and 0 or 1)
-    lines[number] = true
+    if instruction ~= "VARARGPREP" then
+      count = count + (lines[number] and 0 or 1)
+      lines[number] = true
+    end
   end
   return lines, count
 end

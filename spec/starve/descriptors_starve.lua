@@ -55,6 +55,18 @@ local function repeats(times, f)
   error(("KiB more after %d calls each: %s"):format(times, table.concat(grown, " ")))
 end
 
+-- A search that is left midway keeps its buffers until it is collected, and Lua does not know
+-- how large they are. So this collects, once in so many calls.
+local function now_and_then(calls)
+  local count = 0
+  return function()
+    count = count + 1
+    if count % calls == 0 then
+      collectgarbage()
+    end
+  end
+end
+
 local TIMES = os.getenv("QVM_VALGRIND") and 100 or 10000
 
 describe("descriptors", function()
@@ -97,21 +109,20 @@ describe("descriptors", function()
 
   check("a dump opened and left to the collector", TIMES, function()
     local path = files.write("one.gcore", api.dump_bytes("one"))
-    local count = 0
+    local collects = now_and_then(100) -- or descriptors run out
     return function()
       assert(qvm.open(path)):u64(0x80000000)
-      count = count + 1
-      if count % 100 == 0 then -- or descriptors run out
-        collectgarbage()
-      end
+      collects()
     end
   end)
 
   check("a dump opened, read and closed", TIMES, function()
     local path = files.write("one.gcore", api.dump_bytes("one"))
+    local collects = now_and_then(50)
     return function()
       local dump <close> = assert(qvm.open(path))
       assert(dump:read(0x80000000, 100) and dump:vcpu(0) and dump:log() and dump:sections())
+      collects()
       assert(dump:strings(8)())
     end
   end)
@@ -155,14 +166,9 @@ describe("descriptors", function()
     local path = files.write("one.gcore", api.dump_bytes("one"))
     local other = assert(qvm.open(files.write("other.gcore", api.dump_bytes("other"))))
     local dump = assert(qvm.open(path))
-    local count = 0
+    local collects = now_and_then(50)
     return function()
-      -- A search that is left midway keeps its buffers until it is collected, and Lua does
-      -- not know how large they are.
-      count = count + 1
-      if count % 50 == 0 then
-        collectgarbage()
-      end
+      collects()
       local space = assert(dump:space {root = 0x41000, va_bits = 39, granule = 4096})
       assert(space:translate(0x1000) and space:walk(0x1000) and space:mappings()())
       assert(space:find("Oops")() and dump:find("Oops")() and dump:diff(other)())
