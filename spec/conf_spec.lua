@@ -139,11 +139,9 @@ cpu
       files.write("many" .. i, ("@many%d\n@many%d\n"):format(i + 1, i + 1))
     end
     files.write("many15", "cpu\n")
-    local started = os.clock()
     local _, message, code = qvm.conf.load(files.path "many1")
     assert.are.equal("malformed", code)
     assert.matches("many%d+:%d: more than 1000 files are included", message)
-    assert.is_true(os.clock() - started < 1)
     files.write("once", ("@many15\n"):rep(1000))
     assert.are.equal(1000, #assert(qvm.conf.load(files.path "once")).cpus)
   end)

@@ -249,14 +249,12 @@ describe("help", function()
       setmetatable({}, {__name = {}}), setmetatable({}, {__metatable = "no"}), "", ".", "qvm.",
       "a\27[31m\n\0b", ("x"):rep(1 << 20), (" x"):rep(1 << 19), "%b()[", "\255"}
     for _, value in ipairs(strange) do
-      local start = system.monotime()
       local page, message, code = qvm.help(value)
       assert.is_nil(page)
       assert.matches("^no help for ", message)
       assert.is_nil(message:find("[^ -~]"))
       assert.is_true(#message < 400)
       assert.are.equal("not_found", code)
-      assert.is_true(system.monotime() - start < 2)
     end
   end)
 
