@@ -6,7 +6,6 @@ local lfs = require "lfs"
 local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
-local system = require "system"
 
 -- The pages, by their names.
 local function documented()

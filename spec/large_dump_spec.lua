@@ -23,8 +23,9 @@ local function write(name, changed)
   local quoted = process.quote(path)
   assert(os.execute(("truncate -s %d %s"):format(HEAD + SIZE, quoted)))
   for i, offset in ipairs(marks) do
-    assert(os.execute(("printf '%s' | dd of=%s seek=%d bs=8 oflag=seek_bytes conv=notrunc "
-      .. "status=none"):format(i == changed and "changed!" or mark(i), quoted, HEAD + offset)))
+    -- What the specs run under must not reach dd.
+    assert(os.execute(("printf '%s' | env -u LD_PRELOAD dd of=%s seek=%d bs=8 "
+      .. "oflag=seek_bytes conv=notrunc status=none"):format(i == changed and "changed!" or mark(i), quoted, HEAD + offset)))
   end
   return path
 end
