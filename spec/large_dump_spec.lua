@@ -25,7 +25,8 @@ local function write(name, changed)
   for i, offset in ipairs(marks) do
     -- What the specs run under must not reach dd.
     assert(os.execute(("printf '%s' | env -u LD_PRELOAD dd of=%s seek=%d bs=8 "
-      .. "oflag=seek_bytes conv=notrunc status=none"):format(i == changed and "changed!" or mark(i), quoted, HEAD + offset)))
+      .. "oflag=seek_bytes conv=notrunc status=none"):format(
+      i == changed and "changed!" or mark(i), quoted, HEAD + offset)))
   end
   return path
 end
