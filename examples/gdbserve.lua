@@ -4,7 +4,7 @@
 --     gdb -ex 'target remote | lua5.4 examples/gdbserve.lua linux1-20261122-101500.gcore'
 --     lua5.4 examples/gdbserve.lua --port 1234 linux1-20261122-101500.gcore
 --
--- Exit status: 0, or 1 where the dump cannot be served.
+-- Exit status: 0, or 1 where the dump cannot be served, 130 after Ctrl-C.
 
 -- qvm need not be on the path: look for it from where this file is, in a checkout,
 -- below the prefix of `make install`, or in a tree of luarocks.
@@ -33,6 +33,7 @@ end
 local argparse = need "argparse"
 local qvm = need "qvm"
 local line = need "qvm.line"
+local terminal = need "qvm.diag.terminal"
 local Session = need "qvm.gdb.session"
 local serve = need "qvm.gdb.serve"
 
@@ -62,15 +63,29 @@ local function open(path)
 end
 
 local function serve_pipe(dump)
+  if terminal.is_one(0) then
+    say("waits for gdb on its standard input: target remote | qvm-gdbserve DUMP, or --port")
+  end
   io.stdout:setvbuf("full")
   serve(new_session(dump), function() return io.read(1) end, function(bytes)
     return io.write(bytes) and io.flush()
   end)
 end
 
-local PATIENCE = 1 -- seconds until Ctrl-C is looked for
+local PATIENCE = 0.5 -- seconds until Ctrl-C, and who else would be served, is looked for
 
-local function serve_client(dump, client)
+-- Whoever comes while another one is served: left to wait, gdb would go out of step.
+local function turn_away(server)
+  server:settimeout(0)
+  local other = server:accept()
+  server:settimeout(PATIENCE)
+  if other then
+    other:close()
+    say("one client at a time: another one was turned away")
+  end
+end
+
+local function serve_client(dump, client, server)
   client:settimeout(PATIENCE)
   client:setoption("tcp-nodelay", true)
   client:setoption("keepalive", true)
@@ -78,6 +93,9 @@ local function serve_client(dump, client)
     local byte, problem
     repeat
       byte, problem = client:receive(1)
+      if problem == "timeout" then
+        turn_away(server)
+      end
     until problem ~= "timeout"
     return byte
   end, function(bytes)
@@ -106,8 +124,8 @@ local function serve_port(dump, port)
   while true do
     local client = server:accept()
     if client then
-      serve_client(dump, client)
-      say("the client is gone; waiting for the next one")
+      serve_client(dump, client, server)
+      say("the client has left; waiting for the next one")
     end
   end
 end
@@ -130,4 +148,10 @@ local function main()
   end
 end
 
-main()
+local ok, problem = xpcall(main, function(problem)
+  return tostring(problem):find("interrupted!", 1, true) and "" or debug.traceback(problem)
+end)
+if not ok then -- Ctrl-C is no failure of the program
+  io.stderr:write(problem, "\n")
+  os.exit(problem == "" and 130 or 1, true)
+end

@@ -226,6 +226,14 @@ describe("the address space of a vCPU", function()
     local _, message, code = space {t0sz = 0, epd1 = 1}
     assert.are.equal("unsupported", code)
     assert.matches("vCPU 0: its control registers tell of no page tables", message, 1, true)
+    -- Then what else the dump tells goes.
+    local dump = qnx("aarch64", {pgtbl = 0, extra = {1, 2, tcr {t0sz = 0, epd1 = 1}}},
+      {"TTBR0_EL1", "TTBR1_EL1", "TCR_EL1"}, {paddr = 0, bytes = "x"})
+    dump:vmcoreinfo("OSRELEASE=6\nPAGESIZE=4096\nSYMBOL(swapper_pg_dir)=ffff800008100000\n"
+      .. "NUMBER(kimage_voffset)=0xffff800008000000\nNUMBER(VA_BITS)=48\n")
+    s = space_of(dump)
+    assert.are.same({root = 0x100000, va_bits = 48, page_size = 4096}, s.upper)
+    assert.matches("from VMCOREINFO from the caller", tostring(s), 1, true)
     s = space {t1sz = 12, ds = 1, high = 4}
     assert.are.same({root = 0x0001000042000000, va_bits = 52, page_size = 4096}, s.upper)
     assert.matches("lower half 0x41000000, 48 bits, upper half 0x42000000, 48 bits",

@@ -48,6 +48,15 @@ describe("symbols of a System.map", function()
     assert.matches('no symbol "sched" among the 7 symbols from ', message, 1, true)
   end)
 
+  it("are no marks of where code and data begin", function()
+    local dump = dump_with()
+    local symbols = assert(dump:symbols(files.write("System.map", "1000 t $x\n1000 T one\n"
+      .. "1010 t $d\n1020 t $x.7\n1030 T $dollar\n")))
+    assert.are.equal(2, symbols.count)
+    assert.are.equal("one+0x20/0x30", dump:symbol(0x1020))
+    assert.are.equal(0x1030, dump:address "$dollar")
+  end)
+
   it("are moved as the kernel was", function()
     local dump = dump_with "OSRELEASE=6\nSYMBOL(_stext)=ffffffff9aa00000\nSYMBOL(prb)=1\n"
     assert.matches("moved by 0x19a00000$", tostring(dump:symbols(files.write("System.map", map))))

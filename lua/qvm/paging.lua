@@ -127,31 +127,46 @@ local function by_record(machine, cpu, info, given)
     machine == "aarch64" and "va_bits and granule" or "a kind, \"x86\" or \"x86 PAE\"")
 end
 
--- kind, lower, upper, where it is from; or nil, what is wrong. info(): VMCOREINFO, or
--- nil; asked only where the registers do not tell.
-function paging.of_vcpu(machine, cpu, info, given)
+-- By the control registers of a vCPU; false where it has none, or none of use, and then
+-- why.
+local function by_registers(machine, cpu)
   local r = registers_of(cpu)
   if r.cr3 and (machine == "x86_64" or machine == "x86") then
     local kind, tables = x86_by_registers(r)
     if kind and machine == "x86" and kind ~= "x86" then
       kind, tables.va_bits, tables.root = "x86 PAE", 32, r.cr3 & 0xffffffe0
     end
-    return kind, tables, nil, "its control registers"
+    return kind, tables
   elseif machine == "aarch64" and r.tcr and (r.ttbr0 or r.ttbr1) then
     local kind, lower, upper = aarch64_by_registers(r)
-    if not lower and not upper then
-      return nil, "its control registers tell of no page tables"
+    if lower or upper then
+      return kind, lower, upper
     end
+    return false, "its control registers tell of no page tables"
+  end
+  return false
+end
+
+-- kind, lower, upper, where it is from; or nil, what is wrong. info(): VMCOREINFO, or
+-- nil; asked only where the registers do not tell.
+function paging.of_vcpu(machine, cpu, info, given)
+  local kind, lower, upper = by_registers(machine, cpu)
+  if kind ~= false then
     return kind, lower, upper, "its control registers"
-  elseif cpu.pgtbl ~= 0 then
-    local kind, lower, upper = by_record(machine, cpu, info(), given)
+  end
+  local why = lower
+  if cpu.pgtbl ~= 0 then
+    kind, lower, upper = by_record(machine, cpu, info(), given)
+    if not kind and why then
+      lower = why .. "; " .. lower
+    end
     return kind, lower, upper, "pgtbl of its record"
   end
   local known = info()
   if not known then
-    return nil, "the dump has no control registers, no page table and no VMCOREINFO"
+    return nil, why or "the dump has no control registers, no page table and no VMCOREINFO"
   end
-  local kind, lower, upper = paging.of_kernel(machine, known)
+  kind, lower, upper = paging.of_kernel(machine, known)
   return kind, lower, upper, "VMCOREINFO from " .. known.from
 end
 

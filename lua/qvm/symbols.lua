@@ -85,11 +85,19 @@ function Symbols:address(name)
   return index and self._keys[index] ~ SIGN
 end
 
+-- Marks of where code and data begin (ELF for the Arm 64-bit Architecture, "Mapping
+-- symbols"): no names of anything.
+local function is_mark(name)
+  return name:find("^%$[adtx]$") or name:find("^%$[adtx]%.")
+end
+
 -- found: arrays of addresses, names, sizes (0: not known). slide is added to them.
 local function build(found, from, slide)
   local order, keys = {}, {}
   for i, address in ipairs(found.addresses) do
-    order[i], keys[i] = i, address + slide ~ SIGN
+    if not is_mark(found.names[i]) then
+      order[#order + 1], keys[i] = i, address + slide ~ SIGN
+    end
   end
   table.sort(order, function(a, b)
     if keys[a] ~= keys[b] then

@@ -31,7 +31,7 @@ fuzz: fuzz-build fuzz-seeds ## inputs that break the parsers, by libFuzzer: TARG
 	@sh spec/fuzz/run.sh $(FUZZ) $(FUZZ_TIME) $(FUZZ_CHOSEN)
 
 fuzz-ci: fuzz-build fuzz-seeds ## all targets, two at a time; under three minutes
-	@printf '%s\n' $(FUZZ_CHOSEN) | xargs -P 2 -n 1 sh spec/fuzz/run.sh $(FUZZ) 15
+	@printf '%s\n' $(FUZZ_CHOSEN) | xargs -P 2 -n 1 sh spec/fuzz/run.sh $(FUZZ) 10
 
 fuzz-save: fuzz-build fuzz-seeds ## the few inputs of build/fuzz/corpus that are worth keeping
 	@sh spec/fuzz/save.sh $(FUZZ) $(FUZZ_CHOSEN)

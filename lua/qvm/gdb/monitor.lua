@@ -2,6 +2,7 @@
 -- behind its name, and say(text), which writes a line.
 
 local line = require "qvm.line"
+local packet = require "qvm.gdb.packet"
 
 local monitor = {}
 
@@ -23,6 +24,10 @@ function commands.vcpus(session, _, say)
     local space, why = session.memory:space(cpu)
     say(("%6d  0x%016x  0x%016x%s"):format(cpu.index, cpu.pc, cpu.sp,
       cpu.process ~= "" and "  " .. cpu.process or ""))
+    if space and space.kind == "aarch64" and not (space.lower and space.upper) then
+      say(("        the %s half of the addresses: not known"):format(
+        space.lower and "upper" or "lower"))
+    end
     say("        " .. (space and tostring(space):match(": ([^:]*) %(vCPU %d+%)$")
       or "physical addresses: " .. why))
   end
@@ -53,19 +58,25 @@ function commands.phys(session, argument, say)
   local memory = session.memory
   if argument == "on" or argument == "off" then
     memory.is_physical = argument == "on"
-    say "what gdb has read of stacks and code it keeps: maintenance flush dcache"
   elseif argument ~= "" then
     return say "monitor phys on, or off"
   end
   say(memory.is_physical and "addresses are physical"
     or "addresses are those of each vCPU's address space")
+  if argument ~= "" then
+    say "(to drop what gdb has read before of stacks and code: maintenance flush dcache)"
+  end
 end
 
 -- An address as a person writes it: a number or a symbol.
 local function address_of(session, text)
-  local number = math.tointeger(tonumber(text))
+  local digits = text:match("^0[xX](%x+)$")
+  if digits then
+    return packet.number(digits), text .. " has more than 64 bits"
+  end
+  local number = text:find("^%d+$") and tonumber(text)
   if number then
-    return number
+    return math.tointeger(number), text .. " has more than 64 bits"
   end
   return session.dump:address(text)
 end

@@ -219,6 +219,9 @@ function queries.Search(self, text)
     return INVALID
   end
   local found = self.memory:find(self.cpu, address, length, pattern)
+  if not found and not self.memory:read(self.cpu, address, 1) then
+    return FAULT -- what cannot be read was not searched
+  end
   return found and ("1,%x"):format(found) or "0"
 end
 
