@@ -35,6 +35,9 @@ end
 -- some terminals take for them, marks that turn the direction of writing, and
 -- bytes that are no UTF-8.
 function line.harmless(text)
+  if not text:find("[^ -~]") then
+    return text
+  end
   return (line.valid(text, escape)
     :gsub("[%c\127]", escape)
     :gsub("\194[\128-\159]", escape)
