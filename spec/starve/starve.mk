@@ -4,7 +4,7 @@ STARVE     := $(BUILD)/starve/host
 STARVE_SRC := $(addprefix spec/starve/,host.c memory.c system.c)
 
 # What is freed goes back to the system, so that a process's size tells what it holds.
-GIVES_BACK := MALLOC_MMAP_THRESHOLD_=65536 MALLOC_TRIM_THRESHOLD_=65536
+GIVES_BACK := MALLOC_MMAP_THRESHOLD_=65536 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_ARENA_MAX=1
 
 .PHONY: test-starve
 test-starve: ## no memory, and system calls that fail, in every public call
