@@ -1,0 +1,181 @@
+-- Eight simulated VMs under mixed load for a time: `make soak TIME=600`. Every answer
+-- is checked: no status and no dump may be lost or be another's. Prints figures, and
+-- fails where something was lost or the memory of the caller grew.
+--
+--     soak.lua SECONDS
+
+package.path = "lua/?.lua;lua/?/init.lua;spec/?.lua;" .. package.path
+package.cpath = (os.getenv("QVM_BUILD") or "build") .. "/?.so;" .. package.cpath
+
+local files = require "support.files"
+local process = require "support.process"
+local qvm = require "qvm"
+local sim = require "support.sim"
+local clock = require("system").monotime
+
+local SECONDS = tonumber(arg[1] or 20)
+local VMS, RAM, SAMPLES = 8, 0x80000000, 10
+
+local dumps = files.mkdir("dumps")
+qvm.root(sim.root())
+
+local guests = {}
+for i = 1, VMS do
+  local name = "linux" .. i
+  local simulator = sim.start(name, ("set sim-erratum-843419 on\nset sim-dump-seconds %g\n"
+    .. "ram 4M\ncpu\ncpu\ncpu\ndump %s\nvdev pl011 name console\n"):format(i % 2 * 0.1, dumps))
+  guests[i] = {name = name, simulator = simulator, vm = assert(qvm.vm(name)), statuses = 0,
+    dumps = 0, state = "running", pid = simulator.pid}
+end
+
+local operations = {}
+
+function operations.status(guest)
+  local text = assert(guest.vm:status {log = guest.simulator.log, settle = 0.02})
+  guest.statuses = guest.statuses + 1
+  local first = ("%s info: status %d "):format(guest.name, guest.statuses)
+  assert(text:sub(1, #first) == first, text)
+  assert(select(2, text:gsub("info: status ", "")) == 1, text)
+  assert(text:find("vdev pl011 console\n$"), text)
+end
+
+function operations.dump(guest)
+  if guest.dump then
+    guest.dump:close()
+    os.remove(guest.dump.path)
+  end
+  guest.dump = assert(guest.vm:dump {dir = dumps, timeout = 30})
+  guest.dumps = guest.dumps + 1
+  assert(guest.dump:cstring(RAM) == "simulated guest " .. guest.name)
+  assert(guest.dump:u64(RAM + 0x100) == guest.dumps)
+  assert(guest.dump.complete and guest.dump:vcpu(2))
+end
+
+function operations.read(guest)
+  local dump = guest.dump
+  if dump then
+    local address = RAM + 0x108 + math.random(0, 1000) * 8
+    assert(dump:u64(address) == address)
+    assert(#assert(dump:read(RAM, 4 << 20)) == 4 << 20)
+  end
+end
+
+function operations.search(guest)
+  local found = 0
+  for address in (guest.dump or {find = function() return pairs {} end}):find(guest.name) do
+    found = found + (address >= RAM and 1 or 0)
+  end
+  assert(not guest.dump or found > 1) -- in the memory, and in the report text
+end
+
+function operations.env(guest)
+  assert(guest.vm:state() == guest.state)
+  assert(guest.vm:pid() == guest.pid)
+  assert(#assert(qvm.errata.snapshot(guest.vm)) == 1)
+end
+
+function operations.suspend(guest)
+  guest.simulator:tell("suspend")
+  guest.state = "suspended"
+  operations.env(guest)
+end
+
+function operations.resume(guest)
+  guest.simulator:tell("resume")
+  guest.state = "running"
+  operations.env(guest)
+end
+
+function operations.reboot(guest)
+  guest.simulator:tell("reboot")
+  guest.state = "running"
+  operations.env(guest)
+end
+
+local names = {}
+for name in pairs(operations) do
+  names[#names + 1] = name
+end
+table.sort(names)
+
+-- Another script that looks at all VMs all the time, also while they reboot.
+local function start_watcher()
+  return process.start({os.getenv("LUA") or "lua5.4", "-e", ([[
+    package.path, package.cpath = %q, %q
+    local qvm, clock = require "qvm", require "system".monotime
+    local looks, missing, deadline = 0, 0, clock() + %g
+    repeat
+      for vm in qvm.vms() do
+        local env, message, code = vm:env()
+        assert(env or code == "not_found", message)
+        local state = vm:state()
+        assert(state == "running" or state == "suspended" or state == "unavailable", state)
+        looks, missing = looks + 1, missing + (env and 0 or 1)
+      end
+      require "system".sleep(0.02)
+    until clock() > deadline
+    print(looks, missing)]]):format(package.path, package.cpath, SECONDS)},
+    {env = {QVM_ROOT = sim.root()}, log = files.path("watcher.log")})
+end
+
+local function usage()
+  collectgarbage()
+  collectgarbage()
+  local file <close> = assert(io.open("/proc/self/status"))
+  local descriptors = 0
+  for _ in require("lfs").dir("/proc/self/fd") do
+    descriptors = descriptors + 1
+  end
+  return math.tointeger(file:read("a"):match("VmRSS:%s*(%d+)")), descriptors
+end
+
+local counts, samples = {}, {}
+local watcher = start_watcher()
+local start = clock()
+repeat
+  local guest = guests[math.random(VMS)]
+  local name = names[math.random(#names)]
+  operations[name](guest)
+  counts[name] = (counts[name] or 0) + 1
+  if clock() - start > (#samples + 0.9) * SECONDS / SAMPLES then
+    samples[#samples + 1] = table.pack(usage())
+  end
+until clock() - start > SECONDS
+
+watcher:wait()
+local looks, missing = files.read(watcher.output):match("(%d+)\t(%d+)")
+assert(looks, files.read(files.path("watcher.log")))
+
+print(("%d VMs, %d s"):format(VMS, SECONDS))
+for _, name in ipairs(names) do
+  print(("  %-8s %6d"):format(name, counts[name] or 0))
+end
+print(("  another script looked %d times, %d of them at a VM that was rebooting")
+  :format(looks, missing))
+local line = {}
+for i, sample in ipairs(samples) do
+  line[i] = tostring(sample[1])
+end
+print("  memory of this script, KiB: " .. table.concat(line, " "))
+
+-- What some samples have in common: one alone may have been taken beside garbage. The
+-- first ones are of a beginning, when not every VM has a dump open.
+local function least(first, last)
+  local memory, descriptors = math.huge, math.huge
+  for i = first, last do
+    memory = math.min(memory, samples[i][1])
+    descriptors = math.min(descriptors, samples[i][2])
+  end
+  return memory, descriptors
+end
+
+local memory, descriptors = least(SAMPLES // 2 - 1, SAMPLES // 2 + 1)
+local memory_then, descriptors_then = least(#samples - 2, #samples)
+for _, guest in ipairs(guests) do
+  local log = guest.simulator:log_text()
+  assert(select(2, log:gsub("info: status %d+ ", "")) == guest.statuses)
+  assert(select(2, log:gsub("info: dump %d+ written", "")) == guest.dumps)
+end
+assert(memory_then < memory * 1.1 + 1024, "the script's memory grew")
+assert(descriptors_then <= descriptors + VMS, "descriptors were lost")
+sim.clean()
