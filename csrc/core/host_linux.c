@@ -136,6 +136,12 @@ static int open_served(const char *path, int64_t deadline, pid_t *pid,
     }
 }
 
+/* What /proc says of a process that has ended, depending on how far it has come. */
+static bool is_of_ended(int number)
+{
+    return number == ENOENT || number == ESRCH;
+}
+
 /* "/bin/qvm (deleted)" is what the link of a process says whose file was replaced. */
 static void drop_deleted(char *target, int process)
 {
@@ -157,7 +163,7 @@ static int check_executable(int process, pid_t pid, const char *path, struct qvm
         return qvm_fail(err, QVM_PERMISSION,
                         "%s: process %ld cannot be looked at: run as its user or as root",
                         path, (long)pid);
-    if (length < 0 && errno != ENOENT && errno != ESRCH)
+    if (length < 0 && !is_of_ended(errno))
         return qvm_fail_errno(err, errno, path);
     if (length < 0)
         return fail_ended(path, pid, err);
@@ -215,7 +221,7 @@ static int check_catches(int process, pid_t pid, int number, const char *path,
     char mask[64];
     int found = read_status(process, "SigCgt:", mask, sizeof mask);
 
-    if (found < 0 && errno == ESRCH)
+    if (found < 0 && is_of_ended(errno))
         return fail_ended(path, pid, err);
     if (found < 0)
         return qvm_fail_errno(err, errno, path);
@@ -273,7 +279,7 @@ static int open_process(int env, pid_t pid, const char *path, struct qvm_error *
     process = open_again(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (process >= 0)
         return process;
-    if (errno != ENOENT)
+    if (!is_of_ended(errno))
         return qvm_fail_errno(err, errno, path);
     if (lock_holder(env, path, &holder, err) == 0 && holder == pid)
         return qvm_fail(err, QVM_PERMISSION, "%s: process %ld is hidden: run as root", path,

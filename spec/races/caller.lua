@@ -45,7 +45,7 @@ local function count_failure(message, code)
   assert(message:find(vm.path, 1, true), "the message does not name the VM: " .. message)
   if code == "gone" and message:find("which served it, is gone", 1, true) then
     figures.late = figures.late + 1
-  elseif code == "gone" or code == "not_found" then
+  elseif code == "gone" or simulated and code == "not_found" then
     figures.nobody = figures.nobody + 1
   else
     figures.other = figures.other + 1

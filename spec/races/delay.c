@@ -33,6 +33,7 @@ static void delay(void)
     *(void **)&next = dlsym(RTLD_NEXT, name)
 
 typedef int opener(const char *path, int flags, ...);
+typedef int opener_at(int directory, const char *path, int flags, ...);
 typedef ssize_t link_reader(int directory, const char *path, char *buffer, size_t size);
 typedef long caller(long number, ...);
 typedef int killer(pid_t pid, int number);
@@ -66,6 +67,24 @@ int open64(const char *path, int flags, ...)
     mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
     va_end(rest);
     return open_late(path, flags, mode);
+}
+
+/* Only to read: nothing is created here. */
+static int openat_late(int directory, const char *path, int flags)
+{
+    NEXT("openat", opener_at);
+    delay();
+    return next(directory, path, flags);
+}
+
+int openat(int directory, const char *path, int flags, ...)
+{
+    return openat_late(directory, path, flags);
+}
+
+int openat64(int directory, const char *path, int flags, ...)
+{
+    return openat_late(directory, path, flags);
 }
 
 ssize_t readlinkat(int directory, const char *path, char *buffer, size_t size)
