@@ -43,4 +43,5 @@ soak: ## 1000 VMs, then 8 under mixed load for TIME seconds (600): figures
 	@sh .ci/deps build test
 	@$(MAKE) -s all
 	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/races/many.lua
-	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/races/soak.lua $(TIME)
+	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" MALLOC_MMAP_THRESHOLD_=65536 \
+		$(LUA) spec/races/soak.lua $(TIME)

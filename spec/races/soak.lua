@@ -3,6 +3,10 @@
 -- fails where something was lost or the memory of the caller grew.
 --
 --     soak.lua SECONDS
+--
+-- To be run with MALLOC_MMAP_THRESHOLD_ set: glibc otherwise takes blocks of the size
+-- that dumps are read in from its heap once it has seen one freed, and what is free in
+-- there counts as the script's.
 
 package.path = "lua/?.lua;lua/?/init.lua;spec/?.lua;" .. package.path
 package.cpath = (os.getenv("QVM_BUILD") or "build") .. "/?.so;" .. package.cpath
@@ -126,7 +130,8 @@ local function usage()
   for _ in require("lfs").dir("/proc/self/fd") do
     descriptors = descriptors + 1
   end
-  return math.tointeger(file:read("a"):match("VmRSS:%s*(%d+)")), descriptors
+  return math.tointeger(file:read("a"):match("VmRSS:%s*(%d+)")), descriptors,
+    collectgarbage("count") // 1 | 0
 end
 
 local counts, samples = {}, {}
@@ -152,11 +157,12 @@ for _, name in ipairs(names) do
 end
 print(("  another script looked %d times, %d of them at a VM that was rebooting")
   :format(looks, missing))
-local line = {}
+local resident, lua = {}, {}
 for i, sample in ipairs(samples) do
-  line[i] = tostring(sample[1])
+  resident[i], lua[i] = sample[1], sample[3]
 end
-print("  memory of this script, KiB: " .. table.concat(line, " "))
+print("  memory of this script, KiB: " .. table.concat(resident, " "))
+print("  of that, Lua's:             " .. table.concat(lua, " "))
 
 -- What some samples have in common: one alone may have been taken beside garbage. The
 -- first ones are of a beginning, when not every VM has a dump open.

@@ -10,7 +10,7 @@ describe("under load", function()
 
   local function run(...)
     local status, out, errors = process.run({os.getenv("LUA") or "lua5.4", ...},
-      {env = {QVM_BUILD = sim.build}})
+      {env = {QVM_BUILD = sim.build, MALLOC_MMAP_THRESHOLD_ = "65536"}})
     assert.are.equal(0, status, out .. errors)
     return out
   end
