@@ -53,6 +53,10 @@ function operations.dump(guest)
   assert(guest.dump:cstring(RAM) == "simulated guest " .. guest.name)
   assert(guest.dump:u64(RAM + 0x100) == guest.dumps)
   assert(guest.dump.complete and guest.dump:vcpu(2))
+  local said = ("info: dump %d written"):format(guest.dumps)
+  assert(process.eventually(function() -- or the line would be among those of a status
+    return guest.simulator:log_text():find(said, 1, true)
+  end))
 end
 
 function operations.read(guest)
