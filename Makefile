@@ -112,7 +112,7 @@ bench: ## figures against peers and bounds, on a dump of 4 GiB; some ten minutes
 lint: ## check the sources; both compilers' warnings as errors
 	@sh .ci/deps build lint
 	luacheck -q .
-	clang-format --dry-run --Werror $(wildcard csrc/*/*.[ch] spec/helpers/*.c spec/bench/*.[ch])
+	clang-format --dry-run --Werror $(wildcard csrc/*/*.[ch] spec/helpers/*.[ch] spec/bench/*.[ch])
 	$(MAKE) -s BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all $(BUILD)/gcc/host_qnx.o
 	$(MAKE) -s BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all \
 		$(BUILD)/clang/host_qnx.o
@@ -120,7 +120,7 @@ lint: ## check the sources; both compilers' warnings as errors
 		$(FLAGS) -Icsrc/core -I$(LUA_INCDIR)
 
 format: ## lay out the C files
-	clang-format -i $(wildcard csrc/*/*.[ch] spec/helpers/*.c spec/bench/*.[ch])
+	clang-format -i $(wildcard csrc/*/*.[ch] spec/helpers/*.[ch] spec/bench/*.[ch])
 
 sanitize: ## run the specs with AddressSanitizer and UndefinedBehaviorSanitizer
 	@sh .ci/deps build test
@@ -194,7 +194,7 @@ $(BENCH):
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) -Werror $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) $(LIBS)
 
-$(PAUSE): spec/helpers/pause.c
+$(PAUSE): spec/helpers/pause.c spec/helpers/opens.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -Wall -Wextra $(filter-out -fsanitize=% -fno-sanitize%,$(CFLAGS)) -fPIC \
 		-shared -o $@ $< -ldl

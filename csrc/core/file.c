@@ -1,5 +1,6 @@
 #include "file.h"
 
+#include "again.h"
 #include "gzip.h"
 
 #include <errno.h>
@@ -19,11 +20,9 @@
 static int open_regular(const char *path, uint64_t *size, struct qvm_error *err)
 {
     struct stat status;
-    int fd;
+    /* O_NONBLOCK: a FIFO must not make us wait before it is refused. */
+    int fd = open_again(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
-    do /* O_NONBLOCK: a FIFO must not make us wait before it is refused. */
-        fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    while (fd < 0 && errno == EINTR);
     if (fd < 0)
         return qvm_fail_errno(err, errno, path);
     if (fstat(fd, &status) != 0)

@@ -5,6 +5,7 @@
 #if defined(__linux__)
 #    define _GNU_SOURCE
 
+#    include "again.h"
 #    include "host_process.h"
 
 #    include <errno.h>
@@ -28,17 +29,6 @@ static int to_poll_timeout(int64_t milliseconds)
 static bool may_be_opened(mode_t mode)
 {
     return S_ISREG(mode) || S_ISFIFO(mode);
-}
-
-/* As open; a signal does not end it. */
-static int open_again(const char *path, int flags)
-{
-    int fd;
-
-    do
-        fd = open(path, flags);
-    while (fd < 0 && errno == EINTR);
-    return fd;
 }
 
 int host_open(const char *path, int64_t deadline, struct qvm_error *err)
@@ -176,13 +166,9 @@ static int check_executable(int process, pid_t pid, const char *path, struct qvm
  * such line, -1 with errno. */
 static int read_status(int process, const char *key, char *value, size_t size)
 {
-    int found = 0, number, fd;
-    FILE *file;
+    int fd = openat_again(process, "status", O_RDONLY | O_CLOEXEC), found = 0, number;
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
 
-    do
-        fd = openat(process, "status", O_RDONLY | O_CLOEXEC);
-    while (fd < 0 && errno == EINTR);
-    file = fd >= 0 ? fdopen(fd, "r") : NULL;
     if (!file) {
         number = errno;
         if (fd >= 0)

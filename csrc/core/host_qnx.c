@@ -10,6 +10,7 @@
 #if defined(__QNXNTO__)
 #    define _QNX_SOURCE
 
+#    include "again.h"
 #    include "host_process.h"
 
 #    include <errno.h>
@@ -106,9 +107,7 @@ static int open_exefile(pid_t pid, const char *path, struct qvm_error *err)
     int fd;
 
     snprintf(file, sizeof file, "/proc/%ld/exefile", (long)pid);
-    do
-        fd = open(file, O_RDONLY | O_CLOEXEC);
-    while (fd < 0 && errno == EINTR);
+    fd = open_again(file, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return qvm_fail(err, QVM_GONE, "%s: process %ld is gone", path, (long)pid);
     return fd >= 0 ? fd : qvm_fail_errno(err, errno, file);

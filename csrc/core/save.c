@@ -1,5 +1,7 @@
 #include "save.h"
 
+#include "again.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,28 +23,16 @@ static int write_all(int fd, const char *bytes, size_t n)
     return 0;
 }
 
-static int sync_all(int fd)
-{
-    int status;
-
-    do
-        status = fsync(fd);
-    while (status != 0 && errno == EINTR);
-    return status;
-}
-
 /* What the system said of the first step that failed; 0: all went well. */
 static int write_new(const char *path, const char *bytes, size_t n)
 {
-    int number = 0, fd;
+    int fd = open_again(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW);
+    int number = 0;
 
-    do
-        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-    while (fd < 0 && errno == EINTR);
     if (fd < 0)
         return errno;
     /* On the disk before it takes the old one's name: the power may fail. */
-    if (write_all(fd, bytes, n) != 0 || sync_all(fd) != 0)
+    if (write_all(fd, bytes, n) != 0 || fsync_again(fd) != 0)
         number = errno;
     /* What was interrupted is on the disk, and nobody can close it once more. */
     if (close(fd) != 0 && number == 0 && errno != EINTR)

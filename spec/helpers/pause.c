@@ -3,10 +3,11 @@
  * its id, in just this moment. $QVM_PAUSE names a FIFO: the script goes on when it is
  * opened. */
 #define _GNU_SOURCE
+#include "opens.h"
+
 #include <ctype.h>
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,33 +30,10 @@ static void pause_at(const char *path)
         close(fd);
 }
 
-static int open_paused(const char *path, int flags, mode_t mode)
+static int open_instead(const char *path, int flags, mode_t mode)
 {
     if (!next_open)
         *(void **)&next_open = dlsym(RTLD_NEXT, "open");
     pause_at(path);
     return next_open(path, flags, mode);
-}
-
-/* Both names of open, however the caller was compiled. */
-int open(const char *path, int flags, ...)
-{
-    va_list rest;
-    mode_t mode;
-
-    va_start(rest, flags);
-    mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
-    va_end(rest);
-    return open_paused(path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...)
-{
-    va_list rest;
-    mode_t mode;
-
-    va_start(rest, flags);
-    mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
-    va_end(rest);
-    return open_paused(path, flags, mode);
 }

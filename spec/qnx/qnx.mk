@@ -11,7 +11,7 @@ test-qnx: $(QNX_TEST) ## the QNX files of the core on a fake of QNX's calls
 	@$(MAKE) -s STAGE=$(BUILD)/qnx/stage all qnx-stage
 	@sh spec/qnx/stage_test.sh $(BUILD)/qnx/stage $(BUILD)
 
-$(BUILD)/qnx/host_test: $(addprefix $(BUILD)/qnx/,host_qnx.o host_posix.o error.o) \
+$(BUILD)/qnx/host_test: $(addprefix $(BUILD)/qnx/,host_qnx.o host_posix.o again.o error.o) \
 		spec/qnx/fake.c spec/qnx/host_test.c
 $(BUILD)/qnx/logs_test: $(addprefix $(BUILD)/qnx/,logs.o error.o) spec/qnx/logs_test.c
 $(QNX_TEST): spec/qnx/fake.h

@@ -2,6 +2,8 @@
  * calls by which a VM's process is found, looked at and signalled, so that it often dies,
  * and another is given its id, in between. */
 #define _GNU_SOURCE
+#include "../helpers/opens.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -38,35 +40,12 @@ typedef ssize_t link_reader(int directory, const char *path, char *buffer, size_
 typedef long caller(long number, ...);
 typedef int killer(pid_t pid, int number);
 
-static int open_late(const char *path, int flags, mode_t mode)
+static int open_instead(const char *path, int flags, mode_t mode)
 {
     NEXT("open", opener);
     if (strncmp(path, "/proc/", 6) == 0)
         delay();
     return next(path, flags, mode);
-}
-
-/* Both names of open, however the caller was compiled. */
-int open(const char *path, int flags, ...)
-{
-    va_list rest;
-    mode_t mode;
-
-    va_start(rest, flags);
-    mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
-    va_end(rest);
-    return open_late(path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...)
-{
-    va_list rest;
-    mode_t mode;
-
-    va_start(rest, flags);
-    mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
-    va_end(rest);
-    return open_late(path, flags, mode);
 }
 
 /* Only to read: nothing is created here. */

@@ -19,10 +19,12 @@ end
 describe("a dump directory", function()
   local dumps
 
-  before_each(function()
+  local function set_up()
     qvm.root(sim.root())
     dumps = files.mkdir("dumps")
-  end)
+  end
+
+  before_each(set_up)
 
   after_each(sim.clean)
 
@@ -119,16 +121,14 @@ describe("a dump directory", function()
   it("may get links in place of a dump: they are not taken for it", function()
     second_dump('ln -s "$2" "$1"')
     sim.clean()
-    qvm.root(sim.root())
-    dumps = files.mkdir("dumps")
+    set_up()
     second_dump('ln -s "$2" new; mv -T new "$1"')
   end)
 
   it("may get what must not be opened: it is not", function()
     second_dump('mkfifo "../$1"; (echo >"../$1"; echo opened >&2) & mv "../$1" "$1"')
     sim.clean()
-    qvm.root(sim.root())
-    dumps = files.mkdir("dumps")
+    set_up()
     second_dump('mkfifo "../$1"; (echo >"../$1"; echo opened >&2) & ln -s "../$1" n; mv -T n "$1"')
   end)
 

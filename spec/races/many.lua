@@ -1,5 +1,5 @@
--- What 1000 VMs cost: directories with an env of the simulator's, and as many real
--- simulators as is sensible on two cores. Prints figures; the answers are checked.
+-- What 1000 VMs cost: directories with an env of the simulator's, and real
+-- simulators. Prints figures; the answers are checked.
 --
 --     many.lua [VMS [SIMULATORS]]
 
@@ -12,7 +12,7 @@ local qvm = require "qvm"
 local sim = require "support.sim"
 local clock = require("system").monotime
 
-local VMS, SIMULATORS = tonumber(arg[1] or 1000), tonumber(arg[2] or 100)
+local VMS, SIMULATORS = tonumber(arg[1] or 1000), tonumber(arg[2] or 1000)
 local config = ("ram 1M\ncpu\ncpu\ncpu\ncpu\n" .. "set sim-erratum-843419 on\n"
   .. "set sim-erratum-1286807 off\n")
 

@@ -26,7 +26,7 @@ $(BUILD)/races/host: spec/races/host.c
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -I$(LUA_INCDIR) -pthread -o $@ $< -llua5.4
 
-$(BUILD)/races/delay.so: spec/races/delay.c
+$(BUILD)/races/delay.so: spec/races/delay.c spec/helpers/opens.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -Wall -Wextra $(CFLAGS) -fPIC -shared -o $@ $< -ldl
 

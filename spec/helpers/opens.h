@@ -1,0 +1,22 @@
+/* For what is preloaded into a script: open under both its names, however the caller was
+ * compiled, is open_instead of the file that includes this. */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/types.h>
+
+static int open_instead(const char *path, int flags, mode_t mode);
+
+#define INSTEAD_OF(name)                                   \
+    int name(const char *path, int flags, ...)             \
+    {                                                      \
+        va_list rest;                                      \
+        mode_t mode;                                       \
+                                                           \
+        va_start(rest, flags);                             \
+        mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0; \
+        va_end(rest);                                      \
+        return open_instead(path, flags, mode);            \
+    }
+
+INSTEAD_OF(open)
+INSTEAD_OF(open64)
