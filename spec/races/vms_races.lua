@@ -278,6 +278,21 @@ describe("a user who is not root", function()
     assert.are.equal("state: running\npid: integer\nstatus: true\ndump: true\n", out)
   end)
 
+  test("is not deceived by another user's file with the name of the dump", function()
+    local out = run([[start linux1 as
+      vm=$("$lua" -e 'print(assert(require "qvm".vm "linux1":pid()))'); kill -STOP $vm
+      (sleep 0.3
+      for later in 0 1 2; do
+        (umask 077
+        echo other >"dumps/linux1-$(date -d "$later sec" +%Y%m%d-%H%M%S).gcore")
+      done
+      kill -CONT $vm) &
+      as "$lua" program.lua; ls dumps | wc -l]], [[
+      local dump = assert(qvm.vm "linux1":dump {dir = "dumps", timeout = 10})
+      say("dump", dump.complete and dump:cstring(0x80000000))]])
+    assert.are.equal("dump: simulated guest linux1\n4\n", out)
+  end)
+
   test("is told which VM may not be signalled, where it may be looked at", function()
     local out = run([[start linux1
       as --inh-caps +sys_ptrace --ambient-caps +sys_ptrace "$lua" program.lua]], [[
