@@ -32,6 +32,9 @@ function terminal.open(rows, env)
   for name, value in pairs(env) do
     shell[#shell + 1] = name .. "=" .. value
   end
+  for _, name in ipairs {"LUA_INIT_5_4", "QVM_LINES"} do -- what every interpreter begins with
+    shell[#shell + 1] = os.getenv(name) and name .. "=" .. os.getenv(name)
+  end
   shell[#shell + 1] = "sh"
   for i, word in ipairs(shell) do
     shell[i] = process.quote(word)
