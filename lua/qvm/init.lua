@@ -259,23 +259,24 @@ end
 --- Bytes in the classic layout.
 --
 -- Address, 16 bytes in hexadecimal, what of them is printable.
--- @tparam string|qvm.dump.Dump source bytes, or a dump
--- @tparam[opt=0] integer address of the first byte; of a dump, where to read
--- @tparam[opt] integer n bytes to show; of a dump 256 if not given
+-- @tparam string|qvm.dump.Dump|qvm.space.Space source bytes, a dump, or an address space
+-- @tparam[opt=0] integer address of the first byte; of memory, where to read
+-- @tparam[opt] integer n bytes to show; of memory 256 if not given
 -- @treturn[1] string lines
--- @return[2] nil, message, code: as `Dump:read`
+-- @return[2] nil, message, code: as `Dump:read` and `Space:read`
 -- @usage print(qvm.hexdump(dump, 0x80000000, 64))
 -- @usage print(qvm.hexdump("some bytes"))
 function qvm.hexdump(source, address, n)
-  local is_dump = getmetatable(source) == Dump
-  if address ~= nil or is_dump then
+  local meta = type(source) == "table" and getmetatable(source)
+  local is_memory = meta and (meta == Dump or meta == package.loaded["qvm.space"])
+  if address ~= nil or is_memory then
     check.integer(address, 2, "hexdump")
   end
   if n ~= nil then
     check.integer(n, 3, "hexdump")
   end
   local view = require "qvm.show"
-  if not is_dump then
+  if not is_memory then
     check.string(source, 1, "hexdump")
     return view.hexdump(n and source:sub(1, math.max(n, 0)) or source, address or 0)
   end

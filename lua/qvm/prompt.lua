@@ -117,8 +117,10 @@ end
 local typed = ""
 
 --- Prints what an iterator gives: `list(x [, n])`, at most n items.
-function prompt.list(iterator, n)
-  if type(iterator) ~= "function" then
+function prompt.list(iterator, n, code)
+  if iterator == nil and codes[code] then -- of what makes an iterator, and has failed
+    return nil, n, code
+  elseif type(iterator) ~= "function" then
     error("bad argument #1 to 'list' (iterator expected, got " .. type(iterator) .. ")", 2)
   end
   local kinds

@@ -157,7 +157,10 @@ function Space:walk(address)
   for _, step in ipairs(steps or {}) do
     step.rights = step.rights and rights_text[step.rights]
   end
-  return steps, message, code
+  if message then
+    return steps, message, code
+  end
+  return steps
 end
 
 -- The first and the last address; first > last where that is none at all.
