@@ -2,6 +2,7 @@
 
 local cjson = require "cjson"
 local files = require "support.files"
+local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
 
@@ -122,6 +123,22 @@ describe("a snapshot of errata", function()
     assert.is_false(pcall(errata.save, path))
     assert.are.equal(before, files.read(path))
     assert.are.same({"baseline.json", "directory"}, files.list(files.dir()))
+  end)
+
+  it("follows no link, neither in its place nor where it is written first", function()
+    local victim = files.write("victim", "precious")
+    local path = files.symlink(victim, "baseline.json")
+    assert(errata.save(path, {{id = "1", value = true}}))
+    assert.are.same({{id = "1", value = true}}, errata.load(path))
+    local status, out, errors = process.run({"sh", "-c", [[
+      ln -s "$1" "$2.new-$$"
+      exec "$3" -e "print(select(2, require 'qvm'.errata.save([==[$2]==], {})))"]], "sh", victim,
+      path, os.getenv("LUA") or "lua5.4"}, {env = {LD_PRELOAD = os.getenv("LD_PRELOAD"),
+      LUA_PATH = package.path, LUA_CPATH = package.cpath}})
+    assert.are.equal(0, status, errors)
+    assert.matches("baseline%.json%.new%-%d+: File exists\tio\n$", out)
+    assert.are.equal("precious", files.read(victim))
+    assert.are.equal(1, #errata.load(path))
   end)
 
   it("is not made of a file of another kind", function()

@@ -51,6 +51,8 @@ int save_file(const char *path, const void *bytes, size_t n, struct qvm_error *e
     if (length < 0 || (size_t)length >= sizeof new_path)
         return qvm_fail_errno(err, ENAMETOOLONG, path);
     number = write_new(new_path, bytes, n);
+    if (number == EEXIST) /* left by a process that ended, or put there */
+        return qvm_fail_errno(err, number, new_path);
     if (number == 0 && rename(new_path, path) != 0) {
         number = errno;
         unlink(new_path);
