@@ -423,7 +423,8 @@ end
 -- @tparam[opt] string path a System.map, or an ELF file with a symbol table (a
 -- vmlinux, a QNX `.sym`)
 -- @treturn[1] qvm.symbols.Symbols the symbols
--- @return[2] nil, message, code: `not_found` `permission` `malformed` `unsupported`
+-- @return[2] nil, message, code: `not_found` `permission` `malformed` `unsupported`, or the
+-- dump or the file could not be read
 -- @usage symbols = assert(dump:symbols "System.map")
 function Dump:symbols(path)
   return require "qvm.guest".symbols(self, path)

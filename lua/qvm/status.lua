@@ -2,6 +2,7 @@
 
 local core = require "qvm.core"
 local failure = require "qvm.failure"
+local regular = require "qvm.regular"
 
 local POLL_MS = 20 -- between two looks at the log
 local GAIN_MAX = 16 << 20
@@ -10,25 +11,9 @@ local GAIN_MAX = 16 << 20
 -- whenever the log has changed, false as long as it has gained nothing, and nil when
 -- it cannot be looked at any more: `text` says why.
 
--- What can be read as a log: opening anything but a file might wait for ever.
-local function open_file(path)
-  local size, message, kind = core.stat(path)
-  if not size then
-    return nil, message, kind
-  elseif kind ~= "file" then
-    return nil, path .. ": not a file", "unsupported"
-  end
-  local file, number
-  file, message, number = io.open(path, "rb")
-  if not file then
-    return failure.of(message, number)
-  end
-  return file
-end
-
 -- A log that is not there yet may come; a directory that is not there will not.
 local function look_for(path)
-  local there, message, code = open_file(path)
+  local there, message, code = regular.open(path)
   if there then
     there:close()
   elseif code == "not_found" then
@@ -69,7 +54,7 @@ local function file_log(path)
     elseif now - from > GAIN_MAX then
       return nil, ("%s: gained more than %d MiB"):format(path, GAIN_MAX >> 20), "too_large"
     end
-    local file <close>, problem, why = open_file(path)
+    local file <close>, problem, why = regular.open(path)
     if not file then
       return nil, problem, why
     end

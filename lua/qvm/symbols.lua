@@ -6,6 +6,7 @@
 
 local failure = require "qvm.failure"
 local line = require "qvm.line"
+local regular = require "qvm.regular"
 
 --- @type Symbols
 local Symbols = {__name = "Symbols"}
@@ -240,11 +241,10 @@ end
 
 -- A file's symbols, moved as VMCOREINFO (or nil) tells; nil, message, code.
 function Symbols.from_file(path, info)
-  local file, message, number = io.open(path, "rb")
+  local file <close>, message, code = regular.open(path)
   if not file then
-    return failure.of(message, number)
+    return nil, message, code
   end
-  local closed <close> = file -- luacheck: ignore
   local size = file:seek("end")
   local read, take, failed = reader(file, size or 0)
   local found
