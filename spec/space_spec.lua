@@ -277,7 +277,8 @@ describe("an address space", function()
     assert.matches("virtual address 0x0000000000004000 is not mapped", message, 1, true)
     assert.are.equal("unmapped", select(3, space:read(-4, 8)))
     assert.are.equal("", space:read(0x77777000, 0))
-    assert.are.equal("unmapped", select(3, space:read(0x1000, math.maxinteger // 2)))
+    local missing = string.packsize("T") == 8 and "unmapped" or "too_large" -- of 32 bits
+    assert.are.equal(missing, select(3, space:read(0x1000, math.maxinteger // 2)))
   end)
 
   it("finds bytes across pages that are apart, and not across a gap", function()

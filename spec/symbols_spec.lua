@@ -73,7 +73,7 @@ describe("symbols of a System.map", function()
     assert.are.equal("malformed", code)
     assert.matches("System.map: of another kernel: by _stext it was moved by 0x19a00000, by "
       .. "swapper_pg_dir by 0x19a00008", message, 1, true)
-    for _, text in ipairs {"", "hello\n", "\127ELF", "ffffffff81000000\n"} do
+    for _, text in ipairs {"", "hello\n", "\127ELF", "ffffffff81000000\n", "0 T $t\n"} do
       assert.are.equal("malformed", select(3, dump:symbols(files.write("bad", text))))
     end
     assert.are.equal("not_found", select(3, dump:symbols(files.path("none"))))

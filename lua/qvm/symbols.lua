@@ -92,6 +92,15 @@ local function is_mark(name)
   return name:find("^%$[adtx]$") or name:find("^%$[adtx]%.")
 end
 
+local function has_names(found)
+  for _, name in ipairs(found.names) do
+    if not is_mark(name) then
+      return true
+    end
+  end
+  return false
+end
+
 -- found: arrays of addresses, names, sizes (0: not known). slide is added to them.
 local function build(found, from, slide)
   local order, keys = {}, {}
@@ -257,7 +266,7 @@ function Symbols.from_file(path, info)
   if failed.message then
     return failure.of(path .. ": " .. failed.message, failed.number)
   end
-  if #found.names == 0 then
+  if not has_names(found) then
     return nil, path .. ": no symbols: neither a System.map nor an ELF file with a symbol table",
       "malformed"
   end

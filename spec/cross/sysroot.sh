@@ -6,7 +6,7 @@
 set -eu
 arch=$1 root=$2
 packages="lua5.4 liblua5.4-dev zlib1g-dev lua-busted lua-cjson lua-argparse lua-readline
-    lua-filesystem"
+    lua-filesystem lua-socket"
 
 [ ! -e "$root/.complete" ] || exit 0
 work=$root.apt

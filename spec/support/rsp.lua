@@ -84,7 +84,8 @@ end
 
 -- Runs commands of gdb on a dump; what it prints, without its warnings.
 function rsp.gdb(path, before, ...)
-  local command = {"gdb-multiarch", "-nx", "-batch", "-ex", "set pagination off"}
+  local command = {"gdb-multiarch", "-nx", "-batch", "-ex", "set pagination off", "-ex",
+    "set remotetimeout 60"} -- this machine may have other work
   local preload = os.getenv("LD_PRELOAD")
   local connect = ("target remote | %s%s examples/gdbserve.lua '%s'"):format(
     preload and "env LD_PRELOAD=" .. preload .. " " or "", lua, path)
