@@ -1,8 +1,10 @@
 -- The kernel log of a Linux guest, in memory that is written here as the kernel's
 -- sources lay it out: kernel/printk/printk_ringbuffer.h, and printk.c before 5.10.
 
+local cjson = require "cjson"
 local files = require "support.files"
 local pagetables = require "support.pagetables"
+local process = require "support.process"
 local qvm = require "qvm"
 local writer = require "support.dumpwriter"
 
@@ -168,6 +170,23 @@ describe("the kernel's log", function()
     local list, skipped = messages(dump_of(r.mem, ring_lines))
     assert.are.same({"a", "d", "e"}, {list[1]:sub(-1), list[2]:sub(-1), list[3]:sub(-1)})
     assert.are.same({3, 0}, {#list, skipped})
+  end)
+
+  it("is printed by qvm-diag, and what is missing from it is told", function()
+    local r = ring(5, 7)
+    r.add {id = 5, begin = 0, next = 16, at = 0, text = "first", time = 3000004000}
+    r.add {id = 6, begin = 16, next = 40, at = 16, text = "red \27[31m", caller = 2}
+    local path = dump_of(r.mem, ring_lines).path
+    local function diag(...)
+      return process.run({os.getenv("LUA") or "lua5.4", "examples/diag.lua", "--read", path,
+        "--dmesg", ...}, {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+    end
+    local status, output, errors = diag()
+    assert.are.same({1, "[    3.000004] first\n[    0.000006] red \\x1b[31m\n"}, {status, output})
+    assert.matches("log.gcore: 1 record of the kernel log corrupt, and left out\n$", errors)
+    local report = cjson.decode((select(2, diag "--json")))
+    assert.are.same({"first", "3.000004000", "red \27[31m"}, {report.messages[1].text,
+      report.messages[1].time, report.messages[2].text})
   end)
 
   it("goes on behind what is corrupt, and counts it", function()
