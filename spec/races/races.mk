@@ -38,10 +38,9 @@ lint-races:
 	clang-tidy --quiet $(wildcard spec/races/*.c) -- $(FLAGS) -Icsrc/core -I$(LUA_INCDIR)
 
 .PHONY: soak
-TIME ?= 600
 soak: ## 1000 VMs, then 8 under mixed load for TIME seconds (600): figures
 	@sh .ci/deps build test
 	@$(MAKE) -s all
 	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/races/many.lua
 	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" MALLOC_MMAP_THRESHOLD_=65536 \
-		$(LUA) spec/races/soak.lua $(TIME)
+		$(LUA) spec/races/soak.lua $(or $(TIME),600)
