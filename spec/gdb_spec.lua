@@ -331,9 +331,9 @@ describe("gdbserve", function()
     assert.matches("not whole", errors)
   end)
 
-  local function serve_port(port)
-    local server = process.start({lua, "examples/gdbserve.lua", "--port", port or "0",
-      gdbdump.x86_64()}, {env = rsp.env(), log = files.path "server.log"})
+  local function serve_port(path)
+    local server = process.start({lua, "examples/gdbserve.lua", "--port", "0",
+      path or gdbdump.x86_64()}, {env = rsp.env(), log = files.path "server.log"})
     local bound = process.eventually(function()
       return files.exists(server.log) and files.read(server.log):match("localhost:(%d+)")
     end)
@@ -395,6 +395,19 @@ describe("gdbserve", function()
     assert.are_not.equal("timeout", problem)
     assert.are.equal("QC1", ask(first, "qC"))
     assert.matches("another one was turned away", files.read(server.log), 1, true)
+  end)
+
+  it("goes on where a search comes to what was cut off the file meanwhile", function()
+    local path = files.write("shrinks.gcore", writer.file {machine = "x86_64", segments = {
+      {type = 4, bytes = writer.note {cpus = {{registers = writer.x86_64 {}}}, names = {}}},
+      {paddr = 0, bytes = ("x"):rep(1 << 20)}}})
+    local _, port = serve_port(path)
+    local client = connected(port)
+    assert.are.equal("0", ask(client, "qSearch:memory:0;100000;no such"))
+    assert(os.execute("truncate -s 65536 " .. process.quote(path)))
+    assert.are.equal("E0e", ask(client, "qSearch:memory:0;100000;no such"))
+    assert.are.equal("78", ask(client, "m0,1"))
+    client:close()
   end)
 
   it("ends quietly at Ctrl-C", function()

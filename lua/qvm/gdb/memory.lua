@@ -1,6 +1,8 @@
 -- Memory as a vCPU saw it: by the virtual addresses of its address space, or physical
 -- where that is asked for.
 
+local failure = require "qvm.failure"
+
 local Memory = {}
 Memory.__index = Memory
 
@@ -45,14 +47,22 @@ function Memory:read(cpu, address, n)
   return bytes
 end
 
--- The first place of some bytes among `length` from an address on.
+-- The first place of some bytes among `length` from an address on; nil where there is
+-- none, and why where it could not be found out.
 function Memory:find(cpu, address, length, pattern)
   local memory = self:of_vcpu(cpu)
   local last = address + length - 1
   if length <= 0 or math.ult(last, address) then
     last = -1
   end
-  return memory:find(pattern, {from = address, to = last + 1 ~= 0 and last + 1 or nil})()
+  local each = memory:find(pattern, {from = address, to = last + 1 ~= 0 and last + 1 or nil})
+  local ok, found = failure.but_memory(pcall(each))
+  if ok then
+    return found
+  elseif tostring(found):find("interrupted!$") then
+    error(found, 0)
+  end
+  return nil, found
 end
 
 return Memory

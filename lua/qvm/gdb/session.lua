@@ -218,8 +218,8 @@ function queries.Search(self, text)
   if not address or not length or pattern == "" then
     return INVALID
   end
-  local found = self.memory:find(self.cpu, address, length, pattern)
-  if not found and not self.memory:read(self.cpu, address, 1) then
+  local found, failed = self.memory:find(self.cpu, address, length, pattern)
+  if failed or not found and not self.memory:read(self.cpu, address, 1) then
     return FAULT -- what cannot be read was not searched
   end
   return found and ("1,%x"):format(found) or "0"
@@ -238,8 +238,8 @@ function queries.Rcmd(self, text, send)
   return "OK"
 end
 
--- The longest name of a family that a request begins with, and what is behind it: names
--- end at one of ":,;" or where the request does.
+-- What a request of a family names, and what is behind it: names end at one of ":,;" or
+-- where the request does.
 local families = {q = queries, Q = sets, v = multi}
 
 local function named(family, text)
