@@ -37,7 +37,7 @@ fuzz-save: fuzz-build fuzz-seeds ## the few inputs of build/fuzz/corpus that are
 	@sh spec/fuzz/save.sh $(FUZZ) $(FUZZ_CHOSEN)
 
 fuzz-coverage: fuzz-seeds ## lines and branches that the inputs come to, and those they do not
-	@sh .ci/deps build fuzz coverage
+	@sh .ci/deps build fuzz fuzz-coverage
 	@$(MAKE) -s $(addprefix $(FUZZ)/cov/,$(FUZZ_CHOSEN))
 	@$(LUA) spec/fuzz/coverage.lua $(FUZZ) $(FUZZ_CHOSEN)
 
