@@ -211,8 +211,10 @@ describe("gdb's monitor command", function()
     assert.matches("^monitor translate ADDRESS", rsp.monitor(path, "translate"))
     assert.matches("0x1ffffffffffffffff has more than 64 bits",
       rsp.monitor(path, "translate 0x1ffffffffffffffff"))
-    assert.matches("99999999999999999999 has more than 64 bits",
-      rsp.monitor(path, "translate 99999999999999999999"))
+    for _, number in ipairs {"9223372036854775808", "99999999999999999999"} do
+      assert.are.equal(("vCPU 0:\n%s is too large: write it with 0x\n"):format(number),
+        rsp.monitor(path, "translate " .. number))
+    end
   end)
 
   it("says of which vCPU it tells: the one that is named, or that gdb asked about", function()

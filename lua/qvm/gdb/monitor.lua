@@ -73,10 +73,8 @@ local function address_of(session, text)
   local digits = text:match("^0[xX](%x+)$")
   if digits then
     return packet.number(digits), text .. " has more than 64 bits"
-  end
-  local number = text:find("^%d+$") and tonumber(text)
-  if number then
-    return math.tointeger(number), text .. " has more than 64 bits"
+  elseif text:find("^%d+$") then
+    return math.tointeger(tonumber(text)), text .. " is too large: write it with 0x"
   end
   return session.dump:address(text)
 end
