@@ -191,9 +191,12 @@ describe("an image in the simulator's memory", function()
       refused(("3: load: %s: segment 0, 0x2 bytes at 0x800ffff0: 0x800ffff0 is in the last 64K of "
         .. "the last RAM block, which a dump's report takes"):format(path), small .. path)
       path = elf {{paddr = -0x1000, filesz = 0, memsz = 0x2000}}
-      refused(("4: load: %s: segment 0, 0x2000 bytes at 0xfffffffffffff000: 0xfffffffffffff000 is "
-        .. "not in RAM"):format(path),
+      refused(("4: load: %s: segment 0, 0x2000 bytes at 0xfffffffffffff000: past the last address "
+        .. "there is"):format(path),
         "ram 0xfffffffffff00000,1M\nram 0,1M\nload " .. path)
+      path = elf {{paddr = RAM, filesz = 0, memsz = -1}}
+      refused(("3: load: %s: segment 0, 0xffffffffffffffff bytes at 0x80000000: past the last "
+        .. "address there is"):format(path), small .. path)
       path = files.write("raw.bin", "abc")
       refused(("3: load: %s: 0x3 bytes at 0x7ffffffe: 0x7ffffffe is not in RAM"):format(path),
         small .. "0x7ffffffe," .. path)

@@ -256,7 +256,10 @@ static void check_piece(const struct conf *conf, const struct piece *piece)
     uint64_t left = piece->size;
 
     if (left - 1 > UINT64_MAX - address)
-        fail_outside(conf, piece, address);
+        place_fail(conf->loads.files[piece->load].place,
+                   "load: %s0x%" PRIx64 " bytes at 0x%" PRIx64
+                   ": past the last address there is",
+                   name_piece(&conf->loads, piece).text, piece->size, address);
     while (left > 0) {
         uint64_t there = memory_at(conf, address);
         if (there == 0)
