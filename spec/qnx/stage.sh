@@ -4,6 +4,11 @@
 set -eu
 stage=$1 module=$2 help=$3 state=$4
 
+# STAGE may be anything that somebody has typed.
+if [ -n "$(ls -A "$stage" 2>/dev/null)" ] && [ ! -f "$stage/FILES" ]; then
+    echo "$stage: not empty, and nothing was staged there: remove it, or name another STAGE" >&2
+    exit 1
+fi
 rm -rf "$stage"
 mkdir -p "$stage/share/lua/5.4" "$stage/lib/lua/5.4/qvm" "$stage/bin"
 cp -R lua/qvm "$stage/share/lua/5.4"

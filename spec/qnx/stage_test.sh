@@ -4,7 +4,8 @@
 stage=$1 build=$2
 count=0 failed=0
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+vm=
+trap '[ -z "$vm" ] || kill $vm 2>/dev/null; rm -rf "$work"' EXIT
 unset LUA_PATH LUA_CPATH QVM_BUILD
 
 check() { # check NAME COMMAND...
@@ -44,6 +45,11 @@ check "every file is in FILES" sh -c \
 check "the README has no place left to fill" sh -c '! grep "@" "$0/README.md"' "$stage"
 check "the module is that of the QNX files" calls
 
+mkdir "$work/mine"
+echo text >"$work/mine/file"
+check "a directory that was not staged is left alone" sh -c \
+    '! sh spec/qnx/stage.sh "$0/mine" "$0/none" "$0/none" "" && [ -s "$0/mine/file" ]' "$work"
+
 cp -R "$stage" "$work/qvm"
 cp "$build/qvm/core.so" "$work/qvm/lib/lua/5.4/qvm/core.so"
 mkdir "$work/root"
@@ -74,7 +80,7 @@ QVM_ROOT="$work/root" "$build/sim/qvm" system linux1 ram 1M cpu cpu dump "$work/
 vm=$!
 until [ -e "$work/root/linux1/env" ] || ! kill -0 $vm; do sleep 0.1; done
 kill -USR2 $vm
-until ls "$work/dumps" | grep -q .; do sleep 0.1; done
+until ls "$work/dumps" | grep -q . || ! kill -0 $vm; do sleep 0.1; done
 sleep 1
 mv "$work/dumps"/*.gcore "$work/dumps/before.gcore"
 (cd "$work/qvm" && find . -type f ! -name FILES | sort | xargs cksum >../FILES && mv ../FILES .)
@@ -87,5 +93,6 @@ check "and did what they say" sh -c 'grep -q "^all there$" "$0/out" &&
     [ -s "$0/qvm/linux1.record/env.json" ]' "$work"
 kill $vm
 wait $vm 2>/dev/null
+vm=
 echo "1..$count"
 exit $failed
