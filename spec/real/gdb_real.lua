@@ -107,7 +107,8 @@ for guest, elf_machine in pairs {x86_64 = 62, aarch64 = 183} do
       assert.matches("=> 0x%x+ <" .. here:gsub("%p", "%%%0") .. ">:\t", output)
     end)
 
-    -- Without debug information gdb finds frames where it knows a function's prologue.
+    -- Without debug information gdb finds frames where it knows a function's prologue, and
+    -- leaves out who called a function that has no frame, such as cpu_do_idle.
     it("walks up the calls as the library does, as far as it finds frames", function()
       local output = rsp.gdb(path, "file " .. vmlinux(dump, elf_machine),
         ("thread %d"):format(record.kernel_vcpu + 1), "echo calls:\\n", "bt"):match("calls:.*")
@@ -118,7 +119,10 @@ for guest, elf_machine in pairs {x86_64 = 62, aarch64 = 183} do
         if guest == "x86_64" and compared > 0 then
           break -- its kernel keeps no frame pointers: gdb takes what is on the stack
         end
-        assert.are.equal(qvm.hex(frame.pc), address)
+        while compared > 0 and frame and qvm.hex(frame.pc) ~= address do
+          frame = frames()
+        end
+        assert.are.equal(frame and qvm.hex(frame.pc), address)
         assert.are.equal(frame.symbol:match("^[%w_]+"), name)
         compared = compared + 1
       end
