@@ -209,12 +209,20 @@ local function translate(vm, symbols)
   return result
 end
 
+-- Is a vCPU at an address of the kernel's half? Its page tables do not tell: they may
+-- have the kernel while a program runs.
+local function is_in_kernel(vm, cpu)
+  local text = vm.qmp:monitor("info registers", cpu)
+  local pc = text:match("RIP=(%x+)") or text:match("%f[%a]PC=(%x+)")
+  return tonumber(assert(pc, text), 16) < 0
+end
+
 -- Stops the guest while one of its vCPUs is in the kernel: its index.
 local function stop_in_kernel(vm, symbols)
   for _ = 1, 100 do
     vm.qmp:call("stop")
     for cpu = 0, vm.cpus - 1 do
-      if physical_of(vm, cpu, symbols._stext) then
+      if is_in_kernel(vm, cpu) and physical_of(vm, cpu, symbols._stext) then
         return cpu
       end
     end
