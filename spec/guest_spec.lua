@@ -107,6 +107,20 @@ describe("VMCOREINFO", function()
     assert.are.same({c = -16, d = 16}, dump:vmcoreinfo().symbols)
   end)
 
+  it("is read at once, however long a line a guest has written", function()
+    local long = ("x"):rep(60000)
+    local start = os.clock()
+    local dump = open {machine = "x86_64", segments = {note_segment("OSRELEASE=6.1\n" .. long)}}
+    assert.are.same({OSRELEASE = "6.1"}, dump:vmcoreinfo().values)
+    assert.is_true(os.clock() - start < 5)
+  end)
+
+  it("is no note of more than 64 KiB", function()
+    local dump = open {machine = "x86_64", segments = {note_segment("OSRELEASE=6.1\n"
+      .. ("a=b\n"):rep(1 << 14))}}
+    assert.are.equal("not_found", select(3, dump:vmcoreinfo()))
+  end)
+
   it("is looked for in memory where the notes are damaged", function()
     local damaged = {type = 4, bytes = string.pack("<I4I4I4", 4, 1 << 30, 0)}
     local dump = open {machine = "x86_64", segments = {damaged, {paddr = 0x1000,

@@ -58,13 +58,15 @@ function vmcoreinfo.parse(text, from)
   for _, group in pairs(groups) do
     info[group] = {}
   end
-  for key, value in text:gmatch("([^\n=]+)=([^\n]*)") do
-    local kind, name = key:match("^(%u+)%((.-)%)$")
+  -- Anchored: else a long line without "=" is tried from each of its bytes on.
+  for one in text:gmatch("[^\n]+") do
+    local key, value = one:match("^([^=]+)=(.*)$")
+    local kind, name = (key or ""):match("^(%u+)%((.-)%)$")
     local group = groups[kind]
     if group then
       local parse = kind == "SYMBOL" and symbol or integer
       info[group][name] = parse(value)
-    else
+    elseif key then
       info.values[key] = value
     end
   end
@@ -78,6 +80,8 @@ local function text_of(bytes)
   return bytes:match("^%z*([^%z]*)")
 end
 
+local SIZE_MAX = 65536 -- bytes of the text: Linux takes a page
+
 -- Notes that are damaged, or missing from a partial dump, are no failure: the text is
 -- in memory as well.
 local ends = {malformed = true, truncated = true}
@@ -89,7 +93,7 @@ function vmcoreinfo.from_note(dump)
     note, message, code = notes(true)
     if not note then
       break
-    elseif note.name == "VMCOREINFO" then
+    elseif note.name == "VMCOREINFO" and note.filesz <= SIZE_MAX then
       local bytes
       bytes, message, code = note:read()
       if bytes then
@@ -103,7 +107,6 @@ end
 
 local NAME = "VMCOREINFO\0\0"
 local HEADER = 12      -- sizes of name and data, type: 4 bytes each, before the name
-local SIZE_MAX = 65536 -- of the data: Linux takes a page
 local FIRST = "OSRELEASE="
 local NOTES_MAX = 64   -- that are looked at: memory may be full of what seems to be one
 
