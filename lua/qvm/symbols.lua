@@ -150,8 +150,10 @@ end
 -- "ffffffff81000000 T _stext"
 local function parse_map(text)
   local found = {addresses = {}, names = {}, sizes = {}}
-  for digits, name in text:gmatch("(%x+) [%a?] ([^%s]+)[^\n]*\n?") do
-    if #digits <= 16 then
+  -- Anchored: else many digits are tried from each of them on.
+  for one in text:gmatch("[^\n]+") do
+    local digits, name = one:match("^%s*(%x+) [%a?] ([^%s]+)")
+    if digits and #digits <= 16 then
       local i = #found.names + 1
       found.addresses[i], found.names[i], found.sizes[i] = tonumber(digits, 16), name, 0
     end
