@@ -33,7 +33,7 @@ describe("qvm.slog2", function()
   end)
 
   it("raises for what is no VM", function()
-    for _, value in ipairs {"linux1", 7, {}, print} do
+    for _, value in ipairs {"linux1", 7, {}, {pid = 1}, print} do
       assert.error_matches(function() qvm.slog2(value) end, "bad argument #1 to 'slog2'")
     end
   end)

@@ -224,7 +224,7 @@ end
 -- `too_large` (more than 16 MiB), or as `VM:pid`
 -- @usage print(assert(vm:status {log = qvm.slog2(vm) or "/var/log/linux1.log"}))
 function qvm.slog2(vm)
-  if vm ~= nil and (type(vm) ~= "table" or not vm.pid) then
+  if vm ~= nil and (type(vm) ~= "table" or type(vm.pid) ~= "function") then
     error(("bad argument #1 to 'slog2' (VM expected, got %s)"):format(type(vm)), 2)
   end
   local pid, message, code = 0
