@@ -145,11 +145,10 @@ static void report(lua_State *L, struct pass *pass)
 }
 
 /* Does some more. False: there is no more, or it failed. A failure cannot be returned from
- * inside a loop, and raises, at the loop; a caller that gives true gets it returned. */
-static bool step(lua_State *L, struct pass *pass)
+ * inside a loop, and raises, at the loop; unless it is quiet, and `failed` is set. */
+static bool step(lua_State *L, struct pass *pass, bool quiet)
 {
     int top = lua_gettop(L), status;
-    bool quiet = lua_toboolean(L, 1);
     struct qvm_error *err = &pass->err;
 
     pass->failed = false;
@@ -204,7 +203,7 @@ static int next_match(lua_State *L)
     int kind;
 
     while (!(match = next_of_sweep(pass, &kind)))
-        if (!step(L, pass))
+        if (!step(L, pass, lua_toboolean(L, 1)))
             return pass->failed ? push_failure(L, &pass->err) : 0;
     lua_pushinteger(L, (lua_Integer)match->a);
     if (!pass->several)
@@ -221,7 +220,7 @@ static int next_string(lua_State *L)
     const char *text;
 
     while (pass->item >= strings->found.count)
-        if (!step(L, pass))
+        if (!step(L, pass, false))
             return 0;
     found = &strings->found.items[pass->item++];
     text = strings->text + pass->text_at;
@@ -247,7 +246,7 @@ static const struct result *more_ranges(lua_State *L, struct pass *pass, int *ki
     const struct result *more;
 
     while (!(more = next_of_sweep(pass, kind)) && is_open(pass))
-        if (!step(L, pass))
+        if (!step(L, pass, false))
             return NULL;
     return more;
 }
