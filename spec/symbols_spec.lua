@@ -76,9 +76,8 @@ describe("symbols of a System.map", function()
     for _, text in ipairs {"", "hello\n", "\127ELF", "ffffffff81000000\n", "0 T $t\n"} do
       assert.are.equal("malformed", select(3, dump:symbols(files.write("bad", text))))
     end
-    local start = os.clock()
-    assert.are.equal("malformed", select(3, dump:symbols(files.write("digits", ("a"):rep(60000)))))
-    assert.is_true(os.clock() - start < 5, "each digit was tried")
+    local digits = files.write("digits", ("a"):rep(4 << 20)) -- tried from each on: no end
+    assert.are.equal("malformed", select(3, dump:symbols(digits)))
     assert.are.equal("not_found", select(3, dump:symbols(files.path("none"))))
     assert.are.equal("unsupported", select(3, dump:symbol(1)))
     assert.are.equal("not_found", select(3, dump_with():symbol(1)))

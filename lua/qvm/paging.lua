@@ -13,11 +13,12 @@ local function bits(value, high, low)
 end
 
 -- Registers by their names: those of a QNX dump's extra registers are not known
--- here, so neither case nor a missing "_el1" counts.
+-- here, so neither case nor a missing "_el1" counts; the first of a name does.
 local function registers_of(cpu)
   local registers = {}
-  for name, value in pairs(cpu.extra) do
-    registers[name:lower():gsub("_el1$", "")] = value
+  for name, value in cpu:extra_registers() do
+    name = name:lower():gsub("_el1$", "")
+    registers[name] = registers[name] or value
   end
   return registers
 end

@@ -119,7 +119,8 @@ end
 -- text to be complete, in seconds
 -- @treturn[1] string the text
 -- @return[2] nil, message, code: `timeout`, `too_large` (more than 16 MiB), or as
--- `signal` and the function; where the log cannot be read nothing is sent
+-- `signal` and the function; of a file also `not_found` (its directory),
+-- `permission`, `unsupported` (no file), `io`: then nothing is sent
 -- @usage print(assert(vm:status {log = "/var/log/linux1.log"}))
 function VM:status(options)
   check.options(options, "status",

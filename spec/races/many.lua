@@ -58,9 +58,9 @@ for i = 1, VMS do
 end
 print(("%d directories with an env of %d bytes"):format(VMS, #text))
 look_at(VMS)
-os.execute("rm -r " .. process.quote(sim.root()))
+files.clean()
 
-files.mkdir("vms")
+qvm.root(sim.root())
 local simulators = {}
 for i = 1, SIMULATORS do
   simulators[i] = sim.start(("vm%04d"):format(i), config, {wait = false})

@@ -70,10 +70,12 @@ end
 
 function operations.search(guest)
   local found = 0
-  for address in (guest.dump or {find = function() return pairs {} end}):find(guest.name) do
-    found = found + (address >= RAM and 1 or 0)
+  if guest.dump then
+    for address in guest.dump:find(guest.name) do
+      found = found + (address >= RAM and 1 or 0)
+    end
+    assert(found > 1) -- in the memory, and in the report text
   end
-  assert(not guest.dump or found > 1) -- in the memory, and in the report text
 end
 
 function operations.env(guest)
@@ -82,22 +84,12 @@ function operations.env(guest)
   assert(#assert(qvm.errata.snapshot(guest.vm)) == 1)
 end
 
-function operations.suspend(guest)
-  guest.simulator:tell("suspend")
-  guest.state = "suspended"
-  operations.env(guest)
-end
-
-function operations.resume(guest)
-  guest.simulator:tell("resume")
-  guest.state = "running"
-  operations.env(guest)
-end
-
-function operations.reboot(guest)
-  guest.simulator:tell("reboot")
-  guest.state = "running"
-  operations.env(guest)
+for command, state in pairs {suspend = "suspended", resume = "running", reboot = "running"} do
+  operations[command] = function(guest)
+    guest.simulator:tell(command)
+    guest.state = state
+    operations.env(guest)
+  end
 end
 
 local names = {}
