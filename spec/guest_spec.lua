@@ -203,6 +203,10 @@ describe("the address space of a vCPU", function()
     assert.are.same({root = 0x5000, va_bits = 57, page_size = 4096},
       with(0x80000001, 0x1020).lower)
     assert.are.equal("x86", with(0x80000001, 0x10).kind)
+    for _, names in ipairs {{"cr3", "CR3", "Cr3"}, {"Cr3", "CR3", "cr3"}} do
+      assert.are.equal(0x5000, space_of(qnx("x86_64", {extra = {0x5000, 0x6000, 0x7000}}, names,
+        {paddr = 0, bytes = "x"})).lower.root) -- the first one
+    end
     local _, message, code = with(0x1, 0x20)
     assert.are.equal("unsupported", code)
     assert.matches("vCPU 0: paging is off: its addresses are physical", message, 1, true)
