@@ -412,6 +412,24 @@ describe("gdbserve", function()
     client:close()
   end)
 
+  it("goes on where the registers were cut off the file meanwhile", function()
+    local path = files.write("shrinks.gcore", writer.file {machine = "x86_64", segments = {
+      {paddr = 0, bytes = ("x"):rep(1 << 20)},
+      {type = 4, bytes = writer.note {cpus = {{registers = writer.x86_64 {}}}, names = {}}}}})
+    local _, port = serve_port(path)
+    local client = connected(port)
+    assert(os.execute("truncate -s 65536 " .. process.quote(path)))
+    assert.are.equal("E0e", ask(client, "qXfer:threads:read::0,1000"))
+    client:send(rsp.packet("qRcmd," .. rsp.hex "vcpus"))
+    local told = ""
+    repeat
+      told = told .. assert(client:receive(1))
+    until told:find("$OK#9a", 1, true)
+    assert.matches(rsp.hex "shrinks.gcore: ", told, 1, true)
+    assert.are.equal("78", ask(client, "m0,1"))
+    client:close()
+  end)
+
   it("ends quietly at Ctrl-C", function()
     local server = serve_port()
     server:kill("INT")

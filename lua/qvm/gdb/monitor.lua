@@ -20,7 +20,9 @@ function commands.vcpus(session, _, say)
   if not cpus then
     return say(message)
   end
-  for cpu in cpus do
+  local cpu
+  cpu, message = cpus(true)
+  while cpu do
     local space, why = session.memory:space(cpu)
     say(("%6d  0x%016x  0x%016x%s"):format(cpu.index, cpu.pc, cpu.sp,
       cpu.process ~= "" and "  " .. cpu.process or ""))
@@ -30,6 +32,10 @@ function commands.vcpus(session, _, say)
     end
     say("        " .. (space and tostring(space):match(": ([^:]*) %(vCPU %d+%)$")
       or "physical addresses: " .. why))
+    cpu, message = cpus(true)
+  end
+  if message then -- the file was cut meanwhile
+    say(message)
   end
 end
 

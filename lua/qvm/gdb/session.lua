@@ -205,6 +205,9 @@ function queries.Xfer(self, text)
   end
   self.documents = self.documents or {}
   local document = self.documents[name] or documents[name](self)
+  if not document then
+    return FAULT
+  end
   self.documents[name] = document
   length = math.min(length < 0 and ROOM or length, ROOM)
   local is_last = #document - offset <= length

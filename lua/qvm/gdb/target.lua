@@ -174,12 +174,18 @@ end
 
 local xml = {["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;"}
 
---- The threads, for gdb: one for each vCPU.
+--- The threads, for gdb: one for each vCPU; nil where not all can be read.
 function target.threads(dump)
   local parts = {'<?xml version="1.0"?>\n<threads>\n'}
-  for cpu in assert(dump:vcpus()) do
+  local each = assert(dump:vcpus())
+  local cpu, failed = each(true)
+  while cpu do
     parts[#parts + 1] = ('<thread id="%x" core="%d" name="vCPU %d">%s</thread>\n'):format(
       cpu.index + 1, cpu.cpunum, cpu.index, (line.harmless(cpu.process):gsub('[&<>"]', xml)))
+    cpu, failed = each(true)
+  end
+  if failed then
+    return nil
   end
   parts[#parts + 1] = "</threads>\n"
   return table.concat(parts)
