@@ -1,7 +1,7 @@
 /* Preloaded into a script by a spec: stops it when it has found the process that serves a
  * VM and is about to look at it, so that the spec can let that process die, and another get
- * its id, in just this moment. $QVM_PAUSE names a FIFO: the script goes on when it is
- * opened. */
+ * its id, in just this moment. $QVM_PAUSE names a FIFO: the script goes on when a line
+ * comes through it. */
 #define _GNU_SOURCE
 #include "opens.h"
 
@@ -19,6 +19,7 @@ static opener *next_open;
 static void pause_at(const char *path)
 {
     const char *fifo = getenv("QVM_PAUSE");
+    char line;
     int fd;
 
     if (!fifo || strncmp(path, "/proc/", 6) != 0 || !isdigit((unsigned char)path[6]))
@@ -26,8 +27,10 @@ static void pause_at(const char *path)
     if (write(STDOUT_FILENO, "paused\n", 7) != 7)
         abort();
     fd = next_open(fifo, O_RDONLY);
-    if (fd >= 0)
-        close(fd);
+    /* Closed before that line was written, it would be the spec's script that fails. */
+    if (fd < 0 || read(fd, &line, 1) != 1)
+        abort();
+    close(fd);
 }
 
 static int open_instead(const char *path, int flags, mode_t mode)
