@@ -46,7 +46,7 @@ end
 describe("a backtrace", function()
   after_each(files.clean)
 
-  local function aarch64(stack, x29, code)
+  local function aarch64(stack, x29, code, x30)
     local t = pagetables.aarch64(0x100000, 12, 39)
     t:map(CODE, CODE, 0, arm.read_only)
     for at = 0, 0x3000, 0x1000 do
@@ -54,7 +54,7 @@ describe("a backtrace", function()
     end
     local bl = string.pack("<I4", 0x94000040)
     local dump = dump_of("aarch64", t, code or {[0x10c] = bl, [0x20c] = bl, [0x2c] = bl}, stack,
-      {elr = CODE + 0x204, gpr = {[29] = x29, [31] = STACK + 0x10}})
+      {elr = CODE + 0x204, gpr = {[29] = x29, [30] = x30, [31] = STACK + 0x10}})
     local cpu = dump:vcpu(0)
     return cpu, assert(dump:space(cpu, {va_bits = 39, granule = 4096}))
   end
@@ -73,6 +73,29 @@ describe("a backtrace", function()
       hows[#hows + 1] = frame.index .. frame.how
     end
     assert.are.same({"0pc", "1frame", "2frame"}, hows)
+  end)
+
+  it("has the caller of an aarch64 function that keeps no frame in the link register", function()
+    local stack = frames()
+    stack[0x28] = CODE + 0x30
+    local cpu, space = aarch64(stack, STACK + 0x20, nil, CODE + 0x110)
+    assert.are.same({"#0  0x0000000000010204 callee+0x4/0x100",
+      "#1  0x0000000000010110 ? caller+0x10/0x100", "#2  0x0000000000010030 start+0x30/0x100",
+      "#3  0x0000000000010030 start+0x30/0x100"}, lines(cpu, space))
+    -- What it returned to last in the same function called nobody.
+    cpu, space = aarch64(frames(), STACK + 0x20, nil, CODE + 0x210)
+    assert.are.equal("#1  0x0000000000010110 caller+0x10/0x100", lines(cpu, space)[2])
+    -- It has a frame, and called nobody yet.
+    cpu, space = aarch64(frames(), STACK + 0x20, nil, CODE + 0x110)
+    assert.are.equal(3, #lines(cpu, space))
+  end)
+
+  it("names the function that called where the call was its last", function()
+    local stack = frames()
+    stack[0x28] = CODE + 0x200
+    local bl = string.pack("<I4", 0x94000040)
+    local cpu, space = aarch64(stack, STACK + 0x20, {[0x1fc] = bl, [0x2c] = bl})
+    assert.are.equal("#1  0x0000000000010200 caller+0x100/0x100", lines(cpu, space)[2])
   end)
 
   it("takes signatures off return addresses", function()
@@ -134,6 +157,14 @@ describe("a backtrace", function()
     assert.are.same({"#0  0x0000000000010200 callee+0x0/0x100",
       "#1  0x0000000000010015 start+0x15/0x100", "#2  0x0000000000010022 start+0x22/0x100"},
       lines(dump:vcpu(0)))
+    -- With frames in some functions, and in others not.
+    stack[0x08], stack[0x30], stack[0x50] = CODE + 0x33, CODE + 0x46, CODE + 0x56
+    dump = dump_of("x86_64", t, code, stack, {rip = CODE + 0x200, rsp = STACK,
+      rbp = STACK + 0x20})
+    assert.are.same({"#1  0x0000000000010033 ? start+0x33/0x100",
+      "#2  0x0000000000010015 start+0x15/0x100", "#3  0x0000000000010046 ? start+0x46/0x100",
+      "#4  0x0000000000010022 start+0x22/0x100", "#5  0x0000000000010056 ? start+0x56/0x100"},
+      {table.unpack(lines(dump:vcpu(0)), 2)})
   end)
 
   it("is not to be had without page tables, or of other machines", function()

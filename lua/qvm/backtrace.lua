@@ -2,8 +2,8 @@
 -- @classmod qvm.backtrace
 
 -- By frame pointers where code keeps them, as the calling conventions of aarch64 and
--- x86_64 lay them out; where it does not, whatever on the stack is an address behind a
--- call. What the stack says is a guest's, and may be anything.
+-- x86_64 lay them out; where it need not, also whatever on the stack is an address behind
+-- a call. What the stack says is a guest's, and may be anything.
 
 local line = require "qvm.line"
 
@@ -14,8 +14,10 @@ local Frame = {__name = "Frame"}
 -- @tfield integer index from 0, where the vCPU is
 -- @tfield integer pc where it is, or returns to
 -- @tfield string how `"pc"`: the register; `"frame"`: by a frame pointer; `"scan"`: found
--- on the stack behind what may be a call: it need not be one that is still open
--- @tfield ?string symbol as `Dump:symbol` has it
+-- on the stack, or in the link register, behind what may be a call: it need not be one
+-- that is still open
+-- @tfield ?string symbol as `Dump:symbol` has it; of a call the function that called,
+-- also where it was the last that this one did
 -- @usage for frame in cpu:backtrace() do print(frame) end
 
 Frame.__tostring = line.tostring("frame", function(frame)
@@ -57,12 +59,9 @@ local function without_signature(space, address)
   return address >> 55 & 1 == 1 and address | mask or address & ~mask
 end
 
-local machines = {
-  x86_64 = {frame = "rbp", behind_call = behind_call_x86, plain = function(_, address)
-    return address
-  end},
-  aarch64 = {frame = "x29", behind_call = behind_call_arm, plain = without_signature},
-}
+local function unchanged(_, address)
+  return address
+end
 
 local function is_code(machine, space, address)
   local _, _, rights = space:translate(address)
@@ -84,31 +83,79 @@ local function unwind(machine, space, frame, seen)
   end
 end
 
-local function by_frames(machine, space, cpu, found)
-  local seen, frame = {}, cpu.regs[machine.frame]
-  while #found < FRAMES_MAX do
-    local address
-    address, frame = unwind(machine, space, frame, seen)
+-- The calls that frames lead to, the innermost first; `slot` is where a stack has them.
+local function by_frames(machine, space, cpu)
+  local calls, seen, frame = {}, {}, cpu.regs[machine.frame]
+  while #calls < FRAMES_MAX do
+    local address, outer = unwind(machine, space, frame, seen)
     if not address then
-      return
+      break
     end
-    found[#found + 1] = {pc = address, how = "frame"}
+    calls[#calls + 1] = {pc = address, how = "frame", slot = frame + 8}
+    frame = outer
+  end
+  return calls
+end
+
+local function add(found, pc, how)
+  if #found < FRAMES_MAX then
+    found[#found + 1] = {pc = pc, how = how}
   end
 end
 
-local function by_stack(machine, space, cpu, found)
-  local sp = cpu.sp & ~7
-  for address = sp, (sp | STACK - 1) - 7, 8 do
+-- What looks like a call between two addresses on a stack.
+local function by_stack(machine, space, from, to, found)
+  for address = from, to - 8, 8 do
     local word = space:u64(address)
     if not word or #found == FRAMES_MAX then
       return
     end
     word = machine.plain(space, word)
     if is_code(machine, space, word) then
-      found[#found + 1] = {pc = word, how = "scan"}
+      add(found, word, "scan")
     end
   end
 end
+
+-- Of x86_64 functions some may keep a frame, and others not: between those that frames
+-- lead to, and behind the last, the stack is searched.
+local function of_x86(machine, space, cpu, found)
+  local from = cpu.sp & ~7
+  local to = (from | STACK - 1) + 1
+  for _, call in ipairs(by_frames(machine, space, cpu)) do
+    if call.slot >= from and call.slot < to then
+      by_stack(machine, space, from, call.slot, found)
+      from = call.slot + 8
+    end
+    add(found, call.pc, call.how)
+  end
+  by_stack(machine, space, from, to, found)
+end
+
+-- Of aarch64 all do, but for those that call none, or have just begun: the link register
+-- says who called them. In the others it is where what was called last returned to.
+local function of_arm(machine, space, cpu, found, name_of)
+  local calls, link = by_frames(machine, space, cpu), machine.plain(space, cpu.regs.x30)
+  if (not calls[1] or calls[1].pc ~= link) and is_code(machine, space, link) then
+    local own = name_of(cpu.pc)
+    if not own or own ~= name_of(link - 1) then
+      add(found, link, "scan")
+    end
+  end
+  for _, call in ipairs(calls) do
+    add(found, call.pc, call.how)
+  end
+  if not calls[1] then
+    local from = cpu.sp & ~7
+    by_stack(machine, space, from, (from | STACK - 1) + 1, found)
+  end
+end
+
+local machines = {
+  x86_64 = {frame = "rbp", behind_call = behind_call_x86, plain = unchanged, calls = of_x86},
+  aarch64 = {frame = "x29", behind_call = behind_call_arm, plain = without_signature,
+    calls = of_arm},
+}
 
 -- An iterator over the frames of a vCPU; nil, message, code.
 return function(dump, cpu, space)
@@ -123,16 +170,23 @@ return function(dump, cpu, space)
       return nil, message, code
     end
   end
-  local found = {{pc = cpu.pc, how = "pc"}}
-  by_frames(machine, space, cpu, found)
-  if #found == 1 then
-    by_stack(machine, space, cpu, found)
+  local symbols = dump:symbols()
+  local function name_of(address)
+    if symbols then
+      return symbols:at(address)
+    end
   end
+  local found = {{pc = cpu.pc, how = "pc"}}
+  machine.calls(machine, space, cpu, found, name_of)
   local index = 0
   return function()
     local frame = found[index + 1]
     if frame then
-      frame.index, frame.symbol = index, (dump:symbol(frame.pc))
+      -- A call may be the last that its function does: behind it is another function.
+      local back = frame.how == "pc" and 0 or 1
+      local name, offset, size = name_of(frame.pc - back)
+      frame.symbol = name and ("%s+0x%x/0x%x"):format(name, offset + back, size)
+      frame.index = index
       index = index + 1
       return setmetatable(frame, Frame)
     end

@@ -27,36 +27,40 @@ Symbols.__tostring = line.tostring("Symbols", function(self)
     self.slide ~= 0 and (", moved by 0x%x"):format(self.slide) or "")
 end)
 
--- The index of the last symbol at or before an address, or 0; of several at one
--- address the first, as the kernel takes it.
-local function last_before(keys, key)
-  local low, high = 0, #keys
+-- The index of the first symbol at or behind an address; behind the last where all are
+-- before it. By halves, as millions may have one address.
+local function first_from(keys, key)
+  local low, high = 1, #keys + 1
   while low < high do
-    local middle = (low + high + 1) // 2
-    if keys[middle] <= key then
-      low = middle
+    local middle = (low + high) // 2
+    if keys[middle] < key then
+      low = middle + 1
     else
-      high = middle - 1
+      high = middle
     end
-  end
-  while low > 1 and keys[low - 1] == keys[low] do
-    low = low - 1
   end
   return low
 end
 
+-- The index of the last symbol at or before an address, or 0; of several at one
+-- address the first, as the kernel takes it.
+local function last_before(keys, key)
+  local index = first_from(keys, key)
+  if keys[index] == key then
+    return index
+  end
+  return index > 1 and first_from(keys, keys[index - 1]) or 0
+end
+
 -- A symbol without a size goes to the next one that begins elsewhere.
 local function size_of(self, index)
-  local size = self._sizes[index]
+  local size, keys = self._sizes[index], self._keys
   if size and size ~= 0 then
     return size
   end
-  local key, count = self._keys[index], #self._keys
-  for i = index + 1, count do
-    if self._keys[i] ~= key then
-      return self._keys[i] - key
-    end
-  end
+  local key = keys[index]
+  local following = key ~= math.maxinteger and keys[first_from(keys, key + 1)]
+  return following and following - key or nil
 end
 
 --- The symbol that an address belongs to.
