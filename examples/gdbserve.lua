@@ -42,11 +42,6 @@ local function say(format, ...)
   io.stderr:write("qvm-gdbserve: ", line.harmless(format:format(...)), "\n")
 end
 
-local function new_session(dump)
-  local session, message = Session.of(dump)
-  return session or fail(line.harmless(message))
-end
-
 local function open(path)
   local dump, message = qvm.open(path, {partial = true})
   if not dump then
@@ -59,7 +54,9 @@ local function open(path)
   if dump.byteorder == "big" then
     say("big-endian: in gdb, before it connects: set endian big")
   end
-  return dump
+  local session
+  session, message = Session.of(dump)
+  return session and dump or fail(line.harmless(message))
 end
 
 local function serve_pipe(dump)
@@ -67,7 +64,7 @@ local function serve_pipe(dump)
     say("waits for gdb on its standard input: target remote | qvm-gdbserve DUMP, or --port")
   end
   io.stdout:setvbuf("full")
-  serve(new_session(dump), function() return io.read(1) end, function(bytes)
+  serve(assert(Session.of(dump)), function() return io.read(1) end, function(bytes)
     return io.write(bytes) and io.flush()
   end)
 end
@@ -85,28 +82,31 @@ local function turn_away(server)
   end
 end
 
+-- Waits, without an end, for what a client sends or takes.
+local function patiently(server, attempt)
+  local result, problem, part
+  repeat
+    result, problem, part = attempt(part)
+    if problem == "timeout" then
+      turn_away(server)
+    end
+  until problem ~= "timeout"
+  return result
+end
+
 local function serve_client(dump, client, server)
   client:settimeout(PATIENCE)
   client:setoption("tcp-nodelay", true)
   client:setoption("keepalive", true)
-  serve(new_session(dump), function()
-    local byte, problem
-    repeat
-      byte, problem = client:receive(1)
-      if problem == "timeout" then
-        turn_away(server)
-      end
-    until problem ~= "timeout"
-    return byte
+  local session, message = Session.of(dump)
+  if not session then -- the file was cut meanwhile
+    say("%s", message)
+    return client:close()
+  end
+  serve(session, function()
+    return patiently(server, function() return client:receive(1) end)
   end, function(bytes)
-    local sent = 0
-    while true do
-      local all, problem, partial = client:send(bytes, sent + 1)
-      if problem ~= "timeout" then
-        return all
-      end
-      sent = partial
-    end
+    return patiently(server, function(sent) return client:send(bytes, (sent or 0) + 1) end)
   end)
   client:close()
 end

@@ -430,6 +430,38 @@ describe("gdbserve", function()
     client:close()
   end)
 
+  it("goes on where the registers were cut off the file between two clients", function()
+    local path = files.write("shrinks.gcore", writer.file {machine = "x86_64", segments = {
+      {paddr = 0, bytes = ("x"):rep(1 << 20)},
+      {type = 4, bytes = writer.note {cpus = {{registers = writer.x86_64 {}}}, names = {}}}}})
+    local whole = files.read(path)
+    local server, port = serve_port(path)
+    assert(os.execute("truncate -s 65536 " .. process.quote(path)))
+    local client = connected(port)
+    client:send(rsp.packet "qC")
+    assert.is_nil((client:receive(1)))
+    assert.matches("shrinks.gcore: ", files.read(server.log):match("ends this%)\n(.*)"), 1, true)
+    files.write("shrinks.gcore", whole)
+    assert.are.equal("QC1", ask(connected(port), "qC"))
+  end)
+
+  it("turns away others also while a client does not read what it asked for", function()
+    local path = files.write("large.gcore", writer.file {machine = "x86_64", segments = {
+      {type = 4, bytes = writer.note {cpus = {{registers = writer.x86_64 {}}}, names = {}}},
+      {paddr = 0, bytes = ("x"):rep(1 << 20)}}})
+    local _, port = serve_port(path)
+    local first = connected(port)
+    local count = 800 -- of 8 KiB: more than there is room for on the way
+    assert(first:send(rsp.packet "QStartNoAckMode" .. rsp.packet("m0,ff8"):rep(count)))
+    local second = connected(port)
+    local byte, problem = second:receive(1)
+    assert.is_nil(byte)
+    assert.are_not.equal("timeout", problem)
+    local reply = rsp.packet(("78"):rep(0xff8))
+    assert.are.equal("+" .. rsp.packet "OK" .. reply:rep(count),
+      first:receive(1 + #rsp.packet "OK" + #reply * count))
+  end)
+
   it("ends quietly at Ctrl-C", function()
     local server = serve_port()
     server:kill("INT")
