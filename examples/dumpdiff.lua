@@ -3,7 +3,8 @@
 --
 --     lua5.4 examples/dumpdiff.lua before.gcore after.gcore
 --
--- Exit status: 0 nothing differs, 1 something does, 2 it could not be told.
+-- Exit status: 0 nothing differs, 1 something does, 2 it could not be told, or a
+-- mistake in the arguments.
 
 -- qvm need not be on the path: look for it from where this file is, in a checkout,
 -- below the prefix of `make install`, or in a tree of luarocks.
@@ -30,6 +31,7 @@ end
 
 local argparse = need "argparse"
 local qvm = need "qvm"
+local arguments = need "qvm.diag.arguments"
 local terminal = need "qvm.diag.terminal"
 local text = need "qvm.diag.text"
 
@@ -286,7 +288,7 @@ local function main()
   parser:argument("before", "A dump.")
   parser:argument("after", "Another dump of the same VM.")
   parser:flag("--all", "List every changed place, not the 10 largest.")
-  local options = parser:parse()
+  local options = arguments.of(parser, "qvm-dumpdiff")
   local before, after = open(options.before), open(options.after)
   if before.machine ~= after.machine then
     fail(("%s is of %s, %s of %s"):format(before.path, before.machine, after.path, after.machine))

@@ -4,7 +4,8 @@
 --     lua5.4 examples/explore.lua
 --     lua5.4 examples/explore.lua linux1-20261122-101500.gcore
 --
--- Exit status: 0, or 1 where a dump that is named cannot be opened.
+-- Exit status: 0, 1 where a dump that is named cannot be opened, 2 for a mistake in the
+-- arguments.
 
 -- qvm need not be on the path: look for it from where this file is, in a checkout,
 -- below the prefix of `make install`, or in a tree of luarocks.
@@ -31,6 +32,7 @@ end
 
 local argparse = need "argparse"
 local qvm = need "qvm"
+local arguments = require "qvm.diag.arguments"
 local complete = require "qvm.complete"
 local editor = require "qvm.editor"
 local line = require "qvm.line"
@@ -142,7 +144,7 @@ local function main()
   local parser = argparse("qvm-explore", "A Lua prompt for the VMs of this host, and for dumps.")
   parser:argument("dump", "Dumps to open: d is the first, dumps has all."):args("*")
   parser:option("--root", "Where the VMs are, instead of $QVM_ROOT or /dev/qvm."):argname("DIR")
-  local options = parser:parse()
+  local options = arguments.of(parser, "qvm-explore")
   if options.root then
     qvm.root(options.root)
   end

@@ -4,7 +4,8 @@
 --     gdb -ex 'target remote | lua5.4 examples/gdbserve.lua linux1-20261122-101500.gcore'
 --     lua5.4 examples/gdbserve.lua --port 1234 linux1-20261122-101500.gcore
 --
--- Exit status: 0, or 1 where the dump cannot be served, 130 after Ctrl-C.
+-- Exit status: 0, 1 where the dump cannot be served, 2 for a mistake in the arguments,
+-- 130 after Ctrl-C.
 
 -- qvm need not be on the path: look for it from where this file is, in a checkout,
 -- below the prefix of `make install`, or in a tree of luarocks.
@@ -32,6 +33,7 @@ end
 
 local argparse = need "argparse"
 local qvm = need "qvm"
+local arguments = need "qvm.diag.arguments"
 local line = need "qvm.line"
 local terminal = need "qvm.diag.terminal"
 local Session = need "qvm.gdb.session"
@@ -139,7 +141,7 @@ local function main()
       local port = math.tointeger(tonumber(text))
       return port and port >= 0 and port <= 65535 and port or nil, "not a port: " .. text
     end)
-  local options = parser:parse()
+  local options = arguments.of(parser, "qvm-gdbserve")
   local dump = open(options.dump)
   if options.port then
     serve_port(dump, options.port)

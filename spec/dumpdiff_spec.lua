@@ -82,6 +82,15 @@ describe("dumpdiff", function()
     assert.matches("memory in only one of them", output)
   end)
 
+  it("does not take a mistake in its arguments for a difference", function()
+    for mistake, says in pairs {["--nonsense"] = "unknown option '--nonsense'",
+      ["one.gcore"] = "missing argument 'after'"} do
+      local status, output, errors = run(mistake)
+      assert.are.same({2, "", "qvm-dumpdiff: " .. says .. " (--help shows how)\n"},
+        {status, output, errors})
+    end
+  end)
+
   it("cannot tell of what is no dump, or of another machine", function()
     local path = dump("one.gcore", {code}, 0x1000)
     local other = files.write("other.gcore", writer.small {machine = "x86_64"})

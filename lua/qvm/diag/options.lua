@@ -1,6 +1,7 @@
 -- The arguments of qvm-diag.
 
 local argparse = require "argparse"
+local arguments = require "qvm.diag.arguments"
 local qvm = require "qvm"
 
 local EPILOG = [[
@@ -99,14 +100,13 @@ local function settle_watch(options)
 end
 
 -- The options of a command line, or nil and the mistake in it.
-local function parse(arguments)
-  local ok, options = new_parser():pparse(arguments)
-  if not ok then
-    local message = tostring(options):gsub("%s+", " "):gsub("([^.])( Did you)", "%1.%2")
-    return nil, message .. " (--help shows how)"
+local function parse(words)
+  local options, mistake = arguments.parse(new_parser(), words)
+  if not options then
+    return nil, mistake
   end
   settle_watch(options)
-  local mistake = misfit_in(options) or mistake_in(options)
+  mistake = misfit_in(options) or mistake_in(options)
   if mistake then
     return nil, mistake
   end
