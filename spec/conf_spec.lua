@@ -134,6 +134,15 @@ cpu
     assert.is_false(pcall(qvm.conf.load))
   end)
 
+  it("does not take a pipe, or a device, for an empty file", function()
+    assert(os.execute("mkfifo " .. files.path("pipe")))
+    for _, path in ipairs {files.path("pipe"), "/dev/null", files.dir()} do
+      assert.are.same({nil, path .. ": not a regular file", "unsupported"},
+        {qvm.conf.load(path)})
+    end
+    assert.matches("test.qvmconf:1: .*/pipe: not a regular file", select(2, load "@pipe"))
+  end)
+
   it("is malformed where it would include without an end", function()
     for i = 1, 14 do -- each of them twice: the last one 16384 times
       files.write("many" .. i, ("@many%d\n@many%d\n"):format(i + 1, i + 1))

@@ -108,7 +108,7 @@ describe("vm:status", function()
     for _, log in ipairs {files.dir(), files.path("fifo"), "/dev/null"} do
       local text, message, code = qvm.vm("linux1"):status {log = log, timeout = 0.5}
       assert.are.same({nil, "unsupported"}, {text, code})
-      assert.matches(log .. ": not a file", message, 1, true)
+      assert.matches(log .. ": not a regular file", message, 1, true)
     end
     assert.is_nil(linux1:log_text():find("status", 1, true))
   end)

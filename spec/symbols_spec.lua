@@ -83,7 +83,7 @@ describe("symbols of a System.map", function()
     assert.are.equal("not_found", select(3, dump_with():symbol(1)))
     os.execute("mkfifo " .. files.path("fifo"))
     for _, path in ipairs {files.path("fifo"), "/dev/zero", files.dir()} do -- without an end
-      assert.are.same({nil, path .. ": not a file", "unsupported"}, {dump:symbols(path)})
+      assert.are.same({nil, path .. ": not a regular file", "unsupported"}, {dump:symbols(path)})
     end
     assert.is_false(pcall(dump.symbols, dump, 5))
     assert.is_false(pcall(dump.symbol, dump, "x"))

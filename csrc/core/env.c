@@ -1,6 +1,7 @@
 #include "env.h"
 
 #include "host.h"
+#include "regular.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -39,10 +40,10 @@ static int read_all(int fd, const char *path, struct env_text *text, int64_t dea
     return (int)got;
 }
 
-int env_read(const char *path, struct env_text *text, struct qvm_error *err)
+static int read_and_close(int fd, const char *path, struct env_text *text, int64_t deadline,
+                          struct qvm_error *err)
 {
-    int64_t deadline = clock_ms() + ENV_WAIT_MS;
-    int fd = host_open(path, deadline, err), status;
+    int status;
 
     text->size = 0;
     if (fd < 0)
@@ -50,6 +51,21 @@ int env_read(const char *path, struct env_text *text, struct qvm_error *err)
     status = read_all(fd, path, text, deadline, err);
     close(fd);
     return status;
+}
+
+int env_read(const char *path, struct env_text *text, struct qvm_error *err)
+{
+    int64_t deadline = clock_ms() + ENV_WAIT_MS;
+
+    return read_and_close(host_open(path, deadline, err), path, text, deadline, err);
+}
+
+int env_read_file(const char *path, struct env_text *text, struct qvm_error *err)
+{
+    int64_t deadline = clock_ms() + ENV_WAIT_MS;
+    uint64_t size;
+
+    return read_and_close(regular_open(path, &size, err), path, text, deadline, err);
 }
 
 void env_text_free(struct env_text *text)

@@ -19,6 +19,10 @@ struct env_text {
  * the server while it is read. 0, or -1; in both cases env_text_free is due. */
 int env_read(const char *path, struct env_text *text, struct qvm_error *err);
 
+/* The same of a file, a configuration for instance. It must be a regular one: a pipe whose
+ * writer has yet to come would be empty. */
+int env_read_file(const char *path, struct env_text *text, struct qvm_error *err);
+
 void env_text_free(struct env_text *text);
 
 #endif

@@ -1,7 +1,7 @@
 #include "file.h"
 
-#include "again.h"
 #include "gzip.h"
+#include "regular.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,26 +16,6 @@
  * were touched before, 4.2 us from pages that were not, 2.0 us by pread; 8 KiB 0.8, 10 and
  * 2.8 us; 128 KiB 6, 64 and 9 us. */
 #define COPY_MAX 4096
-
-static int open_regular(const char *path, uint64_t *size, struct qvm_error *err)
-{
-    struct stat status;
-    /* O_NONBLOCK: a FIFO must not make us wait before it is refused. */
-    int fd = open_again(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-    if (fd < 0)
-        return qvm_fail_errno(err, errno, path);
-    if (fstat(fd, &status) != 0)
-        qvm_fail_errno(err, errno, path);
-    else if (!S_ISREG(status.st_mode))
-        qvm_fail(err, QVM_UNSUPPORTED, "%s: not a file", path);
-    else {
-        *size = (uint64_t)status.st_size;
-        return fd;
-    }
-    close(fd);
-    return -1;
-}
 
 /* Not at once: to map and unmap costs more than to read what opening needs. */
 void file_map(struct file *file)
@@ -86,7 +66,7 @@ int file_open(struct file *file, const char *path, bool lenient, struct qvm_erro
     file->path = strdup(path);
     if (!file->path)
         return qvm_fail_memory(err, path);
-    file->fd = open_regular(path, &file->size, err);
+    file->fd = regular_open(path, &file->size, err);
     if (file->fd >= 0 && open_content(file, err) == 0)
         return 0;
     file_close(file);

@@ -2,6 +2,7 @@
 #include "binding.h"
 #include "dump.h"
 #include "host.h"
+#include "regular.h"
 #include "save.h"
 
 #include <errno.h>
@@ -29,6 +30,37 @@ static int core_stat(lua_State *L)
     else
         lua_pushstring(L, S_ISDIR(status.st_mode) ? "directory" : "other");
     return 3;
+}
+
+static int close_stream(lua_State *L)
+{
+    luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+
+    return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
+}
+
+/* open_file(path): a regular file for reading, as io.open has it. */
+static int core_open_file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
+    struct qvm_error err;
+    uint64_t size;
+    int fd;
+
+    stream->closef = NULL; /* not open yet */
+    luaL_setmetatable(L, LUA_FILEHANDLE);
+    fd = regular_open(path, &size, &err);
+    if (fd < 0)
+        return push_failure(L, &err);
+    stream->f = fdopen(fd, "rb");
+    if (!stream->f) {
+        qvm_fail_errno(&err, errno, path);
+        close(fd);
+        return push_failure(L, &err);
+    }
+    stream->closef = close_stream;
+    return 1;
 }
 
 /* extent(path): bytes that a dump must have to be whole, 0 while its headers cannot be
@@ -124,6 +156,7 @@ void add_files(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"stat", core_stat},
+        {"open_file", core_open_file},
         {"extent", core_extent},
         {"save", core_save},
         {"make_directory", core_make_directory},

@@ -67,18 +67,31 @@ static int core_is_name(lua_State *L)
     return 1;
 }
 
-/* read_env(path): the document's bytes. */
-static int core_read_env(lua_State *L)
+typedef int reader(const char *path, struct env_text *text, struct qvm_error *err);
+
+static int push_text(lua_State *L, reader *read)
 {
     const char *path = luaL_checkstring(L, 1);
     struct env_text *text = new_scratch(L, sizeof *text, TEXT_TYPE, text_gc);
     struct qvm_error err;
 
-    if (env_read(path, text, &err) != 0)
+    if (read(path, text, &err) != 0)
         return push_failure(L, &err);
     lua_pushlstring(L, text->bytes, text->size);
     env_text_free(text);
     return 1;
+}
+
+/* read_env(path): the document's bytes. */
+static int core_read_env(lua_State *L)
+{
+    return push_text(L, env_read);
+}
+
+/* read_file(path): a regular file's bytes. */
+static int core_read_file(lua_State *L)
+{
+    return push_text(L, env_read_file);
 }
 
 /* pid(path of an env) */
@@ -112,13 +125,10 @@ static int core_request(lua_State *L)
 void add_vm(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"names", core_names},
-        {"entries", core_entries},
-        {"is_name", core_is_name},
-        {"read_env", core_read_env},
-        {"pid", core_pid},
-        {"request", core_request},
-        {NULL, NULL},
+        {"names", core_names},         {"entries", core_entries},
+        {"is_name", core_is_name},     {"read_env", core_read_env},
+        {"read_file", core_read_file}, {"pid", core_pid},
+        {"request", core_request},     {NULL, NULL},
     };
 
     luaL_setfuncs(L, functions, 0);

@@ -70,7 +70,7 @@ end
 
 -- Adds the words of a file, each with its text, file, line.
 function read_words(words, path, depth, from)
-  local text, message, code = core.read_env(path)
+  local text, message, code = core.read_file(path)
   if not text and from then
     fail(from, "%s", message)
   elseif not text then
@@ -262,7 +262,7 @@ end
 -- @tparam string path
 -- @treturn[1] Conf the configuration
 -- @return[2] nil, message, code: `malformed` (the message has file:line),
--- `not_found` `permission` `io`
+-- `not_found` `permission` `unsupported` (not a regular file) `io`
 -- @usage conf = assert(qvm.conf.load("linux1.qvmconf"))
 function conf.load(path)
   check.path(path, 1, "load")

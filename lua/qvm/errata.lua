@@ -267,11 +267,11 @@ end
 -- @tparam string path
 -- @treturn[1] {Setting,...} snapshot
 -- @return[2] nil, message, code: `not_found` `permission` `malformed` (no
--- baseline), `unsupported` (of another version)
+-- baseline), `unsupported` (of another version, or not a regular file)
 -- @usage baseline = assert(qvm.errata.load("linux1.json"))
 function errata.load(path)
   check.path(path, 1, "load")
-  local text, message, code = core.read_env(path)
+  local text, message, code = core.read_file(path)
   if not text then
     return nil, message, code
   end

@@ -34,7 +34,7 @@ local function load_pages()
     return nil, "the text of qvm.help is not there: `make` in a checkout writes it, "
       .. "`make install` installs it", "not_found"
   end
-  local text, message, code = core.read_env(path)
+  local text, message, code = core.read_file(path)
   if not text then
     return nil, message, code
   end

@@ -46,7 +46,7 @@ local function gather(vm, conf)
   local files = {{"env.json", env.text}}
   if conf then
     local text
-    text, message, code = core.read_env(conf)
+    text, message, code = core.read_file(conf)
     if not text then
       return nil, message, code
     end
@@ -188,7 +188,7 @@ end
 
 function record.read(directory)
   local path = directory .. "/manifest.json"
-  local text, message, code = core.read_env(path)
+  local text, message, code = core.read_file(path)
   if not text then
     return nil, message, code
   end

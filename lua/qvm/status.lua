@@ -2,7 +2,6 @@
 
 local core = require "qvm.core"
 local failure = require "qvm.failure"
-local regular = require "qvm.regular"
 
 local POLL_MS = 20 -- between two looks at the log
 local GAIN_MAX = 16 << 20
@@ -13,7 +12,7 @@ local GAIN_MAX = 16 << 20
 
 -- A log that is not there yet may come; a directory that is not there will not.
 local function look_for(path)
-  local there, message, code = regular.open(path)
+  local there, message, code = core.open_file(path)
   if there then
     there:close()
   elseif code == "not_found" then
@@ -54,7 +53,7 @@ local function file_log(path)
     elseif now - from > GAIN_MAX then
       return nil, ("%s: gained more than %d MiB"):format(path, GAIN_MAX >> 20), "too_large"
     end
-    local file <close>, problem, why = regular.open(path)
+    local file <close>, problem, why = core.open_file(path)
     if not file then
       return nil, problem, why
     end

@@ -4,9 +4,9 @@
 -- From a System.map, from the symbol table of an ELF file, or from the kernel's own
 -- table in its memory.
 
+local core = require "qvm.core"
 local failure = require "qvm.failure"
 local line = require "qvm.line"
-local regular = require "qvm.regular"
 
 --- @type Symbols
 local Symbols = {__name = "Symbols"}
@@ -256,7 +256,7 @@ end
 
 -- A file's symbols, moved as VMCOREINFO (or nil) tells; nil, message, code.
 function Symbols.from_file(path, info)
-  local file <close>, message, code = regular.open(path)
+  local file <close>, message, code = core.open_file(path)
   if not file then
     return nil, message, code
   end
