@@ -49,7 +49,7 @@ cross-specs:
 	$(CROSS_ENV_$(ARCH)) LUA=$(abspath $(CROSS_BUILD)/lua5.4) QVM_BUILD=$(CROSS_BUILD) $(CROSS_BUILD)/lua5.4 \
 		$(CROSS_ROOT)/usr/bin/busted $(SPECS)
 
-.PHONY: musl lint-cross format-cross
+.PHONY: musl lint-cross
 
 musl: ## the core with musl, without Lua
 	@sh .ci/deps build musl
@@ -57,9 +57,4 @@ musl: ## the core with musl, without Lua
 
 lint: lint-cross
 lint-cross:
-	clang-format --dry-run --Werror spec/cross/*.c
 	clang-tidy --quiet spec/cross/*.c -- $(FLAGS) -Icsrc/core
-
-format: format-cross
-format-cross:
-	clang-format -i spec/cross/*.c

@@ -25,7 +25,7 @@ FUZZ_FLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 -O1 -g \
 FUZZ_CHECKS := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_COVER  := -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping
 
-.PHONY: fuzz fuzz-ci fuzz-coverage fuzz-save fuzz-afl fuzz-seeds fuzz-build fuzz-lint fuzz-format
+.PHONY: fuzz fuzz-ci fuzz-coverage fuzz-save fuzz-afl fuzz-seeds fuzz-build fuzz-lint
 
 fuzz: fuzz-build fuzz-seeds ## inputs that break the parsers, by libFuzzer: TARGET=json TIME=60
 	@sh spec/fuzz/run.sh $(FUZZ) $(FUZZ_TIME) $(FUZZ_CHOSEN)
@@ -55,17 +55,12 @@ fuzz-seeds:
 	@$(LUA) spec/fuzz/seeds.lua $(FUZZ)/seeds
 
 lint: fuzz-lint
-format: fuzz-format
 
 FUZZ_SOURCES := $(wildcard spec/fuzz/*.[ch] spec/fuzz/targets/*.c)
 
 fuzz-lint:
-	clang-format --dry-run --Werror $(FUZZ_SOURCES)
 	clang-tidy --quiet $(filter %.c,$(FUZZ_SOURCES)) -- -std=c11 -D_POSIX_C_SOURCE=200809L \
 		-DSCRIPT='"env"' -Icsrc/core -Ispec/fuzz -I$(LUA_INCDIR)
-
-fuzz-format:
-	clang-format -i $(FUZZ_SOURCES)
 
 $(FUZZ)/core/.scaled: $(wildcard csrc/core/*.[ch]) spec/fuzz/scale.lua
 	@mkdir -p $(@D)

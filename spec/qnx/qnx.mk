@@ -4,7 +4,7 @@
 QNX_SPEC := $(wildcard spec/qnx/*.[ch])
 QNX_TEST := $(BUILD)/qnx/host_test $(BUILD)/qnx/logs_test
 
-.PHONY: test-qnx lint-qnx format-qnx
+.PHONY: test-qnx lint-qnx
 
 test-qnx: $(QNX_TEST) ## the QNX files of the core on a fake of QNX's calls
 	@for test in $(QNX_TEST); do $$test || exit 1; done
@@ -26,12 +26,7 @@ $(BUILD)/qnx/%.o: csrc/core/%.c $(wildcard csrc/core/*.h spec/qnx/*.h spec/qnx/i
 
 lint: lint-qnx
 lint-qnx:
-	clang-format --dry-run --Werror $(QNX_SPEC)
 	clang-tidy --quiet $(filter %.c,$(QNX_SPEC)) -- $(FLAGS) -Icsrc/core -Ispec/qnx/include
-
-format: format-qnx
-format-qnx:
-	clang-format -i $(QNX_SPEC)
 
 # What goes onto a target. A compiler that is not for QNX builds against the declarations:
 # the result cannot run anywhere.

@@ -34,7 +34,6 @@ $(BUILD)/races/delay.so: spec/races/delay.c spec/helpers/opens.h
 lint: lint-races
 lint-races:
 	@sh .ci/deps lint
-	clang-format --dry-run --Werror $(wildcard spec/races/*.c)
 	clang-tidy --quiet $(wildcard spec/races/*.c) -- $(FLAGS) -Icsrc/core -I$(LUA_INCDIR)
 
 .PHONY: soak

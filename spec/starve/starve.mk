@@ -20,6 +20,12 @@ test-gc: ## run the specs with an eager garbage collector
 	@LUA_INIT_5_4=@$(CURDIR)/spec/starve/gc.lua QVM_BUILD="$(BUILD)" \
 		busted --lua="$$(command -v $(LUA))"
 
+.PHONY: lint-starve
+lint: lint-starve
+lint-starve:
+	clang-tidy --quiet $(wildcard spec/starve/*.c) -- -std=gnu11 -D_GNU_SOURCE \
+		-I$(LUA_INCDIR)
+
 COVERAGE := $(BUILD)/coverage
 
 # The specs of failures too: they are what reaches the error paths.
