@@ -101,16 +101,26 @@ static int server_of(int fd, const char *path, pid_t *pid, struct qvm_error *err
     return 0;
 }
 
+#    define EXEFILE "/proc/%ld/exefile"
+
+static int fail_exefile(struct qvm_error *err, int number, const char *path, pid_t pid)
+{
+    char subject[QVM_MESSAGE_SIZE];
+
+    snprintf(subject, sizeof subject, "%s: " EXEFILE, path, (long)pid);
+    return qvm_fail_errno(err, number, subject);
+}
+
 static int open_exefile(pid_t pid, const char *path, struct qvm_error *err)
 {
     char file[64];
     int fd;
 
-    snprintf(file, sizeof file, "/proc/%ld/exefile", (long)pid);
+    snprintf(file, sizeof file, EXEFILE, (long)pid);
     fd = open_again(file, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return qvm_fail(err, QVM_GONE, "%s: process %ld is gone", path, (long)pid);
-    return fd >= 0 ? fd : qvm_fail_errno(err, errno, file);
+    return fd >= 0 ? fd : fail_exefile(err, errno, path, pid);
 }
 
 /* Reads to the end; -1 with errno, or a length: size if there is more. */
@@ -140,7 +150,7 @@ static int check_executable(pid_t pid, const char *path, struct qvm_error *err)
     number = errno;
     close(fd);
     if (length < 0)
-        return qvm_fail_errno(err, number, path);
+        return fail_exefile(err, number, path, pid);
     if (length == sizeof target)
         return qvm_fail(err, QVM_NOT_QVM,
                         "%s: served by process %ld, whose executable has too long a path",
