@@ -2,6 +2,7 @@ local files = require "support.files"
 local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
+local system = require "system"
 
 local it = sim.can_signal and it or pending
 
@@ -130,6 +131,20 @@ describe("vm:status", function()
       return texts[calls == 1 and 1 or 2]
     end}
     assert.are.equal("new\n", text)
+  end)
+
+  it("does not keep a processor busy with a log that takes its time", function()
+    sim.start("linux1", config)
+    local began, calls, reading, last = system.monotime(), 0, 0, 0
+    local text = qvm.vm("linux1"):status {timeout = 20, log = function()
+      local before = system.monotime()
+      calls, reading = calls + 1, reading + last
+      system.sleep(0.05)
+      last = calls > 1 and system.monotime() - before or 0 -- before the request, once
+      return calls > 3 and "new\n" or ""
+    end}
+    assert.are.equal("new\n", text)
+    assert.is_true(calls > 3 and reading * 4 < system.monotime() - began, reading)
   end)
 
   it("sees a ring of constant size change", function()
