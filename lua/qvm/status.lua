@@ -24,7 +24,10 @@ end
 -- A log that a file holds: where it ended, and what it holds from there on. A
 -- file that was replaced or cut is new from its beginning.
 local function file_log(path)
-  local size, id = core.stat(path)
+  local size, id, code = core.stat(path)
+  if not size and code ~= "not_found" then
+    return nil, id, code
+  end
   local there, refused, kind = look_for(path)
   if not there then
     return nil, refused, kind
@@ -32,30 +35,34 @@ local function file_log(path)
   local log = {name = path}
 
   local function gain()
-    local now, now_id, code = core.stat(path)
+    local now, now_id, why = core.stat(path)
     if size and now and now_id == id and now >= size then
       return size, now
-    elseif not now and code ~= "not_found" then
-      return nil, now_id, code
+    elseif not now and why ~= "not_found" then
+      return nil, now_id, why
     end
     return 0, now or 0
   end
 
   function log.look()
-    local from, now = gain()
-    return from and now > from and now
+    local from, now, why = gain()
+    if not from then
+      log.failure = {now, why}
+      return nil
+    end
+    return now > from and now
   end
 
   function log.text()
-    local from, now, code = gain()
-    if not from then
-      return nil, now, code
+    local from, now, why = gain()
+    if log.failure or not from then
+      return nil, table.unpack(log.failure or {now, why})
     elseif now - from > GAIN_MAX then
       return nil, ("%s: gained more than %d MiB"):format(path, GAIN_MAX >> 20), "too_large"
     end
-    local file <close>, problem, why = core.open_file(path)
+    local file <close>, problem, kind_of = core.open_file(path)
     if not file then
-      return nil, problem, why
+      return nil, problem, kind_of
     end
     file:seek("set", from)
     local text, message, number = file:read(now - from)
