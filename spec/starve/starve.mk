@@ -12,7 +12,7 @@ test-starve: ## no memory, and system calls that fail, in every public call
 	@$(MAKE) -s all $(STARVE)
 	@QVM_BUILD="$(BUILD)" $(GIVES_BACK) busted --run=starve --lua="$$(command -v $(LUA))"
 
-# QVM_GC=incremental: the other of the collector's modes; several times as long.
+# QVM_GC=incremental: the other of the collector's modes.
 .PHONY: test-gc
 test-gc: ## run the specs with an eager garbage collector
 	@sh .ci/deps build test
