@@ -4,6 +4,7 @@
 set -u
 folder=$1
 shift
+mkdir -p "$folder/logs"
 here=$(dirname "$0")
 
 for target in "$@"; do
