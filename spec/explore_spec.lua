@@ -128,6 +128,10 @@ describe("explore, from a pipe,", function()
     assert.are.equal(30, select(2, output:gsub("\n", "")))
     output = answer('list(d:find("x"))', path)
     assert.are.equal(100, select(2, output:gsub("\n", "")))
+    -- As a loop would: with all that makes it.
+    assert.are.equal("name            7\n", (answer("list(pairs {name = 7})")))
+    assert.are.equal("bad argument #2 to 'list' (number expected, got string)\n",
+      select(2, answer('list(d:find("x"), "30")', path)))
     output = answer('x = qvm.open(d.path)\nlist(d:diff_registers(x))', path)
     assert.are.equal("(none)\n", output)
     assert.matches("^rdi             0x0000000000000000\nrsi ",

@@ -116,7 +116,8 @@ end
 -- The line that runs.
 local typed = ""
 
---- Prints what an iterator gives: `list(x [, n])`, at most n items.
+--- Prints what an iterator gives: `list(x [, n])`, at most n items. Where x gives more
+-- than an iterator, such as `dump:dmesg()`, the rest is what a loop would be given.
 function prompt.list(iterator, n, code)
   if iterator == nil and codes[code] then -- of what makes an iterator, and has failed
     return nil, n, code
@@ -127,7 +128,13 @@ function prompt.list(iterator, n, code)
   for name in typed:gmatch("[.:]%s*([%a_]+)%s*[({\"']") do
     kinds = kinds or iterators[name]
   end
-  print_items(n or math.huge, kinds or "", iterator)
+  if n == nil or math.type(n) then
+    print_items(n or math.huge, kinds or "", iterator)
+  elseif type(n) == "table" then
+    print_items(math.huge, kinds or "", iterator, n, code)
+  else
+    error("bad argument #2 to 'list' (number expected, got " .. type(n) .. ")", 2)
+  end
 end
 
 --- As Lua's print, but harmless to a terminal.
