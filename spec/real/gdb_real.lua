@@ -1,14 +1,12 @@
 -- gdb itself on dumps of real guests, by examples/gdbserve.lua, held against what QEMU
 -- said of the guests.
 
-local cjson = require "cjson"
 local files = require "support.files"
+local guests = require "real.guests"
 local process = require "support.process"
 local qvm = require "qvm"
 local rsp = require "support.rsp"
 local truth = require "real.truth"
-
-local root = (os.getenv("QVM_GUESTS") or "build/guests") .. "/"
 
 -- An ELF file with symbols, as a linker leaves them: the kernel's functions on the way to
 -- the vCPUs, at the addresses it was linked to.
@@ -47,11 +45,12 @@ local function vmlinux(dump, machine)
     .. section(23, 3, 0, 0, 64 + #data + #names, #heads, 0, 0, 1, 0))
 end
 
-for guest, elf_machine in pairs {x86_64 = 62, aarch64 = 183} do
-  describe("gdb, with the dump of a real guest (" .. guest .. "),", function()
-    local directory = root .. guest .. "/"
+local elf_machines = {x86_64 = 62, aarch64 = 183}
+
+guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
+  function(guest, directory, record)
+    local elf_machine = elf_machines[guest]
     local path = directory .. "first.elf"
-    local record = cjson.decode(files.read(directory .. "record.json"))
     local dump
 
     setup(function() dump = assert(qvm.open(path)) end)
@@ -139,4 +138,3 @@ for guest, elf_machine in pairs {x86_64 = 62, aarch64 = 183} do
       assert.is_true(#expected > 100)
     end)
   end)
-end

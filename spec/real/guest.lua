@@ -14,18 +14,19 @@ local system = require "system"
 
 local usage = [[
 usage: lua5.4 spec/real/guest.lua ARCH [--memory 256M] [--fill PERCENT]
-           [--la57] [--16k] [--dir build/guests] [--again]
+           [--la57] [--16k] [--testing] [--dir build/guests] [--again]
   ARCH      x86_64 or aarch64
   --memory  of the guest, in M or G
   --fill    let the guest write to that much of its memory, 1 to 70 percent
   --la57    x86_64 with five levels of page tables
   --16k     aarch64 with pages of 16 KiB
+  --testing the kernel of Debian's suite of that name, not of the machine's own
   --dir     where to keep things, in a directory for each kind of guest
   --again   record another dump, where there is one
 ]]
 
 local default_memory = 256 << 20
-local form = 2 -- of record.json
+local form = 3 -- of record.json
 
 local shell = packages.shell
 
@@ -59,13 +60,18 @@ local parse = {
   ["--dir"] = function(word) return word ~= "" and word end,
 }
 
+-- Forms of guests, and the architecture that has each (true: all).
+local forms = {["--la57"] = "x86_64", ["--16k"] = "aarch64", ["--testing"] = true}
+
 local function options(words)
   local result = {memory = default_memory, fill = 0, dir = "build/guests"}
   local i = 1
   while words[i] do
     local word = words[i]
-    if word == "--again" or word == "--la57" or word == "--16k" then
-      result[word:sub(3)] = true
+    if word == "--again" then
+      result.again = true
+    elseif forms[word] == true or forms[word] and forms[word] == result.arch then
+      result.form = word:sub(3)
     elseif parse[word] then
       i = i + 1
       result[word:sub(3)] = parse[word](words[i] or "") or fail_usage()
@@ -76,10 +82,7 @@ local function options(words)
     end
     i = i + 1
   end
-  local known = result.arch and not (result.la57 and result.arch ~= "x86_64")
-    and not (result["16k"] and result.arch ~= "aarch64")
-  result.form = result.la57 and "la57" or result["16k"] and "16k" or nil
-  return known and result or fail_usage()
+  return result.arch and result or fail_usage()
 end
 
 local function size_name(bytes)
@@ -131,8 +134,10 @@ end
 local function prepare(dir, o)
   local kind = machine.kinds[o.arch]
   local image = kind.images[o.form] or kind.images.usual
-  local from = o.dir .. "/packages-" .. image:match("image%-(.*)$")
-  packages.get(from, kind.debian, image, progress)
+  local suite = o.form == "testing" and o.form or nil
+  local from = ("%s/packages-%s%s"):format(o.dir, image:match("image%-(.*)$"),
+    suite and "-" .. suite or "")
+  packages.get(from, kind.debian, image, suite, progress)
   shell(".", "mkdir -p %s", dir)
   shell(dir, "[ -e kernel ] || cp %s kernel", from .. "/kernel")
   if not newer(dir .. "/initramfs", "spec/real/init.sh") then
@@ -178,6 +183,13 @@ local function save_memory(vm, ranges)
   return saved
 end
 
+-- A vCPU's program counter and stack pointer.
+local function position(vm, cpu)
+  local text = vm.qmp:monitor("info registers", cpu)
+  return tonumber(text:match("%f[%w]R?I?PC?=(%x+)"), 16),
+    tonumber(text:match("%f[%w]R?SP=(%x+)"), 16)
+end
+
 -- Virtual addresses worth looking up, by what they are: the guest's symbols, and
 -- where the vCPU runs and has its stack.
 local function addresses(vm, cpu, symbols)
@@ -185,9 +197,7 @@ local function addresses(vm, cpu, symbols)
   for name, address in pairs(symbols) do
     result[name] = address
   end
-  local registers = vm.qmp:monitor("info registers", cpu)
-  result.pc = tonumber(registers:match("%f[%w]R?I?PC?=(%x+)"), 16)
-  result.sp = tonumber(registers:match("%f[%w]R?SP=(%x+)"), 16)
+  result.pc, result.sp = position(vm, cpu)
   return result
 end
 
@@ -209,12 +219,18 @@ local function translate(vm, symbols)
   return result
 end
 
--- Is a vCPU at an address of the kernel's half? Its page tables do not tell: they may
--- have the kernel while a program runs.
-local function is_in_kernel(vm, cpu)
-  local text = vm.qmp:monitor("info registers", cpu)
-  local pc = text:match("RIP=(%x+)") or text:match("%f[%a]PC=(%x+)")
-  return tonumber(assert(pc, text), 16) < 0
+-- The page that a stack's topmost word is in. A stack grows down, so an empty one has its
+-- pointer at its end, where no memory need be.
+local function stack_page(sp)
+  return (sp - 1) & ~0xfff
+end
+
+-- Is a vCPU in the kernel's code, on a stack that is there? That its page tables have the
+-- kernel does not tell: they may while a program runs.
+local function is_in_kernel(vm, cpu, symbols)
+  local pc, sp = position(vm, cpu)
+  return math.ult(pc - symbols._stext, symbols._etext - symbols._stext)
+    and physical_of(vm, cpu, symbols._stext) and physical_of(vm, cpu, stack_page(sp))
 end
 
 -- Stops the guest while one of its vCPUs is in the kernel: its index.
@@ -222,7 +238,7 @@ local function stop_in_kernel(vm, symbols)
   for _ = 1, 100 do
     vm.qmp:call("stop")
     for cpu = 0, vm.cpus - 1 do
-      if is_in_kernel(vm, cpu) and physical_of(vm, cpu, symbols._stext) then
+      if is_in_kernel(vm, cpu, symbols) then
         return cpu
       end
     end
@@ -257,8 +273,8 @@ end
 -- Memory as QEMU reads it by virtual address: of the kernel's image, of a stack.
 local function save_virtual(vm, cpu, symbols)
   local saved = {}
-  local stack = addresses(vm, cpu, symbols).sp
-  for i, piece in ipairs {{symbols._stext, 0x40000}, {stack & ~0xfff, 0x1000}} do
+  local _, sp = position(vm, cpu)
+  for i, piece in ipairs {{symbols._stext, 0x40000}, {stack_page(sp), 0x1000}} do
     local name = ("vmem-%s.bin"):format(hex(piece[1]))
     -- By the monitor: the address has more digits than cjson writes.
     local answer = vm.qmp:monitor(("memsave 0x%x %d %s"):format(piece[1], piece[2], name), cpu)
@@ -341,14 +357,31 @@ local function finish(vm, result, o)
   assert(os.rename(vm.dir .. "/record.new", vm.dir .. "/record.json"))
 end
 
-local function make(dir, o)
-  prepare(dir, o)
+local function boot_and_record(dir, o)
   shell(dir, "rm -f record.* *.elf *.kdump *.txt *mem-*.bin serial.log")
   local vm = machine.start(dir, o.arch, o.memory, o.fill, o.form)
-  vm:boot(progress)
-  local result = record(vm)
+  local ok, result = pcall(function()
+    vm:boot(progress)
+    return record(vm)
+  end)
+  if not ok then
+    vm:fail(tostring(result))
+  end
   vm:quit()
   finish(vm, result, o)
+end
+
+-- A boot that goes wrong is tried once more: guests run on a machine that may be busy, and
+-- differ from boot to boot.
+local function make(dir, o)
+  prepare(dir, o)
+  local ok, problem = pcall(boot_and_record, dir, o)
+  if not ok then
+    progress(problem .. "\nonce more")
+    process.clean()
+    files.clean()
+    boot_and_record(dir, o)
+  end
 end
 
 -- Is there a record, and of this form? One of an earlier form has less.

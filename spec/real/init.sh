@@ -20,7 +20,7 @@ tell() {
 
 # KASLR moves these at each boot. Some kernels list no data, only code.
 grep -E 'System RAM|Kernel (code|data|bss)' /proc/iomem | tell iomem
-grep -E ' (_stext|schedule|linux_banner|init_task)$' /proc/kallsyms | tell symbol
+grep -E ' (_stext|_etext|schedule|linux_banner|init_task)$' /proc/kallsyms | tell symbol
 
 # qvm_fill comes from the kernel command line: how much to write, in KiB. Each
 # copy of the blob starts elsewhere, so that no two pages need be the same.

@@ -16,7 +16,8 @@ local boot_limit = 180 -- seconds
 
 -- By the name that QEMU has for an architecture: Debian's name, and of its kernels'
 -- packages; what QEMU needs to be such a machine; the console. Other forms of it: five
--- levels of page tables, which most guests have not; pages of 16 KiB.
+-- levels of page tables, which most guests have not; pages of 16 KiB; the kernel of
+-- Debian's suite "testing".
 machine.kinds = {
   x86_64 = {debian = "amd64", console = "ttyS0", images = {usual = "linux-image-cloud-amd64"},
     options = {"-machine", "q35", "-cpu", "max,la57=off"},
@@ -70,6 +71,7 @@ function machine:serial()
   return files.exists(path) and files.read(path) or ""
 end
 
+-- Raises a message with what QEMU and the guest printed last.
 function machine:fail(message)
   local lines = {}
   for line in self:serial():gmatch("[^\r\n]+") do
@@ -85,9 +87,9 @@ function machine:boot(progress)
   repeat
     local seconds = system.monotime() - start
     if not self.process:is_alive() then
-      self:fail("the guest ended before it was ready")
+      error("the guest ended before it was ready", 0)
     elseif seconds > boot_limit then
-      self:fail(("the guest is not ready after %d s"):format(boot_limit))
+      error(("the guest is not ready after %d s"):format(boot_limit), 0)
     elseif seconds >= told then
       progress(("booting %s guest, %d s"):format(self.arch, told))
       told = told + 4

@@ -1,6 +1,7 @@
 -- Debian's cloud kernel and busybox of any architecture, without a change to the
--- machine: apt works with the machine's sources and keys, but on a state of its
--- own in which the other architecture is the only one there is.
+-- machine: apt works with the machine's keys, and with its sources or those of another
+-- suite in the same archive, but on a state of its own in which the other architecture
+-- is the only one.
 
 local files = require "support.files"
 local lfs = require "lfs"
@@ -38,18 +39,45 @@ end
 
 local shell = packages.shell
 
-local function prepare(dir, architecture)
+-- A source list with one suite of the archive that the machine's own sources name.
+local function write_sources(dir, suite)
+  for site, component in shell(dir, "apt-get indextargets --format %s", "$(SITE) $(COMPONENT)")
+    :gmatch("(%S+) (%S+)\n") do
+    if component == "main" and site:find("/debian$") then
+      files.write(dir .. "/sources", ("deb [signed-by=%s] %s %s main\n"):format(
+        "/usr/share/keyrings/debian-archive-keyring.gpg", site, suite))
+      files.append(dir .. "/apt.conf",
+        ('Dir::Etc::sourcelist "%s/sources";\nDir::Etc::sourceparts "-";\n'):format(dir))
+      return
+    end
+  end
+  error("apt names no archive of Debian's", 0)
+end
+
+local function prepare(dir, architecture, suite)
   shell(".", "rm -rf %s; mkdir -p %s %s", dir, dir .. "/lists/partial", dir .. "/archives/partial")
   files.write(dir .. "/status", "")
   files.write(dir .. "/apt.conf",
     configuration:format(dir, dir, dir, architecture, architecture))
+  if suite then
+    write_sources(dir, suite)
+  end
 end
 
--- The package that holds the kernel; the one with the stable name only depends
--- on it.
-local function kernel_package(dir, name)
+-- The package that holds the kernel, which the one with the stable name depends on, and
+-- those that later releases have split from it.
+local function kernel_packages(dir, name)
   local output = shell(dir, "apt-cache -c apt.conf depends %s", name)
-  return output:match("Depends: (linux%-image%-%S+)") or error("no package below " .. name, 0)
+  local kernel = output:match("Depends: (linux%-image%-%S+)")
+    or error("no package below " .. name, 0)
+  local list = {kernel}
+  for part in shell(dir, "apt-cache -c apt.conf depends %s", kernel)
+    :gmatch("Depends: (linux%-%l+%-%S+)") do
+    if part:find("^linux%-binary%-") or part:find("^linux%-modules%-") then
+      list[#list + 1] = part
+    end
+  end
+  return list
 end
 
 -- The one file below "root" that a pattern of find's -path names, or nil.
@@ -64,9 +92,11 @@ end
 
 local function unpack_all(dir)
   shell(dir, 'for deb in *.deb; do dpkg-deb -x "$deb" root || exit; done')
-  keep(dir, "*/vmlinuz-*", "kernel")
-  keep(dir, "*/config-*", "config")
+  keep(dir, "*/vmlinuz*", "kernel")
   keep(dir, "*bin/busybox", "busybox")
+  if find(dir, "*/config-*") then
+    keep(dir, "*/config-*", "config")
+  end
   local module = find(dir, "*/qemu_fw_cfg.ko*") -- none: it is in the kernel
   if module then
     shell(dir, module:find("%.xz$") and "xz -dc %s >qemu_fw_cfg.ko" or "mv %s qemu_fw_cfg.ko",
@@ -74,23 +104,25 @@ local function unpack_all(dir)
   end
 end
 
--- Makes a directory (an absolute path) with kernel, config, busybox, and
--- qemu_fw_cfg.ko if that is a module, and "name": the kernel's package, the one that
--- the package called image depends on. One that is there and whole is left alone.
-function packages.get(dir, architecture, image, progress)
+-- Makes a directory (an absolute path) with kernel, busybox, config and qemu_fw_cfg.ko where
+-- the packages have them, and "name": the kernel's package, the one that the package called
+-- image depends on. suite: another one than the machine's own, or nil. A directory that is
+-- there and whole is left alone.
+function packages.get(dir, architecture, image, suite, progress)
   if lfs.attributes(dir .. "/name") then
     return
   end
   progress(("fetching %s (%s)"):format(image, architecture))
-  prepare(dir, architecture)
+  prepare(dir, architecture, suite)
   -- A source that fails, such as one without this architecture, may not be
   -- needed: if it is, the next step fails.
   pcall(shell, dir, "apt-get -c apt.conf update")
-  local kernel = kernel_package(dir, image)
-  shell(dir, "apt-get -c apt.conf download %s busybox-static", kernel)
+  local kernel = kernel_packages(dir, image)
+  shell(dir, "apt-get -c apt.conf download busybox-static" .. (" %s"):rep(#kernel),
+    table.unpack(kernel))
   unpack_all(dir)
-  shell(dir, "rm -rf root lists archives *.deb *.bin status apt.conf")
-  files.write(dir .. "/name", kernel .. "\n")
+  shell(dir, "rm -rf root lists archives *.deb *.bin status sources apt.conf")
+  files.write(dir .. "/name", kernel[1] .. "\n")
 end
 
 return packages

@@ -4,7 +4,7 @@ local files = require "support.files"
 local process = require "support.process"
 local qvm = require "qvm"
 
-local root = (os.getenv("QVM_GUESTS") or "build/guests") .. "/"
+local root = require "real.guests".root
 
 -- What libkdumpfile reads at virtual addresses of the kernel: 16 bytes each in
 -- hexadecimal, "-" where it reads none.

@@ -3,11 +3,10 @@
 -- it reads in QEMU's.
 
 local files = require "support.files"
+local guests = require "real.guests"
 local lfs = require "lfs"
 local qvm = require "qvm"
 local sim = require "support.sim"
-
-local root = os.getenv("QVM_GUESTS") or lfs.currentdir() .. "/build/guests"
 
 -- Registers of the QNX format's sets, which the simulator knows.
 local names = {x86_64 = {"rip", "rflags", "cs", "ss"}, aarch64 = {"sp", "pc", "pstate"}}
@@ -90,10 +89,9 @@ local from = {
     old = "from VMCOREINFO from physical address 0x%x+ %(vCPU %d%)$"},
 }
 
-for _, guest in ipairs {"aarch64", "x86_64", "x86_64-la57"} do
-  for _, note in ipairs {"new", "old"} do
-    describe(("a real guest in a simulated VM (%s, %s note)"):format(guest, note), function()
-      local directory = root .. "/" .. guest .. "/"
+for _, note in ipairs {"new", "old"} do
+  guests.each({"aarch64", "x86_64", "x86_64-la57"},
+    "a real guest in a simulated VM (%s, " .. note .. " note)", function(_, directory)
       local qemu, qnx
 
       setup(function()
@@ -180,5 +178,4 @@ for _, guest in ipairs {"aarch64", "x86_64", "x86_64-la57"} do
         assert.is_true(compared >= 1)
       end)
     end)
-  end
 end

@@ -3,10 +3,9 @@
 
 local cjson = require "cjson"
 local files = require "support.files"
+local guests = require "real.guests"
 local process = require "support.process"
 local qvm = require "qvm"
-
-local root = (os.getenv("QVM_GUESTS") or "build/guests") .. "/"
 
 local function number(text)
   return math.tointeger(tonumber(text))
@@ -54,12 +53,13 @@ local forms = {
   ["x86_64-la57"] = {va_bits = 57, page_size = 4096},
   aarch64 = {va_bits = 48, page_size = 4096},
   ["aarch64-16k"] = {va_bits = 52, page_size = 16384}, -- LPA2
+  ["x86_64-testing"] = {va_bits = 48, page_size = 4096},
+  ["aarch64-testing"] = {va_bits = 48, page_size = 4096},
 }
 
-for guest, form in pairs(forms) do
-  describe("virtual memory of a real guest (" .. guest .. ")", function()
-    local directory = root .. guest .. "/"
-    local record = cjson.decode(files.read(directory .. "record.json"))
+guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing",
+  "aarch64-testing"}, "virtual memory of a real guest (%s)", function(guest, directory, record)
+    local form = forms[guest]
     local kernel_vcpu = math.tointeger(record.kernel_vcpu)
     local is_x86 = record.arch == "x86_64"
     local dump, kernel
@@ -138,7 +138,7 @@ for guest, form in pairs(forms) do
       end
     end)
 
-    if guest == "x86_64" then
+    if is_x86 and guest ~= "x86_64-la57" then
       it("is mapped in the ranges that QEMU lists", function()
         for index = 0, record.cpus - 1 do
           local expected = listed(files.read(directory .. ("mem-%d.txt"):format(index)))
@@ -252,4 +252,3 @@ for guest, form in pairs(forms) do
       assert.matches("^physical address 0x%x+$", found[note.text])
     end)
   end)
-end
