@@ -47,6 +47,10 @@ HELPERS    := $(PAUSE) $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%, \
 	$(filter-out spec/helpers/pause.c,$(HELPER_SRC)))
 BENCH      := $(BUILD)/bench/bound $(BUILD)/bench/stopwatch
 
+# What runs a file of specs, and the files.
+BUSTED := busted --lua=$(shell command -v $(LUA))
+SPECS  := $(wildcard spec/*_spec.lua)
+
 MODULE_SO := $(BUILD)/qvm/core.so
 SIMULATOR := $(BUILD)/sim/qvm
 HELP      := $(BUILD)/qvm/help_text.lua
@@ -77,7 +81,7 @@ demo: ## two simulated VMs, and what diag tells of one of them
 test: ## run the specs
 	@sh .ci/deps build test
 	@$(MAKE) -s all $(HELPERS)
-	@QVM_BUILD="$(BUILD)" busted --lua="$$(command -v $(LUA))"
+	@QVM_BUILD="$(BUILD)" BUSTED="$(BUSTED)" sh spec/run.sh $(SPECS)
 
 test-real: ## the specs that need dumps of real guests; boots them under QEMU
 	@sh .ci/deps build test guest peers
@@ -130,8 +134,8 @@ sanitize: ## run the specs with AddressSanitizer and UndefinedBehaviorSanitizer
 	@sh .ci/deps build test
 	@$(MAKE) -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE)" all helpers
 	@QVM_BUILD=$(BUILD)/sanitize QVM_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
-		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
-		busted --lua="$$(command -v $(LUA))"
+		BUSTED="env LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(BUSTED)" \
+		sh spec/run.sh $(SPECS)
 
 # valgrind does not go with the processes that specs start: those that do their work in
 # others are left out.
@@ -141,9 +145,9 @@ IN_OTHERS := diag diag_terminal docs docs_runner dumpdiff errata_suite explore f
 valgrind: ## run the specs under valgrind
 	@sh .ci/deps build test valgrind
 	@$(MAKE) -s all $(HELPERS)
-	@QVM_VALGRIND=1 QVM_BUILD="$(BUILD)" valgrind -q --leak-check=full --error-exitcode=9 \
-		--child-silent-after-fork=yes $(LUA) $$(command -v busted) \
-		$(filter-out $(IN_OTHERS:%=spec/%_spec.lua),$(wildcard spec/*_spec.lua))
+	@QVM_VALGRIND=1 QVM_BUILD="$(BUILD)" BUSTED="valgrind -q --leak-check=full \
+		--error-exitcode=9 --child-silent-after-fork=yes $(LUA) $$(command -v busted)" \
+		sh spec/run.sh $(filter-out $(IN_OTHERS:%=spec/%_spec.lua),$(SPECS))
 
 docs: ## the reference as HTML, in build/docs
 	@sh .ci/deps docs
