@@ -31,14 +31,12 @@ LIBS    += -lslog2parse
 PTHREAD :=
 endif
 
-CORE_SRC   := $(wildcard csrc/core/*.c)
+CORE_SRC   := $(wildcard csrc/core/*/*.c)
 LUA_SRC    := $(wildcard csrc/lua/*.c)
-SIM_SRC    := $(wildcard csrc/sim/*.c)
+SIM_SRC    := $(wildcard csrc/sim/*.c csrc/sim/*/*.c)
 HELPER_SRC := $(wildcard spec/helpers/*.c)
 BENCH_SRC  := $(wildcard spec/bench/*.c)
-LUA_FILES  := $(wildcard lua/qvm/*.lua)
-DIAG_FILES := $(wildcard lua/qvm/diag/*.lua)
-GDB_FILES  := $(wildcard lua/qvm/gdb/*.lua)
+LUA_FILES  := $(wildcard lua/qvm/*.lua lua/qvm/*/*.lua)
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
 SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))
@@ -49,7 +47,7 @@ BENCH      := $(BUILD)/bench/bound $(BUILD)/bench/stopwatch
 
 # What runs a file of specs, and the files.
 BUSTED := busted --lua=$(shell command -v $(LUA))
-SPECS  := $(wildcard spec/*_spec.lua)
+SPECS  := $(wildcard spec/*/*_spec.lua)
 
 MODULE_SO := $(BUILD)/qvm/core.so
 SIMULATOR := $(BUILD)/sim/qvm
@@ -115,7 +113,7 @@ bench: ## figures against peers and bounds, on a dump of 4 GiB; some ten minutes
 	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/inside.lua
 	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/vms.lua
 
-C_FILES := $(wildcard csrc/*/*.[ch] spec/*/*.[ch] spec/*/*/*.[ch] spec/*/*/*/*.[ch])
+C_FILES := $(wildcard csrc/*/*.[ch] csrc/*/*/*.[ch] spec/*/*.[ch] spec/*/*/*.[ch] spec/*/*/*/*.[ch])
 
 lint: ## check the sources; both compilers' warnings as errors
 	@sh .ci/deps build lint
@@ -125,7 +123,7 @@ lint: ## check the sources; both compilers' warnings as errors
 	$(MAKE) -s BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all \
 		$(BUILD)/clang/host_qnx.o
 	clang-tidy --quiet $(CORE_SRC) $(LUA_SRC) $(SIM_SRC) $(HELPER_SRC) $(BENCH_SRC) -- \
-		$(FLAGS) -Icsrc/core -I$(LUA_INCDIR)
+		$(FLAGS) -Icsrc/core -Icsrc/sim -I$(LUA_INCDIR)
 
 format: ## lay out the C files
 	clang-format -i $(C_FILES)
@@ -139,8 +137,8 @@ sanitize: ## run the specs with AddressSanitizer and UndefinedBehaviorSanitizer
 
 # valgrind does not go with the processes that specs start: those that do their work in
 # others are left out.
-IN_OTHERS := diag diag_terminal docs docs_runner dumpdiff errata_suite explore fleet gdb \
-	gdb_client interrupt
+IN_OTHERS := diag/diag diag/diag_terminal docs/docs docs/docs_runner diag/dumpdiff \
+	host/errata_suite prompt/explore diag/fleet gdb/gdb gdb/gdb_client dump/interrupt
 
 valgrind: ## run the specs under valgrind
 	@sh .ci/deps build test valgrind
@@ -164,11 +162,11 @@ rock: ## check the rockspec, and build and install by it into build/rock
 		--tree=../rock qvm-scm-1.rockspec
 
 install: all ## install below $(DESTDIR)$(PREFIX)
-	install -d $(addprefix $(DESTDIR),$(LUADIR)/qvm/diag $(LUADIR)/qvm/gdb $(LIBDIR)/qvm \
-		$(BINDIR) $(PREFIX)/libexec/qvm $(PREFIX)/share/qvm/luacats/qvm)
-	install -m 644 $(LUA_FILES) $(HELP) $(DESTDIR)$(LUADIR)/qvm
-	install -m 644 $(DIAG_FILES) $(DESTDIR)$(LUADIR)/qvm/diag
-	install -m 644 $(GDB_FILES) $(DESTDIR)$(LUADIR)/qvm/gdb
+	install -d $(addprefix $(DESTDIR),$(LUADIR)/qvm $(LIBDIR)/qvm $(BINDIR) \
+		$(PREFIX)/libexec/qvm $(PREFIX)/share/qvm/luacats/qvm)
+	for file in $(LUA_FILES:lua/%=%); do \
+		install -D -m 644 lua/$$file $(DESTDIR)$(LUADIR)/$$file || exit; done
+	install -m 644 $(HELP) $(DESTDIR)$(LUADIR)/qvm
 	install -m 755 $(MODULE_SO) $(DESTDIR)$(LIBDIR)/qvm
 	install -m 755 examples/diag.lua $(DESTDIR)$(BINDIR)/qvm-diag
 	install -m 755 examples/dumpdiff.lua $(DESTDIR)$(BINDIR)/qvm-dumpdiff
@@ -215,11 +213,12 @@ $(PAUSE): spec/helpers/pause.c spec/helpers/opens.h
 
 $(BUILD)/obj/csrc/sim/%.o: csrc/sim/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(PTHREAD) -MMD -MP -c -o $@ $<
+	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) -Icsrc/sim $(PTHREAD) -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/csrc/core/%.o: csrc/core/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) $(PTHREAD) -MMD -MP -c -o $@ $<
+	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) -Icsrc/core $(PTHREAD) -MMD -MP \
+		-c -o $@ $<
 
 $(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c
 	@mkdir -p $(@D)
@@ -228,10 +227,10 @@ $(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c
 
 # The QNX host file, against declarations written from QNX's public documentation: shows that
 # it is C, not that it works.
-$(BUILD)/host_qnx.o: csrc/core/host_qnx.c $(wildcard spec/qnx/include/*.h \
+$(BUILD)/host_qnx.o: csrc/core/host/host_qnx.c $(wildcard spec/qnx/include/*.h \
 		spec/qnx/include/sys/*.h)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -D__QNXNTO__ -Ispec/qnx/include -c -o $@ $<
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -D__QNXNTO__ -Icsrc/core -Ispec/qnx/include -c -o $@ $<
 
 -include $(MODULE_OBJ:.o=.d) $(SIM_OBJ:.o=.d)
 

@@ -33,10 +33,10 @@ end
 local argparse = need "argparse"
 local qvm = need "qvm"
 local arguments = require "qvm.diag.arguments"
-local complete = require "qvm.complete"
-local editor = require "qvm.editor"
-local line = require "qvm.line"
-local prompt = require "qvm.prompt"
+local complete = require "qvm.prompt.complete"
+local editor = require "qvm.prompt.line_editor"
+local line = require "qvm.util.text"
+local prompt = require "qvm.prompt.repl"
 
 local HELP = [[
 vms              the VMs; vms.linux1 is one of them, found anew each time

@@ -1,9 +1,9 @@
 /* Small questions about files and time that Lua's own library cannot answer. */
 #include "binding.h"
-#include "dump.h"
-#include "host.h"
-#include "regular.h"
-#include "save.h"
+#include "dump/dump.h"
+#include "host/host.h"
+#include "util/regular.h"
+#include "util/save.h"
 
 #include <errno.h>
 #include <fcntl.h>

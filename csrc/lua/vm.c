@@ -1,8 +1,8 @@
 /* Discovery, env and requests: functions of paths. */
 #include "binding.h"
-#include "env.h"
-#include "host.h"
-#include "vmdir.h"
+#include "host/env_document.h"
+#include "host/host.h"
+#include "host/vm_directory.h"
 
 static const char LIST_TYPE[] = "qvm.list", TEXT_TYPE[] = "qvm.text";
 

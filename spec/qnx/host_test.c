@@ -1,7 +1,7 @@
 /* csrc/core/host_qnx.c on a fake of QNX's calls (fake.h), through host.h. Prints TAP. What
  * passes here is right by the documentation, as it was read; none of it has run on QNX. */
 #include "fake.h"
-#include "host.h"
+#include "host/host.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -243,7 +243,7 @@ guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing"
 
     it("has VMCOREINFO in its memory as in its note", function()
       local note = dump:vmcoreinfo()
-      local vmcoreinfo = require "qvm.vmcoreinfo"
+      local vmcoreinfo = require "qvm.guest.vmcoreinfo"
       local found = {}
       assert.is_nil(vmcoreinfo.from_memory(dump, function(info)
         found[info.text] = info.from
