@@ -119,9 +119,10 @@ lint: ## check the sources; both compilers' warnings as errors
 	@sh .ci/deps build lint
 	luacheck -q .
 	clang-format --dry-run --Werror $(C_FILES)
-	$(MAKE) -s BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all $(BUILD)/gcc/host_qnx.o
+	$(MAKE) -s BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all \
+		$(addprefix $(BUILD)/gcc/,$(QNX_OBJ))
 	$(MAKE) -s BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all \
-		$(BUILD)/clang/host_qnx.o
+		$(addprefix $(BUILD)/clang/,$(QNX_OBJ))
 	clang-tidy --quiet $(CORE_SRC) $(LUA_SRC) $(SIM_SRC) $(HELPER_SRC) $(BENCH_SRC) -- \
 		$(FLAGS) -Icsrc/core -Icsrc/sim -I$(LUA_INCDIR)
 
@@ -225,10 +226,11 @@ $(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c
 	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) -Icsrc/core -I$(LUA_INCDIR) -MMD -MP \
 		-c -o $@ $<
 
-# The QNX host file, against declarations written from QNX's public documentation: shows that
-# it is C, not that it works.
-$(BUILD)/host_qnx.o: csrc/core/host/host_qnx.c $(wildcard spec/qnx/include/*.h \
-		spec/qnx/include/sys/*.h)
+# The files for QNX, against declarations written from QNX's public documentation: shows that
+# they are C, not that they work.
+QNX_OBJ := $(patsubst csrc/core/%.c,%.o,$(wildcard csrc/core/*/*_qnx.c))
+
+$(BUILD)/%_qnx.o: csrc/core/%_qnx.c $(wildcard spec/qnx/include/*.h spec/qnx/include/sys/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -D__QNXNTO__ -Icsrc/core -Ispec/qnx/include -c -o $@ $<
 

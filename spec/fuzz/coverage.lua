@@ -7,12 +7,15 @@ local folder = arg[1]
 
 local files = {
   json = {"json/json.c", "json/json_number.c", "json/utf8.c"},
-  elf = {"dump/elf.c", "dump/elf_sections.c", "dump/memory_map.c", "dump/dump.c", "dump/format.c"},
+  elf = {"dump/elf.c", "dump/elf_sections.c", "dump/memory_map.c", "dump/dump.c",
+    "dump/format.c"},
   kdump = {"dump/qnx_note.c"},
   notes = {"dump/elf_notes.c", "dump/qemu_notes.c"},
   gzip = {"dump/gzip.c", "dump/inflate.c"},
-  pagetables = {"paging/page_table.c", "paging/address_space.c", "paging/mappings.c", "paging/space_find.c"},
-  find = {"scan/find.c", "scan/pattern.c", "scan/scan.c", "dump/extent.c", "scan/strings.c"},
+  pagetables = {"paging/page_table.c", "paging/address_space.c", "paging/mappings.c",
+    "paging/space_find.c"},
+  find = {"scan/find.c", "scan/pattern.c", "scan/scan.c", "dump/extent.c",
+    "scan/strings.c"},
   diff = {"scan/diff.c"},
   envfile = {"host/env_document.c"},
   vmcoreinfo = {"guest/vmcoreinfo.lua"},

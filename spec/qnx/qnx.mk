@@ -11,8 +11,8 @@ test-qnx: $(QNX_TEST) ## the QNX files of the core on a fake of QNX's calls
 	@$(MAKE) -s STAGE=$(BUILD)/qnx/stage all qnx-stage
 	@sh spec/qnx/stage_test.sh $(BUILD)/qnx/stage $(BUILD)
 
-$(BUILD)/qnx/host_test: $(addprefix $(BUILD)/qnx/,host/host_qnx.o host/host_posix.o \
-		util/retry.o util/error.o) \
+$(BUILD)/qnx/host_test: $(addprefix $(BUILD)/qnx/,host/vm_server_qnx.o host/dir_watch_qnx.o \
+		host/vm_server.o util/os_qnx.o util/os_posix.o util/retry.o util/error.o) \
 		spec/qnx/fake.c spec/qnx/host_test.c
 $(BUILD)/qnx/logs_test: $(addprefix $(BUILD)/qnx/,host/slog2.o util/error.o) spec/qnx/logs_test.c
 $(QNX_TEST): spec/qnx/fake.h

@@ -1,7 +1,7 @@
 #include "dump/extent.h"
 
-#include "host/host.h"
 #include "util/bytes.h"
+#include "util/os.h"
 
 /* A shorter hole is read like data: finding its ends costs as much. */
 enum { HOLE_MIN = 64 << 10 };
@@ -20,7 +20,7 @@ static struct span within(const struct dump *dump, uint64_t offset, uint64_t add
     end = smaller_u64(end, dump->file.size - 1);
     if (dump->file.gzip)
         return (struct span){SPAN_DATA, address + (end - offset)};
-    same = host_same(dump->file.fd, offset, dump->file.size, &hole);
+    same = os_file_extent(dump->file.fd, offset, dump->file.size, &hole);
     if (hole && same - offset < HOLE_MIN && end >= same)
         return (struct span){SPAN_DATA, address + (same - 1 - offset)};
     end = smaller_u64(end, same - 1);

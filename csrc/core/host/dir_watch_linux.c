@@ -1,9 +1,8 @@
-/* The part of host.h that waits for files, on Linux: inotify tells when a writer closes
- * one. */
+/* Watching a directory on Linux: inotify reports when a writer closes a file. */
 #if defined(__linux__)
 #    define _GNU_SOURCE
 
-#    include "host/host.h"
+#    include "host/dir_watch.h"
 
 #    include <errno.h>
 #    include <poll.h>
@@ -84,5 +83,5 @@ int host_watch_wait(struct host_watch *watch, int64_t timeout_ms, const char **n
 }
 
 #else
-typedef int watch_is_another; /* a file must hold a declaration */
+typedef int dir_watch_is_another; /* a file must hold a declaration */
 #endif

@@ -1,6 +1,7 @@
 #include "host/env_document.h"
 
-#include "host/host.h"
+#include "host/vm_server.h"
+#include "util/os.h"
 #include "util/regular.h"
 
 #include <stdlib.h>
@@ -55,14 +56,14 @@ static int read_and_close(int fd, const char *path, struct env_text *text, int64
 
 int env_read(const char *path, struct env_text *text, struct qvm_error *err)
 {
-    int64_t deadline = clock_ms() + ENV_WAIT_MS;
+    int64_t deadline = os_clock_ms() + ENV_WAIT_MS;
 
     return read_and_close(host_open(path, deadline, err), path, text, deadline, err);
 }
 
 int env_read_file(const char *path, struct env_text *text, struct qvm_error *err)
 {
-    int64_t deadline = clock_ms() + ENV_WAIT_MS;
+    int64_t deadline = os_clock_ms() + ENV_WAIT_MS;
     uint64_t size;
 
     return read_and_close(regular_open(path, &size, err), path, text, deadline, err);

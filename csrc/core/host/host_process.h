@@ -1,8 +1,8 @@
-/* What the host files share about the process that serves a VM. */
+/* What the files of vm_server.h share about the process that serves a VM. */
 #ifndef QVM_HOST_PROCESS_H
 #define QVM_HOST_PROCESS_H
 
-#include "host/host.h"
+#include "host/vm_server.h"
 
 /* Is this path of the executable of process `pid`, which serves the env `path`, that of a
  * qvm? 0, or -1 and code not_qvm. */

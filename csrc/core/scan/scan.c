@@ -1,13 +1,13 @@
 #include "scan/scan.h"
 
-#include "host/host.h"
+#include "util/os.h"
 
 /* With fewer units a second thread is not worth its start. */
 enum { PARALLEL_MIN = 8 };
 
 void sweep_start(struct sweep *sweep, bool parallel)
 {
-    unsigned processors = host_processors();
+    unsigned processors = os_processors();
 
     sweep->workers = !parallel ? 1 : processors < TEAM_MAX ? processors : TEAM_MAX;
     sweep->width = 1;

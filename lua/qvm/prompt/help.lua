@@ -67,9 +67,8 @@ end
 -- Where functions are, by what stands before their names.
 local function owners()
   local list = {["qvm."] = require "qvm"}
-  for _, class in ipairs {"host.vm", "host.env", "dump", "dump.vcpu", "paging.address_space",
-    "guest.symbols"} do
-    local methods = require("qvm." .. class)
+  for _, methods in ipairs {require "qvm.host.vm", require "qvm.host.env", require "qvm.dump",
+    require "qvm.dump.vcpu", require "qvm.paging.address_space", require "qvm.guest.symbols"} do
     list[methods.__name .. ":"] = methods
   end
   for _, name in ipairs {"errata", "conf"} do

@@ -11,23 +11,22 @@
 #    define _QNX_SOURCE
 
 #    include "host/host_process.h"
+#    include "util/os.h"
 #    include "util/retry.h"
 
 #    include <errno.h>
 #    include <fcntl.h>
 #    include <signal.h>
 #    include <stdio.h>
-#    include <stdlib.h>
 #    include <string.h>
 #    include <sys/neutrino.h>
 #    include <sys/stat.h>
-#    include <sys/syspage.h>
 #    include <time.h>
 #    include <unistd.h>
 
 static int bound_next_call(int64_t deadline, const char *path, struct qvm_error *err)
 {
-    int64_t left = deadline - clock_ms();
+    int64_t left = deadline - os_clock_ms();
     uint64_t nanoseconds = left > 0 ? (uint64_t)left * 1000000 : 1;
     struct sigevent unblock;
 
@@ -60,7 +59,7 @@ int host_open(const char *path, int64_t deadline, struct qvm_error *err)
         if (fd >= 0)
             return fd;
         number = errno;
-    } while (number == EINTR && clock_ms() < deadline);
+    } while (number == EINTR && os_clock_ms() < deadline);
     return fail_server(err, number, path);
 }
 
@@ -78,7 +77,7 @@ ssize_t host_read(int fd, const char *path, void *buffer, size_t size, int64_t d
         if (got >= 0)
             return got;
         number = errno;
-    } while ((number == EINTR || number == EAGAIN) && clock_ms() < deadline);
+    } while ((number == EINTR || number == EAGAIN) && os_clock_ms() < deadline);
     return fail_server(err, number, path);
 }
 
@@ -208,62 +207,6 @@ int host_request(const char *path, enum host_request what, int64_t deadline,
     return status;
 }
 
-/* No notification of closed files is relied on: the watch only waits. */
-struct host_watch {
-    int64_t interval_ms;
-};
-
-struct host_watch *host_watch_open(const char *directory, struct qvm_error *err)
-{
-    struct host_watch *watch;
-    struct stat status;
-
-    if (stat(directory, &status) != 0 || !S_ISDIR(status.st_mode)) {
-        qvm_fail(err, QVM_NOT_FOUND, "%s: no such directory", directory);
-        return NULL;
-    }
-    watch = malloc(sizeof *watch);
-    if (watch)
-        watch->interval_ms = 100;
-    else
-        qvm_fail_memory(err, directory);
-    return watch;
-}
-
-void host_watch_close(struct host_watch *watch)
-{
-    free(watch);
-}
-
-bool host_watch_sees_close(const struct host_watch *watch)
-{
-    (void)watch;
-    return false;
-}
-
-int host_watch_wait(struct host_watch *watch, int64_t timeout_ms, const char **name)
-{
-    *name = NULL;
-    if (timeout_ms <= 0)
-        return 0;
-    clock_sleep(timeout_ms < watch->interval_ms ? timeout_ms : watch->interval_ms);
-    return 2;
-}
-
-/* The documentation of lseek() knows no holes. */
-uint64_t host_same(int fd, uint64_t offset, uint64_t size, bool *hole)
-{
-    (void)fd;
-    (void)offset;
-    *hole = false;
-    return size;
-}
-
-unsigned host_processors(void)
-{
-    return _syspage_ptr->num_cpu;
-}
-
 #else
-typedef int host_is_another; /* a file must hold a declaration */
+typedef int vm_server_is_another; /* a file must hold a declaration */
 #endif

@@ -1,16 +1,16 @@
-/* What passes over large files want to know, for host.h: holes, by lseek() with SEEK_DATA
- * and SEEK_HOLE, which POSIX has since 2024 only, and processors. */
+/* The part of os.h for Linux: holes by lseek() with SEEK_DATA and SEEK_HOLE, which POSIX
+ * has only since 2024. */
 #if defined(__linux__)
 
 #    define _GNU_SOURCE
 
-#    include "host/host.h"
+#    include "util/os.h"
 
 #    include <errno.h>
 #    include <sys/stat.h>
 #    include <unistd.h>
 
-uint64_t host_same(int fd, uint64_t offset, uint64_t size, bool *hole)
+uint64_t os_file_extent(int fd, uint64_t offset, uint64_t size, bool *hole)
 {
     struct stat status;
     off_t data = lseek(fd, (off_t)offset, SEEK_DATA), end;
@@ -31,7 +31,7 @@ uint64_t host_same(int fd, uint64_t offset, uint64_t size, bool *hole)
     return end > (off_t)offset && (uint64_t)end < size ? (uint64_t)end : size;
 }
 
-unsigned host_processors(void)
+unsigned os_processors(void)
 {
     long count = sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -39,5 +39,5 @@ unsigned host_processors(void)
 }
 
 #else
-typedef int files_are_another; /* a file must hold a declaration */
+typedef int os_is_another; /* a file must hold a declaration */
 #endif

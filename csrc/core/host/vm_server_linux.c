@@ -6,6 +6,7 @@
 #    define _GNU_SOURCE
 
 #    include "host/host_process.h"
+#    include "util/os.h"
 #    include "util/retry.h"
 
 #    include <errno.h>
@@ -60,7 +61,7 @@ ssize_t host_read(int fd, const char *path, void *buffer, size_t size, int64_t d
     for (;;) {
         struct pollfd ready = {.fd = fd, .events = POLLIN};
         ssize_t got = read(fd, buffer, size);
-        int64_t left = deadline - clock_ms();
+        int64_t left = deadline - os_clock_ms();
 
         if (got >= 0)
             return got;
@@ -115,7 +116,7 @@ static int open_served(const char *path, int64_t deadline, pid_t *pid,
         if (lock_holder(fd, path, pid, err) == 0) {
             if (*pid != 0)
                 return fd;
-            if (is_replaced(fd, path) && clock_ms() < deadline) {
+            if (is_replaced(fd, path) && os_clock_ms() < deadline) {
                 close(fd);
                 continue;
             }
@@ -323,7 +324,7 @@ static int ask_server(const char *path, int number, int64_t deadline, pid_t *pid
 
     do
         status = try_server(path, number, deadline, pid, &again, err);
-    while (again && clock_ms() < deadline);
+    while (again && os_clock_ms() < deadline);
     return status;
 }
 
@@ -342,5 +343,5 @@ int host_request(const char *path, enum host_request what, int64_t deadline,
 }
 
 #else
-typedef int host_is_another; /* a file must hold a declaration */
+typedef int vm_server_is_another; /* a file must hold a declaration */
 #endif
