@@ -12,7 +12,7 @@ int64_t os_clock_ms(void);
 /* Waits; returns early when a signal arrives, so that a script stays interruptible. */
 void os_sleep(int64_t milliseconds);
 
-/* Processors that can run threads now; 1 if the system does not say. */
+/* Processors that this process may run on; 1 if the system does not say. */
 unsigned os_processors(void);
 
 /* End of the hole or data run of a file that contains `offset`, at most `size`; `hole` says

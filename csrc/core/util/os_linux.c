@@ -1,5 +1,5 @@
-/* The part of os.h for Linux: holes by lseek() with SEEK_DATA and SEEK_HOLE, which POSIX
- * has only since 2024. */
+/* The part of os.h for Linux: the processors that this process may use, and holes by
+ * lseek() with SEEK_DATA and SEEK_HOLE, which POSIX has only since 2024. */
 #if defined(__linux__)
 
 #    define _GNU_SOURCE
@@ -7,6 +7,7 @@
 #    include "util/os.h"
 
 #    include <errno.h>
+#    include <sched.h>
 #    include <sys/stat.h>
 #    include <unistd.h>
 
@@ -31,10 +32,16 @@ uint64_t os_file_extent(int fd, uint64_t offset, uint64_t size, bool *hole)
     return end > (off_t)offset && (uint64_t)end < size ? (uint64_t)end : size;
 }
 
+/* The processors that this process may run on: a host pins its tools away from the guests'
+ * processors (taskset, cgroups). More of them than a cpu_set_t holds make the call fail. */
 unsigned os_processors(void)
 {
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t allowed;
+    long count;
 
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+        return (unsigned)CPU_COUNT(&allowed);
+    count = sysconf(_SC_NPROCESSORS_ONLN);
     return count > 1 ? (unsigned)count : 1;
 }
 
