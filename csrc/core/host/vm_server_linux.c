@@ -1,7 +1,13 @@
 /* Linux in place of a QNX host, for the simulator. A simulated VM's process holds a POSIX
- * record lock on its env for its life, so that F_GETLK on the opened file names the process
- * that serves it, as ConnectServerInfo() does on QNX: the kernel ends the lock when the
- * process ends. */
+ * record lock on its env for its life, and F_GETLK on the opened file reports that process,
+ * as ConnectServerInfo() does on QNX.
+ *
+ * The lock alone proves nothing. It belongs to a table of descriptors, which clone() can
+ * share: it then outlives the process that took it, and F_GETLK reports an id that another
+ * process may have been given. So the process must also have that very file open (device
+ * and inode, by its /proc/PID/fd), be called qvm, and catch the signal. All of that is
+ * asked, and the signal is sent, through one descriptor of its /proc directory; see
+ * serve_through(). */
 #if defined(__linux__)
 #    define _GNU_SOURCE
 
@@ -9,6 +15,7 @@
 #    include "util/os.h"
 #    include "util/retry.h"
 
+#    include <dirent.h>
 #    include <errno.h>
 #    include <fcntl.h>
 #    include <poll.h>
@@ -133,6 +140,67 @@ static bool is_of_ended(int number)
     return number == ENOENT || number == ESRCH;
 }
 
+static int fail_look(const char *path, pid_t pid, int number, struct qvm_error *err)
+{
+    if (number == EACCES || number == EPERM)
+        return qvm_fail(err, QVM_PERMISSION,
+                        "%s: process %ld cannot be looked at: run as its user or as root",
+                        path, (long)pid);
+    return is_of_ended(number) ? fail_ended(path, pid, err)
+                               : qvm_fail_errno(err, number, path);
+}
+
+/* The descriptors of a process: a stream over its directory "fd", or NULL with errno. */
+static DIR *open_descriptors(int process)
+{
+    int fd = openat_again(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC), number;
+    DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (!directory && fd >= 0) {
+        number = errno;
+        close(fd);
+        errno = number;
+    }
+    return directory;
+}
+
+/* Whether one of them is this file: 1, 0, or -1 with errno. A descriptor that is closed
+ * meanwhile is not it. */
+static int find_file(DIR *descriptors, const struct stat *wanted)
+{
+    struct dirent *entry;
+    struct stat status;
+
+    for (errno = 0; (entry = readdir(descriptors)); errno = 0) {
+        if (entry->d_name[0] != '.' &&
+            fstatat(dirfd(descriptors), entry->d_name, &status, 0) == 0 &&
+            status.st_dev == wanted->st_dev && status.st_ino == wanted->st_ino)
+            return 1;
+    }
+    return errno == 0 ? 0 : -1;
+}
+
+/* Does the process have the env open that its lock is on? */
+static int check_has_open(int process, int env, pid_t pid, const char *path,
+                          struct qvm_error *err)
+{
+    struct stat wanted;
+    DIR *descriptors;
+    int found, number;
+
+    if (fstat(env, &wanted) != 0)
+        return qvm_fail_errno(err, errno, path);
+    descriptors = open_descriptors(process);
+    if (!descriptors)
+        return fail_look(path, pid, errno, err);
+    found = find_file(descriptors, &wanted);
+    number = errno;
+    closedir(descriptors);
+    if (found < 0)
+        return fail_look(path, pid, number, err);
+    return found ? 0 : fail_ended(path, pid, err);
+}
+
 /* "/bin/qvm (deleted)" is what the link of a process says whose file was replaced. */
 static void drop_deleted(char *target, int process)
 {
@@ -150,14 +218,8 @@ static int check_executable(int process, pid_t pid, const char *path, struct qvm
     char target[4096];
     ssize_t length = readlinkat(process, "exe", target, sizeof target - 1);
 
-    if (length < 0 && (errno == EACCES || errno == EPERM))
-        return qvm_fail(err, QVM_PERMISSION,
-                        "%s: process %ld cannot be looked at: run as its user or as root",
-                        path, (long)pid);
-    if (length < 0 && !is_of_ended(errno))
-        return qvm_fail_errno(err, errno, path);
     if (length < 0)
-        return fail_ended(path, pid, err);
+        return fail_look(path, pid, errno, err);
     target[length] = '\0';
     drop_deleted(target, process);
     return host_check_name(target, pid, path, err);
@@ -274,11 +336,13 @@ static int open_process(int env, pid_t pid, const char *path, struct qvm_error *
     return fail_ended(path, pid, err);
 }
 
-/* `process` refers to whichever process had the id `pid` when it was opened. If the lock's
- * holder has that id now, and `process` still answers afterwards, then it has lived, and so
- * has had the id to itself, from before this question until after it: it is the holder.
- * What is read through `process` and sent through it concerns no other. Number 0: only ask.
- */
+/* `process` refers to whichever process had the id `pid` when it was opened, and to no
+ * other later, whoever is given the id. If the lock's holder has that id now, and `process`
+ * still answers afterwards, then it has lived from before this question until after it, and
+ * had the id to itself: either it took the lock, or the one that did is dead and left the
+ * lock to others that share its descriptors. In the second case `process` does not have the
+ * env open. (A process that opens another VM's env by itself, is called qvm and catches the
+ * signal can get only itself signalled.) Number 0: only ask. */
 static int serve_through(int process, int env, pid_t pid, int number, const char *path,
                          struct qvm_error *err)
 {
@@ -288,7 +352,8 @@ static int serve_through(int process, int env, pid_t pid, int number, const char
         return -1;
     if (holder != pid)
         return fail_ended(path, pid, err);
-    if (check_executable(process, pid, path, err) != 0)
+    if (check_has_open(process, env, pid, path, err) != 0 ||
+        check_executable(process, pid, path, err) != 0)
         return -1;
     if (number == 0)
         return 0;
