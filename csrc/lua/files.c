@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -125,6 +127,21 @@ static int core_make_private(lua_State *L)
     return 1;
 }
 
+/* real_path(path): the absolute one, without symbolic links. */
+static int core_real_path(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    char resolved[PATH_MAX];
+    struct qvm_error err;
+
+    if (!realpath(path, resolved)) {
+        qvm_fail_errno(&err, errno, path);
+        return push_failure(L, &err);
+    }
+    lua_pushstring(L, resolved);
+    return 1;
+}
+
 /* host_name(): of this host; empty where it has none. */
 static int core_host_name(lua_State *L)
 {
@@ -161,6 +178,7 @@ void add_files(lua_State *L)
         {"save", core_save},
         {"make_directory", core_make_directory},
         {"make_private", core_make_private},
+        {"real_path", core_real_path},
         {"host_name", core_host_name},
         {"now", core_now},
         {"sleep", core_sleep},

@@ -73,8 +73,9 @@ static struct pass *new_pass(lua_State *L, enum kind kind)
     return *here ? pass : NULL; /* a finalizer may have closed it by now */
 }
 
-/* The patterns in the array at index 4, in a userdata that is pushed. Their bytes are those of
- * the strings in a copy of the array, which takes its place: scripts can change the array. */
+/* The patterns in the array at index 4, in a userdata that is pushed. Their bytes are those
+ * of the strings in a copy of the array, which takes its place: scripts can change the
+ * array. */
 static struct pattern *get_patterns(lua_State *L, size_t count)
 {
     struct pattern *patterns = lua_newuserdatauv(L, count * sizeof *patterns, 0);
