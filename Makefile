@@ -42,6 +42,8 @@ BENCH_SRC  := $(wildcard spec/bench/*.c)
 LUA_FILES  := $(wildcard lua/qvm/*.lua)
 DIAG_FILES := $(wildcard lua/qvm/diag/*.lua)
 GDB_FILES  := $(wildcard lua/qvm/gdb/*.lua)
+# examples/NAME.lua is installed as qvm-NAME.
+COMMANDS   := diag dumpdiff explore gdbserve
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
 SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))
@@ -173,7 +175,7 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	install -m 644 $(DIAG_FILES) "$(DESTDIR)$(LUADIR)/qvm/diag"
 	install -m 644 $(GDB_FILES) "$(DESTDIR)$(LUADIR)/qvm/gdb"
 	install -m 755 $(MODULE_SO) "$(DESTDIR)$(LIBDIR)/qvm"
-	for name in diag dumpdiff explore gdbserve; do \
+	for name in $(COMMANDS); do \
 		sed '1s|lua5\.4|$(COMMAND_LUA)|' examples/$$name.lua >$(BUILD)/qvm-$$name && \
 		install -m 755 $(BUILD)/qvm-$$name "$(DESTDIR)$(BINDIR)" || exit 1; done
 	install -m 755 $(SIMULATOR) "$(DESTDIR)$(PREFIX)/libexec/qvm"
