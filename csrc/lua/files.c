@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -127,18 +126,17 @@ static int core_make_private(lua_State *L)
     return 1;
 }
 
-/* real_path(path): the absolute one, without symbolic links. */
-static int core_real_path(lua_State *L)
+/* current_directory(): its absolute path. */
+static int core_current_directory(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
-    char resolved[PATH_MAX];
+    char path[PATH_MAX];
     struct qvm_error err;
 
-    if (!realpath(path, resolved)) {
-        qvm_fail_errno(&err, errno, path);
+    if (!getcwd(path, sizeof path)) {
+        qvm_fail_errno(&err, errno, "the current directory");
         return push_failure(L, &err);
     }
-    lua_pushstring(L, resolved);
+    lua_pushstring(L, path);
     return 1;
 }
 
@@ -178,7 +176,7 @@ void add_files(lua_State *L)
         {"save", core_save},
         {"make_directory", core_make_directory},
         {"make_private", core_make_private},
-        {"real_path", core_real_path},
+        {"current_directory", core_current_directory},
         {"host_name", core_host_name},
         {"now", core_now},
         {"sleep", core_sleep},

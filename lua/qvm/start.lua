@@ -75,7 +75,7 @@ end
 
 look_from(here)
 if not here:find("^/") then -- it must not depend on the current directory that is to come
-  local place, message = need("qvm.core").real_path(here)
-  look_from(place or fail(message))
+  local current, message = need("qvm.core").current_directory()
+  look_from((current or fail(message)) .. "/" .. here)
 end
 return need
