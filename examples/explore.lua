@@ -19,10 +19,10 @@ local need = begin("qvm-explore", here, 1)
 local argparse = need "argparse"
 local qvm = need "qvm"
 local arguments = need "qvm.diag.arguments"
-local complete = need "qvm.complete"
-local editor = need "qvm.editor"
-local line = need "qvm.line"
-local prompt = need "qvm.prompt"
+local complete = need "qvm.prompt.complete"
+local editor = need "qvm.prompt.line_editor"
+local line = need "qvm.util.text"
+local prompt = need "qvm.prompt.repl"
 
 local HELP = [[
 vms              the VMs; vms.linux1 is one of them, found anew each time
