@@ -7,36 +7,22 @@
 -- Exit status: 0, 1 where a dump that is named cannot be opened, 2 for a mistake in the
 -- arguments.
 
--- qvm need not be on the path: look for it from where this file is, in a checkout,
--- below the prefix of `make install`, or in a tree of luarocks.
+-- Sees to it that nothing is loaded from the current directory: lua/qvm/start.lua.
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
-
-local function look_in(lua_directory, c_directory)
-  package.path = ("%s;%s/?.lua;%s/?/init.lua"):format(package.path, lua_directory, lua_directory)
-  package.cpath = ("%s;%s/?.so"):format(package.cpath, c_directory)
-end
-
-look_in(here .. "/../lua", os.getenv("QVM_BUILD") or here .. "/../build")
-for _, prefix in ipairs {here .. "/..", here .. "/../../../../../.."} do
-  look_in(prefix .. "/share/lua/5.4", prefix .. "/lib/lua/5.4")
-end
-
-local function need(name)
-  local ok, module = pcall(require, name)
-  if not ok then
-    io.stderr:write("qvm-explore: ", tostring(module):match("^[^\n]*"), "\n")
-    os.exit(1, true)
-  end
-  return module
-end
+local begin = loadfile(here .. "/../lua/qvm/start.lua")
+  or loadfile(here .. "/../share/lua/5.4/qvm/start.lua")
+  or loadfile("/usr/local/share/lua/5.4/qvm/start.lua")
+  or os.exit(io.stderr:write(
+    "qvm-explore: the qvm library is missing: run `make install`\n") and 1)
+local need = begin("qvm-explore", here, 1)
 
 local argparse = need "argparse"
 local qvm = need "qvm"
-local arguments = require "qvm.diag.arguments"
-local complete = require "qvm.prompt.complete"
-local editor = require "qvm.prompt.line_editor"
-local line = require "qvm.util.text"
-local prompt = require "qvm.prompt.repl"
+local arguments = need "qvm.diag.arguments"
+local complete = need "qvm.prompt.complete"
+local editor = need "qvm.prompt.line_editor"
+local line = need "qvm.util.text"
+local prompt = need "qvm.prompt.repl"
 
 local HELP = [[
 vms              the VMs; vms.linux1 is one of them, found anew each time

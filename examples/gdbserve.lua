@@ -7,28 +7,18 @@
 -- Exit status: 0, 1 where the dump cannot be served, 2 for a mistake in the arguments,
 -- 130 after Ctrl-C.
 
--- qvm need not be on the path: look for it from where this file is, in a checkout,
--- below the prefix of `make install`, or in a tree of luarocks.
+-- Sees to it that nothing is loaded from the current directory: lua/qvm/start.lua.
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
-
-local function look_in(lua_directory, c_directory)
-  package.path = ("%s;%s/?.lua;%s/?/init.lua"):format(package.path, lua_directory, lua_directory)
-  package.cpath = ("%s;%s/?.so"):format(package.cpath, c_directory)
-end
-
-look_in(here .. "/../lua", os.getenv("QVM_BUILD") or here .. "/../build")
-for _, prefix in ipairs {here .. "/..", here .. "/../../../../../.."} do
-  look_in(prefix .. "/share/lua/5.4", prefix .. "/lib/lua/5.4")
-end
+local begin = loadfile(here .. "/../lua/qvm/start.lua")
+  or loadfile(here .. "/../share/lua/5.4/qvm/start.lua")
+  or loadfile("/usr/local/share/lua/5.4/qvm/start.lua")
+  or os.exit(io.stderr:write(
+    "qvm-gdbserve: the qvm library is missing: run `make install`\n") and 1)
+local need = begin("qvm-gdbserve", here, 1)
 
 local function fail(message)
   io.stderr:write("qvm-gdbserve: ", message, "\n")
   os.exit(1, true)
-end
-
-local function need(name, reason)
-  local ok, module = pcall(require, name)
-  return ok and module or fail(reason or tostring(module):match("^[^\n]*"))
 end
 
 local argparse = need "argparse"

@@ -8,31 +8,46 @@
 
 static const char TYPE[] = "qvm.dump", USER[] = "qvm.dump.user";
 
-struct dump **dump_handle(lua_State *L, int index)
-{
-    return luaL_checkudata(L, index, TYPE);
-}
-
-/* As luaL_testudata, without looking for the type by its name: loops call this. */
-bool is_dump_handle(lua_State *L)
+bool has_type(lua_State *L, const void *type)
 {
     bool same;
 
     if (lua_type(L, -1) != LUA_TUSERDATA || !lua_getmetatable(L, -1))
         return false;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, TYPE);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, type);
     same = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
     return same;
 }
 
-struct dump **check_dump(lua_State *L)
+bool is_dump_handle(lua_State *L)
+{
+    return has_type(L, TYPE);
+}
+
+void push_handle(lua_State *L, int index)
+{
+    if (lua_type(L, index) == LUA_TUSERDATA) {
+        lua_pushvalue(L, index);
+        return;
+    }
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_rawgeti(L, index, 1);
+}
+
+void pin(lua_State *L, int index)
+{
+    push_handle(L, index);
+    luaL_argexpected(L, is_dump_handle(L) || is_space_handle(L), index, "Dump or Space");
+    lua_replace(L, index);
+}
+
+struct dump **check_dump(lua_State *L, int index)
 {
     struct dump **handle;
 
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_rawgeti(L, 1, 1);
-    luaL_argexpected(L, is_dump_handle(L), 1, "Dump");
+    push_handle(L, index);
+    luaL_argexpected(L, is_dump_handle(L), index, "Dump");
     handle = lua_touserdata(L, -1);
     lua_pop(L, 1);
     return handle;
@@ -83,7 +98,7 @@ static int handle_gc(lua_State *L)
 
 static int method_close(lua_State *L)
 {
-    close_handle((struct handle *)check_dump(L));
+    close_handle((struct handle *)check_dump(L, 1));
     return 0;
 }
 
@@ -128,11 +143,11 @@ static int held(lua_State *L)
     enum { ARGUMENTS = 8 };
     lua_CFunction method = lua_tocfunction(L, lua_upvalueindex(1));
 
-    check_memory(L);
+    pin(L, 1);
     lua_settop(L, ARGUMENTS);
-    lua_rawgeti(L, 1, 1);
+    lua_pushvalue(L, 1);
     if (!is_dump_handle(L))
-        lua_getiuservalue(L, ARGUMENTS + 1, 1);
+        lua_getiuservalue(L, 1, 1);
     hold_dump(L, lua_gettop(L));
     return method(L);
 }
@@ -148,7 +163,7 @@ void add_held(lua_State *L, const luaL_Reg *methods)
 
 static int method_is_open(lua_State *L)
 {
-    lua_pushboolean(L, *check_dump(L) != NULL);
+    lua_pushboolean(L, *check_dump(L, 1) != NULL);
     return 1;
 }
 
@@ -223,7 +238,7 @@ static int core_open(lua_State *L)
 
     lua_settop(L, 3);
     new_handle(L);
-    handle = dump_handle(L, -1);
+    handle = lua_touserdata(L, -1);
     *handle = dump_open(path, lua_toboolean(L, 2), &err);
     if (!*handle)
         return push_failure(L, &err);
@@ -244,7 +259,7 @@ static int core_open(lua_State *L)
  * Pieces that adjoin are one range. */
 static int method_range(lua_State *L)
 {
-    struct dump *dump = *check_dump(L);
+    struct dump *dump = *check_dump(L, 1);
     lua_Integer index = luaL_checkinteger(L, 2);
     const struct piece *pieces;
     size_t i;
@@ -265,7 +280,7 @@ static int method_range(lua_State *L)
 
 static int method_vcpu_count(lua_State *L)
 {
-    struct dump *dump = *check_dump(L);
+    struct dump *dump = *check_dump(L, 1);
 
     if (!dump)
         return push_closed(L);
@@ -323,7 +338,7 @@ static int vcpu_gc(lua_State *L)
  * and those of its extra ones in the dump's; nothing behind the last. */
 static int method_vcpu(lua_State *L)
 {
-    struct dump *dump = *check_dump(L);
+    struct dump *dump = *check_dump(L, 1);
     lua_Integer index = luaL_checkinteger(L, 2);
     struct vcpu *vcpu;
     struct qvm_error err;
@@ -360,7 +375,7 @@ static int text_gc(lua_State *L)
 /* log(dump): the text the dump carries, or nil. */
 static int method_log(lua_State *L)
 {
-    struct dump *dump = *check_dump(L);
+    struct dump *dump = *check_dump(L, 1);
     struct text *text;
     struct qvm_error err;
 
@@ -393,6 +408,8 @@ void add_dump(lua_State *L)
 
     luaL_newmetatable(L, TYPE);
     luaL_setfuncs(L, meta, 0);
+    lua_pushboolean(L, 0); /* a script that calls __gc would free what is in use */
+    lua_setfield(L, -2, "__metatable");
     lua_rawsetp(L, LUA_REGISTRYINDEX, TYPE);
     luaL_newmetatable(L, USER);
     luaL_setfuncs(L, user, 0);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -125,6 +126,20 @@ static int core_make_private(lua_State *L)
     return 1;
 }
 
+/* current_directory(): its absolute path. */
+static int core_current_directory(lua_State *L)
+{
+    char path[PATH_MAX];
+    struct qvm_error err;
+
+    if (!getcwd(path, sizeof path)) {
+        qvm_fail_errno(&err, errno, "the current directory");
+        return push_failure(L, &err);
+    }
+    lua_pushstring(L, path);
+    return 1;
+}
+
 /* host_name(): of this host; empty where it has none. */
 static int core_host_name(lua_State *L)
 {
@@ -161,6 +176,7 @@ void add_files(lua_State *L)
         {"save", core_save},
         {"make_directory", core_make_directory},
         {"make_private", core_make_private},
+        {"current_directory", core_current_directory},
         {"host_name", core_host_name},
         {"now", core_now},
         {"sleep", core_sleep},

@@ -5,13 +5,12 @@ struct memory check_memory(lua_State *L)
     struct memory memory = {NULL, NULL};
     struct space_handle *handle;
 
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_rawgeti(L, 1, 1);
+    push_handle(L, 1);
     if (is_dump_handle(L)) {
         memory.dump = *(struct dump **)lua_touserdata(L, -1);
     } else {
-        handle = luaL_testudata(L, -1, SPACE_TYPE);
-        luaL_argexpected(L, handle, 1, "Dump or Space");
+        luaL_argexpected(L, is_space_handle(L), 1, "Dump or Space");
+        handle = lua_touserdata(L, -1);
         memory.dump = *handle->dump;
         memory.space = &handle->space;
     }

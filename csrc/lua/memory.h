@@ -18,9 +18,7 @@ struct space_handle {
     struct dump **dump;
 };
 
-#define SPACE_TYPE "qvm.space"
-
-/* The memory of the Dump or space that is argument 1. */
+/* The memory of the Dump or Space that is argument 1. Does not allocate. */
 struct memory check_memory(lua_State *L);
 
 /* As dump_read and dump_reach. */
