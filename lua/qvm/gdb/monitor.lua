@@ -1,5 +1,5 @@
 -- What gdb's command "monitor" can ask. Each command is given the session, what stands
--- behind its name, and say(text), which writes a line.
+-- behind its name, and say(text), which writes a line; say(text, true) leaves it open.
 
 local line = require "qvm.line"
 local packet = require "qvm.gdb.packet"
@@ -8,9 +8,20 @@ local monitor = {}
 
 local commands = {}
 
+local PIECE = 4096 -- bytes of a line that are made harmless at once
+
+-- Says a text line by line. What is longer than a piece is cut, between two characters.
 local function say_text(say, text)
-  for one in (text:gsub("\n$", "") .. "\n"):gmatch("(.-)\r?\n") do
-    say(one)
+  local at = 1
+  while at <= #text do
+    local ends = text:find("\n", at, true) or #text + 1
+    local last = math.min(ends, at + PIECE) - 1
+    if last < ends - 1 then
+      last = at + #text:sub(at, last):gsub("[\xc0-\xff][\x80-\xbf]*$", "", 1) - 1
+      last = last < at and at + PIECE - 1 or last
+    end
+    say((text:sub(at, last):gsub("\r$", "")), last < ends - 1)
+    at = last + (last < ends - 1 and 1 or 2)
   end
 end
 
@@ -153,8 +164,8 @@ end
 --- Does what a line says; write(text) is given what there is to tell.
 function monitor.run(session, typed, write)
   local name, argument = typed:match("^%s*(%S*)%s*(.-)%s*$")
-  local function say(text)
-    write(line.harmless_lines(text) .. "\n")
+  local function say(text, goes_on)
+    write(line.harmless_lines(text) .. (goes_on and "" or "\n"))
   end
   if name == "" then
     name = "help"
