@@ -33,6 +33,13 @@ for _, word in ipairs(keywords) do
   is_keyword[word] = true
 end
 
+-- A word in quotes, as a line of the prompt has it.
+local function quoted(word, quote)
+  return quote .. word:gsub("[\\\"']", function(c)
+    return (c == "\\" or c == quote) and "\\" .. c or c
+  end) .. quote
+end
+
 local function is_identifier(name)
   return type(name) == "string" and name:find("^[%a_][%w_]*$") and not is_keyword[name]
 end
@@ -149,7 +156,7 @@ local function resolve(links, env, vms)
         value = rawget(_G, link.name)
       end
     else
-      value = field(class or value, link.name, vms)
+      value = field(class and class.__index or value, link.name, vms)
     end
     class = nil
     if link.arguments then
@@ -180,7 +187,7 @@ local function members(value, class, separator, vms, add)
       end
     end
   elseif separator == ":" then
-    for _, t in ipairs(tables_of(class or value)) do
+    for _, t in ipairs(tables_of(class and class.__index or value)) do
       string_keys(t, is_function, add)
     end
   elseif class or is_object(value) then

@@ -12,6 +12,7 @@ local core = require "qvm.core"
 local Env = require "qvm.env"
 local errata = require "qvm.errata"
 local line = require "qvm.line"
+local methods_of = require "qvm.methods"
 
 local record = {}
 
@@ -117,7 +118,6 @@ end
 
 --- @type Replay
 local Replay = {__name = "Replay"}
-Replay.__index = Replay
 record.Replay = Replay
 
 --- What a recorded VM holds.
@@ -203,5 +203,7 @@ function record.read(directory)
   end
   return setmetatable({name = raw.system, path = directory, manifest = raw}, Replay)
 end
+
+methods_of(Replay)
 
 return record

@@ -181,7 +181,7 @@ function view.text(value)
   end
   local lines = {title(value) or "table"}
   local meta = getmetatable(value)
-  if type(meta) == "table" and meta.__index == meta then
+  if type(meta) == "table" and type(meta.__index) == "table" then
     add_parts(lines, value)
   end
   add_members(lines, "  ", value, {}, 1)

@@ -8,10 +8,10 @@
 local check = require "qvm.check"
 local core = require "qvm.core"
 local line = require "qvm.line"
+local methods_of = require "qvm.methods"
 
 --- @type Space
 local Space = {__name = "Space"}
-Space.__index = Space
 
 --- What a Space holds.
 -- @table Space
@@ -236,5 +236,7 @@ end
 -- @tfield ?string rights nil where it is invalid
 -- @tfield ?integer size bytes of a page
 -- @usage for _, step in ipairs(steps) do print(step.level, step.kind) end
+
+methods_of(Space, "new")
 
 return Space
