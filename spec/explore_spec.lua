@@ -130,8 +130,11 @@ describe("explore, from a pipe,", function()
     assert.are.equal(100, select(2, output:gsub("\n", "")))
     -- As a loop would: with all that makes it.
     assert.are.equal("name            7\n", (answer("list(pairs {name = 7})")))
-    assert.are.equal("bad argument #2 to 'list' (number expected, got string)\n",
-      select(2, answer('list(d:find("x"), "30")', path)))
+    for _, count in ipairs {'"30"', "-5", "0", "2.5", "0/0", "1e400"} do
+      local shown, problem = answer(('list(d:find("x"), %s)'):format(count), path)
+      assert.are.equal("", shown)
+      assert.matches("^bad argument #2 to 'list' %(a number of items expected, got ", problem)
+    end
     output = answer('x = qvm.open(d.path)\nlist(d:diff_registers(x))', path)
     assert.are.equal("(none)\n", output)
     assert.matches("^rdi             0x0000000000000000\nrsi ",
@@ -144,6 +147,27 @@ describe("explore, from a pipe,", function()
     assert.are.equal("failed: the dump is closed (gone)\n", errors)
     assert.matches("^function: ", (answer("print", path)))
     assert.matches("^function: ", (answer("x = d:find('x')\nx", path)))
+  end)
+
+  it("shows a part of what is long, and says how much is left out", function()
+    for line, pattern in pairs {
+      ["('x'):rep(5000000)"] = "^x+%.%.%. %(4998000 more bytes%)\n$",
+      ["('x\\n'):rep(5000000)"]
+        = "x\n%.%.%. %(9998800 more bytes, 10000000 in all; print shows them%)\n$",
+      ["setmetatable({}, {__tostring = function() return ('x'):rep(5000000) end})"]
+        = "^x+%.%.%. %(4998000 more bytes%)\n$",
+      ["t = {} for i = 1, 5000 do t[i] = vms.linux1 end\nt"] = "\n%.%.%. and 4400 more\n$",
+      ["list(pairs {[('x'):rep(5000000)] = 1})"] = "^x+%.%.%. %(5000000 bytes%) +1\n$",
+    } do
+      local output, errors = answer(line)
+      assert.are.equal("", errors)
+      assert.is_true(#output < 100000, line)
+      assert.matches(pattern, output)
+    end
+    local _, errors = answer "error(('x'):rep(5000000))"
+    assert.is_true(#errors < 3000)
+    local output = answer "print(('\u{20ac}\\n'):rep(3000) .. ('\u{20ac}'):rep(5000))"
+    assert.are.equal(("\xe2\x82\xac\n"):rep(3000) .. ("\xe2\x82\xac"):rep(5000) .. "\n", output)
   end)
 
   it("tells failures, errors and mistakes in a line each", function()

@@ -569,8 +569,8 @@ describe("gdbserve", function()
   local function endless()
     local tables = {}
     for level = 0, 3 do
-      local entry = string.pack("<I8", 0x101000 + 0x1000 * level | 3)
-      tables[level + 1] = entry:rep(level == 0 and 256 or 512) .. ("\0"):rep(level == 0 and 2048 or 0)
+      local entries = string.pack("<I8", 0x101000 + 0x1000 * level | 3):rep(256)
+      tables[level + 1] = entries .. (level == 0 and ("\0"):rep(#entries) or entries)
     end
     return files.write("endless.gcore", writer.file {machine = "x86_64", segments = {
       {paddr = 0x100000, bytes = table.concat(tables) .. ("x"):rep(4096)},

@@ -120,6 +120,11 @@ end
 local Replay = {__name = "Replay"}
 record.Replay = Replay
 
+local Manifest = {__name = "Manifest", __tostring = line.tostring("manifest", function(manifest)
+  return ("record of VM %s, %s, %s"):format(line.cut(manifest.system), manifest.time,
+    line.cut(manifest.host))
+end)}
+
 --- What a recorded VM holds.
 -- @table Replay
 -- @extends VM
@@ -201,7 +206,8 @@ function record.read(directory)
     return nil, ("%s: a record of version %s: this library knows %d"):format(path,
       tostring(raw.version), VERSION), "unsupported"
   end
-  return setmetatable({name = raw.system, path = directory, manifest = raw}, Replay)
+  return setmetatable({name = raw.system, path = directory,
+    manifest = setmetatable(raw, Manifest)}, Replay)
 end
 
 methods_of(Replay)

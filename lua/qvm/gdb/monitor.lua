@@ -8,20 +8,13 @@ local monitor = {}
 
 local commands = {}
 
-local PIECE = 4096 -- bytes of a line that are made harmless at once
-
--- Says a text line by line. What is longer than a piece is cut, between two characters.
+-- Says a text of any length.
 local function say_text(say, text)
-  local at = 1
-  while at <= #text do
-    local ends = text:find("\n", at, true) or #text + 1
-    local last = math.min(ends, at + PIECE) - 1
-    if last < ends - 1 then
-      last = at + #text:sub(at, last):gsub("[\xc0-\xff][\x80-\xbf]*$", "", 1) - 1
-      last = last < at and at + PIECE - 1 or last
-    end
-    say((text:sub(at, last):gsub("\r$", "")), last < ends - 1)
-    at = last + (last < ends - 1 and 1 or 2)
+  for piece in line.pieces(text) do
+    say((piece:gsub("\r?\n$", ""):gsub("\r\n", "\n")), not piece:find("\n$"))
+  end
+  if text:find("[^\n]$") then
+    say ""
   end
 end
 
