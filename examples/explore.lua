@@ -151,10 +151,9 @@ local function main()
   local listed, text = pcall(vms_text)
   print(listed and text or line.harmless(tostring(text)))
   local env = globals(open(options.dump))
-  local read, finish, kind = editor.open(function(typed) return complete(typed, env) end)
+  local read, kind = editor.open(function(typed) return complete(typed, env) end)
   greet(kind)
   prompt.run(read, env, kind == "script")
-  finish()
 end
 
 main()
