@@ -33,6 +33,7 @@ end
 local argparse = need "argparse"
 local qvm = need "qvm"
 local arguments = require "qvm.diag.arguments"
+local columns = require "qvm.columns"
 local complete = require "qvm.complete"
 local editor = require "qvm.editor"
 local line = require "qvm.line"
@@ -54,21 +55,22 @@ end
 
 -- The VMs, by name: each use finds one anew. As text, a line for each.
 local function vm_line(vm)
+  local name = columns.pad(line.harmless(vm.name), 20)
   local env, message = vm:env()
   if not env then
-    return ("%-20s %s"):format(vm.name, message)
+    return ("%s %s"):format(name, line.harmless(message))
   end
   local vcpus = 0
   for _ in env:vcpus() do
     vcpus = vcpus + 1
   end
-  return ("%-20s %-10s %d vCPU%s"):format(vm.name, env:state(), vcpus, vcpus == 1 and "" or "s")
+  return ("%s %-10s %d vCPU%s"):format(name, env:state(), vcpus, vcpus == 1 and "" or "s")
 end
 
 local function vms_text()
   local lines = {}
   for vm in qvm.vms() do
-    lines[#lines + 1] = line.harmless(vm_line(vm))
+    lines[#lines + 1] = vm_line(vm)
   end
   return lines[1] and table.concat(lines, "\n") or ("no VMs below %s"):format(qvm.root())
 end

@@ -62,6 +62,15 @@ describe("explore, from a pipe,", function()
     assert.is_nil(output:find("> ", 1, true))
   end)
 
+  it("keeps columns straight under names of wide characters", function()
+    vm_called "\u{65e5}\u{672c}"
+    local _, output = explore ""
+    assert.matches("^linux1               running    2 vCPUs\n"
+      .. "\u{65e5}\u{672c}                 running    2 vCPUs\n", output)
+    assert.are.equal("\u{65e5}\u{672c}            7\n",
+      (answer "list(pairs {['\u{65e5}\u{672c}'] = 7})"))
+  end)
+
   it("says what it could not do, and goes on", function()
     local status, output, errors = explore("1 + 1\n", files.path("nothing"))
     assert.are.equal(1, status)

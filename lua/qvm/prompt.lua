@@ -1,5 +1,6 @@
 -- A Lua prompt that shows what it is given in a form worth reading.
 
+local columns = require "qvm.columns"
 local core = require "qvm.core"
 local line = require "qvm.line"
 local view = require "qvm.show"
@@ -104,8 +105,8 @@ local function part_of_item(value, kind, is_first, is_last)
     local is_hex = kind == "x" or kind == "" and (is_first and value > 0xfff or is_address(value))
     return (is_hex and "0x%016x" or "%d"):format(value)
   elseif type(value) == "string" then
-    return ("%-" .. (is_last and "" or NAME) .. "s"):format(
-      line.harmless(line.cut(value, kind == "s" and STRING or nil)))
+    local text = line.harmless(line.cut(value, kind == "s" and STRING or nil))
+    return is_last and text or columns.pad(text, NAME)
   elseif type(value) == "table" and not speaks(value) then
     return "{...}"
   end

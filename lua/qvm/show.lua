@@ -1,6 +1,7 @@
 -- Readable views for the prompt: qvm.show and qvm.hexdump.
 
 local cjson = require "cjson"
+local columns = require "qvm.columns"
 local failure = require "qvm.failure"
 local line = require "qvm.line"
 
@@ -131,10 +132,10 @@ local function add_registers(lines, indent, name, registers)
   local shown, width = {}, 0
   for i = 1, math.min(#names, LINES - #lines) do
     shown[i] = line.harmless(line.cut(names[i])) .. ":"
-    width = math.max(width, #shown[i])
+    width = math.max(width, columns.of(shown[i]))
   end
   for i, label in ipairs(shown) do
-    lines[#lines + 1] = ("%s  %s%s 0x%016x"):format(indent, label, (" "):rep(width - #label),
+    lines[#lines + 1] = ("%s  %s 0x%016x"):format(indent, columns.pad(label, width),
       registers[names[i]])
   end
   if count > #shown then
