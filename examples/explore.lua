@@ -113,24 +113,42 @@ local function open(paths)
   return dumps
 end
 
--- `help` alone tells of the prompt, help(x) of a part of the library.
+local own = {vms = "vms", d = "d,", dumps = "d,", list = "list"}
+
+-- The line of HELP about one of the prompt's own names; nil for others.
+local function own_help(about)
+  local start = own[about]
+  return start and ("\n" .. HELP):match("\n(" .. start .. "[^\n]*)")
+end
+
+-- `help` alone is about the prompt, help(x) about a part of the library.
 local help = setmetatable({}, {
   __tostring = function()
-    return HELP .. (qvm.help and '\nhelp "VM:dump" or help(d) says what is to know of those.' or "")
+    return HELP .. "\nhelp dump.find, help(d), help list: what there is to know of one of those."
   end,
   __call = function(self, about)
-    if about == nil or not qvm.help then
+    if about == nil then
       return self
+    end
+    local text = own_help(about)
+    if text then
+      return text
     end
     return qvm.help(about)
   end,
+})
+
+-- What people type to leave.
+local leave = setmetatable({}, {
+  __tostring = function() return "Ctrl-D leaves" end,
+  __call = function() os.exit(true, true) end,
 })
 
 -- What a line may use besides Lua's own.
 local function globals(dumps)
   return setmetatable({qvm = qvm, vms = vms, d = dumps[1], dumps = dumps, hex = qvm.hex,
     show = qvm.show, hexdump = qvm.hexdump, list = prompt.list, help = help,
-    print = prompt.print}, {__index = _G})
+    print = prompt.print, exit = leave, quit = leave}, {__index = _G})
 end
 
 local function greet(kind)

@@ -123,6 +123,22 @@ describe("explore, from a pipe,", function()
       (answer("function qvm.help(x) return 'page of ' .. x end\nhelp 'VM:dump'")))
   end)
 
+  it("helps who types what comes to mind", function()
+    assert.matches("^list%(x, n%) +what an iterator gives", (answer "help list"))
+    assert.matches("^list%(x, n%) +", (answer 'help "list"'))
+    assert.matches("^vms +the VMs;", (answer "help vms"))
+    assert.matches("^d, dumps ", (answer "help d"))
+    assert.matches("^Dump:find%(bytes", (answer "help dump.find"))
+    assert.matches("^Dump:find%(bytes", (answer "help Dump:find"))
+    assert.matches("^qvm.show%(value", (answer "help show"))
+    assert.matches("no help for \"nosuch\"", select(2, answer "help nosuch"))
+    assert.are.equal("Ctrl-D leaves\n", (answer "exit"))
+    assert.are.equal("", (answer "quit()\nprint 'still here'"))
+    assert.matches("attempt to index a nil value %(local 'self'%)\n"
+      .. "%(methods are called with a colon: object:method%(%)%)\n",
+      select(2, answer "vms.linux1.state()"))
+  end)
+
   it("shows what iterators give, forty of it at first", function()
     local path = dump_file()
     assert.are.equal("vCPU 0: tid 3, last known ip 0xffff800010081234\n"

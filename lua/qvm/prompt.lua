@@ -224,13 +224,18 @@ local function message_of(problem)
   elseif is_interrupt(problem) then
     return "\n" .. INTERRUPTED
   end
-  return (problem:gsub("^prompt:1: ", ""))
+  local hint = problem:find("attempt to index a nil value (local 'self')", 1, true)
+    and "\n(methods are called with a colon: object:method())" or ""
+  return problem:gsub("^prompt:1: ", "") .. hint
 end
 
--- A line as Lua's prompt takes it: as an expression if it is one. Gives the
+-- A line as Lua's prompt takes it: as an expression if it is one; "help" also takes a name
+-- without quotes. Gives the
 -- function; nil and a message; the message is nil where more lines are needed.
 local function compile(text, env)
-  local chunk = load("return " .. text, "=prompt", "t", env)
+  local about = text:match("^%s*help%s+([%a_][%w_.:]*)%s*$")
+  local expression = about and ("help %q"):format(about) or text
+  local chunk = load("return " .. expression, "=prompt", "t", env)
   local message
   if not chunk then
     chunk, message = load(text, "=prompt", "t", env)
