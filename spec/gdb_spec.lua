@@ -541,6 +541,17 @@ describe("gdbserve", function()
     end
   end)
 
+  it("takes the connection of who sends a packet without an end", function()
+    local server, port = serve_port()
+    local client = connected(port)
+    client:send("$")
+    assert(process.eventually(function()
+      client:send(("m"):rep(1 << 16))
+      return files.read(server.log):find("has not completed a packet in time", 1, true)
+    end))
+    assert.are.equal("QC1", ask(connected(port), "qC"))
+  end)
+
   it("takes the connection of who reads nothing", function()
     local path = files.write("large.gcore", writer.file {machine = "x86_64", segments = {
       {type = 4, bytes = writer.note {cpus = {{registers = writer.x86_64 {}}}, names = {}}},
@@ -560,7 +571,7 @@ describe("gdbserve", function()
     assert.are.equal("QC1", ask(client, "qC"))
     local silent = connected(port) -- turned away, by the clock
     assert.are.equal("", (rest(silent)))
-    process.sleep(6) -- longer than a packet may take
+    process.sleep(4) -- longer than a packet may take
     assert.are.equal("QC1", ask(client, "qC"))
     assert.is_nil(files.read(server.log):find("in time", 1, true))
   end)

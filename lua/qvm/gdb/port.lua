@@ -10,7 +10,7 @@ local Session = require "qvm.gdb.session"
 
 local port = {}
 
-local PATIENCE = 5000 -- milliseconds
+local PATIENCE = 3000 -- milliseconds
 local TICK = 500      -- milliseconds until Ctrl-C of this program is looked for
 local GRACE = 200     -- milliseconds that another client may wait for this one's next step
 local AT_ONCE = 8192  -- bytes that are received at once
@@ -42,13 +42,13 @@ end
 
 -- Waits for that; false after the deadline, if there is one.
 function Client:wait(is_sending, deadline)
-  local left = TICK
-  repeat
+  local left = deadline and deadline - core.now() or TICK
+  while left > 0 do
     if self:is_ready(is_sending, math.min(left, TICK)) then
       return true
     end
     left = deadline and deadline - core.now() or TICK
-  until left <= 0
+  end
   return false
 end
 
