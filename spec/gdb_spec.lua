@@ -625,6 +625,23 @@ describe("gdbserve", function()
     assert.are.equal(0, status)
   end)
 
+  it("ends a monitor command at the client's Ctrl-C", function()
+    local _, port = serve_port(gdbdump.x86_64(("a line of the log\n"):rep(800000)))
+    local client = connected(port)
+    client:send(rsp.packet("qRcmd," .. rsp.hex "log") .. "\3")
+    process.sleep(0.5) -- unread, it cannot end before that is looked at
+    local tail, last = "", rsp.packet("O" .. rsp.hex "interrupted\n") .. rsp.packet "OK"
+    repeat
+      local bytes, problem, part = client:receive(8192)
+      assert.are_not.equal("closed", problem)
+      tail = (tail .. (bytes or part)):sub(-16384)
+      client:settimeout(0.1)
+    until tail:find("$OK#9a", 1, true)
+    assert.are.equal(last, tail:sub(-#last))
+    client:settimeout(20)
+    assert.are.equal("QC1", ask(client, "qC"))
+  end)
+
   it("ends a long text when the client leaves", function()
     local _, port = serve_port(gdbdump.x86_64(("a line of the log\n"):rep(1 << 18)))
     local client = connected(port)
