@@ -32,7 +32,7 @@ end
 local argparse = need "argparse"
 local qvm = need "qvm"
 local arguments = need "qvm.diag.arguments"
-local columns = need "qvm.columns"
+local columns = need "qvm.util.columns"
 local terminal = need "qvm.diag.terminal"
 local text = need "qvm.diag.text"
 

@@ -33,11 +33,11 @@ end
 local argparse = need "argparse"
 local qvm = need "qvm"
 local arguments = require "qvm.diag.arguments"
-local columns = require "qvm.columns"
-local complete = require "qvm.complete"
-local editor = require "qvm.editor"
-local line = require "qvm.line"
-local prompt = require "qvm.prompt"
+local columns = require "qvm.util.columns"
+local complete = require "qvm.prompt.complete"
+local editor = require "qvm.prompt.line_editor"
+local line = require "qvm.util.text"
+local prompt = require "qvm.prompt.repl"
 
 local HELP = [[
 vms              the VMs; vms.linux1 is one of them, found anew each time

@@ -13,7 +13,7 @@
 
 local assert = require "luassert"
 local cjson = require "cjson"
-local errata = require "qvm.errata"
+local errata = require "qvm.host.errata"
 
 local function text(value)
   if type(value) == "string" then

@@ -1,7 +1,7 @@
 -- A report as text of 80 columns.
 
 local cjson = require "cjson"
-local columns = require "qvm.columns"
+local columns = require "qvm.util.columns"
 local text = require "qvm.diag.text"
 
 local harmless, in_units, pad = text.harmless, text.in_units, columns.pad

@@ -1,0 +1,353 @@
+-- What may come next on a line of the prompt.
+--
+-- Nothing is called to find that out, for a call may do anything: a name is looked
+-- up where it stands, and what a call of this library gives is known by its kind.
+-- Three things are looked at in the world: which VMs there are (as qvm.names does),
+-- the names in a directory, and the registers of a vCPU of a dump that is open.
+
+local core = require "qvm.core"
+local Dump = require "qvm.dump"
+local Env = require "qvm.host.env"
+local line = require "qvm.util.text"
+local qvm = require "qvm"
+local VM = require "qvm.host.vm"
+
+local MOST = 500 -- candidates
+local DEEPEST = 16 -- directories that hold nothing but the next one
+
+local keywords = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function",
+  "goto", "if", "in", "local", "nil", "not", "or", "repeat", "return", "then", "true", "until",
+  "while"}
+
+-- What a call gives, where an object of this library is to be expected, and the
+-- fields of one that is not there to be looked at.
+local gives = {[qvm.vm] = VM, [qvm.replay] = VM, [qvm.open] = Dump, [VM.env] = Env,
+  [VM.dump] = Dump}
+local fields = {[VM] = {"name", "path"}, [Env] = {"raw", "text", "warnings"},
+  [Dump] = {"path", "format", "machine", "bits", "byteorder", "size", "complete", "warnings"}}
+
+-- Parts of the library that are loaded when they are asked for.
+local parts = {conf = true, errata = true}
+
+local is_keyword = {}
+for _, word in ipairs(keywords) do
+  is_keyword[word] = true
+end
+
+-- A text as it stands between two quotes of a kind.
+local function escaped(text, quote)
+  return (text:gsub("[\\" .. quote .. "]", "\\%0"))
+end
+
+local function is_identifier(name)
+  return type(name) == "string" and name:find("^[%a_][%w_]*$") and not is_keyword[name]
+end
+
+-- Looking without calling -----------------------------------------------------
+
+-- The tables that a name is looked up in, the nearest first: a value, and what
+-- its metatables name without a function.
+local function tables_of(value)
+  local list, seen = {}, {}
+  while type(value) == "table" and not seen[value] do
+    seen[value] = true
+    list[#list + 1] = value
+    local meta = debug.getmetatable(value)
+    value = meta and rawget(meta, "__index")
+  end
+  if type(value) == "string" then
+    list[#list + 1] = string
+  end
+  return list
+end
+
+-- A field as it stands; of `vms`, the VM of that name.
+local function field(value, name, vms)
+  if value == vms then
+    local root = core.is_name(name) and qvm.root()
+    return root and (VM.find(root, name)) or nil
+  elseif value == qvm and parts[name] then
+    return qvm[name]
+  end
+  for _, t in ipairs(tables_of(value)) do
+    if rawget(t, name) ~= nil then
+      return rawget(t, name)
+    end
+  end
+end
+
+local function is_object(value)
+  local meta = debug.getmetatable(value)
+  return type(value) == "table" and meta and type(rawget(meta, "__index")) == "table"
+end
+
+local function string_keys(t, wanted, add)
+  for key, value in next, t do
+    if is_identifier(key) and key:sub(1, 1) ~= "_" and wanted(value) then
+      add(key)
+    end
+  end
+end
+
+-- The chain of names, indexes and calls before a dot or colon ------------------
+
+-- The last link of a chain: what is before it, and the link. A link has a `name`,
+-- and `arguments` where it is called.
+local function last_link(text)
+  local before, arguments = text:match("^(.-)%s*(%b())%s*$")
+  if not before then
+    before, arguments = text:match("^(.-[%w_])%s*([\"'][^\"']*[\"'])%s*$")
+  end
+  if not before then
+    before, arguments = text:match("^(.-[%w_])%s*(%b{})%s*$")
+  end
+  local rest, name = (before or text):match("^(.-)([%a_][%w_]*)%s*$")
+  if name and not is_keyword[name] then
+    return rest, {name = name, arguments = arguments}
+  elseif before then
+    return nil
+  end
+  local is_quoted = true
+  rest, name = text:match('^(.-)%s*%[%s*"([^"]*)"%s*%]%s*$')
+  if not rest then
+    rest, name = text:match("^(.-)%s*%[%s*'([^']*)'%s*%]%s*$")
+  end
+  if not rest then
+    is_quoted = false
+    rest, name = text:match("^(.-)%s*%[%s*(%d+)%s*%]%s*$")
+  end
+  if rest then
+    return rest, {name = is_quoted and name:gsub("\\(.)", "%1") or math.tointeger(name),
+      is_index = true}
+  end
+end
+
+-- The links from the first name on, or nil where that is no such chain.
+local function chain(text)
+  local links = {}
+  while true do
+    local rest, link = last_link(text)
+    if not rest then
+      return nil
+    end
+    table.insert(links, 1, link)
+    local joined = rest:match("^(.-)%s*[.:]%s*$")
+    if not link.is_index and (not joined or rest:find("%.%.%s*$") or rest:find("::%s*$")) then
+      return links
+    end
+    text = link.is_index and rest or joined
+  end
+end
+
+-- What a call is known to give: an object of a class; a vCPU that is looked at.
+local function call(callee, self, arguments)
+  local index = tonumber(arguments:match("^%(%s*(%w+)%s*%)$"))
+  if callee == Dump.vcpu and debug.getmetatable(self) == Dump and math.type(index) then
+    local ok, cpu = pcall(callee, self, math.tointeger(index))
+    return ok and cpu or nil, nil
+  end
+  return nil, callee ~= nil and gives[callee] or nil
+end
+
+-- Where a chain leads: a value, or the class of one that is not there.
+local function resolve(links, env, vms)
+  local self, value, class
+  for i, link in ipairs(links) do
+    self = value
+    if i == 1 then
+      value = rawget(env, link.name)
+      if value == nil then
+        value = rawget(_G, link.name)
+      end
+    else
+      value = field(class and class.__index or value, link.name, vms)
+    end
+    class = nil
+    if link.arguments then
+      value, class = call(value, self, link.arguments)
+    end
+    if value == nil and not class then
+      return nil
+    end
+  end
+  return value, class
+end
+
+-- Candidates ------------------------------------------------------------------
+
+local function vm_names()
+  return qvm.names() or {}
+end
+
+-- Behind a dot: the functions of a module too, but of an object what it holds.
+local function members(value, class, separator, add)
+  local function is_function(member)
+    return type(member) == "function"
+  end
+  if separator == ":" then
+    for _, t in ipairs(tables_of(class and class.__index or value)) do
+      string_keys(t, is_function, add)
+    end
+  elseif class or is_object(value) then
+    for _, name in ipairs(class and fields[class] or {}) do
+      add(name)
+    end
+    string_keys(class and {} or value, function(member) return not is_function(member) end, add)
+  elseif type(value) == "table" then
+    string_keys(value, function() return true end, add)
+    for name in next, value == qvm and parts or {} do
+      add(name)
+    end
+  end
+end
+
+local function globals(env, piece, add)
+  string_keys(env, function() return true end, add)
+  if piece ~= "" then
+    string_keys(_G, function() return true end, add)
+    for _, word in ipairs(keywords) do
+      add(word)
+    end
+  end
+end
+
+-- The paths in a directory that begin with a text; directories end in "/".
+local function paths(typed)
+  local directory = typed:match("^.*/") or ""
+  local list = {}
+  for _, name in ipairs(core.entries(directory == "" and "." or directory) or {}) do
+    local path = directory .. name
+    if path:sub(1, #typed) == typed
+      and (name:sub(1, 1) ~= "." or typed:match("[^/]*$"):sub(1, 1) == ".") then
+      local _, _, kind = core.stat(path)
+      list[#list + 1] = kind == "directory" and path .. "/" or path
+    end
+  end
+  return list
+end
+
+-- Of a single directory, what is in it: readline closes the quote after a single word.
+local function file_names(piece, quote, add)
+  local list = paths((piece:gsub("\\(.)", "%1")))
+  for _ = 1, DEEPEST do
+    if #list ~= 1 or list[1]:sub(-1) ~= "/" then
+      break
+    end
+    local inside = paths(list[1])
+    list = inside[1] and inside or list
+  end
+  for _, path in ipairs(list) do
+    add(escaped(path, quote))
+  end
+end
+
+-- The quote that is open at the end of a text, and where it stands; "-" in a
+-- comment.
+local function open_quote(text)
+  local quote, at
+  local i = 1
+  while i <= #text do
+    local c = text:sub(i, i)
+    if quote and c == "\\" then
+      i = i + 1
+    elseif quote == c then
+      quote = nil
+    elseif not quote and (c == '"' or c == "'") then
+      quote, at = c, i
+    elseif not quote and text:sub(i, i + 1) == "--" then
+      return "-"
+    end
+    i = i + 1
+  end
+  return quote, at
+end
+
+-- Functions whose first argument is a path, and those that take a VM's name.
+local takes_path = {open = true, load = true, replay = true}
+
+local function in_quotes(before, piece, quote, add)
+  local name = before:match("([%a_][%w_]*)%s*%(?%s*$")
+  if name == "vm" or before:find("%f[%w_]vms%s*%[%s*$") then
+    for _, vm in ipairs(vm_names()) do
+      add(escaped(vm, quote))
+    end
+  elseif takes_path[name] then
+    file_names(piece, quote, add)
+  end
+end
+
+-- Those of the candidates that begin with the piece, in order.
+local function collector(piece)
+  local list, seen = {}, {}
+  return list, function(name)
+    if name:sub(1, #piece) == piece and not seen[name] and #list < MOST
+      and line.harmless(name) == name then
+      seen[name] = true
+      list[#list + 1] = name
+    end
+  end
+end
+
+-- The VMs whose names begin with what stands after "vms.": as `vms["a name"]` where one of
+-- them is no identifier, for the candidates must begin alike. True where that takes the place
+-- of the dot, too.
+local function vm_members(before, list, add)
+  local is_plain = true
+  for _, name in ipairs(vm_names()) do
+    local count = #list
+    add(name)
+    is_plain = is_plain and (#list == count or is_identifier(name))
+  end
+  if is_plain then
+    return false
+  elseif not before:find("%S%.$") then -- readline replaces the last word alone
+    while list[1] do
+      table.remove(list)
+    end
+    return false
+  end
+  for i, name in ipairs(list) do
+    list[i] = '["' .. escaped(name, '"') .. '"]'
+  end
+  return true
+end
+
+-- After names, dots and colons: fills the list. True as vm_members.
+local function after_names(before, env, list, add)
+  local prefix, separator = before:match("^(.-)%s*([.:])%s*$")
+  if before:find("%.%.%s*$") or before:find("::%s*$") then
+    return false
+  end
+  local vms = rawget(env, "vms")
+  local value, class = resolve(chain(prefix) or {}, env, vms)
+  if value ~= nil and value == vms and separator == "." then
+    return vm_members(before, list, add)
+  elseif value ~= nil or class then
+    members(value, class, separator, add)
+  end
+  return false
+end
+
+--- What may stand at the end of a line.
+-- @tparam string text the line up to the cursor
+-- @tparam table env the prompt's globals; `vms` in it stands for the VMs
+-- @treturn integer where that which is to be completed begins in the text
+-- @treturn {string,...} what may stand there, sorted
+-- @treturn string what closes it
+return function(text, env)
+  local quote, at = open_quote(text)
+  local piece = quote and at and text:sub(at + 1) or text:match("[%w_]*$")
+  local list, add = collector(piece)
+  local before = text:sub(1, #text - #piece)
+  local from = #before + 1
+  if quote and at then
+    in_quotes(text:sub(1, at - 1), piece, quote, add)
+  elseif not quote and before:find("[.:]%s*$") then
+    from = after_names(before, env, list, add) and from - 1 or from
+  elseif not quote then
+    globals(env, piece, add)
+  end
+  table.sort(list)
+  local is_whole = quote and #list == 1 and list[1]:sub(-1) ~= "/"
+  return from, list, is_whole and quote or ""
+end
