@@ -18,6 +18,7 @@ local need = begin("qvm-dumpdiff", here, 2)
 local argparse = need "argparse"
 local qvm = need "qvm"
 local arguments = need "qvm.diag.arguments"
+local columns = need "qvm.util.columns"
 local terminal = need "qvm.diag.terminal"
 local text = need "qvm.diag.text"
 
@@ -147,7 +148,7 @@ end
 local function say_registers(before, after)
   local lines, vcpus = {}, {}
   for cpu, name, was, is in before:diff_registers(after) do
-    lines[#lines + 1] = ("%4d  %-14s  %-18s  %-18s"):format(cpu, name,
+    lines[#lines + 1] = ("%4d  %s  %-18s  %-18s"):format(cpu, columns.pad(harmless(name), 14),
       was and qvm.hex(was) or "(none)", is and qvm.hex(is) or "(none)")
     vcpus[cpu] = true
   end

@@ -263,7 +263,7 @@ end
 -- @tparam[opt=0] integer address of the first byte; of memory, where to read
 -- @tparam[opt] integer n bytes to show; of memory 256 if not given
 -- @treturn[1] string lines
--- @return[2] nil, message, code: as `Dump:read` and `Space:read`
+-- @return[2] nil, message, code: as `Dump:read` and `Space:read`; `too_large`: more than 1 MiB
 -- @usage print(qvm.hexdump(dump, 0x80000000, 64))
 -- @usage print(qvm.hexdump("some bytes"))
 function qvm.hexdump(source, address, n)
@@ -278,7 +278,12 @@ function qvm.hexdump(source, address, n)
   local view = require "qvm.prompt.show"
   if not is_memory then
     check.string(source, 1, "hexdump")
-    return view.hexdump(n and source:sub(1, math.max(n, 0)) or source, address or 0)
+    n = math.max(0, math.min(n or #source, #source))
+  end
+  if (n or 0) > view.HEXDUMP_MAX then
+    return nil, ("hexdump: %d bytes, more than %d at once"):format(n, view.HEXDUMP_MAX), "too_large"
+  elseif not is_memory then
+    return view.hexdump(source:sub(1, n), address or 0)
   end
   local bytes, message, code = source:read(address, n or 256)
   if not bytes then

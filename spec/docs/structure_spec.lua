@@ -60,7 +60,7 @@ local lua_rooms = {
   guest = set "core util paging",
   dump = set "core util paging guest",
   prompt = set "core util host dump guest paging api",
-  gdb = set "util",
+  gdb = set "core util",
   diag = set "core util host api",
 }
 

@@ -10,11 +10,6 @@ local writer = require "support.dumpwriter"
 
 local api = {}
 
--- What the modules of the classes have for one another: no methods.
-local constructors = {VM = {"find"}, Env = {"decode", "read", "schema"}, Dump = {"open"},
-  Vcpu = {"new", "differences"}, Space = {"new"},
-  Symbols = {"from_file", "from_memory"}}
-
 -- Fields that are made when they are asked for.
 local lazy = {EnvVcpu = {"path"}, Erratum = {"path"}}
 
@@ -155,15 +150,10 @@ function api.objects()
   return objects
 end
 
+-- All that a script reaches.
 local function add_methods(names, kind, meta)
-  local skip = {}
-  for _, name in ipairs(constructors[kind] or {}) do
-    skip[name] = true
-  end
-  for name, value in pairs(type(meta.__index) == "table" and meta.__index or {}) do
-    if type(value) == "function" and not name:find("^__") and not skip[name] then
-      names[kind .. ":" .. name] = "function"
-    end
+  for name in pairs(type(meta.__index) == "table" and meta.__index or {}) do
+    names[kind .. ":" .. name] = "function"
   end
 end
 

@@ -1,9 +1,10 @@
 -- A report as text of 80 columns.
 
 local cjson = require "cjson"
+local columns = require "qvm.util.columns"
 local text = require "qvm.diag.text"
 
-local harmless, in_units = text.harmless, text.in_units
+local harmless, in_units, pad = text.harmless, text.in_units, columns.pad
 
 local WIDTH = 80
 local NAME_MAX = 40 -- columns of a name in a table; a longer one pushes its line
@@ -41,7 +42,7 @@ end
 local function width_of(list, member, least)
   local width = least
   for _, element in ipairs(list) do
-    width = math.max(width, math.min(NAME_MAX, #harmless(element[member])))
+    width = math.max(width, math.min(NAME_MAX, columns.of(harmless(element[member]))))
   end
   return width
 end
@@ -62,7 +63,7 @@ function Plain:errata(errata)
   local width = width_of(errata, "id", 7)
   self:say("\n%-" .. width .. "s  vCPU  value", "erratum")
   for _, erratum in ipairs(errata) do
-    self:say("%-" .. width .. "s  %4s  %s", harmless(erratum.id), cpu_text(erratum.cpu),
+    self:say("%s  %4s  %s", pad(harmless(erratum.id), width), cpu_text(erratum.cpu),
       value_text(erratum.value))
   end
 end
@@ -79,8 +80,8 @@ function Plain:difference(baseline)
   local format = "%-" .. width .. "s  %4s  %-12s  %-12s  %s"
   self:say(format, "erratum", "vCPU", "expected", "actual", "")
   for _, d in ipairs(list) do
-    self:say(format, harmless(d.id), cpu_text(d.cpu), value_text(d.expected),
-      value_text(d.actual), self.paint(d.kind, "bad"))
+    self:say(format, pad(harmless(d.id), width), cpu_text(d.cpu), pad(value_text(d.expected), 12),
+      pad(value_text(d.actual), 12), self.paint(d.kind, "bad"))
   end
 end
 
@@ -89,7 +90,7 @@ function Plain:vm(about)
     about.pid and "process " .. about.pid or about.process)
   self:say("  %-12s %s", "directory", harmless(about.path))
   for _, name in ipairs(text.sorted_keys(about.facts)) do
-    self:say("  %-12s %s", harmless(name), harmless(about.facts[name]))
+    self:say("  %s %s", pad(harmless(name), 12), harmless(about.facts[name]))
   end
   if #about.vcpus > 0 then
     self:vcpus(about.vcpus)
@@ -115,7 +116,7 @@ function Plain:list(vms)
   local width = width_of(vms, "name", 6)
   self:say("%-" .. width .. "s  state           pid  vCPUs  nodes  errata", "system")
   for _, about in ipairs(vms) do
-    self:say("%-" .. width .. "s  %s %7s  %5d  %5d  %6d", harmless(about.name),
+    self:say("%s  %s %7s  %5d  %5d  %6d", pad(harmless(about.name), width),
       self.paint(("%-11s"):format(about.state), WAYS[about.state] or "odd"),
       about.pid or "-", #about.vcpus, #about.nodes, #about.errata)
   end

@@ -40,6 +40,9 @@ function text.wrap(line, width, put)
     end
     if cut <= half then
       cut = from + width - #indent - 1
+      while cut > half and line:find("^[\x80-\xbf]", cut + 1) do -- not in a character
+        cut = cut - 1
+      end
     end
     put(indent .. line:sub(from, cut))
     from = line:find("[^ ]", cut + 1) or #line + 1

@@ -9,11 +9,11 @@
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local line = require "qvm.util.text"
+local methods_of = require "qvm.util.methods"
 local passes = require "qvm.dump.scans"
 
 --- @type Dump
 local Dump = {__name = "Dump"}
-Dump.__index = Dump
 
 --- What a Dump holds.
 -- @table Dump
@@ -506,5 +506,7 @@ end)
 -- @treturn[1] string bytes
 -- @return[2] nil, message, code: `too_large` above 64 MiB, `truncated` `gone`
 -- @usage for note in dump:notes() do print(#note:read()) end
+
+methods_of(Dump, "open")
 
 return Dump

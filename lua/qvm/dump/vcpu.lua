@@ -2,10 +2,10 @@
 -- @classmod qvm.vcpu
 
 local line = require "qvm.util.text"
+local methods_of = require "qvm.util.methods"
 
 --- @type Vcpu
 local Vcpu = {__name = "Vcpu"}
-Vcpu.__index = Vcpu
 
 --- What a vCPU of a dump holds.
 --
@@ -139,5 +139,7 @@ function Vcpu.differences(dump, other, count)
     end
   end
 end
+
+methods_of(Vcpu, "new", "differences")
 
 return Vcpu

@@ -7,10 +7,10 @@
 local core = require "qvm.core"
 local failure = require "qvm.util.errors"
 local line = require "qvm.util.text"
+local methods_of = require "qvm.util.methods"
 
 --- @type Symbols
 local Symbols = {__name = "Symbols"}
-Symbols.__index = Symbols
 
 --- What Symbols hold.
 -- @table Symbols
@@ -387,5 +387,7 @@ function Symbols.from_memory(space, info)
   end
   return build({addresses = addresses, names = names, sizes = sizes}, "kallsyms", 0)
 end
+
+methods_of(Symbols, "from_file", "from_memory")
 
 return Symbols

@@ -237,7 +237,6 @@ function Reader:option(option)
 end
 
 local Conf = {__name = "Conf"}
-Conf.__index = Conf
 
 Conf.__tostring = oneline.tostring("Conf", function(configuration)
   return ("Conf %s: %s, %d cpus, %d vdevs"):format(configuration.path,

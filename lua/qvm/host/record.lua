@@ -12,6 +12,7 @@ local core = require "qvm.core"
 local Env = require "qvm.host.env"
 local errata = require "qvm.host.errata"
 local line = require "qvm.util.text"
+local methods_of = require "qvm.util.methods"
 
 local record = {}
 
@@ -117,8 +118,12 @@ end
 
 --- @type Replay
 local Replay = {__name = "Replay"}
-Replay.__index = Replay
 record.Replay = Replay
+
+local Manifest = {__name = "Manifest", __tostring = line.tostring("manifest", function(manifest)
+  return ("record of VM %s, %s, %s"):format(line.cut(manifest.system), manifest.time,
+    line.cut(manifest.host))
+end)}
 
 --- What a recorded VM holds.
 -- @table Replay
@@ -201,7 +206,10 @@ function record.read(directory)
     return nil, ("%s: a record of version %s: this library knows %d"):format(path,
       tostring(raw.version), VERSION), "unsupported"
   end
-  return setmetatable({name = raw.system, path = directory, manifest = raw}, Replay)
+  return setmetatable({name = raw.system, path = directory,
+    manifest = setmetatable(raw, Manifest)}, Replay)
 end
+
+methods_of(Replay)
 
 return record

@@ -8,10 +8,10 @@ local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local Env = require "qvm.host.env"
 local line = require "qvm.util.text"
+local methods_of = require "qvm.util.methods"
 
 --- @type VM
 local VM = {__name = "VM"}
-VM.__index = VM
 
 --- What a VM holds.
 -- @table VM
@@ -162,5 +162,7 @@ end
 VM.__tostring = line.tostring("VM", function(vm)
   return ("VM %s (%s)"):format(vm.name, vm.path)
 end)
+
+methods_of(VM, "find")
 
 return VM

@@ -8,10 +8,10 @@
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local line = require "qvm.util.text"
+local methods_of = require "qvm.util.methods"
 
 --- @type Space
 local Space = {__name = "Space"}
-Space.__index = Space
 
 --- What a Space holds.
 -- @table Space
@@ -87,9 +87,20 @@ function Space:array(address, type, count)
   return memory.array(self, address, type, count)
 end
 
+local SpaceHalf = {__name = "SpaceHalf", __tostring = line.tostring("tables", function(half)
+  return ("tables 0x%x, %d bits, %s pages"):format(half.root, half.va_bits,
+    line.in_units(half.page_size))
+end)}
+
+local Step = {__name = "Step", __tostring = line.tostring("step", function(step)
+  return ("level %d: entry %d of the table 0x%x: 0x%016x, %s%s%s"):format(step.level, step.index,
+    step.table, step.entry, step.kind, step.address and (" 0x%x"):format(step.address) or "",
+    step.rights and ", " .. step.rights or "")
+end)}
+
 local function view_of(tables)
-  return tables and {root = tables.root, va_bits = tables.va_bits,
-    page_size = 1 << tables.page_shift}
+  return tables and setmetatable({root = tables.root, va_bits = tables.va_bits,
+    page_size = 1 << tables.page_shift}, SpaceHalf)
 end
 
 -- kind, lower, upper as of qvm.paging.
@@ -156,6 +167,7 @@ function Space:walk(address)
   local steps, message, code = methods.walk(self, address)
   for _, step in ipairs(steps or {}) do
     step.rights = step.rights and rights_text[step.rights]
+    setmetatable(step, Step)
   end
   if message then
     return steps, message, code
@@ -225,7 +237,7 @@ function Space:find(bytes, options)
   return methods.find(self, first, last, bytes, options.align or 1)
 end
 
---- A step of a walk to a virtual address, a plain table.
+--- A step of a walk to a virtual address.
 -- @table Step
 -- @tfield integer level as the architecture counts them
 -- @tfield integer table physical address
@@ -236,5 +248,7 @@ end
 -- @tfield ?string rights nil where it is invalid
 -- @tfield ?integer size bytes of a page
 -- @usage for _, step in ipairs(steps) do print(step.level, step.kind) end
+
+methods_of(Space, "new")
 
 return Space

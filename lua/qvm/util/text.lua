@@ -51,6 +51,23 @@ function line.harmless_lines(text)
   return (text:gsub("[^\n\t]+", line.harmless))
 end
 
+local PIECE = 4096 -- bytes
+
+-- Iterates over a text in pieces, to be made harmless one by one: they end at the end of a
+-- line, else between two characters.
+function line.pieces(text)
+  local at = 1
+  return function()
+    local piece = text:sub(at, at + PIECE - 1)
+    if at + PIECE <= #text then
+      local whole = piece:match("^.*\n") or piece:gsub("[\xc0-\xff][\x80-\xbf]*$", "")
+      piece = whole ~= "" and whole or piece
+    end
+    at = at + #piece
+    return piece ~= "" and piece or nil
+  end
+end
+
 local UNITS = {{2^60, "EiB"}, {2^50, "PiB"}, {2^40, "TiB"}, {2^30, "GiB"}, {2^20, "MiB"},
   {2^10, "KiB"}}
 
