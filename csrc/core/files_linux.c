@@ -1,14 +1,22 @@
-/* What passes over large files want to know, for host.h: holes, by lseek() with SEEK_DATA
- * and SEEK_HOLE, which POSIX has since 2024 only, and processors. */
+/* Files, for host.h. Passes over large ones want to know holes, by lseek() with SEEK_DATA and
+ * SEEK_HOLE, which POSIX has since 2024 only, and processors. Access lists are extended
+ * attributes, which the kernel alone reads and writes here. */
 #if defined(__linux__)
 
 #    define _GNU_SOURCE
 
 #    include "host.h"
 
+#    include "again.h"
+
 #    include <errno.h>
+#    include <fcntl.h>
+#    include <stdlib.h>
 #    include <sys/stat.h>
+#    include <sys/xattr.h>
 #    include <unistd.h>
+
+static const char ACL[] = "system.posix_acl_access";
 
 uint64_t host_same(int fd, uint64_t offset, uint64_t size, bool *hole)
 {
@@ -36,6 +44,36 @@ unsigned host_processors(void)
     long count = sysconf(_SC_NPROCESSORS_ONLN);
 
     return count > 1 ? (unsigned)count : 1;
+}
+
+int host_open_directory(const char *path)
+{
+    return open_again(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int copy_acl(const char *path, size_t size, int fd)
+{
+    void *list = malloc(size);
+    ssize_t got = list ? getxattr(path, ACL, list, size) : -1;
+    int status = got < 0 ? -1 : fsetxattr(fd, ACL, list, (size_t)got, 0);
+    int number = list ? errno : ENOMEM;
+
+    free(list);
+    errno = number;
+    return status;
+}
+
+int host_keep_acl(const char *path, int fd)
+{
+    ssize_t size = getxattr(path, ACL, NULL, 0);
+
+    if (size > 0)
+        return copy_acl(path, (size_t)size, fd);
+    if (size < 0 && errno != ENODATA && errno != ENOTSUP)
+        return -1;
+    if (fremovexattr(fd, ACL) == 0 || errno == ENODATA || errno == ENOTSUP)
+        return 0;
+    return -1;
 }
 
 #else

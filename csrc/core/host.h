@@ -33,6 +33,14 @@ unsigned host_processors(void);
  * as a hole, or as data. Where the system knows no holes, all is data. */
 uint64_t host_same(int fd, uint64_t offset, uint64_t size, bool *hole);
 
+/* Opens a directory only to reach what is in it: a descriptor, closed on exec, or -1 and
+ * errno. */
+int host_open_directory(const char *path);
+
+/* Gives an open file the access list of the file at a path, or none if that has none. 0, or
+ * -1 and errno. Where the system's lists are not known, files are left as they are. */
+int host_keep_acl(const char *path, int fd);
+
 /* Opens a VM's env for reading; returns a descriptor, close-on-exec. */
 int host_open(const char *path, int64_t deadline, struct qvm_error *err);
 

@@ -259,6 +259,18 @@ uint64_t host_same(int fd, uint64_t offset, uint64_t size, bool *hole)
     return size;
 }
 
+int host_open_directory(const char *path)
+{
+    return open_again(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int host_keep_acl(const char *path, int fd)
+{
+    (void)path;
+    (void)fd;
+    return 0;
+}
+
 unsigned host_processors(void)
 {
     return _syspage_ptr->num_cpu;

@@ -28,6 +28,9 @@ bool again(lua_State *L, const struct qvm_error *err);
  * error that Lua raises midway loses nothing. */
 void *new_scratch(lua_State *L, size_t size, const char *type, lua_CFunction gc);
 
+/* The descriptor of an open file of Lua's io library or of open_file. */
+int check_file(lua_State *L, int index);
+
 /* Each adds its functions to the module table on top of the stack. */
 void add_decode(lua_State *L);
 void add_dump(lua_State *L);

@@ -2,6 +2,7 @@
 -- numbers of bytes in units.
 
 local failure = require "qvm.failure"
+local null = require "cjson".null
 
 local line = {}
 
@@ -13,14 +14,11 @@ local function escape(bytes)
   end))
 end
 
--- A text of which the bytes that are no UTF-8 are replaced by what replace(byte)
--- gives; all else stays as it is.
-function line.valid(bytes, replace)
-  local length, bad = utf8.len(bytes)
-  if length then
-    return bytes
-  end
+local CHUNK = 4096 -- bytes that are looked at one by one where they are not all UTF-8
+
+local function valid_chunk(bytes, replace)
   local parts, from = {}, 1
+  local length, bad = utf8.len(bytes)
   while not length do
     parts[#parts + 1] = bytes:sub(from, bad - 1)
     parts[#parts + 1] = replace(bytes:sub(bad, bad))
@@ -31,24 +29,78 @@ function line.valid(bytes, replace)
   return table.concat(parts)
 end
 
--- Text of a VM or a file must not drive the terminal: control characters, what
--- some terminals take for them, marks that turn the direction of writing, and
--- bytes that are no UTF-8.
+-- A text of which the bytes that are no UTF-8 are replaced by what replace(byte)
+-- gives; all else stays as it is. In chunks that end where a character does: a text of
+-- many MiB needs little more memory than the answer.
+function line.valid(bytes, replace)
+  if utf8.len(bytes) then
+    return bytes
+  end
+  local parts, from = {}, 1
+  while from <= #bytes do
+    local last = math.min(from + CHUNK - 1, #bytes)
+    while last < #bytes and last < from + CHUNK + 3 and bytes:find("^[\128-\191]", last + 1) do
+      last = last + 1
+    end
+    parts[#parts + 1] = valid_chunk(bytes:sub(from, last), replace)
+    from = last + 1
+  end
+  return table.concat(parts)
+end
+
+-- Characters beyond ASCII that have no look of their own, turn the direction of writing,
+-- or drive some terminals; those that XML cannot hold; and those that are none.
+local UNSAFE = {
+  "\194[\128-\159]",               -- U+0080 to U+009F, C1 controls
+  "\194\173",                      -- U+00AD, soft hyphen
+  "\216\156",                      -- U+061C, a mark of direction
+  "\226\128[\139-\143\168-\174]",  -- U+200B to U+200F, U+2028 to U+202E
+  "\226\129[\160-\175]",           -- U+2060 to U+206F
+  "\239\183[\144-\175]",           -- U+FDD0 to U+FDEF, noncharacters
+  "\239\187\191",                  -- U+FEFF
+  "\239\191[\185-\187\190\191]",   -- U+FFF9 to U+FFFB; U+FFFE, U+FFFF
+  "[\240-\244][\143\159\175\191]\191[\190\191]", -- the last two of other planes
+  "\243\160[\128-\129][\128-\191]", -- U+E0000 to U+E007F, tags
+}
+
+-- A text of UTF-8 in which such characters are replaced by what replace(character) gives.
+function line.replace_unsafe(text, replace)
+  if text:find("[\128-\255]") then
+    for _, pattern in ipairs(UNSAFE) do
+      text = text:gsub(pattern, replace)
+    end
+  end
+  return text
+end
+
+-- Text of a VM or a file must not drive the terminal: control characters, bytes that
+-- are no UTF-8, and the unsafe characters are written as `\xNN`. (The classes of Lua's
+-- patterns, such as %c, depend on the locale: they are not used here.)
 function line.harmless(text)
   if not text:find("[^ -~]") then
     return text
   end
-  return (line.valid(text, escape)
-    :gsub("[%c\127]", escape)
-    :gsub("\194[\128-\159]", escape)
-    :gsub("\216\156", escape)
-    :gsub("\226\128[\142\143\168-\174]", escape)
-    :gsub("\226\129[\166-\169]", escape))
+  text = line.valid(text, escape):gsub("[\0-\31\127]", escape)
+  return line.replace_unsafe(text, escape)
 end
 
 -- Like that, with the breaks of the lines left alone.
 function line.harmless_lines(text)
   return (text:gsub("[^\n\t]+", line.harmless))
+end
+
+-- As string.lower, for ASCII only: that one depends on the locale.
+function line.lower(text)
+  return (text:gsub("[A-Z]+", function(letters)
+    return letters:gsub(".", function(c)
+      return string.char(c:byte() + 32)
+    end)
+  end))
+end
+
+-- A float by a format such as "%.1f", with a decimal point in every locale.
+function line.float(format, value)
+  return (format:format(value):gsub("[^%-+0-9a-z ]+", "."))
 end
 
 local UNITS = {{2^60, "EiB"}, {2^50, "PiB"}, {2^40, "TiB"}, {2^30, "GiB"}, {2^20, "MiB"},
@@ -59,16 +111,35 @@ function line.in_units(bytes)
   local size = bytes < 0 and bytes + 2^64 or bytes
   for _, unit in ipairs(UNITS) do
     if size >= unit[1] then
-      return ("%.4g %s"):format(size / unit[1], unit[2])
+      return line.float("%.4g", size / unit[1]) .. " " .. unit[2]
     end
   end
   return ("%d byte%s"):format(bytes, bytes == 1 and "" or "s")
 end
 
--- What is long is cut, to so many bytes if that is said.
+-- What is long is cut, to so many bytes if that is said, and not within a character.
 function line.cut(text, most)
   most = most or FIELD
-  return #text > most and ("%s... (%d bytes)"):format(text:sub(1, most), #text) or text
+  if #text <= most then
+    return text
+  end
+  local last = most
+  while last > most - 4 and last > 0 and text:find("^[\128-\191]", last + 1) do
+    last = last - 1
+  end
+  return ("%s... (%d bytes)"):format(text:sub(1, last), #text)
+end
+
+-- A value of an env, or any other, as text of one line.
+function line.value(value)
+  if type(value) == "string" then
+    return ('"%s"'):format(line.harmless(line.cut(value):gsub('[\\"]', "\\%0")))
+  elseif math.type(value) == "float" then
+    return line.float("%.14g", value)
+  elseif math.type(value) == "integer" then
+    return value < 0 and ("0x%016x"):format(value) or ("%d"):format(value)
+  end
+  return value == null and "null" or line.harmless(line.cut(tostring(value)))
 end
 
 -- A __tostring. describe(value) makes the text; a script may have changed the
