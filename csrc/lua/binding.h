@@ -17,6 +17,9 @@
  */
 int push_failure(lua_State *L, const struct qvm_error *err);
 
+/* Pushes a text, escaped: see escape.h. */
+void push_escaped(lua_State *L, const char *text, size_t size, bool json);
+
 /* Lets a hook run: in the standalone interpreter that is how Ctrl-C arrives. May raise. */
 void poll_interrupt(lua_State *L);
 
@@ -35,6 +38,7 @@ int check_file(lua_State *L, int index);
 void add_decode(lua_State *L);
 void add_dump(lua_State *L);
 void add_files(lua_State *L);
+void add_text(lua_State *L);
 void add_logs(lua_State *L);
 void add_terminal(lua_State *L);
 void add_vm(lua_State *L);

@@ -91,15 +91,16 @@ end
 -- The entries of a baseline's text; the path is for messages.
 function baseline.decode(text, path)
   local raw, message = core.decode(text)
+  local shown = line.harmless(path)
   if raw == nil then
-    return nil, path .. ":" .. message, "malformed"
+    return nil, shown .. ":" .. line.harmless(message), "malformed"
   elseif type(raw) ~= "table" or raw.kind ~= KIND or type(raw.errata) ~= "table" then
-    return nil, ("%s: not a %s"):format(path, KIND), "malformed"
+    return nil, ("%s: not a %s"):format(shown, KIND), "malformed"
   elseif raw.version ~= VERSION then
-    return nil, ("%s: a baseline of version %s: this library knows %d"):format(path,
+    return nil, ("%s: a baseline of version %s: this library knows %d"):format(shown,
       line.value(raw.version), VERSION), "unsupported"
   end
-  return decode_entries(raw.errata, path)
+  return decode_entries(raw.errata, shown)
 end
 
 return baseline

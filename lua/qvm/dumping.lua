@@ -2,6 +2,7 @@
 
 local core = require "qvm.core"
 local Dump = require "qvm.dump"
+local line = require "qvm.line"
 
 local dumping = {}
 
@@ -192,25 +193,26 @@ end
 -- A dump that its writer has closed. One that it has removed did not succeed.
 local function open_done(request, candidate, file)
   if candidate.is_gone then
-    return nil, ("%s: %s was removed by its writer: is the disk full?")
-      :format(request.vm.name, candidate.path), "io"
+    return nil, line.harmless(("%s: %s was removed by its writer: is the disk full?")
+      :format(request.vm.name, candidate.path)), "io"
   end
   local _ <close> = file
   return Dump.open(candidate.path, false, nil, file)
 end
 
 local function fail_late(request)
-  local where = ("%s: dump in %s"):format(request.vm.name, request.directory)
+  local where = line.harmless(("%s: dump in %s"):format(request.vm.name, request.directory))
+  local seconds = line.float("%g", request.timeout)
   local _, candidate = next(request.candidates)
   if candidate and candidate.problem then
     return nil, candidate.problem, candidate.code
   elseif candidate then
-    return nil, ("%s: not complete within %g s: %d of %s bytes"):format(where,
-      request.timeout, candidate.size,
+    return nil, ("%s: not complete within %s s: %d of %s bytes"):format(where,
+      seconds, candidate.size,
       candidate.total and ("%d"):format(candidate.total) or "?"), "timeout"
   end
-  return nil, ("%s: none within %g s: is this the directory of its `dump` option?")
-    :format(where, request.timeout), "timeout"
+  return nil, ("%s: none within %s s: is this the directory of its `dump` option?")
+    :format(where, seconds), "timeout"
 end
 
 local function wait_for_dump(request)
@@ -226,7 +228,8 @@ local function wait_for_dump(request)
     if done then
       return open_done(request, done, file)
     elseif ended then
-      return nil, request.vm.name .. ": its process ended before the dump was complete", "gone"
+      return nil, line.harmless(request.vm.name)
+        .. ": its process ended before the dump was complete", "gone"
     end
   until core.now() >= deadline
   return fail_late(request)

@@ -171,7 +171,7 @@ function errata.save(path, snapshot)
   check_snapshot(snapshot, 2, "save")
   local text, message, code = baseline_text.encode(sorted(snapshot))
   if not text then
-    return nil, ("%s: not saved: %s"):format(path, message), code
+    return nil, ("%s: not saved: %s"):format(line.harmless(path), message), code
   end
   return core.save(path, text)
 end

@@ -3,6 +3,7 @@
 
 local check = require "qvm.check"
 local core = require "qvm.core"
+local line = require "qvm.line"
 local paging = require "qvm.paging"
 local Space = require "qvm.space"
 local vmcoreinfo = require "qvm.vmcoreinfo"
@@ -159,8 +160,8 @@ function guest.address(dump, name)
   end
   local address = found:address(name)
   if not address then
-    return nil, ("%s: no symbol %q among the %s"):format(dump.path, name, tostring(found)),
-      "not_found"
+    return nil, ('%s: no symbol "%s" among the %s'):format(line.harmless(dump.path),
+      line.harmless(line.cut(name)), tostring(found)), "not_found"
   end
   return address
 end

@@ -1,26 +1,17 @@
 -- JSON text: all digits of a number, members in order, and no character that could drive
--- a terminal. lua-cjson, which writes the plain strings, does none of that.
+-- a terminal. lua-cjson does none of that.
 
-local cjson = require "cjson"
+local core = require "qvm.core"
+local null = require "cjson".null
 local line = require "qvm.line"
 
 local writer = {}
 
 local DEPTH = 500 -- tables in tables: qvm.decode takes 512
 
--- \u escapes of a character: what reads the text gets the character.
-local function escape(character)
-  local code = utf8.codepoint(character)
-  if code > 0xffff then
-    code = code - 0x10000
-    return ("\\u%04x\\u%04x"):format(0xd800 | code >> 10, 0xdc00 | code & 0x3ff)
-  end
-  return ("\\u%04x"):format(code)
-end
-
--- A string of UTF-8.
+-- A string, of which the bytes that are no UTF-8 become U+FFFD.
 function writer.string(text)
-  return line.replace_unsafe(cjson.encode(text), escape)
+  return '"' .. core.escape(text, true) .. '"'
 end
 
 -- A float reads back as one, and infinity as itself. NaN is none of JSON's numbers.
@@ -87,8 +78,10 @@ function encode(value, depth)
       return nil, "a string is not UTF-8"
     end
     return writer.string(value)
-  elseif type(value) == "boolean" or value == cjson.null then
-    return cjson.encode(value)
+  elseif type(value) == "boolean" then
+    return tostring(value)
+  elseif value == null then
+    return "null"
   end
   return nil, ("a %s has no form in JSON"):format(type(value))
 end

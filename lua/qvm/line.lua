@@ -1,18 +1,13 @@
 -- What objects and reports say to people: harmless to a terminal whatever is in it,
 -- numbers of bytes in units.
 
+local core = require "qvm.core"
 local failure = require "qvm.failure"
 local null = require "cjson".null
 
 local line = {}
 
 local FIELD = 200 -- bytes of one field that are worth a place in a line
-
-local function escape(bytes)
-  return (bytes:gsub(".", function(c)
-    return ("\\x%02x"):format(c:byte())
-  end))
-end
 
 local CHUNK = 4096 -- bytes that are looked at one by one where they are not all UTF-8
 
@@ -48,40 +43,10 @@ function line.valid(bytes, replace)
   return table.concat(parts)
 end
 
--- Characters beyond ASCII that have no look of their own, turn the direction of writing,
--- or drive some terminals; those that XML cannot hold; and those that are none.
-local UNSAFE = {
-  "\194[\128-\159]",               -- U+0080 to U+009F, C1 controls
-  "\194\173",                      -- U+00AD, soft hyphen
-  "\216\156",                      -- U+061C, a mark of direction
-  "\226\128[\139-\143\168-\174]",  -- U+200B to U+200F, U+2028 to U+202E
-  "\226\129[\160-\175]",           -- U+2060 to U+206F
-  "\239\183[\144-\175]",           -- U+FDD0 to U+FDEF, noncharacters
-  "\239\187\191",                  -- U+FEFF
-  "\239\191[\185-\187\190\191]",   -- U+FFF9 to U+FFFB; U+FFFE, U+FFFF
-  "[\240-\244][\143\159\175\191]\191[\190\191]", -- the last two of other planes
-  "\243\160[\128-\129][\128-\191]", -- U+E0000 to U+E007F, tags
-}
-
--- A text of UTF-8 in which such characters are replaced by what replace(character) gives.
-function line.replace_unsafe(text, replace)
-  if text:find("[\128-\255]") then
-    for _, pattern in ipairs(UNSAFE) do
-      text = text:gsub(pattern, replace)
-    end
-  end
-  return text
-end
-
--- Text of a VM or a file must not drive the terminal: control characters, bytes that
--- are no UTF-8, and the unsafe characters are written as `\xNN`. (The classes of Lua's
--- patterns, such as %c, depend on the locale: they are not used here.)
+-- Text of a VM or a file must not drive the terminal or deceive its reader: what could
+-- is written as `\xNN` (see csrc/core/escape.c).
 function line.harmless(text)
-  if not text:find("[^ -~]") then
-    return text
-  end
-  text = line.valid(text, escape):gsub("[\0-\31\127]", escape)
-  return line.replace_unsafe(text, escape)
+  return text:find("[^ -~]") and core.escape(text) or text
 end
 
 -- Like that, with the breaks of the lines left alone.

@@ -1,6 +1,8 @@
 -- Paths into a decoded document, written as a Lua programmer would:
 -- `a.b[2].c`, with `["any name"]` for names that are not plain.
 
+local line = require "qvm.line"
+
 local path = {}
 
 -- A quoted name from its opening quote on: the name and what follows it.
@@ -43,7 +45,7 @@ function path.parse(text)
   while at <= #text do
     local key, rest = parse_step(text, at, at == 1)
     if key == nil or not rest then
-      return nil, ("character %d of path %q is not understood"):format(at, text)
+      return nil, ('character %d of path "%s" is not understood'):format(at, line.harmless(text))
     end
     keys[#keys + 1] = key
     at = rest

@@ -18,15 +18,10 @@ local record = {}
 
 local KIND, VERSION = "qvm record", 1
 
--- A string that JSON can hold: names of files are any bytes.
-local function text_of(bytes)
-  return json.encode(line.valid(bytes, function() return "\u{fffd}" end))
-end
-
 local function array_of(names)
   local parts = {}
   for i, name in ipairs(names) do
-    parts[i] = text_of(name)
+    parts[i] = json.string(name)
   end
   return "[" .. table.concat(parts, ", ") .. "]"
 end
@@ -37,7 +32,7 @@ local function encode_members(members)
   for i, member in ipairs(members) do
     local name, value = member[1], member[2]
     lines[i] = ("  %s: %s"):format(json.encode(name), type(value) == "table" and array_of(value)
-      or type(value) == "string" and text_of(value) or json.encode(value))
+      or type(value) == "string" and json.string(value) or json.encode(value))
   end
   return "{\n" .. table.concat(lines, ",\n") .. "\n}\n"
 end
@@ -66,7 +61,7 @@ local function gather(vm, conf, version)
   local text
   text, message, code = baseline.encode(errata.snapshot(env))
   if not text then
-    return nil, vm.name .. ": " .. message, code
+    return nil, line.harmless(vm.name) .. ": " .. message, code
   end
   local files = {{"errata.json", text}, {"env.json", env.text}}
   if conf then
@@ -149,7 +144,8 @@ end
 -- Signals, and what needs them: there is no process.
 for _, name in ipairs {"pid", "signal", "status", "dump"} do
   Replay[name] = function(self)
-    return nil, ("%s: '%s': a recorded VM has no process"):format(self.path, name), "unsupported"
+    return nil, ("%s: '%s': a recorded VM has no process"):format(line.harmless(self.path), name),
+      "unsupported"
   end
 end
 
@@ -177,9 +173,10 @@ function record.read(directory)
   if not text then
     return nil, message, code
   end
+  path = line.harmless(path)
   local raw, why = core.decode(text)
   if raw == nil then
-    return nil, path .. ":" .. why, "malformed"
+    return nil, path .. ":" .. line.harmless(why), "malformed"
   elseif not is_manifest(raw) then
     return nil, ("%s: not the manifest of a %s"):format(path, KIND), "malformed"
   elseif raw.version ~= VERSION then

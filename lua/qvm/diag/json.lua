@@ -18,14 +18,9 @@ local function object_to_json(object)
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
--- Bytes of a dump need not be UTF-8, as JSON must.
-local function string_to_json(value)
-  return writer.string((text.valid(value, function() return "?" end)))
-end
-
 function to_json(value, is_list)
   if type(value) == "string" then
-    return string_to_json(value)
+    return writer.string(value) -- of a dump: any bytes
   elseif type(value) ~= "table" then
     return assert(writer.encode(value))
   elseif not is_list then

@@ -8,8 +8,10 @@
 #include "notes.h"
 #include "sections.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void use_notes(struct dump *dump)
 {
