@@ -44,7 +44,8 @@ local function run(program, path, prefix)
     table.insert(words, i, word)
   end
   table.move({lua, "-", path}, 1, 3, #words + 1, words)
-  words[#words - 1] = files.write("program.lua", 'local qvm, path = require "qvm", ...\n' .. program)
+  words[#words - 1] = files.write("program.lua",
+    'local qvm, path = require "qvm", ...\n' .. program)
   return process.run(words, {cwd = lfs.currentdir()})
 end
 
@@ -217,10 +218,11 @@ describe("what is no regular file", function()
     local command = ('%s "$1" /dev/stdout'):format(lua)
     local env = {"env", "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath,
       "LD_PRELOAD=" .. (os.getenv("LD_PRELOAD") or ""), "sh", "-c"}
-    for _, text in ipairs {command .. " | cat", "echo kept >>$2; " .. command .. ' >>"$2"; cat "$2"',
-      command .. " >/dev/null"} do
+    for _, text in ipairs {command .. " | cat",
+      "echo kept >>$2; " .. command .. ' >>"$2"; cat "$2"', command .. " >/dev/null"} do
       local words = table.move(env, 1, #env, 1, {})
-      table.move({text, "sh", files.path("program.lua"), files.path("log")}, 1, 4, #words + 1, words)
+      table.move({text, "sh", files.path("program.lua"), files.path("log")}, 1, 4, #words + 1,
+        words)
       status, out, errors = process.run(words)
       assert.are.equal(0, status, errors)
       assert.matches(text:find("null", 1, true) and "^$"
@@ -293,10 +295,10 @@ describe("a record", function()
     local parent = files.mkdir("shared")
     shell('chmod 1777 "$1"', parent)
     local path = parent .. "/record"
-    local status, out, errors = process.run({"env",
-      "LD_PRELOAD=" .. (os.getenv("QVM_PRELOAD") or "") .. " " .. sim.build .. "/helpers/exchange.so",
-      "QVM_EXCHANGE=" .. text, "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, lua, "-e",
-      ("local qvm = require 'qvm' qvm.root(%q) print(qvm.record(qvm.vm('v'), %q))"):format(
+    local preload = (os.getenv("QVM_PRELOAD") or "") .. " " .. sim.build .. "/helpers/exchange.so"
+    local status, out, errors = process.run({"env", "LD_PRELOAD=" .. preload,
+      "QVM_EXCHANGE=" .. text, "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, lua,
+      "-e", ("local qvm = require 'qvm' qvm.root(%q) print(qvm.record(qvm.vm('v'), %q))"):format(
         files.dir(), path)})
     assert.are.equal(0, status, errors)
     return out, path

@@ -1,5 +1,5 @@
-/* A name in a directory that is held open, so that nobody can exchange the directory between
- * two calls, and the question who else may change what is there. */
+/* A name in a directory that is held open, so that nobody can exchange the directory
+ * between two calls, and the question who else may change what is there. */
 #ifndef QVM_ENTRY_H
 #define QVM_ENTRY_H
 

@@ -1,5 +1,5 @@
-/* Files, for host.h. Passes over large ones want to know holes, by lseek() with SEEK_DATA and
- * SEEK_HOLE, which POSIX has since 2024 only, and processors. Access lists are extended
+/* Files, for host.h. Passes over large ones want to know holes, by lseek() with SEEK_DATA
+ * and SEEK_HOLE, which POSIX has since 2024 only, and processors. Access lists are extended
  * attributes, which the kernel alone reads and writes here. */
 #if defined(__linux__)
 

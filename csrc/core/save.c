@@ -107,7 +107,8 @@ static int replace(const struct entry *entry, const char *path, const struct sta
     return number == 0 ? 0 : qvm_fail_errno(err, number, path);
 }
 
-/* What is written through --------------------------------------------------------------- */
+/* What is written through ---------------------------------------------------------------
+ */
 
 /* Without SIGPIPE: that a reader has left is an error of the call, not the end of the
  * process. One that was pending before stays so. */
@@ -173,7 +174,8 @@ static int standard_output(const struct stat *target)
     return STDOUT_FILENO;
 }
 
-/* By what is there ----------------------------------------------------------------------- */
+/* By what is there -----------------------------------------------------------------------
+ */
 
 static int save_at(const char *path, const struct content *content, unsigned links,
                    struct qvm_error *err);
@@ -190,7 +192,8 @@ static int follow(const struct entry *entry, const char *path,
     if (length < 0)
         return qvm_fail_errno(err, errno, path);
     target[length] = '\0';
-    needed = snprintf(next, sizeof next, "%.*s%s", target[0] == '/' ? 0 : head, path, target);
+    needed =
+        snprintf(next, sizeof next, "%.*s%s", target[0] == '/' ? 0 : head, path, target);
     if (needed < 0 || (size_t)needed >= sizeof next)
         return qvm_fail_errno(err, ENAMETOOLONG, path);
     if (links == 0)
@@ -233,8 +236,7 @@ static int fail_kind(const char *path, const struct stat *there, struct qvm_erro
 }
 
 static int save_entry(const struct entry *entry, const char *path,
-                      const struct content *content, unsigned links,
-                      struct qvm_error *err)
+                      const struct content *content, unsigned links, struct qvm_error *err)
 {
     struct stat there;
 

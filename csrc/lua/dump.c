@@ -227,8 +227,8 @@ static int core_open(lua_State *L)
     lua_settop(L, 4);
     new_handle(L);
     handle = dump_handle(L, -1);
-    *handle = fd < 0 ? dump_open(path, partial, &err)
-                     : dump_open_fd(fd, path, partial, &err);
+    *handle =
+        fd < 0 ? dump_open(path, partial, &err) : dump_open_fd(fd, path, partial, &err);
     if (!*handle)
         return push_failure(L, &err);
     while (dump_load(*handle, &err) != 0) {

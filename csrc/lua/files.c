@@ -75,8 +75,8 @@ static int core_open_file(lua_State *L)
     return 1;
 }
 
-/* extent(file, path): bytes that a dump must have to be whole, 0 while its headers cannot be
- * read. */
+/* extent(file, path): bytes that a dump must have to be whole, 0 while its headers cannot
+ * be read. */
 static int core_extent(lua_State *L)
 {
     int fd = check_file(L, 1);

@@ -73,7 +73,7 @@ end
 function guest.vmcoreinfo(dump, text)
   if text ~= nil then
     check.string(text, 1, "vmcoreinfo")
-    if not text:find("^[%w_()%.]+=") then
+    if not text:find("^[0-9A-Za-z_()%.]+=") then
       error("bad argument #1 to 'vmcoreinfo' (lines of KEY=value expected)", 2)
     end
     infos[dump] = vmcoreinfo.parse(text, "the caller")

@@ -57,7 +57,7 @@ end
 function path.join(parent, key)
   if math.type(key) == "integer" then
     return ("%s[%d]"):format(parent, key)
-  elseif not key:find('^[^%.%[%]"\\%c ]+$') then
+  elseif not key:find('^[^%.%[%]"\\\0-\31\127 ]+$') then
     return ('%s["%s"]'):format(parent, (key:gsub('[\\"]', "\\%0")))
   end
   return parent == "" and key or parent .. "." .. key

@@ -24,18 +24,18 @@ function Plain:say(format, ...)
   self.put(format:format(...):match("^(.*%S)") or "")
 end
 
--- A value of an env as a string, and as one that is harmless.
+-- A value of an env as a string, and as one that is harmless and not too long.
 function Plain.raw_value(value)
   if value == nil then
     return "-"
   elseif value == cjson.null then
     return "null"
   end
-  return math.type(value) == "integer" and ("%d"):format(value) or tostring(value)
+  return math.type(value) == "float" and text.float("%.14g", value) or tostring(value)
 end
 
 local function value_text(value)
-  return harmless(Plain.raw_value(value))
+  return harmless(text.cut(Plain.raw_value(value)))
 end
 
 local function width_of(list, member, least)
