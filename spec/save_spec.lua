@@ -333,18 +333,28 @@ describe("a dump that is awaited", function()
     qvm.root(sim.root())
     local planted = assert(qvm.vm("other"):dump {dir = files.path("others")})
     planted:close()
-    local last
-    -- progress is called between the look at the file and its opening.
-    local dump = assert(qvm.vm("linux1"):dump {dir = dumps, progress = function()
+    local vm, exchanged = assert(qvm.vm("linux1")), 0
+    -- progress is called between the look at a file and its opening.
+    local function exchange(bytes, total)
       for _, name in ipairs(files.list(dumps)) do
-        if name:find("gcore$") then
-          last = dumps .. "/" .. name
-          shell('cp "$1" "$2.new"; mv "$2.new" "$2"', planted.path, last)
+        local path = dumps .. "/" .. name
+        if bytes == total and lfs.symlinkattributes(path, "mode") == "file" then
+          exchanged = exchanged + 1
+          shell('ln -s "$1" "$2.new"; mv -T "$2.new" "$2"', planted.path, path)
         end
       end
-    end})
-    assert.are.equal("simulated guest linux1", dump:cstring(0x80000000))
-    assert.are.equal(last, dump.path)
-    dump:close()
+    end
+    -- Exchanged before it was closed, it is refused, and the time is over.
+    local dump
+    for _ = 1, 20 do
+      dump = vm:dump {dir = dumps, timeout = 1, progress = exchange}
+      if dump then
+        assert.are.equal("simulated guest linux1", dump:cstring(0x80000000))
+        assert.are.equal("link", lfs.symlinkattributes(dump.path, "mode"))
+        dump:close()
+        break
+      end
+    end
+    assert(dump and exchanged > 0, exchanged)
   end)
 end)
