@@ -84,7 +84,7 @@ local function name_of(entry)
 end
 
 local Snapshot = {__tostring = line.tostring("Errata", function(list)
-  return ("Errata snapshot: %d errata"):format(#list)
+  return ("Errata snapshot: %d %s"):format(#list, #list == 1 and "erratum" or "errata")
 end)}
 
 local Entry = {__name = "Setting", __tostring = line.tostring("erratum", function(entry)
@@ -259,4 +259,4 @@ end
 -- @tfield any actual value now, nil where removed
 -- @usage for _, d in ipairs(differences) do print(d.kind, d.id, d.actual) end
 
-return errata
+return line.with_name("qvm.errata", errata)

@@ -107,6 +107,17 @@ function line.value(value)
   return value == null and "null" or line.harmless(line.cut(tostring(value)))
 end
 
+-- Names a module of functions at the prompt.
+function line.with_name(name, module)
+  local names = {}
+  for key in pairs(module) do
+    names[#names + 1] = key
+  end
+  table.sort(names)
+  local text = ("%s: functions %s"):format(name, table.concat(names, ", "))
+  return setmetatable(module, {__tostring = function() return text end})
+end
+
 -- A __tostring. describe(value) makes the text; a script may have changed the
 -- value's fields, and a line about it must not raise for that.
 function line.tostring(kind, describe)
