@@ -2,7 +2,6 @@
 -- a terminal. lua-cjson does none of that.
 
 local core = require "qvm.core"
-local null = require "cjson".null
 local line = require "qvm.line"
 
 local writer = {}
@@ -80,7 +79,7 @@ function encode(value, depth)
     return writer.string(value)
   elseif type(value) == "boolean" then
     return tostring(value)
-  elseif value == null then
+  elseif value == core.null then
     return "null"
   end
   return nil, ("a %s has no form in JSON"):format(type(value))

@@ -3,7 +3,6 @@
 
 local core = require "qvm.core"
 local failure = require "qvm.failure"
-local null = require "cjson".null
 
 local line = {}
 
@@ -104,7 +103,7 @@ function line.value(value)
   elseif math.type(value) == "integer" then
     return value < 0 and ("0x%016x"):format(value) or ("%d"):format(value)
   end
-  return value == null and "null" or line.harmless(line.cut(tostring(value)))
+  return value == core.null and "null" or line.harmless(line.cut(tostring(value)))
 end
 
 -- Names a module of functions at the prompt.
