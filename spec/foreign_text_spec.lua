@@ -2,6 +2,7 @@
 -- long is cut, with its size.
 
 local cjson = require "cjson"
+local cost = require "support.cost"
 local files = require "support.files"
 local lfs = require "lfs"
 local process = require "support.process"
@@ -86,6 +87,17 @@ describe("text of a VM", function()
     assert.are.equal("Errata snapshot: 2 errata", tostring(snapshot))
     assert.matches("^qvm%.errata: functions diff, load, save, ", tostring(qvm.errata))
     assert.matches("^qvm%.conf: functions check, load", tostring(qvm.conf))
+  end)
+
+  it("costs little to show and to escape", function()
+    cost.check([[
+      local text = ("\u{9b}"):rep(4 << 20)
+      for _, d in ipairs(qvm.errata.diff({}, {{id = text, value = text}})) do
+        assert(#tostring(d) < 4096)
+      end
+      assert(#qvm.show(text) < 4096)
+      return assert(#qvm.errata.text(text) == 24 * (1 << 20) + 2)]], 24 << 20)
+    cost.check([[return #require "qvm.line".harmless(("\xff"):rep(4 << 20))]], 16 << 20)
   end)
 
   it("is escaped in messages", function()

@@ -26,7 +26,7 @@ local function new_parser()
   parser:option("--baseline", "Hold the errata against a baseline (qvm.errata.save).")
     :argname("FILE")
   parser:flag("--json", "Write JSON; addresses as \"0x...\" strings.")
-  parser:option("--html", "Write a page that holds everything to FILE (new: mode 0600), not the text.")
+  parser:option("--html", "Write a page that holds everything to FILE, not the text.")
     :argname("FILE")
   parser:flag("--prometheus", "Write metrics for node_exporter's textfile collector, of all "
     .. "VMs where none is named.")

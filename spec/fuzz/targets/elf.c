@@ -8,6 +8,7 @@
 #include "notes.h"
 #include "sections.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
