@@ -31,14 +31,12 @@ LIBS    += -lslog2parse
 PTHREAD :=
 endif
 
-CORE_SRC   := $(wildcard csrc/core/*.c)
+CORE_SRC   := $(wildcard csrc/core/*/*.c)
 LUA_SRC    := $(wildcard csrc/lua/*.c)
-SIM_SRC    := $(wildcard csrc/sim/*.c)
+SIM_SRC    := $(wildcard csrc/sim/*.c csrc/sim/*/*.c)
 HELPER_SRC := $(wildcard spec/helpers/*.c)
 BENCH_SRC  := $(wildcard spec/bench/*.c)
-LUA_FILES  := $(wildcard lua/qvm/*.lua)
-DIAG_FILES := $(wildcard lua/qvm/diag/*.lua)
-GDB_FILES  := $(wildcard lua/qvm/gdb/*.lua)
+LUA_FILES  := $(wildcard lua/qvm/*.lua lua/qvm/*/*.lua)
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
 SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))
@@ -109,7 +107,7 @@ bench: ## figures against peers and bounds, on a dump of 4 GiB; some ten minutes
 	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/inside.lua
 	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/vms.lua
 
-C_FILES := $(wildcard csrc/*/*.[ch] spec/*/*.[ch] spec/*/*/*.[ch] spec/*/*/*/*.[ch])
+C_FILES := $(wildcard csrc/*/*.[ch] csrc/*/*/*.[ch] spec/*/*.[ch] spec/*/*/*.[ch] spec/*/*/*/*.[ch])
 
 lint: ## check the sources; both compilers' warnings as errors
 	@sh .ci/deps build lint
@@ -119,7 +117,7 @@ lint: ## check the sources; both compilers' warnings as errors
 	$(MAKE) -s BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all \
 		$(BUILD)/clang/host_qnx.o
 	clang-tidy --quiet $(CORE_SRC) $(LUA_SRC) $(SIM_SRC) $(HELPER_SRC) $(BENCH_SRC) -- \
-		$(FLAGS) -Icsrc/core -I$(LUA_INCDIR)
+		$(FLAGS) -Icsrc/core -Icsrc/sim -I$(LUA_INCDIR)
 
 format: ## lay out the C files
 	clang-format -i $(C_FILES)
@@ -133,8 +131,8 @@ sanitize: ## run the specs with AddressSanitizer and UndefinedBehaviorSanitizer
 
 # valgrind does not go with the processes that specs start: those that do their work in
 # others are left out.
-IN_OTHERS := diag diag_terminal docs docs_runner dumpdiff errata_suite explore fleet gdb \
-	gdb_client interrupt
+IN_OTHERS := diag/diag diag/diag_terminal docs/docs docs/docs_runner diag/dumpdiff \
+	host/errata_suite prompt/explore diag/fleet gdb/gdb gdb/gdb_client dump/interrupt
 
 valgrind: ## run the specs under valgrind
 	@sh .ci/deps build test valgrind
@@ -209,11 +207,12 @@ $(PRELOADED): $(BUILD)/helpers/%.so: spec/helpers/%.c spec/helpers/opens.h
 
 $(BUILD)/obj/csrc/sim/%.o: csrc/sim/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(PTHREAD) -MMD -MP -c -o $@ $<
+	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) -Icsrc/sim $(PTHREAD) -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/csrc/core/%.o: csrc/core/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) $(PTHREAD) -MMD -MP -c -o $@ $<
+	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) -Icsrc/core $(PTHREAD) -MMD -MP \
+		-c -o $@ $<
 
 $(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c
 	@mkdir -p $(@D)
@@ -222,10 +221,10 @@ $(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c
 
 # The QNX host file, against declarations written from QNX's public documentation: shows that
 # it is C, not that it works.
-$(BUILD)/host_qnx.o: csrc/core/host_qnx.c $(wildcard spec/qnx/include/*.h \
+$(BUILD)/%_qnx.o: csrc/core/%_qnx.c $(wildcard spec/qnx/include/*.h \
 		spec/qnx/include/sys/*.h)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -D__QNXNTO__ -Ispec/qnx/include -c -o $@ $<
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -D__QNXNTO__ -Icsrc/core -Ispec/qnx/include -c -o $@ $<
 
 -include $(MODULE_OBJ:.o=.d) $(SIM_OBJ:.o=.d)
 

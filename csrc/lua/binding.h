@@ -3,7 +3,7 @@
 #ifndef QVM_BINDING_H
 #define QVM_BINDING_H
 
-#include "error.h"
+#include "util/error.h"
 
 #include <lauxlib.h>
 #include <lua.h>

@@ -1,6 +1,6 @@
 /* JSON text to Lua values. */
 #include "binding.h"
-#include "json_number.h"
+#include "json/json_number.h"
 
 #include <stdbool.h>
 

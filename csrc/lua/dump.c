@@ -1,7 +1,7 @@
 /* Dumps: opening, vCPUs, reading. */
-#include "bytes.h"
 #include "dump_handle.h"
 #include "memory.h"
+#include "util/bytes.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #define QVM_DUMP_HANDLE_H
 
 #include "binding.h"
-#include "dump.h"
+#include "dump/dump.h"
 
 #include <string.h>
 

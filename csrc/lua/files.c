@@ -1,11 +1,11 @@
 /* Files, and small questions about them and about time that Lua's own library cannot
  * answer. */
 #include "binding.h"
-#include "dump.h"
-#include "host.h"
-#include "new_directory.h"
-#include "regular.h"
-#include "save.h"
+#include "dump/dump.h"
+#include "util/new_directory.h"
+#include "util/os.h"
+#include "util/regular.h"
+#include "util/save.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -203,7 +203,7 @@ static int core_host_name(lua_State *L)
 /* now(): milliseconds of a clock that only goes forward. */
 static int core_now(lua_State *L)
 {
-    lua_pushinteger(L, clock_ms());
+    lua_pushinteger(L, os_clock_ms());
     return 1;
 }
 
@@ -213,7 +213,7 @@ static int core_sleep(lua_State *L)
     lua_Integer milliseconds = luaL_checkinteger(L, 1);
 
     luaL_argcheck(L, milliseconds >= 0, 1, "negative");
-    clock_sleep(milliseconds);
+    os_sleep(milliseconds);
     return 0;
 }
 

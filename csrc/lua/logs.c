@@ -1,6 +1,6 @@
 /* The system logger's text. */
-#include "logs.h"
 #include "binding.h"
+#include "host/slog2.h"
 
 static const char TYPE[] = "qvm.logs";
 

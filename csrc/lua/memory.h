@@ -4,7 +4,7 @@
 #define QVM_MEMORY_H
 
 #include "dump_handle.h"
-#include "space.h"
+#include "paging/address_space.h"
 
 struct memory {
     struct dump *dump;   /* NULL: closed */

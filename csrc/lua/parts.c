@@ -1,8 +1,8 @@
 /* What an ELF file holds besides memory: segments, sections, notes, and their bytes. */
 #include "dump_handle.h"
 
-#include "notes.h"
-#include "sections.h"
+#include "dump/elf_notes.h"
+#include "dump/elf_sections.h"
 
 #define BYTES_MAX (64 << 20)
 

@@ -4,10 +4,10 @@
  */
 #include "dump_handle.h"
 
-#include "differ.h"
-#include "finder.h"
-#include "printable.h"
-#include "span.h"
+#include "dump/extent.h"
+#include "scan/diff.h"
+#include "scan/find.h"
+#include "scan/strings.h"
 
 enum kind { FIND, STRINGS, DIFF };
 

@@ -1,7 +1,7 @@
 /* Address spaces: translation, walks, and the passes over what is mapped. */
-#include "mapper.h"
 #include "memory.h"
-#include "seeker.h"
+#include "paging/mappings.h"
+#include "paging/space_find.h"
 
 #include <limits.h>
 #include <stdlib.h>

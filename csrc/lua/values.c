@@ -1,6 +1,6 @@
 /* Reading memory: bytes, strings, one value, an array of many. */
-#include "bytes.h"
 #include "memory.h"
+#include "util/bytes.h"
 
 #include <limits.h>
 

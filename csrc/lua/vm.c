@@ -1,8 +1,9 @@
 /* Discovery, env and requests: functions of paths. */
 #include "binding.h"
-#include "env.h"
-#include "host.h"
-#include "vmdir.h"
+#include "host/env_document.h"
+#include "host/vm_directory.h"
+#include "host/vm_server.h"
+#include "util/os.h"
 
 static const char LIST_TYPE[] = "qvm.list", TEXT_TYPE[] = "qvm.text";
 
@@ -101,7 +102,7 @@ static int core_pid(lua_State *L)
     struct qvm_error err;
     pid_t pid = 0;
 
-    if (host_server(path, clock_ms() + ENV_WAIT_MS, &pid, &err) != 0)
+    if (host_server(path, os_clock_ms() + ENV_WAIT_MS, &pid, &err) != 0)
         return push_failure(L, &err);
     lua_pushinteger(L, pid);
     return 1;
@@ -116,7 +117,7 @@ static int core_request(lua_State *L)
     enum host_request what = requests[luaL_checkoption(L, 2, NULL, names)];
     struct qvm_error err;
 
-    if (host_request(path, what, clock_ms() + ENV_WAIT_MS, &err) != 0)
+    if (host_request(path, what, os_clock_ms() + ENV_WAIT_MS, &err) != 0)
         return push_failure(L, &err);
     lua_pushboolean(L, 1);
     return 1;

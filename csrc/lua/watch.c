@@ -1,6 +1,6 @@
 /* Waiting for a file in a directory. */
 #include "binding.h"
-#include "host.h"
+#include "host/dir_watch.h"
 
 static const char TYPE[] = "qvm.watch";
 

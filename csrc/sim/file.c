@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "file.h"
 
-#include "signals.h"
+#include "vm/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>

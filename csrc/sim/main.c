@@ -2,12 +2,12 @@
  * qvm: stands in for a QNX Hypervisor qvm process on Linux. One process simulates one VM,
  * as far as other processes on the host can see it; no guest runs.
  */
-#include "conf.h"
+#include "conf/conf.h"
+#include "conf/usage.h"
 #include "exitcode.h"
 #include "file.h"
-#include "server.h"
-#include "signals.h"
-#include "usage.h"
+#include "vm/server.h"
+#include "vm/signals.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 -- How the report on a fleet looks: within 80 columns, for one board or hundreds.
 
-local oneline = require "qvm.line"
+local oneline = require "qvm.util.text"
 local qvm = require "qvm"
 
 local layout = {}

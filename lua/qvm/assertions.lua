@@ -16,8 +16,8 @@
 -- @module qvm.assertions
 
 local assert = require "luassert"
-local errata = require "qvm.errata"
-local line = require "qvm.line"
+local errata = require "qvm.host.errata"
+local line = require "qvm.util.text"
 
 local LINES = 100 -- of a message
 

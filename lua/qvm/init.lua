@@ -26,7 +26,7 @@ if _VERSION ~= "Lua 5.4" then
 end
 
 local core = require "qvm.core"
-local check = require "qvm.check"
+local check = require "qvm.util.arguments"
 local Dump = require "qvm.dump"
 
 --- What the module holds besides its functions.
@@ -39,7 +39,7 @@ local qvm = {version = "0.1.0"}
 
 -- Parts of the library that most scripts do not need, loaded when they are
 -- asked for.
-local parts = {conf = "qvm.conf", errata = "qvm.errata"}
+local parts = {conf = "qvm.host.conf", errata = "qvm.host.errata"}
 
 local chosen_root
 
@@ -91,7 +91,7 @@ function qvm.vms()
     end
   end
   names = names or {}
-  local VM = require "qvm.vm"
+  local VM = require "qvm.host.vm"
   local index = 0
   return function()
     while index < #names do
@@ -116,7 +116,7 @@ function qvm.vm(name)
   if not core.is_name(name) then
     error(("bad argument #1 to 'vm' (%q is no system name)"):format(name), 2)
   end
-  return require "qvm.vm".find(qvm.root(), name)
+  return require "qvm.host.vm".find(qvm.root(), name)
 end
 
 --- Decodes a JSON text, strictly by RFC 8259.
@@ -151,7 +151,7 @@ end
 -- @tparam[opt] string schema.errata path of the errata data
 -- @usage qvm.schema {vcpus = "guest.cpus", tid = "thread"}
 function qvm.schema(schema)
-  require "qvm.env".schema(schema)
+  require "qvm.host.env".schema(schema)
 end
 
 --- Opens a dump, compressed by gzip or not. Reads its headers only, whatever
@@ -199,7 +199,7 @@ function qvm.record(vm, directory, options)
   end
   check.path(directory, 2, "record")
   check.options(options, "record", {conf = "path"}, 3)
-  return require "qvm.record".write(vm, directory, options and options.conf, qvm.version)
+  return require "qvm.host.record".write(vm, directory, options and options.conf, qvm.version)
 end
 
 --- A VM out of a record, with the methods of a VM. `pid`, `signal`, `status` and
@@ -211,7 +211,7 @@ end
 -- @usage vm = assert(qvm.replay("linux1.record"))
 function qvm.replay(directory)
   check.path(directory, 1, "replay")
-  return require "qvm.record".read(directory)
+  return require "qvm.host.record".read(directory)
 end
 
 --- QNX's system log, for the option `log` of `VM:status`.
@@ -255,7 +255,7 @@ end
 -- @treturn string lines
 -- @usage print(qvm.show(dump:vcpu(0)))
 function qvm.show(value)
-  return require "qvm.show".text(value)
+  return require "qvm.prompt.show".text(value)
 end
 
 --- Bytes in the classic layout.
@@ -270,14 +270,14 @@ end
 -- @usage print(qvm.hexdump("some bytes"))
 function qvm.hexdump(source, address, n)
   local meta = type(source) == "table" and getmetatable(source)
-  local is_memory = meta and (meta == Dump or meta == package.loaded["qvm.space"])
+  local is_memory = meta and (meta == Dump or meta == package.loaded["qvm.paging.address_space"])
   if address ~= nil or is_memory then
     check.integer(address, 2, "hexdump")
   end
   if n ~= nil then
     check.integer(n, 3, "hexdump")
   end
-  local view = require "qvm.show"
+  local view = require "qvm.prompt.show"
   if not is_memory then
     check.string(source, 1, "hexdump")
     return view.hexdump(n and source:sub(1, math.max(n, 0)) or source, address or 0)
@@ -314,7 +314,7 @@ end
 -- @usage print(qvm.help "VM:dump")
 -- @usage print(qvm.help(qvm.open))
 function qvm.help(about)
-  return require "qvm.help".text(about)
+  return require "qvm.prompt.help".text(about)
 end
 
 return setmetatable(qvm, {

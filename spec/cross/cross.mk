@@ -11,8 +11,9 @@ CROSS_QEMU_s390x   := qemu-s390x
 CROSS_QEMU_armhf   := qemu-arm
 
 # What differs most between architectures: bytes, sizes, offsets, signals.
-CROSS_SPECS := $(patsubst %,spec/%_spec.lua,backtrace dmesg dump dump_parts dump_vcpus \
-	env_shapes guest hostile_dump json large_dump qemu_dump signal space)
+CROSS_SPECS := $(patsubst %,spec/%_spec.lua,guest/backtrace guest/dmesg guest/guest \
+	dump/dump dump/dump_parts dump/dump_vcpus dump/hostile_dump dump/large_dump \
+	dump/qemu_dump host/env_shapes host/signal json/json paging/address_space)
 
 # QEMU 7.2's user mode tells the handler of a SIGBUS the host's address, or its halves in the
 # wrong order.

@@ -17,8 +17,8 @@ archive=$(cc -print-file-name=libz.a)
 build() { # build COMPILER NAME FLAGS...
     compiler=$1 name=$2
     shift 2
-    for source in csrc/core/*.c; do
-        "$compiler" "$@" -c -o "$directory/$name-$(basename "$source" .c).o" "$source"
+    for source in csrc/core/*/*.c; do
+        "$compiler" "$@" -Icsrc/core -c -o "$directory/$name-$(basename "$source" .c).o" "$source"
     done
     for program in spec/cross/reader.c spec/helpers/sigbus.c; do
         "$compiler" "$@" -Icsrc/core -pthread -o "$directory/$name-$(basename "$program" .c)" \

@@ -1,7 +1,7 @@
 /* Prints what the core reads from dumps, without Lua: for a comparison of C libraries.
  *
  *     reader DUMP... */
-#include "dump.h"
+#include "dump/dump.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -6,20 +6,23 @@ local cjson = require "cjson"
 local folder = arg[1]
 
 local files = {
-  json = {"json.c", "json_number.c", "utf8.c"},
-  elf = {"elf.c", "sections.c", "ranges.c", "dump.c", "format.c"},
-  kdump = {"kdump.c"},
-  notes = {"notes.c", "qemu.c"},
-  gzip = {"gzip.c", "inflater.c"},
-  pagetables = {"paging.c", "space.c", "mapper.c", "seeker.c"},
-  find = {"finder.c", "matcher.c", "sweep.c", "span.c", "printable.c"},
-  diff = {"differ.c"},
-  envfile = {"env.c"},
-  vmcoreinfo = {"vmcoreinfo.lua"},
-  printk = {"printk.lua"},
-  conf = {"conf.lua", "conf_text.lua"},
-  symbols = {"symbols.lua"},
-  env = {"env.lua", "find.lua", "path.lua"},
+  json = {"json/json.c", "json/json_number.c", "json/utf8.c"},
+  elf = {"dump/elf.c", "dump/elf_sections.c", "dump/memory_map.c", "dump/dump.c",
+    "dump/format.c"},
+  kdump = {"dump/qnx_note.c"},
+  notes = {"dump/elf_notes.c", "dump/qemu_notes.c"},
+  gzip = {"dump/gzip.c", "dump/inflate.c"},
+  pagetables = {"paging/page_table.c", "paging/address_space.c", "paging/mappings.c",
+    "paging/space_find.c"},
+  find = {"scan/find.c", "scan/pattern.c", "scan/scan.c", "dump/extent.c",
+    "scan/strings.c"},
+  diff = {"scan/diff.c"},
+  envfile = {"host/env_document.c"},
+  vmcoreinfo = {"guest/vmcoreinfo.lua"},
+  printk = {"guest/printk.lua"},
+  conf = {"host/conf.lua", "host/conf_text.lua"},
+  symbols = {"guest/symbols.lua"},
+  env = {"host/env.lua", "host/env_rules.lua", "host/env_path.lua"},
   gdb = {"gdb/packet.lua", "gdb/session.lua", "gdb/target.lua", "gdb/monitor.lua",
     "gdb/memory.lua", "gdb/serve.lua"},
 }
@@ -75,7 +78,7 @@ local function report_c(target)
     llvm "cov", profile, folder, target)).data[1]
   for _, name in ipairs(files[target]) do
     for _, file in ipairs(data.files) do
-      if file.filename:match("[^/]*$") == name then
+      if file.filename:match("[^/]*/[^/]*$") == name then
         local total, missing = report_branches(name, file.branches)
         local lines = file.summary.lines
         print(("%-11s %-14s lines %d/%d, branches %d/%d"):format(target, name, lines.covered,

@@ -1,7 +1,7 @@
 #include "dumps.h"
 
-#include "format.h"
-#include "span.h"
+#include "dump/extent.h"
+#include "dump/format.h"
 
 #include <string.h>
 #include <zlib.h>

@@ -2,8 +2,8 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "dump.h"
-#include "error.h"
+#include "dump/dump.h"
+#include "util/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -14,7 +14,7 @@ comma := ,
 FUZZ_SHARED  := fuzz faults dumps
 FUZZ_OTHER   := $(patsubst spec/fuzz/%.c,%,$(wildcard spec/fuzz/*.c))
 FUZZ_MUTATE  := elf symbols
-FUZZ_CORE    := $(notdir $(CORE_SRC:.c=.o))
+FUZZ_CORE    := $(CORE_SRC:csrc/core/%.c=%.o)
 FUZZ_BINDING := $(notdir $(LUA_SRC:.c=.o))
 FUZZ_WRAP    := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup pread64 read \
 	pthread_create)
@@ -62,7 +62,7 @@ fuzz-lint:
 	clang-tidy --quiet $(filter %.c,$(FUZZ_SOURCES)) -- -std=c11 -D_POSIX_C_SOURCE=200809L \
 		-DSCRIPT='"env"' -Icsrc/core -Ispec/fuzz -I$(LUA_INCDIR)
 
-$(FUZZ)/core/.scaled: $(wildcard csrc/core/*.[ch]) spec/fuzz/scale.lua
+$(FUZZ)/core/.scaled: $(wildcard csrc/core/*/*.[ch]) spec/fuzz/scale.lua
 	@mkdir -p $(@D)
 	@$(LUA) spec/fuzz/scale.lua $(@D)
 	@touch $@
@@ -116,4 +116,4 @@ $(FUZZ)/afl/elf: spec/fuzz/targets/elf.c $(FUZZ_SHARED:%=spec/fuzz/%.c) $(CORE_S
 
 $(eval $(call FUZZ_RULES,cov,$(FUZZ_COVER),,-fsanitize=fuzzer -fprofile-instr-generate))
 
--include $(wildcard $(FUZZ)/bin/*/*.d $(FUZZ)/cov/*/*.d)
+-include $(wildcard $(FUZZ)/bin/*/*.d $(FUZZ)/bin/*/*/*.d $(FUZZ)/cov/*/*.d $(FUZZ)/cov/*/*/*.d)

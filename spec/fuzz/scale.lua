@@ -4,31 +4,31 @@
 local to = assert(arg[1], "scale.lua TO")
 
 local limits = {
-  ["elf.h"] = {{"1u << 20", "1u << 12"}},
-  ["sections.c"] = {{"NEAR = 1 << 20", "NEAR = 1 << 12"}},
-  ["notes.c"] = {{"NAME_SIZE_MAX = 1 << 16", "NAME_SIZE_MAX = 1 << 7"}},
-  ["qemu.c"] = {{"CPUS_MAX = 65536", "CPUS_MAX = 4"}, {"NOTES_MAX = 1 << 18", "NOTES_MAX = 20"},
-    {"0x405, 0, 1 << 20", "0x405, 0, 1 << 8"}},
-  ["kdump.h"] = {{"KDUMP_EXTRA_MAX (1u << 20)", "KDUMP_EXTRA_MAX (1u << 8)"}},
-  ["kdump.c"] = {{"TEXT_MAX = 16 << 20", "TEXT_MAX = 1 << 10"}},
-  ["gzip.h"] = {{"GZIP_POINTS 1024", "GZIP_POINTS 8"}},
-  ["gzip.c"] = {{"CHUNK = 256 << 10", "CHUNK = 4 << 10"}, {"SLOTS = 32", "SLOTS = 4"},
+  ["dump/elf.h"] = {{"1u << 20", "1u << 12"}},
+  ["dump/elf_sections.c"] = {{"NEAR = 1 << 20", "NEAR = 1 << 12"}},
+  ["dump/elf_notes.c"] = {{"NAME_SIZE_MAX = 1 << 16", "NAME_SIZE_MAX = 1 << 7"}},
+  ["dump/qemu_notes.c"] = {{"CPUS_MAX = 65536", "CPUS_MAX = 4"},
+    {"NOTES_MAX = 1 << 18", "NOTES_MAX = 20"}, {"0x405, 0, 1 << 20", "0x405, 0, 1 << 8"}},
+  ["dump/qnx_note.h"] = {{"KDUMP_EXTRA_MAX (1u << 20)", "KDUMP_EXTRA_MAX (1u << 8)"}},
+  ["dump/qnx_note.c"] = {{"TEXT_MAX = 16 << 20", "TEXT_MAX = 1 << 10"}},
+  ["dump/gzip.h"] = {{"GZIP_POINTS 1024", "GZIP_POINTS 8"}},
+  ["dump/gzip.c"] = {{"CHUNK = 256 << 10", "CHUNK = 4 << 10"}, {"SLOTS = 32", "SLOTS = 4"},
     {"SPACING = 1 << 20", "SPACING = 8 << 10"}, {"AT_ONCE = 64 << 20", "AT_ONCE = 64 << 10"}},
-  ["inflater.c"] = {{"BUFFER = 65536", "BUFFER = 512"}, {"AT_ONCE = 1 << 30", "AT_ONCE = 1 << 10"},
-    {"PATIENCE = 8 << 20", "PATIENCE = 1 << 10"}},
-  ["sweep.h"] = {{"SWEEP_UNITS = 64", "SWEEP_UNITS = 16"}, {"SWEEP_UNIT = 1 << 20",
+  ["dump/inflate.c"] = {{"BUFFER = 65536", "BUFFER = 512"},
+    {"AT_ONCE = 1 << 30", "AT_ONCE = 1 << 10"}, {"PATIENCE = 8 << 20", "PATIENCE = 1 << 10"}},
+  ["scan/scan.h"] = {{"SWEEP_UNITS = 64", "SWEEP_UNITS = 16"}, {"SWEEP_UNIT = 1 << 20",
     "SWEEP_UNIT = 1 << 10"}, {"SWEEP_BUFFER = 256 << 10", "SWEEP_BUFFER = 512"},
     {"SWEEP_RESULTS = 16384", "SWEEP_RESULTS = 128"}, {"SWEEP_SPANS = 4096", "SWEEP_SPANS = 4"}},
-  ["sweep.c"] = {{"PARALLEL_MIN = 8", "PARALLEL_MIN = 4"}},
-  ["span.c"] = {{"HOLE_MIN = 64 << 10", "HOLE_MIN = 5 << 10"}},
-  ["matcher.c"] = {{"PATIENCE = 256", "PATIENCE = 16"}},
-  ["printable.h"] = {{"STRINGS_PIECE 65536", "STRINGS_PIECE 128"}},
-  ["printable.c"] = {{"CHUNK = 256 << 10", "CHUNK = 1 << 8"}, {"STEP = 32 << 20",
+  ["scan/scan.c"] = {{"PARALLEL_MIN = 8", "PARALLEL_MIN = 4"}},
+  ["dump/extent.c"] = {{"HOLE_MIN = 64 << 10", "HOLE_MIN = 5 << 10"}},
+  ["scan/pattern.c"] = {{"PATIENCE = 256", "PATIENCE = 16"}},
+  ["scan/strings.h"] = {{"STRINGS_PIECE 65536", "STRINGS_PIECE 128"}},
+  ["scan/strings.c"] = {{"CHUNK = 256 << 10", "CHUNK = 1 << 8"}, {"STEP = 32 << 20",
     "STEP = 1 << 10"}, {"SPANS = 4096", "SPANS = 4"}, {"FOUND_MAX = 16384", "FOUND_MAX = 8"}},
-  ["seeker.c"] = {{"BUFFER = 64 << 10", "BUFFER = 1 << 10"}, {"STEP = 16 << 20",
+  ["paging/space_find.c"] = {{"BUFFER = 64 << 10", "BUFFER = 1 << 10"}, {"STEP = 16 << 20",
     "STEP = 4 << 10"}, {"FOUND_MAX = 16384", "FOUND_MAX = 8"}},
-  ["mapper.c"] = {{"AT_ONCE = 1 << 16", "AT_ONCE = 1 << 4"}},
-  ["env.h"] = {{"(16u << 20)", "(20u << 10)"}},
+  ["paging/mappings.c"] = {{"AT_ONCE = 1 << 16", "AT_ONCE = 1 << 4"}},
+  ["host/env_document.h"] = {{"(16u << 20)", "(20u << 10)"}},
 }
 
 local function replace(text, old, new, name)
@@ -39,7 +39,7 @@ local function replace(text, old, new, name)
   return text:sub(1, first - 1) .. new .. text:sub(last + 1)
 end
 
-local names = assert(io.popen("ls csrc/core"))
+local names = assert(io.popen("cd csrc/core && ls */*.[ch]"))
 for name in names:lines() do
   local file = assert(io.open("csrc/core/" .. name, "rb"))
   local text = file:read("a")
@@ -47,6 +47,7 @@ for name in names:lines() do
   for _, limit in ipairs(limits[name] or {}) do
     text = replace(text, limit[1], limit[2], name)
   end
+  assert(os.execute(("mkdir -p '%s/%s'"):format(to, name:match("^[^/]*"))))
   local old = io.open(to .. "/" .. name, "rb")
   if not old or old:read("a") ~= text then
     local out = assert(io.open(to .. "/" .. name, "wb"))

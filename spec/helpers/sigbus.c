@@ -1,6 +1,6 @@
 /* Checks that the SIGBUS handler of mapped files lives with handlers of the program: prints
  * "ok", or what went wrong. Uses the core without Lua. */
-#include "file.h"
+#include "dump/image_file.h"
 
 #include <setjmp.h>
 #include <signal.h>

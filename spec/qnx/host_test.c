@@ -1,7 +1,9 @@
 /* csrc/core/host_qnx.c on a fake of QNX's calls (fake.h), through host.h. Prints TAP. What
  * passes here is right by the documentation, as it was read; none of it has run on QNX. */
 #include "fake.h"
-#include "host.h"
+#include "host/dir_watch.h"
+#include "host/vm_server.h"
+#include "util/os.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -42,7 +44,7 @@ static void check(bool passed, const char *what)
 
 static int64_t soon(void)
 {
-    return clock_ms() + 500;
+    return os_clock_ms() + 500;
 }
 
 static pid_t server(void)
@@ -97,7 +99,7 @@ static void test_reading(void)
     check(got == -1 && err.code == QVM_IO, "an error of the server's is told");
     fd = host_open(ENV, soon(), &err);
     fail_times(FAKE_READ_ENV, 1, EIO);
-    got = host_read(fd, ENV, text, 2, clock_ms() - 1, &err);
+    got = host_read(fd, ENV, text, 2, os_clock_ms() - 1, &err);
     fake.connections[0].open = false;
     check(got == -1 && err.code == QVM_IO, "also when it comes late");
 }
@@ -117,7 +119,7 @@ static void test_stuck(void)
     check(says_stuck(soon()),
           "a stuck server: opening is bounded by the time that is left");
     fake.server->stuck = true;
-    check(says_stuck(clock_ms() - 1), "a stuck server: also when no time is left");
+    check(says_stuck(os_clock_ms() - 1), "a stuck server: also when no time is left");
     fd = host_open(ENV, soon(), &err);
     fake.server->stuck = true;
     check(host_read(fd, ENV, text, sizeof text, soon(), &err) == -1 &&
@@ -125,11 +127,11 @@ static void test_stuck(void)
           "a stuck server: reading is bounded");
     fail_times(FAKE_READ_ENV, 1000000000, EINTR);
     fd = host_open(ENV, soon(), &err);
-    check(host_read(fd, ENV, text, sizeof text, clock_ms() + 50, &err) == -1 &&
+    check(host_read(fd, ENV, text, sizeof text, os_clock_ms() + 50, &err) == -1 &&
               err.code == QVM_TIMEOUT && (fake.connections[0].open = false, true),
           "signals without end do not prolong the wait for reading");
     fail_times(FAKE_OPEN_ENV, 1000000000, EINTR);
-    check(host_open(ENV, clock_ms() + 50, &err) == -1 && err.code == QVM_TIMEOUT,
+    check(host_open(ENV, os_clock_ms() + 50, &err) == -1 && err.code == QVM_TIMEOUT,
           "nor that for opening");
 }
 
@@ -316,19 +318,19 @@ static void test_rest(void)
 {
     struct host_watch *watch = host_watch_open("/", &err);
     const char *name = NULL;
-    int64_t start = clock_ms();
+    int64_t start = os_clock_ms();
     bool hole = true;
 
     check(watch && !host_watch_sees_close(watch),
           "the watch does not claim to see closing");
-    check(host_watch_wait(watch, 10, &name) == 2 && clock_ms() - start < 1000,
+    check(host_watch_wait(watch, 10, &name) == 2 && os_clock_ms() - start < 1000,
           "waiting ends with a look at the directory");
     check(host_watch_wait(watch, 0, &name) == 0, "no time to wait: nothing has happened");
     host_watch_close(watch);
     check(!host_watch_open("/proc/self/status", &err) && err.code == QVM_NOT_FOUND,
           "a watch needs a directory");
-    check(host_same(3, 5, 77, &hole) == 77 && !hole, "no holes: all is data");
-    check(host_processors() == 4, "processors are those of the system page");
+    check(os_file_extent(3, 5, 77, &hole) == 77 && !hole, "no holes: all is data");
+    check(os_processors() == 4, "processors are those of the system page");
 }
 
 int main(void)

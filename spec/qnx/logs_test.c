@@ -2,7 +2,7 @@
  * documentation, as it was read; none of it has run on QNX. */
 #define _QNX_SOURCE
 
-#include "logs.h"
+#include "host/slog2.h"
 
 #include <slog2_parse.h>
 #include <stdbool.h>

@@ -11,17 +11,18 @@ test-qnx: $(QNX_TEST) ## the QNX files of the core on a fake of QNX's calls
 	@$(MAKE) -s STAGE=$(BUILD)/qnx/stage all qnx-stage
 	@sh spec/qnx/stage_test.sh $(BUILD)/qnx/stage $(BUILD)
 
-$(BUILD)/qnx/host_test: $(addprefix $(BUILD)/qnx/,host_qnx.o host_posix.o again.o error.o) \
+$(BUILD)/qnx/host_test: $(addprefix $(BUILD)/qnx/,host/vm_server_qnx.o host/dir_watch_qnx.o \
+		host/vm_server.o util/os_qnx.o util/os_posix.o util/retry.o util/error.o) \
 		spec/qnx/fake.c spec/qnx/host_test.c
-$(BUILD)/qnx/logs_test: $(addprefix $(BUILD)/qnx/,logs.o error.o) spec/qnx/logs_test.c
+$(BUILD)/qnx/logs_test: $(addprefix $(BUILD)/qnx/,host/slog2.o util/error.o) spec/qnx/logs_test.c
 $(QNX_TEST): spec/qnx/fake.h
 	$(CC) $(FLAGS) $(WARNINGS) -Werror $(CFLAGS) $(LDFLAGS) -Icsrc/core -Ispec/qnx/include \
 		-o $@ $(filter %.c %.o,$^)
 
-$(BUILD)/qnx/%.o: csrc/core/%.c $(wildcard csrc/core/*.h spec/qnx/*.h spec/qnx/include/*.h \
+$(BUILD)/qnx/%.o: csrc/core/%.c $(wildcard csrc/core/*/*.h spec/qnx/*.h spec/qnx/include/*.h \
 		spec/qnx/include/*/*.h)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) -Werror $(CFLAGS) -D__QNXNTO__ -Ispec/qnx/include \
+	$(CC) $(FLAGS) $(WARNINGS) -Werror $(CFLAGS) -D__QNXNTO__ -Icsrc/core -Ispec/qnx/include \
 		-include spec/qnx/fake_names.h -c -o $@ $<
 
 lint: lint-qnx

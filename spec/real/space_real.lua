@@ -243,7 +243,7 @@ for guest, form in pairs(forms) do
 
     it("has VMCOREINFO in its memory as in its note", function()
       local note = dump:vmcoreinfo()
-      local vmcoreinfo = require "qvm.vmcoreinfo"
+      local vmcoreinfo = require "qvm.guest.vmcoreinfo"
       local found = {}
       assert.is_nil(vmcoreinfo.from_memory(dump, function(info)
         found[info.text] = info.from

@@ -41,7 +41,7 @@ end
 
 local function lua_files()
   local files = {}
-  local pipe <close> = assert(io.popen("ls lua/qvm/*.lua lua/qvm/diag/*.lua"))
+  local pipe <close> = assert(io.popen("ls lua/qvm/*.lua lua/qvm/*/*.lua"))
   for path in pipe:lines() do
     files[#files + 1] = path
   end

@@ -1,6 +1,6 @@
 -- Command lines, by argparse: mistakes are one line and the exit status 2.
 
-local line = require "qvm.line"
+local line = require "qvm.util.text"
 
 local arguments = {}
 

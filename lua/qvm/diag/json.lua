@@ -2,7 +2,7 @@
 --
 -- Members are sorted, for reports that are compared; an empty list is an array.
 
-local writer = require "qvm.json_writer"
+local writer = require "qvm.util.json_writer"
 local text = require "qvm.diag.text"
 
 local LISTS = {nodes = true, vcpus = true, errata = true, ranges = true, vms = true,

@@ -1,7 +1,7 @@
 -- VMs as metrics: the text format of Prometheus, as the textfile collector of its
 -- node_exporter reads it.
 
-local dumping = require "qvm.dumping"
+local dumping = require "qvm.host.dump_request"
 local core = require "qvm.core"
 local Plain = require "qvm.diag.plain"
 local text = require "qvm.diag.text"

@@ -1,6 +1,6 @@
 -- Text for people: harmless, in units, in lines that fit.
 
-local oneline = require "qvm.line"
+local oneline = require "qvm.util.text"
 
 local text = {
   valid = oneline.valid, harmless = oneline.harmless, in_units = oneline.in_units,

@@ -1,7 +1,7 @@
 -- Memory as a vCPU saw it: by the virtual addresses of its address space, or physical
 -- where that is asked for.
 
-local failure = require "qvm.failure"
+local failure = require "qvm.util.errors"
 
 local Memory = {}
 Memory.__index = Memory

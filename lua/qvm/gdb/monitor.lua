@@ -1,7 +1,7 @@
 -- What gdb's command "monitor" can ask. Each command is given the session, what stands
 -- behind its name, and say(text), which writes a line.
 
-local line = require "qvm.line"
+local line = require "qvm.util.text"
 local packet = require "qvm.gdb.packet"
 
 local monitor = {}

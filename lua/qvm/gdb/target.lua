@@ -2,7 +2,7 @@
 -- size, and the description that tells gdb so. Names of features and registers: the GDB
 -- manual, "Standard Target Features".
 
-local line = require "qvm.line"
+local line = require "qvm.util.text"
 local packet = require "qvm.gdb.packet"
 
 local target = {}

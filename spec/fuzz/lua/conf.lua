@@ -1,7 +1,7 @@
 -- A `.qvmconf` and what it includes. An input is up to three files, with a line "%%" between
 -- them: main, a, b. Files elsewhere are not there.
 
-local conf = require "qvm.conf"
+local conf = require "qvm.host.conf"
 local core = require "qvm.core"
 local expect = require "expect"
 local fuzz = require "fuzz"

@@ -1,6 +1,6 @@
 -- Env documents: decoded, and looked through for vCPUs and errata.
 
-local Env = require "qvm.env"
+local Env = require "qvm.host.env"
 local expect = require "expect"
 
 local function check(env, kind)

@@ -3,9 +3,9 @@
 
 local fuzz = require "fuzz"
 local layouts = require "layouts"
-local printk = require "qvm.printk"
+local printk = require "qvm.guest.printk"
 local qvm = require "qvm"
-local vmcoreinfo = require "qvm.vmcoreinfo"
+local vmcoreinfo = require "qvm.guest.vmcoreinfo"
 local writer = require "support.dumpwriter"
 
 local BASE = layouts.BASE

@@ -4,8 +4,8 @@
 local expect = require "expect"
 local fuzz = require "fuzz"
 local qvm = require "qvm"
-local Symbols = require "qvm.symbols"
-local vmcoreinfo = require "qvm.vmcoreinfo"
+local Symbols = require "qvm.guest.symbols"
+local vmcoreinfo = require "qvm.guest.vmcoreinfo"
 local writer = require "support.dumpwriter"
 
 local INFO = vmcoreinfo.parse("SYMBOL(_stext)=ffffffff9aa00000\nSYMBOL(prb)=1\n", "a test")

@@ -3,7 +3,7 @@
 local expect = require "expect"
 local fuzz = require "fuzz"
 local qvm = require "qvm"
-local vmcoreinfo = require "qvm.vmcoreinfo"
+local vmcoreinfo = require "qvm.guest.vmcoreinfo"
 local writer = require "support.dumpwriter"
 
 local function check(info)

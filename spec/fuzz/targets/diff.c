@@ -1,6 +1,6 @@
 /* Two dumps against each other: what differs as memcmp sees it, extended to multiples of
  * the granularity within what both have, in order and merged. */
-#include "differ.h"
+#include "scan/diff.h"
 
 #include "../dumps.h"
 #include "fuzz.h"

@@ -1,12 +1,12 @@
 /* A whole file, opened as a dump, and everything that can be asked of it. */
-#include "elf.h"
+#include "dump/elf.h"
 
 #include "../dumps.h"
-#include "dump.h"
-#include "format.h"
-#include "kdump.h"
-#include "notes.h"
-#include "sections.h"
+#include "dump/dump.h"
+#include "dump/elf_notes.h"
+#include "dump/elf_sections.h"
+#include "dump/format.h"
+#include "dump/qnx_note.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* The file that an env document comes in: all of its bytes, or too_large. */
-#include "env.h"
+#include "host/env_document.h"
 
 #include "fuzz.h"
 

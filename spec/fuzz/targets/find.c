@@ -1,11 +1,11 @@
 /* Patterns in a dump's memory, and printable strings: as a search byte by byte finds them.
  */
-#include "finder.h"
+#include "scan/find.h"
 
 #include "../dumps.h"
+#include "dump/extent.h"
 #include "fuzz.h"
-#include "printable.h"
-#include "span.h"
+#include "scan/strings.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* A gzip file, read at offsets in any order: what comes is what one pass of zlib over the
  * whole gives, up to where that is cut or damaged, and not a byte more. */
-#include "gzip.h"
+#include "dump/gzip.h"
 
 #include "fuzz.h"
 

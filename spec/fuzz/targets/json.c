@@ -1,9 +1,9 @@
 /* JSON: a reader of its own, written from the grammar of RFC 8259, must agree on what is a
  * document; and a document that is written again from its tokens must read the same. */
-#include "json.h"
+#include "json/json.h"
 
 #include "fuzz.h"
-#include "utf8.h"
+#include "json/utf8.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* The note of a QNX dump. Input: 8 bytes of what the ELF headers say, the bytes of the
  * PT_NOTE, which are the file; the segment of the text is a part of them. */
-#include "kdump.h"
+#include "dump/qnx_note.h"
 
 #include "fuzz.h"
 

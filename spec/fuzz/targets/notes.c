@@ -1,9 +1,9 @@
 /* ELF notes, and those of QEMU among them. Input: 4 bytes of what the ELF headers say, the
  * bytes of the PT_NOTE, which are the file. */
-#include "notes.h"
+#include "dump/elf_notes.h"
 
+#include "dump/qemu_notes.h"
 #include "fuzz.h"
-#include "qemu.h"
 
 #include <string.h>
 

@@ -5,8 +5,8 @@
 #include "fuzz.h"
 
 #include "../dumps.h"
-#include "mapper.h"
-#include "seeker.h"
+#include "paging/mappings.h"
+#include "paging/space_find.h"
 
 #include <string.h>
 

@@ -1,0 +1,66 @@
+#include "dump/elf_notes.h"
+
+#include "util/bytes.h"
+
+#include <inttypes.h>
+
+enum { NOTE_HEADER = 12, NAME_SIZE_MAX = 1 << 16 };
+
+void notes_start(struct notes *notes, const struct elf *elf, const struct file *file,
+                 int skip)
+{
+    *notes = (struct notes){.elf = elf, .file = file, .skip = skip};
+}
+
+/* Moves on to a segment that has notes left; false at the end. What is too short for a
+ * note's header is padding. */
+static bool find_segment(struct notes *notes)
+{
+    const struct elf *elf = notes->elf;
+
+    for (; notes->segment < elf->count; notes->segment++, notes->at = 0) {
+        const struct elf_segment *segment = &elf->segments[notes->segment];
+        if (segment->type == ELF_PT_NOTE && (int64_t)notes->segment != notes->skip &&
+            notes->at < segment->filesz && segment->filesz - notes->at >= NOTE_HEADER)
+            return true;
+    }
+    return false;
+}
+
+/* Notes are padded to 4 bytes, or to 8 where their segment says so. */
+static uint64_t padded(const struct elf_segment *segment, uint64_t size)
+{
+    uint64_t unit = segment->align == 8 ? 8 : 4;
+
+    return (size + unit - 1) / unit * unit;
+}
+
+int notes_next(struct notes *notes, struct elf_note *note, struct qvm_error *err)
+{
+    const struct elf_segment *segment;
+    unsigned char header[NOTE_HEADER];
+    uint64_t left, offset, name_end;
+    bool big = notes->elf->big_endian;
+
+    if (!find_segment(notes))
+        return 0;
+    segment = &notes->elf->segments[notes->segment];
+    left = segment->filesz - notes->at;
+    offset = segment->offset + notes->at;
+    if (file_read(notes->file, offset, header, sizeof header, err) != 0)
+        return -1;
+    note->segment = notes->segment;
+    note->name_size = bytes_u32(header, big);
+    note->size = bytes_u32(header + 4, big);
+    note->type = bytes_u32(header + 8, big);
+    /* No sum can overflow: the parts have 32 bits. */
+    name_end = padded(segment, NOTE_HEADER + (uint64_t)note->name_size);
+    if (note->name_size > NAME_SIZE_MAX || name_end + note->size > left)
+        return qvm_fail(err, QVM_MALFORMED,
+                        "%s: offset %" PRIu64 ": a note does not fit its segment",
+                        notes->file->path, offset);
+    note->name_at = offset + NOTE_HEADER;
+    note->offset = offset + name_end;
+    notes->at += padded(segment, name_end + note->size);
+    return 1;
+}

@@ -1,0 +1,326 @@
+#include "dump/gzip.h"
+
+#include "dump/inflate.h"
+#include "util/bytes.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    CHUNK = 256 << 10,  /* what is unpacked and kept at a time */
+    SLOTS = 32,         /* chunks that are kept */
+    SPACING = 1 << 20,  /* bytes of data between points, at first */
+    AT_ONCE = 64 << 20, /* bytes that one call skips at most */
+    SIZE_FIELD = 4      /* the last bytes of a member */
+};
+
+struct point {
+    struct inflater_place place;
+    unsigned window_size;
+    unsigned char *window; /* NULL: nothing but zeros */
+};
+
+struct slot {
+    bool used;
+    uint64_t chunk, last_use;
+    size_t size;
+    unsigned char *bytes;
+};
+
+struct gzip {
+    int fd;
+    const char *path;
+    bool lenient;
+
+    struct inflater first; /* the first pass: it leaves the points behind */
+    struct slot front;     /* the chunk that it is in; none before it has begun */
+    struct point points[GZIP_POINTS];
+    size_t count;
+    uint64_t spacing;
+
+    struct inflater later; /* what reads again */
+    struct slot slots[SLOTS];
+    uint64_t uses;
+    unsigned char window[INFLATER_WINDOW]; /* scratch */
+};
+
+bool gzip_is_magic(const unsigned char head[4])
+{
+    return head[0] == 0x1f && head[1] == 0x8b && head[2] == 8;
+}
+
+struct gzip *gzip_open(int fd, const char *path, bool lenient, struct qvm_error *err)
+{
+    struct gzip *gzip = calloc(1, sizeof *gzip);
+
+    if (!gzip) {
+        qvm_fail_memory(err, path);
+        return NULL;
+    }
+    gzip->fd = fd;
+    gzip->path = path;
+    gzip->lenient = lenient;
+    gzip->spacing = SPACING;
+    gzip->front.bytes = malloc(CHUNK);
+    if (gzip->front.bytes && inflater_open(&gzip->first, fd, path, err) == 0 &&
+        inflater_open(&gzip->later, fd, path, err) == 0) {
+        gzip->later.state = INFLATER_NOWHERE;
+        return gzip;
+    }
+    if (!gzip->front.bytes)
+        qvm_fail_memory(err, path);
+    gzip_close(gzip);
+    return NULL;
+}
+
+void gzip_close(struct gzip *gzip)
+{
+    for (size_t i = 0; i < gzip->count; i++)
+        free(gzip->points[i].window);
+    for (size_t i = 0; i < SLOTS; i++)
+        free(gzip->slots[i].bytes);
+    free(gzip->front.bytes);
+    inflater_close(&gzip->first);
+    inflater_close(&gzip->later);
+    free(gzip);
+}
+
+/* Drops every second point, so that the rest are twice as far apart. The first stays: it is
+ * where everything can be reached from. */
+static void thin_out(struct gzip *gzip)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < gzip->count; i++) {
+        if (i % 2)
+            free(gzip->points[i].window);
+        else
+            gzip->points[kept++] = gzip->points[i];
+    }
+    gzip->count = kept;
+    gzip->spacing *= 2;
+}
+
+/* Memory of guests is zeros for the most part, and such windows need no room. */
+static int add_point(struct gzip *gzip, const struct inflater_place *place,
+                     struct qvm_error *err)
+{
+    struct point point = {.place = *place};
+
+    point.window_size = inflater_window(&gzip->first, gzip->window);
+    if (!bytes_are_zero(gzip->window, point.window_size)) {
+        point.window = malloc(point.window_size);
+        if (!point.window)
+            return qvm_fail_memory(err, gzip->path);
+        memcpy(point.window, gzip->window, point.window_size);
+    }
+    if (gzip->count == GZIP_POINTS)
+        thin_out(gzip);
+    gzip->points[gzip->count++] = point;
+    return 0;
+}
+
+static int mark(struct gzip *gzip, struct qvm_error *err)
+{
+    struct inflater_place place;
+
+    if (!inflater_place(&gzip->first, &place))
+        return 0;
+    if (gzip->count > 0 &&
+        place.out - gzip->points[gzip->count - 1].place.out < gzip->spacing)
+        return 0;
+    return add_point(gzip, &place, err);
+}
+
+/* Unpacks the first pass's next chunk, or what there is of it. */
+static int advance(struct gzip *gzip, struct qvm_error *err)
+{
+    struct slot *front = &gzip->front;
+    size_t got;
+
+    if (front->used && front->size == CHUNK) {
+        front->chunk++;
+        front->size = 0;
+    }
+    front->used = true;
+    while (front->size < CHUNK && gzip->first.state == INFLATER_RUNS) {
+        int status = inflater_run(&gzip->first, front->bytes + front->size,
+                                  CHUNK - front->size, true, &got, err);
+
+        front->size += got; /* also before a failure: reading goes on from there */
+        if (status != 0 || mark(gzip, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The slot that was not used for the longest time. */
+static struct slot *take_slot(struct gzip *gzip, struct qvm_error *err)
+{
+    struct slot *oldest = &gzip->slots[0];
+
+    for (size_t i = 1; i < SLOTS; i++)
+        if (gzip->slots[i].last_use < oldest->last_use)
+            oldest = &gzip->slots[i];
+    oldest->used = false;
+    if (!oldest->bytes)
+        oldest->bytes = malloc(CHUNK);
+    if (oldest->bytes)
+        return oldest;
+    qvm_fail_memory(err, gzip->path);
+    return NULL;
+}
+
+/* The last point at or before an offset; the first is at 0, or everything fails. */
+static const struct point *point_before(const struct gzip *gzip, uint64_t offset)
+{
+    size_t low = 0, high = gzip->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (gzip->points[middle].place.out <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low ? &gzip->points[low - 1] : NULL;
+}
+
+/* Brings the later pass to an offset, from where it is or from a point. */
+static int go_to(struct gzip *gzip, uint64_t offset, unsigned char *scratch,
+                 struct qvm_error *err)
+{
+    struct inflater *later = &gzip->later;
+    const struct point *point = point_before(gzip, offset);
+    const unsigned char *window;
+    size_t got;
+
+    if (!point)
+        return qvm_fail(err, QVM_MALFORMED, "%s: no gzip data", gzip->path);
+    if (later->out > offset || later->out < point->place.out ||
+        later->state != INFLATER_RUNS) {
+        memset(gzip->window, 0, point->window_size);
+        window = point->window ? point->window : gzip->window;
+        if (inflater_go(later, &point->place, window, point->window_size, err) != 0)
+            return -1;
+    }
+    for (uint64_t begun = later->out; later->out < offset;) {
+        uint64_t left = offset - later->out;
+
+        if (later->out - begun >= AT_ONCE)
+            return qvm_fail(err, QVM_AGAIN, "%s: not unpacked so far", gzip->path);
+        if (inflater_run(later, scratch, left < CHUNK ? (size_t)left : CHUNK, false, &got,
+                         err) != 0)
+            return -1;
+        if (got == 0)
+            return inflater_fail(later, err);
+    }
+    return 0;
+}
+
+/* The chunk, unpacked again. */
+static struct slot *fetch(struct gzip *gzip, uint64_t chunk, struct qvm_error *err)
+{
+    struct slot *slot = NULL;
+
+    for (size_t i = 0; i < SLOTS; i++)
+        if (gzip->slots[i].used && gzip->slots[i].chunk == chunk)
+            return &gzip->slots[i];
+    slot = take_slot(gzip, err);
+    if (!slot || go_to(gzip, chunk * CHUNK, slot->bytes, err) != 0 ||
+        inflater_run(&gzip->later, slot->bytes, CHUNK, false, &slot->size, err) != 0) {
+        if (slot && err->code == QVM_AGAIN) /* it begins again, and must come to an end */
+            gzip->later.patience *= 2;
+        return NULL;
+    }
+    slot->used = true;
+    slot->chunk = chunk;
+    return slot;
+}
+
+/* Has the first pass been there? Else it goes on, up to a limit. */
+static int reach(struct gzip *gzip, uint64_t offset, struct qvm_error *err)
+{
+    uint64_t begun = gzip->first.out;
+
+    while (gzip->first.out <= offset && gzip->first.state == INFLATER_RUNS) {
+        if (gzip->first.out - begun >= AT_ONCE)
+            return qvm_fail(err, QVM_AGAIN, "%s: not unpacked so far", gzip->path);
+        if (advance(gzip, err) != 0)
+            return -1;
+    }
+    if (gzip->first.state == INFLATER_BAD_CHECK && !gzip->lenient)
+        return inflater_fail(&gzip->first, err);
+    return gzip->first.out > offset ? 0 : inflater_fail(&gzip->first, err);
+}
+
+int gzip_read(struct gzip *gzip, uint64_t offset, void *to, size_t n, struct qvm_error *err)
+{
+    unsigned char *out = to;
+
+    while (n > 0) {
+        uint64_t chunk = offset / CHUNK;
+        size_t within = (size_t)(offset % CHUNK), part;
+        struct slot *slot;
+
+        if (reach(gzip, offset, err) != 0)
+            return -1;
+        slot = gzip->front.chunk == chunk ? &gzip->front : fetch(gzip, chunk, err);
+        if (!slot)
+            return -1;
+        if (slot->size <= within) /* the file has changed since the first pass */
+            return inflater_fail(&gzip->later, err);
+        slot->last_use = ++gzip->uses;
+        part = slot->size - within < n ? slot->size - within : n;
+        memcpy(out, slot->bytes + within, part);
+        out += part;
+        offset += part;
+        n -= part;
+    }
+    return 0;
+}
+
+int gzip_finish(struct gzip *gzip, struct qvm_error *err)
+{
+    if (reach(gzip, UINT64_MAX, err) == 0 || err->code == QVM_TRUNCATED)
+        return 0;
+    return gzip->lenient && err->code == QVM_MALFORMED ? 0 : -1;
+}
+
+int gzip_stated_size(const struct gzip *gzip, uint32_t *size, struct qvm_error *err)
+{
+    unsigned char field[SIZE_FIELD] = {0};
+    off_t end = lseek(gzip->fd, 0, SEEK_END);
+
+    if (end < 0)
+        return qvm_fail_errno(err, errno, gzip->path);
+    for (ssize_t at = 0, got; end >= SIZE_FIELD && at < SIZE_FIELD; at += got) {
+        got = pread(gzip->fd, field + at, (size_t)(SIZE_FIELD - at), end - SIZE_FIELD + at);
+        if (got < 0 && errno != EINTR)
+            return qvm_fail_errno(err, errno, gzip->path);
+        if (got == 0) /* it was cut meanwhile */
+            break;
+        got = got < 0 ? 0 : got;
+    }
+    *size = bytes_u32(field, false);
+    return 0;
+}
+
+bool gzip_is_cut(const struct gzip *gzip)
+{
+    return gzip->first.state == INFLATER_CUT;
+}
+
+bool gzip_is_damaged(const struct gzip *gzip)
+{
+    return gzip->first.state == INFLATER_DAMAGED || gzip->first.state == INFLATER_BAD_CHECK;
+}
+
+uint64_t gzip_known(const struct gzip *gzip)
+{
+    return gzip->first.out;
+}

@@ -1,0 +1,271 @@
+#include "dump/inflate.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Bytes behind a member's data: checksum and size (RFC 1952). What is given to zlib at once
+ * must fit its counters. */
+enum { TRAILER = 8, BUFFER = 65536, AT_ONCE = 1 << 30 };
+
+enum { PATIENCE = 8 << 20 };
+
+/* zlib's windowBits: raw deflate data, and data with gzip's header and trailer. */
+enum { RAW = -15, GZIP = 15 + 16 };
+
+/* zlib's data_type, after a call by blocks: at the end of a block or of a header, and in
+ * the last block of a member; beside them, the unused bits of the last byte. */
+enum { AT_BLOCK = 128, IN_LAST = 64 };
+
+/* Lets zlib allocate the window that it otherwise allocates in the middle of the data: a
+ * stream for which there was no memory then cannot go on. */
+static bool take_window(z_stream *stream)
+{
+    static const Bytef any[1];
+
+    return inflateSetDictionary(stream, any, sizeof any) == Z_OK &&
+           inflateReset2(stream, GZIP) == Z_OK;
+}
+
+int inflater_open(struct inflater *inflater, int fd, const char *path,
+                  struct qvm_error *err)
+{
+    *inflater = (struct inflater){
+        .fd = fd, .path = path, .state = INFLATER_RUNS, .patience = PATIENCE};
+    inflater->buffer = malloc(BUFFER);
+    if (inflater->buffer && inflateInit2(&inflater->stream, RAW) == Z_OK) {
+        if (take_window(&inflater->stream))
+            return 0;
+        inflateEnd(&inflater->stream);
+    }
+    free(inflater->buffer);
+    inflater->buffer = NULL;
+    return qvm_fail_memory(err, path);
+}
+
+void inflater_close(struct inflater *inflater)
+{
+    if (inflater->buffer)
+        inflateEnd(&inflater->stream);
+    free(inflater->buffer);
+    inflater->buffer = NULL;
+}
+
+/* Reads on until there are `want` bytes of input or the file ends. */
+static int fill(struct inflater *inflater, size_t want, struct qvm_error *err)
+{
+    z_stream *stream = &inflater->stream;
+
+    if (stream->avail_in >= want)
+        return 0;
+    if (stream->avail_in > 0)
+        memmove(inflater->buffer, stream->next_in, stream->avail_in);
+    stream->next_in = inflater->buffer;
+    while (stream->avail_in < want) {
+        ssize_t got = pread(inflater->fd, inflater->buffer + stream->avail_in,
+                            BUFFER - stream->avail_in, (off_t)inflater->in);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return qvm_fail_errno(err, errno, inflater->path);
+        if (got == 0)
+            return 0;
+        stream->avail_in += (uInt)got;
+        inflater->in += (uint64_t)got;
+    }
+    return 0;
+}
+
+static void skip(z_stream *stream, size_t n)
+{
+    stream->next_in += n;
+    stream->avail_in -= (uInt)n;
+}
+
+/* Behind a member another one may follow; what is not one is padding. */
+static int next_member(struct inflater *inflater, struct qvm_error *err)
+{
+    z_stream *stream = &inflater->stream;
+    size_t trailer = inflater->raw ? TRAILER : 0;
+
+    inflater->ended = true; /* until all of this is done: reading may fail on the way */
+    if (fill(inflater, trailer + 2, err) != 0)
+        return -1;
+    if (stream->avail_in < trailer) {
+        inflater->state = INFLATER_CUT;
+        return 0;
+    }
+    skip(stream, trailer);
+    inflater->ended = false;
+    if (stream->avail_in < 2 || stream->next_in[0] != 0x1f || stream->next_in[1] != 0x8b) {
+        inflater->state = INFLATER_ENDED;
+        return 0;
+    }
+    inflateReset2(stream, GZIP);
+    inflater->raw = false;
+    inflater->in_member = false;
+    return 0;
+}
+
+int inflater_go(struct inflater *inflater, const struct inflater_place *place,
+                const unsigned char *window, unsigned size, struct qvm_error *err)
+{
+    z_stream *stream = &inflater->stream;
+
+    stream->avail_in = 0;
+    inflater->state = INFLATER_NOWHERE;
+    inflater->raw = true;
+    inflater->in_member = true;
+    inflater->ended = false;
+    inflater->in = place->in - (place->bits ? 1 : 0);
+    inflater->out = place->out;
+    inflateReset2(stream, RAW);
+    if (place->bits) {
+        if (fill(inflater, 1, err) != 0)
+            return -1;
+        if (stream->avail_in == 0) {
+            inflater->state = INFLATER_CUT;
+            return 0;
+        }
+        inflatePrime(stream, (int)place->bits, stream->next_in[0] >> (8 - place->bits));
+        skip(stream, 1);
+    }
+    inflateSetDictionary(stream, window, size);
+    inflater->state = INFLATER_RUNS;
+    return 0;
+}
+
+/* zlib reports a wrong checksum or size like any other damage, but it sees it only when it
+ * has given all of the data, and has then taken the trailer in. */
+static enum inflater_state damage(const z_stream *stream)
+{
+    const char *what = stream->msg ? stream->msg : "";
+
+    return strcmp(what, "incorrect data check") == 0 ||
+                   strcmp(what, "incorrect length check") == 0
+               ? INFLATER_BAD_CHECK
+               : INFLATER_DAMAGED;
+}
+
+/* One call of zlib. At the end of the file it may still have data in hand, for which there
+ * was no room, and blocks of a few bits: the data is cut when it can do nothing more. */
+static int step(struct inflater *inflater, bool by_blocks, struct qvm_error *err)
+{
+    z_stream *stream = &inflater->stream;
+    bool at_end;
+    int result;
+
+    if (inflater->ended)
+        return next_member(inflater, err);
+    if (fill(inflater, 1, err) != 0)
+        return -1;
+    at_end = stream->avail_in == 0;
+    result = inflate(stream, by_blocks ? Z_BLOCK : Z_NO_FLUSH);
+    inflater->in_member = true;
+    if (result == Z_STREAM_END)
+        return next_member(inflater, err);
+    if (result == Z_MEM_ERROR)
+        return qvm_fail_memory(err, inflater->path);
+    if (result != Z_OK && result != Z_BUF_ERROR)
+        inflater->state = damage(stream);
+    else if (at_end && result == Z_BUF_ERROR && !(stream->data_type & AT_BLOCK))
+        inflater->state = INFLATER_CUT;
+    return 0;
+}
+
+static uint64_t taken_in(const struct inflater *inflater)
+{
+    return inflater->in - inflater->stream.avail_in;
+}
+
+/* Compressed data is not longer than what it gives, but for headers. */
+static bool is_too_much(struct inflater *inflater, uint64_t taken, uint64_t made)
+{
+    inflater->waste += taken;
+    inflater->waste -= made < inflater->waste ? made : inflater->waste;
+    if (inflater->waste <= inflater->patience)
+        return false;
+    inflater->waste = 0;
+    return true;
+}
+
+int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by_blocks,
+                 size_t *got, struct qvm_error *err)
+{
+    z_stream *stream = &inflater->stream;
+    struct inflater_place place;
+    int status;
+
+    *got = 0;
+    while (*got < n && inflater->state == INFLATER_RUNS) {
+        size_t room = n - *got < AT_ONCE ? n - *got : AT_ONCE, made;
+        uint64_t before = taken_in(inflater);
+
+        stream->next_out = to + *got;
+        stream->avail_out = (uInt)room;
+        status = step(inflater, by_blocks, err);
+        made = room - stream->avail_out;
+        *got += made;
+        inflater->out += made;
+        if (status != 0)
+            return -1;
+        if (is_too_much(inflater, taken_in(inflater) - before, made))
+            return qvm_fail(err, QVM_AGAIN, "%s: not unpacked so far", inflater->path);
+        if (by_blocks && inflater_place(inflater, &place))
+            break;
+    }
+    return 0;
+}
+
+bool inflater_place(const struct inflater *inflater, struct inflater_place *place)
+{
+    const z_stream *stream = &inflater->stream;
+
+    if (inflater->state != INFLATER_RUNS || !inflater->in_member ||
+        (stream->data_type & (AT_BLOCK | IN_LAST)) != AT_BLOCK)
+        return false;
+    *place = (struct inflater_place){.out = inflater->out,
+                                     .in = inflater->in - stream->avail_in,
+                                     .bits = (unsigned)stream->data_type & 7};
+    return true;
+}
+
+unsigned inflater_window(struct inflater *inflater, unsigned char window[INFLATER_WINDOW])
+{
+    uInt size = 0;
+
+    inflateGetDictionary(&inflater->stream, window, &size);
+    return size;
+}
+
+int inflater_fail(const struct inflater *inflater, struct qvm_error *err)
+{
+    uint64_t in = inflater->in - inflater->stream.avail_in;
+
+    switch (inflater->state) {
+    case INFLATER_DAMAGED:
+        return qvm_fail(err, QVM_MALFORMED,
+                        "%s: offset %" PRIu64 ": damaged gzip data, behind %" PRIu64
+                        " bytes unpacked: %s",
+                        inflater->path, in, inflater->out,
+                        inflater->stream.msg ? inflater->stream.msg : "no reason given");
+    case INFLATER_BAD_CHECK:
+        return qvm_fail(err, QVM_MALFORMED,
+                        "%s: offset %" PRIu64
+                        ": the checksum of the gzip data is wrong: none of what was read "
+                        "can be trusted",
+                        inflater->path, in);
+    case INFLATER_CUT:
+        return qvm_fail(err, QVM_TRUNCATED,
+                        "%s: the gzip data is cut: it ends after %" PRIu64
+                        " bytes unpacked",
+                        inflater->path, inflater->out);
+    default:
+        return qvm_fail(err, QVM_TRUNCATED,
+                        "%s: the file has %" PRIu64 " bytes unpacked, not more",
+                        inflater->path, inflater->out);
+    }
+}

@@ -1,0 +1,42 @@
+/* The physical memory that a dump holds: which addresses, and where in the file. */
+#ifndef QVM_RANGES_H
+#define QVM_RANGES_H
+
+#include "dump/elf.h"
+
+#include <stddef.h>
+
+/* The offset of a piece that is in no file and reads as zeros. */
+#define PIECE_ZEROS UINT64_MAX
+
+/* A piece of memory that is contiguous in the file. `last` is inclusive, so that a piece
+ * may end at the top of the address space. */
+struct piece {
+    uint64_t first, last, offset;
+};
+
+/* Ascending, without overlap: where segments overlap, the first in the file's order wins.
+ */
+struct ranges {
+    struct piece *pieces;
+    size_t count;
+    /* Segments whose memory another segment, earlier in the file, has from elsewhere in the
+     * file: how many, and where the first of them begins to. */
+    unsigned overlaps;
+    uint64_t overlap_at;
+};
+
+/* More memory than this is too_large: no machine has it, and a sum of sizes stays a
+ * positive int64_t. */
+#define RANGES_BYTES_MAX ((uint64_t)INT64_MAX)
+
+/* 0, or -1 and nothing to free. Memory that is in no file (memsz beyond
+ * filesz) is zeros if the format says so, else not part of it. */
+int ranges_build(struct ranges *ranges, const struct elf *elf, bool zeros, const char *path,
+                 struct qvm_error *err);
+void ranges_free(struct ranges *ranges);
+
+/* The piece that holds an address; where none does, the first one above it, or count. */
+size_t ranges_find(const struct ranges *ranges, uint64_t address);
+
+#endif

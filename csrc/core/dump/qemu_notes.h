@@ -1,0 +1,28 @@
+/* What QEMU's dump-guest-memory writes beside memory: ELF notes with each vCPU's registers
+ * (QEMU's target/i386/arch_dump.c and target/arm/arch_dump.c tell their layouts). */
+#ifndef QVM_QEMU_H
+#define QVM_QEMU_H
+
+#include "dump/elf.h"
+#include "dump/vcpu.h"
+
+struct qemu_machine;
+
+/* Where the notes of one dump are. */
+struct qemu {
+    const struct qemu_machine *machine;
+    unsigned cpus, room;
+    struct qemu_cpu *places; /* owned, one for each vCPU */
+};
+
+/* Does the file hold the notes that QEMU writes, all of them and no other? 1 it does, and
+ * qemu is filled and due to be freed; 0 it is something else; -1 error. */
+int qemu_probe(struct qemu *qemu, const struct elf *elf, const struct file *file,
+               struct qvm_error *err);
+void qemu_free(struct qemu *qemu);
+
+/* One vCPU, index below qemu->cpus. After 0, vcpu_free is due. */
+int qemu_read_cpu(const struct qemu *qemu, unsigned index, const struct file *file,
+                  struct vcpu *vcpu, struct qvm_error *err);
+
+#endif

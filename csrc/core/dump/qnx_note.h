@@ -1,0 +1,44 @@
+/* The PT_NOTE payload of QNX dumps. It is not a sequence of ELF notes: the segment's bytes
+ * are the structures of the public header <sys/kdump.h>, in two generations (SDP 8 has
+ * extra registers behind each CPU's own). */
+#ifndef QVM_KDUMP_H
+#define QVM_KDUMP_H
+
+#include "dump/elf.h"
+#include "dump/vcpu.h"
+
+#define KDUMP_EXTRA_MAX (1u << 20) /* bytes of names, and of values: more is malformed */
+
+/* Where things are in one dump's note, all of it inside the segment. */
+struct kdump {
+    bool big_endian;
+    const struct register_set *set;
+    unsigned cpus;
+    uint32_t dumpinfo;    /* index among the segments, PT_NOTE not counted */
+    uint64_t records;     /* file offset of the first CPU's record */
+    uint64_t record_size; /* bytes, registers included */
+    uint32_t extra_at;    /* offset of the extra registers' values in a record */
+    uint32_t extra_size;  /* bytes of them */
+    char *names;          /* extra register names, NUL-terminated, one after another */
+    struct register_field *extra; /* owned; their names are in `names` */
+    unsigned extra_count; /* 0 where the values are not 8 bytes each: they are raw then */
+};
+
+/* Is this segment such a note, and of this machine? 1 it is, and kdump is filled and due to
+ * be freed; 0 it is something else; -1 error. It is one only
+ * if a reading of it accounts for every byte of the segment. */
+int kdump_probe(struct kdump *kdump, const struct elf *elf, const struct elf_segment *note,
+                const struct file *file, struct qvm_error *err);
+void kdump_free(struct kdump *kdump);
+
+/* One CPU's record, index below kdump->cpus. After 0, vcpu_free is due. */
+int kdump_read_cpu(const struct kdump *kdump, unsigned index, const struct file *file,
+                   struct vcpu *vcpu, struct qvm_error *err);
+
+/* The text in the segment that the note names as dump information. NULL in *text where
+ * there is none; else the caller frees it. */
+int kdump_read_text(const struct kdump *kdump, const struct elf *elf,
+                    const struct file *file, char **text, size_t *size,
+                    struct qvm_error *err);
+
+#endif

@@ -1,0 +1,187 @@
+#include "paging/address_space.h"
+
+#include "util/bytes.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void space_start(struct space *space, struct dump *dump)
+{
+    space->dump = dump;
+    space->page_shift = 16;
+    for (int i = 0; i < SPACE_HALVES; i++)
+        if (space->has[i] && space->half[i].page_shift < space->page_shift)
+            space->page_shift = space->half[i].page_shift;
+    memset(space->cache, 0, sizeof space->cache);
+}
+
+static int fail_unmapped(const struct space *space, uint64_t address, const char *why,
+                         struct qvm_error *err)
+{
+    return qvm_fail(err, QVM_UNMAPPED, "%s: virtual address 0x%016" PRIx64 " %s",
+                    space->dump->file.path, address, why);
+}
+
+const struct paging *space_paging(const struct space *space, uint64_t address,
+                                  struct qvm_error *err)
+{
+    enum space_half half = SPACE_LOWER;
+
+    if (space->half[SPACE_LOWER].kind == PAGING_AARCH64 && address >> 55 & 1)
+        half = SPACE_UPPER;
+    if (!space->has[half]) {
+        qvm_fail(err, QVM_UNSUPPORTED,
+                 "%s: virtual address 0x%016" PRIx64 ": no page tables are known for the "
+                 "%s half of the addresses",
+                 space->dump->file.path, address, half ? "upper" : "lower");
+        return NULL;
+    }
+    if (!paging_is_canonical(&space->half[half], address)) {
+        fail_unmapped(space, address, "is not canonical", err);
+        return NULL;
+    }
+    return &space->half[half];
+}
+
+static int read_entry(const struct space *space, const struct paging *paging,
+                      struct walk_step *step, struct qvm_error *err)
+{
+    unsigned char bytes[8];
+    uint64_t offset = step->index * paging->entry_size;
+
+    if (step->table > UINT64_MAX - offset)
+        return qvm_fail(err, QVM_UNMAPPED, "%s: beyond the last address",
+                        space->dump->file.path);
+    if (dump_read(space->dump, step->table + offset, bytes, paging->entry_size, err) != 0)
+        return -1;
+    step->entry = bytes_get(bytes, paging->entry_size, space->dump->elf.big_endian);
+    return 0;
+}
+
+/* A table that is not in the dump, or the file has lost. */
+static int fail_table(const struct space *space, uint64_t address, const struct walk *walk,
+                      struct qvm_error *err)
+{
+    uint64_t table =
+        walk->count > 0 ? walk->steps[walk->count - 1].means.address : walk->paging->root;
+
+    if (err->code != QVM_UNMAPPED && err->code != QVM_TRUNCATED)
+        return -1;
+    return qvm_fail(err, err->code,
+                    "%s: virtual address 0x%016" PRIx64
+                    ": its page table of level %d at 0x%016" PRIx64 " is not in the dump",
+                    space->dump->file.path, address,
+                    walk->paging->level[walk->count].number, table);
+}
+
+int space_walk(const struct space *space, uint64_t address, struct walk *walk,
+               struct qvm_error *err)
+{
+    const struct paging *paging = space_paging(space, address, err);
+    uint64_t table;
+
+    *walk = (struct walk){.paging = paging, .rights = RIGHTS_ALL};
+    if (!paging)
+        return -1;
+    table = paging->root;
+    while (walk->count < paging->levels) {
+        const struct paging_level *level = &paging->level[walk->count];
+        struct walk_step *step = &walk->steps[walk->count];
+
+        *step = (struct walk_step){.level = walk->count, .table = table};
+        step->index = address >> level->shift & ((UINT64_C(1) << level->bits) - 1);
+        if (read_entry(space, paging, step, err) != 0)
+            return fail_table(space, address, walk, err);
+        walk->count++;
+        step->means = paging_decode(paging, step->level, step->entry);
+        walk->rights &= step->means.rights;
+        table = step->means.address;
+        if (step->means.kind == ENTRY_TABLE)
+            continue;
+        walk->size = UINT64_C(1) << level->shift;
+        walk->address = table + (address & (walk->size - 1));
+        break;
+    }
+    return 0;
+}
+
+/* What stopped a walk. Returns -1. */
+static int fail_walk(const struct space *space, uint64_t address, const struct walk *walk,
+                     struct qvm_error *err)
+{
+    const struct walk_step *step = &walk->steps[walk->count - 1];
+    char why[128];
+
+    snprintf(why, sizeof why,
+             "is not mapped: level %d, entry %" PRIu64 " of the table at 0x%016" PRIx64
+             " is 0x%016" PRIx64,
+             walk->paging->level[step->level].number, step->index, step->table,
+             step->entry);
+    return fail_unmapped(space, address, why, err);
+}
+
+int space_resolve(const struct space *space, uint64_t address, struct walk *walk,
+                  struct qvm_error *err)
+{
+    if (space_walk(space, address, walk, err) != 0)
+        return -1;
+    if (walk->steps[walk->count - 1].means.kind != ENTRY_LEAF)
+        return fail_walk(space, address, walk, err);
+    return 0;
+}
+
+int space_translate(struct space *space, uint64_t address, uint64_t *physical,
+                    uint64_t *left, struct qvm_error *err)
+{
+    uint64_t size = UINT64_C(1) << space->page_shift, within = address & (size - 1);
+    uint64_t number = address >> space->page_shift;
+    struct space_page *page = &space->cache[number % SPACE_CACHE];
+    struct walk walk;
+
+    if (page->tag != (number << 1 | 1)) {
+        if (space_resolve(space, address, &walk, err) != 0)
+            return -1;
+        page->tag = number << 1 | 1;
+        page->address = walk.address - within;
+    }
+    *physical = page->address + within;
+    *left = size - within;
+    return 0;
+}
+
+/* The tables are right, but the dump has not the memory. */
+static int fail_physical(const struct space *space, uint64_t address, uint64_t physical,
+                         struct qvm_error *err)
+{
+    if (err->code != QVM_UNMAPPED && err->code != QVM_TRUNCATED)
+        return -1;
+    return qvm_fail(err, err->code,
+                    "%s: virtual address 0x%016" PRIx64
+                    " is in a page of which not all is in the dump, at physical address "
+                    "0x%016" PRIx64,
+                    space->dump->file.path, address, physical);
+}
+
+int space_read(struct space *space, uint64_t address, void *to, size_t n,
+               struct qvm_error *err)
+{
+    unsigned char *out = to;
+
+    if (n > 0 && n - 1 > UINT64_MAX - address)
+        return fail_unmapped(space, UINT64_MAX, "is the last one", err);
+    while (n > 0) {
+        uint64_t physical, left;
+        size_t part;
+
+        if (space_translate(space, address, &physical, &left, err) != 0)
+            return -1;
+        part = left < n ? (size_t)left : n;
+        if (dump_read(space->dump, physical, out, part, err) != 0)
+            return fail_physical(space, address, physical, err);
+        out += part;
+        address += part;
+        n -= part;
+    }
+    return 0;
+}

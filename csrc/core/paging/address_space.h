@@ -1,0 +1,72 @@
+/* An address space: the memory of a dump by virtual address, through page tables in it. The
+ * tables are a guest's, and may say anything: a walk has as many steps as there are levels,
+ * whatever they say. */
+#ifndef QVM_SPACE_H
+#define QVM_SPACE_H
+
+#include "dump/dump.h"
+#include "paging/page_table.h"
+
+enum { SPACE_CACHE = 512 };
+
+/* aarch64 has a table for each half of its addresses; elsewhere the first is for all. */
+enum space_half { SPACE_LOWER, SPACE_UPPER, SPACE_HALVES };
+
+struct space_page {
+    uint64_t tag; /* the page's number and 1 below it; 0: free */
+    uint64_t address;
+};
+
+struct space {
+    struct dump *dump;
+    bool has[SPACE_HALVES]; /* are the tables of this half known? */
+    struct paging half[SPACE_HALVES];
+    unsigned page_shift; /* of the half with the smaller pages */
+    /* Translations of pages, as a processor keeps them. */
+    struct space_page cache[SPACE_CACHE];
+};
+
+struct walk_step {
+    unsigned level;            /* an index into paging->level */
+    uint64_t table, index;     /* physical address of the table; the entry's number in it */
+    uint64_t entry;            /* as it stands there */
+    struct paging_entry means; /* what it says */
+};
+
+struct walk {
+    const struct paging *paging;
+    struct walk_step steps[PAGING_LEVELS_MAX];
+    unsigned count;
+    uint64_t address; /* physical, if the last step is a leaf */
+    uint64_t size;    /* bytes of the page or block it is in */
+    unsigned rights;  /* by all steps together */
+};
+
+/* To be called once the halves are set up. */
+void space_start(struct space *space, struct dump *dump);
+
+/* The page tables for an address. NULL: not canonical (unmapped), or those of its half are
+ * not known (unsupported). */
+const struct paging *space_paging(const struct space *space, uint64_t address,
+                                  struct qvm_error *err);
+
+/* Goes from the root to where the walk ends, at whatever. -1: not canonical, or a table is
+ * not in the dump: walk->count steps have been done. */
+int space_walk(const struct space *space, uint64_t address, struct walk *walk,
+               struct qvm_error *err);
+
+/* A walk to the end: 0 if that is a page. Code unmapped: with the entry that stopped it, or
+ * the table that is not there. */
+int space_resolve(const struct space *space, uint64_t address, struct walk *walk,
+                  struct qvm_error *err);
+
+/* Where a virtual address is; *left: bytes up to the end of its page. Codes as
+ * above. */
+int space_translate(struct space *space, uint64_t address, uint64_t *physical,
+                    uint64_t *left, struct qvm_error *err);
+
+/* Reads n bytes, all of them or, after an error, none that count. */
+int space_read(struct space *space, uint64_t address, void *to, size_t n,
+               struct qvm_error *err);
+
+#endif

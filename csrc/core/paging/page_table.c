@@ -1,0 +1,208 @@
+#include "paging/page_table.h"
+
+#include <inttypes.h>
+
+/* The bits from low to high, both inclusive. */
+#define BITS(high, low) ((UINT64_MAX >> (63 - (high))) & (UINT64_MAX << (low)))
+#define BIT(n)          (UINT64_C(1) << (n))
+
+enum { PRESENT = 1, WRITABLE = 2, USER = 4, LARGE = 128 };
+
+static int fail(const struct paging *paging, struct qvm_error *err)
+{
+    return qvm_fail(err, QVM_UNSUPPORTED,
+                    "no page tables of %u address bits and pages of %" PRIu64 " bytes",
+                    paging->va_bits, UINT64_C(1) << (paging->page_shift & 63));
+}
+
+/* An entry may be a page of its level's size at levels 3 and 2, where the index is whole.
+ */
+static void set_x86(struct paging *paging, unsigned entry_size, unsigned bits)
+{
+    paging->entry_size = entry_size;
+    paging->levels = (paging->va_bits - 12 + bits - 1) / bits;
+    for (unsigned i = 0; i < paging->levels; i++) {
+        unsigned number = paging->levels - i, shift = 12 + bits * (number - 1);
+        unsigned left = paging->va_bits - shift;
+
+        paging->level[i] = (struct paging_level){
+            (int)number, shift, left < bits ? left : bits, number <= 3 && left >= bits};
+    }
+}
+
+/* Blocks end a walk at the second to last level, of 4 KiB granules also at the one before
+ * it, and with addresses of 52 bits one level earlier. */
+static void set_aarch64(struct paging *paging)
+{
+    unsigned bits = paging->page_shift - 3, rest = paging->va_bits - paging->page_shift;
+    int first_leaf = (paging->page_shift == 12 ? 1 : 2) - (paging->wide ? 1 : 0);
+
+    paging->entry_size = 8;
+    paging->levels = (rest + bits - 1) / bits;
+    for (unsigned i = 0; i < paging->levels; i++) {
+        unsigned behind = paging->levels - 1 - i;
+        unsigned shift = paging->page_shift + bits * behind;
+        unsigned left = paging->va_bits - shift;
+        int number = 3 - (int)behind;
+
+        paging->level[i] = (struct paging_level){number, shift, left < bits ? left : bits,
+                                                 number >= first_leaf};
+    }
+}
+
+int paging_setup(struct paging *paging, struct qvm_error *err)
+{
+    unsigned s = paging->page_shift;
+
+    switch (paging->kind) {
+    case PAGING_X86:
+    case PAGING_X86_PAE:
+        if (paging->va_bits != 32 || s != 12)
+            return fail(paging, err);
+        if (paging->kind == PAGING_X86)
+            set_x86(paging, 4, 10);
+        else
+            set_x86(paging, 8, 9);
+        return 0;
+    case PAGING_X86_64:
+        if ((paging->va_bits != 48 && paging->va_bits != 57) || s != 12)
+            return fail(paging, err);
+        set_x86(paging, 8, 9);
+        return 0;
+    case PAGING_AARCH64:
+        if ((s != 12 && s != 14 && s != 16) || paging->va_bits > 52 ||
+            paging->va_bits < 25 || (paging->va_bits > 48 && s != 16 && !paging->wide))
+            return fail(paging, err);
+        set_aarch64(paging);
+        return 0;
+    }
+    return fail(paging, err);
+}
+
+static unsigned rights_x86(uint64_t entry, bool has_nx)
+{
+    unsigned rights = RIGHTS_ALL;
+
+    if (!(entry & WRITABLE))
+        rights &= ~(unsigned)(RIGHT_KERNEL_WRITE | RIGHT_USER_WRITE);
+    if (!(entry & USER))
+        rights &= ~(unsigned)(RIGHT_USER_READ | RIGHT_USER_WRITE | RIGHT_USER_EXECUTE);
+    if (has_nx && entry & BIT(63))
+        rights &= ~(unsigned)(RIGHT_KERNEL_EXECUTE | RIGHT_USER_EXECUTE);
+    return rights;
+}
+
+/* A page of 4 MiB has bits 39 to 32 of its address in bits 20 to 13. */
+static uint64_t address_x86(const struct paging *paging, unsigned shift, uint64_t entry)
+{
+    if (paging->kind == PAGING_X86 && shift > 12)
+        return (entry & BITS(31, 22)) | (entry & BITS(20, 13)) << 19;
+    return entry & ~paging->ignored & BITS(51, 12) & (UINT64_MAX << shift);
+}
+
+static struct paging_entry decode_x86(const struct paging *paging, unsigned level,
+                                      uint64_t entry)
+{
+    const struct paging_level *at = &paging->level[level];
+    bool is_last = level + 1 == paging->levels;
+    struct paging_entry result = {.kind = ENTRY_TABLE};
+
+    if (!(entry & PRESENT))
+        return (struct paging_entry){.kind = ENTRY_INVALID};
+    if (is_last || (at->leaf && entry & LARGE))
+        result.kind = ENTRY_LEAF;
+    result.address = address_x86(paging, result.kind == ENTRY_LEAF ? at->shift : 12, entry);
+    /* The first of three levels has addresses only. */
+    if (paging->kind == PAGING_X86_PAE && level == 0)
+        result.rights = RIGHTS_ALL;
+    else
+        result.rights = rights_x86(entry, paging->kind != PAGING_X86);
+    return result;
+}
+
+/* APTable, UXNTable, PXNTable: a table takes rights from everything behind it. */
+static unsigned rights_of_table(uint64_t entry)
+{
+    unsigned rights = RIGHTS_ALL;
+
+    if (entry & BIT(61))
+        rights &= ~(unsigned)(RIGHT_USER_READ | RIGHT_USER_WRITE);
+    if (entry & BIT(62))
+        rights &= ~(unsigned)(RIGHT_KERNEL_WRITE | RIGHT_USER_WRITE);
+    if (entry & BIT(60))
+        rights &= ~(unsigned)RIGHT_USER_EXECUTE;
+    if (entry & BIT(59))
+        rights &= ~(unsigned)RIGHT_KERNEL_EXECUTE;
+    return rights;
+}
+
+/* AP[2:1] in bits 7 and 6, UXN, PXN. What users may write privileged code cannot execute.
+ */
+static unsigned rights_of_page(uint64_t entry)
+{
+    unsigned rights = RIGHTS_ALL;
+
+    if (entry & BIT(7))
+        rights &= ~(unsigned)(RIGHT_KERNEL_WRITE | RIGHT_USER_WRITE);
+    if (!(entry & BIT(6)))
+        rights &= ~(unsigned)(RIGHT_USER_READ | RIGHT_USER_WRITE);
+    if (entry & BIT(54))
+        rights &= ~(unsigned)RIGHT_USER_EXECUTE;
+    if (entry & BIT(53) || rights & RIGHT_USER_WRITE)
+        rights &= ~(unsigned)RIGHT_KERNEL_EXECUTE;
+    return rights;
+}
+
+static uint64_t address_aarch64(const struct paging *paging, unsigned shift, uint64_t entry)
+{
+    uint64_t address;
+
+    if (paging->page_shift == 16)
+        address =
+            (entry & BITS(47, 16)) | (paging->wide ? (entry & BITS(15, 12)) << 36 : 0);
+    else if (paging->wide)
+        address = (entry & BITS(49, 12)) | (entry & BITS(9, 8)) << 42;
+    else
+        address = entry & BITS(47, 12);
+    return address & ~paging->ignored & (UINT64_MAX << shift);
+}
+
+static struct paging_entry decode_aarch64(const struct paging *paging, unsigned level,
+                                          uint64_t entry)
+{
+    const struct paging_level *at = &paging->level[level];
+    bool is_last = level + 1 == paging->levels;
+    struct paging_entry result = {.kind = ENTRY_INVALID};
+
+    if ((entry & 3) == 3)
+        result.kind = is_last ? ENTRY_LEAF : ENTRY_TABLE;
+    else if ((entry & 3) == 1 && !is_last && at->leaf)
+        result.kind = ENTRY_LEAF;
+    if (result.kind == ENTRY_LEAF) {
+        result.address = address_aarch64(paging, at->shift, entry);
+        result.rights = rights_of_page(entry);
+    } else if (result.kind == ENTRY_TABLE) {
+        result.address = address_aarch64(paging, paging->page_shift, entry);
+        result.rights = rights_of_table(entry);
+    }
+    return result;
+}
+
+struct paging_entry paging_decode(const struct paging *paging, unsigned level,
+                                  uint64_t entry)
+{
+    return paging->kind == PAGING_AARCH64 ? decode_aarch64(paging, level, entry)
+                                          : decode_x86(paging, level, entry);
+}
+
+bool paging_is_canonical(const struct paging *paging, uint64_t address)
+{
+    uint64_t high;
+
+    if (paging->kind == PAGING_X86 || paging->kind == PAGING_X86_PAE)
+        return address >> 32 == 0;
+    /* x86_64 extends the highest bit that counts; aarch64 has two halves whose bits above
+     * are all 0 or all 1. */
+    high = paging->kind == PAGING_X86_64 ? paging->va_bits - 1 : paging->va_bits;
+    return address >> high == 0 || address >> high == UINT64_MAX >> high;
+}

@@ -1,0 +1,134 @@
+#include "paging/space_find.h"
+
+#include "dump/extent.h"
+#include "util/bytes.h"
+
+#include <stdlib.h>
+
+enum { BUFFER = 64 << 10, STEP = 16 << 20, FOUND_MAX = 16384 };
+
+int seeker_start(struct seeker *seeker, struct space *space, const struct pattern *pattern,
+                 uint64_t first, uint64_t last, uint64_t align, struct qvm_error *err)
+{
+    *seeker = (struct seeker){.space = space, .last = last, .align = align};
+    if (mapper_start(&seeker->mapper, space, first, last, err) != 0)
+        return -1;
+    seeker->matcher = matcher_new(pattern, 1, err);
+    seeker->buffer = malloc(BUFFER);
+    if (seeker->buffer && seeker->matcher)
+        return 0;
+    if (!seeker->buffer)
+        qvm_fail_memory(err, space->dump->file.path);
+    seeker_free(seeker);
+    return -1;
+}
+
+void seeker_free(struct seeker *seeker)
+{
+    mapper_free(&seeker->mapper);
+    free(seeker->buffer);
+    seeker->buffer = NULL;
+    if (seeker->matcher)
+        matcher_free(seeker->matcher);
+    seeker->matcher = NULL;
+    results_free(&seeker->results);
+}
+
+/* Goes to the next range, where one does not go on. 1, or 0 at the end, or -1. */
+static int enter(struct seeker *seeker, struct qvm_error *err)
+{
+    uint64_t before = seeker->range.last;
+    bool first = seeker->range.rights == 0;
+    int found;
+
+    if (seeker->in_range)
+        return 1;
+    found = mapper_next(&seeker->mapper, &seeker->range, err);
+    if (found <= 0)
+        return found;
+    if (first || seeker->range.first != before + 1)
+        seeker->state = 0;
+    seeker->next = seeker->range.first;
+    seeker->in_range = true;
+    return 1;
+}
+
+static void pass(struct seeker *seeker, uint64_t n)
+{
+    seeker->in_range = seeker->range.last - seeker->next >= n;
+    seeker->next += n;
+}
+
+/* Passes what is not in the dump. */
+static int pass_missing(struct seeker *seeker, uint64_t n, uint64_t *done)
+{
+    seeker->state = 0;
+    pass(seeker, n);
+    *done = n;
+    return 0;
+}
+
+/* Looks through some of a page of the range. *done: bytes that were passed. */
+static int look(struct seeker *seeker, uint64_t *done, struct qvm_error *err)
+{
+    const struct dump *dump = seeker->space->dump;
+    uint64_t physical, n, reach;
+    matcher_state before = seeker->state;
+    size_t taken, found = seeker->results.count;
+
+    if (space_translate(seeker->space, seeker->next, &physical, &n, err) != 0)
+        return -1;
+    n = smaller_u64(n, BUFFER);
+    n = smaller_u64(n - 1, seeker->range.last - seeker->next) + 1;
+    reach = dump_reach(dump, physical, n);
+    if (reach == 0)
+        return pass_missing(
+            seeker, span_at(dump, physical, physical + (n - 1)).last - physical + 1, done);
+    n = reach;
+    if (dump_read(dump, physical, seeker->buffer, (size_t)n, err) != 0)
+        return -1;
+    if (matcher_feed(seeker->matcher, &seeker->state, seeker->buffer, (size_t)n,
+                     seeker->next, &seeker->results, FOUND_MAX + BUFFER, &taken) != 0) {
+        seeker->state = before; /* to be looked through again, as if it had not been */
+        seeker->results.count = found;
+        return qvm_fail_memory(err, seeker->space->dump->file.path);
+    }
+    pass(seeker, taken);
+    *done = taken;
+    return 0;
+}
+
+static void keep_aligned(struct seeker *seeker)
+{
+    struct results *results = &seeker->results;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < results->count; i++)
+        if (results->items[i].a % seeker->align == 0)
+            results->items[kept++] = results->items[i];
+    results->count = kept;
+}
+
+int seeker_step(struct seeker *seeker, struct qvm_error *err)
+{
+    uint64_t passed = 0, done = 0;
+    int status = 1;
+
+    seeker->results.count = 0;
+    if (seeker->finished)
+        return 0;
+    while (passed < STEP && seeker->results.count < FOUND_MAX) {
+        status = enter(seeker, err);
+        if (status <= 0)
+            break;
+        if (look(seeker, &done, err) != 0) {
+            status = -1;
+            break;
+        }
+        passed += done;
+    }
+    keep_aligned(seeker);
+    seeker->finished = status == 0;
+    /* What was found before a failure is given first. */
+    return status < 0 && seeker->results.count == 0 ? -1 : 1;
+}

@@ -1,0 +1,76 @@
+#include "scan/parallel_for.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+
+struct team {
+    pthread_mutex_t lock;
+    size_t next, parts;
+    void (*run)(void *context, size_t part, unsigned worker);
+    void *context;
+};
+
+struct worker {
+    struct team *team;
+    unsigned number;
+};
+
+static bool take(struct team *team, size_t *part)
+{
+    bool more;
+
+    pthread_mutex_lock(&team->lock);
+    more = team->next < team->parts;
+    if (more)
+        *part = team->next++;
+    pthread_mutex_unlock(&team->lock);
+    return more;
+}
+
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    size_t part;
+
+    while (take(worker->team, &part))
+        worker->team->run(worker->team->context, part, worker->number);
+    return NULL;
+}
+
+/* The new thread takes no signals from outside: they are for the thread that called. Its
+ * own faults it must take, or they end the process: see mapping.h. */
+static bool start(pthread_t *thread, struct worker *worker)
+{
+    static const int faults[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV};
+    sigset_t all, before;
+    bool started;
+
+    sigfillset(&all);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        sigdelset(&all, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    started = pthread_create(thread, NULL, work, worker) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
+void team_run(unsigned workers, size_t parts,
+              void (*run)(void *context, size_t part, unsigned worker), void *context)
+{
+    struct team team = {.parts = parts, .run = run, .context = context};
+    struct worker members[TEAM_MAX];
+    pthread_t threads[TEAM_MAX];
+    unsigned started = 1;
+
+    pthread_mutex_init(&team.lock, NULL);
+    for (unsigned i = 0; i < TEAM_MAX; i++)
+        members[i] = (struct worker){&team, i};
+    while (started < workers && started < TEAM_MAX &&
+           start(&threads[started], &members[started]))
+        started++;
+    work(&members[0]);
+    while (--started > 0)
+        pthread_join(threads[started], NULL);
+    pthread_mutex_destroy(&team.lock);
+}

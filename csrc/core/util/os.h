@@ -1,0 +1,30 @@
+/* What the operating system provides to everyone: a clock, holes in files, processors.
+ * os_posix.c is for every system, os_linux.c and os_qnx.c are for one each. */
+#ifndef QVM_OS_H
+#define QVM_OS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Milliseconds of a clock that only goes forward. */
+int64_t os_clock_ms(void);
+
+/* Waits; returns early when a signal arrives, so that a script stays interruptible. */
+void os_sleep(int64_t milliseconds);
+
+/* Processors that can run threads now; 1 if the system does not say. */
+unsigned os_processors(void);
+
+/* End of the hole or data run of a file that contains `offset`, at most `size`; `hole` says
+ * which it is. On a system without holes everything is data. */
+uint64_t os_file_extent(int fd, uint64_t offset, uint64_t size, bool *hole);
+
+/* Opens a directory only to reach what is in it: a descriptor, closed on exec, or -1 and
+ * errno. */
+int host_open_directory(const char *path);
+
+/* Gives an open file the access list of the file at a path, or none if that has none. 0, or
+ * -1 and errno. Where the system's lists are not known, files are left as they are. */
+int host_keep_acl(const char *path, int fd);
+
+#endif

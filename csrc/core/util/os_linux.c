@@ -1,0 +1,81 @@
+/* Files, for host.h. Passes over large ones want to know holes, by lseek() with SEEK_DATA
+ * and SEEK_HOLE, which POSIX has since 2024 only, and processors. Access lists are extended
+ * attributes, which the kernel alone reads and writes here. */
+#if defined(__linux__)
+
+#    define _GNU_SOURCE
+
+#    include "util/os.h"
+
+#    include "util/retry.h"
+
+#    include <errno.h>
+#    include <fcntl.h>
+#    include <stdlib.h>
+#    include <sys/stat.h>
+#    include <sys/xattr.h>
+#    include <unistd.h>
+
+static const char ACL[] = "system.posix_acl_access";
+
+uint64_t os_file_extent(int fd, uint64_t offset, uint64_t size, bool *hole)
+{
+    struct stat status;
+    off_t data = lseek(fd, (off_t)offset, SEEK_DATA), end;
+
+    *hole = false;
+    if (data < 0 && errno == ENXIO && fstat(fd, &status) == 0 &&
+        (uint64_t)status.st_size >= size) {
+        *hole = true; /* up to the end */
+        return size;
+    }
+    if (data < 0) /* not supported, or the file was cut: reading tells */
+        return size;
+    if ((uint64_t)data > offset) {
+        *hole = true;
+        return (uint64_t)data < size ? (uint64_t)data : size;
+    }
+    end = lseek(fd, (off_t)offset, SEEK_HOLE);
+    return end > (off_t)offset && (uint64_t)end < size ? (uint64_t)end : size;
+}
+
+unsigned os_processors(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return count > 1 ? (unsigned)count : 1;
+}
+
+int host_open_directory(const char *path)
+{
+    return open_again(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int copy_acl(const char *path, size_t size, int fd)
+{
+    void *list = malloc(size);
+    ssize_t got = list ? getxattr(path, ACL, list, size) : -1;
+    int status = got < 0 ? -1 : fsetxattr(fd, ACL, list, (size_t)got, 0);
+    int number = list ? errno : ENOMEM;
+
+    free(list);
+    errno = number;
+    return status;
+}
+
+int host_keep_acl(const char *path, int fd)
+{
+    ssize_t size = getxattr(path, ACL, NULL, 0);
+
+    if (size > 0)
+        return copy_acl(path, (size_t)size, fd);
+    if (size < 0 && errno != ENODATA && errno != ENOTSUP)
+        return -1;
+    if (fremovexattr(fd, ACL) == 0 || errno == ENODATA || errno == ENOTSUP)
+        return 0;
+    return -1;
+}
+
+#else
+typedef int os_is_another; /* a file must hold a declaration */
+#endif

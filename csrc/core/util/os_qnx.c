@@ -1,0 +1,37 @@
+/* The part of os.h for QNX. Never run on a QNX system. */
+#if defined(__QNXNTO__)
+#    define _QNX_SOURCE
+
+#    include "util/os.h"
+
+#    include <sys/syspage.h>
+
+/* The documentation of lseek() knows no holes. */
+uint64_t os_file_extent(int fd, uint64_t offset, uint64_t size, bool *hole)
+{
+    (void)fd;
+    (void)offset;
+    *hole = false;
+    return size;
+}
+
+int host_open_directory(const char *path)
+{
+    return open_again(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int host_keep_acl(const char *path, int fd)
+{
+    (void)path;
+    (void)fd;
+    return 0;
+}
+
+unsigned os_processors(void)
+{
+    return _syspage_ptr->num_cpu;
+}
+
+#else
+typedef int os_is_another; /* a file must hold a declaration */
+#endif

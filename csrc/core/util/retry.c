@@ -1,0 +1,46 @@
+#include "util/retry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+int open_again(const char *path, int flags)
+{
+    int fd;
+
+    do
+        fd = open(path, flags);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+int openat_again(int directory, const char *name, int flags)
+{
+    int fd;
+
+    do
+        fd = openat(directory, name, flags);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+int create_again(int directory, const char *name, mode_t mode)
+{
+    int fd;
+
+    do
+        fd = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                    mode);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+int fsync_again(int fd)
+{
+    int status;
+
+    do
+        status = fsync(fd);
+    while (status != 0 && errno == EINTR);
+    return status;
+}

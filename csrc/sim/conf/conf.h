@@ -1,0 +1,109 @@
+/*
+ * The configuration of the simulated VM.
+ *
+ * All strings are borrowed from `tokens`, which the configuration owns.
+ */
+#ifndef SIM_CONF_H
+#define SIM_CONF_H
+
+#include "conf/load.h"
+#include "conf/settings.h"
+#include "conf/token.h"
+#include "text.h"
+#include "vm/logger.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum machine { MACHINE_AARCH64, MACHINE_X86_64 };
+
+enum {
+    CONF_MOST_CPUS = 256,
+    CONF_MOST_RAM_BLOCKS = 256,
+    CONF_PAGE = 4096,
+    CONF_REPORT = 64 << 10 /* at the end of the last RAM block: a dump's report */
+};
+
+/* One block of guest memory: addresses base to base + size - 1, both page-aligned. Blocks
+   do not overlap, and hold at least 128 KiB. */
+struct ram {
+    uint64_t base;
+    uint64_t size;
+    bool fixed; /* the configuration gave the base */
+    struct place place;
+};
+
+enum erratum_kind { ERRATUM_OFF, ERRATUM_ON, ERRATUM_AUTO, ERRATUM_NUMBER };
+
+struct erratum {
+    const char *id;
+    enum erratum_kind kind;
+    uint64_t number;
+};
+
+struct errata {
+    struct erratum *items;
+    size_t count;
+};
+
+struct cpu {
+    const char *name; /* NULL: none given */
+    struct errata errata;
+    struct settings settings;
+};
+
+/* A sub-option that the simulator only shows. */
+struct detail {
+    const char *word;
+    const char *value;
+};
+
+struct vdev {
+    const char *type;
+    const char *name; /* NULL: no node */
+    bool debug;       /* in the status text */
+    struct detail *details;
+    size_t detail_count;
+};
+
+struct conf {
+    struct tokens tokens;
+    const char *system;
+    enum machine machine;
+    struct ram *ram; /* in the order given; at least one */
+    size_t ram_count;
+    struct cpu *cpus; /* at least one */
+    size_t cpu_count;
+    struct vdev *vdevs;
+    size_t vdev_count;
+    struct errata errata;     /* of the VM as a whole */
+    struct settings settings; /* of every cpu that has none of that name */
+    const char **extras;      /* names of the extra registers */
+    size_t extra_count;
+    bool extras_set;    /* by the configuration; else they are our own */
+    struct loads loads; /* what of the RAM was loaded from files */
+    struct logger logger;
+    const char *dump; /* directory, or "|command"; NULL: none */
+    double dump_seconds;
+    bool new_note;        /* the dump's note is of SDP 8's form */
+    bool has_template;    /* `template` is served as env, whatever it holds */
+    struct text template; /* owned */
+};
+
+/* Reads the command line into an all-zero `conf`, `argv[1]` being the first word. Exits on
+   an error (see place_fail); `conf` stays reachable for the caller's tools then. */
+void conf_read(struct conf *conf, int argc, char *const argv[]);
+
+void conf_free(struct conf *conf);
+
+/* The bytes of RAM block `block` that hold the guest's memory: all, but for the report's.
+ */
+uint64_t conf_memory_size(const struct conf *conf, size_t block);
+
+/* What is set for cpu `cpu`, or else for all: the variable whose name is `prefix` and
+   `name`. False, and `value` is left alone, if nothing is. */
+bool conf_setting(const struct conf *conf, size_t cpu, const char *prefix, const char *name,
+                  uint64_t *value);
+
+#endif

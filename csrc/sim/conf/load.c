@@ -1,0 +1,336 @@
+#define _GNU_SOURCE
+#include "conf/number.h"
+#include "conf/parser.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    ELF_HEADER_SIZE = 64,
+    PROGRAM_HEADER_SIZE = 56,
+    MOST_SEGMENTS = 65534, /* a larger number stands elsewhere */
+    SEGMENT_LOAD = 1,
+    MACHINE_CODE_X86_64 = 62,
+    MACHINE_CODE_AARCH64 = 183
+};
+
+/* A file whose headers are being read. */
+struct reading {
+    struct loads *loads;
+    const struct load *load; /* the last one of them */
+    uint64_t file_size;
+};
+
+/* A little-endian number of `count` bytes. */
+static uint64_t number_at(const unsigned char *at, unsigned count)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = count; i > 0; i--)
+        value = value << 8 | at[i - 1];
+    return value;
+}
+
+static int read_at(int fd, uint64_t offset, void *bytes, size_t size)
+{
+    char *at = bytes;
+
+    while (size > 0) {
+        ssize_t got = pread(fd, at, size, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? errno : EIO;
+        at += got;
+        offset += (uint64_t)got;
+        size -= (size_t)got;
+    }
+    return 0;
+}
+
+static void read_header(const struct reading *reading, uint64_t offset, void *bytes,
+                        size_t size)
+{
+    const struct load *load = reading->load;
+    int error = read_at(load->fd, offset, bytes, size);
+
+    if (error)
+        place_fail(load->place, "load: cannot read %s: %s", load->path, strerror(error));
+}
+
+static void add_piece(const struct reading *reading, struct piece piece)
+{
+    struct loads *loads = reading->loads;
+
+    piece.load = loads->file_count - 1;
+    loads->pieces = place_grow(loads->pieces, loads->piece_count, sizeof piece);
+    loads->pieces[loads->piece_count++] = piece;
+}
+
+/* A PT_LOAD of the file: what its program header says must hold together. */
+static void add_segment(const struct reading *reading, unsigned segment,
+                        const unsigned char *header)
+{
+    const struct load *load = reading->load;
+    struct piece piece = {.offset = number_at(header + 8, 8),
+                          .address = number_at(header + 24, 8),
+                          .filled = number_at(header + 32, 8),
+                          .size = number_at(header + 40, 8),
+                          .segment = segment};
+
+    if (piece.filled > piece.size)
+        place_fail(load->place, "load: %s: segment %u: p_filesz is more than p_memsz",
+                   load->path, segment);
+    if (piece.filled > 0 && (piece.offset > reading->file_size ||
+                             piece.filled > reading->file_size - piece.offset))
+        place_fail(load->place,
+                   "load: %s: segment %u: 0x%" PRIx64 " bytes at 0x%" PRIx64
+                   " of the file, which has 0x%" PRIx64,
+                   load->path, segment, piece.filled, piece.offset, reading->file_size);
+    if (piece.size > 0)
+        add_piece(reading, piece);
+}
+
+static void read_segments(const struct reading *reading, uint64_t offset, unsigned count)
+{
+    const struct load *load = reading->load;
+    size_t before = reading->loads->piece_count;
+    unsigned char header[PROGRAM_HEADER_SIZE];
+
+    if (count > MOST_SEGMENTS)
+        place_fail(load->place, "load: %s: more than %d program headers", load->path,
+                   MOST_SEGMENTS);
+    if (offset > reading->file_size ||
+        (uint64_t)count * sizeof header > reading->file_size - offset)
+        place_fail(load->place, "load: %s: its program headers are not all in the file",
+                   load->path);
+    for (unsigned i = 0; i < count; i++) {
+        read_header(reading, offset + (uint64_t)i * sizeof header, header, sizeof header);
+        if (number_at(header, 4) == SEGMENT_LOAD)
+            add_segment(reading, i, header);
+    }
+    if (reading->loads->piece_count == before)
+        place_fail(load->place, "load: %s: nothing in it is to be loaded (no PT_LOAD)",
+                   load->path);
+}
+
+static bool is_elf(const struct reading *reading)
+{
+    char magic[4];
+
+    if (reading->file_size < sizeof magic)
+        return false;
+    read_header(reading, 0, magic, sizeof magic);
+    return memcmp(magic, "\177ELF", sizeof magic) == 0;
+}
+
+static void read_elf(struct reading *reading)
+{
+    struct load *load = &reading->loads->files[reading->loads->file_count - 1];
+    unsigned char header[ELF_HEADER_SIZE];
+
+    if (reading->file_size < sizeof header)
+        place_fail(load->place, "load: %s: its ELF header is cut off", load->path);
+    read_header(reading, 0, header, sizeof header);
+    unsigned entry_size = (unsigned)number_at(header + 54, 2);
+    unsigned count = (unsigned)number_at(header + 56, 2);
+    if (header[4] != 2 || header[5] != 1)
+        place_fail(load->place, "load: %s: not a 64-bit little-endian ELF file",
+                   load->path);
+    if (count > 0 && entry_size != PROGRAM_HEADER_SIZE)
+        place_fail(load->place, "load: %s: program headers of %u bytes, not %d", load->path,
+                   entry_size, PROGRAM_HEADER_SIZE);
+    load->machine = (unsigned)number_at(header + 18, 2);
+    read_segments(reading, number_at(header + 32, 8), count);
+}
+
+/* Splits "[address,]file". A name may have a comma, too: an address begins with a digit. */
+static bool take_address(const struct token *token, const char **path, uint64_t *address)
+{
+    char *comma = strchr(token->text, ',');
+
+    *path = token->text;
+    if (!comma || token->text[0] < '0' || token->text[0] > '9')
+        return false;
+    *comma = '\0';
+    if (!number_size(token->text, address))
+        place_fail(token->place, "load: bad address '%s'", token->text);
+    *path = comma + 1;
+    return true;
+}
+
+/* Opens the file; false, with a warning: there is none. Configurations name files of the
+   host that they are for, and those need not be here. */
+static bool open_file(struct load *load, uint64_t *size)
+{
+    struct stat status;
+
+    /* O_NONBLOCK: opening a FIFO would wait for a writer. */
+    load->fd = open(load->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (load->fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        place_warn(load->place, "load: there is no %s: nothing is loaded", load->path);
+        return false;
+    }
+    if (load->fd < 0 || fstat(load->fd, &status))
+        place_fail(load->place, "load: cannot read %s: %s", load->path, strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        place_fail(load->place, "load: %s is not a regular file", load->path);
+    *size = (uint64_t)status.st_size;
+    return true;
+}
+
+void load_take(struct parser *parser)
+{
+    const struct token *token = parser_argument(parser);
+    struct load load = {.place = token->place};
+    struct loads *loads = &parser->conf->loads;
+    uint64_t address = 0;
+    bool raw = take_address(token, &load.path, &address);
+    uint64_t size;
+
+    if (!open_file(&load, &size))
+        return;
+    loads->files = place_grow(loads->files, loads->file_count, sizeof load);
+    loads->files[loads->file_count] = load;
+    struct reading reading = {loads, &loads->files[loads->file_count++], size};
+    if (raw && size > 0)
+        add_piece(&reading,
+                  (struct piece){.address = address, .size = size, .filled = size});
+    else if (!raw && is_elf(&reading))
+        read_elf(&reading);
+    else
+        place_warn(load.place, "load: %s is %s: nothing is loaded", load.path,
+                   raw ? "empty" : "no ELF file, and no address is given");
+}
+
+/* The bytes of guest memory from `address` on, in the block where it is; 0: in none. */
+static uint64_t memory_at(const struct conf *conf, uint64_t address)
+{
+    for (size_t i = 0; i < conf->ram_count; i++) {
+        uint64_t offset = address - conf->ram[i].base;
+        if (address >= conf->ram[i].base && offset < conf_memory_size(conf, i))
+            return conf_memory_size(conf, i) - offset;
+    }
+    return 0;
+}
+
+struct label {
+    char text[512];
+};
+
+/* What a message calls a piece. */
+static struct label name_piece(const struct loads *loads, const struct piece *piece)
+{
+    const struct load *load = &loads->files[piece->load];
+    struct label label;
+    int length = snprintf(label.text, sizeof label.text, "%s: ", load->path);
+
+    if (load->machine && length > 0 && (size_t)length < sizeof label.text)
+        (void)snprintf(label.text + length, sizeof label.text - (size_t)length,
+                       "segment %u, ", piece->segment);
+    return label;
+}
+
+static _Noreturn void fail_outside(const struct conf *conf, const struct piece *piece,
+                                   uint64_t address)
+{
+    const struct ram *last = &conf->ram[conf->ram_count - 1];
+    bool report = address >= last->base && address - last->base < last->size;
+
+    place_fail(conf->loads.files[piece->load].place,
+               "load: %s0x%" PRIx64 " bytes at 0x%" PRIx64 ": 0x%" PRIx64 " is %s",
+               name_piece(&conf->loads, piece).text, piece->size, piece->address, address,
+               report ? "in the last 64K of the last RAM block, which a dump's report takes"
+                      : "not in RAM");
+}
+
+static void check_piece(const struct conf *conf, const struct piece *piece)
+{
+    uint64_t address = piece->address;
+    uint64_t left = piece->size;
+
+    if (left - 1 > UINT64_MAX - address)
+        place_fail(conf->loads.files[piece->load].place,
+                   "load: %s0x%" PRIx64 " bytes at 0x%" PRIx64
+                   ": past the last address there is",
+                   name_piece(&conf->loads, piece).text, piece->size, address);
+    while (left > 0) {
+        uint64_t there = memory_at(conf, address);
+        if (there == 0)
+            fail_outside(conf, piece, address);
+        there = there < left ? there : left;
+        address += there;
+        left -= there;
+    }
+}
+
+static int by_address(const void *left, const void *right)
+{
+    const struct piece *a = left;
+    const struct piece *b = right;
+
+    return a->address < b->address ? -1 : a->address > b->address;
+}
+
+static void check_overlap(const struct loads *loads, const struct piece *piece,
+                          const struct piece *next)
+{
+    if (next->address - piece->address < piece->size)
+        place_fail(loads->files[next->load].place,
+                   "load: %s0x%" PRIx64 " bytes at 0x%" PRIx64
+                   ": overlaps what is loaded at 0x%" PRIx64,
+                   name_piece(loads, next).text, next->size, next->address, piece->address);
+}
+
+static void check_machine(const struct conf *conf, const struct load *load)
+{
+    unsigned machine =
+        conf->machine == MACHINE_AARCH64 ? MACHINE_CODE_AARCH64 : MACHINE_CODE_X86_64;
+
+    if (load->machine && load->machine != machine)
+        place_fail(load->place, "load: %s: its e_machine is %u, not %u: set sim-machine",
+                   load->path, load->machine, machine);
+}
+
+void load_check(struct conf *conf)
+{
+    struct loads *loads = &conf->loads;
+
+    for (size_t i = 0; i < loads->file_count; i++)
+        check_machine(conf, &loads->files[i]);
+    for (size_t i = 0; i < loads->piece_count; i++)
+        check_piece(conf, &loads->pieces[i]);
+    if (loads->piece_count > 0)
+        qsort(loads->pieces, loads->piece_count, sizeof *loads->pieces, by_address);
+    for (size_t i = 1; i < loads->piece_count; i++)
+        check_overlap(loads, &loads->pieces[i - 1], &loads->pieces[i]);
+}
+
+void loads_free(struct loads *loads)
+{
+    for (size_t i = 0; i < loads->file_count; i++)
+        (void)close(loads->files[i].fd);
+    free(loads->files);
+    free(loads->pieces);
+    *loads = (struct loads){0};
+}
+
+size_t loads_from(const struct loads *loads, size_t first, uint64_t address)
+{
+    while (first < loads->piece_count &&
+           loads->pieces[first].address + (loads->pieces[first].size - 1) < address)
+        first++;
+    return first;
+}
+
+int loads_read(const struct loads *loads, const struct piece *piece, uint64_t offset,
+               void *bytes, size_t size)
+{
+    return read_at(loads->files[piece->load].fd, piece->offset + offset, bytes, size);
+}

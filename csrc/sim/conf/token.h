@@ -1,0 +1,41 @@
+/*
+ * The words of a configuration, with the places where they stand.
+ *
+ * Blanks and newlines separate words; '#' at the start of a word begins a comment; single
+ * or double quotes group, anywhere in a word, and may hold newlines, backslash-newline in
+ * them being dropped; a word that begins with an unquoted '@' includes the file that it
+ * names, relative to the file that it stands in.
+ */
+#ifndef SIM_TOKEN_H
+#define SIM_TOKEN_H
+
+#include "conf/place.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct source;
+
+struct token {
+    char *text;
+    struct place place;
+    const struct source
+        *source;      /* identifies one reading of one file; NULL: command line */
+    bool starts_line; /* first word of a line of a file */
+    bool quoted;      /* holds a quoted part */
+};
+
+/* Starts all zero; owns everything below it. */
+struct tokens {
+    struct token *items;
+    size_t count;
+    struct source *sources;
+};
+
+/* Adds command line argument `number`: one word, or an include. Exits on an error (see
+   place_fail). */
+void tokens_add(struct tokens *tokens, const char *argument, unsigned long number);
+
+void tokens_free(struct tokens *tokens);
+
+#endif

@@ -1,0 +1,187 @@
+#define _GNU_SOURCE
+#include "vm/server.h"
+
+#include "dump/dump.h"
+#include "vm/command.h"
+#include "vm/env.h"
+#include "vm/report.h"
+#include "vm/signals.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool failed(const struct server *server, const char *what)
+{
+    logger_line(&server->conf->logger, LEVEL_ERROR, "%s: %s", what, strerror(errno));
+    return false;
+}
+
+/* True, with a log line, if the VM does not answer. */
+static bool refuses(const struct server *server, const char *what)
+{
+    if (server->hung)
+        logger_line(&server->conf->logger, LEVEL_WARN, "%s: not while the VM hangs", what);
+    return server->hung;
+}
+
+static bool publish_env(struct server *server)
+{
+    struct text env = {0};
+
+    env_compose(&server->vm, &env);
+    bool good = node_replace(&server->node, &env) == 0;
+    if (!good)
+        (void)failed(server, "env");
+    text_free(&env);
+    return good;
+}
+
+bool server_status(struct server *server)
+{
+    const struct logger *logger = &server->conf->logger;
+    struct text report = {0};
+
+    if (refuses(server, "status"))
+        return false;
+    server->vm.statuses++;
+    report_compose(&server->vm, "status", server->vm.statuses, false, &report);
+    if (report.failed) {
+        errno = ENOMEM;
+        (void)failed(server, "status");
+    } else {
+        logger_text(logger, LEVEL_INFO, &report);
+    }
+    bool good = !report.failed;
+    text_free(&report);
+    return good;
+}
+
+bool server_dump(struct server *server)
+{
+    return !refuses(server, "dump") && dump_take(&server->vm);
+}
+
+bool server_suspend(struct server *server)
+{
+    if (refuses(server, "suspend"))
+        return false;
+    server->vm.suspended = true;
+    if (publish_env(server))
+        return true;
+    server->vm.suspended = false;
+    return false;
+}
+
+bool server_hang(struct server *server)
+{
+    if (!server->hung && node_block(&server->node))
+        return failed(server, "hang");
+    server->hung = true;
+    return true;
+}
+
+bool server_resume(struct server *server)
+{
+    server->vm.suspended = false;
+    if (!publish_env(server))
+        return false;
+    server->hung = false;
+    return true;
+}
+
+static bool create_nodes(struct server *server)
+{
+    struct text env = {0};
+
+    env_compose(&server->vm, &env);
+    bool good = node_create(&server->node, &env) == 0;
+    text_free(&env);
+    return good;
+}
+
+bool server_reboot(struct server *server)
+{
+    const double pause = 0.2;
+
+    if (refuses(server, "reboot"))
+        return false;
+    node_remove(&server->node);
+    server->vm.suspended = false;
+    if (!signals_sleep_until(signals_clock() + pause))
+        return false;
+    if (create_nodes(server))
+        return true;
+    server->exit_code = EXITCODE_AFTER_GUEST;
+    server->done = true;
+    return false;
+}
+
+static void serve_signals(struct server *server)
+{
+    int number;
+
+    while (!server->done && !signals_quit() && (number = signals_next())) {
+        /* A hung VM takes its signals and does nothing about them. */
+        if (number == SIGUSR1 && !server->hung)
+            (void)server_status(server);
+        else if (number == SIGUSR2 && !server->hung)
+            (void)server_dump(server);
+    }
+}
+
+static void serve(struct server *server)
+{
+    struct command_input input;
+
+    command_open(&input);
+    while (!server->done && !signals_quit()) {
+        struct pollfd ready[] = {{.fd = signals_fd(), .events = POLLIN},
+                                 {.fd = command_fd(&input), .events = POLLIN}};
+        if (poll(ready, 2, command_timeout(&input)) < 0)
+            continue;
+        serve_signals(server);
+        if (ready[1].revents)
+            command_read(&input, server);
+    }
+    if (signals_quit() == SIGQUIT)
+        server->exit_code = EXITCODE_POWER_CUT;
+}
+
+static bool start(struct server *server, const char *root)
+{
+    int error = vm_start(&server->vm, server->conf);
+
+    if (error) {
+        (void)fprintf(stderr, "qvm: cannot start the vCPU threads: %s\n", strerror(error));
+        return false;
+    }
+    if (node_init(&server->node, server->conf, root)) {
+        (void)fprintf(stderr, "qvm: out of memory\n");
+    } else if (create_nodes(server)) {
+        logger_line(&server->conf->logger, LEVEL_INFO,
+                    "simulated VM is up, process %ld, %s/env", (long)getpid(),
+                    server->node.path);
+        return true;
+    }
+    node_free(&server->node);
+    vm_stop(&server->vm);
+    return false;
+}
+
+enum exitcode server_run(struct server *server, const struct conf *conf, const char *root)
+{
+    *server = (struct server){.conf = conf, .exit_code = EXITCODE_NORMAL};
+    if (!start(server, root))
+        return EXITCODE_BEFORE_GUEST;
+    serve(server);
+    node_remove(&server->node);
+    if (server->announce)
+        command_acknowledge("shutdown");
+    node_free(&server->node);
+    vm_stop(&server->vm);
+    return server->exit_code;
+}

@@ -1,0 +1,143 @@
+--- A vCPU of a dump: its registers.
+-- @classmod qvm.vcpu
+
+local line = require "qvm.util.text"
+
+--- @type Vcpu
+local Vcpu = {__name = "Vcpu"}
+Vcpu.__index = Vcpu
+
+--- What a vCPU of a dump holds.
+--
+-- `extra` has the extra registers of SDP 8 dumps; it is empty where they are
+-- not 8 bytes each. In a QEMU dump of x86_64 it has `cr0` `cr2` `cr3` `cr4`,
+-- `kernel_gs_base` and, for each of `cs` `ds` `es` `fs` `gs` `ss` `ldt` `tr`
+-- `gdt` `idt`, its `_selector` `_limit` `_flags` `_base`; of aarch64, `fpsr` and
+-- `fpcr`.
+-- @table Vcpu
+-- @tfield integer index from 0
+-- @tfield integer cpunum as the dump has it
+-- @tfield string process name, as the dump has it
+-- @tfield integer pgtbl physical address of its page table, 0 if not known
+-- @tfield integer pc program counter
+-- @tfield integer sp stack pointer
+-- @tfield {[string]=integer} regs register name to integer
+-- @tfield {[string]=integer} extra name of an extra register to integer
+-- @tfield string extra_bytes the bytes that the extra registers are in
+-- @usage cpu = assert(dump:vcpu(0))
+
+-- By a vCPU that a script holds: the order of its registers (names, extra names), and
+-- its dump.
+local orders = setmetatable({}, {__mode = "k"})
+
+local function in_order(names, values)
+  local index = 0
+  return function()
+    index = index + 1
+    local name = names[index]
+    if name then
+      return name, values[name]
+    end
+  end
+end
+
+--- A vCPU's registers in the architecture's order.
+-- @treturn function():string,integer iterator over name, value
+-- @usage for name, value in cpu:registers() do print(name, qvm.hex(value)) end
+function Vcpu:registers()
+  return in_order(orders[self].names, self.regs)
+end
+
+--- A vCPU's extra registers in the dump's order.
+-- @treturn function():string,integer iterator over name, value
+-- @usage for name, value in cpu:extra_registers() do print(name, value) end
+function Vcpu:extra_registers()
+  return in_order(orders[self].extra_names, self.extra)
+end
+
+--- The calls that the vCPU was in, the innermost first.
+--
+-- By frame pointers, where the code keeps them (aarch64; x86_64 where it was built so).
+-- Else the stack is searched for addresses behind calls, and what is found so is marked:
+-- it need not be a call that is still open.
+-- @tparam[opt] qvm.space.Space space where its addresses are (`dump:space(cpu)`)
+-- @treturn[1] function():Frame iterator
+-- @return[2] nil, message, code: as `Dump:space`; `unsupported` for another machine
+-- @usage for frame in cpu:backtrace() do print(frame) end
+function Vcpu:backtrace(space)
+  if space ~= nil and getmetatable(space) ~= require "qvm.paging.address_space" then
+    error(("bad argument #1 to 'backtrace' (Space expected, got %s)"):format(type(space)), 2)
+  end
+  return require "qvm.guest.backtrace"(orders[self].dump, self, space)
+end
+
+Vcpu.__tostring = line.tostring("vCPU", function(cpu)
+  return ("vCPU %d: pc 0x%016x sp 0x%016x%s"):format(cpu.index, cpu.pc, cpu.sp,
+    cpu.process ~= "" and " " .. cpu.process or "")
+end)
+
+-- Makes a vCPU of a dump of its fields, and of the names of its registers in order.
+function Vcpu.new(dump, fields, names, extra_names)
+  orders[fields] = {dump = dump, names = names, extra_names = extra_names}
+  return setmetatable(fields, Vcpu)
+end
+
+-- The names of one vCPU's registers, then those of the other one's that it has
+-- not.
+local function names_of_both(mine, theirs)
+  local names, known = {}, {}
+  for _, cpu in ipairs {mine or theirs, theirs or mine} do
+    for _, iterator in ipairs {cpu.registers, cpu.extra_registers} do
+      for name in iterator(cpu) do
+        if not known[name] then
+          known[name] = true
+          names[#names + 1] = name
+        end
+      end
+    end
+  end
+  return names
+end
+
+-- The vCPU of an index in each dump, nil where there is none. A failure cannot be
+-- returned from inside a loop, and raises.
+local function both_vcpus(dump, other, index)
+  local mine, message, code = dump:vcpu(index)
+  local theirs
+  if not code then
+    theirs, message, code = other:vcpu(index)
+  end
+  if code then
+    error(message, 3)
+  end
+  return mine, theirs
+end
+
+local function value_of(cpu, name)
+  return cpu and (cpu.regs[name] or cpu.extra[name])
+end
+
+-- What differs between the vCPUs of two dumps, of which one has count.
+function Vcpu.differences(dump, other, count)
+  local index, at, names, mine, theirs = -1, 0, {}, nil, nil
+  return function()
+    while true do
+      at = at + 1
+      if at > #names then
+        index, at = index + 1, 0
+        if index >= count then
+          return nil
+        end
+        mine, theirs = both_vcpus(dump, other, index)
+        names = names_of_both(mine, theirs)
+      else
+        local here, there = value_of(mine, names[at]), value_of(theirs, names[at])
+        if here ~= there then
+          return index, names[at], here, there
+        end
+      end
+    end
+  end
+end
+
+return Vcpu

@@ -1,0 +1,301 @@
+--- The kernel log of a Linux guest.
+-- @classmod qvm.printk
+
+-- By VMCOREINFO: the lockless ring of 5.10 and later (kernel/printk/
+-- printk_ringbuffer.c), and the buffer of records before it. Both are a guest's
+-- memory, and may say anything.
+
+local line = require "qvm.util.text"
+
+local printk = {}
+
+local Message = {__name = "Message"}
+
+--- A message of the kernel's log; `tostring` is what dmesg prints.
+-- @table Message
+-- @tfield integer seq its number
+-- @tfield string time seconds since the boot, with 9 decimals
+-- @tfield integer nanoseconds the same
+-- @tfield ?string caller `"T123"`: task 123; `"C1"`: CPU 1, where there was no task;
+-- nil where the kernel does not keep it
+-- @tfield string text as the guest wrote it, with whatever characters
+-- @usage for message in dump:dmesg() do print(message.time, #message.text) end
+
+--- What reading the log has passed over.
+-- @table LogCount
+-- @tfield integer skipped records so far that were corrupt
+-- @usage messages, count = dump:dmesg()
+
+-- As dmesg(1) prints it: with microseconds, more lines set in.
+function Message:__tostring()
+  local prefix = ("[%12s] "):format(self.time:sub(1, -4))
+  return prefix .. line.harmless_lines(self.text):gsub("\n", "\n" .. (" "):rep(#prefix))
+end
+
+-- Nanoseconds, which are unsigned, as seconds with 9 decimals.
+local function seconds(nanoseconds)
+  local whole = nanoseconds >= 0 and nanoseconds // 1000000000
+    or (nanoseconds >> 1) // 500000000
+  return ("%d.%09d"):format(whole, nanoseconds - whole * 1000000000)
+end
+
+-- As the kernel prints it: a task's id, or the CPU where there was none.
+local function caller(id)
+  return id & 0x80000000 == 0 and "T" .. id or "C" .. (id & 0x7fffffff)
+end
+
+local function message(seq, nanoseconds, caller_id, text)
+  return setmetatable({seq = seq, time = seconds(nanoseconds), nanoseconds = nanoseconds,
+    caller = caller_id and caller(caller_id), text = text}, Message)
+end
+
+-- Looks names up in a group of VMCOREINFO: a function that raises what is missing.
+local Missing = {}
+
+local function lookup(info, group, form)
+  return function(name)
+    return info[group][name]
+      or error(setmetatable({("%s(%s)"):format(form, name)}, Missing), 0)
+  end
+end
+
+-- Parts of a structure or of an array of them: a function that decodes with a format at
+-- an offset. That gives nil for what is not there; and for all, if base or size cannot
+-- be. Memory is read in chunks, of which the last is kept, as records come in order.
+local CHUNK = 16384 -- bytes
+
+local function view(space, base, size, order)
+  if not base or size < 0 then
+    return function() end
+  end
+  local kept, chunk -- the chunk's number; its bytes, or nil where not all are there
+  return function(format, offset)
+    format = order .. format
+    local length = string.packsize(format)
+    if offset < 0 or offset > size - length then
+      return nil
+    end
+    local number, at = offset // CHUNK, offset % CHUNK
+    if at + length <= CHUNK then
+      if number ~= kept then
+        kept = number
+        chunk = space:read(base + number * CHUNK, math.min(CHUNK, size - number * CHUNK))
+      end
+      if chunk then
+        return (string.unpack(format, chunk, at + 1))
+      end
+    end
+    local bytes = space:read(base + offset, length)
+    return bytes and (string.unpack(format, bytes))
+  end
+end
+
+-- The lockless ring ------------------------------------------------------------
+
+-- More than these no kernel has: the logarithms of records and of bytes of text.
+local COUNT_BITS_MAX, SIZE_BITS_MAX = 24, 30
+
+-- Where things are in this kernel; raises what VMCOREINFO lacks.
+local function ring_layout(info)
+  local offset, size = lookup(info, "offsets", "OFFSET"), lookup(info, "sizes", "SIZE")
+  local layout = {desc_ring = offset "printk_ringbuffer.desc_ring",
+    data_ring = offset "printk_ringbuffer.text_data_ring",
+    ring_size = size "printk_ringbuffer", desc_size = size "prb_desc",
+    info_size = size "printk_info"}
+  local counter = offset "atomic_long_t.counter"
+  for _, name in ipairs {"count_bits", "descs", "infos"} do
+    layout[name] = layout.desc_ring + offset("prb_desc_ring." .. name)
+  end
+  layout.head_id = layout.desc_ring + offset "prb_desc_ring.head_id" + counter
+  layout.tail_id = layout.desc_ring + offset "prb_desc_ring.tail_id" + counter
+  layout.size_bits = layout.data_ring + offset "prb_data_ring.size_bits"
+  layout.data = layout.data_ring + offset "prb_data_ring.data"
+  layout.state = offset "prb_desc.state_var" + counter
+  local blocks = offset "prb_desc.text_blk_lpos"
+  layout.begin = blocks + offset "prb_data_blk_lpos.begin"
+  layout.next = blocks + offset "prb_data_blk_lpos.next"
+  for _, name in ipairs {"ts_nsec", "text_len", "seq", "caller_id"} do
+    layout[name] = offset("printk_info." .. name)
+  end
+  return layout
+end
+
+-- The text of a record in the data ring: nil where its block cannot be.
+local function text_of(ring, id, begin, next, length)
+  if begin == next or begin & next & 1 == 1 then
+    return "" -- no data
+  end
+  local size, bits = ring.data_size, ring.size_bits
+  local start, block = begin & size - 1, next - begin & ring.word_mask
+  if begin >> bits ~= (next - 1 & ring.word_mask) >> bits then
+    -- It did not fit behind the others: it is at the beginning.
+    start, block = 0, next & size - 1
+  end
+  if block < ring.word_size or block > size - start
+    or ring.text(ring.word, start) ~= id then
+    return nil
+  end
+  length = math.min(length, block - ring.word_size)
+  return ring.text("c" .. length, start + ring.word_size)
+end
+
+-- A record that is whole; false: one that is to be passed over; nil: one that is
+-- corrupt.
+local function record(ring, id)
+  local layout, index = ring.layout, id & ring.count - 1
+  local desc, info = index * layout.desc_size, index * layout.info_size
+  local state = ring.descs(ring.word, desc + layout.state)
+  if not state or state & ring.id_mask ~= id then
+    return nil
+  end
+  local kind = state >> ring.id_bits & 3
+  if kind ~= 1 and kind ~= 2 then -- neither committed nor finalized: being written, or free
+    return false
+  end
+  local begin, next = ring.descs(ring.word, desc + layout.begin),
+    ring.descs(ring.word, desc + layout.next)
+  local seq, time = ring.infos("i8", info + layout.seq), ring.infos("i8", info + layout.ts_nsec)
+  local length, from = ring.infos("I2", info + layout.text_len),
+    ring.infos("I4", info + layout.caller_id)
+  local text = begin and next and length and text_of(ring, id, begin, next, length)
+  return text and seq and time and from and message(seq, time, from, text) or nil
+end
+
+-- Words of the guest. Those of 64 bits come as Lua's integers, with their sign. The
+-- two highest bits of a record's state are no part of its id.
+local function words(dump)
+  if dump.bits == 32 then
+    return {word = "I4", word_size = 4, word_mask = 0xffffffff, id_bits = 30,
+      id_mask = (1 << 30) - 1}
+  end
+  return {word = "i8", word_size = 8, word_mask = -1, id_bits = 62, id_mask = (1 << 62) - 1}
+end
+
+local function open_ring(dump, space, info)
+  local layout = ring_layout(info)
+  local ring = words(dump)
+  local order = dump.byteorder == "big" and ">" or "<"
+  local pointer = view(space, info.symbols.prb, ring.word_size, order)(ring.word, 0)
+  local at = pointer and view(space, pointer, layout.ring_size, order)
+  local count_bits = at and at("I4", layout.count_bits)
+  local size_bits = at and at("I4", layout.size_bits)
+  if not count_bits or not size_bits or count_bits > COUNT_BITS_MAX
+    or size_bits > SIZE_BITS_MAX then
+    return nil, "its ring of messages cannot be read"
+  end
+  ring.layout, ring.count = layout, 1 << count_bits
+  ring.size_bits, ring.data_size = size_bits, 1 << size_bits
+  ring.descs = view(space, at(ring.word, layout.descs), layout.desc_size << count_bits, order)
+  ring.infos = view(space, at(ring.word, layout.infos), layout.info_size << count_bits, order)
+  ring.text = view(space, at(ring.word, layout.data), ring.data_size, order)
+  local tail, head = at(ring.word, layout.tail_id), at(ring.word, layout.head_id)
+  if not tail or not head then
+    return nil, "its ring of messages cannot be read"
+  end
+  ring.tail, ring.head = tail & ring.id_mask, head & ring.id_mask
+  return ring
+end
+
+-- So many in a row that are corrupt are no ring: a guest may claim millions of them.
+local CORRUPT_MAX = 1 << 16
+
+local function ring_messages(ring, log)
+  local id, left = ring.tail, math.min((ring.head - ring.tail & ring.id_mask) + 1, ring.count)
+  local corrupt = 0
+  return function()
+    while left > 0 do
+      local found = record(ring, id)
+      id, left = id + 1 & ring.id_mask, left - 1
+      corrupt = found == nil and corrupt + 1 or 0
+      log.skipped = log.skipped + (found == nil and 1 or 0)
+      if found then
+        return found
+      elseif corrupt == CORRUPT_MAX then
+        log.skipped, left = log.skipped + left, 0
+      end
+    end
+  end
+end
+
+-- Records before 5.10 -------------------------------------------------------------
+
+local function open_buffer(dump, space, info)
+  local symbol = lookup(info, "symbols", "SYMBOL")
+  local offset, size = lookup(info, "offsets", "OFFSET"), lookup(info, "sizes", "SIZE")
+  local order = dump.byteorder == "big" and ">" or "<"
+  local function value(name, format)
+    return view(space, symbol(name), 8, order)(format, 0)
+  end
+  local buffer = {order = order, header = size "printk_log", time = offset "printk_log.ts_nsec",
+    length = offset "printk_log.len", text_length = offset "printk_log.text_len",
+    caller = info.offsets["printk_log.caller_id"], size = value("log_buf_len", "I4"),
+    first = value("log_first_idx", "I4"), next = value("log_next_idx", "I4")}
+  local address = value("log_buf", words(dump).word)
+  if not address or not buffer.size or not buffer.first or not buffer.next
+    or buffer.size > 1 << SIZE_BITS_MAX then
+    return nil, "its buffer of messages cannot be read"
+  end
+  buffer.at = view(space, address, buffer.size, order)
+  return buffer
+end
+
+-- A record of length 0 says that the next one is at the beginning. A corrupt one
+-- hides where the next one is: nothing behind it can be told.
+local function buffer_messages(buffer, log)
+  local index, seq, wrapped, done = buffer.first, 0, false, false
+  local function stop()
+    done, log.skipped = true, log.skipped + 1
+  end
+  local function length_at()
+    local length = buffer.at("I2", index + buffer.length)
+    if length == 0 and not wrapped and index > buffer.next then
+      index, wrapped = 0, true
+      length = index ~= buffer.next and buffer.at("I2", buffer.length) or nil
+      done = length == nil
+    end
+    return length
+  end
+  return function()
+    if done or index == buffer.next then
+      return nil
+    end
+    local length = length_at()
+    if done then
+      return nil
+    end
+    local text_length = buffer.at("I2", index + buffer.text_length)
+    local time = buffer.at("i8", index + buffer.time)
+    if not (length and text_length and time) or length < math.max(buffer.header, 1)
+      or text_length > length - buffer.header then
+      return stop()
+    end
+    local text = buffer.at("c" .. text_length, index + buffer.header)
+    if not text then
+      return stop()
+    end
+    local from = buffer.caller and buffer.at("I4", index + buffer.caller)
+    index, seq = index + length, seq + 1
+    return message(seq - 1, time, from, text)
+  end
+end
+
+-- An iterator over the messages and a table whose `skipped` counts what was corrupt;
+-- or nil, what is wrong.
+function printk.messages(dump, space, info)
+  local log = {skipped = 0}
+  local open, messages = open_ring, ring_messages
+  if not info.symbols.prb then
+    open, messages = open_buffer, buffer_messages
+  end
+  local ok, source, problem = pcall(open, dump, space, info)
+  if not ok and getmetatable(source) == Missing then
+    return nil, "VMCOREINFO has no " .. source[1]
+  elseif not ok then
+    error(source, 0)
+  elseif not source then
+    return nil, problem
+  end
+  return messages(source, log), log
+end
+
+return printk

@@ -1,0 +1,151 @@
+--- VMCOREINFO: what a Linux kernel tells of itself.
+-- @classmod qvm.vmcoreinfo
+
+-- Lines of KEY=value; most keys say what kind of value it is: SYMBOL(name) is an
+-- address in hexadecimal, SIZE, OFFSET and LENGTH are decimal, NUMBER is either.
+
+local line = require "qvm.util.text"
+
+local vmcoreinfo = {}
+
+--- @type VmcoreInfo
+local Info = {__name = "VmcoreInfo"}
+
+--- What a VmcoreInfo holds.
+--
+-- Tables are by name.
+-- @table VmcoreInfo
+-- @tfield string text all of it
+-- @tfield string from where it was found
+-- @tfield ?string release of the kernel
+-- @tfield ?integer page_size bytes
+-- @tfield {[string]=integer} symbols addresses
+-- @tfield {[string]=integer} sizes bytes
+-- @tfield {[string]=integer} offsets bytes
+-- @tfield {[string]=integer} lengths of arrays
+-- @tfield {[string]=integer} numbers
+-- @tfield {[string]=string} values everything else
+-- @usage info = assert(dump:vmcoreinfo())
+
+Info.__tostring = line.tostring("VMCOREINFO", function(info)
+  return ("VMCOREINFO of Linux %s, from %s"):format(
+    info.release and line.cut(info.release) or "(no release)", info.from)
+end)
+
+local groups = {SYMBOL = "symbols", SIZE = "sizes", OFFSET = "offsets", LENGTH = "lengths",
+  NUMBER = "numbers"}
+
+local function hexadecimal(text)
+  return text:find("^%x+$") and #text <= 16 and tonumber(text, 16) or nil
+end
+
+-- A longer one must not be taken for a decimal number.
+local function symbol(text)
+  return hexadecimal((text:gsub("^0x", "")))
+end
+
+-- Decimal, or with 0x; a number that takes more than 64 bits is none.
+local function integer(text)
+  if text:find("^0x%x+$") then
+    return hexadecimal(text:sub(3))
+  end
+  local number = text:find("^%-?%d+$") and tonumber(text)
+  return math.type(number) == "integer" and number or nil
+end
+
+function vmcoreinfo.parse(text, from)
+  local info = {text = text, from = from, values = {}}
+  for _, group in pairs(groups) do
+    info[group] = {}
+  end
+  -- Anchored: else a long line without "=" is tried from each of its bytes on.
+  for one in text:gmatch("[^\n]+") do
+    local key, value = one:match("^([^=]+)=(.*)$")
+    local kind, name = (key or ""):match("^([A-Z]+)%((.-)%)$")
+    local group = groups[kind]
+    if group then
+      local parse = kind == "SYMBOL" and symbol or integer
+      info[group][name] = parse(value)
+    elseif key then
+      info.values[key] = value
+    end
+  end
+  info.release = info.values.OSRELEASE
+  info.page_size = integer(info.values.PAGESIZE or "")
+  return setmetatable(info, Info)
+end
+
+-- The text ends at a NUL, or where the note does.
+local function text_of(bytes)
+  return bytes:match("^%z*([^%z]*)")
+end
+
+local SIZE_MAX = 65536 -- bytes of the text: Linux takes a page
+
+-- Notes that are damaged, or missing from a partial dump, are no failure: the text is
+-- in memory as well.
+local ends = {malformed = true, truncated = true}
+
+function vmcoreinfo.from_note(dump)
+  local notes, message, code = dump:notes()
+  while notes do
+    local note
+    note, message, code = notes(true)
+    if not note then
+      break
+    elseif note.name == "VMCOREINFO" and note.filesz <= SIZE_MAX then
+      local bytes
+      bytes, message, code = note:read()
+      if bytes then
+        return vmcoreinfo.parse(text_of(bytes), "its note")
+      end
+      break
+    end
+  end
+  return nil, not ends[code] and message or nil, not ends[code] and code or nil
+end
+
+local NAME = "VMCOREINFO\0\0"
+local HEADER = 12      -- sizes of name and data, type: 4 bytes each, before the name
+local FIRST = "OSRELEASE="
+local NOTES_MAX = 64   -- that are looked at: memory may be full of what seems to be one
+
+-- The kernel keeps the note in its memory as it gives it to whoever writes a dump.
+-- With the name alone found, the rest of the note must be there, too.
+local function at(dump, address)
+  local sizes = dump:array(address - HEADER, "u32", 3)
+  if not sizes or sizes[1] ~= 11 or sizes[3] ~= 0 or sizes[2] > SIZE_MAX then
+    return nil
+  end
+  local bytes = dump:read(address + #NAME, #FIRST) == FIRST
+    and dump:read(address + #NAME, sizes[2])
+  if bytes then
+    return vmcoreinfo.parse(text_of(bytes), ("physical address 0x%016x"):format(address - HEADER))
+  end
+end
+
+-- nil where there is none; nil, message, code where that could not be found out. There
+-- may be several: of a crash kernel that is loaded beside, or of a kernel
+-- that ran before. is_right(info) tells.
+function vmcoreinfo.from_memory(dump, is_right)
+  local looked_at = 0
+  local matches, message, code = dump:find(NAME, {align = 4})
+  while matches do
+    local address
+    address, message, code = matches(true)
+    if not address then
+      break
+    end
+    local info = math.ult(HEADER, address) and at(dump, address)
+    if info and is_right(info) then
+      return info
+    end
+    looked_at = looked_at + (info and 1 or 0)
+    if looked_at == NOTES_MAX then
+      return nil
+    end
+  end
+  return nil, message, code
+end
+
+return vmcoreinfo

@@ -1,0 +1,57 @@
+-- What the entries of a configuration, and the findings about it, say of themselves.
+
+local line = require "qvm.util.text"
+
+-- The fields that are told without their names, in order, and those with.
+local plain = {"type", "name", "value", "directory", "command"}
+local named = {"name", "address", "size", "destination", "runmask", "sched", "loc", "intr",
+  "hostdev", "peer"}
+
+local function word(name, value)
+  if math.type(value) == "integer" then
+    return ("0x%x"):format(value)
+  elseif name == "command" then
+    return "|" .. value
+  end
+  return line.cut(value)
+end
+
+local function describe(kind, entry)
+  local words, told = {kind}, {}
+  for _, name in ipairs(plain) do
+    if entry[name] and not (name == "name" and (entry.type or kind == "cpu")) then
+      words[#words + 1], told[name] = word(name, entry[name]), true
+    end
+  end
+  for _, list in ipairs {entry.filters or {}, entry.arguments or {}} do
+    words[#words + 1] = list[1] and line.cut(table.concat(list, kind == "logger" and "," or " "))
+  end
+  for _, name in ipairs(named) do
+    if entry[name] and not told[name] then
+      words[#words + 1] = name .. " " .. word(name, entry[name])
+    end
+  end
+  if kind == "set" and entry.index then
+    words[#words + 1] = ("of %s %d"):format(entry.context, entry.index)
+  end
+  return ("%s (%s:%d)"):format(table.concat(words, " "), entry.file, entry.line)
+end
+
+local kinds = {}
+for _, kind in ipairs {"ram", "cpu", "vdev", "dump", "logger", "set", "other"} do
+  local name = "Conf" .. kind:sub(1, 1):upper() .. kind:sub(2)
+  kinds[kind] = {__name = name, __tostring = line.tostring(kind, function(entry)
+    return describe(kind == "other" and "option" or kind, entry)
+  end)}
+end
+
+kinds.finding = {__name = "Finding", __tostring = line.tostring("finding", function(finding)
+  return ("%s: %s: expected %s, %s"):format(finding.verdict, line.cut(finding.what),
+    line.cut(finding.expected), finding.actual and "is " .. line.cut(finding.actual)
+      or "and what is cannot be seen")
+end)}
+
+-- Makes an entry of a configuration one that says what it is.
+return function(kind, entry)
+  return setmetatable(entry, kinds[kind])
+end

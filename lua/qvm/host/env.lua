@@ -1,0 +1,175 @@
+--- The env document of a VM.
+--
+-- QNX documents that it is JSON and holds vCPU thread ids and errata data. It
+-- does not document the names or the nesting; one integrator's script shows a
+-- member `last_known_ip` for each vCPU. So the whole document is kept, and the
+-- vCPUs and errata are found by rules (see the guide, "The env document") which
+-- `qvm.schema` overrides.
+-- @classmod qvm.env
+
+local check = require "qvm.util.arguments"
+local core = require "qvm.core"
+local find = require "qvm.host.env_rules"
+local line = require "qvm.util.text"
+local path = require "qvm.host.env_path"
+
+--- @type Env
+local Env = {__name = "Env"}
+Env.__index = Env
+
+--- What an Env holds.
+-- @table Env
+-- @tfield any raw the decoded document, whole
+-- @tfield string text the document's bytes
+-- @tfield ?{string,...} warnings what the decoder had to say, nil without any
+-- @usage env = assert(vm:env())
+
+local rules = {}
+
+-- Makes an Env of a document's bytes; name is what messages call it.
+function Env.decode(text, name)
+  local raw, warnings, orders = core.decode(text)
+  if raw == nil then
+    local message, code = warnings, orders
+    return nil, line.harmless(("%s:%s"):format(name, message)), code
+  end
+  return setmetatable({
+    raw = raw,
+    text = text,
+    warnings = warnings[1] and warnings or nil,
+    _orders = orders,
+    _name = name,
+  }, Env)
+end
+
+function Env.read(file)
+  local text, message, code = core.read_env(file)
+  if not text then
+    return nil, message, code
+  end
+  return Env.decode(text, file)
+end
+
+local function check_path(value, what)
+  local keys, wrong
+  if type(value) == "string" then
+    keys, wrong = path.parse(value)
+  else
+    wrong = ("%s: string expected, got %s"):format(what, type(value))
+  end
+  return keys or error(wrong, 4)
+end
+
+local function check_key(value, what)
+  if type(value) ~= "string" then
+    error(("%s: string expected, got %s"):format(what, type(value)), 4)
+  end
+  return value
+end
+
+function Env.schema(schema)
+  local chosen = {}
+  if schema ~= nil and type(schema) ~= "table" then
+    error("bad argument #1 to 'schema' (table expected, got "
+      .. type(schema) .. ")", 3)
+  end
+  local known = {vcpus = check_path, errata = check_path,
+    tid = check_key, ip = check_key}
+  for key, value in pairs(schema or {}) do
+    if not known[key] then
+      error(("a schema has no '%s'"):format(tostring(key)), 3)
+    end
+    known[key](value, key)
+    chosen[key] = value
+  end
+  rules = chosen
+end
+
+--- The value at a path.
+-- @tparam string where such as `vcpus[1].tid` or `errata["a.b"]`; an array's
+-- elements count from 1, as Lua's do. Raises where it is not a path.
+-- @treturn any the value (`cjson.null` for null), nil where there is none
+-- @usage print(env:get("vcpus[1].tid"))
+function Env:get(where)
+  check.string(where, 1, "get")
+  local keys, wrong = path.parse(where)
+  if not keys then
+    error(wrong, 2)
+  end
+  local value = self.raw
+  for _, key in ipairs(keys) do
+    if type(value) ~= "table" then
+      return nil
+    end
+    value = value[key]
+  end
+  return value
+end
+
+local function each(array)
+  local index = 0
+  return function()
+    index = index + 1
+    return array[index]
+  end
+end
+
+--- The vCPUs, in the document's order.
+-- @treturn function():EnvVcpu iterator
+-- @usage for cpu in env:vcpus() do print(cpu.index, cpu.tid) end
+function Env:vcpus()
+  return each(find.vcpus(self, rules))
+end
+
+--- The errata, in the document's order.
+-- @treturn function():Erratum iterator
+-- @usage for e in env:errata() do print(e.id, e.value, e.cpu or "all") end
+function Env:errata()
+  return each(find.errata(self, rules))
+end
+
+--- Whether the guest runs, as far as the document tells.
+--
+-- A guest is taken for suspended when the last known instruction pointer of
+-- every vCPU but the first is 0: the rule of an integrator's script that is
+-- used on real systems.
+-- @treturn "running"|"suspended"|"unknown" unknown where there is one vCPU only, or
+-- instruction pointers are missing
+-- @usage print(env:state())
+function Env:state()
+  local vcpus = find.vcpus(self, rules)
+  local known = #vcpus > 1
+  for index = 2, #vcpus do
+    local ip = vcpus[index].last_known_ip
+    if ip and ip ~= 0 then
+      return "running"
+    end
+    known = known and ip ~= nil
+  end
+  return known and "suspended" or "unknown"
+end
+
+--- A vCPU, as an env tells of it.
+-- @table EnvVcpu
+-- @tfield integer index from 0, in the document's order
+-- @tfield ?integer tid its thread id, nil where the document has none
+-- @tfield ?integer last_known_ip instruction pointer, nil where the document has
+-- none
+-- @tfield any raw the whole record
+-- @tfield string path where it stands in the document, for `Env:get`
+-- @usage for cpu in env:vcpus() do print(cpu.index, cpu.path) end
+
+--- An erratum, as an env tells of it.
+-- @table Erratum
+-- @tfield string id
+-- @tfield any value as decoded; true for an id that is just listed
+-- @tfield ?integer cpu index of the vCPU, nil for all
+-- @tfield string path where it stands in the document, for `Env:get`
+-- @usage for erratum in env:errata() do print(erratum.id, erratum.value) end
+
+Env.__tostring = line.tostring("Env", function(env)
+  return ("Env %s: %d vCPUs, %d errata, %d bytes"):format(env._name,
+    #find.vcpus(env, rules), #find.errata(env, rules), #env.text)
+end)
+
+return Env

@@ -1,0 +1,66 @@
+-- Paths into a decoded document, written as a Lua programmer would:
+-- `a.b[2].c`, with `["any name"]` for names that are not plain.
+
+local line = require "qvm.util.text"
+
+local path = {}
+
+-- A quoted name from its opening quote on: the name and what follows it.
+local function parse_quoted(text, at)
+  local from = at + 1
+  local stop = from
+  while true do
+    stop = text:find('["\\]', stop)
+    if not stop then
+      return nil
+    elseif text:byte(stop) == 34 then
+      return (text:sub(from, stop - 1):gsub("\\(.)", "%1")), stop + 1
+    end
+    stop = stop + 2
+  end
+end
+
+-- One step of a path: its key and what follows it.
+local function parse_step(text, at, first)
+  local dot = first and at or text:match("^%.()", at)
+  if dot then
+    local name, rest = text:match('^([^%.%[%]"]+)()', dot)
+    if name then
+      return name, rest
+    end
+  end
+  local index, rest = text:match("^%[(%d+)%]()", at)
+  if index then
+    return math.tointeger(tonumber(index)), rest
+  end
+  if text:find('^%["', at) then
+    local name, behind = parse_quoted(text, at + 1)
+    return name, behind and text:match("^%]()", behind)
+  end
+end
+
+-- The keys of a path, or nil and what is wrong with it.
+function path.parse(text)
+  local keys, at = {}, 1
+  while at <= #text do
+    local key, rest = parse_step(text, at, at == 1)
+    if key == nil or not rest then
+      return nil, ('character %d of path "%s" is not understood'):format(at, line.harmless(text))
+    end
+    keys[#keys + 1] = key
+    at = rest
+  end
+  return keys
+end
+
+-- The path of a member below a path.
+function path.join(parent, key)
+  if math.type(key) == "integer" then
+    return ("%s[%d]"):format(parent, key)
+  elseif not key:find('^[^%.%[%]"\\\0-\31\127 ]+$') then
+    return ('%s["%s"]'):format(parent, (key:gsub('[\\"]', "\\%0")))
+  end
+  return parent == "" and key or parent .. "." .. key
+end
+
+return path

@@ -1,0 +1,189 @@
+--- A VM out of a record, as `qvm.replay` gives it.
+--
+-- It has the methods of a VM, and answers from the record. `pid`, `signal`,
+-- `status` and `dump` are `unsupported`: it has no process.
+-- @classmod qvm.record
+
+-- What a VM reports, kept in a directory, so that a bug report can carry a VM:
+-- qvm.record writes it, qvm.replay answers from it.
+
+local baseline = require "qvm.host.baseline"
+local core = require "qvm.core"
+local Env = require "qvm.host.env"
+local errata = require "qvm.host.errata"
+local json = require "qvm.util.json_writer"
+local line = require "qvm.util.text"
+
+local record = {}
+
+local KIND, VERSION = "qvm record", 1
+
+local function array_of(names)
+  local parts = {}
+  for i, name in ipairs(names) do
+    parts[i] = json.string(name)
+  end
+  return "[" .. table.concat(parts, ", ") .. "]"
+end
+
+-- One member a line, in the order given.
+local function encode_members(members)
+  local lines = {}
+  for i, member in ipairs(members) do
+    local name, value = member[1], member[2]
+    lines[i] = ("  %s: %s"):format(json.encode(name), type(value) == "table" and array_of(value)
+      or type(value) == "string" and json.string(value) or json.encode(value))
+  end
+  return "{\n" .. table.concat(lines, ",\n") .. "\n}\n"
+end
+
+local function manifest_of(vm, env, files, version)
+  local names, nodes = {}, {}
+  for i, file in ipairs(files) do
+    names[i] = file[1]
+  end
+  for name in vm:nodes() do
+    nodes[#nodes + 1] = name
+  end
+  return encode_members {
+    {"kind", KIND}, {"version", VERSION}, {"system", vm.name}, {"state", (env:state())},
+    {"nodes", nodes}, {"host", core.host_name()}, {"time", os.date("!%Y-%m-%dT%H:%M:%SZ")},
+    {"library", version}, {"files", names}}
+end
+
+-- All that is to be written, read before anything is: an array of {name, bytes}. The
+-- manifest is the last: a record without it is not whole.
+local function gather(vm, conf, version)
+  local env, message, code = vm:env()
+  if not env then
+    return nil, message, code
+  end
+  local text
+  text, message, code = baseline.encode(errata.snapshot(env))
+  if not text then
+    return nil, line.harmless(vm.name) .. ": " .. message, code
+  end
+  local files = {{"errata.json", text}, {"env.json", env.text}}
+  if conf then
+    text, message, code = core.read_file(conf)
+    if not text then
+      return nil, message, code
+    end
+    files[3] = {"vm.qvmconf", text}
+  end
+  files[#files + 1] = {"manifest.json", manifest_of(vm, env, files, version)}
+  return files
+end
+
+function record.write(vm, path, conf, version)
+  local files, message, code = gather(vm, conf, version)
+  if not files then
+    return nil, message, code
+  end
+  local directory <close>, why, kind = core.new_directory(path)
+  if not directory then
+    return nil, why, kind
+  end
+  for _, file in ipairs(files) do
+    local ok
+    ok, message, code = directory:write(file[1], file[2])
+    if not ok then
+      return nil, message, code
+    end
+  end
+  directory:keep()
+  return true
+end
+
+--- @type Replay
+local Replay = {__name = "Replay"}
+Replay.__index = Replay
+record.Replay = Replay
+
+--- What a recorded VM holds.
+-- @table Replay
+-- @extends VM
+-- @tfield string name the system name
+-- @tfield string path the record's directory
+-- @tfield Manifest manifest when and where it was recorded
+-- @usage vm = assert(qvm.replay("linux1.record"))
+
+--- The manifest of a record.
+-- @table Manifest
+-- @tfield string kind `"qvm record"`
+-- @tfield integer version of the format of records
+-- @tfield string system the system name
+-- @tfield string state the VM's state when it was recorded
+-- @tfield {string,...} nodes names of its vdev nodes
+-- @tfield string host name of the host
+-- @tfield string time when it was recorded, such as `2026-11-22T10:15:00Z`
+-- @tfield string library version of the library that recorded it
+-- @tfield {string,...} files names of the files in the record
+-- @usage print(vm.manifest.time, vm.manifest.host)
+
+function Replay:env()
+  return Env.read(self.path .. "/env.json")
+end
+
+function Replay:state()
+  local env, message, code = self:env()
+  if not env then
+    return nil, message, code
+  end
+  return env:state()
+end
+
+function Replay:nodes()
+  local index = 0
+  return function()
+    index = index + 1
+    return self.manifest.nodes[index]
+  end
+end
+
+-- Signals, and what needs them: there is no process.
+for _, name in ipairs {"pid", "signal", "status", "dump"} do
+  Replay[name] = function(self)
+    return nil, ("%s: '%s': a recorded VM has no process"):format(line.harmless(self.path), name),
+      "unsupported"
+  end
+end
+
+Replay.__tostring = line.tostring("VM", function(vm)
+  return ("VM %s (recorded %s on %s, %s)"):format(line.cut(vm.name),
+    line.cut(vm.manifest.time), line.cut(vm.manifest.host), vm.path)
+end)
+
+local function is_manifest(raw)
+  if type(raw) ~= "table" or raw.kind ~= KIND or type(raw.nodes) ~= "table" then
+    return false
+  end
+  for _, name in ipairs(raw.nodes) do
+    if type(name) ~= "string" then
+      return false
+    end
+  end
+  return type(raw.system) == "string" and type(raw.time) == "string"
+    and type(raw.host) == "string"
+end
+
+function record.read(directory)
+  local path = directory .. "/manifest.json"
+  local text, message, code = core.read_file(path)
+  if not text then
+    return nil, message, code
+  end
+  path = line.harmless(path)
+  local raw, why = core.decode(text)
+  if raw == nil then
+    return nil, path .. ":" .. line.harmless(why), "malformed"
+  elseif not is_manifest(raw) then
+    return nil, ("%s: not the manifest of a %s"):format(path, KIND), "malformed"
+  elseif raw.version ~= VERSION then
+    return nil, ("%s: a record of version %s: this library knows %d"):format(path,
+      line.value(raw.version), VERSION), "unsupported"
+  end
+  return setmetatable({name = raw.system, path = directory, manifest = raw}, Replay)
+end
+
+return record

@@ -1,0 +1,204 @@
+-- Asking for the status text, and waiting for what a log gains by it.
+
+local core = require "qvm.core"
+local failure = require "qvm.util.errors"
+local line = require "qvm.util.text"
+
+local POLL_MS = 20 -- between two looks at the log
+local GAIN_MAX = 16 << 20
+
+-- A log is looked at again and again; each look gives a mark, which is another
+-- whenever the log has changed, false as long as it has gained nothing, and nil when
+-- it cannot be looked at any more: `text` says why.
+
+-- A log that is not there yet may come; a directory that is not there will not.
+local function look_for(path)
+  local there, message, code = core.open_file(path)
+  if there then
+    there:close()
+  elseif code == "not_found" then
+    there, message, code = core.stat(path:match("^(.*/)[^/]*$") or ".")
+  end
+  return there, message, code
+end
+
+-- A log that a file holds: where it ended, and what it holds from there on. A
+-- file that was replaced or cut is new from its beginning.
+local function file_log(path)
+  local size, id, code = core.stat(path)
+  if not size and code ~= "not_found" then
+    return nil, id, code
+  end
+  local there, refused, kind = look_for(path)
+  if not there then
+    return nil, refused, kind
+  end
+  local log = {name = path}
+
+  local function gain()
+    local now, now_id, why = core.stat(path)
+    if size and now and now_id == id and now >= size then
+      return size, now
+    elseif not now and why ~= "not_found" then
+      return nil, now_id, why
+    end
+    return 0, now or 0
+  end
+
+  function log.look()
+    local from, now, why = gain()
+    if not from then
+      log.failure = {now, why}
+      return nil
+    end
+    return now > from and now
+  end
+
+  function log.text()
+    local from, now, why = gain()
+    if log.failure or not from then
+      return nil, table.unpack(log.failure or {now, why})
+    elseif now - from > GAIN_MAX then
+      return nil, ("%s: gained more than %d MiB"):format(line.harmless(path), GAIN_MAX >> 20),
+        "too_large"
+    end
+    local file <close>, problem, kind_of = core.open_file(path)
+    if not file then
+      return nil, problem, kind_of
+    end
+    file:seek("set", from)
+    local text, message, number = file:read(now - from)
+    if not text and message then
+      return failure.of(path .. ": " .. message, number)
+    end
+    return text or ""
+  end
+
+  return log
+end
+
+-- For each position of a text, the length of the longest beginning of the text
+-- that ends there, and is not all of it (Knuth, Morris, Pratt).
+local function borders(text, size)
+  local border = {0}
+  local length = 0
+  for at = 2, size do
+    while length > 0 and text:byte(at) ~= text:byte(length + 1) do
+      length = border[length]
+    end
+    if text:byte(at) == text:byte(length + 1) then
+      length = length + 1
+    end
+    border[at] = length
+  end
+  return border
+end
+
+-- How much of the end of `before` is the beginning of `now`: a ring of messages
+-- loses its oldest ones while it gains new ones.
+local function overlap(before, now)
+  local size = math.min(#before, #now)
+  if now:sub(1, #before) == before then
+    return #before
+  end
+  local border = borders(now, size)
+  local length = 0
+  for at = #before - size + 1, #before do
+    while length > 0 and (length == size or before:byte(at) ~= now:byte(length + 1)) do
+      length = border[length]
+    end
+    if before:byte(at) == now:byte(length + 1) then
+      length = length + 1
+    end
+  end
+  return length
+end
+
+-- A log that a function gives as a whole.
+local function function_log(read)
+  local log = {name = "the log"}
+
+  local function text_so_far()
+    local text, message, code = read()
+    if type(text) ~= "string" and not (text == nil and type(message) == "string") then
+      error(("option 'log' of 'status': the function returned no string but a %s")
+        :format(type(text)), 0)
+    end
+    return text, message, code
+  end
+
+  local before, message, code = text_so_far()
+  if not before then
+    return nil, message, code
+  end
+  log.now = before
+
+  function log.look()
+    local now, why, what = text_so_far()
+    if not now then
+      log.failure = {why, what}
+      return nil
+    elseif now ~= log.now then
+      log.now, log.mark = now, (log.mark or 0) + 1
+    end
+    return log.mark or false
+  end
+
+  function log.text()
+    if log.failure then
+      return nil, table.unpack(log.failure, 1, 2)
+    end
+    return log.now:sub(overlap(before, log.now) + 1)
+  end
+
+  return log
+end
+
+-- Waits for the log to gain something, at most `timeout`, and then for it to be
+-- quiet, at most as long again: a log that never rests is no reason to lose the
+-- text.
+local function settled(log, timeout, settle)
+  local mark, since = false, core.now()
+  local deadline = since + timeout
+  repeat
+    local began = core.now()
+    local now = log.look()
+    if now == nil then
+      return true
+    elseif now ~= mark then
+      if not mark then
+        deadline = core.now() + math.max(timeout, settle)
+      end
+      mark, since = now, core.now()
+    elseif mark and core.now() - since >= settle then
+      return true
+    end
+    -- A log that takes its time gets a fifth of a processor at most.
+    local pause = math.max(POLL_MS, 4 * (core.now() - began))
+    core.sleep(math.max(0, math.min(pause, deadline - core.now())))
+  until began >= deadline
+  return mark ~= false
+end
+
+local status = {}
+
+function status.await(vm, options)
+  local timeout = options.timeout or 5
+  local open_log = type(options.log) == "string" and file_log or function_log
+  local log, message, code = open_log(options.log)
+  if not log then
+    return nil, message, code
+  end
+  local sent
+  sent, message, code = vm:signal("status")
+  if not sent then
+    return nil, message, code
+  end
+  if not settled(log, timeout * 1000, (options.settle or 0.3) * 1000) then
+    return nil, line.harmless(("%s: %s gained nothing within %s s: does the VM's logger write "
+      .. "the info level there?"):format(vm.name, log.name, line.float("%g", timeout))), "timeout"
+  end
+  return log.text()
+end
+
+return status

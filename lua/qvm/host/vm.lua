@@ -1,0 +1,167 @@
+--- A virtual machine of this host.
+--
+-- A VM is a name. Nothing is remembered of the process that serves it: every
+-- call asks anew, because VMs reboot and process ids are given away again.
+-- @classmod qvm.vm
+
+local check = require "qvm.util.arguments"
+local core = require "qvm.core"
+local Env = require "qvm.host.env"
+local line = require "qvm.util.text"
+
+--- @type VM
+local VM = {__name = "VM"}
+VM.__index = VM
+
+--- What a VM holds.
+-- @table VM
+-- @tfield string name the system name, from the `system` option of its
+-- configuration
+-- @tfield string path its directory
+-- @usage vm = assert(qvm.vm("linux1"))
+
+-- The VM of that name below a root, or nil, message, "not_found".
+function VM.find(root, name)
+  local path = root:gsub("/+$", "") .. "/" .. name
+  local size, message, code = core.stat(path .. "/env")
+  if not size and code == "not_found" then
+    return nil, line.harmless(('%s: no VM "%s": it does not exist, or is rebooting')
+      :format(root, name)), code
+  elseif not size then
+    return nil, message, code
+  end
+  return setmetatable({name = name, path = path}, VM)
+end
+
+--- The id of the qvm process that serves this VM now.
+--
+-- On QNX it is asked of the open `env` itself (`ConnectServerInfo`); on Linux
+-- of the record lock that a simulated VM holds on it. The executable must be
+-- called `qvm`.
+-- @treturn[1] integer process id
+-- @return[2] nil, message, code: `not_found` (no env), `gone` (nobody serves
+-- it), `not_qvm`, `permission`
+-- @usage print(vm:pid())
+function VM:pid()
+  return core.pid(self.path .. "/env")
+end
+
+--- The VM's env, read anew at every call.
+-- @treturn[1] qvm.env.Env the document
+-- @return[2] nil, message, code: `not_found` `malformed` `too_large` (more than
+-- 16 MiB) `timeout` (no answer within 2 s) `permission` `io`
+-- @usage env = assert(vm:env())
+function VM:env()
+  return Env.read(self.path .. "/env")
+end
+
+--- Whether the guest runs.
+-- @treturn[1] "running"|"suspended"|"unavailable"|"unknown" unavailable where it
+-- has no env (it reboots or is gone); unknown as in `Env:state`
+-- @return[2] nil, message, code: the env could not be read
+-- @usage print(vm:state())
+function VM:state()
+  local env, message, code = self:env()
+  if env then
+    return env:state()
+  elseif code == "not_found" then
+    return "unavailable"
+  end
+  return nil, message, code
+end
+
+--- Names of the vdev nodes beside env, sorted. They are never opened.
+-- A VM that is gone has none; a directory that cannot be listed raises.
+-- @treturn function():string iterator
+-- @usage for name in vm:nodes() do print(name) end
+function VM:nodes()
+  local names, message, code = core.entries(self.path)
+  if not names and code ~= "not_found" then
+    error(message, 2)
+  end
+  names = names or {}
+  table.sort(names)
+  local index = 0
+  return function()
+    index = index + 1
+    return names[index]
+  end
+end
+
+--- Asks the VM's process for something.
+--
+-- Both signals end a process that does not expect them, so the signal is sent
+-- only after this process was seen to serve the VM, to be a qvm and (on Linux)
+-- to catch the signal; the guide says what remains on QNX.
+-- @tparam "status"|"dump" kind SIGUSR1: status text to the log, or SIGUSR2: a guest
+-- dump; everything else raises
+-- @treturn[1] boolean true: it was sent
+-- @return[2] nil, message, code: nothing was sent (`gone` `not_qvm` `not_found`
+-- `permission` `unsupported`)
+-- @usage assert(vm:signal("status"))
+function VM:signal(kind)
+  if kind ~= "status" and kind ~= "dump" then
+    error(("bad argument #1 to 'signal' (\"status\" or \"dump\" expected, got %s)")
+      :format(type(kind) == "string" and ("%q"):format(kind) or type(kind)), 2)
+  end
+  return core.request(self.path .. "/env", kind)
+end
+
+--- Triggers the status text and returns what the log gained by it.
+--
+-- On QNX, `qvm.slog2` gives the system log as a function.
+-- @tparam table options
+-- @tparam string|function():string options.log path of the file that the VM's
+-- `logger` writes to, or a function that returns the log's text so far, or nil, a
+-- message and a code
+-- @tparam[opt=5] number options.timeout seconds until the text must begin to come;
+-- if the log is not quiet within as many seconds more, the text so far is returned
+-- @tparam[opt=0.3] number options.settle how long the log must be quiet for the
+-- text to be complete, in seconds
+-- @treturn[1] string the text
+-- @return[2] nil, message, code: `timeout`, `too_large` (more than 16 MiB), or as
+-- `signal` and the function; of a file also `not_found` (its directory),
+-- `permission`, `unsupported` (no file), `io`: then nothing is sent
+-- @usage print(assert(vm:status {log = "/var/log/linux1.log"}))
+function VM:status(options)
+  check.options(options, "status",
+    {log = "path or function", timeout = "number of seconds",
+      settle = "number of seconds"})
+  if not options or not options.log then
+    error("'status' needs the option 'log': where the status text goes", 2)
+  end
+  return require "qvm.host.status_request".await(self, options)
+end
+
+--- Triggers a dump, waits for it and opens it.
+--
+-- The dump is that of this request (this VM's name, new in the directory, not
+-- older than the request), and is whole: its writer has closed it and every
+-- segment is inside the file. Where the system does not tell of a closing, the
+-- file must have kept its size for a second.
+-- @tparam ?table options
+-- @tparam[opt=$QVM_DUMP_DIR] string options.dir the directory of the VM's `dump`
+-- option
+-- @tparam[opt=60] number options.timeout seconds
+-- @tparam[opt] function(integer,integer|nil) options.progress called with the bytes
+-- written so far and how many there will be (nil until that is known)
+-- @treturn[1] qvm.dump.Dump the dump
+-- @return[2] nil, message, code: `timeout`, `gone` (the VM ended meanwhile), `io`
+-- (the dump was removed by its writer), or as `signal`
+-- @usage dump = assert(vm:dump {dir = "/dumps", timeout = 300})
+function VM:dump(options)
+  check.options(options, "dump",
+    {dir = "path", timeout = "number of seconds", progress = "function"})
+  local directory = options and options.dir or os.getenv("QVM_DUMP_DIR")
+  if not directory then
+    error("'dump' needs the option 'dir' or $QVM_DUMP_DIR: "
+      .. "the directory of the VM's `dump` option", 2)
+  end
+  return require "qvm.host.dump_request".await(self, directory, options or {})
+end
+
+VM.__tostring = line.tostring("VM", function(vm)
+  return ("VM %s (%s)"):format(vm.name, vm.path)
+end)
+
+return VM

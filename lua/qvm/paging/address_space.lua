@@ -1,0 +1,240 @@
+--- An address space of a guest: its memory by virtual address.
+--
+-- Through the page tables that are in the dump. It reads as a Dump does. An address
+-- that is not mapped is `unmapped`, and the message has the level, the index and the
+-- entry that stopped the walk.
+-- @classmod qvm.space
+
+local check = require "qvm.util.arguments"
+local core = require "qvm.core"
+local line = require "qvm.util.text"
+
+--- @type Space
+local Space = {__name = "Space"}
+Space.__index = Space
+
+--- What a Space holds.
+-- @table Space
+-- @tfield qvm.dump.Dump dump the Dump
+-- @tfield string kind `"x86_64"`, `"aarch64"`, `"x86"` or `"x86 PAE"`
+-- @tfield ?SpaceHalf lower page tables of the lower half of the addresses, nil where
+-- they are not known; on x86 those of all addresses
+-- @tfield ?SpaceHalf upper page tables of the upper half
+-- @tfield string from where this was found
+-- @usage space = assert(dump:kernel_space())
+
+--- The page tables of a half of the addresses.
+-- @table SpaceHalf
+-- @tfield integer root physical address of the first table
+-- @tfield integer va_bits bits of an address that count
+-- @tfield integer page_size bytes
+-- @usage print(qvm.hex(space.lower.root), space.lower.va_bits)
+
+--- Where page tables are, for `Dump:space`.
+-- @table SpaceByHand
+-- @tfield ?integer root physical address of the first page table; of aarch64, for the
+-- lower half of the addresses
+-- @tfield ?integer kernel_root the same for the upper half (aarch64)
+-- @tfield ?integer va_bits bits of an address that count (48)
+-- @tfield ?integer granule bytes of a page (4096; aarch64 also 16384, 65536)
+-- @tfield ?boolean wide physical addresses of 52 bits (aarch64; if `va_bits` is above
+-- 48)
+-- @tfield ?string kind `"x86_64"`, `"aarch64"`, `"x86"` or `"x86 PAE"` (the dump's
+-- machine)
+-- @usage space = assert(dump:space {root = 0x41000, va_bits = 39, granule = 4096})
+
+--- Reads memory.
+-- @function Space:read
+-- @tparam integer address virtual
+-- @tparam integer n bytes; raises where it is negative
+-- @treturn[1] string n bytes
+-- @return[2] nil, message, code: `unmapped` and as `Dump:read`
+-- @usage print(#space:read(0x1000, 16))
+
+--- Reads a number: unsigned (u) or signed (i), of 8 to 64 bits.
+-- @function Space:u8
+-- @also u16 u32 u64 i8 i16 i32 i64
+-- @tparam integer address virtual; need not be aligned
+-- @treturn[1] integer value; `u64` and `i64` are the same 64-bit pattern
+-- @return[2] nil, message, code: `unmapped` and as `Dump:read`
+-- @usage print(space:u8(0x1000))
+
+--- Reads the string that ends before the next NUL byte.
+-- @function Space:cstring
+-- @tparam integer address virtual
+-- @tparam[opt=4096] integer max at most so many bytes, if no NUL comes before
+-- @treturn[1] string the bytes
+-- @return[2] nil, message, code: `unmapped` and as `Dump:read`
+-- @usage print(space:cstring(0x1000))
+
+local methods, memory = core.space_methods, core.dump
+
+for _, name in ipairs {"read", "cstring", "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64"} do
+  Space[name] = memory[name]
+end
+
+--- Reads many numbers at once.
+-- @tparam integer address virtual
+-- @tparam "u8"|"u16"|"u32"|"u64"|"i8"|"i16"|"i32"|"i64" type
+-- @tparam integer count
+-- @treturn[1] {integer,...} values
+-- @return[2] nil, message, code: `unmapped` and as `Dump:read`
+-- @usage entries = assert(space:array(0x1000, "u64", 16))
+function Space:array(address, type, count)
+  check.integer(address, 1, "array")
+  check.string(type, 2, "array")
+  check.integer(count, 3, "array")
+  return memory.array(self, address, type, count)
+end
+
+local function view_of(tables)
+  return tables and {root = tables.root, va_bits = tables.va_bits,
+    page_size = 1 << tables.page_shift}
+end
+
+-- kind, lower, upper as of qvm.paging.
+function Space.new(dump, from, kind, lower, upper)
+  local handle, message, code = core.space(dump, kind, lower, upper)
+  if not handle then
+    return nil, ("%s: %s"):format(dump.path, message), code
+  end
+  return setmetatable({handle, dump = dump, kind = kind, from = from, lower = view_of(lower),
+    upper = view_of(upper)}, Space)
+end
+
+Space.__tostring = line.tostring("Space", function(self)
+  local parts = {}
+  for _, half in ipairs {"lower", "upper"} do
+    local tables = self[half]
+    if tables then
+      parts[#parts + 1] = ("%s0x%x, %d bits"):format(
+        self.kind == "aarch64" and half .. " half " or "page table ", tables.root,
+        tables.va_bits)
+    end
+  end
+  return ("Space of %s: %s, %s, from %s"):format(self.dump.path, self.kind,
+    table.concat(parts, ", "), self.from)
+end)
+
+-- Privileged code's rights, then users': "rwx/r-x". By the rights' bits, of which there
+-- are six.
+local rights_text = {}
+
+for rights = 0, 63 do
+  local letters = {}
+  for i, letter in ipairs {"r", "w", "x", "r", "w", "x"} do
+    letters[i] = rights & 1 << i - 1 ~= 0 and letter or "-"
+  end
+  rights_text[rights] = table.concat(letters, "", 1, 3) .. "/" .. table.concat(letters, "", 4, 6)
+end
+
+--- Where a virtual address is in physical memory.
+-- @tparam integer address
+-- @treturn[1] integer physical address; the dump need not have the memory there
+-- @treturn[1] integer bytes of its page or block
+-- @treturn[1] string rights of privileged code and of users: `"rwx/---"`
+-- @return[2] nil, message, code: `unmapped`; `unsupported` where the tables for
+-- such addresses are not known
+-- @usage physical, size, rights = space:translate(0x1000)
+function Space:translate(address)
+  check.integer(address, 1, "translate")
+  local physical, size, rights = methods.translate(self, address)
+  if not physical then
+    return nil, size, rights
+  end
+  return physical, size, rights_text[rights]
+end
+
+--- Every level of the walk to a virtual address.
+-- @tparam integer address
+-- @treturn[1] {Step,...} steps, from the root on
+-- @treturn[1] ?string message, where a table is not in the dump, and its code
+-- @return[2] nil, message, code: the address cannot be walked to
+-- @usage steps = assert(space:walk(0x1000))
+function Space:walk(address)
+  check.integer(address, 1, "walk")
+  local steps, message, code = methods.walk(self, address)
+  for _, step in ipairs(steps or {}) do
+    step.rights = step.rights and rights_text[step.rights]
+  end
+  if message then
+    return steps, message, code
+  end
+  return steps
+end
+
+-- The first and the last address; first > last where that is none at all.
+local function range(from, to)
+  if to == 0 then
+    return 1, 0
+  end
+  return from or 0, to and to - 1 or -1
+end
+
+--- The mapped ranges, in ascending order.
+--
+-- Pages that adjoin and have equal rights are one range. What a table maps that is
+-- not in the dump is left out. Tables that lead back to themselves can map very
+-- much; as all that is long, it can be interrupted.
+-- @tparam[opt=0] integer from
+-- @tparam[opt] integer to the address behind the last one (the end of the space)
+-- @treturn[1] function():integer,integer,string iterator over start (virtual
+-- address), size (bytes), rights (as of `translate`)
+-- @return[2] nil, message, code: `gone`
+-- @usage for start, size, rights in space:mappings() do print(size, rights) end
+function Space:mappings(from, to)
+  if from ~= nil then
+    check.integer(from, 1, "mappings")
+  end
+  if to ~= nil then
+    check.integer(to, 2, "mappings")
+  end
+  local step, message, code = methods.mappings(self, range(from, to))
+  if not step then
+    return nil, message, code
+  end
+  return function()
+    local start, size, rights = step()
+    if start then
+      return start, size, rights_text[rights]
+    end
+  end
+end
+
+local find_options = {from = "integer", to = "integer", align = "positive integer"}
+
+--- Every occurrence of some bytes in mapped memory.
+--
+-- Across pages that adjoin, too.
+-- @tparam string bytes
+-- @tparam ?table options
+-- @tparam[opt=0] integer options.from virtual address to begin at
+-- @tparam[opt] integer options.to virtual address behind the last byte
+-- @tparam[opt=1] integer options.align only addresses that are multiples of it
+-- @treturn[1] function():integer iterator over virtual addresses, ascending
+-- @return[2] nil, message, code: `gone`
+-- @usage for address in space:find("linux1") do print(qvm.hex(address)) end
+function Space:find(bytes, options)
+  check.string(bytes, 1, "find")
+  if bytes == "" or #bytes > core.pattern_max then
+    error(("bad argument #1 to 'find' (from 1 to %d bytes)"):format(core.pattern_max), 2)
+  end
+  check.options(options, "find", find_options, 2)
+  options = options or {}
+  local first, last = range(options.from, options.to)
+  return methods.find(self, first, last, bytes, options.align or 1)
+end
+
+--- A step of a walk to a virtual address, a plain table.
+-- @table Step
+-- @tfield integer level as the architecture counts them
+-- @tfield integer table physical address
+-- @tfield integer index
+-- @tfield integer entry as it stands there
+-- @tfield "table"|"page"|"invalid" kind
+-- @tfield ?integer address physical, of what it points to; nil where it is invalid
+-- @tfield ?string rights nil where it is invalid
+-- @tfield ?integer size bytes of a page
+-- @usage for _, step in ipairs(steps) do print(step.level, step.kind) end
+
+return Space

@@ -1,0 +1,178 @@
+-- Help for the prompt: which page is meant. The pages are made from the LDoc
+-- comments when the library is built (docs/reference.lua).
+
+local core = require "qvm.core"
+local line = require "qvm.util.text"
+local view = require "qvm.prompt.show"
+
+local help = {}
+
+local NEAREST = 3     -- names in a message
+local LONGEST = 60    -- no name is longer
+
+local function exists(path)
+  local size, _, code = core.stat(path)
+  return size or code ~= "not_found"
+end
+
+-- As package.searchpath, which takes a file that it cannot open now for none.
+local function search(name, templates)
+  for template in templates:gmatch("[^;]+") do
+    local path = template:gsub("%?", (name:gsub("%.", "/")))
+    if exists(path) then
+      return path
+    end
+  end
+end
+
+-- The pages: in a checkout beside the C module, installed beside the other modules.
+-- In this order, since a checkout's path may lead to what is installed, too.
+local function load_pages()
+  local module = search("qvm.core", package.cpath)
+  local beside = module and module:gsub("[^/]*$", "help_text.lua")
+  local path = beside and exists(beside) and beside or search("qvm.help_text", package.path)
+  if not path then
+    return nil, "the text of qvm.help is not there: `make` in a checkout writes it, "
+      .. "`make install` installs it", "not_found"
+  end
+  local text, message, code = core.read_file(path)
+  if not text then
+    return nil, message, code
+  end
+  return assert(load(text, "@" .. path, "t", {}))()
+end
+
+-- "Qvm.VM:Dump()" and "vm.dump" are one name.
+local function plain(name)
+  local key = line.lower((name:match("^%s*(.-)%s*$"):gsub("%s*%b()$", ""):gsub(":", ".")))
+  return (key:gsub("^qvm%.", ""))
+end
+
+-- The pages of a name: the one that is called exactly so, else all that it may
+-- mean.
+local function pages_of(pages, name)
+  local found, short, key = {}, {}, plain(name)
+  for _, entry in ipairs(pages) do
+    if entry.name == name then
+      return {entry.page}
+    elseif plain(entry.name) == key then
+      found[#found + 1] = entry.page
+    elseif entry.name:match("[%w_]+$") == name then
+      short[#short + 1] = entry.page
+    end
+  end
+  -- "translate" alone is enough where only one kind of object has it.
+  return found[1] and found or short[2] and {} or short
+end
+
+-- Where functions are, by what stands before their names.
+local function owners()
+  local list = {["qvm."] = require "qvm"}
+  for _, class in ipairs {"host.vm", "host.env", "dump", "dump.vcpu", "paging.address_space",
+    "guest.symbols"} do
+    local methods = require("qvm." .. class)
+    list[methods.__name .. ":"] = methods
+  end
+  for _, name in ipairs {"errata", "conf"} do
+    list["qvm." .. name .. "."] = rawget(list["qvm."], name)
+  end
+  return list
+end
+
+local function name_of_function(pages, value)
+  local list = owners()
+  for _, entry in ipairs(pages) do
+    local owner, name = entry.name:match("^(.*[.:])([%w_]+)$")
+    local methods = list[owner]
+    if methods and rawget(methods, name) == value then
+      return entry.name
+    end
+  end
+end
+
+-- The name under which a value has its page, or nil and what it is.
+local function name_of(pages, value)
+  if type(value) == "string" then
+    return value
+  elseif type(value) == "function" then
+    return name_of_function(pages, value), "a function that is none of qvm"
+  end
+  for _, name in ipairs {"errata", "conf"} do
+    if rawequal(value, rawget(require "qvm", name)) and value ~= nil then
+      return "qvm." .. name
+    end
+  end
+  local meta = getmetatable(value)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  return type(name) == "string" and name or nil, "a " .. type(value) .. " that is no object of qvm"
+end
+
+-- How many letters must be changed, added or left out (Levenshtein).
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do
+    row[j] = j
+  end
+  for i = 1, #a do
+    local diagonal = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      diagonal, row[j] = row[j], math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
+    end
+  end
+  return row[#b]
+end
+
+-- How far a name is from what was asked for; its last part counts, too.
+local function far(key, name)
+  local last = name:match("[%w_]+$")
+  return math.min(distance(key, name), distance(key:match("[^.]*$"), last) + 1)
+end
+
+local function nearest(pages, name)
+  local key, list = plain(name), {}
+  local most = #key > 3 and math.max(2, #key // 3) or 1
+  for i, entry in ipairs(pages) do
+    local d = far(key, plain(entry.name))
+    if d <= most then
+      list[#list + 1] = {name = entry.name, far = d, at = i}
+    end
+  end
+  table.sort(list, function(a, b)
+    return a.far < b.far or a.far == b.far and a.at < b.at
+  end)
+  local names = {}
+  for i = 1, math.min(NEAREST, #list) do
+    names[i] = list[i].name
+  end
+  return names
+end
+
+local function not_found(what, names)
+  return nil, ("no help for %s: %s"):format(what, names and names[1]
+    and "is it " .. table.concat(names, ", ") .. "?" or "qvm.help() lists what there is"),
+    "not_found"
+end
+
+function help.text(about)
+  local pages, message, code = load_pages()
+  if not pages then
+    return nil, message, code
+  elseif about == nil or rawequal(about, require "qvm") or about == "qvm" then
+    return pages.overview
+  end
+  local name, what = name_of(pages, about)
+  if not name then
+    return not_found(what)
+  elseif #name > LONGEST then
+    return not_found(view.text(name))
+  end
+  local found = pages_of(pages, name)
+  if not found[1] then
+    return not_found(view.text(name), nearest(pages, name))
+  end
+  return table.concat(found, "\n\n")
+end
+
+return help

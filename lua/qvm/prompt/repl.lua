@@ -1,0 +1,287 @@
+-- A Lua prompt that shows what it is given in a form worth reading.
+
+local core = require "qvm.core"
+local line = require "qvm.util.text"
+local view = require "qvm.prompt.show"
+
+local prompt = {}
+
+local ITEMS = 40      -- of an iterator: all registers of any machine
+local NAME = 14       -- the longest name of a register
+local STRING = 44     -- bytes of a string in a list: a line has 80 columns
+local TEXT = 1 << 16  -- bytes of a string
+local ADDRESS = 1 << 24 -- no thread or process id is that large
+
+local INTERRUPTED = "interrupted!"
+
+local codes = {not_found = true, permission = true, not_qvm = true, gone = true,
+  malformed = true, truncated = true, too_large = true, unmapped = true, timeout = true,
+  unsupported = true, io = true, busy = true}
+
+-- What the iterators of this library give, by the name of the method that makes
+-- them: x an address, d a number, s text; "" for objects.
+local iterators = {vms = "", nodes = "", vcpus = "", errata = "", segments = "", sections = "",
+  notes = "", ranges = "xd", find = "x", find_any = "xd", strings = "xs", diff = "xds",
+  registers = "sx", extra_registers = "sx", diff_registers = "dsxx", dmesg = "", backtrace = "",
+  mappings = "xds"}
+
+-- One value, or an item's part, as text -----------------------------------------
+
+local function is_address(value)
+  return value < 0 or value >= ADDRESS
+end
+
+-- Does it say what it is?
+local function speaks(value)
+  local meta = debug.getmetatable(value)
+  return type(value) == "table" and meta and rawget(meta, "__tostring") ~= nil
+end
+
+local function is_list_of_speaking(value)
+  local count = 0
+  for _, element in next, value do
+    count = count + 1
+    if value[count] == nil or not speaks(element) then
+      return false
+    end
+  end
+  return count > 0 and not debug.getmetatable(value)
+end
+
+local text_of
+
+local function lines_of(list)
+  local lines = {}
+  for i, element in ipairs(list) do
+    lines[i] = text_of(element)
+  end
+  return table.concat(lines, "\n")
+end
+
+function text_of(value)
+  if math.type(value) == "integer" then
+    local format = value < 0 and "0x%016x  (%d)" or is_address(value) and "%d  0x%016x" or "%d"
+    return format:format(value, value)
+  elseif type(value) == "string" then
+    local cut = #value > TEXT and ("\n... (%d bytes in all)"):format(#value) or ""
+    return (line.harmless_lines(value:sub(1, TEXT)):gsub("\n$", "")) .. cut
+  elseif type(value) ~= "table" then
+    return line.harmless(view.text(value))
+  end
+  if speaks(value) then
+    local ok, text = pcall(tostring, value)
+    return line.harmless_lines(ok and text or "(its __tostring fails)")
+  elseif is_list_of_speaking(value) then
+    return lines_of(value)
+  end
+  return view.text(value)
+end
+
+-- Of what is not of this library, a first number is an address if it is not small.
+local function part_of_item(value, kind, is_first, is_last)
+  if math.type(value) == "integer" then
+    local is_hex = kind == "x" or kind == "" and (is_first and value > 0xfff or is_address(value))
+    return (is_hex and "0x%016x" or "%d"):format(value)
+  elseif type(value) == "string" then
+    return ("%-" .. (is_last and "" or NAME) .. "s"):format(
+      line.harmless(kind == "s" and line.cut(value, STRING) or value))
+  elseif type(value) == "table" and not speaks(value) then
+    return "{...}"
+  end
+  return text_of(value)
+end
+
+-- Prints what an iterator gives, at most so many; kinds as in the table above.
+local function print_items(most, kinds, iterator, state, control)
+  local count = 0
+  while count < most do
+    local item = table.pack(iterator(state, control))
+    control = item[1]
+    if control == nil then
+      break
+    end
+    count = count + 1
+    local parts = {}
+    for i = 1, item.n do
+      parts[i] = part_of_item(item[i], kinds:sub(i, i), i == 1, i == item.n)
+    end
+    io.stdout:write(table.concat(parts, "  "), "\n")
+  end
+  if count == 0 then
+    io.stdout:write("(none)\n")
+  end
+  return count
+end
+
+-- The line that runs.
+local typed = ""
+
+--- Prints what an iterator gives: `list(x [, n])`, at most n items. Where x gives more
+-- than an iterator, such as `dump:dmesg()`, the rest is what a loop would be given.
+function prompt.list(iterator, n, code)
+  if iterator == nil and codes[code] then -- of what makes an iterator, and has failed
+    return nil, n, code
+  elseif type(iterator) ~= "function" then
+    error("bad argument #1 to 'list' (iterator expected, got " .. type(iterator) .. ")", 2)
+  end
+  local kinds
+  for name in typed:gmatch("[.:]%s*([%a_]+)%s*[({\"']") do
+    kinds = kinds or iterators[name]
+  end
+  if n == nil or math.type(n) then
+    print_items(n or math.huge, kinds or "", iterator)
+  elseif type(n) == "table" then
+    print_items(math.huge, kinds or "", iterator, n, code)
+  else
+    error("bad argument #2 to 'list' (number expected, got " .. type(n) .. ")", 2)
+  end
+end
+
+--- As Lua's print, but harmless to a terminal.
+function prompt.print(...)
+  local values = table.pack(...)
+  for i = 1, values.n do
+    values[i] = line.harmless_lines(tostring(values[i]))
+  end
+  io.stdout:write(table.concat(values, "\t"), "\n")
+end
+
+-- What a line gives -------------------------------------------------------------
+
+local function complain(message)
+  io.stdout:flush()
+  io.stderr:write(line.harmless_lines(message), "\n")
+end
+
+-- The method that a text calls last, if it makes an iterator.
+local function iterator_of(text)
+  local call = text:match("^(.-)%s*;?%s*$")
+  for _, pattern in ipairs {"[.:]%s*([%a_]+)%s*%b()$", "[.:]%s*([%a_]+)%s*%b{}$",
+    "[.:]%s*([%a_]+)%s*[\"'][^\"']*[\"']$"} do
+    local name = call:match(pattern)
+    if iterators[name] then
+      return iterators[name]
+    end
+  end
+end
+
+local function show(text, ...)
+  local values = table.pack(...)
+  local first, message, code = values[1], values[2], values[3]
+  local kinds = type(first) == "function" and iterator_of(text)
+  if kinds then
+    if print_items(ITEMS, kinds, first) == ITEMS then
+      io.stdout:write(("... (the first %d; list(x, n) shows n of them, list(x) all)\n")
+        :format(ITEMS))
+    end
+  elseif first == nil and type(message) == "string" and codes[code] then
+    complain(("failed: %s (%s)"):format(message, code))
+  elseif values.n > 0 then
+    local texts, separator = {}, "\t"
+    for i = 1, values.n do
+      texts[i] = text_of(values[i])
+      separator = texts[i]:find("\n", 1, true) and "\n" or separator
+    end
+    io.stdout:write(table.concat(texts, separator), "\n")
+  end
+  io.stdout:flush()
+end
+
+local function is_interrupt(problem)
+  return type(problem) == "string" and problem:find(INTERRUPTED .. "$") ~= nil
+end
+
+-- Errors are about the line that was typed: its name says nothing. A terminal has
+-- shown ^C where it was.
+local function message_of(problem)
+  if type(problem) ~= "string" then
+    return text_of(problem)
+  elseif is_interrupt(problem) then
+    return "\n" .. INTERRUPTED
+  end
+  return (problem:gsub("^prompt:1: ", ""))
+end
+
+-- A line as Lua's prompt takes it: as an expression if it is one. Gives the
+-- function; nil and a message; the message is nil where more lines are needed.
+local function compile(text, env)
+  local chunk = load("return " .. text, "=prompt", "t", env)
+  local message
+  if not chunk then
+    chunk, message = load(text, "=prompt", "t", env)
+  end
+  if not chunk and message:find("<eof>$") then
+    return nil, nil
+  end
+  return chunk, message
+end
+
+-- A whole chunk: its lines are read until it is one. Nil at the end, "" where
+-- there is nothing to run.
+local function read_chunk(read, env)
+  local text, was_cleared = read("> ")
+  if not text then
+    return was_cleared and "" or nil
+  end
+  local chunk, message = compile(text, env)
+  while not chunk and not message do
+    local more
+    more, was_cleared = read(">> ")
+    if not more then
+      if not was_cleared then
+        complain("the last line is not complete")
+      end
+      return was_cleared and "" or nil
+    end
+    text = text .. "\n" .. more
+    chunk, message = compile(text, env)
+  end
+  if message then
+    complain(message_of(message))
+    return ""
+  end
+  return text, chunk
+end
+
+-- Once: what does not work as a newcomer thinks.
+local told = false
+
+local function tell_of_locals(text)
+  if not told and text:find("^%s*local%s") and not text:find("\n") and not text:find(";") then
+    told = true
+    complain("(a local ends with its line: without `local` the value stays)")
+  end
+end
+
+local function nothing() end
+
+--- Reads lines and runs them until they end.
+-- @tparam function read as qvm.editor gives it
+-- @tparam table env the globals
+-- @tparam boolean is_script Ctrl-C ends all of it; else only what runs
+function prompt.run(read, env, is_script)
+  local call = is_script and pcall or core.interruptible
+  if not is_script then
+    core.catch_interrupts()
+  end
+  local text, chunk = read_chunk(read, env)
+  while text do
+    -- Called from C: an error has no place in this file.
+    typed = text
+    local values = table.pack(call(chunk or nothing))
+    local ok, problem = values[1], values[2]
+    if ok then
+      ok, problem = call(show, text, table.unpack(values, 2, values.n))
+    end
+    if not ok then
+      complain(message_of(problem))
+      if is_script and is_interrupt(problem) then
+        return
+      end
+    end
+    tell_of_locals(text)
+    text, chunk = read_chunk(read, env)
+  end
+end
+
+return prompt

@@ -1,0 +1,214 @@
+-- Readable views for the prompt: qvm.show and qvm.hexdump.
+
+local cjson = require "cjson"
+local failure = require "qvm.util.errors"
+local line = require "qvm.util.text"
+
+local view = {}
+
+local DEPTH = 4       -- tables in tables
+local ELEMENTS = 100  -- of one table
+
+-- Members that are addresses, by their names.
+local addresses = {paddr = true, vaddr = true, addr = true, pc = true, sp = true, pgtbl = true,
+  last_known_ip = true, address = true, start = true, kaslr_offset = true,
+  root = true, table = true}
+
+local escapes = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\"}
+
+-- Text that must not drive the terminal; of what is no text, little is worth a look.
+local function quoted(text)
+  local most = utf8.len(text) and not text:find("\0", 1, true) and 200 or 32
+  local short = #text > most and text:sub(1, most) or text
+  return ('"%s"%s'):format(line.harmless((short:gsub('[\n\r\t"\\]', escapes))),
+    #text > most and (" ... (%d bytes)"):format(#text) or "")
+end
+
+local function is_address(name, value)
+  return addresses[name] or value < 0 or value > 0xffffffff
+end
+
+local function scalar(name, value)
+  if math.type(value) == "integer" then
+    return is_address(name, value) and ("0x%016x"):format(value) or tostring(value)
+  elseif type(value) == "string" then
+    return quoted(value)
+  elseif math.type(value) == "float" then
+    return line.float("%.14g", value)
+  elseif value == cjson.null then
+    return "null"
+  end
+  return tostring(value)
+end
+
+-- x2 comes before x10.
+local function natural(name)
+  return (name:gsub("%d+", function(digits)
+    return ("0"):rep(20 - #digits) .. digits
+  end)) .. "\0" .. name
+end
+
+local ranks = {number = 1, string = 2}
+
+local function key_before(a, b)
+  if type(a) ~= type(b) then
+    return (ranks[type(a)] or 3) < (ranks[type(b)] or 3)
+  elseif type(a) == "number" then
+    return a < b
+  elseif type(a) == "string" then
+    return natural(a) < natural(b)
+  end
+  return tostring(a) < tostring(b)
+end
+
+local function keys_of(value)
+  local keys = {}
+  for key in next, value do
+    -- What objects keep for themselves.
+    if type(key) ~= "string" or key:sub(1, 1) ~= "_" then
+      if type(rawget(value, key)) ~= "userdata" or rawget(value, key) == cjson.null then
+        keys[#keys + 1] = key
+      end
+    end
+  end
+  table.sort(keys, key_before)
+  return keys
+end
+
+local function title(value)
+  local meta = getmetatable(value)
+  if type(meta) == "table" and meta.__tostring then
+    local ok, text = failure.but_memory(pcall(tostring, value))
+    return line.harmless(ok and text or "(its __tostring fails)")
+  end
+end
+
+local add_members
+
+local function add_value(lines, indent, name, value, seen, depth)
+  local label = indent .. (type(name) == "number" and "[" .. name .. "]"
+    or line.harmless(line.cut(tostring(name))))
+  if type(value) ~= "table" then
+    lines[#lines + 1] = ("%s: %s"):format(label, scalar(name, value))
+  elseif seen[value] then
+    lines[#lines + 1] = ("%s: (shown above)"):format(label)
+  elseif next(value) == nil then
+    lines[#lines + 1] = label .. ": {}"
+  elseif depth == DEPTH then
+    lines[#lines + 1] = label .. ": {...}"
+  else
+    lines[#lines + 1] = label .. ":" .. (title(value) and " " .. title(value) or "")
+    add_members(lines, indent .. "  ", value, seen, depth + 1)
+  end
+end
+
+local function are_registers(name, value)
+  if (name ~= "regs" and name ~= "extra") or type(value) ~= "table" then
+    return false
+  end
+  for key, register in next, value do
+    if type(key) ~= "string" or math.type(register) ~= "integer" then
+      return false
+    end
+  end
+  return next(value) ~= nil
+end
+
+-- All of them, in columns.
+local function add_registers(lines, indent, name, registers)
+  lines[#lines + 1] = indent .. name .. ":"
+  local names, width = keys_of(registers), 0
+  for _, key in ipairs(names) do
+    width = math.max(width, #key + 1)
+  end
+  for _, key in ipairs(names) do
+    lines[#lines + 1] = ("%s  %s 0x%016x"):format(indent,
+      line.harmless(key .. ":" .. (" "):rep(width - #key - 1)), registers[key])
+  end
+end
+
+function add_members(lines, indent, value, seen, depth)
+  seen[value] = true
+  local keys = keys_of(value)
+  for i, key in ipairs(keys) do
+    if i > ELEMENTS then
+      lines[#lines + 1] = ("%s... and %d more"):format(indent, #keys - ELEMENTS)
+      break
+    end
+    if are_registers(key, value[key]) then
+      add_registers(lines, indent, key, value[key])
+    else
+      add_value(lines, indent, key, value[key], seen, depth)
+    end
+  end
+end
+
+-- What an object can tell that is not in its fields.
+local function add_list(lines, name, iterator)
+  local count = 0
+  lines[#lines + 1] = "  " .. name .. ":"
+  for a, b in iterator do
+    count = count + 1
+    if count <= ELEMENTS then
+      lines[#lines + 1] = "    " .. (b == nil and line.harmless(tostring(a))
+        or ("0x%016x  %d bytes"):format(a, b))
+    end
+  end
+  if count == 0 then
+    lines[#lines] = "  " .. name .. ": none"
+  elseif count > ELEMENTS then
+    lines[#lines + 1] = ("    ... and %d more"):format(count - ELEMENTS)
+  end
+end
+
+local function add_parts(lines, value)
+  for _, part in ipairs {{"vcpus", "vCPUs"}, {"errata", "errata"}, {"ranges", "memory"},
+    {"nodes", "nodes"}} do
+    local method, name = value[part[1]], part[2]
+    if type(method) == "function" then
+      local ok, iterator, message = failure.but_memory(pcall(method, value))
+      if ok and iterator then
+        ok, message = failure.but_memory(pcall(add_list, lines, name, iterator))
+      end
+      if not ok or not iterator then
+        lines[#lines + 1] = ("  %s: %s"):format(name, line.harmless(tostring(message or iterator)))
+      end
+    end
+  end
+end
+
+function view.text(value)
+  if type(value) ~= "table" then
+    return scalar(nil, value)
+  end
+  local lines = {title(value) or "table"}
+  local meta = getmetatable(value)
+  if type(meta) == "table" and meta.__index == meta then
+    add_parts(lines, value)
+  end
+  add_members(lines, "  ", value, {}, 1)
+  return table.concat(lines, "\n")
+end
+
+local LINE = 16
+
+-- One line: the address, 16 bytes in two groups, what of them is printable.
+local function hex_line(address, bytes)
+  local hex = {}
+  for i = 1, LINE do
+    local byte = bytes:byte(i)
+    hex[i] = byte and ("%02x"):format(byte) or "  "
+  end
+  return ("%016x  %s  %s  |%s|"):format(address, table.concat(hex, " ", 1, 8),
+    table.concat(hex, " ", 9, 16), (bytes:gsub("[^ -~]", ".")))
+end
+
+function view.hexdump(bytes, address)
+  local lines = {}
+  for at = 1, #bytes, LINE do
+    lines[#lines + 1] = hex_line(address + at - 1, bytes:sub(at, at + LINE - 1))
+  end
+  return table.concat(lines, "\n")
+end
+
+return view

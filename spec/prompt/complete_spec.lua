@@ -1,0 +1,152 @@
+-- What Tab offers at the prompt: the words that may come next, without a call.
+
+local complete = require "qvm.prompt.complete"
+local files = require "support.files"
+local qvm = require "qvm"
+local writer = require "support.dumpwriter"
+
+describe("Tab", function()
+  local env, called
+
+  before_each(function()
+    called = 0
+    local vms = setmetatable({}, {__index = function() called = called + 1 end})
+    env = setmetatable({qvm = qvm, vms = vms, number = 5, text = "t",
+      danger = setmetatable({}, {
+        __index = function() called = called + 1 end,
+        __call = function() called = called + 1 end}),
+      make = function() called = called + 1 return {field = 1} end}, {__index = _G})
+    for _, name in ipairs {"linux1", "linux2", "qnx-1", "bad\27"} do
+      files.mkdir(name)
+      files.write(name .. "/env", "{}")
+    end
+    qvm.root(files.dir())
+  end)
+
+  after_each(function()
+    qvm.root("/dev/qvm")
+    files.clean()
+  end)
+
+  -- The whole lines that are offered.
+  local function offers(text)
+    local at, list = complete(text, env)
+    local lines = {}
+    for i, candidate in ipairs(list) do
+      lines[i] = text:sub(1, at - 1) .. candidate
+    end
+    return table.concat(lines, " | ")
+  end
+
+  local function open(path)
+    env.d = assert(qvm.open(path or files.write("a.gcore", writer.small())))
+    return env.d
+  end
+
+  it("offers globals, keywords, and at first what the prompt has", function()
+    assert.are.equal("number", offers("num"))
+    assert.are.equal("x = repeat | x = require | x = return", offers("x = re"))
+    assert.are.equal("danger | make | number | qvm | text | vms", offers(""))
+    assert.are.equal("print(tonumber", offers("print(tonu"))
+    assert.are.equal("", offers("nosuch"))
+  end)
+
+  it("offers the functions of a module, loaded or not", function()
+    assert.are.equal("qvm.vm | qvm.vms", offers("qvm.vm"))
+    assert.are.equal("qvm.errata.save | qvm.errata.snapshot", offers("qvm.errata.s"))
+    assert.are.equal("qvm.conf", offers("qvm.con"))
+    assert.are.equal("string.format", offers("string.form"))
+    assert.are.equal("text:format", offers("text:form"))
+  end)
+
+  it("offers VMs by name, and what they have", function()
+    assert.are.equal("vms.linux1 | vms.linux2", offers("vms."))
+    assert.are.equal("vms.linux1:signal | vms.linux1:state | vms.linux1:status",
+      offers("vms.linux1:s"))
+    assert.are.equal("print(vms.linux1.name | print(vms.linux1.path", offers("print(vms.linux1."))
+    assert.are.equal("", offers("vms.nosuch:"))
+    assert.are.equal('vms["qnx-1', offers('vms["q'))
+    assert.are.equal('vms["qnx-1"]:env', offers('vms["qnx-1"]:e'))
+    assert.are.equal('qvm.vm "linux1 | qvm.vm "linux2', offers('qvm.vm "l'))
+    assert.are.equal("qvm.vm('qnx-1", offers("qvm.vm('q"))
+    assert.are.equal('"', select(3, complete('qvm.vm "q', env)))
+    assert.are.equal("", offers('qvm.vm "b')) -- its name would drive the terminal
+  end)
+
+  it("offers what a call gives, without making it", function()
+    assert.are.equal("vms.linux1:env():errata", offers("vms.linux1:env():er"))
+    assert.are.equal('qvm.vm("linux1"):pid', offers('qvm.vm("linux1"):p'))
+    assert.are.equal('qvm.open "x".bits', offers('qvm.open "x".bi'))
+    assert.are.equal("vms.linux1:dump{dir = '/x'}:vcpu | vms.linux1:dump{dir = '/x'}:vcpus",
+      offers("vms.linux1:dump{dir = '/x'}:vc"))
+    env.qvm = setmetatable({vm = function() called = called + 1 end}, {__index = qvm})
+    for _, text in ipairs {"make().", "make():", "danger().x", "danger.x.", "danger:x",
+      "vms.linux1:signal('dump'):", "vms.linux1:dump().", "qvm.vm('linux1').", "make{}.f",
+      "vms.x.y", "danger[1].", "danger.x().", "(make()).f", "a[make()].x", "make()."} do
+      offers(text)
+    end
+    assert.are.equal(0, called)
+  end)
+
+  it("offers methods of a dump behind a colon, fields behind a dot", function()
+    local dump = open()
+    assert.are.equal("d:find | d:find_any", offers("d:fi"))
+    assert.are.equal("", offers("d.fin"))
+    assert.are.equal("d.path", offers("d.pa"))
+    assert.are.equal("", offers("d:pat"))
+    env.dumps = {dump}
+    assert.are.equal("dumps[1]:close", offers("dumps[1]:clo"))
+  end)
+
+  it("offers the registers of a vCPU", function()
+    open(files.write("b.gcore", writer.small {machine = "x86_64"}))
+    assert.are.equal("d:vcpu(0).regs.rax", offers("d:vcpu(0).regs.ra"))
+    assert.are.equal("d:vcpu(0).process", offers("d:vcpu(0).pr"))
+    assert.are.equal("d:vcpu(0):registers", offers("d:vcpu(0):reg"))
+    assert.are.equal("", offers("d:vcpu(7).regs.r"))
+    assert.are.equal("", offers("d:vcpu(make()).regs.r"))
+    assert.are.equal(0, called)
+    offers("d:close(0).x")
+    assert.is_nil(tostring(env.d):find("closed", 1, true))
+    env.d:close()
+    assert.are.equal("", offers("d:vcpu(0).regs.r"))
+  end)
+
+  it("offers the names of files where a file is opened", function()
+    files.write("one two.gcore", "")
+    files.write("other", "")
+    local directory = files.dir()
+    local base = ('qvm.open "%s/'):format(directory)
+    assert.are.equal(base .. "one two.gcore", offers(base .. "one t"))
+    assert.are.equal(base .. "one two.gcore | " .. base .. "other", offers(base .. "o"))
+    assert.are.equal(base .. "linux1/ | " .. base .. "linux2/", offers(base .. "lin"))
+    assert.are.equal("", select(3, complete(base .. "linux1", env)))
+    assert.are.equal('"', select(3, complete(base .. "other", env)))
+    assert.are.equal("", offers(base .. "nosuch/"))
+    assert.are.equal(("qvm.conf.load('%s/other"):format(directory),
+      offers(("qvm.conf.load('%s/ot"):format(directory)))
+  end)
+
+  it("offers nothing where there is nothing to know", function()
+    for _, text in ipairs {"5.", "x..", "goto ::", "nil.", "f('num", "-- num", "x.y.z.",
+      "number.", "number:", ".", ":", "d.", ")(:", '"abc":', "end.", "return.", "]]."} do
+      assert.are.equal("", offers(text), text)
+    end
+  end)
+
+  it("takes any line there is", function()
+    local bytes = {"a", ".", ":", "(", ")", "[", "]", '"', "'", " ", "{", "}", "d", "vms", "\\",
+      "qvm", "-", "1", "\0", "\255", "vcpu", "regs"}
+    open()
+    math.randomseed(1)
+    for _ = 1, 3000 do
+      local text = {}
+      for i = 1, math.random(12) do
+        text[i] = bytes[math.random(#bytes)]
+      end
+      local line = table.concat(text)
+      local at, list, close = complete(line, env)
+      assert.is_true(at >= 1 and at <= #line + 1 and #list <= 500 and #close <= 1)
+    end
+  end)
+end)
