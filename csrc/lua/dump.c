@@ -229,17 +229,21 @@ static void call_progress(lua_State *L, int index, const struct dump *dump)
     lua_call(L, 1, 0);
 }
 
-/* open(path, partial, progress or nil): a table with the dump's fields. */
+/* open(path, partial, progress or nil [, file]): a table with the dump's fields. A file of
+ * open_file is opened in place of the path. */
 static int core_open(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
+    int fd = lua_isnoneornil(L, 4) ? -1 : check_file(L, 4);
+    bool partial = lua_toboolean(L, 2);
     struct dump **handle;
     struct qvm_error err;
 
-    lua_settop(L, 3);
+    lua_settop(L, 4);
     new_handle(L);
     handle = lua_touserdata(L, -1);
-    *handle = dump_open(path, lua_toboolean(L, 2), &err);
+    *handle =
+        fd < 0 ? dump_open(path, partial, &err) : dump_open_fd(fd, path, partial, &err);
     if (!*handle)
         return push_failure(L, &err);
     while (dump_load(*handle, &err) != 0) {

@@ -183,13 +183,15 @@ end
 -- not what it includes), and `manifest.json`: the system name, state and node
 -- names, this host's name, the time (UTC) and the library's version. Look at it
 -- before you give it away: an env and a configuration name threads, devices and
--- files of the host. No memory of the guest is in it.
+-- files of the host. No memory of the guest is in it. The directory and its files are
+-- for this user alone (modes 0700 and 0600).
 -- @tparam qvm.vm.VM vm
 -- @tparam string directory raises nothing where it exists: that is `busy`
 -- @tparam ?table options
 -- @tparam[opt] string options.conf path of the VM's configuration
 -- @treturn[1] boolean true
--- @return[2] nil, message, code: as `VM:env`; `busy` `permission` `io`
+-- @return[2] nil, message, code: as `VM:env`; `busy` (it exists, or was exchanged
+-- meanwhile) `permission` `io`, `too_large` (a baseline of more than 16 MiB)
 -- @usage assert(qvm.record(vm, "linux1.record", {conf = "linux1.qvmconf"}))
 function qvm.record(vm, directory, options)
   if type(vm) ~= "table" or not vm.env then

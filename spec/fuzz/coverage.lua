@@ -6,7 +6,7 @@ local cjson = require "cjson"
 local folder = arg[1]
 
 local files = {
-  json = {"json/json.c", "json/json_number.c", "json/utf8.c"},
+  json = {"json/json.c", "json/json_number.c", "util/utf8.c"},
   elf = {"dump/elf.c", "dump/elf_sections.c", "dump/memory_map.c", "dump/dump.c",
     "dump/format.c"},
   kdump = {"dump/qnx_note.c"},

@@ -51,7 +51,7 @@ int dump_load(struct dump *dump, struct qvm_error *err)
     return -1;
 }
 
-struct dump *dump_open(const char *path, bool partial, struct qvm_error *err)
+static struct dump *new_dump(const char *path, bool partial, struct qvm_error *err)
 {
     struct dump *dump = calloc(1, sizeof *dump);
 
@@ -61,7 +61,24 @@ struct dump *dump_open(const char *path, bool partial, struct qvm_error *err)
     }
     dump->partial = partial;
     dump->kdump_segment = -1;
-    if (file_open(&dump->file, path, partial, err) == 0)
+    return dump;
+}
+
+struct dump *dump_open(const char *path, bool partial, struct qvm_error *err)
+{
+    struct dump *dump = new_dump(path, partial, err);
+
+    if (!dump || file_open(&dump->file, path, partial, err) == 0)
+        return dump;
+    free(dump);
+    return NULL;
+}
+
+struct dump *dump_open_fd(int fd, const char *path, bool partial, struct qvm_error *err)
+{
+    struct dump *dump = new_dump(path, partial, err);
+
+    if (!dump || file_open_fd(&dump->file, fd, path, partial, err) == 0)
         return dump;
     free(dump);
     return NULL;
@@ -207,14 +224,14 @@ int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
     return 0;
 }
 
-int dump_extent(const char *path, uint64_t *extent, struct qvm_error *err)
+int dump_extent(int fd, const char *path, uint64_t *extent, struct qvm_error *err)
 {
     struct file file;
     struct elf elf;
     int status;
 
     *extent = 0;
-    if (file_open(&file, path, false, err) != 0)
+    if (file_open_fd(&file, fd, path, false, err) != 0)
         return -1;
     status = file_begin(&file, err) == 0 ? elf_read(&elf, &file, err) : -1;
     if (status == 0) {

@@ -23,6 +23,9 @@ struct dump {
 
 /* Opens the file only; dump_load is due. NULL on failure, else the caller closes. */
 struct dump *dump_open(const char *path, bool partial, struct qvm_error *err);
+
+/* The same for a file that is open already, see file_open_fd. */
+struct dump *dump_open_fd(int fd, const char *path, bool partial, struct qvm_error *err);
 void dump_close(struct dump *dump);
 
 /* Reads what is needed before anything can be asked. Code truncated where a segment ends
@@ -67,8 +70,8 @@ void dump_map(struct dump *dump);
 int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
               struct qvm_error *err);
 
-/* The bytes that the dump at `path` must have to be whole, as far as its headers can be
- * read by now; 0 where they cannot yet. */
-int dump_extent(const char *path, uint64_t *extent, struct qvm_error *err);
+/* The bytes that the dump in an open file must have to be whole, as far as its headers can
+ * be read by now; 0 where they cannot yet. See file_open_fd. */
+int dump_extent(int fd, const char *path, uint64_t *extent, struct qvm_error *err);
 
 #endif

@@ -22,6 +22,12 @@ struct file {
 /* 0, or -1 and nothing to close. If `lenient`, a compressed file that is damaged is read as
  * far as that goes. */
 int file_open(struct file *file, const char *path, bool lenient, struct qvm_error *err);
+
+/* The same for a regular file that is open already: the descriptor stays the caller's, the
+ * path is what messages say. */
+int file_open_fd(struct file *file, int fd, const char *path, bool lenient,
+                 struct qvm_error *err);
+
 void file_close(struct file *file);
 
 /* Due before anything is read. Code again: call once more. */

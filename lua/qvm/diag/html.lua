@@ -157,13 +157,18 @@ local function cpu_text(cpu)
   return cpu and ("%d"):format(cpu) or "all"
 end
 
+-- A value that is long would hide the others: the JSON has it whole.
+local function cell(value)
+  return text.cut(Plain.raw_value(value))
+end
+
 local function difference(baseline)
   if #baseline.differences == 0 then
     return element("p", {class = "equal"}, {"Equal to the baseline ", baseline.path, "."})
   end
   local rows = {}
   for i, d in ipairs(baseline.differences) do
-    rows[i] = {d.id, cpu_text(d.cpu), Plain.raw_value(d.expected), Plain.raw_value(d.actual),
+    rows[i] = {text.cut(d.id), cpu_text(d.cpu), cell(d.expected), cell(d.actual),
       d.kind}
   end
   return {element("p", {class = "differs"}, {("%s from the baseline "):format(
@@ -175,7 +180,7 @@ end
 local function errata(about, level)
   local rows = {}
   for i, erratum in ipairs(about.errata) do
-    rows[i] = {erratum.id, cpu_text(erratum.cpu), Plain.raw_value(erratum.value)}
+    rows[i] = {text.cut(erratum.id), cpu_text(erratum.cpu), cell(erratum.value)}
   end
   return {heading(level, "Errata"), #rows == 0 and element("p", nil, "None reported.")
     or table_of({{"erratum", "text"}, {"vCPU"}, {"value", "text"}}, rows),

@@ -32,8 +32,8 @@ local Dump = {__name = "Dump"}
 local open_dump = core.open
 local methods = core.dump
 
-function Dump.open(path, partial, progress)
-  local dump, message, code = open_dump(path, partial, progress)
+function Dump.open(path, partial, progress, file)
+  local dump, message, code = open_dump(path, partial, progress, file)
   if not dump then
     return nil, message, code
   end

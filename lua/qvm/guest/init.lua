@@ -3,6 +3,7 @@
 
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local line = require "qvm.util.text"
 local paging = require "qvm.paging.page_tables"
 local Space = require "qvm.paging.address_space"
 local vmcoreinfo = require "qvm.guest.vmcoreinfo"
@@ -72,7 +73,7 @@ end
 function guest.vmcoreinfo(dump, text)
   if text ~= nil then
     check.string(text, 1, "vmcoreinfo")
-    if not text:find("^[%w_()%.]+=") then
+    if not text:find("^[0-9A-Za-z_()%.]+=") then
       error("bad argument #1 to 'vmcoreinfo' (lines of KEY=value expected)", 2)
     end
     infos[dump] = vmcoreinfo.parse(text, "the caller")
@@ -159,8 +160,8 @@ function guest.address(dump, name)
   end
   local address = found:address(name)
   if not address then
-    return nil, ("%s: no symbol %q among the %s"):format(dump.path, name, tostring(found)),
-      "not_found"
+    return nil, ('%s: no symbol "%s" among the %s'):format(line.harmless(dump.path),
+      line.harmless(line.cut(name)), tostring(found)), "not_found"
   end
   return address
 end

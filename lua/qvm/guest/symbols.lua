@@ -156,7 +156,7 @@ local function parse_map(text)
   local found = {addresses = {}, names = {}, sizes = {}}
   -- Anchored: else many digits are tried from each of them on.
   for one in text:gmatch("[^\n]+") do
-    local digits, name = one:match("^%s*(%x+) [%a?] ([^%s]+)")
+    local digits, name = one:match("^[ \t]*(%x+) [A-Za-z?] ([^ \t\r\n]+)")
     if digits and #digits <= 16 then
       local i = #found.names + 1
       found.addresses[i], found.names[i], found.sizes[i] = tonumber(digits, 16), name, 0

@@ -61,7 +61,7 @@ function vmcoreinfo.parse(text, from)
   -- Anchored: else a long line without "=" is tried from each of its bytes on.
   for one in text:gmatch("[^\n]+") do
     local key, value = one:match("^([^=]+)=(.*)$")
-    local kind, name = (key or ""):match("^(%u+)%((.-)%)$")
+    local kind, name = (key or ""):match("^([A-Z]+)%((.-)%)$")
     local group = groups[kind]
     if group then
       local parse = kind == "SYMBOL" and symbol or integer
