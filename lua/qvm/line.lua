@@ -7,28 +7,43 @@ local line = {}
 
 local FIELD = 200 -- bytes of one field that are worth a place in a line
 
+local escapes = {}
+for byte = 0, 255 do
+  escapes[string.char(byte)] = ("\\x%02x"):format(byte)
+end
+
 local function escape(bytes)
-  return (bytes:gsub(".", function(c)
-    return ("\\x%02x"):format(c:byte())
-  end))
+  return (bytes:gsub(".", escapes))
+end
+
+-- A run of bytes from 128 on. A list that grows to the size of the text would take many
+-- times its memory: it is joined now and then.
+local function valid_run(run, replace)
+  local length, bad = utf8.len(run)
+  if length then
+    return nil
+  end
+  local done, parts, from = {}, {}, 1
+  while not length do
+    parts[#parts + 1] = run:sub(from, bad - 1)
+    parts[#parts + 1] = replace(run:sub(bad, bad))
+    if #parts >= 4096 then
+      done[#done + 1], parts = table.concat(parts), {}
+    end
+    from = bad + 1
+    length, bad = utf8.len(run, from)
+  end
+  parts[#parts + 1] = run:sub(from)
+  done[#done + 1] = table.concat(parts)
+  return table.concat(done)
 end
 
 -- A text of which the bytes that are no UTF-8 are replaced by what replace(byte)
 -- gives; all else stays as it is.
 function line.valid(bytes, replace)
-  local length, bad = utf8.len(bytes)
-  if length then
-    return bytes
-  end
-  local parts, from = {}, 1
-  while not length do
-    parts[#parts + 1] = bytes:sub(from, bad - 1)
-    parts[#parts + 1] = replace(bytes:sub(bad, bad))
-    from = bad + 1
-    length, bad = utf8.len(bytes, from)
-  end
-  parts[#parts + 1] = bytes:sub(from)
-  return table.concat(parts)
+  return (bytes:gsub("[\128-\255]+", function(run)
+    return valid_run(run, replace)
+  end))
 end
 
 -- Text of a VM or a file must not drive the terminal: control characters, what
