@@ -38,7 +38,8 @@ describe("a small file", function()
       local d = assert(qvm.open(%q))
       local n = 0
       for _ in d:notes() do n = n + 1 end
-      return n .. " " .. tostring(select(3, d:vmcoreinfo())) .. " " .. d.warnings[1] ]]):format(path))
+      local _, _, code = d:vmcoreinfo()
+      return n .. " " .. code .. " " .. d.warnings[1] ]]):format(path))
     assert.are.equal("30000 not_found 59999 note segments share bytes of the file with another "
       .. "one: they are skipped", answer)
   end)
@@ -95,14 +96,14 @@ describe("a small file", function()
         if option == "--json" then
           size = #require "qvm.diag.json".encode({dump = about})
         elseif option == "--html" then
-          size = #require "qvm.diag.html".page({dump = about, errors = {}, vms = {}}, true)
+          size = #require "qvm.diag.html".page({dump = about, errors = {}, vms = {}}, false)
         else
           require "qvm.diag.plain".new(function(l) size = size + #l end, tostring):dump(about)
         end
-        assert(size > 1 << 20)
+        assert(size > 1 << 20, size)
         return table.concat(said)]]):format(path, option)
       local answer = cost.check(body, 16 << 20)
-      assert.matches("the first 15728640 of 16777216 bytes of its text are not in the report",
+      assert.matches("the first 14680064 of 16777216 bytes of its text are not in the report",
         answer, 1, true)
     end
   end)
@@ -181,7 +182,6 @@ describe("a dump that is cut", function()
           if count < 2 then
             assert.matches("registers", table.concat(dump.warnings, "\n"))
           end
-          for _ in pcall(dump.notes, dump) do break end
         end
         local whole <close> = assert(qvm.open(files.write("whole.gcore", bytes)))
         assert.are.same({form, {}}, {whole.format, whole.warnings})
@@ -214,7 +214,8 @@ describe("a QEMU dump that lacks a note", function()
 
   it("has the others, and a warning", function()
     local dump <close> = open {status(0), status(2), state, state}
-    assert.are.same({"qemu", {"the registers of 1 vCPUs are missing"}}, {dump.format, dump.warnings})
+    assert.are.same({"qemu", {"the registers of 1 vCPUs are missing"}},
+      {dump.format, dump.warnings})
     assert.are.same({0, 2, 0x5000}, {dump:vcpu(0).cpunum, dump:vcpu(1).cpunum, dump:vcpu(1).pgtbl})
   end)
 

@@ -130,7 +130,7 @@ end
 
 -- What a report of a dump holds at most: a report is made as a whole, and a small hostile
 -- file can hold 65535 vCPUs or text of 16 MiB.
-local REGISTERS_MAX, RANGES_MAX, TEXT_MAX = 1 << 15, 4096, 1 << 20
+local REGISTERS_MAX, RANGES_MAX, TEXT_MAX = 1 << 15, 4096, 2 << 20
 
 local function vcpu_of(cpu)
   local extra, count = {}, 0
