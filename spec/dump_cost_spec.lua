@@ -96,7 +96,7 @@ describe("a small file", function()
         if option == "--json" then
           size = #require "qvm.diag.json".encode({dump = about})
         elseif option == "--html" then
-          size = #require "qvm.diag.html".page({dump = about, errors = {}, vms = {}}, false)
+          size = #require "qvm.diag.html".page({dump = about, errors = {}}, false)
         else
           require "qvm.diag.plain".new(function(l) size = size + #l end, tostring):dump(about)
         end

@@ -53,8 +53,8 @@ ssize_t __wrap_read(int fd, void *to, size_t n);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*run)(void *), void *argument);
 
-/* What the core holds. More than FUZZ_MEMORY, or so many calls that read for one input, is
- * a crash: no input is worth that. */
+/* What the core holds. More than FUZZ_COST_MEMORY, or so many calls that read for one
+ * input, is a crash: no input is worth that. */
 static _Atomic size_t used;
 static _Atomic unsigned reads;
 
@@ -66,7 +66,7 @@ void fuzz_limits_begin(void)
 static void *account(void *block)
 {
     if (block)
-        MUST(atomic_fetch_add(&used, malloc_usable_size(block)) < FUZZ_MEMORY);
+        MUST(atomic_fetch_add(&used, malloc_usable_size(block)) < FUZZ_COST_MEMORY);
     return block;
 }
 
@@ -113,7 +113,7 @@ static int read_fault(size_t *n)
 
 ssize_t __wrap_pread64(int fd, void *to, size_t n, off_t offset)
 {
-    MUST(++reads < FUZZ_READS);
+    MUST(++reads < FUZZ_COST_READS);
     return read_fault(&n) != 0 ? -1 : __real_pread64(fd, to, n, offset);
 }
 

@@ -5,11 +5,13 @@ local to = assert(arg[1], "scale.lua TO")
 
 local limits = {
   ["elf.h"] = {{"1u << 17", "1u << 12"}},
-  ["sections.c"] = {{"NEAR = 1 << 20", "NEAR = 1 << 12"}},
+  ["sections.h"] = {{"1u << 18", "1u << 10"}},
+  ["ranges.c"] = {{"64 << 20", "64 << 10"}},
+  ["sections.c"] = {{"STRINGS_MAX = 4 << 20", "STRINGS_MAX = 1 << 10"}, {"NEAR = 1 << 20", "NEAR = 1 << 12"}},
   ["notes.c"] = {{"NAME_SIZE_MAX = 1 << 16", "NAME_SIZE_MAX = 1 << 7"}},
   ["qemu.c"] = {{"CPUS_MAX = 65536", "CPUS_MAX = 4"}, {"NOTES_MAX = 1 << 18", "NOTES_MAX = 20"},
     {"0x405, 0, 1 << 20", "0x405, 0, 1 << 8"}},
-  ["kdump.h"] = {{"KDUMP_EXTRA_MAX (1u << 20)", "KDUMP_EXTRA_MAX (1u << 8)"}},
+  ["kdump.h"] = {{"KDUMP_NAMED_MAX 4096u", "KDUMP_NAMED_MAX 16u"}, {"KDUMP_EXTRA_MAX (1u << 20)", "KDUMP_EXTRA_MAX (1u << 8)"}},
   ["kdump.c"] = {{"TEXT_MAX = 16 << 20", "TEXT_MAX = 1 << 10"}},
   ["gzip.h"] = {{"GZIP_POINTS 512", "GZIP_POINTS 8"}},
   ["gzip.c"] = {{"CHUNK = 256 << 10", "CHUNK = 4 << 10"}, {"SLOTS = 32", "SLOTS = 4"},

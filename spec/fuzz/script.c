@@ -72,7 +72,7 @@ static void *allocate(void *context, void *old, size_t old_size, size_t size)
         return NULL;
     }
     /* Lua collects its garbage then, and asks again; if that fails, it raises. */
-    if (size > old_size && memory + size > MEMORY_MAX)
+    if (size > (old ? old_size : 0) && memory + size > MEMORY_MAX)
         return NULL;
     new = realloc(old, size);
     if (new)
