@@ -10,7 +10,7 @@
 #define KDUMP_EXTRA_MAX (1u << 20) /* bytes of names, and of values: more is malformed */
 
 /* More extra registers than this are given as bytes only. */
-#define KDUMP_NAMED_MAX 4096u
+#define KDUMP_NAMED_MAX 512u
 
 /* Where things are in one dump's note, all of it inside the segment. */
 struct kdump {

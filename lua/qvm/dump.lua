@@ -294,7 +294,7 @@ local NOTES_MAX = 1 << 18 -- four for each of 65536 vCPUs
 --- The ELF notes, in the file's order. The note of a QNX dump is none of them:
 -- it is read as vCPUs and text.
 -- @treturn[1] function():Note iterator
--- @return[2] nil, message, code: `gone`
+-- @return[2] nil, message, code: `gone`. The loop raises after 262144 notes
 -- @usage for note in dump:notes() do print(note) end
 function Dump:notes()
   local meta, segment, at, count = part_type(self, "Note", note_text), 0, 0, 0
