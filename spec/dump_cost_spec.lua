@@ -108,6 +108,15 @@ describe("a small file", function()
     end
   end)
 
+  it("is searched for the longest pattern", function()
+    local path = files.write("find.gcore", writer.small {
+      memory = {{paddr = 0, bytes = ("ab"):rep(1 << 20)}}})
+    assert.are.equal("524289", (cost.check(([[
+      local n = 0
+      for _ in assert(qvm.open(%q)):find(("ab"):rep(1 << 19)) do n = n + 1 end
+      return n]]):format(path))))
+  end)
+
   it("with many vCPUs and extra registers is reported in part", function()
     local names = {}
     for i = 1, 500 do

@@ -98,7 +98,7 @@ end
 -- failure on the way, such as a file that is cut meanwhile, raises. What is long
 -- can be interrupted with Ctrl-C at the prompt.
 -- @function Dump:find
--- @tparam string bytes up to 4 MiB
+-- @tparam string bytes up to 1 MiB
 -- @tparam ?table options
 -- @tparam[opt=0] integer options.from address to begin at
 -- @tparam[opt] integer options.to address behind the last byte; the end of memory
@@ -113,7 +113,7 @@ Dump.find = passes.find
 
 --- Every occurrence of several byte strings, in one pass.
 -- @function Dump:find_any
--- @tparam {string,...} patterns up to 4 MiB together
+-- @tparam {string,...} patterns up to 1 MiB together
 -- @tparam ?table options
 -- @tparam[opt=0] integer options.from address to begin at
 -- @tparam[opt] integer options.to address behind the last byte; the end of memory
