@@ -349,6 +349,12 @@ static int method_vcpu(lua_State *L)
 
     if (!dump)
         return push_closed(L);
+    if (index >= (lua_Integer)dump_vcpus(dump) &&
+        index - (lua_Integer)dump_vcpus(dump) < (lua_Integer)dump_vcpus_lost(dump)) {
+        qvm_fail(&err, QVM_TRUNCATED, "%s: the file ends before the registers of vCPU %d",
+                 dump->file.path, (int)index);
+        return push_failure(L, &err);
+    }
     if (index < 0 || index >= (lua_Integer)dump_vcpus(dump))
         return 0;
     vcpu = new_scratch(L, sizeof *vcpu, "qvm.vcpu", vcpu_gc);

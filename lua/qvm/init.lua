@@ -159,7 +159,7 @@ end
 -- @tparam string path
 -- @tparam ?table options
 -- @tparam[opt] boolean options.partial true opens a dump of which bytes are
--- missing, as long as its headers are there: `complete` is false then, and what is
+-- missing, anywhere after its program headers: `complete` is false then, and what is
 -- missing is `truncated`. A compressed one is unpacked once, and may be damaged:
 -- see `warnings`
 -- @tparam[opt] function(integer) options.progress called with the bytes unpacked so

@@ -144,7 +144,8 @@ describe("diag", function()
     local bytes = writer.small()
     local status, out, errors = diag {"--read", files.write("cut.gcore", bytes:sub(1, -2))}
     assert.are.equal(1, status)
-    assert.matches("cut.gcore: 1 of %d+ bytes are missing\n$", errors)
+    assert.matches("cut.gcore: 1 of %d+ bytes are missing\n", errors)
+    assert.matches("the registers of 1 vCPUs are missing", errors)
     assert.matches("0x0000000080000000 - 0x00000000800000ff  256 bytes", out, 1, true)
   end)
 

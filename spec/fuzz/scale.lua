@@ -4,14 +4,18 @@
 local to = assert(arg[1], "scale.lua TO")
 
 local limits = {
-  ["dump/elf.h"] = {{"1u << 20", "1u << 12"}},
-  ["dump/elf_sections.c"] = {{"NEAR = 1 << 20", "NEAR = 1 << 12"}},
+  ["dump/elf.h"] = {{"1u << 17", "1u << 12"}},
+  ["dump/elf_sections.h"] = {{"1u << 18", "1u << 10"}},
+  ["dump/memory_map.c"] = {{"64 << 20", "64 << 10"}},
+  ["dump/elf_sections.c"] = {{"STRINGS_MAX = 4 << 20", "STRINGS_MAX = 1 << 10"},
+    {"NEAR = 1 << 20", "NEAR = 1 << 12"}},
   ["dump/elf_notes.c"] = {{"NAME_SIZE_MAX = 1 << 16", "NAME_SIZE_MAX = 1 << 7"}},
   ["dump/qemu_notes.c"] = {{"CPUS_MAX = 65536", "CPUS_MAX = 4"},
     {"NOTES_MAX = 1 << 18", "NOTES_MAX = 20"}, {"0x405, 0, 1 << 20", "0x405, 0, 1 << 8"}},
-  ["dump/qnx_note.h"] = {{"KDUMP_EXTRA_MAX (1u << 20)", "KDUMP_EXTRA_MAX (1u << 8)"}},
+  ["dump/qnx_note.h"] = {{"KDUMP_NAMED_MAX 512u", "KDUMP_NAMED_MAX 16u"},
+    {"KDUMP_EXTRA_MAX (1u << 20)", "KDUMP_EXTRA_MAX (1u << 8)"}},
   ["dump/qnx_note.c"] = {{"TEXT_MAX = 16 << 20", "TEXT_MAX = 1 << 10"}},
-  ["dump/gzip.h"] = {{"GZIP_POINTS 1024", "GZIP_POINTS 8"}},
+  ["dump/gzip.h"] = {{"GZIP_POINTS 512", "GZIP_POINTS 8"}},
   ["dump/gzip.c"] = {{"CHUNK = 256 << 10", "CHUNK = 4 << 10"}, {"SLOTS = 32", "SLOTS = 4"},
     {"SPACING = 1 << 20", "SPACING = 8 << 10"}, {"AT_ONCE = 64 << 20", "AT_ONCE = 64 << 10"}},
   ["dump/inflate.c"] = {{"BUFFER = 65536", "BUFFER = 512"},

@@ -54,6 +54,35 @@ for _, text in ipairs {
   seed("env", text)
 end
 
+-- What multiplies: segments that show the same notes, the same memory; names that share
+-- a table. Each is also compressed.
+
+do
+  local notes = writer.elf_note("X\0", 1, ""):rep(20)
+  local segments = {}
+  for i = 1, 30 do
+    local at = 64 + 30 * 56
+    segments[i] = i % 2 == 0 and {type = 4, offset = at, filesz = #notes, align = 4}
+      or {offset = at, filesz = #notes, paddr = i << 12}
+  end
+  segments[30].bytes = notes
+  local bytes = writer.file {machine = "x86_64", segments = segments}
+  local names = {}
+  for i = 0, 29 do
+    names[i + 1] = writer.section_header {name = i, type = i == 0 and 3 or 1, offset = 64,
+      size = 500}
+  end
+  local shared = writer.header {machine = 183, phnum = 0, shoff = 64, shnum = 30, shstrndx = 0}
+    .. table.concat(names)
+  for _, one in ipairs {bytes, shared} do
+    seed("elf", one)
+    seed("elf", gzip(one))
+  end
+  local ff = writer.small {memory = {{paddr = 0, bytes = writer.dumpinfo(("\255"):rep(900))}},
+    note = {dumpinfo = 0}}
+  seed("elf", gzip(ff .. ("\0"):rep(1 << 16)))
+end
+
 -- Dumps ---------------------------------------------------------------------------------
 
 local function small(machine, names)

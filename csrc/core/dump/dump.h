@@ -19,6 +19,7 @@ struct dump {
     struct kdump kdump; /* format "qnx" */
     int kdump_segment;  /* the PT_NOTE it stands in, which holds no ELF notes; -1: none */
     struct qemu qemu;   /* format "qemu" */
+    bool rejected;      /* a note was nearly one of QNX's */
 };
 
 /* Opens the file only; dump_load is due. NULL on failure, else the caller closes. */
@@ -48,6 +49,9 @@ const char *dump_format_name(const struct dump *dump);
 /* How many vCPUs there are, and one of them, by an index below that. After 0, vcpu_free is
  * due. */
 unsigned dump_vcpus(const struct dump *dump);
+
+/* How many more there were, after these, whose registers a cut file has lost. */
+unsigned dump_vcpus_lost(const struct dump *dump);
 int dump_read_vcpu(const struct dump *dump, unsigned index, struct vcpu *vcpu,
                    struct qvm_error *err);
 

@@ -32,6 +32,7 @@ static int finish(struct file *file, struct qvm_error *err)
     file->size = gzip_known(file->gzip);
     file->cut = gzip_is_cut(file->gzip);
     file->damaged = gzip_is_damaged(file->gzip);
+    file->garbage = gzip_has_garbage(file->gzip);
     return 0;
 }
 

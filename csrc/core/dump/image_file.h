@@ -13,6 +13,7 @@ struct file {
     bool lenient;       /* see file_open */
     bool cut;           /* compressed, and its end is missing */
     bool damaged;       /* compressed, and its data cannot go on or has a wrong checksum */
+    bool garbage;       /* compressed, and something follows its data */
     struct mapping map; /* see file_map */
     bool map_tried;
     struct gzip *gzip; /* NULL: not compressed */

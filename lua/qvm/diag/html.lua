@@ -72,7 +72,7 @@ local function memory(ranges, level, id)
   end
   local drawing, caption = map.draw(ranges, id)
   local left_out = #all > ROWS_MAX and element("p", {class = "note"},
-    ("%d more rows are left out here: --json has all of them."):format(#all - ROWS_MAX))
+    ("%d more rows are left out here: --json has up to 4096 ranges."):format(#all - ROWS_MAX))
   return {heading(level, "Physical memory"), element("figure", nil, {drawing,
     table_of({{"Addresses"}, {"What"}, {"Size", "number"}}, rows),
     element("figcaption", nil, caption)}), left_out or {}}

@@ -98,7 +98,7 @@ end
 -- failure on the way, such as a file that is cut meanwhile, raises. What is long
 -- can be interrupted with Ctrl-C at the prompt.
 -- @function Dump:find
--- @tparam string bytes up to 4 MiB
+-- @tparam string bytes up to 1 MiB
 -- @tparam ?table options
 -- @tparam[opt=0] integer options.from address to begin at
 -- @tparam[opt] integer options.to address behind the last byte; the end of memory
@@ -113,7 +113,7 @@ Dump.find = passes.find
 
 --- Every occurrence of several byte strings, in one pass.
 -- @function Dump:find_any
--- @tparam {string,...} patterns up to 4 MiB together
+-- @tparam {string,...} patterns up to 1 MiB together
 -- @tparam ?table options
 -- @tparam[opt=0] integer options.from address to begin at
 -- @tparam[opt] integer options.to address behind the last byte; the end of memory
@@ -289,14 +289,20 @@ local note_text = line.tostring("note", function(note)
   return ('note "%s" type %d: %d bytes'):format(line.cut(note.name), note.type, note.filesz)
 end)
 
+local NOTES_MAX = 1 << 18 -- four for each of 65536 vCPUs
+
 --- The ELF notes, in the file's order. The note of a QNX dump is none of them:
 -- it is read as vCPUs and text.
 -- @treturn[1] function():Note iterator
--- @return[2] nil, message, code: `gone`
+-- @return[2] nil, message, code: `gone`. The loop raises after 262144 notes
 -- @usage for note in dump:notes() do print(note) end
 function Dump:notes()
-  local meta, segment, at = part_type(self, "Note", note_text), 0, 0
+  local meta, segment, at, count = part_type(self, "Note", note_text), 0, 0, 0
   return iterate(self, function()
+    count = count + 1
+    if count > NOTES_MAX then
+      return nil, ("%s: more than %d notes"):format(self.path, NOTES_MAX), "too_large"
+    end
     local note, next_segment, next_at = methods.note(self, segment, at)
     if not note then
       return nil, next_segment, next_at -- a message and its code, or the end
@@ -352,6 +358,12 @@ function Dump:vcpus()
   local index = -1
   return iterate(self, function()
     index = index + 1
+    local count, message, code = methods.vcpu_count(self)
+    if not count then
+      return nil, message, code
+    elseif index >= count then
+      return nil
+    end
     return self:vcpu(index)
   end)
 end

@@ -84,7 +84,7 @@ local SIZE_MAX = 65536 -- bytes of the text: Linux takes a page
 
 -- Notes that are damaged, or missing from a partial dump, are no failure: the text is
 -- in memory as well.
-local ends = {malformed = true, truncated = true}
+local ends = {malformed = true, truncated = true, too_large = true}
 
 function vmcoreinfo.from_note(dump)
   local notes, message, code = dump:notes()
