@@ -170,7 +170,7 @@ return function(dump, cpu, space)
       return nil, message, code
     end
   end
-  local symbols = dump:symbols()
+  local symbols = require "qvm.guest".symbols_in_use(dump)
   local function name_of(address)
     if symbols then
       return symbols:at(address)
