@@ -59,21 +59,24 @@ local function stream_of(space, address)
 end
 
 -- The names: each a length of one byte, or two if the first is above 127, and as many
--- bytes that stand for tokens. The first letter is the kind of symbol.
+-- bytes that stand for tokens. The first letter is the kind of symbol. nil, and "end" where
+-- the memory ends, "too_large".
 local function names_of(stream, count, parts)
   local names, bytes, at, total = {}, "", 1, 0
   for i = 1, count do
     if #bytes - at < 2 * NAME_MAX then
       bytes, at = bytes:sub(at) .. (stream.next() or ""), 1
     end
-    local length = bytes:byte(at) or 0
+    local length = bytes:byte(at) or 1
     at = at + 1
     if length > 127 then
       length = length & 127 | (bytes:byte(at) or 0) << 7
       at = at + 1
     end
-    if length == 0 or length > NAME_MAX or at + length - 1 > #bytes then
+    if length == 0 or length > NAME_MAX then
       return nil
+    elseif at + length - 1 > #bytes then
+      return nil, "end"
     end
     local name = bytes:sub(at, at + length - 1):gsub(".", parts)
     at, total = at + length, total + #name
@@ -165,7 +168,7 @@ end
 
 -- nil, why a table could not be read, code.
 local function problem_of(stream, code)
-  if stream.is_repeated then
+  if code == "end" and stream.is_repeated then
     return nil, "its table of symbols (kallsyms) is mapped to the same memory again and again",
       "malformed"
   elseif code == "too_large" then
@@ -203,7 +206,7 @@ function kallsyms.read(dump, space, info)
   stream = stream_of(space, at)
   local list = numbers_of(stream, count, form)
   if not list then
-    return problem_of(stream)
+    return problem_of(stream, "end")
   end
   local addresses = make_addresses(list, names, from, symbols)
   if not addresses then

@@ -213,7 +213,7 @@ function symbol_file.read(path, info, machine)
     return failure.of(path .. ": " .. problem, number)
   end
   local found, about
-  if magic == "\127ELF" then
+  if magic == "\127ELF" or magic and magic:find("^\31\139") then
     found, about, code = read_elf(path)
   else
     found, about, code = read_map(file, path)

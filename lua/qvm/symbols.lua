@@ -156,7 +156,7 @@ local function is_upper(addresses)
   for _, address in ipairs(addresses) do
     count = count + (address < 0 and 1 or 0)
   end
-  return count > #addresses // 2
+  return 2 * count >= #addresses
 end
 
 -- found: arrays of addresses (which become the keys) and names; of sizes (0: not known) or
