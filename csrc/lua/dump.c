@@ -404,6 +404,7 @@ void add_dump(lua_State *L)
     add_passes(L);
     lua_setfield(L, -2, "dump");
     add_spaces(L);
+    add_addresses(L);
     add_limits(L);
     lua_pushcfunction(L, core_open);
     lua_setfield(L, -2, "open");

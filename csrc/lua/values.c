@@ -30,11 +30,14 @@ static lua_Integer decode(const unsigned char *bytes, unsigned size, bool is_sig
 
 static int get(lua_State *L, unsigned size, bool is_signed)
 {
-    struct memory memory = check_memory(L);
-    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
+    struct memory memory;
+    uint64_t address;
     unsigned char bytes[8];
     struct qvm_error err;
 
+    if (!get_address(L, 2, &address))
+        return ADDRESS_FAILURE;
+    memory = check_memory(L);
     if (!memory.dump)
         return push_closed(L);
     dump_map(memory.dump);
@@ -134,14 +137,17 @@ static int check_size(const struct memory *memory, uint64_t address, uint64_t n,
 /* array(memory, address, type, count): a table of count integers. */
 static int method_array(lua_State *L)
 {
-    struct memory memory = check_memory(L);
-    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
+    struct memory memory;
+    uint64_t address;
     const struct value_type *type = check_type(L, 3);
     lua_Integer count = luaL_checkinteger(L, 4);
     unsigned char bytes[32768];
     lua_Integer in_part = (lua_Integer)(sizeof bytes / type->size);
     struct qvm_error err;
 
+    if (!get_address(L, 2, &address))
+        return ADDRESS_FAILURE;
+    memory = check_memory(L);
     luaL_argcheck(L, count >= 0, 4, "a number of values is expected, not a negative one");
     luaL_argcheck(L, count <= INT_MAX, 4, "more values than a table can hold");
     if (!memory.dump)
@@ -166,12 +172,16 @@ static int method_array(lua_State *L)
 /* read(memory, address, n): a string of n bytes. */
 static int method_read(lua_State *L)
 {
-    struct memory memory = check_memory(L);
-    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
-    lua_Integer n = luaL_checkinteger(L, 3), at_once = memory.space ? 1 << 20 : 16 << 20;
+    struct memory memory;
+    uint64_t address;
+    lua_Integer n = luaL_checkinteger(L, 3), at_once;
     luaL_Buffer buffer;
     struct qvm_error err;
 
+    if (!get_address(L, 2, &address))
+        return ADDRESS_FAILURE;
+    memory = check_memory(L);
+    at_once = memory.space ? 1 << 20 : 16 << 20;
     luaL_argcheck(L, n >= 0, 3, "a number of bytes is expected, not a negative one");
     if (!memory.dump)
         return push_closed(L);
@@ -199,13 +209,16 @@ static int method_read(lua_State *L)
 /* cstring(memory, address, max = 4096): the bytes before the first NUL, at most max. */
 static int method_cstring(lua_State *L)
 {
-    struct memory memory = check_memory(L);
-    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
+    struct memory memory;
+    uint64_t address;
     lua_Integer max = luaL_optinteger(L, 3, 4096);
     struct qvm_error err;
     luaL_Buffer buffer;
     bool ended = false;
 
+    if (!get_address(L, 2, &address))
+        return ADDRESS_FAILURE;
+    memory = check_memory(L);
     luaL_argcheck(L, max >= 0, 3, "a number of bytes is expected, not a negative one");
     if (!memory.dump)
         return push_closed(L);

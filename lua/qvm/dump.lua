@@ -6,6 +6,7 @@
 -- `"gone"`.
 -- @classmod qvm.dump
 
+local addresses = require "qvm.address"
 local check = require "qvm.check"
 local core = require "qvm.core"
 local line = require "qvm.line"
@@ -85,9 +86,13 @@ Dump.cstring = methods.cstring
 -- @return[2] nil, message, code: as `read`
 -- @usage entries = assert(dump:array(0x80000000, "u64", 32))
 function Dump:array(address, type, count)
-  check.integer(address, 1, "array")
   check.string(type, 2, "array")
   check.integer(count, 3, "array")
+  local start, message, code = addresses.of(self, address, 1, "array")
+  if not start then
+    return nil, message, code
+  end
+  address = start
   return methods.array(self, address, type, count)
 end
 

@@ -1,6 +1,7 @@
 --- What a dump tells of the guest in it.
 -- @classmod qvm.guest
 
+local addresses = require "qvm.address"
 local check = require "qvm.check"
 local core = require "qvm.core"
 local paging = require "qvm.paging"
@@ -186,8 +187,13 @@ function guest.symbols_in_use(dump)
 end
 
 function guest.symbol(dump, address)
-  check.integer(address, 1, "symbol")
-  local found, message, code = guest.symbols_in_use(dump)
+  local named, message, code = addresses.of({dump = dump}, address, 1, "symbol")
+  if not named then
+    return nil, message, code
+  end
+  address = named
+  local found
+  found, message, code = guest.symbols_in_use(dump)
   if not found then
     return nil, message, code
   end

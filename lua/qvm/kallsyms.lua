@@ -1,7 +1,7 @@
 -- The symbols that a Linux kernel has in its memory (kallsyms), where VMCOREINFO gives the
 -- addresses of their tables (6.0 and later).
 
-local Symbols = require "qvm.symbols"
+local symbol_table = require "qvm.symbol_table"
 
 local kallsyms = {}
 
@@ -82,7 +82,7 @@ local function names_of(stream, count, parts)
     at, total = at + length, total + #name
     if #name > NAME_MAX then
       return nil
-    elseif total > Symbols.NAMES_MAX then
+    elseif total > symbol_table.NAMES_MAX then
       return nil, "too_large"
     end
     names[i] = name:sub(2)
@@ -173,7 +173,7 @@ local function problem_of(stream, code)
       "malformed"
   elseif code == "too_large" then
     return nil, ("its symbols (kallsyms) have names of more than %d MiB"):format(
-      Symbols.NAMES_MAX >> 20), code
+      symbol_table.NAMES_MAX >> 20), code
   end
   return nil, FORM, "not_found"
 end
@@ -194,9 +194,9 @@ function kallsyms.read(dump, space, info)
   local count, parts = space:u32(symbols.kallsyms_num_syms), tokens(space, symbols)
   if not count or not parts then
     return nil, FORM, "not_found"
-  elseif count > Symbols.COUNT_MAX then
+  elseif count > symbol_table.COUNT_MAX then
     return nil, ("its table of symbols (kallsyms) has %d of them, more than %d"):format(count,
-      Symbols.COUNT_MAX), "too_large"
+      symbol_table.COUNT_MAX), "too_large"
   end
   local stream = stream_of(space, symbols.kallsyms_names)
   local names, code = names_of(stream, count, parts)
@@ -212,7 +212,7 @@ function kallsyms.read(dump, space, info)
   if not addresses then
     return nil, FORM, "not_found"
   end
-  return Symbols.new({addresses = addresses, names = names},
+  return symbol_table.new({addresses = addresses, names = names},
     {from = "kallsyms", verified = "memory"})
 end
 

@@ -5,6 +5,7 @@
 -- entry that stopped the walk.
 -- @classmod qvm.space
 
+local addresses = require "qvm.address"
 local check = require "qvm.check"
 local core = require "qvm.core"
 local line = require "qvm.line"
@@ -81,9 +82,13 @@ end
 -- @return[2] nil, message, code: `unmapped` and as `Dump:read`
 -- @usage entries = assert(space:array(0x1000, "u64", 16))
 function Space:array(address, type, count)
-  check.integer(address, 1, "array")
   check.string(type, 2, "array")
   check.integer(count, 3, "array")
+  local start, message, code = addresses.of(self, address, 1, "array")
+  if not start then
+    return nil, message, code
+  end
+  address = start
   return memory.array(self, address, type, count)
 end
 
@@ -137,8 +142,11 @@ end
 -- such addresses are not known
 -- @usage physical, size, rights = space:translate(0x1000)
 function Space:translate(address)
-  check.integer(address, 1, "translate")
-  local physical, size, rights = methods.translate(self, address)
+  local virtual, message, code = addresses.of(self, address, 1, "translate")
+  if not virtual then
+    return nil, message, code
+  end
+  local physical, size, rights = methods.translate(self, virtual)
   if not physical then
     return nil, size, rights
   end
@@ -152,8 +160,12 @@ end
 -- @return[2] nil, message, code: the address cannot be walked to
 -- @usage steps = assert(space:walk(0x1000))
 function Space:walk(address)
-  check.integer(address, 1, "walk")
-  local steps, message, code = methods.walk(self, address)
+  local virtual, message, code = addresses.of(self, address, 1, "walk")
+  if not virtual then
+    return nil, message, code
+  end
+  local steps
+  steps, message, code = methods.walk(self, virtual)
   for _, step in ipairs(steps or {}) do
     step.rights = step.rights and rights_text[step.rights]
   end
@@ -183,13 +195,18 @@ end
 -- @return[2] nil, message, code: `gone`
 -- @usage for start, size, rights in space:mappings() do print(size, rights) end
 function Space:mappings(from, to)
+  local first, last, message, code = from, to, nil, nil
   if from ~= nil then
-    check.integer(from, 1, "mappings")
+    first, message, code = addresses.of(self, from, 1, "mappings")
   end
-  if to ~= nil then
-    check.integer(to, 2, "mappings")
+  if to ~= nil and not code then
+    last, message, code = addresses.of(self, to, 2, "mappings")
   end
-  local step, message, code = methods.mappings(self, range(from, to))
+  if code then
+    return nil, message, code
+  end
+  local step
+  step, message, code = methods.mappings(self, range(first, last))
   if not step then
     return nil, message, code
   end
@@ -201,7 +218,7 @@ function Space:mappings(from, to)
   end
 end
 
-local find_options = {from = "integer", to = "integer", align = "positive integer"}
+local find_options = {from = "address", to = "address", align = "positive integer"}
 
 --- Every occurrence of some bytes in mapped memory.
 --
@@ -220,7 +237,11 @@ function Space:find(bytes, options)
     error(("bad argument #1 to 'find' (from 1 to %d bytes)"):format(core.pattern_max), 2)
   end
   check.options(options, "find", find_options, 2)
-  options = options or {}
+  local message, code
+  options, message, code = addresses.in_options(self, options)
+  if not options then
+    return nil, message, code
+  end
   local first, last = range(options.from, options.to)
   return methods.find(self, first, last, bytes, options.align or 1)
 end

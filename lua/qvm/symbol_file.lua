@@ -3,7 +3,7 @@
 
 local core = require "qvm.core"
 local failure = require "qvm.failure"
-local Symbols = require "qvm.symbols"
+local symbol_table = require "qvm.symbol_table"
 
 local symbol_file = {}
 
@@ -13,11 +13,11 @@ end
 
 -- Checks what was read so far. nil, message, code.
 local function check_limits(path, found)
-  if #found.names > Symbols.COUNT_MAX then
-    return too_large(path, ("more than %d symbols"):format(Symbols.COUNT_MAX))
-  elseif found.name_bytes > Symbols.NAMES_MAX then
+  if #found.names > symbol_table.COUNT_MAX then
+    return too_large(path, ("more than %d symbols"):format(symbol_table.COUNT_MAX))
+  elseif found.name_bytes > symbol_table.NAMES_MAX then
     return too_large(path, ("names of symbols of more than %d MiB"):format(
-      Symbols.NAMES_MAX >> 20))
+      symbol_table.NAMES_MAX >> 20))
   end
   return true
 end
@@ -193,13 +193,13 @@ local function compare(found, about, info, machine)
     return nil, ("its build id is %s, and the kernel's is %s"):format(hex_of(about.build_id),
       build_id)
   elseif not info or not next(info.symbols) then
-    return 0, about.build_id and build_id and "build id" or false
+    return 0, about.build_id and build_id and "build_id" or nil
   end
   local slide, problem = slide_of(found, info)
   if not slide then
     return nil, problem
   end
-  return slide, about.build_id and build_id and "build id" or "addresses"
+  return slide, about.build_id and build_id and "build_id" or "addresses"
 end
 
 -- The symbols of a file, moved as VMCOREINFO (or nil) says; nil, message, code.
@@ -227,7 +227,7 @@ function symbol_file.read(path, info, machine)
   if not slide then
     return nil, ("%s: not of this kernel: %s"):format(path, verified), "malformed"
   end
-  return Symbols.new(found, {from = path, slide = slide, verified = verified})
+  return symbol_table.new(found, {from = path, slide = slide, verified = verified})
 end
 
 return symbol_file

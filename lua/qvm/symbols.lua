@@ -1,8 +1,8 @@
 --- Symbols of a guest's kernel, sorted by address.
 -- @classmod qvm.symbols
 
--- Arrays of addresses, names and sizes in order of the addresses. They come from
--- qvm.symbol_file or qvm.kallsyms.
+-- Arrays of addresses, names and sizes in order of the addresses: qvm.symbol_table makes
+-- them of what qvm.symbol_file or qvm.kallsyms has read.
 
 local line = require "qvm.line"
 
@@ -16,13 +16,10 @@ Symbols.__index = Symbols
 -- @tfield integer slide bytes by which the kernel was moved from where the file says
 -- @tfield integer count how many
 -- @tfield integer skipped how many were left out because their names are too long
--- @tfield "memory"|"build id"|"addresses"|false verified how it is known that they are this
+-- @tfield ?"memory"|"build_id"|"addresses" verified how it is known that they are this
 -- kernel's: they are in its memory; the file has its build id; their addresses are those
--- that VMCOREINFO gives. false: nothing is known of the kernel
+-- that VMCOREINFO gives. nil: nothing is known of the kernel
 -- @usage symbols = assert(dump:symbols "System.map")
-
--- Bounds of a table: real kernels have up to some 300000 symbols, with names of 20 bytes.
-Symbols.COUNT_MAX, Symbols.NAMES_MAX = 1 << 19, 16 << 20
 
 -- Addresses are unsigned: with the highest bit turned they compare as Lua compares.
 local SIGN = math.mininteger
@@ -112,65 +109,6 @@ end
 function Symbols:address(name)
   local index = (self._by_name or index_of(self))[name]
   return index and self._keys[index] ~ SIGN
-end
-
--- The order of keys, or nil where they are in order.
-local function order_of(keys)
-  local is_sorted = true
-  for i = 2, #keys do
-    if keys[i - 1] > keys[i] then
-      is_sorted = false
-      break
-    end
-  end
-  if is_sorted then
-    return nil
-  end
-  local order = {}
-  for i = 1, #keys do
-    order[i] = i
-  end
-  table.sort(order, function(a, b)
-    if keys[a] ~= keys[b] then
-      return keys[a] < keys[b]
-    end
-    return a < b
-  end)
-  return order
-end
-
-local function arranged(list, order)
-  if not list or not order then
-    return list
-  end
-  local new = {}
-  for i, index in ipairs(order) do
-    new[i] = list[index]
-  end
-  return new
-end
-
--- Is the kernel in the upper half of the addresses?
-local function is_upper(addresses)
-  local count = 0
-  for _, address in ipairs(addresses) do
-    count = count + (address < 0 and 1 or 0)
-  end
-  return 2 * count >= #addresses
-end
-
--- found: arrays of addresses (which become the keys) and names; of sizes (0: not known) or
--- nil; skipped. about: from, slide, verified. slide is added to the addresses of the
--- kernel's half.
-function Symbols.new(found, about)
-  local keys, slide, upper = found.addresses, about.slide or 0, is_upper(found.addresses)
-  for i, address in ipairs(keys) do
-    keys[i] = (upper and address >= 0 and address or address + slide) ~ SIGN
-  end
-  local order = order_of(keys)
-  return setmetatable({_keys = arranged(keys, order), _names = arranged(found.names, order),
-    _sizes = arranged(found.sizes, order), _upper = upper, from = about.from, slide = slide,
-    verified = about.verified, count = #keys, skipped = found.skipped or 0}, Symbols)
 end
 
 return Symbols
