@@ -55,11 +55,12 @@ local function is_upper(addresses)
   return 2 * count >= #addresses
 end
 
--- Symbols of found: arrays of addresses (which become the keys) and names; of sizes (0: not known) or
--- nil; skipped. about: from, slide, verified. slide is added to the addresses of the
--- kernel's half.
+-- Symbols of found: arrays of addresses (which become the keys), names, and sizes (0: not
+-- known) or nil; skipped. about: from, slide, verified. slide is added to the addresses of
+-- the kernel's half.
 function symbol_table.new(found, about)
-  local keys, slide, upper = found.addresses, about.slide or 0, is_upper(found.addresses)
+  local keys, slide = found.addresses, about.slide or 0
+  local upper = is_upper(keys)
   for i, address in ipairs(keys) do
     keys[i] = (upper and address >= 0 and address or address + slide) ~ SIGN
   end

@@ -5,6 +5,8 @@ local to = assert(arg[1], "scale.lua TO")
 
 local limits = {
   ["elf.h"] = {{"1u << 20", "1u << 12"}},
+  ["elf_symbols.h"] = {{"ELF_SYMBOL_NAME_MAX 4095", "ELF_SYMBOL_NAME_MAX 127"},
+    {"24 * 2048", "24 * 16"}},
   ["sections.c"] = {{"NEAR = 1 << 20", "NEAR = 1 << 12"}},
   ["notes.c"] = {{"NAME_SIZE_MAX = 1 << 16", "NAME_SIZE_MAX = 1 << 7"}},
   ["qemu.c"] = {{"CPUS_MAX = 65536", "CPUS_MAX = 4"}, {"NOTES_MAX = 1 << 18", "NOTES_MAX = 20"},
