@@ -18,7 +18,7 @@ local files = {
   vmcoreinfo = {"vmcoreinfo.lua"},
   printk = {"printk.lua"},
   conf = {"conf.lua", "conf_text.lua"},
-  symbols = {"symbols.lua", "symbol_file.lua", "symbol_table.lua", "kallsyms.lua", "elf_symbols.c"},
+  symbols = {"symbols.lua", "symbol_file.lua", "symbol_table.lua", "kallsyms.lua"},
   env = {"env.lua", "find.lua", "path.lua"},
   gdb = {"gdb/packet.lua", "gdb/session.lua", "gdb/target.lua", "gdb/monitor.lua",
     "gdb/memory.lua", "gdb/serve.lua"},

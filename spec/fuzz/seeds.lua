@@ -382,7 +382,8 @@ local function kallsyms(order, form, list, count)
   for i = 1, #list do
     local place = 0x1000 + at[4] + 4 * (i - 1)
     offsets = offsets .. (form == 0 and string.pack(order .. "i4", (i - 1) * 16)
-      or form == 1 and string.pack(order .. "i4", base + (i - 1) * 16 - place) or string.pack(order .. "i8", base + (i - 1) * 16))
+      or form == 1 and string.pack(order .. "i4", base + (i - 1) * 16 - place)
+      or string.pack(order .. "i8", base + (i - 1) * 16))
   end
   return string.pack(order .. "I4I4i8I2I2I2I2", count or #list, 0, base, table.unpack(at))
     .. index .. tokens .. names .. offsets
@@ -409,7 +410,7 @@ seed("symbols", "\1" .. "1 T a\n1 T " .. ("n"):rep(9000))
 seed("symbols", "\3" .. "ffffffff9a9ff000 T _stext\nfffffffffffff001 D prb\n0 A percpu\n")
 
 -- A file with a symbol table; counts its sections in section 0, where that is asked for.
-local function elf(form, strings, list, note, in_first)
+local function symbols_elf(form, strings, list, note, in_first)
   return writer.as(form[1], form[2], function()
     local entries = {}
     for i, s in ipairs(list) do
@@ -431,16 +432,16 @@ end
 
 for _, form in ipairs {{"<", 64}, {">", 32}} do
   local list = {{1, 0x1000, 2}, {8, 0x2000, 1}, {1, 0, 4}}
-  seed("symbols", elf(form, "\0_stext\0prb\0", list, "\10\11"))
-  seed("symbols", elf(form, "\0_stext\0prb\0", list, "\10\12", true))
+  seed("symbols", symbols_elf(form, "\0_stext\0prb\0", list, "\10\11"))
+  seed("symbols", symbols_elf(form, "\0_stext\0prb\0", list, "\10\12", true))
 end
 -- One name that many symbols share, and its ends.
 local shared, ends = {}, {}
 for i = 1, 100 do
   shared[i], ends[i] = {1, i, 2}, {5001 - i, i, 2}
 end
-seed("symbols", elf({"<", 64}, "\0" .. ("n"):rep(5000) .. "\0", shared, "\1"))
-seed("symbols", elf({"<", 64}, "\0" .. ("n"):rep(5000) .. "\0", ends, "\1"))
+seed("symbols", symbols_elf({"<", 64}, "\0" .. ("n"):rep(5000) .. "\0", shared, "\1"))
+seed("symbols", symbols_elf({"<", 64}, "\0" .. ("n"):rep(5000) .. "\0", ends, "\1"))
 
 -- A debugger's session, and what a person types into it.
 local function hex(typed)
