@@ -117,7 +117,7 @@ local tables = setmetatable({}, {__mode = "k"})
 
 local function tables_of(dump)
   local info, message, code = guest.vmcoreinfo(dump)
-  if not info and code ~= "not_found" then
+  if code == "gone" or code == "io" then
     return nil, message, code
   end
   local state = tables[dump] or {}

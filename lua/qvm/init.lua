@@ -260,7 +260,8 @@ end
 --
 -- Address, 16 bytes in hexadecimal, what of them is printable.
 -- @tparam string|qvm.dump.Dump|qvm.space.Space source bytes, a dump, or an address space
--- @tparam[opt=0] integer address of the first byte; of memory, where to read
+-- @tparam[opt=0] integer|string address of the first byte; of memory, where to read: also
+-- a symbol
 -- @tparam[opt] integer n bytes to show; of memory 256 if not given
 -- @treturn[1] string lines
 -- @return[2] nil, message, code: as `Dump:read` and `Space:read`
@@ -269,7 +270,7 @@ end
 function qvm.hexdump(source, address, n)
   local meta = type(source) == "table" and getmetatable(source)
   local is_memory = meta and (meta == Dump or meta == package.loaded["qvm.space"])
-  if address ~= nil or is_memory then
+  if address ~= nil and not is_memory then
     check.integer(address, 2, "hexdump")
   end
   if n ~= nil then
@@ -280,11 +281,15 @@ function qvm.hexdump(source, address, n)
     check.string(source, 1, "hexdump")
     return view.hexdump(n and source:sub(1, math.max(n, 0)) or source, address or 0)
   end
-  local bytes, message, code = source:read(address, n or 256)
+  local start, message, code = require "qvm.address".of(source, address, 2, "hexdump")
+  local bytes
+  if start then
+    bytes, message, code = source:read(start, n or 256)
+  end
   if not bytes then
     return nil, message, code
   end
-  return view.hexdump(bytes, address)
+  return view.hexdump(bytes, start)
 end
 
 --- An address as text.

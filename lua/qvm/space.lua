@@ -45,8 +45,11 @@ Space.__index = Space
 -- @usage space = assert(dump:space {root = 0x41000, va_bits = 39, granule = 4096})
 
 --- Reads memory.
+--
+-- As other functions that take an address it also takes a symbol of the guest's kernel,
+-- `"schedule"` or `"schedule+0x10"`.
 -- @function Space:read
--- @tparam integer address virtual
+-- @tparam integer|string address virtual
 -- @tparam integer n bytes; raises where it is negative
 -- @treturn[1] string n bytes
 -- @return[2] nil, message, code: `unmapped` and as `Dump:read`
@@ -55,14 +58,14 @@ Space.__index = Space
 --- Reads a number: unsigned (u) or signed (i), of 8 to 64 bits.
 -- @function Space:u8
 -- @also u16 u32 u64 i8 i16 i32 i64
--- @tparam integer address virtual; need not be aligned
+-- @tparam integer|string address virtual; need not be aligned
 -- @treturn[1] integer value; `u64` and `i64` are the same 64-bit pattern
 -- @return[2] nil, message, code: `unmapped` and as `Dump:read`
 -- @usage print(space:u8(0x1000))
 
 --- Reads the string that ends before the next NUL byte.
 -- @function Space:cstring
--- @tparam integer address virtual
+-- @tparam integer|string address virtual
 -- @tparam[opt=4096] integer max at most so many bytes, if no NUL comes before
 -- @treturn[1] string the bytes
 -- @return[2] nil, message, code: `unmapped` and as `Dump:read`
@@ -75,7 +78,7 @@ for _, name in ipairs {"read", "cstring", "u8", "u16", "u32", "u64", "i8", "i16"
 end
 
 --- Reads many numbers at once.
--- @tparam integer address virtual
+-- @tparam integer|string address virtual
 -- @tparam "u8"|"u16"|"u32"|"u64"|"i8"|"i16"|"i32"|"i64" type
 -- @tparam integer count
 -- @treturn[1] {integer,...} values
@@ -134,7 +137,7 @@ for rights = 0, 63 do
 end
 
 --- Where a virtual address is in physical memory.
--- @tparam integer address
+-- @tparam integer|string address
 -- @treturn[1] integer physical address; the dump need not have the memory there
 -- @treturn[1] integer bytes of its page or block
 -- @treturn[1] string rights of privileged code and of users: `"rwx/---"`
@@ -154,7 +157,7 @@ function Space:translate(address)
 end
 
 --- Every level of the walk to a virtual address.
--- @tparam integer address
+-- @tparam integer|string address
 -- @treturn[1] {Step,...} steps, from the root on
 -- @treturn[1] ?string message, where a table is not in the dump, and its code
 -- @return[2] nil, message, code: the address cannot be walked to
@@ -188,8 +191,8 @@ end
 -- Pages that adjoin and have equal rights are one range. What a table maps that is
 -- not in the dump is left out. Tables that lead back to themselves can map very
 -- much; as all that is long, it can be interrupted.
--- @tparam[opt=0] integer from
--- @tparam[opt] integer to the address behind the last one (the end of the space)
+-- @tparam[opt=0] integer|string from
+-- @tparam[opt] integer|string to the address behind the last one (the end of the space)
 -- @treturn[1] function():integer,integer,string iterator over start (virtual
 -- address), size (bytes), rights (as of `translate`)
 -- @return[2] nil, message, code: `gone`
@@ -225,8 +228,8 @@ local find_options = {from = "address", to = "address", align = "positive intege
 -- Across pages that adjoin, too.
 -- @tparam string bytes
 -- @tparam ?table options
--- @tparam[opt=0] integer options.from virtual address to begin at
--- @tparam[opt] integer options.to virtual address behind the last byte
+-- @tparam[opt=0] integer|string options.from virtual address to begin at
+-- @tparam[opt] integer|string options.to virtual address behind the last byte
 -- @tparam[opt=1] integer options.align only addresses that are multiples of it
 -- @treturn[1] function():integer iterator over virtual addresses, ascending
 -- @return[2] nil, message, code: `gone`

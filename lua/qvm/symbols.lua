@@ -4,6 +4,7 @@
 -- Arrays of addresses, names and sizes in order of the addresses: qvm.symbol_table makes
 -- them of what qvm.symbol_file or qvm.kallsyms has read.
 
+local check = require "qvm.check"
 local line = require "qvm.line"
 
 --- @type Symbols
@@ -77,6 +78,7 @@ end
 -- @treturn ?integer its size in bytes; up to the next symbol where it has none
 -- @usage print(symbols:at(0xffffffff81000000))
 function Symbols:at(address)
+  check.integer(address, 1, "at")
   if self._upper and address >= 0 then
     return nil
   end
@@ -107,6 +109,7 @@ end
 -- is none
 -- @usage print(symbols:address "schedule")
 function Symbols:address(name)
+  check.string(name, 1, "address")
   local index = (self._by_name or index_of(self))[name]
   return index and self._keys[index] ~ SIGN
 end
