@@ -287,7 +287,7 @@ static int decode_header(struct elf *elf, unsigned char *header,
 int elf_read_header(struct elf *elf, const struct file *file, struct qvm_error *err)
 {
     unsigned char header[HEADER_MAX];
-    const struct layout *layout;
+    const struct layout *layout = &layouts[1];
 
     return decode_header(elf, header, &layout, file, err);
 }
@@ -295,7 +295,7 @@ int elf_read_header(struct elf *elf, const struct file *file, struct qvm_error *
 int elf_read(struct elf *elf, const struct file *file, struct qvm_error *err)
 {
     unsigned char header[HEADER_MAX];
-    const struct layout *layout;
+    const struct layout *layout = &layouts[1];
 
     if (decode_header(elf, header, &layout, file, err) != 0)
         return -1;
