@@ -154,7 +154,7 @@ describe("what symbols of a file cost", function()
   end
 
   it("is bounded where a System.map has too much in it", function()
-    assert.matches("^too_large .*more than 524288 symbols", (answer_of(lines(files.path "many",
+    assert.matches("^too_large .*more than 393216 symbols", (answer_of(lines(files.path "many",
       3000000, function() return "1 T a\n" end), 50 << 20)))
     assert.matches("^too_large .*names of symbols of more than 16 MiB", (answer_of(lines(
       files.path "names", 20000, function(i)
@@ -317,7 +317,7 @@ describe("symbols of an ELF file", function()
       many[i] = {type = i % 2 == 0 and 2 or 11, link = 1, offset = at, size = 480000}
     end
     assert.matches("^20000 symbols", answer_of(elf_of(many)))
-    assert.matches("^too_large .*more than 524288", answer_of(elf_of {
+    assert.matches("^too_large .*more than 393216", answer_of(elf_of {
       {type = 3, data = "\0n\0"}, {type = 2, link = 1, data = symbol(1, 5):rep(600000)}}, 50 << 20))
     -- Sizes and counts that are not there.
     for _, size in ipairs {1 << 40, math.maxinteger, -1} do
@@ -529,13 +529,13 @@ describe("symbols of the kernel's own table", function()
 
   it("are bounded by the memory that they are in", function()
     local page = ("\1T"):rep(2048)
-    for count, expected in pairs {[400000] = "^malformed.*to the same memory again and again",
-      [4200000] = "^too_large.*has 4200000 of them, more than 524288",
+    for count, expected in pairs {[350000] = "^malformed.*to the same memory again and again",
+      [4200000] = "^too_large.*has 4200000 of them, more than 393216",
       [0xffffffff] = "^too_large.*has 4294967295 of them"} do
       assert.matches(expected, (cost_of_own(aliased(count, page))))
     end
     -- Names of megabytes.
-    assert.matches("^not_found", (cost_of_own(aliased(400000, ("\xff\7" .. ("\201"):rep(1023))
+    assert.matches("^not_found", (cost_of_own(aliased(350000, ("\xff\7" .. ("\201"):rep(1023))
       :rep(4):sub(1, 4096)))))
   end)
 end)

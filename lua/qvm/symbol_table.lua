@@ -5,7 +5,7 @@ local Symbols = require "qvm.symbols"
 local symbol_table = {}
 
 -- Bounds: real kernels have up to some 300000 symbols, with names of 20 bytes.
-symbol_table.COUNT_MAX, symbol_table.NAMES_MAX = 1 << 19, 16 << 20
+symbol_table.COUNT_MAX, symbol_table.NAMES_MAX = 3 << 17, 16 << 20
 
 -- Addresses are unsigned: with the highest bit turned they compare as Lua compares.
 local SIGN = math.mininteger
