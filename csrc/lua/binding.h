@@ -40,6 +40,7 @@ void add_dump(lua_State *L);
 void add_files(lua_State *L);
 void add_text(lua_State *L);
 void add_logs(lua_State *L);
+void add_symbols(lua_State *L);
 void add_terminal(lua_State *L);
 void add_vm(lua_State *L);
 void add_watch(lua_State *L);

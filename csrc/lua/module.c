@@ -61,6 +61,7 @@ EXPORT int luaopen_qvm_core(lua_State *L)
     add_dump(L);
     add_files(L);
     add_logs(L);
+    add_symbols(L);
     add_terminal(L);
     add_text(L);
     add_vm(L);

@@ -388,7 +388,7 @@ void add_passes(lua_State *L)
     lua_pushcfunction(L, pass_gc);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
-    add_held(L, methods);
+    add_held(L, methods, false);
 }
 
 void add_limits(lua_State *L)

@@ -262,7 +262,8 @@ end
 --
 -- Address, 16 bytes in hexadecimal, what of them is printable.
 -- @tparam string|qvm.dump.Dump|qvm.space.Space source bytes, a dump, or an address space
--- @tparam[opt=0] integer address of the first byte; of memory, where to read
+-- @tparam[opt=0] integer|string address of the first byte; of memory, where to read: also
+-- a symbol
 -- @tparam[opt] integer n bytes to show; of memory 256 if not given
 -- @treturn[1] string lines
 -- @return[2] nil, message, code: as `Dump:read` and `Space:read`; `too_large`: more than 1 MiB
@@ -271,7 +272,7 @@ end
 function qvm.hexdump(source, address, n)
   local meta = type(source) == "table" and getmetatable(source)
   local is_memory = meta and (meta == Dump or meta == package.loaded["qvm.paging.address_space"])
-  if address ~= nil or is_memory then
+  if address ~= nil and not is_memory then
     check.integer(address, 2, "hexdump")
   end
   if n ~= nil then
@@ -287,11 +288,15 @@ function qvm.hexdump(source, address, n)
   elseif not is_memory then
     return view.hexdump(source:sub(1, n), address or 0)
   end
-  local bytes, message, code = source:read(address, n or 256)
+  local start, message, code = require "qvm.util.address".of(source, address, 2, "hexdump")
+  local bytes
+  if start then
+    bytes, message, code = source:read(start, n or 256)
+  end
   if not bytes then
     return nil, message, code
   end
-  return view.hexdump(bytes, address)
+  return view.hexdump(bytes, start)
 end
 
 --- An address as text.

@@ -270,7 +270,7 @@ describe("diag", function()
   end)
 
   it("wraps a text that is one long line", function()
-    local words = ("word "):rep(1 << 16) .. ("x"):rep(1 << 20)
+    local words = ("word "):rep(1 << 16) .. ("x"):rep(1 << 19)
     local dump = files.write("long.gcore", writer.small {memory = {{paddr = 0,
       bytes = writer.dumpinfo(words)}}, note = {dumpinfo = 0}})
     local _, out = diag {"--read", dump}

@@ -390,8 +390,8 @@ describe("a file that is made up", function()
 
   it("has a false count of segments", function()
     for _, case in ipairs {{0xffffffff, "too_large"}, {1 << 17, "truncated"},
-      {(1 << 17) + 1, "too_large"}, {3, nil}, {nil, "malformed", {shoff = 0}}, {nil, "truncated", {shoff = 1 << 40}},
-      {nil, "truncated", {shoff = -1}}} do
+      {(1 << 17) + 1, "too_large"}, {3, nil}, {nil, "malformed", {shoff = 0}},
+      {nil, "truncated", {shoff = 1 << 40}}, {nil, "truncated", {shoff = -1}}} do
       assert.are.equal(case[2], (try(with_large_count(2, case[1], case[3]))))
     end
   end)

@@ -5,6 +5,8 @@ local to = assert(arg[1], "scale.lua TO")
 
 local limits = {
   ["dump/elf.h"] = {{"1u << 17", "1u << 12"}},
+  ["dump/elf_symbols.h"] = {{"ELF_SYMBOL_NAME_MAX 4095", "ELF_SYMBOL_NAME_MAX 127"},
+    {"24 * 2048", "24 * 16"}},
   ["dump/elf_sections.h"] = {{"1u << 18", "1u << 10"}},
   ["dump/memory_map.c"] = {{"64 << 20", "64 << 10"}},
   ["dump/elf_sections.c"] = {{"STRINGS_MAX = 4 << 20", "STRINGS_MAX = 1 << 10"},

@@ -301,22 +301,40 @@ static int read_count(struct elf *elf, const struct layout *layout,
     return elf->count == PN_XNUM ? read_large_count(elf, layout, file, err) : 0;
 }
 
+/* The header's fields; `header` gets its bytes, and *layout where the others are in it. */
+static int decode_header(struct elf *elf, unsigned char *header,
+                         const struct layout **layout, const struct file *file,
+                         struct qvm_error *err)
+{
+    *elf = (struct elf){0};
+    if (read_header(header, layout, file, err) != 0)
+        return -1;
+    elf->bits = (*layout)->bits;
+    elf->big_endian = header[E_DATA] == 2;
+    elf->type = bytes_u16(header + E_TYPE, elf->big_endian);
+    elf->machine = bytes_u16(header + E_MACHINE, elf->big_endian);
+    elf->sections_at = get_word(elf, *layout, header + (*layout)->shoff);
+    elf->section_entry_size = bytes_u16(header + (*layout)->shentsize, elf->big_endian);
+    elf->section_count = bytes_u16(header + (*layout)->shnum, elf->big_endian);
+    elf->section_names = bytes_u16(header + (*layout)->shstrndx, elf->big_endian);
+    return 0;
+}
+
+int elf_read_header(struct elf *elf, const struct file *file, struct qvm_error *err)
+{
+    unsigned char header[HEADER_MAX];
+    const struct layout *layout = &layouts[1];
+
+    return decode_header(elf, header, &layout, file, err);
+}
+
 int elf_read(struct elf *elf, const struct file *file, struct qvm_error *err)
 {
     unsigned char header[HEADER_MAX];
     const struct layout *layout = &layouts[1];
 
-    *elf = (struct elf){0};
-    if (read_header(header, &layout, file, err) != 0)
+    if (decode_header(elf, header, &layout, file, err) != 0)
         return -1;
-    elf->bits = layout->bits;
-    elf->big_endian = header[E_DATA] == 2;
-    elf->type = bytes_u16(header + E_TYPE, elf->big_endian);
-    elf->machine = bytes_u16(header + E_MACHINE, elf->big_endian);
-    elf->sections_at = get_word(elf, layout, header + layout->shoff);
-    elf->section_entry_size = bytes_u16(header + layout->shentsize, elf->big_endian);
-    elf->section_count = bytes_u16(header + layout->shnum, elf->big_endian);
-    elf->section_names = bytes_u16(header + layout->shstrndx, elf->big_endian);
     if (elf->type != ELF_ET_CORE)
         return qvm_fail(err, QVM_MALFORMED, "%s: offset %d: ELF type %u, not a core (4)",
                         file->path, E_TYPE, elf->type);
