@@ -21,13 +21,13 @@ int check_file(lua_State *L, int index)
     return fileno(stream->f);
 }
 
-/* stat(path or file): size in bytes, an identity (a string equal only for the same file),
- * kind: "file", "directory" or "other". */
+/* stat(path), stat(file, name): size in bytes, an identity (a string equal only for the
+ * same file), kind: "file", "directory" or "other". */
 static int core_stat(lua_State *L)
 {
     bool is_path = lua_type(L, 1) == LUA_TSTRING;
     int fd = is_path ? -1 : check_file(L, 1);
-    const char *path = is_path ? lua_tostring(L, 1) : "file";
+    const char *path = is_path ? lua_tostring(L, 1) : luaL_optstring(L, 2, "file");
     struct qvm_error err;
     struct stat status;
 
