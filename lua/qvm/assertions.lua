@@ -131,25 +131,91 @@ local function has_erratum(state, arguments, level)
     ("%s: expected no erratum %s\n%s"):format(name_of(vm), wanted, table.concat(lines, "\n")))
 end
 
---- A VM runs.
+-- States in which no live qvm answers for a VM.
+local UNSERVED = {unavailable = true, gone = true, stuck = true}
+
+local function check_vm(vm, name, level)
+  if type(vm) ~= "table" or type(vm.state) ~= "function" or type(vm.pid) ~= "function" then
+    error(("bad argument to '%s' (VM expected, got %s)"):format(name, type(vm)), level + 1)
+  end
+end
+
+-- Whether a live qvm serves a VM, and its state with the reason; nil and a message
+-- where that cannot be determined. A recorded VM has no process: its state counts.
+local function look_at(vm)
+  local now, why, code = vm:state()
+  if not now then
+    return nil, why
+  elseif UNSERVED[now] then
+    return false, now, why
+  end
+  local pid, message
+  pid, message, code = vm:pid()
+  if pid or code == "unsupported" and vm.manifest then
+    return true, now, why
+  elseif code == "gone" or code == "not_found" or code == "not_qvm" then
+    return false, now, message
+  end
+  return nil, message
+end
+
+local function has_one_vcpu(vm)
+  local env = vm:env()
+  local count = 0
+  for _ in env and env:vcpus() or function() end do
+    count = count + 1
+  end
+  return count == 1
+end
+
+local function state_text(now, why)
+  return why and ("%s (%s)"):format(now, why) or now
+end
+
+--- A VM runs: a live qvm serves it, and its vCPUs run. With one vCPU that cannot be
+-- determined, so that it is served is enough. A state that is unknown for another
+-- reason fails this and its negation.
 -- @function assert.vm_running
 -- @tparam qvm.vm.VM vm
 -- @usage assert.vm_running(vm)
 local function vm_running(state, arguments, level)
   local vm = arguments[1]
-  if type(vm) ~= "table" or type(vm.state) ~= "function" then
-    error(("bad argument to 'vm_running' (VM expected, got %s)"):format(type(vm)), (level or 1) + 1)
+  level = (level or 1) + 1
+  check_vm(vm, "vm_running", level)
+  local served, now, why = look_at(vm)
+  local is_known = now ~= "unknown" or not served
+  if served == nil then
+    error(now, level)
+  elseif not is_known and has_one_vcpu(vm) then
+    is_known, now = true, "running"
   end
-  local now, message = vm:state()
-  if not now then
-    error(message, (level or 1) + 1)
+  if not is_known then
+    error(why, level)
   end
-  return result(state, now == "running",
-    ("%s: expected running, is %s"):format(name_of(vm), now),
+  return result(state, served and now == "running",
+    ("%s: expected running, is %s"):format(name_of(vm), state_text(now, why)),
     ("%s: expected not to run, is running"):format(name_of(vm)))
 end
 
-local all = {same_errata = same_errata, has_erratum = has_erratum, vm_running = vm_running}
+--- A live qvm serves a VM and answers, whether the guest runs or is suspended.
+-- @function assert.vm_served
+-- @tparam qvm.vm.VM vm
+-- @usage assert.vm_served(vm)
+local function vm_served(state, arguments, level)
+  local vm = arguments[1]
+  level = (level or 1) + 1
+  check_vm(vm, "vm_served", level)
+  local served, now, why = look_at(vm)
+  if served == nil then
+    error(now, level)
+  end
+  return result(state, served,
+    ("%s: expected to be served, is %s"):format(name_of(vm), state_text(now, why)),
+    ("%s: expected not to be served, is served"):format(name_of(vm)))
+end
+
+local all = {same_errata = same_errata, has_erratum = has_erratum, vm_running = vm_running,
+  vm_served = vm_served}
 for name, callback in pairs(all) do
   assert:register("assertion", name, callback)
 end

@@ -399,6 +399,7 @@ local function add_rest(list, o)
   add("qvm.show table", function() return qvm.show(o.snapshot) end)
   add("qvm.help", function() return qvm.help("vm:dump") end, {slow = true})
   add("assert.vm_running", function() return assert.vm_running(o.VM) ~= nil end)
+  add("assert.vm_served", function() return assert.vm_served(o.VM) ~= nil end)
   add("assert.same_errata", function() return assert.same_errata(o.baseline, o.VM) ~= nil end)
   add("assert.has_erratum", function()
     return assert.has_erratum(o.VM, "843419", "on") ~= nil

@@ -91,7 +91,8 @@ function record.write(vm, directory, conf, version)
     names[i + 1] = file[1]
   end
   local manifest = encode {
-    {"kind", KIND}, {"version", VERSION}, {"system", vm.name}, {"state", env:state()},
+    {"kind", KIND}, {"version", VERSION}, {"system", vm.name},
+    {"state", vm:state() or "unknown"},
     {"nodes", nodes}, {"host", core.host_name()}, {"time", os.date("!%Y-%m-%dT%H:%M:%SZ")},
     {"library", version}, {"files", names}}
   local paths <close> = undoing(directory, names)
@@ -133,7 +134,7 @@ record.Replay = Replay
 -- @tfield string kind `"qvm record"`
 -- @tfield integer version of the format of records
 -- @tfield string system the system name
--- @tfield string state the VM's state when it was recorded
+-- @tfield string state the VM's state when it was recorded, as `VM:state` gives it
 -- @tfield {string,...} nodes names of its vdev nodes
 -- @tfield string host name of the host
 -- @tfield string time when it was recorded, such as `2026-11-22T10:15:00Z`
@@ -149,6 +150,8 @@ function Replay:state()
   local env, message, code = self:env()
   if not env then
     return nil, message, code
+  elseif self.manifest.state == "gone" then
+    return "gone", self.path .. ": no process served it when it was recorded"
   end
   return env:state()
 end

@@ -32,6 +32,9 @@ function VM.find(root, name)
   return setmetatable({name = name, path = path}, VM)
 end
 
+-- States by the code of why the env cannot be read or has no process.
+local STATES = {not_found = "unavailable", gone = "gone", timeout = "stuck", not_qvm = "unknown"}
+
 --- The id of the qvm process that serves this VM now.
 --
 -- On QNX it is asked of the open `env` itself (`ConnectServerInfo`); on Linux
@@ -55,16 +58,27 @@ function VM:env()
 end
 
 --- Whether the guest runs.
--- @treturn[1] "running"|"suspended"|"unavailable"|"unknown" unavailable where it
--- has no env (it reboots or is gone); unknown as in `Env:state`
--- @return[2] nil, message, code: the env could not be read
+--
+-- `unavailable`: it has no env (it reboots, or has ended). `gone`: no process serves
+-- its env, which a simulated VM leaves when it is killed (Linux). `stuck`: its qvm does
+-- not answer within 2 s. `unknown`: as in `Env:state`, or the env is not served by a
+-- qvm. Where this user may not look at the process, the env alone counts.
+-- @treturn[1] "running"|"suspended"|"unavailable"|"gone"|"stuck"|"unknown" state
+-- @treturn[1] ?string why, unless it is running or suspended
+-- @return[2] nil, message, code: the env could not be read for another reason
+-- (`malformed` `too_large` `permission` `unsupported` `io`)
 -- @usage print(vm:state())
 function VM:state()
-  local env, message, code = self:env()
+  local pid, message, code = self:pid()
+  if not pid and STATES[code] then
+    return STATES[code], message
+  end
+  local env
+  env, message, code = self:env()
   if env then
     return env:state()
-  elseif code == "not_found" then
-    return "unavailable"
+  elseif STATES[code] then
+    return STATES[code], message
   end
   return nil, message, code
 end
