@@ -54,15 +54,16 @@ end
 
 -- The VMs, by name: each use finds one anew. As text, a line for each.
 local function vm_line(vm)
-  local env, message = vm:env()
-  if not env then
-    return ("%-20s %s"):format(vm.name, message)
-  end
+  local state, why = vm:state()
+  local env = (state == "running" or state == "suspended" or state == "unknown") and vm:env()
   local vcpus = 0
-  for _ in env:vcpus() do
+  for _ in env and env:vcpus() or function() end do
     vcpus = vcpus + 1
   end
-  return ("%-20s %-10s %d vCPU%s"):format(vm.name, env:state(), vcpus, vcpus == 1 and "" or "s")
+  if vcpus == 0 then
+    return ("%-20s %-11s %s"):format(vm.name, state or "unknown", why or "no answer any more")
+  end
+  return ("%-20s %-11s %d vCPU%s"):format(vm.name, state, vcpus, vcpus == 1 and "" or "s")
 end
 
 local function vms_text()

@@ -143,14 +143,13 @@ end
 -- Whether a live qvm serves a VM, and its state with the reason; nil and a message
 -- where that cannot be determined. A recorded VM has no process: its state counts.
 local function look_at(vm)
-  local now, why, code = vm:state()
+  local now, why = vm:state()
   if not now then
     return nil, why
   elseif UNSERVED[now] then
     return false, now, why
   end
-  local pid, message
-  pid, message, code = vm:pid()
+  local pid, message, code = vm:pid()
   if pid or code == "unsupported" and vm.manifest then
     return true, now, why
   elseif code == "gone" or code == "not_found" or code == "not_qvm" then

@@ -11,9 +11,17 @@ local LISTS = {nodes = true, vcpus = true, errata = true, ranges = true, vms = t
 
 local to_json
 
+-- Names that the metatable has as `nullable` are written as null where they are nil.
 local function object_to_json(object)
-  local parts = {}
-  for index, name in ipairs(text.sorted_keys(object)) do
+  local names, parts = {}, {}
+  local meta = getmetatable(object)
+  for _, name in ipairs(meta and meta.nullable or {}) do
+    names[name] = true
+  end
+  for name in pairs(object) do
+    names[name] = true
+  end
+  for index, name in ipairs(text.sorted_keys(names)) do
     parts[index] = to_json(name) .. ":" .. to_json(object[name], LISTS[name])
   end
   return "{" .. table.concat(parts, ",") .. "}"
@@ -29,6 +37,8 @@ function to_json(value, is_list)
     return string_to_json(value)
   elseif type(value) == "number" then
     return (math.type(value) == "integer" and "%d" or "%.17g"):format(value)
+  elseif value == nil then
+    return "null"
   elseif type(value) ~= "table" then
     return cjson.encode(value)
   elseif not is_list then

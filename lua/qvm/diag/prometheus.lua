@@ -8,7 +8,7 @@ local text = require "qvm.diag.text"
 
 local prometheus = {}
 
-local STATES = {"running", "suspended", "unavailable", "unknown", "gone"}
+local STATES = {"running", "suspended", "unavailable", "gone", "stuck", "unknown"}
 
 local ESCAPES = {["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n"}
 
@@ -60,8 +60,10 @@ local function add_vm(families, about, dumps)
   for _, state in ipairs(STATES) do
     families.state:add({vm, {"state", state}}, about.state == state and 1 or 0)
   end
-  families.vcpus:add({vm}, #about.vcpus)
-  for _, erratum in ipairs(about.errata) do
+  if about.vcpus then -- else nobody knows how many
+    families.vcpus:add({vm}, #about.vcpus)
+  end
+  for _, erratum in ipairs(about.errata or {}) do
     families.errata:add({vm, {"cpu", erratum.cpu and ("%d"):format(erratum.cpu) or "all"},
       {"erratum", erratum.id}, {"value", Plain.raw_value(erratum.value)}}, 1)
   end
@@ -83,7 +85,7 @@ function prometheus.text(vms, directory)
     end
   end
   local families = {
-    up = family("qvm_up", "Whether a qvm process serves the VM."),
+    up = family("qvm_up", "Whether a qvm process serves the VM and answers."),
     state = family("qvm_state", "The state that the VM is in has the value 1."),
     vcpus = family("qvm_vcpus", "vCPUs in the env of the VM."),
     errata = family("qvm_erratum_info", "An erratum that the VM reports; cpu is a number or all."),
