@@ -10,6 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static void push_identity(lua_State *L, const struct stat *status)
+{
+    lua_pushfstring(L, "%I:%I", (LUAI_UACINT)status->st_dev, (LUAI_UACINT)status->st_ino);
+}
+
 /* stat(path [, link]): size in bytes, an identity (a string equal only for the same file),
  * kind: "file", "directory" or "other". A symbolic link is followed, or with `link` true
  * is "other" itself. */
@@ -24,7 +29,7 @@ static int core_stat(lua_State *L)
         return push_failure(L, &err);
     }
     lua_pushinteger(L, (lua_Integer)status.st_size);
-    lua_pushfstring(L, "%I:%I", (LUAI_UACINT)status.st_dev, (LUAI_UACINT)status.st_ino);
+    push_identity(L, &status);
     if (S_ISREG(status.st_mode))
         lua_pushliteral(L, "file");
     else
@@ -61,6 +66,35 @@ static int core_open_file(lua_State *L)
     }
     stream->closef = close_stream;
     return 1;
+}
+
+/* find_data(file, offset): where the first data at or after `offset` begins, the file's
+ * size if a hole is all that follows; the size; the identity, as stat has it. */
+static int core_find_data(lua_State *L)
+{
+    luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+    lua_Integer offset = luaL_checkinteger(L, 2), at = offset;
+    struct qvm_error err;
+    struct stat status;
+    bool is_hole = false;
+
+    luaL_argcheck(L, stream->closef, 1, "closed");
+    luaL_argcheck(L, offset >= 0, 2, "negative");
+    if (fstat(fileno(stream->f), &status) != 0) {
+        qvm_fail_errno(&err, errno, "log");
+        return push_failure(L, &err);
+    }
+    if (offset < status.st_size) {
+        uint64_t end = os_file_extent(fileno(stream->f), (uint64_t)offset,
+                                      (uint64_t)status.st_size, &is_hole);
+
+        if (is_hole)
+            at = (lua_Integer)end;
+    }
+    lua_pushinteger(L, at < status.st_size ? at : (lua_Integer)status.st_size);
+    lua_pushinteger(L, (lua_Integer)status.st_size);
+    push_identity(L, &status);
+    return 3;
 }
 
 /* extent(path): bytes that a dump must have to be whole, 0 while its headers cannot be
@@ -157,6 +191,7 @@ void add_files(lua_State *L)
     static const luaL_Reg functions[] = {
         {"stat", core_stat},
         {"open_file", core_open_file},
+        {"find_data", core_find_data},
         {"extent", core_extent},
         {"save", core_save},
         {"make_directory", core_make_directory},

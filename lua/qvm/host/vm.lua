@@ -133,8 +133,9 @@ end
 -- text to be complete, in seconds
 -- @treturn[1] string the text
 -- @return[2] nil, message, code: `timeout`, `too_large` (more than 16 MiB), or as
--- `signal` and the function; of a file also `not_found` (its directory),
--- `permission`, `unsupported` (no file), `io`: then nothing is sent
+-- `signal` and the function; of a file also `not_found` (no such file came; its
+-- directory does not exist), `permission`, `unsupported` (no file), `io`. Nothing is
+-- sent where the file cannot be read or its directory does not exist
 -- @usage print(assert(vm:status {log = "/var/log/linux1.log"}))
 function VM:status(options)
   check.options(options, "status",
