@@ -83,7 +83,7 @@ local function function_log(read)
     return log.now:sub(overlap(before, log.now) + 1)
   end
 
-  function log:why_nothing(timeout)
+  function log.why_nothing(_, timeout)
     return ("gained nothing within %g s: does the VM's logger write the info level there?")
       :format(timeout), "timeout"
   end
