@@ -42,8 +42,9 @@ function Env.decode(text, name)
   }, Env)
 end
 
-function Env.read(file)
-  local text, message, code = core.read_env(file)
+-- Its server has so many milliseconds to answer, 2000 if not given.
+function Env.read(file, milliseconds)
+  local text, message, code = core.read_env(file, milliseconds)
   if not text then
     return nil, message, code
   end

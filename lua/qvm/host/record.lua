@@ -1,6 +1,6 @@
 --- A VM out of a record, as `qvm.replay` gives it.
 --
--- It has the methods of a VM, and answers from the record. `pid`, `signal`,
+-- It has the methods of a VM, and answers from the record. `pid`, `wait`, `signal`,
 -- `status` and `dump` are `unsupported`: it has no process.
 -- @classmod qvm.record
 
@@ -165,7 +165,7 @@ function Replay:nodes()
 end
 
 -- Signals, and what needs them: there is no process.
-for _, name in ipairs {"pid", "signal", "status", "dump"} do
+for _, name in ipairs {"pid", "wait", "signal", "status", "dump"} do
   Replay[name] = function(self)
     return nil, ("%s: '%s': a recorded VM has no process"):format(self.path, name), "unsupported"
   end

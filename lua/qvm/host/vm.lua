@@ -8,6 +8,7 @@ local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local Env = require "qvm.host.env"
 local line = require "qvm.util.text"
+local state = require "qvm.host.state"
 
 --- @type VM
 local VM = {__name = "VM"}
@@ -31,9 +32,6 @@ function VM.find(root, name)
   end
   return setmetatable({name = name, path = path}, VM)
 end
-
--- States by the code of why the env cannot be read or has no process.
-local STATES = {not_found = "unavailable", gone = "gone", timeout = "stuck", not_qvm = "unknown"}
 
 --- The id of the qvm process that serves this VM now.
 --
@@ -69,18 +67,28 @@ end
 -- (`malformed` `too_large` `permission` `unsupported` `io`)
 -- @usage print(vm:state())
 function VM:state()
-  local pid, message, code = self:pid()
-  if not pid and STATES[code] then
-    return STATES[code], message
+  local now, why, code = state.of(self.path .. "/env")
+  if not now and code == "timeout" then
+    return "stuck", why
+  elseif not now then
+    return nil, why, code
+  elseif why then
+    return now, why
   end
-  local env
-  env, message, code = self:env()
-  if env then
-    return env:state()
-  elseif STATES[code] then
-    return STATES[code], message
-  end
-  return nil, message, code
+  return now
+end
+
+--- Waits until the VM is in a state.
+-- @tparam string|{string,...} wanted a state as `VM:state` gives it, or several
+-- @tparam ?table options
+-- @tparam[opt=60] number options.timeout seconds
+-- @tparam[opt=0.2] number options.interval seconds between two looks
+-- @treturn[1] boolean true
+-- @return[2] nil, message, code: `timeout`; the message has the state it is in
+-- @usage assert(vm:wait("running", {timeout = 120}))
+-- @usage assert(vm:wait {"unavailable", "gone"})
+function VM:wait(wanted, options)
+  return require "qvm.host.watch".wait(self, wanted, options)
 end
 
 --- Names of the vdev nodes beside env, sorted. They are never opened.
