@@ -171,8 +171,10 @@ local function state_text(now, why)
   return why and ("%s (%s)"):format(now, why) or now
 end
 
---- A VM runs: a live qvm serves it, and its vCPUs run. With one vCPU that cannot be
--- determined, so that it is served is enough. A state that is unknown for another
+--- A VM runs.
+--
+-- A live qvm serves it, and its state is `running`. The state of a VM with one vCPU
+-- cannot be determined: that it is served is enough. A state that is unknown for another
 -- reason fails this and its negation.
 -- @function assert.vm_running
 -- @tparam qvm.vm.VM vm
@@ -196,7 +198,9 @@ local function vm_running(state, arguments, level)
     ("%s: expected not to run, is running"):format(name_of(vm)))
 end
 
---- A live qvm serves a VM and answers, whether the guest runs or is suspended.
+--- A live qvm serves a VM.
+--
+-- And answers, whether the guest runs or is suspended.
 -- @function assert.vm_served
 -- @tparam qvm.vm.VM vm
 -- @usage assert.vm_served(vm)

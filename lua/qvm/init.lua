@@ -130,9 +130,7 @@ end
 -- for ever if not given
 -- @tparam[opt] {string,...} options.names only VMs with these names
 -- @treturn function():Event iterator
--- @usage for event in qvm.watch {timeout = 3600} do
---   print(event.vm.name, event.kind, event.state)
--- end
+-- @usage for event in qvm.watch {timeout = 1} do print(event.vm.name, event.kind) end
 function qvm.watch(options)
   check.options(options, "watch", {interval = "number of seconds",
     timeout = "number of seconds", names = "array of names"})

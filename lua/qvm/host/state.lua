@@ -11,6 +11,9 @@ local state = {
 -- States by the code of why an env cannot be read, or has no process.
 local BY_CODE = {not_found = "unavailable", gone = "gone", not_qvm = "unknown"}
 
+-- Codes of processes that this one may not look at: then the env alone counts.
+local UNVERIFIED = {permission = true, unsupported = true}
+
 -- The state of the VM with this env, and why unless it is running or suspended; nil,
 -- message, code where the env cannot be read. The last of four values is the id of the
 -- process, if it is known. The process has so many milliseconds for each of two answers;
@@ -18,7 +21,7 @@ local BY_CODE = {not_found = "unavailable", gone = "gone", not_qvm = "unknown"}
 -- is no state.
 function state.of(file, milliseconds)
   local pid, message, code = core.pid(file, milliseconds)
-  if not pid and (BY_CODE[code] or code == "timeout") then
+  if not pid and not UNVERIFIED[code] then
     return BY_CODE[code], message, code
   end
   local env

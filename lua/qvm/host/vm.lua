@@ -86,7 +86,7 @@ end
 -- @treturn[1] boolean true
 -- @return[2] nil, message, code: `timeout`; the message has the state it is in
 -- @usage assert(vm:wait("running", {timeout = 120}))
--- @usage assert(vm:wait {"unavailable", "gone"})
+-- @usage assert(vm:wait {"running", "suspended"})
 function VM:wait(wanted, options)
   return require "qvm.host.watch".wait(self, wanted, options)
 end
