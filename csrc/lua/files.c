@@ -16,8 +16,8 @@ static void push_identity(lua_State *L, const struct stat *status)
 }
 
 /* stat(path [, link]): size in bytes, an identity (a string equal only for the same file),
- * kind: "file", "directory" or "other". A symbolic link is followed, or with `link` true
- * is "other" itself. */
+ * kind: "file", "directory" or "other", and when it was last changed, in seconds from 1970.
+ * A symbolic link is followed, or with `link` true is "other" itself. */
 static int core_stat(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -34,7 +34,8 @@ static int core_stat(lua_State *L)
         lua_pushliteral(L, "file");
     else
         lua_pushstring(L, S_ISDIR(status.st_mode) ? "directory" : "other");
-    return 3;
+    lua_pushinteger(L, (lua_Integer)status.st_mtime);
+    return 4;
 }
 
 static int close_stream(lua_State *L)

@@ -391,6 +391,36 @@ describe("diag --prometheus", function()
     assert.matches("nowhere: No such file", errors)
   end)
 
+  it("knows the time of a dump in the hour that a change of the clocks repeats", function()
+    sim.start("linux1", config)
+    local dumps = files.mkdir("dumps")
+    -- 2026-10-25 in Berlin: 03:00 +02:00 (01:00 UTC) becomes 02:00 +01:00.
+    local zone = "CET-1CEST,M3.5.0,M10.5.0/3"
+    local change = 1792890000
+    local function time_by(name, touched)
+      local path = files.write("dumps/linux1-" .. name .. ".gcore", "")
+      assert.is_true(require("lfs").touch(path, touched, touched))
+      local _, out = diag({"--prometheus"}, {QVM_DUMP_DIR = dumps, TZ = zone})
+      os.remove(path)
+      return math.tointeger(tonumber(out:match("\nqvm_last_dump[^\n]* (%d+)\n$")))
+    end
+    assert.are.equal(change - 1800, time_by("20261025-023000", change - 1700))
+    assert.are.equal(change + 1800, time_by("20261025-023000", change + 1900))
+    assert.are.equal(change - 3601, time_by("20261025-015959", change + 9999)) -- once only
+    assert.are.equal(change + 3600, time_by("20261025-030000", change + 9999))
+    -- The hour that is skipped in spring: no clock here showed 02:30.
+    assert.are.equal(1774747000, time_by("20260329-023000", 1774747000))
+    assert.are.equal(1774745999, time_by("20260329-015959", 1774747000))
+    -- The newest one is not that with the last name.
+    files.write("dumps/linux1-20261025-025900.gcore", "")
+    files.write("dumps/linux1-20261025-020100.gcore", "")
+    local lfs = require "lfs"
+    lfs.touch(dumps .. "/linux1-20261025-025900.gcore", change, change)
+    lfs.touch(dumps .. "/linux1-20261025-020100.gcore", change + 100, change + 100)
+    local _, out = diag({"--prometheus"}, {QVM_DUMP_DIR = dumps, TZ = zone})
+    assert.matches((" %d\n$"):format(change + 60), out)
+  end)
+
   it("is good for promtool", function()
     if not os.execute("command -v promtool >/dev/null") then
       pending("promtool is not installed: sh .ci/deps metrics")

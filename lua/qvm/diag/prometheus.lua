@@ -37,22 +37,49 @@ function Family:add(labels, value)
   end
 end
 
--- When the newest dump of a VM in a directory was asked for, by its name, which
--- has the host's local time; nil without one.
-local function last_dump(names, system)
+-- Seconds that local time is ahead of UTC at a time.
+local function offset_at(time)
+  local stamp = dumping.stamp_of(os.date("x-%Y%m%d-%H%M%S.gcore", time), "x")
+  return stamp and stamp - time
+end
+
+local DAY = 24 * 3600
+
+-- When a dump was asked for, by the local time in its name: the time at which a clock of
+-- this zone showed that. Of the two times of an hour that is repeated it is the later one,
+-- unless the file was last changed before. For a time that no clock here showed it is the
+-- time of the file's last change. nil if that is needed and the file is gone.
+local function time_of(stamp, path)
+  local times = {}
+  for _, near in ipairs {stamp + DAY, stamp - DAY} do -- after a change of the offset, before
+    local offset = offset_at(near)
+    if offset and offset_at(stamp - offset) == offset then
+      times[#times + 1] = stamp - offset
+    end
+  end
+  if times[1] and (not times[2] or times[1] == times[2]) then
+    return times[1]
+  end
+  local changed = select(4, core.stat(path, true))
+  if not times[1] then
+    return changed
+  end
+  local earlier, later = math.min(times[1], times[2]), math.max(times[1], times[2])
+  return changed and changed < later and earlier or later
+end
+
+-- When the newest dump of a VM in a directory was asked for; nil without one.
+local function last_dump(directory, names, system)
   local newest
   for _, name in ipairs(names) do
     local stamp = dumping.stamp_of(name, system)
-    newest = stamp and (not newest or stamp > newest) and stamp or newest
+    local time = stamp and time_of(stamp, directory .. "/" .. name)
+    newest = time and (not newest or time > newest) and time or newest
   end
-  if newest then
-    local date = os.date("!*t", newest)
-    date.isdst = nil -- whatever was in force then
-    return os.time(date)
-  end
+  return newest
 end
 
-local function add_vm(families, about, dumps)
+local function add_vm(families, about, directory, dumps)
   local vm = {"vm", about.name}
   if about.is_up ~= nil then
     families.up:add({vm}, about.is_up and 1 or 0)
@@ -67,7 +94,7 @@ local function add_vm(families, about, dumps)
     families.errata:add({vm, {"cpu", erratum.cpu and ("%d"):format(erratum.cpu) or "all"},
       {"erratum", erratum.id}, {"value", Plain.raw_value(erratum.value)}}, 1)
   end
-  local dumped = last_dump(dumps or {}, about.name)
+  local dumped = last_dump(directory, dumps or {}, about.name)
   if dumped then
     families.dump:add({vm}, dumped)
   end
@@ -93,7 +120,7 @@ function prometheus.text(vms, directory)
       "When the newest dump of the VM in $QVM_DUMP_DIR was asked for, by its name."),
   }
   for _, about in ipairs(vms) do
-    add_vm(families, about, dumps)
+    add_vm(families, about, directory, dumps)
   end
   local lines = {}
   for _, name in ipairs {"up", "state", "vcpus", "errata", "dump"} do
