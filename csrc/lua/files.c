@@ -1,35 +1,43 @@
-/* Small questions about files and time that Lua's own library cannot answer. */
+/* Files, and small questions about them and about time that Lua's own library cannot
+ * answer. */
 #include "binding.h"
 #include "dump/dump.h"
+#include "util/new_directory.h"
 #include "util/os.h"
 #include "util/regular.h"
 #include "util/save.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void push_identity(lua_State *L, const struct stat *status)
+int check_file(lua_State *L, int index)
 {
-    lua_pushfstring(L, "%I:%I", (LUAI_UACINT)status->st_dev, (LUAI_UACINT)status->st_ino);
+    luaL_Stream *stream = luaL_checkudata(L, index, LUA_FILEHANDLE);
+
+    luaL_argcheck(L, stream->closef, index, "closed file");
+    return fileno(stream->f);
 }
 
-/* stat(path [, link]): size in bytes, an identity (a string equal only for the same file),
- * kind: "file", "directory" or "other", and when it was last changed, in seconds from 1970.
- * A symbolic link is followed, or with `link` true is "other" itself. */
+/* stat(path or file): size in bytes, an identity (a string equal only for the same file),
+ * kind: "file", "directory" or "other", and when it was last changed, in seconds from
+ * 1970. */
 static int core_stat(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    bool is_path = lua_type(L, 1) == LUA_TSTRING;
+    int fd = is_path ? -1 : check_file(L, 1);
+    const char *path = is_path ? lua_tostring(L, 1) : "file";
     struct qvm_error err;
     struct stat status;
 
-    if ((lua_toboolean(L, 2) ? lstat : stat)(path, &status) != 0) {
+    if ((is_path ? stat(path, &status) : fstat(fd, &status)) != 0) {
         qvm_fail_errno(&err, errno, path);
         return push_failure(L, &err);
     }
     lua_pushinteger(L, (lua_Integer)status.st_size);
-    push_identity(L, &status);
+    lua_pushfstring(L, "%I:%I", (LUAI_UACINT)status.st_dev, (LUAI_UACINT)status.st_ino);
     if (S_ISREG(status.st_mode))
         lua_pushliteral(L, "file");
     else
@@ -45,7 +53,8 @@ static int close_stream(lua_State *L)
     return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
 }
 
-/* open_file(path): a regular file for reading, as io.open has it. */
+/* open_file(path [, checked]): a regular file for reading, as io.open has it; see
+ * regular_open_checked. */
 static int core_open_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -56,7 +65,7 @@ static int core_open_file(lua_State *L)
 
     stream->closef = NULL; /* not open yet */
     luaL_setmetatable(L, LUA_FILEHANDLE);
-    fd = regular_open(path, &size, &err);
+    fd = (lua_toboolean(L, 2) ? regular_open_checked : regular_open)(path, &size, &err);
     if (fd < 0)
         return push_failure(L, &err);
     stream->f = fdopen(fd, "rb");
@@ -69,50 +78,49 @@ static int core_open_file(lua_State *L)
     return 1;
 }
 
-/* find_data(file, offset): where the first data at or after `offset` begins, the file's
- * size if a hole is all that follows; the size; the identity, as stat has it. */
+/* find_data(file, offset): where the first data at or after `offset` begins; the file's end
+ * if a hole is all that follows, or `offset` is not before it. */
 static int core_find_data(lua_State *L)
 {
-    luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
-    lua_Integer offset = luaL_checkinteger(L, 2), at = offset;
+    int fd = check_file(L, 1);
+    lua_Integer offset = luaL_checkinteger(L, 2), size;
     struct qvm_error err;
     struct stat status;
     bool is_hole = false;
+    uint64_t end;
 
-    luaL_argcheck(L, stream->closef, 1, "closed");
     luaL_argcheck(L, offset >= 0, 2, "negative");
-    if (fstat(fileno(stream->f), &status) != 0) {
-        qvm_fail_errno(&err, errno, "log");
+    if (fstat(fd, &status) != 0) {
+        qvm_fail_errno(&err, errno, "file");
         return push_failure(L, &err);
     }
-    if (offset < status.st_size) {
-        uint64_t end = os_file_extent(fileno(stream->f), (uint64_t)offset,
-                                      (uint64_t)status.st_size, &is_hole);
-
-        if (is_hole)
-            at = (lua_Integer)end;
+    size = (lua_Integer)status.st_size;
+    if (offset < size) {
+        end = os_file_extent(fd, (uint64_t)offset, (uint64_t)size, &is_hole);
+        lua_pushinteger(L, is_hole ? (lua_Integer)end : offset);
+    } else {
+        lua_pushinteger(L, size);
     }
-    lua_pushinteger(L, at < status.st_size ? at : (lua_Integer)status.st_size);
-    lua_pushinteger(L, (lua_Integer)status.st_size);
-    push_identity(L, &status);
-    return 3;
+    return 1;
 }
 
-/* extent(path): bytes that a dump must have to be whole, 0 while its headers cannot be
- * read. */
+/* extent(file, path): bytes that a dump must have to be whole, 0 while its headers cannot
+ * be read. */
 static int core_extent(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    int fd = check_file(L, 1);
+    const char *path = luaL_checkstring(L, 2);
     struct qvm_error err;
     uint64_t extent;
 
-    if (dump_extent(path, &extent, &err) != 0)
+    if (dump_extent(fd, path, &extent, &err) != 0)
         return push_failure(L, &err);
     lua_pushinteger(L, (lua_Integer)extent);
     return 1;
 }
 
-/* save(path, bytes): true, once the file has them, whole and on the disk. */
+/* save(path, bytes [, private]): true, once the file has them, whole and on the disk. See
+ * save_file. */
 static int core_save(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -120,10 +128,61 @@ static int core_save(lua_State *L)
     size_t size;
     const char *bytes = luaL_checklstring(L, 2, &size);
 
-    if (save_file(path, bytes, size, &err) != 0)
+    if (save_file(path, bytes, size, lua_toboolean(L, 3), &err) != 0)
         return push_failure(L, &err);
     lua_pushboolean(L, 1);
     return 1;
+}
+
+static const char DIRECTORY[] = "qvm.new_directory";
+
+static struct new_directory *check_directory(lua_State *L)
+{
+    struct new_directory *made = luaL_checkudata(L, 1, DIRECTORY);
+
+    luaL_argcheck(L, made->path, 1, "closed");
+    return made;
+}
+
+static int directory_close(lua_State *L)
+{
+    new_directory_close(luaL_checkudata(L, 1, DIRECTORY), false);
+    return 0;
+}
+
+/* directory:keep(): ends it, and leaves it and its files. */
+static int directory_keep(lua_State *L)
+{
+    new_directory_close(check_directory(L), true);
+    return 0;
+}
+
+/* directory:write(name, bytes): true. */
+static int directory_write(lua_State *L)
+{
+    struct new_directory *made = check_directory(L);
+    const char *name = luaL_checkstring(L, 2);
+    struct qvm_error err;
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 3, &size);
+
+    if (new_directory_write(made, name, bytes, size, &err) != 0)
+        return push_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* new_directory(path): a directory for this user alone that is removed with its files when
+ * it is closed or collected, unless it is kept. */
+static int core_new_directory(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct new_directory *made = lua_newuserdatauv(L, sizeof *made, 0);
+    struct qvm_error err;
+
+    made->path = NULL;
+    luaL_setmetatable(L, DIRECTORY);
+    return new_directory_open(made, path, &err) == 0 ? 1 : push_failure(L, &err);
 }
 
 /* make_directory(path [, private]): true; a directory that exists is busy. */
@@ -157,6 +216,20 @@ static int core_make_private(lua_State *L)
     }
     close(descriptor);
     lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* current_directory(): its absolute path. */
+static int core_current_directory(lua_State *L)
+{
+    char path[PATH_MAX];
+    struct qvm_error err;
+
+    if (!getcwd(path, sizeof path)) {
+        qvm_fail_errno(&err, errno, "the current directory");
+        return push_failure(L, &err);
+    }
+    lua_pushstring(L, path);
     return 1;
 }
 
@@ -197,11 +270,23 @@ void add_files(lua_State *L)
         {"save", core_save},
         {"make_directory", core_make_directory},
         {"make_private", core_make_private},
+        {"current_directory", core_current_directory},
+        {"new_directory", core_new_directory},
         {"host_name", core_host_name},
         {"now", core_now},
         {"sleep", core_sleep},
         {NULL, NULL},
     };
 
+    static const luaL_Reg methods[] = {
+        {"write", directory_write}, {"keep", directory_keep}, {NULL, NULL}};
+    static const luaL_Reg meta[] = {
+        {"__gc", directory_close}, {"__close", directory_close}, {NULL, NULL}};
+
+    luaL_newmetatable(L, DIRECTORY);
+    luaL_setfuncs(L, meta, 0);
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
     luaL_setfuncs(L, functions, 0);
 }

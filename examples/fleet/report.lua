@@ -13,26 +13,10 @@
 -- mistake in the arguments, 3 all was compared and something differs.
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
+local need = assert(loadfile(here .. "/../../lua/qvm/start.lua"))("fleet", here .. "/..", 1)
 
-local function look_in(lua_directory, c_directory)
-  package.path = ("%s;%s/?.lua;%s/?/init.lua"):format(package.path, lua_directory, lua_directory)
-  package.cpath = ("%s;%s/?.so"):format(package.cpath, c_directory)
-end
-
-look_in(here .. "/../../lua", os.getenv("QVM_BUILD") or here .. "/../../build")
-
-local function need(name, advice)
-  local ok, module = pcall(require, name)
-  if not ok then
-    io.stderr:write("fleet: ", tostring(module):match("^[^\n]*"), " ", advice, "\n")
-    os.exit(1, true)
-  end
-  return module
-end
-
-local cjson = need("cjson", "Install lua-cjson.")
-local lfs = need("lfs", "Install lua-filesystem.")
-local qvm = need("qvm", "Run `make`.")
+local lfs = need "lfs"
+local qvm = need "qvm"
 local layout = dofile(here .. "/layout.lua")
 
 local function read(path)
@@ -110,10 +94,12 @@ local function all(list, is_one)
   return true
 end
 
+local NULL = qvm.decode "null"
+
 -- Errata that are not known are null.
 local function is_vm(raw)
   return type(raw) == "table" and type(raw.name) == "string"
-    and (raw.errata == cjson.null or all(raw.errata, is_erratum))
+    and (raw.errata == NULL or all(raw.errata, is_erratum))
 end
 
 local function is_text(value)
@@ -181,7 +167,7 @@ local ABSENT = {gone = true, stuck = true, unavailable = true}
 local function unknown_of(report, vm)
   if ABSENT[vm.state] then
     return vm.state
-  elseif vm.errata == cjson.null or not vm.errata[1] and report.errors[1] then
+  elseif vm.errata == NULL or not vm.errata[1] and report.errors[1] then
     return "unknown"
   end
 end

@@ -16,7 +16,8 @@ local it = os.getenv("QVM_VALGRIND") and pending or it
 local function open(rows)
   local bin = files.mkdir("bin")
   files.write("bin/qvm-diag", ('#!/bin/sh\necho $$ >%s\n%sexec %s %s "$@"\n'):format(
-    files.path("diag.pid"), preload and "export LD_PRELOAD=" .. preload .. "\n" or "", lua, script))
+    files.path("diag.pid"), preload and "export LD_PRELOAD=" .. preload .. "\n" or "", lua,
+    process.quote(script)))
   os.execute("chmod +x " .. bin .. "/qvm-diag")
   local tty = terminal.open(rows or 24, {QVM_ROOT = sim.root(), QVM_BUILD = sim.build})
   tty:answer(("PATH=%s:$PATH"):format(bin))

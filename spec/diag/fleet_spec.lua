@@ -114,12 +114,12 @@ linux1  843419   all   on        off
       assert.are.equal(3, status)
       assert.matches(("\nlinux1  -        -     a VM      %s\n"):format(name), out, 1, true)
     end
-    for name, how in pairs {gone = function(vm) vm:stop("KILL") end,
-      stuck = function(vm) vm:tell("hang") end} do
-      local vm = sim.start("linux1")
-      how(vm)
+    for name, how in pairs {gone = function(linux1) linux1:stop("KILL") end,
+      stuck = function(linux1) linux1:tell("hang") end} do
+      local linux1 = sim.start("linux1")
+      how(linux1)
       local _, out = run(here .. "/examples/diag.lua", "--list", "--json")
-      vm:stop("KILL")
+      linux1:stop("KILL")
       board("board1", out)
       local status
       status, out = report()

@@ -53,14 +53,14 @@ end
 -- "api" is `require "qvm"`, which loads the rest.
 local lua_rooms = {
   init = set "core util host dump prompt api",
-  assertions = set "host",
+  assertions = set "host util",
   util = set "core",
   host = set "core util dump",
   paging = set "core util",
   guest = set "core util paging",
   dump = set "core util paging guest",
   prompt = set "core util host dump guest paging api",
-  gdb = set "util",
+  gdb = set "core util",
   diag = set "core util host api",
 }
 

@@ -69,6 +69,15 @@ describe("explore, from a pipe,", function()
     assert.is_nil(output:find("> ", 1, true))
   end)
 
+  it("keeps columns straight under names of wide characters", function()
+    vm_called "\u{65e5}\u{672c}"
+    local _, output = explore ""
+    assert.matches("^linux1               running    2 vCPUs\n"
+      .. "\u{65e5}\u{672c}                 running    2 vCPUs\n", output)
+    assert.are.equal("\u{65e5}\u{672c}            7\n",
+      (answer "list(pairs {['\u{65e5}\u{672c}'] = 7})"))
+  end)
+
   it("says what it could not do, and goes on", function()
     local status, output, errors = explore("1 + 1\n", files.path("nothing"))
     assert.are.equal(1, status)
@@ -121,6 +130,22 @@ describe("explore, from a pipe,", function()
       (answer("function qvm.help(x) return 'page of ' .. x end\nhelp 'VM:dump'")))
   end)
 
+  it("helps who types what comes to mind", function()
+    assert.matches("^list%(x, n%) +what an iterator gives", (answer "help list"))
+    assert.matches("^list%(x, n%) +", (answer 'help "list"'))
+    assert.matches("^vms +the VMs;", (answer "help vms"))
+    assert.matches("^d, dumps ", (answer "help d"))
+    assert.matches("^Dump:find%(bytes", (answer "help dump.find"))
+    assert.matches("^Dump:find%(bytes", (answer "help Dump:find"))
+    assert.matches("^qvm.show%(value", (answer "help show"))
+    assert.matches("no help for \"nosuch\"", select(2, answer "help nosuch"))
+    assert.are.equal("Ctrl-D leaves\n", (answer "exit"))
+    assert.are.equal("", (answer "quit()\nprint 'still here'"))
+    assert.matches("attempt to index a nil value %(local 'self'%)\n"
+      .. "%(methods are called with a colon: object:method%(%)%)\n",
+      select(2, answer "vms.linux1.state()"))
+  end)
+
   it("shows what iterators give, forty of it at first", function()
     local path = dump_file()
     assert.are.equal("vCPU 0: tid 3, last known ip 0xffff800010081234\n"
@@ -137,8 +162,11 @@ describe("explore, from a pipe,", function()
     assert.are.equal(100, select(2, output:gsub("\n", "")))
     -- As a loop would: with all that makes it.
     assert.are.equal("name            7\n", (answer("list(pairs {name = 7})")))
-    assert.are.equal("bad argument #2 to 'list' (number expected, got string)\n",
-      select(2, answer('list(d:find("x"), "30")', path)))
+    for _, count in ipairs {'"30"', "-5", "0", "2.5", "0/0", "1e400"} do
+      local shown, problem = answer(('list(d:find("x"), %s)'):format(count), path)
+      assert.are.equal("", shown)
+      assert.matches("^bad argument #2 to 'list' %(a number of items expected, got ", problem)
+    end
     output = answer('x = qvm.open(d.path)\nlist(d:diff_registers(x))', path)
     assert.are.equal("(none)\n", output)
     assert.matches("^rdi             0x0000000000000000\nrsi ",
@@ -151,6 +179,27 @@ describe("explore, from a pipe,", function()
     assert.are.equal("failed: the dump is closed (gone)\n", errors)
     assert.matches("^function: ", (answer("print", path)))
     assert.matches("^function: ", (answer("x = d:find('x')\nx", path)))
+  end)
+
+  it("shows a part of what is long, and says how much is left out", function()
+    for line, pattern in pairs {
+      ["('x'):rep(5000000)"] = "^x+%.%.%. %(4998000 more bytes%)\n$",
+      ["('x\\n'):rep(5000000)"]
+        = "x\n%.%.%. %(9998800 more bytes, 10000000 in all; print shows them%)\n$",
+      ["setmetatable({}, {__tostring = function() return ('x'):rep(5000000) end})"]
+        = "^x+%.%.%. %(4998000 more bytes%)\n$",
+      ["t = {} for i = 1, 5000 do t[i] = vms.linux1 end\nt"] = "\n%.%.%. and 4400 more\n$",
+      ["list(pairs {[('x'):rep(5000000)] = 1})"] = "^x+%.%.%. %(5000000 bytes%) +1\n$",
+    } do
+      local output, errors = answer(line)
+      assert.are.equal("", errors)
+      assert.is_true(#output < 100000, line)
+      assert.matches(pattern, output)
+    end
+    local _, errors = answer "error(('x'):rep(5000000))"
+    assert.is_true(#errors < 3000)
+    local output = answer "print(('\u{20ac}\\n'):rep(3000) .. ('\u{20ac}'):rep(5000))"
+    assert.are.equal(("\xe2\x82\xac\n"):rep(3000) .. ("\xe2\x82\xac"):rep(5000) .. "\n", output)
   end)
 
   it("tells failures, errors and mistakes in a line each", function()
@@ -262,6 +311,14 @@ describe("explore, in a terminal,", function()
     screen:enter(('#qvm.open "%s'):format(files.path "one"), "Tab")
     screen:has(('> #qvm.open "%s"'):format(files.path "one.gcore"))
     screen:enter("", "C-c")
+    files.mkdir("folder")
+    files.write("folder/one.gcore", "")
+    files.write("folder/two.gcore", "")
+    screen:enter(('#qvm.open "%s'):format(files.path "fol"), "Tab", "tw", "Tab", "Enter")
+    screen:has(('> #qvm.open "%s"\n'):format(files.path "folder/two.gcore"))
+    vm_called("a b-c")
+    screen:enter("vms.a", "Tab", ".name", "Enter")
+    screen:has('> vms["a b-c"].name\na b-c\n')
     screen:enter("nosuchthing", "Tab", "Enter")
     screen:has("> nosuchthing\nnil\n")
     screen:enter("", "C-d")
@@ -292,6 +349,42 @@ describe("explore, in a terminal,", function()
     assert.are.equal("rw-------", lfs.attributes(history(), "permissions"))
   end)
 
+  it("remembers lines though it is killed, and those of another prompt", function()
+    for count, signal in ipairs {"HUP", "TERM", "KILL"} do
+      start()
+      screen:enter(("%d + 100"):format(count), "Enter")
+      screen:has(("\n%d\n"):format(count + 100))
+      local first = screen
+      start()
+      screen:enter(("%d + 200"):format(count), "Enter")
+      screen:has(("\n%d\n"):format(count + 200))
+      for _, one in ipairs {first, screen} do
+        os.execute(("pkill -%s -P %s"):format(signal, one:flag "pane_pid")) -- its shell's child
+        one:has("left ")
+      end
+      terminal.clean()
+    end
+    assert.are.equal("1 + 100\n1 + 200\n2 + 100\n2 + 200\n3 + 100\n3 + 200\n",
+      files.read(history()))
+    assert.are.equal("rw-------", lfs.attributes(history(), "permissions"))
+  end)
+
+  it("keeps the last thousand lines of a long history", function()
+    start()
+    screen:enter("", "C-d")
+    ended()
+    files.write(history(), ("old\n"):rep(1500) .. ("new\n"):rep(1000))
+    terminal.clean()
+    start()
+    screen:enter("1 + 2", "Enter")
+    screen:has("\n3\n")
+    screen:enter("", "C-d")
+    ended()
+    assert.are.equal(("new\n"):rep(1000) .. "1 + 2\n", files.read(history()))
+    assert.are.equal("rw-------", lfs.attributes(history(), "permissions"))
+    assert.are.same({"explore_history"}, files.list(history():match("^(.*)/")))
+  end)
+
   it("starts where the history cannot be kept", function()
     files.write("home/.local", "a file")
     start()
@@ -308,7 +401,9 @@ describe("explore, in a terminal,", function()
 
   it("clears the line at Ctrl-C, and leaves at Ctrl-D", function()
     start()
-    screen:enter("nonsense", "C-c")
+    screen:enter("nonsense")
+    screen:has("> nonsense")
+    screen:enter("", "C-c")
     screen:has("> nonsense^C\n>")
     screen:enter("for i = 1, 2 do", "Enter")
     screen:has("\n>>")
@@ -355,7 +450,9 @@ describe("explore, in a terminal,", function()
     screen:has("lua-readline is not installed")
     screen:enter("111 + 222", "Enter")
     screen:has("> 111 + 222\n333\n>")
-    screen:enter("nonsense", "C-c")
+    screen:enter("nonsense")
+    screen:has("> nonsense")
+    screen:enter("", "C-c")
     screen:enter("while true do end", "Enter")
     process.sleep(0.5)
     screen:enter("", "C-c")

@@ -11,11 +11,11 @@ local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local find = require "qvm.host.env_rules"
 local line = require "qvm.util.text"
+local methods_of = require "qvm.util.methods"
 local path = require "qvm.host.env_path"
 
 --- @type Env
 local Env = {__name = "Env"}
-Env.__index = Env
 
 --- What an Env holds.
 -- @table Env
@@ -31,7 +31,7 @@ function Env.decode(text, name)
   local raw, warnings, orders = core.decode(text)
   if raw == nil then
     local message, code = warnings, orders
-    return nil, ("%s:%s"):format(name, message), code
+    return nil, line.harmless(("%s:%s"):format(name, message)), code
   end
   return setmetatable({
     raw = raw,
@@ -154,7 +154,7 @@ function Env:state()
   local why = #vcpus == 0 and "no vCPUs found: see qvm.schema"
     or #vcpus == 1 and "with one vCPU the state cannot be determined"
     or ("vCPU %d has no last known instruction pointer"):format(missing)
-  return "unknown", ("%s: %s"):format(self._name, why)
+  return "unknown", ("%s: %s"):format(line.harmless(self._name), why)
 end
 
 --- A vCPU, as an env tells of it.
@@ -185,5 +185,7 @@ Env.__tostring = line.tostring("Env", function(env)
   return ("Env %s: %s, %d errata, %s"):format(env._name,
     vcpus == 0 and "no vCPUs found (see qvm.schema)" or vcpus .. " vCPUs", errata, size)
 end)
+
+methods_of(Env, "decode", "read", "schema")
 
 return Env

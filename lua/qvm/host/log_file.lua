@@ -8,6 +8,7 @@
 
 local core = require "qvm.core"
 local failure = require "qvm.util.errors"
+local line = require "qvm.util.text"
 
 local GAIN_MAX = 16 << 20
 local CHUNK = 64 << 10
@@ -22,10 +23,7 @@ Part.__index = Part
 local function new_part(file, at_end)
   file:setvbuf("no") -- what was read before may be different now
   local part = setmetatable({file = file, at = 0, tail = ""}, Part)
-  local at, size, id = core.find_data(file, 0)
-  if not at then
-    return part
-  end
+  local size, id = core.stat(file)
   part.id = id
   part.at = at_end and size or 0
   part:keep_tail()
@@ -51,8 +49,10 @@ end
 -- Calls put for each piece of text that it gained; nil, message, error number if it cannot
 -- be read. What is left after so many pieces is for the next look.
 function Part:read_on(put)
-  local at, size = core.find_data(self.file, self.at)
-  if at and self:was_cut(size) then
+  local size, problem = core.stat(self.file)
+  if not size then
+    return nil, problem
+  elseif self:was_cut(size) then
     self.at, self.is_cut = 0, true
   end
   local bytes, message, number
@@ -107,7 +107,8 @@ function Log:gain(text)
   self.gained = self.gained + #text
   if self.gained > GAIN_MAX then
     self.text_parts = {}
-    self:fail(("%s: gained more than %d MiB"):format(self.name, GAIN_MAX >> 20), "too_large")
+    self:fail(("%s: gained more than %d MiB"):format(line.harmless(self.name), GAIN_MAX >> 20),
+      "too_large")
   elseif text ~= "" then
     self.text_parts[#self.text_parts + 1] = text
   end
@@ -123,7 +124,7 @@ function Log:look()
   for _, part in ipairs(self.parts) do
     local is_read, why, number = part:read_on(function(text) self:gain(text) end)
     if not is_read then
-      self:fail(select(2, failure.of(self.name .. ": " .. why, number)))
+      self:fail(select(2, failure.of(line.harmless(self.name) .. ": " .. why, number)))
     end
     self.is_cut = self.is_cut or part.is_cut
   end
@@ -141,17 +142,17 @@ function Log:text()
   return table.concat(self.text_parts)
 end
 
--- That it gained nothing within so many seconds, why, and the code of that.
+-- That it gained nothing within so many seconds, a text, why, and the code of that.
 function Log:why_nothing(timeout)
   if self.is_missing and not self.parts[1] then
     return "does not exist: does the VM's logger write to another file?", "not_found"
   elseif self.is_missing then
     return "was removed or renamed, and no file took its place", "not_found"
   elseif self.is_cut then
-    return ("was cut, and gained nothing within %g s: the text may be lost"):format(timeout),
+    return ("was cut, and gained nothing within %s s: the text may be lost"):format(timeout),
       "timeout"
   end
-  return ("gained nothing within %g s: does the VM's logger write the info level there?")
+  return ("gained nothing within %s s: does the VM's logger write the info level there?")
     :format(timeout), "timeout"
 end
 

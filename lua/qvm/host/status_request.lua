@@ -1,6 +1,7 @@
 -- Asking for the status text, and waiting for what a log gains by it.
 
 local core = require "qvm.core"
+local line = require "qvm.util.text"
 local log_file = require "qvm.host.log_file"
 
 local POLL_MS = 20 -- between two looks at the log
@@ -84,7 +85,7 @@ local function function_log(read)
   end
 
   function log.why_nothing(_, timeout)
-    return ("gained nothing within %g s: does the VM's logger write the info level there?")
+    return ("gained nothing within %s s: does the VM's logger write the info level there?")
       :format(timeout), "timeout"
   end
 
@@ -132,8 +133,8 @@ function status.await(vm, options)
     return nil, message, code
   end
   if not settled(log, timeout * 1000, (options.settle or 0.3) * 1000) then
-    local why, kind = log:why_nothing(timeout)
-    return nil, ("%s: %s %s"):format(vm.name, log.name, why), kind
+    local why, kind = log:why_nothing(line.float("%g", timeout))
+    return nil, line.harmless(("%s: %s %s"):format(vm.name, log.name, why)), kind
   end
   return log:text()
 end

@@ -7,6 +7,7 @@
 
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local line = require "qvm.util.text"
 local state = require "qvm.host.state"
 local VM = require "qvm.host.vm"
 
@@ -74,8 +75,8 @@ function watch.wait(vm, wanted, options)
     if chosen[now] then
       return true
     elseif core.now() >= deadline then
-      return nil, ("%s: not %s within %g s, but %s%s"):format(vm.name, words, timeout,
-        now or "unknown", why and ": " .. why or ""), "timeout"
+      return nil, line.harmless(("%s: not %s within %s s, but %s%s"):format(vm.name, words,
+        line.float("%g", timeout), now or "unknown", why and ": " .. why or "")), "timeout"
     end
     sleep_until(math.min(core.now() + interval, deadline))
   end
@@ -83,12 +84,19 @@ end
 
 -- Watching all ---------------------------------------------------------------------
 
+local Event = {__name = "Event"}
+
+Event.__tostring = line.tostring("Event", function(event)
+  return ("Event %s %s: %s%s"):format(event.vm.name, event.kind,
+    event.before and event.before .. " to " or "", event.state)
+end)
+
 local Watch = {}
 Watch.__index = Watch
 
 function Watch:put(seen, kind, before)
-  table.insert(self.events,
-    {vm = seen.vm, kind = kind, pid = seen.pid, state = seen.state, before = before})
+  table.insert(self.events, setmetatable({vm = seen.vm, kind = kind, pid = seen.pid,
+    state = seen.state, before = before}, Event))
 end
 
 -- What is seen of a VM now: its state and process; nil if it has not answered in time and
