@@ -38,7 +38,7 @@ local function encode_members(members)
   return "{\n" .. table.concat(lines, ",\n") .. "\n}\n"
 end
 
-local function manifest_of(vm, files, version)
+local function manifest_of(vm, state, files, version)
   local names, nodes = {}, {}
   for i, file in ipairs(files) do
     names[i] = file[1]
@@ -47,8 +47,7 @@ local function manifest_of(vm, files, version)
     nodes[#nodes + 1] = name
   end
   return encode_members {
-    {"kind", KIND}, {"version", VERSION}, {"system", vm.name},
-    {"state", vm:state() or "unknown"},
+    {"kind", KIND}, {"version", VERSION}, {"system", vm.name}, {"state", state},
     {"nodes", nodes}, {"host", core.host_name()}, {"time", os.date("!%Y-%m-%dT%H:%M:%SZ")},
     {"library", version}, {"files", names}}
 end
@@ -56,7 +55,11 @@ end
 -- All that is to be written, read before anything is: an array of {name, bytes}. The
 -- manifest is the last: a record without it is not whole.
 local function gather(vm, conf, version)
-  local env, message, code = vm:env()
+  local state, message, code = vm:state()
+  local env
+  if state then -- else what it would be is not known
+    env, message, code = vm:env()
+  end
   if not env then
     return nil, message, code
   end
@@ -73,7 +76,7 @@ local function gather(vm, conf, version)
     end
     files[3] = {"vm.qvmconf", text}
   end
-  files[#files + 1] = {"manifest.json", manifest_of(vm, files, version)}
+  files[#files + 1] = {"manifest.json", manifest_of(vm, state, files, version)}
   return files
 end
 
