@@ -1,3 +1,4 @@
+local cost = require "support.cost"
 local files = require "support.files"
 local process = require "support.process"
 local qvm = require "qvm"
@@ -201,6 +202,26 @@ describe("vm:status", function()
     local log = files.write("sparse.log", "")
     assert.are.equal("text\n", status_with([[truncate -s 1T "$1"; echo text >>"$1"]],
       {log = log, settle = 0.05}))
+  end)
+
+  it("costs little memory and time, whatever the log gains", function()
+    sim.start("linux1", config)
+    local body = [[
+      qvm.root("%s")
+      local vm, log = assert(qvm.vm("linux1")), "%s"
+      local asked = setmetatable({signal = function() return os.execute("%s " .. log) end},
+        {__index = vm})
+      local text, _, code = vm.status(asked, {log = log, settle = 0.1, timeout = 20})
+      return text and #text or code]]
+    for command, answer in pairs {["truncate -s 4T"] = "timeout",
+      ["yes | head -c 16777216 >"] = "16777216", ["yes | head -c 99999999 >"] = "too_large",
+      ["head -c 99999999 /dev/zero >"] = "timeout"} do
+      local log = files.write("costly.log", "")
+      local text = cost.check((body:format(sim.root(), log, command)
+        :gsub("timeout = 20", answer == "timeout" and "timeout = 1" or "%0")),
+        tonumber(answer))
+      assert.are.equal(answer, text)
+    end
   end)
 
   it("reads a log from its beginning that was cut meanwhile", function()
