@@ -57,6 +57,14 @@ local matches = {
     return type(value) == "number" and value > 0 and value < 2^31
   end,
   path = is_path,
+  ["array of names"] = function(value)
+    for _, name in ipairs(type(value) == "table" and value or {}) do
+      if type(name) ~= "string" then
+        return false
+      end
+    end
+    return type(value) == "table"
+  end,
   ["function"] = is_callable,
   ["path or function"] = function(value)
     return is_path(value) or is_callable(value)
