@@ -45,9 +45,9 @@ COMMANDS   := diag dumpdiff explore gdbserve
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
 SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))
-PAUSE      := $(BUILD)/helpers/pause.so
-HELPERS    := $(PAUSE) $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%, \
-	$(filter-out spec/helpers/pause.c,$(HELPER_SRC)))
+PRELOADED  := $(BUILD)/helpers/pause.so $(BUILD)/helpers/exchange.so
+HELPERS    := $(PRELOADED) $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%, \
+	$(filter-out $(PRELOADED:$(BUILD)/helpers/%.so=spec/helpers/%.c),$(HELPER_SRC)))
 BENCH      := $(BUILD)/bench/bound $(BUILD)/bench/stopwatch
 
 # What runs a file of specs, and the files.
@@ -218,7 +218,7 @@ $(BENCH):
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) -Werror $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) $(LIBS)
 
-$(PAUSE): spec/helpers/pause.c spec/helpers/opens.h
+$(PRELOADED): $(BUILD)/helpers/%.so: spec/helpers/%.c spec/helpers/opens.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -Wall -Wextra $(filter-out -fsanitize=% -fno-sanitize%,$(CFLAGS)) -fPIC \
 		-shared -o $@ $< -ldl

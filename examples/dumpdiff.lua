@@ -243,8 +243,9 @@ local function say_summary(regions, kinds, registers, vcpus, only)
     say("summary: nothing differs, in %s and all registers", in_units(memory))
     return
   end
-  say("summary: %s differ, in %s, which are %.2f%% of %s", in_units(bytes),
-    count(pages, "page"), memory > 0 and pages * PAGE * 100 / memory or 0, in_units(memory))
+  say("summary: %s differ, in %s, which are %s%% of %s", in_units(bytes),
+    count(pages, "page"), text.float("%.2f", memory > 0 and pages * PAGE * 100 / memory or 0),
+    in_units(memory))
   for _, kind in ipairs {"filled", "filled with text", "cleared", "rewritten",
     "rewritten with text"} do
     if kinds[kind] then

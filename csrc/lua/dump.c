@@ -137,12 +137,20 @@ static void new_handle(lua_State *L)
     lua_setiuservalue(L, -2, 1);
 }
 
-/* Calls a method that may call Lua, by allocating or otherwise, while it uses the dump. */
+/* Calls a method that may call Lua, by allocating or otherwise, while it uses the dump. An
+ * address is found first: for a symbol that calls Lua with the Dump or Space itself. */
 static int held(lua_State *L)
 {
     enum { ARGUMENTS = 8 };
     lua_CFunction method = lua_tocfunction(L, lua_upvalueindex(1));
+    uint64_t address;
 
+    if (lua_toboolean(L, lua_upvalueindex(2))) {
+        if (!get_address(L, 2, &address))
+            return ADDRESS_FAILURE;
+        lua_pushinteger(L, (lua_Integer)address);
+        lua_replace(L, 2);
+    }
     pin(L, 1);
     lua_settop(L, ARGUMENTS);
     lua_pushvalue(L, 1);
@@ -152,11 +160,12 @@ static int held(lua_State *L)
     return method(L);
 }
 
-void add_held(lua_State *L, const luaL_Reg *methods)
+void add_held(lua_State *L, const luaL_Reg *methods, bool with_address)
 {
     for (; methods->name; methods++) {
         lua_pushcfunction(L, methods->func);
-        lua_pushcclosure(L, held, 1);
+        lua_pushboolean(L, with_address);
+        lua_pushcclosure(L, held, 2);
         lua_setfield(L, -2, methods->name);
     }
 }
@@ -229,17 +238,21 @@ static void call_progress(lua_State *L, int index, const struct dump *dump)
     lua_call(L, 1, 0);
 }
 
-/* open(path, partial, progress or nil): a table with the dump's fields. */
+/* open(path, partial, progress or nil [, file]): a table with the dump's fields. A file of
+ * open_file is opened in place of the path. */
 static int core_open(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
+    int fd = lua_isnoneornil(L, 4) ? -1 : check_file(L, 4);
+    bool partial = lua_toboolean(L, 2);
     struct dump **handle;
     struct qvm_error err;
 
-    lua_settop(L, 3);
+    lua_settop(L, 4);
     new_handle(L);
     handle = lua_touserdata(L, -1);
-    *handle = dump_open(path, lua_toboolean(L, 2), &err);
+    *handle =
+        fd < 0 ? dump_open(path, partial, &err) : dump_open_fd(fd, path, partial, &err);
     if (!*handle)
         return push_failure(L, &err);
     while (dump_load(*handle, &err) != 0) {
@@ -345,6 +358,12 @@ static int method_vcpu(lua_State *L)
 
     if (!dump)
         return push_closed(L);
+    if (index >= (lua_Integer)dump_vcpus(dump) &&
+        index - (lua_Integer)dump_vcpus(dump) < (lua_Integer)dump_vcpus_lost(dump)) {
+        qvm_fail(&err, QVM_TRUNCATED, "%s: the file ends before the registers of vCPU %d",
+                 dump->file.path, (int)index);
+        return push_failure(L, &err);
+    }
     if (index < 0 || index >= (lua_Integer)dump_vcpus(dump))
         return 0;
     vcpu = new_scratch(L, sizeof *vcpu, "qvm.vcpu", vcpu_gc);
@@ -415,12 +434,13 @@ void add_dump(lua_State *L)
     luaL_setfuncs(L, user, 0);
     lua_pop(L, 1);
     luaL_newlib(L, plain);
-    add_held(L, methods);
+    add_held(L, methods, false);
     add_dump_parts(L);
     add_values(L);
     add_passes(L);
     lua_setfield(L, -2, "dump");
     add_spaces(L);
+    add_addresses(L);
     add_limits(L);
     lua_pushcfunction(L, core_open);
     lua_setfield(L, -2, "open");

@@ -39,8 +39,9 @@ void push_handle(lua_State *L, int index);
 void hold_dump(lua_State *L, int index);
 
 /* Adds methods to the table on top of the stack, each of which finds its first argument
- * pinned and the dump held. */
-void add_held(lua_State *L, const luaL_Reg *methods);
+ * pinned and the dump held; with_address: and its second an integer, where the script gave
+ * an address or a symbol. */
+void add_held(lua_State *L, const luaL_Reg *methods, bool with_address);
 
 /* The results of every method of a closed dump. */
 int push_closed(lua_State *L);

@@ -18,6 +18,41 @@ struct memory check_memory(lua_State *L)
     return memory;
 }
 
+static const char RESOLVER[] = "qvm.resolver";
+
+bool get_address(lua_State *L, int index, uint64_t *address)
+{
+    if (lua_type(L, index) != LUA_TSTRING) {
+        *address = (uint64_t)luaL_checkinteger(L, index);
+        return true;
+    }
+    check_memory(L);
+    luaL_checkstack(L, 5, NULL);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, RESOLVER);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, index);
+    lua_call(L, 2, ADDRESS_FAILURE);
+    if (!lua_isinteger(L, -ADDRESS_FAILURE))
+        return false;
+    *address = (uint64_t)lua_tointeger(L, -ADDRESS_FAILURE);
+    lua_pop(L, ADDRESS_FAILURE);
+    return true;
+}
+
+static int core_resolve_with(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, RESOLVER);
+    return 0;
+}
+
+void add_addresses(lua_State *L)
+{
+    lua_pushcfunction(L, core_resolve_with);
+    lua_setfield(L, -2, "resolve_with");
+}
+
 int memory_read(const struct memory *memory, uint64_t address, void *to, size_t n,
                 struct qvm_error *err)
 {

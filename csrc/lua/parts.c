@@ -147,5 +147,5 @@ void add_dump_parts(lua_State *L)
         {"note", method_note},       {NULL, NULL},
     };
 
-    add_held(L, methods);
+    add_held(L, methods, false);
 }

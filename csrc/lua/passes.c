@@ -89,7 +89,7 @@ static struct pattern *get_patterns(lua_State *L, size_t count)
         lua_rawseti(L, -2, (lua_Integer)i + 1);
         luaL_argcheck(L, patterns[i].size > 0, 4, "an empty pattern is everywhere");
         luaL_argcheck(L, patterns[i].size <= MATCHER_SIZE_MAX - total, 4,
-                      "patterns of more than 4 MiB");
+                      "patterns of more than 1 MiB");
         total += patterns[i].size;
     }
     lua_replace(L, 4);
@@ -388,7 +388,7 @@ void add_passes(lua_State *L)
     lua_pushcfunction(L, pass_gc);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
-    add_held(L, methods);
+    add_held(L, methods, false);
 }
 
 void add_limits(lua_State *L)

@@ -335,7 +335,7 @@ void add_spaces(lua_State *L)
     new_type(L, MAPPER, mapper_gc);
     new_type(L, SEEKER, seeker_gc);
     lua_newtable(L);
-    add_held(L, methods);
+    add_held(L, methods, false);
     lua_setfield(L, -2, "space_methods");
     lua_pushcfunction(L, core_space);
     lua_setfield(L, -2, "space");

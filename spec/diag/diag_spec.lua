@@ -144,7 +144,8 @@ describe("diag", function()
     local bytes = writer.small()
     local status, out, errors = diag {"--read", files.write("cut.gcore", bytes:sub(1, -2))}
     assert.are.equal(1, status)
-    assert.matches("cut.gcore: 1 of %d+ bytes are missing\n$", errors)
+    assert.matches("cut.gcore: 1 of %d+ bytes are missing\n", errors)
+    assert.matches("the registers of 1 vCPUs are missing", errors)
     assert.matches("0x0000000080000000 - 0x00000000800000ff  256 bytes", out, 1, true)
   end)
 
@@ -265,11 +266,11 @@ describe("diag", function()
     sim.root()
     files.mkdir("vms/blank")
     files.write("vms/blank/env", '{"f": "x' .. (" "):rep(1 << 20) .. 'y"}')
-    assert.matches("\n  f  +x +y\n", (select(2, diag {"blank"})))
+    assert.matches("\n  f  +x +%.%.%. %(1048578 bytes%)\n", (select(2, diag {"blank"})))
   end)
 
   it("wraps a text that is one long line", function()
-    local words = ("word "):rep(1 << 16) .. ("x"):rep(1 << 20)
+    local words = ("word "):rep(1 << 16) .. ("x"):rep(1 << 19)
     local dump = files.write("long.gcore", writer.small {memory = {{paddr = 0,
       bytes = writer.dumpinfo(words)}}, note = {dumpinfo = 0}})
     local _, out = diag {"--read", dump}

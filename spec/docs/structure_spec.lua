@@ -53,7 +53,7 @@ end
 -- "api" is `require "qvm"`, which loads the rest.
 local lua_rooms = {
   init = set "core util host dump prompt api",
-  assertions = set "host",
+  assertions = set "host util",
   util = set "core",
   host = set "core util dump",
   paging = set "core util",

@@ -143,12 +143,14 @@ describe("hexdump", function()
     assert.are.equal(16, select(2, text:gsub("|xxxxxxxxxxxxxxxx|", "")))
     assert.matches("^0000000000001000  78 78 ", text)
     assert.are.equal("unmapped", select(3, qvm.hexdump(dump, 0x1000, 301)))
-    for _, arguments in ipairs {{5}, {dump}, {dump, "x"}, {"x", 1.5}, {"x", 1, "n"}, {}} do
+    for _, arguments in ipairs {{5}, {dump}, {dump, true}, {"x", 1.5}, {"x", 1, "n"}, {}} do
       local ok, message = pcall(function()
         return qvm.hexdump(table.unpack(arguments, 1, 3)), 1
       end)
       assert.is_false(ok)
       assert.matches("bad argument", message)
     end
+    assert.are.equal("not_found", select(3, qvm.hexdump(dump, "symbol")))
+    assert.error_matches(function() local _ = qvm.hexdump(dump, "0x1000") end, "number in a string")
   end)
 end)

@@ -1,9 +1,8 @@
 -- A report as JSON.
 --
--- lua-cjson writes an empty array as an object and members in no order, so it
--- writes the scalars and this the rest: sorted, for reports that are compared.
+-- Members are sorted, for reports that are compared; an empty list is an array.
 
-local cjson = require "cjson"
+local writer = require "qvm.util.json_writer"
 local text = require "qvm.diag.text"
 
 local LISTS = {nodes = true, vcpus = true, errata = true, ranges = true, vms = true,
@@ -19,18 +18,11 @@ local function object_to_json(object)
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
--- Bytes of a dump need not be UTF-8, as JSON must.
-local function string_to_json(value)
-  return cjson.encode((text.valid(value, function() return "?" end)))
-end
-
 function to_json(value, is_list)
   if type(value) == "string" then
-    return string_to_json(value)
-  elseif type(value) == "number" then
-    return (math.type(value) == "integer" and "%d" or "%.17g"):format(value)
+    return writer.string(value) -- of a dump: any bytes
   elseif type(value) ~= "table" then
-    return cjson.encode(value)
+    return assert(writer.encode(value))
   elseif not is_list then
     return object_to_json(value)
   end

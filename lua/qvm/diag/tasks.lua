@@ -25,7 +25,7 @@ local function take_dump(run, vm)
   if not dump then
     return run.problems:add(message)
   end
-  local report = collect.dump(dump)
+  local report = collect.dump(dump, run.problems)
   dump:close()
   return report
 end
@@ -139,7 +139,7 @@ function tasks.read(run)
   if not dump then
     return nil, message
   end
-  local report = {dump = collect.dump(dump)}
+  local report = {dump = collect.dump(dump, run.problems)}
   dump:close()
   if run.text then
     run.text:dump(report.dump)

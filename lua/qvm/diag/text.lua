@@ -4,6 +4,7 @@ local oneline = require "qvm.util.text"
 
 local text = {
   valid = oneline.valid, harmless = oneline.harmless, in_units = oneline.in_units,
+  float = oneline.float, cut = oneline.cut,
 }
 
 function text.count(n, what)

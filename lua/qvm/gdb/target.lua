@@ -97,7 +97,7 @@ local EXTRA_MAX = 512
 local function extras_of(cpu, known)
   local registers = {}
   for name in cpu:extra_registers() do
-    local plain = name:gsub("[^%w_]", "_"):gsub("^%d", "_%0"):sub(1, 64)
+    local plain = name:gsub("[^0-9A-Za-z_]", "_"):gsub("^%d", "_%0"):sub(1, 64)
     if plain ~= "" and not known[plain] and #registers < EXTRA_MAX then
       known[plain] = true
       registers[#registers + 1] = {plain, 64, "uint64", name, group = "system"}

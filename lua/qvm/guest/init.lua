@@ -1,8 +1,10 @@
 --- What a dump tells of the guest in it.
 -- @classmod qvm.guest
 
+local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local line = require "qvm.util.text"
 local paging = require "qvm.paging.page_tables"
 local Space = require "qvm.paging.address_space"
 local vmcoreinfo = require "qvm.guest.vmcoreinfo"
@@ -72,7 +74,7 @@ end
 function guest.vmcoreinfo(dump, text)
   if text ~= nil then
     check.string(text, 1, "vmcoreinfo")
-    if not text:find("^[%w_()%.]+=") then
+    if not text:find("^[0-9A-Za-z_()%.]+=") then
       error("bad argument #1 to 'vmcoreinfo' (lines of KEY=value expected)", 2)
     end
     infos[dump] = vmcoreinfo.parse(text, "the caller")
@@ -109,41 +111,90 @@ function guest.dmesg(dump)
   return messages, log
 end
 
--- By the dump: its symbols, once they were read.
+-- By the dump: its symbols. own: those in its memory; file: those of a file, which then are
+-- in use, and path. info: the VMCOREINFO they were read with: with another one they are read
+-- again.
 local tables = setmetatable({}, {__mode = "k"})
 
-local function symbols_in_memory(dump)
+local function tables_of(dump)
+  local info, message, code = guest.vmcoreinfo(dump)
+  if code == "gone" or code == "io" then
+    return nil, message, code
+  end
+  local state = tables[dump] or {}
+  if state.info ~= info then
+    state = {info = info, path = state.path}
+  end
+  tables[dump] = state
+  return state
+end
+
+local function own_symbols(dump, state)
+  if state.own then
+    return state.own
+  end
   local space, message, code = guest.kernel_space(dump)
   if not space then
     return nil, message, code
   end
-  local found, problem = require "qvm.guest.symbols".from_memory(space, infos[dump])
+  local found, problem, kind = require "qvm.guest.kallsyms".read(dump, space, state.info)
   if not found then
     return nil, ("%s: %s: give dump:symbols(file) a System.map or a vmlinux"):format(dump.path,
-      problem), "not_found"
+      problem), kind
   end
+  state.own = found
   return found
 end
 
--- Without a path: those there are, or else those of the kernel's own table.
-function guest.symbols(dump, path)
-  local found, message, code = not path and tables[dump], nil, nil
-  if path ~= nil then
-    check.path(path, 1, "symbols")
-    found, message, code = require "qvm.guest.symbols".from_file(path, (guest.vmcoreinfo(dump)))
-  elseif not found then
-    found, message, code = symbols_in_memory(dump)
-  end
+local function file_symbols(dump, state, path)
+  local found, message, code = require "qvm.guest.symbol_file".read(path, state.info, dump.machine)
   if not found then
     return nil, message, code
   end
-  tables[dump] = found
+  state.file, state.path = found, path
   return found
 end
 
+-- With a path, those of that file, and without, the dump's own; they are in use from then on.
+function guest.symbols(dump, path)
+  if path ~= nil then
+    check.path(path, 1, "symbols")
+  end
+  local state, message, code = tables_of(dump)
+  if not state then
+    return nil, message, code
+  elseif path then
+    return file_symbols(dump, state, path)
+  end
+  local found
+  found, message, code = own_symbols(dump, state)
+  if not found then
+    return nil, message .. (state.path and "; those of " .. state.path .. " stay in use" or ""),
+      code
+  end
+  state.file, state.path = nil, nil
+  return found
+end
+
+-- Those in use.
+function guest.symbols_in_use(dump)
+  local state, message, code = tables_of(dump)
+  if not state then
+    return nil, message, code
+  elseif state.path then
+    return state.file or file_symbols(dump, state, state.path)
+  end
+  return own_symbols(dump, state)
+end
+
 function guest.symbol(dump, address)
-  check.integer(address, 1, "symbol")
-  local found, message, code = guest.symbols(dump)
+  local named, message, code = addresses.of({dump = dump}, address, 1, "symbol")
+  if not named then
+    return nil, message, code
+  end
+  address = named
+  local found
+  found, message, code = guest.symbols_in_use(dump)
   if not found then
     return nil, message, code
   end
@@ -153,14 +204,14 @@ end
 
 function guest.address(dump, name)
   check.string(name, 1, "address")
-  local found, message, code = guest.symbols(dump)
+  local found, message, code = guest.symbols_in_use(dump)
   if not found then
     return nil, message, code
   end
   local address = found:address(name)
   if not address then
-    return nil, ("%s: no symbol %q among the %s"):format(dump.path, name, tostring(found)),
-      "not_found"
+    return nil, ('%s: no symbol "%s" among the %s'):format(line.harmless(dump.path),
+      line.harmless(line.cut(name)), tostring(found)), "not_found"
   end
   return address
 end

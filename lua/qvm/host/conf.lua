@@ -173,4 +173,4 @@ end
 -- @tfield ?integer line of the option, nil without one
 -- @usage for _, f in ipairs(findings) do print(f.verdict, f.what, f.line) end
 
-return conf
+return line.with_name("qvm.conf", conf)

@@ -16,7 +16,7 @@ local FINDINGS_MAX, ERRATA_MAX, NAME_MAX = 65536, 1 << 20, 256
 local TooMany = {}
 
 local function is_erratum_name(name)
-  return name:lower():find("errat", 1, true) ~= nil
+  return line.lower(name):find("errat", 1, true) ~= nil
 end
 
 -- Parts of a variable's name that can be an erratum's id: the whole of it, what follows a
@@ -53,7 +53,7 @@ local switches = {on = true, yes = true, ["true"] = true, ["1"] = true, off = fa
 -- As one value, however it is written.
 local function switch(value)
   local text = tostring(value)
-  text = #text <= NAME_MAX and text:lower() or text
+  text = #text <= NAME_MAX and line.lower(text) or text
   if switches[text] ~= nil then
     return switches[text]
   end

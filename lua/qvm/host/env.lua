@@ -31,7 +31,7 @@ function Env.decode(text, name)
   local raw, warnings, orders = core.decode(text)
   if raw == nil then
     local message, code = warnings, orders
-    return nil, ("%s:%s"):format(name, message), code
+    return nil, line.harmless(("%s:%s"):format(name, message)), code
   end
   return setmetatable({
     raw = raw,

@@ -25,7 +25,8 @@ function VM.find(root, name)
   local path = root:gsub("/+$", "") .. "/" .. name
   local size, message, code = core.stat(path .. "/env")
   if not size and code == "not_found" then
-    return nil, ("%s: no VM %q: it does not exist, or is rebooting"):format(root, name), code
+    return nil, line.harmless(('%s: no VM "%s": it does not exist, or is rebooting')
+      :format(root, name)), code
   elseif not size then
     return nil, message, code
   end

@@ -38,6 +38,8 @@ local function scalar(name, value)
     return is_address(name, value) and ("0x%016x"):format(value) or tostring(value)
   elseif type(value) == "string" then
     return quoted(value)
+  elseif math.type(value) == "float" then
+    return line.float("%.14g", value)
   elseif value == cjson.null then
     return "null"
   end
