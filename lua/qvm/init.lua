@@ -128,14 +128,14 @@ end
 -- @tparam string text
 -- @treturn[1] any value
 -- @treturn[1] {string,...} warnings ("line:column: what"), nil without any
--- @return[2] nil, message, code: `malformed`; the message is "line:column: what is
--- wrong"
+-- @return[2] nil, message, code: `malformed`, or `too_large` for a value that would take
+-- more than about 256 MiB of memory; the message is "line:column: what is wrong"
 -- @usage print(qvm.decode('{"ip": 18446603336490160692}').ip)
 function qvm.decode(text)
   check.string(text, 1, "decode")
-  local value, warnings, orders = core.decode(text)
+  local value, warnings, code = core.decode_value(text)
   if value == nil then
-    return nil, warnings, orders
+    return nil, warnings, code
   end
   return value, warnings[1] and warnings or nil
 end
