@@ -7,19 +7,9 @@
 #define WARNINGS_MAX 100
 #define NAME_SHOWN   80 /* bytes of a member's name in a warning */
 
-/* What a document may take once it is decoded: a text of `{},` grows by a factor of fifty.
- * The second is for a text of the caller's, who gets nothing but the value. */
-#define DOCUMENT_MAX ((size_t)32 << 20)
-#define VALUE_MAX    ((size_t)256 << 20)
-
-/* Bytes that Lua 5.4 takes on a 64-bit system, room for growth included; about. */
-enum {
-    TABLE_BYTES = 64,
-    ORDER_BYTES = 128,
-    ELEMENT_BYTES = 32,
-    NAME_BYTES = 32,
-    STRING_BYTES = 40
-};
+/* Values of a document, arrays and objects included: a text of `{},` grows by a factor of
+ * fifty when it is decoded. */
+#define VALUES_MAX (1 << 16)
 
 /* What stands on the Lua stack throughout: the text, the warnings, and for every object the
  * array of its members' names in the order of the text (nil: not wanted). */
@@ -166,52 +156,45 @@ static void take(lua_State *L, struct decoder *d, const struct json_token *token
     }
 }
 
-/* What a token adds to the size of the value. */
-static size_t token_bytes(const struct json_token *token, bool orders)
+static bool is_value(enum json_type type)
 {
-    switch (token->type) {
-    case JSON_KEY:
-        return NAME_BYTES + STRING_BYTES + token->size + (orders ? NAME_BYTES : 0);
-    case JSON_STRING: return ELEMENT_BYTES + STRING_BYTES + token->size;
-    case JSON_ARRAY: return ELEMENT_BYTES + TABLE_BYTES;
-    case JSON_OBJECT: return ELEMENT_BYTES + TABLE_BYTES + (orders ? ORDER_BYTES : 0);
-    case JSON_ARRAY_END:
-    case JSON_OBJECT_END: return 0;
-    default: return ELEMENT_BYTES;
-    }
+    return type != JSON_KEY && type != JSON_ARRAY_END && type != JSON_OBJECT_END;
 }
 
-/* Reads the whole text before anything is made of it: NULL, or what is wrong, at
- * reader.at, with its code. */
-static const char *check(struct json_reader *reader, bool orders, size_t most,
+/* Reads the whole text before anything is made of it. NULL, or what is wrong at reader.at
+ * (on the Lua stack, too, if need be), with its code. */
+static const char *check(lua_State *L, struct json_reader *reader, lua_Integer most,
                          enum qvm_code *code)
 {
     struct json_token token;
-    size_t bytes = 0;
+    lua_Integer count = 0;
 
+    *code = QVM_TOO_LARGE;
     while (json_next(reader, &token) > JSON_END) {
-        bytes += token_bytes(&token, orders);
-        if (bytes > most) {
-            *code = QVM_TOO_LARGE;
-            return "too much for one document from here on";
-        }
+        count += is_value(token.type);
+        if (count > most)
+            return lua_pushfstring(L, "more than %I values", (LUAI_UACINT)most);
     }
     *code = QVM_MALFORMED;
     return token.type == JSON_ERROR ? reader->error : NULL;
 }
 
-static int decode(lua_State *L, bool orders, size_t most)
+/* decode(text): value, warnings, orders; or nil, "line:column: what", and "malformed" or
+ * "too_large". decode(text, most): of so many values, and without orders (nil). */
+static int core_decode(lua_State *L)
 {
     struct decoder d = {.depth = 0};
     struct json_token token;
     enum qvm_code code;
     size_t size;
     const char *text = luaL_checklstring(L, 1, &size), *why;
+    bool orders = lua_isnoneornil(L, 2);
+    lua_Integer most = luaL_optinteger(L, 2, VALUES_MAX);
 
     lua_settop(L, 1);
     json_init(&d.reader, text, size);
     json_start(&d.place);
-    why = check(&d.reader, orders, most, &code);
+    why = check(L, &d.reader, most, &code);
     if (why == json_no_memory)
         return luaL_error(L, "%s", json_no_memory);
     if (why) {
@@ -235,23 +218,8 @@ static int decode(lua_State *L, bool orders, size_t most)
     return 3;
 }
 
-/* decode(text): value, warnings, orders; or nil, "line:column: what", and "malformed" or
- * "too_large". */
-static int core_decode(lua_State *L)
-{
-    return decode(L, true, DOCUMENT_MAX);
-}
-
-/* decode_value(text): the same without orders (nil), and for larger values. */
-static int core_decode_value(lua_State *L)
-{
-    return decode(L, false, VALUE_MAX);
-}
-
 void add_decode(lua_State *L)
 {
     lua_pushcfunction(L, core_decode);
     lua_setfield(L, -2, "decode");
-    lua_pushcfunction(L, core_decode_value);
-    lua_setfield(L, -2, "decode_value");
 }

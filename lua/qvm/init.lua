@@ -119,6 +119,9 @@ function qvm.vm(name)
   return require "qvm.host.vm".find(qvm.root(), name)
 end
 
+-- Values that qvm.decode makes of a text.
+local VALUES_MAX = 1 << 22
+
 --- Decodes a JSON text, strictly by RFC 8259.
 --
 -- To a depth of 512. Integers keep their 64 bits: those from 2^63 to 2^64-1 come
@@ -128,12 +131,12 @@ end
 -- @tparam string text
 -- @treturn[1] any value
 -- @treturn[1] {string,...} warnings ("line:column: what"), nil without any
--- @return[2] nil, message, code: `malformed`, or `too_large` for a value that would take
--- more than about 256 MiB of memory; the message is "line:column: what is wrong"
+-- @return[2] nil, message, code: `malformed`, or `too_large` (more than 4194304
+-- values); the message is "line:column: what is wrong"
 -- @usage print(qvm.decode('{"ip": 18446603336490160692}').ip)
 function qvm.decode(text)
   check.string(text, 1, "decode")
-  local value, warnings, code = core.decode_value(text)
+  local value, warnings, code = core.decode(text, VALUES_MAX)
   if value == nil then
     return nil, warnings, code
   end
