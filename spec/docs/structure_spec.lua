@@ -95,4 +95,19 @@ describe("the rooms", function()
     assert.are.same({}, list)
     assert.is_true(found > 50)
   end)
+
+  it("are where documents and comments say", function()
+    local missing, found = {}, 0
+    for _, line in ipairs(lines_of [[grep -rnoE \
+      '(csrc/|lua/qvm/|docs/|spec/)[a-z0-9_./-]+\.(c|h|lua|md|sh|mk)\b' \
+      csrc lua docs README.md examples spec --include=*.[ch] --include=*.lua --include=*.md]]) do
+      local from, path = line:match "^(.-):%d+:(.*)$"
+      found = found + 1
+      if not (io.open(path) or io.open("spec/" .. path)) then
+        missing[#missing + 1] = from .. ": " .. path
+      end
+    end
+    assert.are.same({}, missing)
+    assert.is_true(found > 30)
+  end)
 end)

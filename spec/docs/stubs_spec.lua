@@ -167,6 +167,8 @@ describe("the stubs for the editor", function()
     local calls = {
       ["qvm.open.options"] = function(o) return qvm.open("x", o) end,
       ["qvm.record.options"] = function(o) return qvm.record(vm, "x", o) end,
+      ["qvm.watch.options"] = function(o) return qvm.watch(o) end,
+      ["qvm.VM.wait.options"] = function(o) return vm:wait("running", o) end,
       ["qvm.VM.dump.options"] = function(o) return vm:dump(o) end,
       ["qvm.VM.status.options"] = function(o) return vm:status(o) end,
       ["qvm.Dump.find.options"] = function(o) return dump:find("x", o) end,

@@ -3,6 +3,7 @@
 local files = require "support.files"
 local lfs = require "lfs"
 local process = require "support.process"
+local sim = require "support.sim"
 local terminal = require "support.terminal"
 local writer = require "support.dumpwriter"
 
@@ -12,8 +13,9 @@ local quote = process.quote
 local ENV = '{"vcpus": [{"tid": 3, "last_known_ip": 18446603336490160692}, '
   .. '{"tid": 4, "last_known_ip": 1}], "errata": {"843419": "on"}}'
 
+-- A VM that a process serves, with this env: it is written into the file that it serves.
 local function vm_called(name, env)
-  files.mkdir("vms/" .. name)
+  sim.start(name)
   files.write("vms/" .. name .. "/env", env or ENV)
 end
 
@@ -54,9 +56,14 @@ describe("explore, from a pipe,", function()
   it("lists the VMs and opens the dumps that are named", function()
     vm_called("broken", "{")
     vm_called("single", '{"vcpus": [{"tid": 1}]}')
+    vm_called("empty", "{}")
+    sim.start("hung"):tell("hang")
+    sim.start("killed"):stop("KILL")
     local status, output, errors = explore("", dump_file(), dump_file())
     assert.are.equal(0, status, errors)
-    assert.matches("^broken +.*1:2.*\nlinux1 +running +2 vCPUs\nsingle +unknown +1 vCPU\n", output)
+    assert.matches("^broken +unknown +.*1:2.*\nempty +unknown +.*no vCPUs found: see qvm.schema\n"
+      .. "hung +stuck +.*no answer.*\nkilled +gone +.*no process serves it.*\n"
+      .. "linux1 +running +2 vCPUs\nsingle +unknown +1 vCPU\n", output)
     assert.matches("\ndumps%[1%]  one.gcore: qnx x86_64, 1 vCPUs, .*\ndumps%[2%]  one.gcore",
       output)
     assert.is_nil(output:find("> ", 1, true))
@@ -416,8 +423,9 @@ describe("explore, in a terminal,", function()
     for i, line in ipairs {"while true do end",
       [[while true do for _ in d:find("\0", {align = 1 << 49, from = 1}) do end end]],
       "d:read(0, 1 << 32)", "while true do print(1) end"} do
-      screen:enter(line, "Enter")
-      process.sleep(0.5)
+      -- Ctrl-C must not come before the line runs: in two words, as it is typed.
+      screen:enter(('print("be".."gun %d") '):format(i) .. line, "Enter")
+      screen:has(i < 4 and "\nbegun " .. i or "\n1\n1\n1\n")
       screen:enter("", "C-c")
       screen:enter(("%d + 100"):format(i), "Enter")
       screen:has(("> %d + 100\n%d\n>"):format(i, i + 100))
@@ -428,13 +436,15 @@ describe("explore, in a terminal,", function()
 
   it("ends itself at a second Ctrl-C where the first one does not reach what runs", function()
     start()
-    screen:enter("f = coroutine.wrap(function() while true do end end)", "Enter")
+    screen:enter('f = coroutine.wrap(function() print("be".."gun") while true do end end)', "Enter")
     screen:enter("f()", "Enter")
-    process.sleep(0.5)
-    screen:enter("", "C-c")
-    process.sleep(0.3)
-    screen:enter("", "C-c")
-    screen:has("left 130") -- by SIGINT
+    screen:has("\nbegun")
+    -- Two that come at once can count as one.
+    assert.is_truthy(process.eventually(function()
+      screen:enter("", "C-c")
+      process.sleep(0.1)
+      return screen:text():find("left 130", 1, true) -- by SIGINT
+    end))
   end)
 
   it("works without lua-readline, and says so", function()
@@ -446,8 +456,8 @@ describe("explore, in a terminal,", function()
     screen:enter("nonsense")
     screen:has("> nonsense")
     screen:enter("", "C-c")
-    screen:enter("while true do end", "Enter")
-    process.sleep(0.5)
+    screen:enter('print("be".."gun") while true do end', "Enter")
+    screen:has("\nbegun")
     screen:enter("", "C-c")
     screen:has("interrupted!")
     screen:enter("222 + 222", "Enter")

@@ -332,6 +332,9 @@ local function add_vms(list, o)
   for _, kind in ipairs {"VM", "Replay"} do
     add(kind .. ":env", function() return o[kind]:env() end)
     add(kind .. ":state", function() return o[kind]:state() end)
+    add(kind .. ":wait", function()
+      return o[kind]:wait("running", {timeout = 0.5, interval = 0.01})
+    end, {ignore = {"fgets"}}) -- what could not be told is asked again
     add(kind .. ":nodes", function() return all(o[kind]:nodes()) end)
     add(kind .. ":pid", function() return o[kind]:pid() end)
     add(kind .. ":signal", function() return o[kind]:signal("status") end)
@@ -353,6 +356,12 @@ local function add_vms(list, o)
   -- Entries that cannot be read are left out.
   add("qvm.names", function() return qvm.names() end, {ignore = {"fstatat"}})
   add("qvm.vms", function() return all(qvm.vms()) end, {ignore = {"fstatat", "stat"}})
+  -- A VM of which nothing can be known appears all the same.
+  add("qvm.watch", function()
+    local event = qvm.watch {timeout = 1}()
+    return event and event.vm.name .. " " .. event.kind
+  end, {ignore = {"fstatat", "stat", "fgets"}})
+  add("qvm.sleep", function() return qvm.sleep(0.001) end)
   add("qvm.vm", function() return qvm.vm("linux1") end)
   add("qvm.vm of nobody", function() return qvm.vm("nobody") end)
   add("qvm.slog2", function() return qvm.slog2(o.VM) end) -- here there is none

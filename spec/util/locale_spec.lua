@@ -81,7 +81,7 @@ describe("the locale", function()
     local out = compare(function(name)
       local status, out, errors = process.run({lua, files.path("program.lua"), name, files.dir(),
         files.path("baseline.json")}, {env = {LUA_PATH = package.path, LUA_CPATH = package.cpath,
-          LOCPATH = places}})
+          LOCPATH = places, LD_PRELOAD = os.getenv("LD_PRELOAD")}})
       assert.are.equal(0, status, errors)
       return out
     end)

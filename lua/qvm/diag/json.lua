@@ -10,9 +10,17 @@ local LISTS = {nodes = true, vcpus = true, errata = true, ranges = true, vms = t
 
 local to_json
 
+-- Names that the metatable has as `nullable` are written as null where they are nil.
 local function object_to_json(object)
-  local parts = {}
-  for index, name in ipairs(text.sorted_keys(object)) do
+  local names, parts = {}, {}
+  local meta = getmetatable(object)
+  for _, name in ipairs(meta and meta.nullable or {}) do
+    names[name] = true
+  end
+  for name in pairs(object) do
+    names[name] = true
+  end
+  for index, name in ipairs(text.sorted_keys(names)) do
     parts[index] = to_json(name) .. ":" .. to_json(object[name], LISTS[name])
   end
   return "{" .. table.concat(parts, ",") .. "}"
@@ -21,6 +29,8 @@ end
 function to_json(value, is_list)
   if type(value) == "string" then
     return writer.string(value) -- of a dump: any bytes
+  elseif value == nil then
+    return "null"
   elseif type(value) ~= "table" then
     return assert(writer.encode(value))
   elseif not is_list then

@@ -78,13 +78,16 @@ local function new_candidate(path)
     local file, problem, code = core.open_file(path, true)
     candidate.is_gone = code == "not_found"
     candidate.is_other = code == "unsupported"
-    local size = file and core.stat(file) or 0
+    local size, extent
+    if file then
+      size, problem, code = core.stat(file, path)
+    end
+    if size then
+      extent, problem, code = core.extent(file, path)
+    end
+    size = size or 0
     if size ~= candidate.size then
       candidate.size, candidate.changed = size, core.now()
-    end
-    local extent
-    if file then
-      extent, problem, code = core.extent(file, path)
     end
     local failed = code == "io" or code == "permission"
     candidate.problem, candidate.code = failed and problem or nil, failed and code or nil

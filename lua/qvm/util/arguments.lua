@@ -66,6 +66,7 @@ local matches = {
     return type(value) == "number" and value > 0 and value < 2^31
   end,
   path = is_path,
+  ["array of names"] = is_array_of_strings,
   ["string or array of strings"] = function(value)
     return type(value) == "string" or is_array_of_strings(value)
   end,
