@@ -57,7 +57,8 @@ describe("a configuration held against a VM", function()
     for i = 3, 6 do
       verdicts[#verdicts + 1] = list[i]:match("[^/]*: there / (.*)$")
     end
-    assert.are.same({"there: ok", "there: ok", "not there: differs", "not there: differs"}, verdicts)
+    assert.are.same({"there: ok", "there: ok", "not there: differs", "not there: differs"},
+      verdicts)
     assert.is_nil(list[8]) -- no vdev is missing for the node in the VM's directory
   end)
 

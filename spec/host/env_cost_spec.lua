@@ -82,7 +82,8 @@ describe("an env document", function()
 
   it("with long names, far down, has paths that cost as much as they are long", function()
     local name = ("A"):rep(20000)
-    local text = ('{"%s":'):format(name):rep(500) .. '[{"tid":3,"last_known_ip":5}]' .. ("}"):rep(500)
+    local text = ('{"%s":'):format(name):rep(500) .. '[{"tid":3,"last_known_ip":5}]'
+      .. ("}"):rep(500)
     local answer = cost.check(with_vm(text, [[
       local env = assert(vm:env())
       return #assert(env:vcpu(0)).path .. " " .. #tostring(assert(env:vcpu(0)))]]), 40 << 20)
@@ -111,7 +112,8 @@ describe("an env document", function()
   it("of a baseline is bounded too", function()
     local path = files.write("baseline.json", '{"kind":"qvm errata baseline","version":1,"errata":'
       .. array('{"id":"1","value":1}', 300000) .. "}")
-    assert.are.equal("too_large", (cost.check(("return (select(3, qvm.errata.load(%q)))"):format(path))))
+    assert.are.equal("too_large", (cost.check(("return (select(3, qvm.errata.load(%q)))")
+      :format(path))))
     local ids = {}
     for i = 1, 30000 do
       ids[i] = ('{"id":"%d","value":%d}'):format(i, i)
@@ -120,8 +122,8 @@ describe("an env document", function()
       .. table.concat(ids, ",") .. "]}")
     assert.are.equal("30000 0 30000", (cost.check(([[
       local a, b = assert(qvm.errata.load(%q)), assert(qvm.errata.load(%q))
-      return #a .. " " .. #qvm.errata.diff(a, b) .. " " .. #qvm.errata.diff(a, {})]]):format(path, path),
-      16 << 20)))
+      return #a .. " " .. #qvm.errata.diff(a, b) .. " " .. #qvm.errata.diff(a, {})]]):format(path,
+        path), 16 << 20)))
   end)
 
   it("of as many errata as may be has a baseline that reads back", function()
@@ -129,7 +131,8 @@ describe("an env document", function()
       files.write("vms/hostile/env", '{"errata":' .. errata .. "}")
       local snapshot = assert(qvm.errata.snapshot(qvm.vm("hostile")))
       assert(qvm.errata.save(files.path("most.json"), snapshot))
-      assert.are.equal(0, #qvm.errata.diff(snapshot, assert(qvm.errata.load(files.path("most.json")))))
+      local read = assert(qvm.errata.load(files.path("most.json")))
+      assert.are.equal(0, #qvm.errata.diff(snapshot, read))
     end
     local many = {}
     for i = 1, 110000 do
@@ -148,6 +151,7 @@ describe("an env document", function()
     assert.are.equal("too_large", (cost.check(("return (select(3, assert(qvm.replay(%q)):env()))")
       :format(record))))
     files.write("hostile.record/manifest.json", array("{}", (16 << 20) // 3))
-    assert.are.equal("too_large", (cost.check(("return (select(3, qvm.replay(%q)))"):format(record))))
+    assert.are.equal("too_large", (cost.check(("return (select(3, qvm.replay(%q)))")
+      :format(record))))
   end)
 end)

@@ -107,7 +107,8 @@ describe("vCPUs are found in", function()
     assert.are.same({"0:3:nil", "1:4:nil"},
       vcpus(env_of '{"c": [{"id": 0, "host": {"tid": 3}}, {"id": 1, "host": {"tid": 4}}]}'))
     -- One object alone is no record because something in it has a thread id.
-    assert.are.same({"0:3:nil"}, vcpus(env_of '{"vm": {"cpu0": {"tid": 3}}, "x": [{"y": {"tid": 9}}]}'))
+    assert.are.same({"0:3:nil"},
+      vcpus(env_of '{"vm": {"cpu0": {"tid": 3}}, "x": [{"y": {"tid": 9}}]}'))
   end)
 
   it("no thread id where it could be one or another, or is deeper", function()
