@@ -20,7 +20,8 @@ function core.read_file(path)
 end
 
 local function check_place(entry)
-  assert((files[entry.file] or entry.file == "options") and math.type(entry.line) == "integer" and entry.line >= 1)
+  assert(files[entry.file] or entry.file == "options")
+  assert(math.type(entry.line) == "integer" and entry.line >= 1)
   expect.harmless(entry)
 end
 
