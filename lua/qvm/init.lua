@@ -161,6 +161,9 @@ function qvm.sleep(seconds)
   require "qvm.host.watch".sleep(seconds)
 end
 
+-- Values that qvm.decode makes of a text.
+local VALUES_MAX = 1 << 22
+
 --- Decodes a JSON text, strictly by RFC 8259.
 --
 -- To a depth of 512. Integers keep their 64 bits: those from 2^63 to 2^64-1 come
@@ -170,14 +173,14 @@ end
 -- @tparam string text
 -- @treturn[1] any value
 -- @treturn[1] {string,...} warnings ("line:column: what"), nil without any
--- @return[2] nil, message, code: `malformed`; the message is "line:column: what is
--- wrong"
+-- @return[2] nil, message, code: `malformed`, or `too_large` (more than 4194304
+-- values); the message is "line:column: what is wrong"
 -- @usage print(qvm.decode('{"ip": 18446603336490160692}').ip)
 function qvm.decode(text)
   check.string(text, 1, "decode")
-  local value, warnings, orders = core.decode(text)
+  local value, warnings, code = core.decode(text, VALUES_MAX)
   if value == nil then
-    return nil, warnings, orders
+    return nil, warnings, code
   end
   return value, warnings[1] and warnings or nil
 end

@@ -106,6 +106,7 @@ local function make_files(o)
     .. "ffffff8000040000 D swapper_pg_dir\nffffff8000041000 T schedule\n"
     .. "ffffff8000042000 T _etext\n")
   o.conf = files.write("linux1.qvmconf", conf_text)
+  o.conf2 = files.write("more.conf", "vdev x loc 'a\nb'\nreserve loc 1,2\n")
   o.text = '{"a": [1, 2.5, -3, "x\\u0041", true, null], "b": {"a": 1, "a": 2},'
     .. ' "n": 1' .. ("0"):rep(200) .. "}"
 end
@@ -381,6 +382,7 @@ local function add_vms(list, o)
   add("qvm.replay", function() return qvm.replay(o.record) end)
   add("Env:get", function() return o.Env:get("vcpus[1].tid") end)
   add("Env:state", function() return o.Env:state() end)
+  add("Env:vcpu", function() return o.Env:vcpu(0) end)
   add("Env:vcpus", function() return all(o.Env:vcpus()) end)
   add("Env:errata", function() return all(o.Env:errata()) end)
 end
@@ -415,6 +417,12 @@ local function add_rest(list, o)
   add("qvm.errata.load", function() return qvm.errata.load(o.baseline) end)
   add("qvm.errata.diff", function() return qvm.errata.diff(o.snapshot, {}) end)
   add("qvm.conf.load", function() return qvm.conf.load(o.conf) end)
+  add("qvm.conf.load of several", function()
+    return qvm.conf.load({o.conf, o.conf2}, {options = {"set", "debug", "off"}})
+  end)
+  add("qvm.conf.check of variables", function()
+    return qvm.conf.check(o.Conf, o.VM, {variables = "  sim-erratum-1286807 (boolean, cpu)\n"})
+  end)
   add("qvm.conf.check", function() return qvm.conf.check(o.Conf, o.VM) end)
   add("qvm.hex", function() return qvm.hex(-1) end)
   add("qvm.hexdump", function() return qvm.hexdump(o.first, 0x80000000, 64) end)

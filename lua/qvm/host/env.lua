@@ -9,6 +9,7 @@
 
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local errata_of = require "qvm.host.env_errata"
 local find = require "qvm.host.env_rules"
 local line = require "qvm.util.text"
 local methods_of = require "qvm.util.methods"
@@ -122,11 +123,25 @@ function Env:vcpus()
   return each(find.vcpus(self, rules))
 end
 
+--- One vCPU.
+-- @tparam integer index from 0, in the document's order
+-- @treturn[1] EnvVcpu the vCPU
+-- @return[2] nil, message, code: `not_found`
+-- @usage print(assert(env:vcpu(0)).tid)
+function Env:vcpu(index)
+  check.integer(index, 1, "vcpu")
+  local vcpu = find.vcpu(self, rules, index)
+  if vcpu then
+    return vcpu
+  end
+  return nil, ("%s: no vCPU %d"):format(line.harmless(self._name), index), "not_found"
+end
+
 --- The errata, in the document's order.
 -- @treturn function():Erratum iterator
 -- @usage for e in env:errata() do print(e.id, e.value, e.cpu or "all") end
 function Env:errata()
-  return each(find.errata(self, rules))
+  return each(errata_of(self, rules, find.vcpus(self, rules)))
 end
 
 --- Whether the guest runs, as far as the document tells.
@@ -177,13 +192,13 @@ end
 
 -- A document in which neither is found says nothing about either.
 Env.__tostring = line.tostring("Env", function(env)
-  local vcpus, errata = #find.vcpus(env, rules), #find.errata(env, rules)
-  local size = ("%d bytes"):format(#env.text)
-  if vcpus == 0 and errata == 0 then
+  local vcpus = find.vcpus(env, rules)
+  local errata, size = #errata_of(env, rules, vcpus), ("%d bytes"):format(#env.text)
+  if #vcpus == 0 and errata == 0 then
     return ("Env %s: no vCPUs or errata found (see qvm.schema), %s"):format(env._name, size)
   end
   return ("Env %s: %s, %d errata, %s"):format(env._name,
-    vcpus == 0 and "no vCPUs found (see qvm.schema)" or vcpus .. " vCPUs", errata, size)
+    #vcpus == 0 and "no vCPUs found (see qvm.schema)" or #vcpus .. " vCPUs", errata, size)
 end)
 
 methods_of(Env, "decode", "read", "schema")

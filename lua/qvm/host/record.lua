@@ -185,9 +185,9 @@ function record.read(directory)
     return nil, message, code
   end
   path = line.harmless(path)
-  local raw, why = core.decode(text)
+  local raw, why, failed = core.decode(text)
   if raw == nil then
-    return nil, path .. ":" .. line.harmless(why), "malformed"
+    return nil, path .. ":" .. line.harmless(why), failed
   elseif not is_manifest(raw) then
     return nil, ("%s: not the manifest of a %s"):format(path, KIND), "malformed"
   elseif raw.version ~= VERSION then

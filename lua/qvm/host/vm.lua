@@ -50,7 +50,7 @@ end
 --- The VM's env, read anew at every call.
 -- @treturn[1] qvm.env.Env the document
 -- @return[2] nil, message, code: `not_found` `malformed` `too_large` (more than
--- 16 MiB) `timeout` (no answer within 2 s) `permission` `io`
+-- 16 MiB, or than 65536 values) `timeout` (no answer within 2 s) `permission` `io`
 -- @usage env = assert(vm:env())
 function VM:env()
   return Env.read(self.path .. "/env")
