@@ -177,6 +177,8 @@ describe("the stubs for the editor", function()
       ["qvm.Dump.diff.options"] = function(o) return dump:diff(dump, o) end,
       ["qvm.Dump.space.options"] = function(o) return dump:space(dump:vcpu(0), o) end,
       ["qvm.Space.find.options"] = function(o) return objects.Space[1]:find("x", o) end,
+      ["qvm.conf.load.options"] = function(o) return qvm.conf.load("x", o) end,
+      ["qvm.conf.check.options"] = function(o) return qvm.conf.check(objects.Conf[1], vm, o) end,
       ["qvm.schema.schema"] = function(o) return qvm.schema(o) end,
     }
     for name, class in pairs(parse(main)) do

@@ -70,7 +70,7 @@ end
 local conf_text = [[
 system linux1
 ram 0x80000000,256M
-cpu runmask 0,1 sched 10 name first
+cpu runmask 0,1 sched 10 name first cluster big partition rt
   set sim-erratum-1286807 off
 cpu
 load /images/Image

@@ -154,8 +154,10 @@ end
 -- @tfield integer line
 -- @usage for _, set in ipairs(conf.set) do print(set.name, set.value) end
 
---- Any other option: `load`, `initrd`, `cmdline`, `pass`, `reserve` and so on, or one
--- that is not known. The options of a `pass` and a `reserve` are among its arguments.
+--- Any other option, known or not.
+--
+-- Such as `load`, `initrd`, `cmdline`, `pass` and `reserve`. The options of a `pass` and
+-- a `reserve` are among its arguments.
 -- @table ConfOther
 -- @tfield string name
 -- @tfield {string,...} arguments
