@@ -9,14 +9,31 @@ local text = require "qvm.diag.text"
 local LISTS = {nodes = true, vcpus = true, errata = true, ranges = true, vms = true,
   errors = true, differences = true, messages = true}
 
-local to_json
+local write
 
-local function object_to_json(object)
-  local parts = {}
+local function write_object(put, object)
+  put "{"
   for index, name in ipairs(text.sorted_keys(object)) do
-    parts[index] = to_json(name) .. ":" .. to_json(object[name], LISTS[name])
+    put(index > 1 and "," or "")
+    write(put, name)
+    put ":"
+    write(put, object[name], name)
   end
-  return "{" .. table.concat(parts, ",") .. "}"
+  put "}"
+end
+
+-- Elements of `messages` are JSON already: there are many, and they are kept as such.
+local function write_list(put, list, name)
+  put "["
+  for index, element in ipairs(list) do
+    put(index > 1 and "," or "")
+    if name == "messages" then
+      put(element)
+    else
+      write(put, element)
+    end
+  end
+  put "]"
 end
 
 -- Bytes of a dump need not be UTF-8, as JSON must.
@@ -24,21 +41,25 @@ local function string_to_json(value)
   return cjson.encode((text.valid(value, function() return "?" end)))
 end
 
-function to_json(value, is_list)
+function write(put, value, name)
   if type(value) == "string" then
-    return string_to_json(value)
+    put(string_to_json(value))
   elseif type(value) == "number" then
-    return (math.type(value) == "integer" and "%d" or "%.17g"):format(value)
+    put((math.type(value) == "integer" and "%d" or "%.17g"):format(value))
   elseif type(value) ~= "table" then
-    return cjson.encode(value)
-  elseif not is_list then
-    return object_to_json(value)
+    put(cjson.encode(value))
+  elseif LISTS[name] then
+    write_list(put, value, name)
+  else
+    write_object(put, value)
   end
-  local parts = {}
-  for index, element in ipairs(value) do
-    parts[index] = to_json(element)
-  end
-  return "[" .. table.concat(parts, ",") .. "]"
 end
 
-return {encode = to_json}
+-- The JSON of a small value.
+local function encode(value)
+  local parts = {}
+  write(function(part) parts[#parts + 1] = part end, value)
+  return table.concat(parts)
+end
+
+return {encode = encode, write = write}

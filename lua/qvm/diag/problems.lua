@@ -24,6 +24,11 @@ end
 -- A step that failed: said once, and the other steps go on.
 function Problems:add(message)
   self.failed = true
+  self:warn(message)
+end
+
+-- What is odd or left out, though no step failed.
+function Problems:warn(message)
   if not self._said[message] then
     self._said[message] = true
     self.list[#self.list + 1] = message
