@@ -4,6 +4,7 @@
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local paging = require "qvm.paging.page_tables"
+local running = require "qvm.guest.running_kernel"
 local Space = require "qvm.paging.address_space"
 local vmcoreinfo = require "qvm.guest.vmcoreinfo"
 
@@ -22,50 +23,24 @@ local guest = {}
 -- @tfield ?string last_message seconds since the boot: it was up for as long at least
 -- @usage print(dump:guest().release)
 
--- By the dump: its VMCOREINFO, once it was looked for, or false.
-local infos = setmetatable({}, {__mode = "k"})
+-- By the dump: its VMCOREINFO, once it was looked for; or false, and in `problems` why.
+local infos, problems = setmetatable({}, {__mode = "k"}), setmetatable({}, {__mode = "k"})
 
-local function kernel_space(dump, info)
-  local kind, lower, upper = paging.of_kernel(dump.machine, info)
-  if not kind then
-    return nil, ("%s: VMCOREINFO (from %s) does not tell of the kernel's page tables: %s")
-      :format(dump.path, info.from, lower), "unsupported"
-  end
-  return Space.new(dump, "VMCOREINFO from " .. info.from, kind, lower, upper)
+-- By the dump: its symbols, once they were read.
+local tables = setmetatable({}, {__mode = "k"})
+
+-- Drops what was derived from a dump's VMCOREINFO; all else is read anew each time.
+local function forget(dump)
+  infos[dump], problems[dump], tables[dump] = nil, nil, nil
 end
 
--- Is it of the kernel whose memory this is? Then that kernel's own name for its
--- release stands where it says.
-local function is_right(dump, info)
-  local name = info.symbols.init_uts_ns
-  local space = name and kernel_space(dump, info)
-  if not space then
-    return name == nil
-  end
-  local offset = info.offsets["uts_namespace.name"] or 0
-  local bytes, message, code = space:read(name + offset, 6 * 65)
-  if code == "io" then
-    return false, message
-  end
-  return bytes ~= nil and bytes:find(info.release .. "\0", 1, true) ~= nil
-end
-
+-- Looks for it. What could not be read is not remembered as missing.
 local function find_info(dump)
-  local info, message, code = vmcoreinfo.from_note(dump)
-  local failed
-  if not info and not code then
-    info, message, code = vmcoreinfo.from_memory(dump, function(other)
-      local right, why = is_right(dump, other)
-      failed = failed or why
-      return right or why
-    end)
-  end
+  local info, message, code = running.vmcoreinfo(dump)
   if code then
     return nil, message, code
-  elseif failed then -- that it is not found would be remembered
-    return nil, failed, "io"
   end
-  infos[dump] = info or false
+  infos[dump], problems[dump] = info or false, message
   return info
 end
 
@@ -75,7 +50,10 @@ function guest.vmcoreinfo(dump, text)
     if not text:find("^[%w_()%.]+=") then
       error("bad argument #1 to 'vmcoreinfo' (lines of KEY=value expected)", 2)
     end
+    forget(dump)
     infos[dump] = vmcoreinfo.parse(text, "the caller")
+    local right, why = running.is_of(dump, infos[dump])
+    infos[dump].warnings[1] = right == false and "VMCOREINFO from the caller: " .. why or nil
   end
   local info, message, code = infos[dump], nil, nil
   if info == nil then
@@ -84,8 +62,9 @@ function guest.vmcoreinfo(dump, text)
   if info then
     return info
   end
-  return nil, message or dump.path .. ": no VMCOREINFO, neither as a note nor in memory",
-    code or "not_found"
+  local problem = problems[dump]
+  return nil, message or dump.path .. ": no VMCOREINFO, neither as a note nor in memory"
+    .. (problem and ": " .. problem or ""), code or "not_found"
 end
 
 function guest.kernel_space(dump)
@@ -93,7 +72,7 @@ function guest.kernel_space(dump)
   if not info then
     return nil, message, code
   end
-  return kernel_space(dump, info)
+  return running.space(dump, info)
 end
 
 -- The messages of the kernel's log, and a table that counts what was skipped.
@@ -108,9 +87,6 @@ function guest.dmesg(dump)
   end
   return messages, log
 end
-
--- By the dump: its symbols, once they were read.
-local tables = setmetatable({}, {__mode = "k"})
 
 local function symbols_in_memory(dump)
   local space, message, code = guest.kernel_space(dump)
@@ -169,7 +145,7 @@ end
 local NAME_SIZE = 65
 
 local function add_names(dump, info, about)
-  local space, at = kernel_space(dump, info), info.symbols.init_uts_ns
+  local space, at = running.space(dump, info), info.symbols.init_uts_ns
   local bytes = space and at
     and space:read(at + (info.offsets["uts_namespace.name"] or 0), 6 * NAME_SIZE)
   for i, name in ipairs {"os", "node", "release", "build", "machine"} do
