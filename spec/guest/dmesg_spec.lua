@@ -257,6 +257,19 @@ describe("the kernel's log", function()
       report.messages[1].time, report.messages[2].text})
   end)
 
+  it("is said to be empty, where it is", function()
+    local r = ring(0, 0).add {id = 0, begin = 1, next = 1, text = "", state = REUSABLE}
+    local dump = dump_of(r.mem, ring_lines)
+    local iterator, log = dump:dmesg()
+    assert.is_nil(iterator())
+    assert.are.equal("0 messages given, 0 records skipped", tostring(log))
+    assert.matches("log.gcore: the kernel log is empty", dump:guest().warnings[1], 1, true)
+    local status, output, errors = process.run({os.getenv("LUA") or "lua5.4", "examples/diag.lua",
+      "--read", dump.path, "--dmesg"}, {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+    assert.are.same({0, ""}, {status, output})
+    assert.matches("log.gcore: the kernel log is empty", errors, 1, true)
+  end)
+
   it("goes on behind what is corrupt, and counts it", function()
     local r = ring(0, 7)
     r.add {id = 0, begin = 0, next = 16, at = 0, text = "good", length = 4}
@@ -310,7 +323,7 @@ describe("the kernel's log", function()
     local dump = assert(qvm.open(files.write("none.gcore", writer.file {machine = "x86_64",
       segments = {{paddr = 0, bytes = "x"}}})))
     assert.are.equal("not_found", select(3, dump:dmesg()))
-    assert.are.same({vcpus = 0, machine = "x86_64"}, dump:guest())
+    assert.are.same({vcpus = 0, machine = "x86_64", warnings = {}}, dump:guest())
   end)
 
   it("has a code, or nothing, where VMCOREINFO says what cannot be", function()

@@ -143,7 +143,38 @@ local function dump_vcpus_of(dump)
   return list
 end
 
-function collect.dump(dump)
+local function has_note(dump, name)
+  local notes = dump:notes()
+  local note = notes and notes(true)
+  while note and note.name ~= name do
+    note = notes(true)
+  end
+  return note ~= nil
+end
+
+-- What is wrong with the VMCOREINFO note of a dump that has one. Memory is not searched for
+-- one where there is no note.
+local function warn_of_note(dump, warn)
+  local info, message
+  if has_note(dump, "VMCOREINFO") then
+    info, message = dump:vmcoreinfo()
+  end
+  for _, warning in ipairs(info and info.warnings or {message}) do
+    warn(warning)
+  end
+end
+
+-- problems takes the dump's warnings.
+function collect.dump(dump, problems)
+  local function warn(message)
+    message = tostring(message)
+    problems:warn(message:sub(1, #dump.path) == dump.path and message
+      or dump.path .. ": " .. message)
+  end
+  for _, warning in ipairs(dump.warnings) do
+    warn(warning)
+  end
+  warn_of_note(dump, warn)
   local ranges = {}
   for start, size in dump:ranges() do
     ranges[#ranges + 1] = {start = qvm.hex(start), last = qvm.hex(start + size - 1),

@@ -26,7 +26,7 @@ local function take_dump(run, vm)
   if not dump then
     return run.problems:add(message)
   end
-  local report = collect.dump(dump)
+  local report = collect.dump(dump, run.problems)
   dump:close()
   return report
 end
@@ -112,8 +112,11 @@ local function open(run)
 end
 
 -- What is missing from a kernel log. An empty one is no failure, but said.
-local function add_log_problems(run, log)
+local function add_log_problems(run, dump, log)
   local path = run.options.read
+  for _, warning in ipairs(dump:vmcoreinfo().warnings) do
+    run.problems:warn(path .. ": " .. warning)
+  end
   if log.skipped > 0 then
     run.problems:add(("%s: %s of the kernel log %s"):format(path,
       text.count(log.skipped, "record"), log.reason and "left out: " .. log.reason
@@ -145,7 +148,7 @@ function tasks.dmesg(run)
     dump:close()
     return nil, log
   end
-  add_log_problems(run, log)
+  add_log_problems(run, dump, log)
   dump:close()
   return report
 end
@@ -155,7 +158,7 @@ function tasks.read(run)
   if not dump then
     return nil, message
   end
-  local report = {dump = collect.dump(dump)}
+  local report = {dump = collect.dump(dump, run.problems)}
   dump:close()
   if run.text then
     run.text:dump(report.dump)

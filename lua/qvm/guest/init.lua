@@ -3,6 +3,7 @@
 
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local line = require "qvm.util.text"
 local paging = require "qvm.paging.page_tables"
 local running = require "qvm.guest.running_kernel"
 local Space = require "qvm.paging.address_space"
@@ -21,7 +22,19 @@ local guest = {}
 -- @tfield ?integer page_size bytes
 -- @tfield ?integer kaslr_offset bytes by which the kernel was moved
 -- @tfield ?string last_message seconds since the boot: it was up for as long at least
+-- @tfield {string,...} warnings what is doubtful about it: VMCOREINFO's warnings, an empty
+-- kernel log, records of it that were skipped
 -- @usage print(dump:guest().release)
+
+local Guest = {__name = "Guest"}
+
+Guest.__tostring = line.tostring("guest", function(about)
+  return ("%s%s on %s, %d vCPU%s%s%s"):format(about.os or "guest",
+    about.release and " " .. line.cut(about.release) or " of an unknown system", about.machine,
+    about.vcpus, about.vcpus == 1 and "" or "s",
+    about.last_message and (", last message at %s s"):format(about.last_message) or "",
+    #about.warnings > 0 and (", %d warnings"):format(#about.warnings) or "")
+end)
 
 -- By the dump: its VMCOREINFO, once it was looked for; or false, and in `problems` why.
 local infos, problems = setmetatable({}, {__mode = "k"}), setmetatable({}, {__mode = "k"})
@@ -154,12 +167,32 @@ local function add_names(dump, info, about)
   end
 end
 
+-- The time of the log's last message, and what is wrong with the log.
+local function add_log(dump, about)
+  local messages, log = guest.dmesg(dump)
+  if not messages then
+    table.insert(about.warnings, log)
+    return
+  end
+  for last in messages do
+    about.last_message = last.time
+  end
+  if log.given == 0 then
+    table.insert(about.warnings, dump.path .. ": the kernel log is empty")
+  end
+  if log.skipped > 0 then
+    table.insert(about.warnings, ("%s: %d records of the kernel log were skipped: %s"):format(
+      dump.path, log.skipped, log.reason or "they are corrupt"))
+  end
+end
+
 function guest.about(dump)
   local open, message, code = dump:vcpus()
   if not open then
     return nil, message, code
   end
-  local about = {vcpus = core.dump.vcpu_count(dump), machine = dump.machine}
+  local about = setmetatable({vcpus = core.dump.vcpu_count(dump), machine = dump.machine,
+    warnings = {}}, Guest)
   local info
   info, message, code = guest.vmcoreinfo(dump)
   if code == "io" then
@@ -171,9 +204,8 @@ function guest.about(dump)
   local offset = info.values.KERNELOFFSET or ""
   about.kaslr_offset = offset:find("^%x+$") and tonumber(offset, 16) or nil
   add_names(dump, info, about)
-  for last in guest.dmesg(dump) or function() end do
-    about.last_message = last.time
-  end
+  table.move(info.warnings, 1, #info.warnings, 1, about.warnings)
+  add_log(dump, about)
   return about
 end
 
