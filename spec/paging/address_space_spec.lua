@@ -1,5 +1,6 @@
 -- Memory by virtual address: translation, walks, what is mapped, reading, finding.
 
+local cost = require "support.cost"
 local files = require "support.files"
 local pagetables = require "support.pagetables"
 local qvm = require "qvm"
@@ -379,6 +380,60 @@ describe("page tables that are hostile", function()
     end
     space = assert(dump_of("x86_64", t):space {root = t.root})
     assert.are.same({"fffff6fb7dbed000+1000 rwx/---"}, mappings(space))
+  end)
+
+  it("are not followed without end", function()
+    local t = pagetables.x86_64(0x100000)
+    for i = 0, 511 do -- pages of two kinds in turn, and tables
+      t:set(t.root, i, t.root | x86.present | (i % 2 == 0 and x86.write or x86.nx))
+    end
+    local dump = dump_of("x86_64", t, {paddr = 0x200000, bytes = ("x"):rep(4096)})
+    for _, body in ipairs {"for _ in space:mappings() do count = count + 1 end",
+      "for _ in space:find('not there') do count = count + 1 end",
+      "for _ in space:find('not there', {from = 1 << 40}) do count = count + 1 end"} do
+      local answer = cost.check(([[
+        local dump = assert(qvm.open(%q))
+        local space = assert(dump:space {root = 0x100000})
+        local count = 0
+        local ok, message = pcall(function() %s end)
+        return tostring(ok) .. " " .. tostring(message)]]):format(dump.path, body))
+      assert.matches("^false .*too_large: the page tables map far more than the memory of the dump",
+        answer)
+      assert.matches("from 0x0000%x+ up to 0x0000%x+$", answer)
+    end
+  end)
+
+  it("are not searched without end where they map what is not in the dump", function()
+    local t = pagetables.x86_64(0x100000)
+    for i = 0, 511 do
+      t:set(t.root, i, t.root | x86.present | x86.write)
+    end
+    local one = t:add()
+    for i = 0, 511 do
+      t:set(one, i, 0x40000000 + i * 0x2000 | x86.present | (i % 2) << 1)
+    end
+    t:set(t.root, 7, one | 3)
+    local dump = dump_of("x86_64", t)
+    local answer = cost.check(([[
+      local dump = assert(qvm.open(%q))
+      local space = assert(dump:space {root = 0x100000})
+      local ok, message = pcall(function() for _ in space:find("not there") do end end)
+      return tostring(ok) .. " " .. tostring(message)]]):format(dump.path))
+    assert.matches("^false .*too_large", answer)
+  end)
+
+  it("may map memory several times", function()
+    local t = pagetables.x86_64(0x100000)
+    for i = 0, 511 do
+      t:map(0x40000000 + i * 0x200000, 0x200000, 1, 0)
+    end
+    local space = assert(dump_of("x86_64", t, {paddr = 0x200000, bytes = "here"})
+      :space {root = t.root})
+    local count = 0
+    for _ in space:find("here") do
+      count = count + 1
+    end
+    assert.are.equal(512, count)
   end)
 
   it("may be outside memory, or at its end, or in pieces", function()
