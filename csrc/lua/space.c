@@ -48,7 +48,7 @@ static int get_paging(lua_State *L, int index, enum paging_kind kind, struct pag
                               .va_bits = get_bits(L, index, "va_bits"),
                               .page_shift = get_bits(L, index, "page_shift"),
                               .root = get_u64(L, index, "root"),
-                              .ignored = get_u64(L, index, "ignored")};
+                              .encryption_mask = get_u64(L, index, "encryption_mask")};
     lua_getfield(L, index, "wide");
     paging->wide = lua_toboolean(L, -1);
     lua_pop(L, 1);
@@ -56,7 +56,7 @@ static int get_paging(lua_State *L, int index, enum paging_kind kind, struct pag
 }
 
 /* space(dump, kind, tables of the lower half or of all, of the upper half): the userdata.
- * Each is a table of root, va_bits, page_shift, wide, ignored, or nil. */
+ * Each is a table of root, va_bits, page_shift, wide, encryption_mask, or nil. */
 static int core_space(lua_State *L)
 {
     static const char *const kinds[] = {[PAGING_X86] = "x86",

@@ -32,8 +32,10 @@ local limits = {
   ["scan/strings.c"] = {{"CHUNK = 256 << 10", "CHUNK = 1 << 8"}, {"STEP = 32 << 20",
     "STEP = 1 << 10"}, {"SPANS = 4096", "SPANS = 4"}, {"FOUND_MAX = 16384", "FOUND_MAX = 8"}},
   ["paging/space_find.c"] = {{"BUFFER = 64 << 10", "BUFFER = 1 << 10"}, {"STEP = 16 << 20",
-    "STEP = 4 << 10"}, {"FOUND_MAX = 16384", "FOUND_MAX = 8"}},
-  ["paging/mappings.c"] = {{"AT_ONCE = 1 << 16", "AT_ONCE = 1 << 4"}},
+    "STEP = 4 << 10"}, {"FOUND_MAX = 16384", "FOUND_MAX = 8"},
+    {"BYTES_BESIDES = 256 << 20", "BYTES_BESIDES = 256 << 10"}},
+  ["paging/mappings.c"] = {{"AT_ONCE = 1 << 16", "AT_ONCE = 1 << 4"},
+    {"STEPS_BESIDES = 1 << 24", "STEPS_BESIDES = 1 << 15"}},
   ["host/env_document.h"] = {{"(16u << 20)", "(20u << 10)"}},
 }
 

@@ -2,6 +2,7 @@
 -- sources lay it out: kernel/printk/printk_ringbuffer.h, and printk.c before 5.10.
 
 local cjson = require "cjson"
+local cost = require "support.cost"
 local files = require "support.files"
 local pagetables = require "support.pagetables"
 local process = require "support.process"
@@ -22,10 +23,14 @@ local function memory(size)
   }})
 end
 
--- A dump of one page-aligned piece of kernel memory, with VMCOREINFO.
-local function dump_of(mem, lines)
+-- A dump of one page-aligned piece of kernel memory, with VMCOREINFO. map(tables) adds
+-- mappings.
+local function dump_of(mem, lines, map)
   local t = pagetables.x86_64(0x100000)
   t:map(VIRTUAL, PHYSICAL, 1, 0)
+  if map then
+    map(t)
+  end
   local text = ("OSRELEASE=6\nSYMBOL(swapper_pg_dir)=%x\nNUMBER(phys_base)=0\n"):format(
     0xffffffff80000000 + t.root)
   for _, line in ipairs(lines) do
@@ -98,6 +103,69 @@ local function ring(first, last, form)
   end
   return self
 end
+
+-- 8192 records of 64 KiB each, which share a ring of 128 KiB: the ids before their texts
+-- are 8 bytes apart. `data`: where the ring's text is mapped.
+local function overlapping(size_bits, data)
+  local r = ring(0, 8191, {descs = 0x1000, infos = 0x60000, data = data or 0xc0000,
+    size = 0xe0000, count_bits = 13, size_bits = size_bits or 17})
+  local descs, infos, ids = {}, {}, {}
+  for id = 0, 8191 do
+    descs[#descs + 1] = string.pack("<i8i8i8i8i8", id * 8 + 65536, id * 8, 0, id | 2 << 62, 0)
+    infos[#infos + 1] = string.pack("<i8I2I2I4i8i8I4I4i8", id, 65000, 0, 0, id, 0, 7, 0, 0)
+    ids[#ids + 1] = string.pack("<i8", id)
+  end
+  r.mem:put(0x1000, "c327680", table.concat(descs))
+  r.mem:put(0x60000, "c393216", table.concat(infos))
+  r.mem:put(0xc0000, "c131072", table.concat(ids) .. ("x"):rep(65536))
+  return r
+end
+
+describe("a kernel's log whose records overlap", function()
+  after_each(files.clean)
+
+  it("has no more text than its ring", function()
+    local iterator, log = dump_of(overlapping().mem, ring_lines):dmesg()
+    local bytes, count = 0, 0
+    for m in iterator do
+      bytes, count = bytes + #m.text, count + 1
+    end
+    assert.are.same({130000, 2, 8190}, {bytes, count, log.skipped})
+    assert.are.equal("2 messages given, 8190 records skipped: the records overlap: they hold more "
+      .. "text than the log's buffer", tostring(log))
+  end)
+
+  it("has no more text than the memory that its ring is mapped to", function()
+    -- A ring of 1 GiB, of which each 2 MiB are the same.
+    local dump = dump_of(overlapping(30, 0x400c0000).mem, ring_lines, function(t)
+      for i = 0, 511 do
+        t:map(VIRTUAL + 0x40000000 + i * 0x200000, PHYSICAL, 1, 0)
+      end
+    end)
+    local iterator, log = dump:dmesg()
+    local bytes = 0
+    for m in iterator do
+      bytes = bytes + #m.text
+    end
+    assert.is_true(bytes > 0 and bytes <= 0x200000, bytes)
+    assert.matches("records overlap", log.reason, 1, true)
+  end)
+
+  it("costs qvm-diag no memory", function()
+    local path = dump_of(overlapping().mem, ring_lines).path
+    local answer = cost.check(([[
+      local dump = assert(qvm.open(%q))
+      local count = 0
+      for m in dump:dmesg() do count = count + #tostring(m) end
+      return count]]):format(path))
+    assert.is_true(tonumber(answer) < 1 << 20, answer)
+    local status, output, errors = process.run({os.getenv("LUA") or "lua5.4", "examples/diag.lua",
+      "--read", path, "--dmesg", "--json"}, {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+    assert.are.equal(1, status)
+    assert.are.equal(2, #cjson.decode(output).messages)
+    assert.matches("8190 records of the kernel log left out: the records overlap", errors, 1, true)
+  end)
+end)
 
 describe("the kernel's log", function()
   after_each(files.clean)
@@ -189,6 +257,19 @@ describe("the kernel's log", function()
       report.messages[1].time, report.messages[2].text})
   end)
 
+  it("is said to be empty, where it is", function()
+    local r = ring(0, 0).add {id = 0, begin = 1, next = 1, text = "", state = REUSABLE}
+    local dump = dump_of(r.mem, ring_lines)
+    local iterator, log = dump:dmesg()
+    assert.is_nil(iterator())
+    assert.are.equal("0 messages given, 0 records skipped", tostring(log))
+    assert.matches("log.gcore: the kernel log is empty", dump:guest().warnings[1], 1, true)
+    local status, output, errors = process.run({os.getenv("LUA") or "lua5.4", "examples/diag.lua",
+      "--read", dump.path, "--dmesg"}, {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+    assert.are.same({0, ""}, {status, output})
+    assert.matches("log.gcore: the kernel log is empty", errors, 1, true)
+  end)
+
   it("goes on behind what is corrupt, and counts it", function()
     local r = ring(0, 7)
     r.add {id = 0, begin = 0, next = 16, at = 0, text = "good", length = 4}
@@ -226,16 +307,23 @@ describe("the kernel's log", function()
         1, true)
       assert.matches(name, problem(ring(0, 0), lines), 1, true)
     end
-    local r = ring(0, 0)
-    r.mem:put(RB + 64 + 40, "<I4", 40)
-    assert.matches("its ring of messages cannot be read", problem(r, ring_lines), 1, true)
+    local r
+    for _, bits in ipairs {25, 40, 63, 64, 0xffffffff} do
+      for _, at in ipairs {RB + 64 + 40, RB + 8} do -- count_bits, size_bits
+        r = ring(0, 0)
+        r.mem:put(at, "<I4", bits + (at == RB + 8 and 6 or 0) & 0xffffffff)
+        if bits ~= 0xffffffff or at ~= RB + 8 then
+          assert.matches("its ring of messages cannot be read", problem(r, ring_lines), 1, true)
+        end
+      end
+    end
     r = ring(0, 0)
     r.mem:put(PRB, "<i8", 0)
     assert.matches("its ring of messages cannot be read", problem(r, ring_lines), 1, true)
     local dump = assert(qvm.open(files.write("none.gcore", writer.file {machine = "x86_64",
       segments = {{paddr = 0, bytes = "x"}}})))
     assert.are.equal("not_found", select(3, dump:dmesg()))
-    assert.are.same({vcpus = 0, machine = "x86_64"}, dump:guest())
+    assert.are.same({vcpus = 0, machine = "x86_64", warnings = {}}, dump:guest())
   end)
 
   it("has a code, or nothing, where VMCOREINFO says what cannot be", function()
@@ -316,6 +404,29 @@ describe("the log of a kernel before 5.10", function()
     assert.are.same({"0 0.000001000 nil first", "1 2.000000001 nil second",
       "2 0.000003000 nil third", "3 0.000004000 nil " .. ("x"):rep(17)},
       (messages(dump_of(mem, lines))))
+  end)
+
+  it("has no more records than its buffer has bytes for", function()
+    -- A buffer of 1 GiB of records of 16 bytes, of which each 4 KiB are the same.
+    local mem = buffer(0, (1 << 30) - 1)
+    mem:put(8, "<I4", 1 << 30)
+    mem:put(BUFFER, "c4096", string.pack("<i8I2I2I4", 1, 16, 0, 0):rep(256))
+    mem:put(0, "<i8", VIRTUAL + 0x40000000)
+    local dump = dump_of(mem, lines, function(t)
+      for i = 0, 511 do
+        t:map(VIRTUAL + 0x40000000 + i * 4096, PHYSICAL + BUFFER, 0, 0)
+      end
+    end)
+    local list, skipped = messages(dump)
+    assert.are.same({256, 1}, {#list, skipped})
+  end)
+
+  it("is not read where its buffer has a size that no log has", function()
+    local mem = buffer(0, 100)
+    mem:put(8, "<I4", -1 & 0xffffffff)
+    local _, message, code = dump_of(mem, lines):dmesg()
+    assert.are.equal("unsupported", code)
+    assert.matches("its buffer of messages cannot be read", message, 1, true)
   end)
 
   it("does not go on for ever where messages have no length", function()

@@ -1,5 +1,6 @@
 -- Memory by virtual address: translation, walks, what is mapped, reading, finding.
 
+local cost = require "support.cost"
 local files = require "support.files"
 local pagetables = require "support.pagetables"
 local qvm = require "qvm"
@@ -171,6 +172,45 @@ describe("an address space", function()
     local space = assert(dump_of("aarch64", t):space {root = t.root, va_bits = 47,
       granule = 16384})
     assert.are.equal("unmapped", at(space, 1 << 36))
+  end)
+
+  it("has addresses of 48 bits with pages of 64 KiB, where wide is false", function()
+    local t = pagetables.aarch64(0x100000, 16, 48)
+    t:map(0x10000, 0x50000, 0, 0xf000) -- bits 15:12, ignored
+    local dump = dump_of("aarch64", t)
+    local function first(wide)
+      return (dump:space {root = t.root, granule = 65536, va_bits = 48, wide = wide}
+        :translate(0x10000))
+    end
+    assert.are.equal(0x50000, first(false))
+    assert.are.equal(0xf << 48 | 0x50000, first(true))
+    assert.are.equal(0xf << 48 | 0x50000, first(nil))
+  end)
+
+  it("has entries with the mask of memory encryption, which may be given", function()
+    local mask = 1 << 47
+    local t = pagetables.x86_64(0x100000)
+    t:map(0x1000, 0x5000, 0, 0)
+    t:map(0x40000000, 0x40000000, 1, 0)
+    for _, one in ipairs(t.tables) do
+      for index, entry in pairs(one.entries) do
+        one.entries[index] = entry | mask
+      end
+    end
+    local cpu = {registers = writer.x86_64 {}, extra = {0x80000001, t.root | mask, 0x20}}
+    local note = {type = 4, bytes = writer.note {cpus = {cpu}, names = {"cr0", "cr3", "cr4"}}}
+    local dump = dump_of("x86_64", t, note)
+    assert.are.equal("unmapped", at(dump:space {root = t.root}, 0x1000))
+    assert.are.equal("unmapped", at(dump:space(dump:vcpu(0)), 0x1000))
+    for _, space in ipairs {dump:space {root = t.root, encryption_mask = mask},
+      dump:space {root = t.root | mask, encryption_mask = mask},
+      dump:space(dump:vcpu(0), {encryption_mask = mask})} do
+      assert.are.equal("5000 1000 r-x/---", at(space, 0x1000))
+      assert.are.equal("40000000 200000 r-x/---", at(space, 0x40000000))
+    end
+    dump:vmcoreinfo(("OSRELEASE=6\nNUMBER(sme_mask)=%d\n"):format(mask))
+    assert.are.equal("5000 1000 r-x/---", at(dump:space(dump:vcpu(0)), 0x1000))
+    assert.has_error(function() dump:space {root = 0, encryption_mask = "C"} end)
   end)
 
   it("takes rights away in aarch64's tables", function()
@@ -379,6 +419,60 @@ describe("page tables that are hostile", function()
     end
     space = assert(dump_of("x86_64", t):space {root = t.root})
     assert.are.same({"fffff6fb7dbed000+1000 rwx/---"}, mappings(space))
+  end)
+
+  it("are not followed without end", function()
+    local t = pagetables.x86_64(0x100000)
+    for i = 0, 511 do -- pages of two kinds in turn, and tables
+      t:set(t.root, i, t.root | x86.present | (i % 2 == 0 and x86.write or x86.nx))
+    end
+    local dump = dump_of("x86_64", t, {paddr = 0x200000, bytes = ("x"):rep(4096)})
+    for _, body in ipairs {"for _ in space:mappings() do count = count + 1 end",
+      "for _ in space:find('not there') do count = count + 1 end",
+      "for _ in space:find('not there', {from = 1 << 40}) do count = count + 1 end"} do
+      local answer = cost.check(([[
+        local dump = assert(qvm.open(%q))
+        local space = assert(dump:space {root = 0x100000})
+        local count = 0
+        local ok, message = pcall(function() %s end)
+        return tostring(ok) .. " " .. tostring(message)]]):format(dump.path, body))
+      assert.matches("^false .*too_large: the page tables map far more than the memory of the dump",
+        answer)
+      assert.matches("from 0x0000%x+ up to 0x0000%x+$", answer)
+    end
+  end)
+
+  it("are not searched without end where they map what is not in the dump", function()
+    local t = pagetables.x86_64(0x100000)
+    for i = 0, 511 do
+      t:set(t.root, i, t.root | x86.present | x86.write)
+    end
+    local one = t:add()
+    for i = 0, 511 do
+      t:set(one, i, 0x40000000 + i * 0x2000 | x86.present | (i % 2) << 1)
+    end
+    t:set(t.root, 7, one | 3)
+    local dump = dump_of("x86_64", t)
+    local answer = cost.check(([[
+      local dump = assert(qvm.open(%q))
+      local space = assert(dump:space {root = 0x100000})
+      local ok, message = pcall(function() for _ in space:find("not there") do end end)
+      return tostring(ok) .. " " .. tostring(message)]]):format(dump.path))
+    assert.matches("^false .*too_large", answer)
+  end)
+
+  it("may map memory several times", function()
+    local t = pagetables.x86_64(0x100000)
+    for i = 0, 511 do
+      t:map(0x40000000 + i * 0x200000, 0x200000, 1, 0)
+    end
+    local space = assert(dump_of("x86_64", t, {paddr = 0x200000, bytes = "here"})
+      :space {root = t.root})
+    local count = 0
+    for _ in space:find("here") do
+      count = count + 1
+    end
+    assert.are.equal(512, count)
   end)
 
   it("may be outside memory, or at its end, or in pieces", function()

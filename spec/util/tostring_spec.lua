@@ -200,7 +200,7 @@ describe("as text", function()
   end)
 
   -- What scripts pass in stays theirs.
-  local plain = {SpaceByHand = true, Guest = true, LogCount = true}
+  local plain = {SpaceByHand = true}
 
   it("of every kind: a line, and no address of a table", function()
     for kind, objects in pairs(api.objects()) do

@@ -1,17 +1,25 @@
 #include "paging/mappings.h"
 
+#include "dump/extent.h"
 #include "util/bytes.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     TABLE_MAX = 65536, /* bytes of the largest table */
-    AT_ONCE = 1 << 16  /* spans that one call looks at */
+    AT_ONCE = 1 << 16, /* spans that one call looks at */
+    /* The bound on steps: so many for each page of memory in the dump, and so many besides
+     * for small dumps. A span is one step. */
+    STEPS_PER_PAGE = 8,
+    STEPS_BESIDES = 1 << 24,
+    LOAD_STEPS = 32, /* what loading a table costs, in steps */
+    PAGE = 4096
 };
 
 /* From an address on, what is mapped alike. */
-struct span {
+struct alike {
     uint64_t last;   /* inclusive */
     unsigned rights; /* 0: not mapped */
 };
@@ -23,8 +31,13 @@ int mapper_start(struct mapper *mapper, const struct space *space, uint64_t firs
 
     if (!bytes)
         return qvm_fail_memory(err, space->dump->file.path);
-    *mapper = (struct mapper){
-        .space = space, .next = first, .last = last, .finished = first > last};
+    *mapper = (struct mapper){.space = space,
+                              .first = first,
+                              .next = first,
+                              .last = last,
+                              .finished = first > last};
+    mapper->left =
+        span_total(space->dump, 0, UINT64_MAX) / PAGE * STEPS_PER_PAGE + STEPS_BESIDES;
     for (size_t i = 0; i < PAGING_LEVELS_MAX; i++)
         mapper->tables[i].bytes = bytes + i * TABLE_MAX;
     return 0;
@@ -102,6 +115,7 @@ static int load(struct mapper *mapper, const struct paging *paging, unsigned lev
     if (table->used && table->address == address)
         return 0;
     table->used = false;
+    mapper->left -= smaller_u64(mapper->left, LOAD_STEPS);
     if (dump_read(mapper->space->dump, address, table->bytes, size, err) != 0 &&
         ((err->code != QVM_UNMAPPED && err->code != QVM_TRUNCATED) ||
          read_pieces(mapper, address, table->bytes, size, paging->entry_size, err) != 0))
@@ -118,7 +132,7 @@ static uint64_t end_of(uint64_t address, unsigned bits)
     return bits > 63 ? UINT64_MAX : address | ((UINT64_C(1) << bits) - 1);
 }
 
-static int look(struct mapper *mapper, const struct paging *paging, struct span *span,
+static int look(struct mapper *mapper, const struct paging *paging, struct alike *span,
                 struct qvm_error *err)
 {
     uint64_t address = mapper->next, table = paging->root;
@@ -159,7 +173,17 @@ static uint64_t last_without(const struct space *space, uint64_t address)
     return start - 1;
 }
 
-static int next_span(struct mapper *mapper, struct span *span, struct qvm_error *err)
+static int fail_budget(const struct mapper *mapper, struct qvm_error *err)
+{
+    return qvm_fail(
+        err, QVM_TOO_LARGE,
+        "%s: too_large: the page tables map far more than the memory of the dump, as "
+        "tables that lead back to themselves do; looked at from 0x%016" PRIx64
+        " up to 0x%016" PRIx64,
+        mapper->space->dump->file.path, mapper->first, mapper->next);
+}
+
+static int next_span(struct mapper *mapper, struct alike *span, struct qvm_error *err)
 {
     const struct paging *paging = space_paging(mapper->space, mapper->next, err);
 
@@ -170,14 +194,15 @@ static int next_span(struct mapper *mapper, struct span *span, struct qvm_error 
     if (paging && look(mapper, paging, span, err) != 0)
         return -1;
     if (!paging)
-        *span = (struct span){.last = last_without(mapper->space, mapper->next)};
+        *span = (struct alike){.last = last_without(mapper->space, mapper->next)};
     if (span->last > mapper->last)
         span->last = mapper->last;
     return 0;
 }
 
 /* Adds a span to the range that is open. True: that one ends before it. */
-static bool add(struct mapper *mapper, const struct span *span, struct mapping_range *range)
+static bool add(struct mapper *mapper, const struct alike *span,
+                struct mapping_range *range)
 {
     bool ends = mapper->open && mapper->range.rights != span->rights;
 
@@ -192,7 +217,7 @@ static bool add(struct mapper *mapper, const struct span *span, struct mapping_r
 
 int mapper_next(struct mapper *mapper, struct mapping_range *range, struct qvm_error *err)
 {
-    struct span span = {0};
+    struct alike span = {0};
 
     for (unsigned spans = 0; !mapper->finished; spans++) {
         bool ends;
@@ -200,6 +225,9 @@ int mapper_next(struct mapper *mapper, struct mapping_range *range, struct qvm_e
         if (spans == AT_ONCE)
             return qvm_fail(err, QVM_AGAIN, "%s: more of the page tables is to be read",
                             mapper->space->dump->file.path);
+        if (mapper->left == 0)
+            return fail_budget(mapper, err);
+        mapper->left--;
         if (next_span(mapper, &span, err) != 0)
             return -1;
         ends = add(mapper, &span, range);

@@ -97,7 +97,7 @@ static uint64_t address_x86(const struct paging *paging, unsigned shift, uint64_
 {
     if (paging->kind == PAGING_X86 && shift > 12)
         return (entry & BITS(31, 22)) | (entry & BITS(20, 13)) << 19;
-    return entry & ~paging->ignored & BITS(51, 12) & (UINT64_MAX << shift);
+    return entry & ~paging->encryption_mask & BITS(51, 12) & (UINT64_MAX << shift);
 }
 
 static struct paging_entry decode_x86(const struct paging *paging, unsigned level,
@@ -164,7 +164,7 @@ static uint64_t address_aarch64(const struct paging *paging, unsigned shift, uin
         address = (entry & BITS(49, 12)) | (entry & BITS(9, 8)) << 42;
     else
         address = entry & BITS(47, 12);
-    return address & ~paging->ignored & (UINT64_MAX << shift);
+    return address & ~paging->encryption_mask & (UINT64_MAX << shift);
 }
 
 static struct paging_entry decode_aarch64(const struct paging *paging, unsigned level,

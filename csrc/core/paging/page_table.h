@@ -40,9 +40,9 @@ struct paging_level {
 struct paging {
     enum paging_kind kind;
     unsigned va_bits, page_shift;
-    bool wide;        /* aarch64: physical addresses of 52 bits */
-    uint64_t ignored; /* bits of an entry that are no part of its address: encryption */
-    uint64_t root;    /* physical address of the first table */
+    bool wide;                /* aarch64: physical addresses of 52 bits */
+    uint64_t encryption_mask; /* bits of an entry that are no part of its address */
+    uint64_t root;            /* physical address of the first table */
     unsigned entry_size, levels;
     struct paging_level level[PAGING_LEVELS_MAX]; /* from the root on */
 };

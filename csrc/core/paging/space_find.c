@@ -3,14 +3,28 @@
 #include "dump/extent.h"
 #include "util/bytes.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
-enum { BUFFER = 64 << 10, STEP = 16 << 20, FOUND_MAX = 16384 };
+enum {
+    BUFFER = 64 << 10,
+    STEP = 16 << 20,
+    FOUND_MAX = 16384,
+    /* The bound on bytes: the dump's memory so many times, and so much besides for small
+     * dumps. */
+    TIMES = 4,
+    BYTES_BESIDES = 256 << 20,
+    LOOK_MIN =
+        512 /* what a look costs at least, in bytes, where there is nothing to read */
+};
 
 int seeker_start(struct seeker *seeker, struct space *space, const struct pattern *pattern,
                  uint64_t first, uint64_t last, uint64_t align, struct qvm_error *err)
 {
     *seeker = (struct seeker){.space = space, .last = last, .align = align};
+    seeker->left = span_total(space->dump, 0, UINT64_MAX);
+    seeker->left = smaller_u64(seeker->left, UINT64_MAX / TIMES - BYTES_BESIDES) * TIMES +
+                   BYTES_BESIDES;
     if (mapper_start(&seeker->mapper, space, first, last, err) != 0)
         return -1;
     seeker->matcher = matcher_new(pattern, 1, err);
@@ -68,6 +82,22 @@ static int pass_missing(struct seeker *seeker, uint64_t n, uint64_t *done)
     return 0;
 }
 
+static int fail_budget(const struct seeker *seeker, struct qvm_error *err)
+{
+    return qvm_fail(
+        err, QVM_TOO_LARGE,
+        "%s: too_large: the page tables map far more than the memory of the dump, as "
+        "tables that lead back to themselves do; searched from 0x%016" PRIx64
+        " up to 0x%016" PRIx64,
+        seeker->space->dump->file.path, seeker->mapper.first, seeker->next);
+}
+
+/* Takes what a look has cost off what is left. */
+static void charge(struct seeker *seeker, uint64_t bytes)
+{
+    seeker->left -= smaller_u64(seeker->left, bytes > LOOK_MIN ? bytes : LOOK_MIN);
+}
+
 /* Looks through some of a page of the range. *done: bytes that were passed. */
 static int look(struct seeker *seeker, uint64_t *done, struct qvm_error *err)
 {
@@ -76,11 +106,14 @@ static int look(struct seeker *seeker, uint64_t *done, struct qvm_error *err)
     matcher_state before = seeker->state;
     size_t taken, found = seeker->results.count;
 
+    if (seeker->left == 0)
+        return fail_budget(seeker, err);
     if (space_translate(seeker->space, seeker->next, &physical, &n, err) != 0)
         return -1;
     n = smaller_u64(n, BUFFER);
     n = smaller_u64(n - 1, seeker->range.last - seeker->next) + 1;
     reach = dump_reach(dump, physical, n);
+    charge(seeker, reach);
     if (reach == 0)
         return pass_missing(
             seeker, span_at(dump, physical, physical + (n - 1)).last - physical + 1, done);

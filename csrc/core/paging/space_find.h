@@ -13,6 +13,7 @@ struct seeker {
     bool finished, in_range;
     struct mapping_range range;
     uint64_t next, last;    /* virtual addresses: the next byte; the last one to look at */
+    uint64_t left;          /* bytes that it may still look through */
     uint64_t align;         /* matches begin at its multiples */
     struct results results; /* of the last step: address, 0 */
     unsigned char *buffer;  /* owned */
@@ -25,7 +26,8 @@ int seeker_start(struct seeker *seeker, struct space *space, const struct patter
                  uint64_t first, uint64_t last, uint64_t align, struct qvm_error *err);
 void seeker_free(struct seeker *seeker);
 
-/* Does some more. 1, or 0 at the end, or -1. Code again: call once more. */
+/* Does some more. 1, or 0 at the end, or -1. Code again: call once more; too_large: the
+ * memory was looked through so often that the page tables must lead back to themselves. */
 int seeker_step(struct seeker *seeker, struct qvm_error *err);
 
 #endif

@@ -190,6 +190,27 @@ local function dump_vcpus_of(dump, warn)
   return list
 end
 
+local function has_note(dump, name)
+  local notes = dump:notes()
+  local note = notes and notes(true)
+  while note and note.name ~= name do
+    note = notes(true)
+  end
+  return note ~= nil
+end
+
+-- What is wrong with the VMCOREINFO note of a dump that has one. Memory is not searched for
+-- one where there is no note.
+local function warn_of_note(dump, warn)
+  local info, message
+  if has_note(dump, "VMCOREINFO") then
+    info, message = dump:vmcoreinfo()
+  end
+  for _, warning in ipairs(info and info.warnings or {message}) do
+    warn(warning)
+  end
+end
+
 local function ranges_of(dump, warn)
   local ranges, count = {}, 0
   for start, size in dump:ranges() do
@@ -222,6 +243,10 @@ function collect.dump(dump, problems)
   for _, warning in ipairs(dump.warnings) do
     warn("%s", warning)
   end
+  warn_of_note(dump, function(message)
+    problems:warn(message:sub(1, #dump.path) == dump.path and message
+      or dump.path .. ": " .. message)
+  end)
   return {path = dump.path, format = dump.format, machine = dump.machine,
     bits = dump.bits, byteorder = dump.byteorder, size = dump.size,
     ranges = ranges_of(dump, warn), vcpus = dump_vcpus_of(dump, warn),

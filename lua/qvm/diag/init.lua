@@ -18,9 +18,13 @@ local NAME = "qvm-diag"
 local write_error
 
 -- print would not say when the disk is full.
-local function put(line)
-  local ok, why = io.stdout:write(line, "\n")
+local function write(...)
+  local ok, why = io.stdout:write(...)
   write_error = write_error or not ok and why
+end
+
+local function put(line)
+  write(line, "\n")
 end
 
 local function task_of(options)
@@ -82,7 +86,8 @@ local function report_once(run)
   if options.json then
     local found = report or {}
     found.errors = run.problems.list
-    put(json.encode(found))
+    json.write(write, found)
+    write "\n"
   end
   return run.problems.failed and 1 or report and differs(report) and 3 or 0
 end

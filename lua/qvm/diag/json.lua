@@ -1,4 +1,4 @@
--- A report as JSON.
+-- A report as JSON, written piece by piece.
 --
 -- Members are sorted, for reports that are compared; an empty list is an array.
 
@@ -8,11 +8,11 @@ local text = require "qvm.diag.text"
 local LISTS = {nodes = true, vcpus = true, errata = true, ranges = true, vms = true,
   errors = true, differences = true, messages = true}
 
-local to_json
+local write
 
 -- Names that the metatable has as `nullable` are written as null where they are nil.
-local function object_to_json(object)
-  local names, parts = {}, {}
+local function write_object(put, object)
+  local names = {}
   local meta = getmetatable(object)
   for _, name in ipairs(meta and meta.nullable or {}) do
     names[name] = true
@@ -20,27 +20,47 @@ local function object_to_json(object)
   for name in pairs(object) do
     names[name] = true
   end
+  put "{"
   for index, name in ipairs(text.sorted_keys(names)) do
-    parts[index] = to_json(name) .. ":" .. to_json(object[name], LISTS[name])
+    put((index > 1 and "," or "") .. writer.string(name) .. ":")
+    write(put, object[name], name)
   end
-  return "{" .. table.concat(parts, ",") .. "}"
+  put "}"
 end
 
-function to_json(value, is_list)
+-- Elements of `messages` are JSON already: there are many, and they are kept as such.
+local function write_list(put, list, name)
+  put "["
+  for index, element in ipairs(list) do
+    put(index > 1 and "," or "")
+    if name == "messages" then
+      put(element)
+    else
+      write(put, element)
+    end
+  end
+  put "]"
+end
+
+function write(put, value, name)
   if type(value) == "string" then
-    return writer.string(value) -- of a dump: any bytes
+    put(writer.string(value)) -- of a dump: any bytes
   elseif value == nil then
-    return "null"
+    put "null"
   elseif type(value) ~= "table" then
-    return assert(writer.encode(value))
-  elseif not is_list then
-    return object_to_json(value)
+    put(assert(writer.encode(value)))
+  elseif LISTS[name] then
+    write_list(put, value, name)
+  else
+    write_object(put, value)
   end
-  local parts = {}
-  for index, element in ipairs(value) do
-    parts[index] = to_json(element)
-  end
-  return "[" .. table.concat(parts, ",") .. "]"
 end
 
-return {encode = to_json}
+-- The JSON of a small value.
+local function encode(value)
+  local parts = {}
+  write(function(part) parts[#parts + 1] = part end, value)
+  return table.concat(parts)
+end
+
+return {encode = encode, write = write}

@@ -4,6 +4,7 @@
 
 local qvm = require "qvm"
 local collect = require "qvm.diag.collect"
+local json = require "qvm.diag.json"
 local terminal = require "qvm.diag.terminal"
 local text = require "qvm.diag.text"
 
@@ -110,7 +111,24 @@ local function open(run)
   return dump, message
 end
 
--- The kernel's log as dmesg(1) prints it: lines are as long as they are.
+-- What is missing from a kernel log. An empty one is no failure, but said.
+local function add_log_problems(run, dump, log)
+  local path = run.options.read
+  for _, warning in ipairs(dump:vmcoreinfo().warnings) do
+    run.problems:warn(path .. ": " .. warning)
+  end
+  if log.skipped > 0 then
+    run.problems:add(("%s: %s of the kernel log %s"):format(path,
+      text.count(log.skipped, "record"), log.reason and "left out: " .. log.reason
+      or "corrupt, and left out"))
+  end
+  if log.given == 0 then
+    run.problems:warn(path .. ": the kernel log is empty")
+  end
+end
+
+-- The kernel's log as dmesg(1) prints it: lines are as long as they are. Only for JSON are
+-- its messages kept, as they will stand there.
 function tasks.dmesg(run)
   local dump, message = open(run)
   if not dump then
@@ -121,16 +139,17 @@ function tasks.dmesg(run)
   for m in messages or function() end do
     if run.text then
       run.text.put(tostring(m))
+    else
+      table.insert(report.messages, json.encode {seq = m.seq, time = m.time, caller = m.caller,
+        text = m.text})
     end
-    table.insert(report.messages, {seq = m.seq, time = m.time, caller = m.caller, text = m.text})
   end
-  dump:close()
   if not messages then
+    dump:close()
     return nil, log
-  elseif log.skipped > 0 then
-    run.problems:add(("%s: %s of the kernel log corrupt, and left out"):format(
-      run.options.read, text.count(log.skipped, "record")))
   end
+  add_log_problems(run, dump, log)
+  dump:close()
   return report
 end
 

@@ -60,7 +60,10 @@ function commands.dmesg(session, _, say)
     say_text(say, tostring(message))
   end
   if log.skipped > 0 then
-    say(("%d damaged messages were left out"):format(log.skipped))
+    say(("%d messages were left out: %s"):format(log.skipped, log.reason or "they are damaged"))
+  end
+  if log.given == 0 then
+    say "the kernel log is empty"
   end
 end
 

@@ -6,6 +6,7 @@ local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local line = require "qvm.util.text"
 local paging = require "qvm.paging.page_tables"
+local running = require "qvm.guest.running_kernel"
 local Space = require "qvm.paging.address_space"
 local vmcoreinfo = require "qvm.guest.vmcoreinfo"
 
@@ -22,52 +23,30 @@ local guest = {}
 -- @tfield ?integer page_size bytes
 -- @tfield ?integer kaslr_offset bytes by which the kernel was moved
 -- @tfield ?string last_message seconds since the boot: it was up for as long at least
+-- @tfield {string,...} warnings what is doubtful about it: VMCOREINFO's warnings, an empty
+-- kernel log, records of it that were skipped
 -- @usage print(dump:guest().release)
 
--- By the dump: its VMCOREINFO, once it was looked for, or false.
-local infos = setmetatable({}, {__mode = "k"})
+local Guest = {__name = "Guest"}
 
-local function kernel_space(dump, info)
-  local kind, lower, upper = paging.of_kernel(dump.machine, info)
-  if not kind then
-    return nil, ("%s: VMCOREINFO (from %s) does not tell of the kernel's page tables: %s")
-      :format(dump.path, info.from, lower), "unsupported"
-  end
-  return Space.new(dump, "VMCOREINFO from " .. info.from, kind, lower, upper)
-end
+Guest.__tostring = line.tostring("guest", function(about)
+  return ("%s%s on %s, %d vCPU%s%s%s"):format(about.os or "guest",
+    about.release and " " .. line.cut(about.release) or " of an unknown system", about.machine,
+    about.vcpus, about.vcpus == 1 and "" or "s",
+    about.last_message and (", last message at %s s"):format(about.last_message) or "",
+    #about.warnings > 0 and (", %d warnings"):format(#about.warnings) or "")
+end)
 
--- Is it of the kernel whose memory this is? Then that kernel's own name for its
--- release stands where it says.
-local function is_right(dump, info)
-  local name = info.symbols.init_uts_ns
-  local space = name and kernel_space(dump, info)
-  if not space then
-    return name == nil
-  end
-  local offset = info.offsets["uts_namespace.name"] or 0
-  local bytes, message, code = space:read(name + offset, 6 * 65)
-  if code == "io" then
-    return false, message
-  end
-  return bytes ~= nil and bytes:find(info.release .. "\0", 1, true) ~= nil
-end
+-- By the dump: its VMCOREINFO, once it was looked for; or false, and in `problems` why.
+local infos, problems = setmetatable({}, {__mode = "k"}), setmetatable({}, {__mode = "k"})
 
+-- Looks for it. What could not be read is not remembered as missing.
 local function find_info(dump)
-  local info, message, code = vmcoreinfo.from_note(dump)
-  local failed
-  if not info and not code then
-    info, message, code = vmcoreinfo.from_memory(dump, function(other)
-      local right, why = is_right(dump, other)
-      failed = failed or why
-      return right or why
-    end)
-  end
+  local info, message, code = running.vmcoreinfo(dump)
   if code then
     return nil, message, code
-  elseif failed then -- that it is not found would be remembered
-    return nil, failed, "io"
   end
-  infos[dump] = info or false
+  infos[dump], problems[dump] = info or false, message
   return info
 end
 
@@ -77,7 +56,10 @@ function guest.vmcoreinfo(dump, text)
     if not text:find("^[0-9A-Za-z_()%.]+=") then
       error("bad argument #1 to 'vmcoreinfo' (lines of KEY=value expected)", 2)
     end
-    infos[dump] = vmcoreinfo.parse(text, "the caller")
+    -- Symbols remember which VMCOREINFO they are by; all else is read anew each time.
+    infos[dump], problems[dump] = vmcoreinfo.parse(text, "the caller"), nil
+    local right, why = running.is_of(dump, infos[dump])
+    infos[dump].warnings[1] = right == false and "VMCOREINFO from the caller: " .. why or nil
   end
   local info, message, code = infos[dump], nil, nil
   if info == nil then
@@ -86,8 +68,9 @@ function guest.vmcoreinfo(dump, text)
   if info then
     return info
   end
-  return nil, message or dump.path .. ": no VMCOREINFO, neither as a note nor in memory",
-    code or "not_found"
+  local problem = problems[dump]
+  return nil, message or dump.path .. ": no VMCOREINFO, neither as a note nor in memory"
+    .. (problem and ": " .. problem or ""), code or "not_found"
 end
 
 function guest.kernel_space(dump)
@@ -95,7 +78,7 @@ function guest.kernel_space(dump)
   if not info then
     return nil, message, code
   end
-  return kernel_space(dump, info)
+  return running.space(dump, info)
 end
 
 -- The messages of the kernel's log, and a table that counts what was skipped.
@@ -220,7 +203,7 @@ end
 local NAME_SIZE = 65
 
 local function add_names(dump, info, about)
-  local space, at = kernel_space(dump, info), info.symbols.init_uts_ns
+  local space, at = running.space(dump, info), info.symbols.init_uts_ns
   local bytes = space and at
     and space:read(at + (info.offsets["uts_namespace.name"] or 0), 6 * NAME_SIZE)
   for i, name in ipairs {"os", "node", "release", "build", "machine"} do
@@ -229,12 +212,32 @@ local function add_names(dump, info, about)
   end
 end
 
+-- The time of the log's last message, and what is wrong with the log.
+local function add_log(dump, about)
+  local messages, log = guest.dmesg(dump)
+  if not messages then
+    table.insert(about.warnings, log)
+    return
+  end
+  for last in messages do
+    about.last_message = last.time
+  end
+  if log.given == 0 then
+    table.insert(about.warnings, dump.path .. ": the kernel log is empty")
+  end
+  if log.skipped > 0 then
+    table.insert(about.warnings, ("%s: %d records of the kernel log were skipped: %s"):format(
+      dump.path, log.skipped, log.reason or "they are corrupt"))
+  end
+end
+
 function guest.about(dump)
   local open, message, code = dump:vcpus()
   if not open then
     return nil, message, code
   end
-  local about = {vcpus = core.dump.vcpu_count(dump), machine = dump.machine}
+  local about = setmetatable({vcpus = core.dump.vcpu_count(dump), machine = dump.machine,
+    warnings = {}}, Guest)
   local info
   info, message, code = guest.vmcoreinfo(dump)
   if code == "io" then
@@ -246,15 +249,15 @@ function guest.about(dump)
   local offset = info.values.KERNELOFFSET or ""
   about.kaslr_offset = offset:find("^%x+$") and tonumber(offset, 16) or nil
   add_names(dump, info, about)
-  for last in guest.dmesg(dump) or function() end do
-    about.last_message = last.time
-  end
+  table.move(info.warnings, 1, #info.warnings, 1, about.warnings)
+  add_log(dump, about)
   return about
 end
 
 local by_hand = {kind = "string", root = "integer", kernel_root = "integer",
-  va_bits = "integer", granule = "integer", wide = "boolean"}
-local beside_vcpu = {kind = "string", va_bits = "integer", granule = "integer", wide = "boolean"}
+  va_bits = "integer", granule = "integer", wide = "boolean", encryption_mask = "integer"}
+local beside_vcpu = {kind = "string", va_bits = "integer", granule = "integer", wide = "boolean",
+  encryption_mask = "integer"}
 
 local kinds = {x86_64 = true, aarch64 = true, x86 = true, ["x86 PAE"] = true}
 local granules = {[4096] = true, [16384] = true, [65536] = true}

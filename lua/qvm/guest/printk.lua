@@ -21,10 +21,34 @@ local Message = {__name = "Message"}
 -- @tfield string text as the guest wrote it, with whatever characters
 -- @usage for message in dump:dmesg() do print(message.time, #message.text) end
 
---- What reading the log has passed over.
+--- What reading the log has found so far.
 -- @table LogCount
--- @tfield integer skipped records so far that were corrupt
+-- @tfield integer given messages that the iterator has returned
+-- @tfield integer skipped records that were not read, because they are corrupt or because
+-- of `reason`
+-- @tfield ?string reason why reading ended early: the records overlap, or there are more of
+-- them than a log has
 -- @usage messages, count = dump:dmesg()
+
+local Count = {__name = "LogCount"}
+
+Count.__tostring = line.tostring("log count", function(count)
+  return ("%d messages given, %d records skipped%s"):format(count.given, count.skipped,
+    count.reason and ": " .. count.reason or "")
+end)
+
+-- Bounds for hostile memory. A ring of 2^20 records is that of log_buf_len=32M.
+local RECORDS_MAX = 1 << 20 -- records that are read
+local CORRUPT_MAX = 1 << 16 -- corrupt records before reading ends
+
+local OVERLAP = "the records overlap: they hold more text than the log's buffer"
+local CORRUPT = ("reading ended after %d corrupt records"):format(CORRUPT_MAX)
+local TOO_MANY = ("only %d records are read"):format(RECORDS_MAX)
+
+-- Counts records that are not read, and ends the log.
+local function give_up(log, count, reason)
+  log.skipped, log.reason = log.skipped + count, log.reason or reason
+end
 
 -- As dmesg(1) prints it: with microseconds, more lines set in.
 function Message:__tostring()
@@ -88,6 +112,21 @@ local function view(space, base, size, order)
     local bytes = space:read(base + offset, length)
     return bytes and (string.unpack(format, bytes))
   end
+end
+
+-- The bytes from a virtual address on that are contiguous in physical memory, at most
+-- `size`. The kernel allocates its log so. What is mapped again and again is no more text.
+local function contiguous(space, address, size)
+  local first = space:translate(address)
+  local total = 0
+  while total < size do
+    local physical, page = space:translate(address + total)
+    if not physical or physical ~= first + total then
+      break
+    end
+    total = total + page - (physical & page - 1)
+  end
+  return math.min(total, size)
 end
 
 -- The lockless ring ------------------------------------------------------------
@@ -187,7 +226,9 @@ local function open_ring(dump, space, info)
   ring.size_bits, ring.data_size = size_bits, 1 << size_bits
   ring.descs = view(space, at(ring.word, layout.descs), layout.desc_size << count_bits, order)
   ring.infos = view(space, at(ring.word, layout.infos), layout.info_size << count_bits, order)
-  ring.text = view(space, at(ring.word, layout.data), ring.data_size, order)
+  local data = at(ring.word, layout.data)
+  ring.text = view(space, data, ring.data_size, order)
+  ring.text_left = data and contiguous(space, data, ring.data_size) or 0
   local tail, head = at(ring.word, layout.tail_id), at(ring.word, layout.head_id)
   if not tail or not head then
     return nil, "its ring of messages cannot be read"
@@ -196,22 +237,31 @@ local function open_ring(dump, space, info)
   return ring
 end
 
--- So many in a row that are corrupt are no ring: a guest may claim millions of them.
-local CORRUPT_MAX = 1 << 16
-
 local function ring_messages(ring, log)
   local id, left = ring.tail, math.min((ring.head - ring.tail & ring.id_mask) + 1, ring.count)
+  if left > RECORDS_MAX then -- the oldest are left out
+    give_up(log, left - RECORDS_MAX, TOO_MANY)
+    id, left = id + left - RECORDS_MAX & ring.id_mask, RECORDS_MAX
+  end
   local corrupt = 0
   return function()
     while left > 0 do
       local found = record(ring, id)
+      if found and #found.text > ring.text_left then
+        give_up(log, left, OVERLAP)
+        left = 0
+        return nil
+      end
       id, left = id + 1 & ring.id_mask, left - 1
-      corrupt = found == nil and corrupt + 1 or 0
-      log.skipped = log.skipped + (found == nil and 1 or 0)
       if found then
+        ring.text_left = ring.text_left - #found.text
         return found
-      elseif corrupt == CORRUPT_MAX then
-        log.skipped, left = log.skipped + left, 0
+      elseif found == nil then
+        corrupt, log.skipped = corrupt + 1, log.skipped + 1
+      end
+      if corrupt == CORRUPT_MAX then
+        give_up(log, left, CORRUPT)
+        left = 0
       end
     end
   end
@@ -235,16 +285,21 @@ local function open_buffer(dump, space, info)
     or buffer.size > 1 << SIZE_BITS_MAX then
     return nil, "its buffer of messages cannot be read"
   end
+  buffer.size = contiguous(space, address, buffer.size)
   buffer.at = view(space, address, buffer.size, order)
   return buffer
 end
+
+local HEADER_MIN = 12 -- bytes: the time, and two lengths
 
 -- A record of length 0 says that the next one is at the beginning. A corrupt one
 -- hides where the next one is: nothing behind it can be told.
 local function buffer_messages(buffer, log)
   local index, seq, wrapped, done = buffer.first, 0, false, false
-  local function stop()
-    done, log.skipped = true, log.skipped + 1
+  local left = buffer.size -- bytes of records: together they are no more than the buffer
+  local function stop(reason)
+    done = true
+    give_up(log, 1, reason)
   end
   local function length_at()
     local length = buffer.at("I2", index + buffer.length)
@@ -265,24 +320,25 @@ local function buffer_messages(buffer, log)
     end
     local text_length = buffer.at("I2", index + buffer.text_length)
     local time = buffer.at("i8", index + buffer.time)
-    if not (length and text_length and time) or length < math.max(buffer.header, 1)
+    if not (length and text_length and time) or length < math.max(buffer.header, HEADER_MIN)
       or text_length > length - buffer.header then
       return stop()
+    elseif length > left or seq == RECORDS_MAX then
+      return stop(length > left and OVERLAP or TOO_MANY)
     end
     local text = buffer.at("c" .. text_length, index + buffer.header)
     if not text then
       return stop()
     end
     local from = buffer.caller and buffer.at("I4", index + buffer.caller)
-    index, seq = index + length, seq + 1
+    index, seq, left = index + length, seq + 1, left - length
     return message(seq - 1, time, from, text)
   end
 end
 
--- An iterator over the messages and a table whose `skipped` counts what was corrupt;
--- or nil, what is wrong.
+-- An iterator over the messages, and a LogCount; or nil, what is wrong.
 function printk.messages(dump, space, info)
-  local log = {skipped = 0}
+  local log = setmetatable({given = 0, skipped = 0}, Count)
   local open, messages = open_ring, ring_messages
   if not info.symbols.prb then
     open, messages = open_buffer, buffer_messages
@@ -295,7 +351,12 @@ function printk.messages(dump, space, info)
   elseif not source then
     return nil, problem
   end
-  return messages(source, log), log
+  local each = messages(source, log)
+  return function()
+    local found = each()
+    log.given = log.given + (found and 1 or 0)
+    return found
+  end, log
 end
 
 return printk

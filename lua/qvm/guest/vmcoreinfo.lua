@@ -25,6 +25,7 @@ local Info = {__name = "VmcoreInfo"}
 -- @tfield {[string]=integer} lengths of arrays
 -- @tfield {[string]=integer} numbers
 -- @tfield {[string]=string} values everything else
+-- @tfield {string,...} warnings what is wrong with it, or with the note that it replaces
 -- @usage info = assert(dump:vmcoreinfo())
 
 Info.__tostring = line.tostring("VMCOREINFO", function(info)
@@ -54,7 +55,7 @@ local function integer(text)
 end
 
 function vmcoreinfo.parse(text, from)
-  local info = {text = text, from = from, values = {}}
+  local info = {text = text, from = from, values = {}, warnings = {}}
   for _, group in pairs(groups) do
     info[group] = {}
   end
@@ -86,29 +87,60 @@ local SIZE_MAX = 65536 -- bytes of the text: Linux takes a page
 -- in memory as well.
 local ends = {malformed = true, truncated = true, too_large = true}
 
+-- A note as the kernel writes it: lines, of which the first is the release. nil, what is
+-- wrong with it.
+local function parse_note(bytes)
+  local text, rest = bytes:match("^([^%z]*)(.*)$")
+  if not bytes:find("[^%z]") then
+    return nil, bytes == "" and "the VMCOREINFO note is empty"
+      or ("the VMCOREINFO note is %d zero bytes"):format(#bytes)
+  elseif not text:find("^OSRELEASE=[^\n]") or rest:find("[^%z]") then
+    return nil, "the VMCOREINFO note is damaged: parts of it are zero, or are no VMCOREINFO"
+  elseif text:sub(-1) ~= "\n" then
+    return nil, "the VMCOREINFO note is cut: its last line has no end"
+  end
+  return vmcoreinfo.parse(text, "its note")
+end
+
+-- nil, what is wrong, where the dump has a note of no use; with a code, where that could not
+-- be found out; nil alone where it has none.
 function vmcoreinfo.from_note(dump)
   local notes, message, code = dump:notes()
+  local problem
   while notes do
     local note
     note, message, code = notes(true)
     if not note then
       break
-    elseif note.name == "VMCOREINFO" and note.filesz <= SIZE_MAX then
-      local bytes
-      bytes, message, code = note:read()
-      if bytes then
-        return vmcoreinfo.parse(text_of(bytes), "its note")
+    elseif note.name == "VMCOREINFO" then
+      local bytes, info
+      if note.filesz > SIZE_MAX then
+        bytes, problem = nil, ("the VMCOREINFO note has %d bytes"):format(note.filesz)
+      else
+        bytes, message, code = note:read()
       end
-      break
+      if bytes then
+        info, problem = parse_note(bytes)
+      elseif code then
+        break
+      end
+      if info then
+        return info
+      end
     end
   end
-  return nil, not ends[code] and message or nil, not ends[code] and code or nil
+  if code and not ends[code] then
+    return nil, message, code
+  end
+  return nil, problem or code and "the notes are damaged: " .. message
 end
 
 local NAME = "VMCOREINFO\0\0"
 local HEADER = 12      -- sizes of name and data, type: 4 bytes each, before the name
 local FIRST = "OSRELEASE="
-local NOTES_MAX = 64   -- that are looked at: memory may be full of what seems to be one
+-- Memory may be full of what seems to be one.
+local NAMES_MAX = 1 << 16 -- names that are looked at
+local NOTES_MAX = 64      -- notes that are
 
 -- The kernel keeps the note in its memory as it gives it to whoever writes a dump.
 -- With the name alone found, the rest of the note must be there, too.
@@ -124,11 +156,11 @@ local function at(dump, address)
   end
 end
 
--- nil where there is none; nil, message, code where that could not be found out. There
--- may be several: of a crash kernel that is loaded beside, or of a kernel
--- that ran before. is_right(info) tells.
+-- nil where there is none; nil, message where not all were looked at; nil, message, code
+-- where that could not be found out. There may be several: of a crash kernel that is loaded
+-- beside, or of a kernel that ran before. is_right(info) tells.
 function vmcoreinfo.from_memory(dump, is_right)
-  local looked_at = 0
+  local looked_at, names = 0, 0
   local matches, message, code = dump:find(NAME, {align = 4})
   while matches do
     local address
@@ -140,9 +172,10 @@ function vmcoreinfo.from_memory(dump, is_right)
     if info and is_right(info) then
       return info
     end
-    looked_at = looked_at + (info and 1 or 0)
-    if looked_at == NOTES_MAX then
-      return nil
+    looked_at, names = looked_at + (info and 1 or 0), names + 1
+    if looked_at == NOTES_MAX or names == NAMES_MAX then
+      return nil, ("memory has more than %d that are not the running kernel's"):format(
+        looked_at == NOTES_MAX and looked_at or names)
     end
   end
   return nil, message, code

@@ -1,7 +1,7 @@
 -- Where the page tables of a guest are and of what form, by what a dump tells:
 -- control registers, the page table of a vCPU's record, VMCOREINFO, the caller.
 -- What comes out is what the C module makes a space of: the kind, and for each
--- half of the addresses a table of root, va_bits, page_shift, wide, ignored. Where
+-- half of the addresses a table of root, va_bits, page_shift, wide, encryption_mask. Where
 -- there are not two halves the lower one is for all addresses.
 
 local line = require "qvm.util.text"
@@ -9,6 +9,14 @@ local line = require "qvm.util.text"
 local paging = {}
 
 local shifts = {[4096] = 12, [16384] = 14, [65536] = 16}
+
+-- Has a half of aarch64 physical addresses of 52 bits? As the caller says, if he does.
+local function is_wide(given, page_shift, va_bits)
+  if given.wide ~= nil then
+    return given.wide
+  end
+  return page_shift == 16 or va_bits > 48
+end
 
 local function bits(value, high, low)
   return value >> low & (1 << high - low + 1) - 1
@@ -65,15 +73,32 @@ local function aarch64_by_registers(r)
   return "aarch64", lower, upper
 end
 
+local KERNEL_MAP = 0xffffffff80000000 -- where x86_64 kernels are linked to
+
+-- Where a symbol of the kernel's image is in physical memory, by VMCOREINFO; or nil.
+function paging.physical_of_symbol(machine, info, address)
+  if machine == "x86_64" then
+    local base = info.numbers.phys_base or info._phys_base
+    return base and address + base - KERNEL_MAP
+  end
+  local offset = machine == "aarch64" and info.numbers.kimage_voffset
+  return offset and address - offset
+end
+
 -- The kernel's own page tables, by VMCOREINFO. nil, and what it does not tell.
 local function kernel_x86_64(info)
-  local root, base = info.symbols.swapper_pg_dir, info.numbers.phys_base
-  if not root or not base then
-    return nil, "it has no SYMBOL(swapper_pg_dir) or no NUMBER(phys_base)"
+  local symbols = info.symbols
+  local root = symbols.swapper_pg_dir or symbols.init_top_pgt or symbols.init_level4_pgt
+  local base = info.numbers.phys_base or info._phys_base
+  if not root then
+    return nil, "it has no SYMBOL(swapper_pg_dir), SYMBOL(init_top_pgt) or "
+      .. "SYMBOL(init_level4_pgt)"
+  elseif not base then
+    return nil, "it has no NUMBER(phys_base), and neither a vCPU nor a load of the dump tells it"
   end
-  return {root = root + base - 0xffffffff80000000, page_shift = 12,
+  return {root = root + base - KERNEL_MAP, page_shift = 12,
     va_bits = info.numbers.pgtable_l5_enabled == 1 and 57 or 48,
-    ignored = info.numbers.sme_mask}
+    encryption_mask = info.numbers.sme_mask}
 end
 
 -- With pages of 64 KiB the kernel's table is made for VA_BITS, and used with an
@@ -91,6 +116,11 @@ local function kernel_aarch64(info)
   end
   return {root = root - offset, va_bits = va_bits, page_shift = shift,
     wide = shift == 16 or va_bits > 48}
+end
+
+-- Can VMCOREINFO tell of such a machine's kernel?
+function paging.has_kernel_space(machine)
+  return machine == "x86_64" or machine == "aarch64"
 end
 
 -- kind, lower, upper of the kernel's space; or nil, what is missing.
@@ -112,8 +142,9 @@ end
 local function by_record(machine, cpu, info, given)
   if machine == "x86_64" then
     local five = info and info.numbers.pgtable_l5_enabled == 1
-    return "x86_64", {root = cpu.pgtbl, page_shift = 12,
-      va_bits = given.va_bits or five and 57 or 48}
+    local mask = given.encryption_mask or info and info.numbers.sme_mask or 0
+    return "x86_64", {root = cpu.pgtbl & ~mask, page_shift = 12,
+      va_bits = given.va_bits or five and 57 or 48, encryption_mask = mask}
   elseif machine == "x86" and given.kind then
     return given.kind, {root = cpu.pgtbl, page_shift = 12, va_bits = 32}
   elseif machine == "aarch64" then
@@ -122,7 +153,7 @@ local function by_record(machine, cpu, info, given)
     local va_bits = given.va_bits or upper and upper.va_bits
     if shift and va_bits then
       return "aarch64", {root = cpu.pgtbl, va_bits = va_bits, page_shift = shift,
-        wide = given.wide or shift == 16 or va_bits > 48}, upper
+        wide = is_wide(given, shift, va_bits), encryption_mask = given.encryption_mask}, upper
     end
   end
   return nil, ("its page table is at 0x%016x (pgtbl), but nothing tells of what form it is: "
@@ -130,18 +161,38 @@ local function by_record(machine, cpu, info, given)
     machine == "aarch64" and "va_bits and granule" or "a kind, \"x86\" or \"x86 PAE\"")
 end
 
+-- With memory encryption CR3 has the mask, too: so VMCOREINFO, which may have to be searched
+-- for, is asked only where CR3 is beyond any memory.
+local ENCRYPTED = -1 << 43
+
+local function unmask(tables, info, given)
+  local mask = given.encryption_mask
+  if not mask and tables.root & ENCRYPTED ~= 0 then
+    local known = info()
+    mask = known and known.numbers.sme_mask
+  end
+  tables.encryption_mask = mask
+  tables.root = tables.root & ~(mask or 0)
+end
+
 -- By the control registers of a vCPU; false where it has none, or none of use, and then
 -- why.
-local function by_registers(machine, cpu)
+local function by_registers(machine, cpu, info, given)
   local r = registers_of(cpu)
   if r.cr3 and (machine == "x86_64" or machine == "x86") then
     local kind, tables = x86_by_registers(r)
+    if kind == "x86_64" then
+      unmask(tables, info, given)
+    end
     if kind and machine == "x86" and kind ~= "x86" then
       kind, tables.va_bits, tables.root = "x86 PAE", 32, r.cr3 & 0xffffffe0
     end
     return kind, tables
   elseif machine == "aarch64" and r.tcr and (r.ttbr0 or r.ttbr1) then
     local kind, lower, upper = aarch64_by_registers(r)
+    for _, half in ipairs {lower or upper, upper} do
+      half.encryption_mask = given.encryption_mask
+    end
     if lower or upper then
       return kind, lower, upper
     end
@@ -150,24 +201,33 @@ local function by_registers(machine, cpu)
   return false
 end
 
--- kind, lower, upper, where it is from; or nil, what is wrong. info(): VMCOREINFO, or
--- nil; asked only where the registers do not tell.
-function paging.of_vcpu(machine, cpu, info, given)
-  local kind, lower, upper = by_registers(machine, cpu)
+-- By a vCPU's own registers or record: kind, lower, upper, where it is from; nil, what is
+-- wrong; false, and maybe why, where it has no page tables. info(): VMCOREINFO, or nil;
+-- asked only where the registers do not tell.
+function paging.of_own_tables(machine, cpu, info, given)
+  local kind, lower, upper = by_registers(machine, cpu, info, given)
   if kind ~= false then
     return kind, lower, upper, "its control registers"
+  elseif cpu.pgtbl == 0 then
+    return false, lower
   end
   local why = lower
-  if cpu.pgtbl ~= 0 then
-    kind, lower, upper = by_record(machine, cpu, info(), given)
-    if not kind and why then
-      lower = why .. "; " .. lower
-    end
-    return kind, lower, upper, "pgtbl of its record"
+  kind, lower, upper = by_record(machine, cpu, info(), given)
+  if not kind and why then
+    lower = why .. "; " .. lower
+  end
+  return kind, lower, upper, "pgtbl of its record"
+end
+
+-- The same, or else the kernel's by VMCOREINFO.
+function paging.of_vcpu(machine, cpu, info, given)
+  local kind, lower, upper, from = paging.of_own_tables(machine, cpu, info, given)
+  if kind ~= false then
+    return kind, lower, upper, from
   end
   local known = info()
   if not known then
-    return nil, why or "the dump has no control registers, no page table and no VMCOREINFO"
+    return nil, lower or "the dump has no control registers, no page table and no VMCOREINFO"
   end
   kind, lower, upper = paging.of_kernel(machine, known)
   return kind, lower, upper, "VMCOREINFO from " .. known.from
@@ -180,8 +240,9 @@ function paging.by_hand(machine, given)
   local x86 = kind == "x86" or kind == "x86 PAE"
   local va_bits = given.va_bits or (x86 and 32 or 48)
   local function half(root)
-    return root and {root = root, va_bits = va_bits, page_shift = shift,
-      wide = given.wide or shift == 16 or va_bits > 48}
+    return root and {root = root & ~(given.encryption_mask or 0), va_bits = va_bits,
+      page_shift = shift, wide = is_wide(given, shift, va_bits),
+      encryption_mask = given.encryption_mask}
   end
   return kind, half(given.root), half(given.kernel_root)
 end

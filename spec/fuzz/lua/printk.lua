@@ -21,6 +21,18 @@ local function check(message, last)
   return last
 end
 
+-- The dump's memory as a space, in which virtual addresses are physical ones.
+local function memory_of(dump, size)
+  return {
+    read = function(_, address, n) return dump:read(address, n) end,
+    translate = function(_, address)
+      if math.ult(address - BASE, size) then
+        return address, 1
+      end
+    end,
+  }
+end
+
 return function(input)
   local kind = input:byte() or 0
   local bits, order = kind & 1 == 0 and 64 or 32, kind & 2 == 0 and "<" or ">"
@@ -34,15 +46,17 @@ return function(input)
   end)
   local path = fuzz.file(0, file)
   local dump = assert(qvm.open(path))
-  local iterator, log = printk.messages(dump, dump, vmcoreinfo.parse(text, "a test"))
+  local iterator, log = printk.messages(dump, memory_of(dump, #bytes),
+    vmcoreinfo.parse(text, "a test"))
   if not iterator then
     assert(type(log) == "string" and #log > 0)
     return dump:close()
   end
-  local count = 0
+  local count, total = 0, 0
   for message in iterator do
     check(message)
-    count = count + 1
+    count, total = count + 1, total + #message.text
+    assert(total <= #bytes, "more text than there is memory")
     if count == 200 then
       break
     end

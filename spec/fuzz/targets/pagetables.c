@@ -174,15 +174,16 @@ static void check_address(struct space *space, uint64_t va)
     MUST((space_read(space, va, &byte, 1, err) == 0) == in && (!in || byte == *at));
 }
 
-/* As mapper_next; 2 where it goes on for long: tables may point to themselves. */
+/* As mapper_next; 2 where it goes on for long, or is given up: tables may point to themselves.
+ */
 static int next_range(struct mapper *mapper, struct mapping_range *range)
 {
     struct qvm_error *err = fuzz_error();
     int found;
 
     for (int calls = 0; (found = mapper_next(mapper, range, err)) < 0; calls++) {
-        MUST(err->code == QVM_AGAIN);
-        if (calls == CALLS_MAX)
+        MUST(err->code == QVM_AGAIN || err->code == QVM_TOO_LARGE);
+        if (calls == CALLS_MAX || err->code == QVM_TOO_LARGE)
             return 2;
     }
     return found;
