@@ -165,6 +165,18 @@ end)
 describe("diag --html", function()
   after_each(sim.clean)
 
+  it("shows so many errata and vCPUs as a page can, and how many it leaves out", function()
+    write_vm("many", '{"v":[' .. ('{"tid":3,"last_known_ip":5},'):rep(4996)
+      .. '{"tid":3}],"errata":[' .. ("8,"):rep(4999) .. "8]}")
+    local page = files.path("page.html")
+    diag {"many", "--html", page}
+    local html = files.read(page)
+    assert.matches("901 more rows are left out here: --json has all of them.", html, 1, true)
+    assert.matches("904 more rows are left out here: --json has all of them.", html, 1, true)
+    local _, rows = html:gsub("<tr>", "")
+    assert.are.equal(2 * 4097, rows)
+  end)
+
   it("writes a page that holds everything and needs nothing else", function()
     local dumps = files.mkdir("dumps")
     local linux1 = sim.start("linux1", config .. "\ndump " .. dumps)

@@ -17,9 +17,9 @@ enum { MOST_OPTIONS = 65536, MOST_VDEVS = 1024 };
 
 struct option {
     const char *word;
+    void (*take)(struct parser *parser); /* NULL: it is not simulated */
     unsigned contexts; /* those it belongs to, as bits; 0: it may stand anywhere */
-    void (*take)(struct parser *parser);
-    int arguments;
+    int arguments;     /* without `take`: see above */
 };
 
 static const struct option *find_option(const struct token *token);
@@ -215,35 +215,35 @@ static void take_reserve(struct parser *parser)
 }
 
 static const struct option options[] = {
-    {"system", 0, take_system, 0},
-    {"ram", 0, ram_take, 0},
-    {"cpu", 0, take_cpu, 0},
-    {"load", 0, load_take, 0},
-    {"dump", 0, take_dump, 0},
-    {"logger", 0, take_logger, 0},
-    {"vdev", 0, take_vdev, 0},
-    {"set", 0, set_take, 0},
-    {"pass", 0, take_pass, 0},
-    {"reserve", 0, take_reserve, 0},
-    {"rom", 0, NULL, 1},
-    {"cmdline", 0, NULL, 1},
-    {"initrd", 0, NULL, LOAD},
-    {"fdt", 0, NULL, LOAD},
-    {"data", 0, NULL, LOAD},
-    {"guest", 0, NULL, LOAD},
-    {"unsupported", 0, NULL, 2},
-    {"safety", 0, NULL, 1},
-    {"dryrun", 0, NULL, 0},
-    {"debug", 0, NULL, REST},
-    {"runmask", OF(CONTEXT_CPU), take_unused, 0},
-    {"sched", OF(CONTEXT_CPU), take_unused, 0},
-    {"partition", OF(CONTEXT_CPU), take_unused, 0},
-    {"cluster", OF(CONTEXT_CPU), take_unused, 0},
-    {"name", OF(CONTEXT_CPU) | OF(CONTEXT_VDEV), take_sub_name, 0},
-    {"loc", OF(CONTEXT_VDEV) | OF(CONTEXT_PASS) | OF(CONTEXT_RESERVE), take_detail, 0},
-    {"intr", OF(CONTEXT_VDEV) | OF(CONTEXT_PASS), take_detail, 0},
-    {"hostdev", OF(CONTEXT_VDEV), take_detail, 0},
-    {"peer", OF(CONTEXT_VDEV), take_detail, 0},
+    {"system", take_system, 0, 0},
+    {"ram", ram_take, 0, 0},
+    {"cpu", take_cpu, 0, 0},
+    {"load", load_take, 0, 0},
+    {"dump", take_dump, 0, 0},
+    {"logger", take_logger, 0, 0},
+    {"vdev", take_vdev, 0, 0},
+    {"set", set_take, 0, 0},
+    {"pass", take_pass, 0, 0},
+    {"reserve", take_reserve, 0, 0},
+    {"rom", NULL, 0, 1},
+    {"cmdline", NULL, 0, 1},
+    {"initrd", NULL, 0, LOAD},
+    {"fdt", NULL, 0, LOAD},
+    {"data", NULL, 0, LOAD},
+    {"guest", NULL, 0, LOAD},
+    {"unsupported", NULL, 0, 2},
+    {"safety", NULL, 0, 1},
+    {"dryrun", NULL, 0, 0},
+    {"debug", NULL, 0, REST},
+    {"runmask", take_unused, OF(CONTEXT_CPU), 0},
+    {"sched", take_unused, OF(CONTEXT_CPU), 0},
+    {"partition", take_unused, OF(CONTEXT_CPU), 0},
+    {"cluster", take_unused, OF(CONTEXT_CPU), 0},
+    {"name", take_sub_name, OF(CONTEXT_CPU) | OF(CONTEXT_VDEV), 0},
+    {"loc", take_detail, OF(CONTEXT_VDEV) | OF(CONTEXT_PASS) | OF(CONTEXT_RESERVE), 0},
+    {"intr", take_detail, OF(CONTEXT_VDEV) | OF(CONTEXT_PASS), 0},
+    {"hostdev", take_detail, OF(CONTEXT_VDEV), 0},
+    {"peer", take_detail, OF(CONTEXT_VDEV), 0},
 };
 
 /* The option whose name is the first `length` bytes of a text. */

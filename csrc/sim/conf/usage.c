@@ -31,17 +31,16 @@ static const char variables[] =
     "  sim-extra-NAME NUMBER           an extra register (SDP 8), in place of our own\n";
 
 /* In the form that an 8.0 qvm was seen to print. */
-static const char listed[] =
-    "allowed set variables\n"
-    "    debug                          (boolean, vdev)\n"
-    "    sim-machine                    (string, global)\n"
-    "    sim-note                       (string, global)\n"
-    "    sim-dump-seconds               (string, global)\n"
-    "    sim-env-template               (string, global)\n"
-    "    sim-erratum-ID                 (string, global, cpu)\n"
-    "    sim-pgtbl                      (number, global, cpu)\n"
-    "    sim-reg-NAME                   (number, global, cpu)\n"
-    "    sim-extra-NAME                 (number, global, cpu)\n";
+static const char listed[] = "allowed set variables\n"
+                             "    debug                          (boolean, vdev)\n"
+                             "    sim-machine                    (string, global)\n"
+                             "    sim-note                       (string, global)\n"
+                             "    sim-dump-seconds               (string, global)\n"
+                             "    sim-env-template               (string, global)\n"
+                             "    sim-erratum-ID                 (string, global, cpu)\n"
+                             "    sim-pgtbl                      (number, global, cpu)\n"
+                             "    sim-reg-NAME                   (number, global, cpu)\n"
+                             "    sim-extra-NAME                 (number, global, cpu)\n";
 
 static const char rest[] =
     "\n"

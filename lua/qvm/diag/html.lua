@@ -11,7 +11,7 @@ local element = Markup.element
 
 local html = {}
 
-local ROWS_MAX = 4096 -- of a table of memory
+local ROWS_MAX = 4096 -- of a table
 
 -- Parts --------------------------------------------------------------------------
 
@@ -150,16 +150,25 @@ local function unknown(about)
     or "Unknown: its env was not read.")
 end
 
-local function env_vcpus(about, level)
+-- A table with a row for each of a list, as row_of(element) gives it; a page of very many is
+-- of no use, and takes much memory.
+local function list_table(columns, list, row_of)
   local rows = {}
-  for i, cpu in ipairs(about.vcpus or {}) do
-    rows[i] = {cpu.index, cpu.tid and ("%d"):format(cpu.tid) or "-", cpu.last_known_ip or "-"}
+  for i = 1, math.min(#list, ROWS_MAX) do
+    rows[i] = row_of(list[i])
   end
-  if #rows == 0 then
+  return {table_of(columns, rows), #list > ROWS_MAX and element("p", {class = "note"},
+    ("%d more rows are left out here: --json has all of them."):format(#list - ROWS_MAX)) or {}}
+end
+
+local function env_vcpus(about, level)
+  if #(about.vcpus or {}) == 0 then
     return {heading(level, "vCPUs"), unknown(about)}
   end
-  return {heading(level, "vCPUs"), table_of({{"vCPU"}, {"thread id", "number"},
-    {"last known ip"}}, rows)}
+  return {heading(level, "vCPUs"), list_table({{"vCPU"}, {"thread id", "number"},
+    {"last known ip"}}, about.vcpus, function(cpu)
+    return {cpu.index, cpu.tid and ("%d"):format(cpu.tid) or "-", cpu.last_known_ip or "-"}
+  end)}
 end
 
 local function cpu_text(cpu)
@@ -175,27 +184,23 @@ local function difference(baseline)
   if #baseline.differences == 0 then
     return element("p", {class = "equal"}, {"Equal to the baseline ", baseline.path, "."})
   end
-  local rows = {}
-  for i, d in ipairs(baseline.differences) do
-    rows[i] = {text.cut(d.id), cpu_text(d.cpu), cell(d.expected), cell(d.actual),
-      d.kind}
-  end
   return {element("p", {class = "differs"}, {("%s from the baseline "):format(
-    text.count(#rows, "difference")), baseline.path, ":"}),
-    table_of({{"erratum", "text"}, {"vCPU"}, {"expected", "text"}, {"actual", "text"},
-      {"difference"}}, rows)}
+    text.count(#baseline.differences, "difference")), baseline.path, ":"}),
+    list_table({{"erratum", "text"}, {"vCPU"}, {"expected", "text"}, {"actual", "text"},
+      {"difference"}}, baseline.differences, function(d)
+      return {text.cut(d.id), cpu_text(d.cpu), cell(d.expected), cell(d.actual), d.kind}
+    end)}
 end
 
 local function errata(about, level)
   if not about.errata then
     return {heading(level, "Errata"), unknown(about)}
   end
-  local rows = {}
-  for i, erratum in ipairs(about.errata) do
-    rows[i] = {text.cut(erratum.id), cpu_text(erratum.cpu), cell(erratum.value)}
-  end
-  return {heading(level, "Errata"), #rows == 0 and element("p", nil, "None reported.")
-    or table_of({{"erratum", "text"}, {"vCPU"}, {"value", "text"}}, rows),
+  return {heading(level, "Errata"), #about.errata == 0 and element("p", nil, "None reported.")
+    or list_table({{"erratum", "text"}, {"vCPU"}, {"value", "text"}}, about.errata,
+      function(erratum)
+        return {text.cut(erratum.id), cpu_text(erratum.cpu), cell(erratum.value)}
+      end),
     about.baseline and difference(about.baseline) or {}}
 end
 
