@@ -2,6 +2,7 @@
 -- after kexec, with the memory of the kernel before still intact.
 
 local cjson = require "cjson"
+local cost = require "support.cost"
 local files = require "support.files"
 local pagetables = require "support.pagetables"
 local process = require "support.process"
@@ -44,6 +45,10 @@ local function write(o)
   end
   for _, one in ipairs {live, dead} do
     table.move(one.segments, 1, #one.segments, #segments + 1, segments)
+  end
+  if o.vaddr then
+    local names = live.segments[#live.segments]
+    segments[#live.segments] = {paddr = names.paddr, bytes = names.bytes, vaddr = o.vaddr}
   end
   for i, text in ipairs(o.memory or {}) do
     segments[#segments + 1] = {paddr = 0x1000 * i,
@@ -175,10 +180,64 @@ end)
 describe("VMCOREINFO in memory", function()
   after_each(files.clean)
 
+  it("is not looked for without end", function()
+    -- 64 MiB of names; 4 MiB of notes that are long and of no kernel here.
+    local lines = ("OSRELEASE=6\n" .. ("a=b\n"):rep(16000) .. "SYMBOL(init_uts_ns)=ffffffff82020000\n")
+    local fake = string.pack("<I4I4I4", 11, #lines, 0) .. "VMCOREINFO\0\0" .. lines
+    fake = fake .. ("\0"):rep(-#fake % 4)
+    for _, bytes in ipairs {("VMCOREINFO\0\0"):rep((64 << 20) // 12), fake:rep(100)} do
+      local path = files.write("fakes.elf", writer.file {machine = "x86_64",
+        segments = {{paddr = 0x10000000, bytes = bytes}}})
+      local answer = cost.check(([[
+        local _, message, code = assert(qvm.open(%q)):vmcoreinfo()
+        return code .. " " .. message]]):format(path))
+      assert.matches("^not_found .*neither as a note nor in memory: memory has more than %d+ that "
+        .. "are not the running kernel's", answer)
+    end
+  end)
+
   it("is the running kernel's, of two whose memory is intact", function()
     for _, memory in ipairs {{live.text, dead.text}, {dead.text, live.text}} do
       local info = assert(open {memory = memory}:vmcoreinfo())
       assert.are.same({"6.1.0-live", {}}, {info.release, info.warnings})
     end
+  end)
+end)
+
+describe("the kernel's space", function()
+  after_each(files.clean)
+
+  -- Where the running kernel's name is.
+  local function name(options)
+    local space, message, code = open(options):kernel_space()
+    if not space then
+      return code, message
+    end
+    return space:cstring(live.pc - 0x80 + 4)
+  end
+
+  it("is found by the older names of the kernel's page tables", function()
+    for _, symbol in ipairs {"init_top_pgt", "init_level4_pgt"} do
+      assert.are.equal("Linux", name {note = live.text:gsub("swapper_pg_dir", symbol)})
+    end
+  end)
+
+  local without = live.text:gsub("NUMBER%(phys_base%)[^\n]*\n", "")
+
+  it("is found without phys_base, by a vCPU's page tables", function()
+    assert.are.equal("Linux", name {note = without})
+    assert.are.equal("Linux", name {memory = {without}})
+    assert.are.equal("Linux", name {note = without, pcs = {0x400000, live.pc}})
+  end)
+
+  it("is found without phys_base, by a load at the kernel's addresses", function()
+    assert.are.equal("Linux", name {note = without, pcs = {0x400000}, vaddr = live.pc - 0x80})
+  end)
+
+  it("is not known without phys_base, where nothing else tells it", function()
+    local code, message = name {note = without, pcs = {0x400000}}
+    assert.are.equal("unsupported", code)
+    assert.matches("it has no NUMBER(phys_base), and neither a vCPU nor a load of the dump tells",
+      message, 1, true)
   end)
 end)

@@ -174,6 +174,45 @@ describe("an address space", function()
     assert.are.equal("unmapped", at(space, 1 << 36))
   end)
 
+  it("has addresses of 48 bits with pages of 64 KiB, where wide is false", function()
+    local t = pagetables.aarch64(0x100000, 16, 48)
+    t:map(0x10000, 0x50000, 0, 0xf000) -- bits 15:12, ignored
+    local dump = dump_of("aarch64", t)
+    local function first(wide)
+      return (dump:space {root = t.root, granule = 65536, va_bits = 48, wide = wide}
+        :translate(0x10000))
+    end
+    assert.are.equal(0x50000, first(false))
+    assert.are.equal(0xf << 48 | 0x50000, first(true))
+    assert.are.equal(0xf << 48 | 0x50000, first(nil))
+  end)
+
+  it("has entries with the mask of memory encryption, which may be given", function()
+    local mask = 1 << 47
+    local t = pagetables.x86_64(0x100000)
+    t:map(0x1000, 0x5000, 0, 0)
+    t:map(0x40000000, 0x40000000, 1, 0)
+    for _, one in ipairs(t.tables) do
+      for index, entry in pairs(one.entries) do
+        one.entries[index] = entry | mask
+      end
+    end
+    local cpu = {registers = writer.x86_64 {}, extra = {0x80000001, t.root | mask, 0x20}}
+    local note = {type = 4, bytes = writer.note {cpus = {cpu}, names = {"cr0", "cr3", "cr4"}}}
+    local dump = dump_of("x86_64", t, note)
+    assert.are.equal("unmapped", at(dump:space {root = t.root}, 0x1000))
+    assert.are.equal("unmapped", at(dump:space(dump:vcpu(0)), 0x1000))
+    for _, space in ipairs {dump:space {root = t.root, encryption_mask = mask},
+      dump:space {root = t.root | mask, encryption_mask = mask},
+      dump:space(dump:vcpu(0), {encryption_mask = mask})} do
+      assert.are.equal("5000 1000 r-x/---", at(space, 0x1000))
+      assert.are.equal("40000000 200000 r-x/---", at(space, 0x40000000))
+    end
+    dump:vmcoreinfo(("OSRELEASE=6\nNUMBER(sme_mask)=%d\n"):format(mask))
+    assert.are.equal("5000 1000 r-x/---", at(dump:space(dump:vcpu(0)), 0x1000))
+    assert.has_error(function() dump:space {root = 0, encryption_mask = "C"} end)
+  end)
+
   it("takes rights away in aarch64's tables", function()
     local t = pagetables.aarch64(0x100000, 12, 39)
     t:map(0, 0x5000, 0, arm.user)

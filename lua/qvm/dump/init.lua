@@ -359,8 +359,10 @@ end
 --- What the Linux kernel in the dump tells of itself.
 --
 -- From the VMCOREINFO note, else found in memory, where the whole of it is searched
--- once.
--- @tparam[opt] string text takes this for it from now on
+-- once. A note that is empty, zero or cut is not used. One of a kernel that no longer runs,
+-- as it is left after kexec, gives way to the running kernel's in memory, or is used with
+-- a warning; only a vCPU that was in the kernel, and whose page tables are known, can tell.
+-- @tparam[opt] string text takes this for it from now on; symbols are read anew
 -- @treturn[1] VmcoreInfo what it tells
 -- @return[2] nil, message, code: `not_found`, or the dump could not be read
 -- @usage print(dump:vmcoreinfo().symbols.swapper_pg_dir)
@@ -379,6 +381,7 @@ end
 -- @tparam[opt] integer options.va_bits as of a SpaceByHand, and so are the others
 -- @tparam[opt] integer options.granule
 -- @tparam[opt] boolean options.wide
+-- @tparam[opt] integer options.encryption_mask
 -- @tparam[opt] string options.kind
 -- @treturn[1] qvm.space.Space the address space
 -- @return[2] nil, message, code: `unsupported`: the dump does not tell enough
@@ -398,7 +401,8 @@ end
 
 --- The messages of a Linux guest's kernel log, oldest first; by VMCOREINFO.
 -- @treturn[1] function():Message iterator
--- @treturn[1] LogCount counts what is corrupt, and passed over
+-- @treturn[1] LogCount counts what is given and what is skipped: a log gives no more text
+-- than its buffer holds, and at most 2^20 records
 -- @return[2] nil, message, code: `not_found` without VMCOREINFO, `unsupported` where
 -- it tells too little
 -- @usage for message in dump:dmesg() do print(message.time, #message.text) end

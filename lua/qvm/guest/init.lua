@@ -210,8 +210,9 @@ function guest.about(dump)
 end
 
 local by_hand = {kind = "string", root = "integer", kernel_root = "integer",
-  va_bits = "integer", granule = "integer", wide = "boolean"}
-local beside_vcpu = {kind = "string", va_bits = "integer", granule = "integer", wide = "boolean"}
+  va_bits = "integer", granule = "integer", wide = "boolean", encryption_mask = "integer"}
+local beside_vcpu = {kind = "string", va_bits = "integer", granule = "integer", wide = "boolean",
+  encryption_mask = "integer"}
 
 local kinds = {x86_64 = true, aarch64 = true, x86 = true, ["x86 PAE"] = true}
 local granules = {[4096] = true, [16384] = true, [65536] = true}

@@ -59,8 +59,25 @@ local function known_symbol(info)
   end
 end
 
--- NUMBER(phys_base) where VMCOREINFO lacks it: by a vCPU's page tables, or by a load that
--- is at the kernel's own addresses.
+-- By the dump: what its loads tell, once they were looked at: there may be many.
+local bases = setmetatable({}, {__mode = "k"})
+
+-- phys_base by a load that is at the kernel's own addresses; false where there is none.
+local function base_of_loads(dump)
+  local segments = bases[dump] == nil and dump:segments()
+  local segment = segments and segments(true)
+  while segment do
+    if segment.type == 1 and math.ult(segment.vaddr - KERNEL_MAP, KERNEL_MAP_SIZE) then
+      bases[dump] = segment.paddr - (segment.vaddr - KERNEL_MAP)
+      break
+    end
+    segment = segments(true)
+  end
+  bases[dump] = bases[dump] or false
+  return bases[dump]
+end
+
+-- NUMBER(phys_base) where VMCOREINFO lacks it: by a vCPU's page tables, or by the loads.
 local function phys_base(dump, info)
   local symbol = known_symbol(info)
   local physical = symbol and ask(dump, info, function(space)
@@ -69,19 +86,12 @@ local function phys_base(dump, info)
   if physical then
     return physical - (symbol - KERNEL_MAP)
   end
-  local segments = dump:segments()
-  local segment = segments and segments(true)
-  while segment do
-    if segment.type == 1 and math.ult(segment.vaddr - KERNEL_MAP, KERNEL_MAP_SIZE) then
-      return segment.paddr - (segment.vaddr - KERNEL_MAP)
-    end
-    segment = segments(true)
-  end
+  return base_of_loads(dump)
 end
 
 local function derive_phys_base(dump, info)
   if dump.machine == "x86_64" and not info.numbers.phys_base and info._phys_base == nil then
-    info._phys_base = phys_base(dump, info) or false
+    info._phys_base = phys_base(dump, info)
   end
 end
 

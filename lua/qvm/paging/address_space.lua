@@ -38,7 +38,9 @@ Space.__index = Space
 -- @tfield ?integer va_bits bits of an address that count (48)
 -- @tfield ?integer granule bytes of a page (4096; aarch64 also 16384, 65536)
 -- @tfield ?boolean wide physical addresses of 52 bits (aarch64; if `va_bits` is above
--- 48)
+-- 48, or `granule` is 65536; false turns it off)
+-- @tfield ?integer encryption_mask bits of an entry and of the root that are no part of the
+-- address: the C-bit of AMD's memory encryption (SME, SEV), `NUMBER(sme_mask)` of VMCOREINFO
 -- @tfield ?string kind `"x86_64"`, `"aarch64"`, `"x86"` or `"x86 PAE"` (the dump's
 -- machine)
 -- @usage space = assert(dump:space {root = 0x41000, va_bits = 39, granule = 4096})
@@ -173,9 +175,10 @@ end
 
 --- The mapped ranges, in ascending order.
 --
--- Pages that adjoin and have equal rights are one range. What a table maps that is
--- not in the dump is left out. Tables that lead back to themselves can map very
--- much; as all that is long, it can be interrupted.
+-- Pages that adjoin and have equal rights are one range. The entries of a table that is
+-- not in the dump are left out. Tables that lead back to themselves map without end: where
+-- far more is looked at than the dump's memory can account for, the loop raises, with
+-- `too_large` and how far it came in the message. It can be interrupted.
 -- @tparam[opt=0] integer from
 -- @tparam[opt] integer to the address behind the last one (the end of the space)
 -- @treturn[1] function():integer,integer,string iterator over start (virtual
@@ -205,7 +208,8 @@ local find_options = {from = "integer", to = "integer", align = "positive intege
 
 --- Every occurrence of some bytes in mapped memory.
 --
--- Across pages that adjoin, too.
+-- Across pages that adjoin, too. As with `mappings`, the loop raises where the page
+-- tables map far more than the memory of the dump: then search a part, with `from` and `to`.
 -- @tparam string bytes
 -- @tparam ?table options
 -- @tparam[opt=0] integer options.from virtual address to begin at
