@@ -9,6 +9,9 @@ BUILD  ?= build
 LUA    ?= lua5.4
 ARCH   ?= x86_64
 CFLAGS ?= -O2 -g
+ifneq ($(words $(BUILD)),1)
+$(error BUILD must be one word: make cannot build in a directory with a space in its name)
+endif
 # Where lua.h is. For a cross compiler, give the target's.
 LUA_INCDIR ?= $(firstword $(wildcard /usr/include/lua5.4 /usr/local/include/lua5.4) \
 	/usr/include)
@@ -37,12 +40,14 @@ SIM_SRC    := $(wildcard csrc/sim/*.c csrc/sim/*/*.c)
 HELPER_SRC := $(wildcard spec/helpers/*.c)
 BENCH_SRC  := $(wildcard spec/bench/*.c)
 LUA_FILES  := $(wildcard lua/qvm/*.lua lua/qvm/*/*.lua)
+# examples/NAME.lua is installed as qvm-NAME.
+COMMANDS   := diag dumpdiff explore gdbserve
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
 SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))
-PAUSE      := $(BUILD)/helpers/pause.so
-HELPERS    := $(PAUSE) $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%, \
-	$(filter-out spec/helpers/pause.c,$(HELPER_SRC)))
+PRELOADED  := $(BUILD)/helpers/pause.so $(BUILD)/helpers/exchange.so
+HELPERS    := $(PRELOADED) $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%, \
+	$(filter-out $(PRELOADED:$(BUILD)/helpers/%.so=spec/helpers/%.c),$(HELPER_SRC)))
 BENCH      := $(BUILD)/bench/bound $(BUILD)/bench/stopwatch
 
 # What runs a file of specs, and the files.
@@ -51,6 +56,7 @@ SPECS  := $(wildcard spec/*/*_spec.lua)
 
 MODULE_SO := $(BUILD)/qvm/core.so
 SIMULATOR := $(BUILD)/sim/qvm
+LUA_CHECKED := $(BUILD)/lua-5.4
 HELP      := $(BUILD)/qvm/help_text.lua
 STUBS     := $(BUILD)/luacats/qvm.lua $(BUILD)/luacats/qvm/assertions.lua
 
@@ -66,7 +72,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)
 
-all: $(MODULE_SO) $(SIMULATOR) $(HELP) $(STUBS) ## build the C module, the simulator, the help
+all: $(LUA_CHECKED) $(MODULE_SO) $(SIMULATOR) $(HELP) $(STUBS) ## build the C module, the simulator, the help
 
 deps: ## install the Debian packages that are missing
 	@sh .ci/deps build test lint docs rock valgrind
@@ -163,20 +169,23 @@ rock: ## check the rockspec, and build and install by it into build/rock
 	cd $(BUILD)/rock-source && luarocks --lua-version 5.4 make --deps-mode=none \
 		--tree=../rock qvm-scm-1.rockspec
 
+# The interpreter in the first line of a command: an absolute LUA, or what $PATH has as lua5.4.
+COMMAND_LUA = $(if $(filter /%,$(LUA)),$(LUA),lua5.4)
+
+# Quoted: the directories of an installation may have spaces in their names.
 install: all ## install below $(DESTDIR)$(PREFIX)
-	install -d $(addprefix $(DESTDIR),$(LUADIR)/qvm $(LIBDIR)/qvm $(BINDIR) \
-		$(PREFIX)/libexec/qvm $(PREFIX)/share/qvm/luacats/qvm)
+	install -d "$(DESTDIR)$(LIBDIR)/qvm" "$(DESTDIR)$(BINDIR)" \
+		"$(DESTDIR)$(PREFIX)/libexec/qvm" "$(DESTDIR)$(PREFIX)/share/qvm/luacats/qvm"
 	for file in $(LUA_FILES:lua/%=%); do \
-		install -D -m 644 lua/$$file $(DESTDIR)$(LUADIR)/$$file || exit; done
-	install -m 644 $(HELP) $(DESTDIR)$(LUADIR)/qvm
-	install -m 755 $(MODULE_SO) $(DESTDIR)$(LIBDIR)/qvm
-	install -m 755 examples/diag.lua $(DESTDIR)$(BINDIR)/qvm-diag
-	install -m 755 examples/dumpdiff.lua $(DESTDIR)$(BINDIR)/qvm-dumpdiff
-	install -m 755 examples/explore.lua $(DESTDIR)$(BINDIR)/qvm-explore
-	install -m 755 examples/gdbserve.lua $(DESTDIR)$(BINDIR)/qvm-gdbserve
-	install -m 755 $(SIMULATOR) $(DESTDIR)$(PREFIX)/libexec/qvm
-	install -m 644 $(BUILD)/luacats/qvm.lua $(DESTDIR)$(PREFIX)/share/qvm/luacats
-	install -m 644 $(BUILD)/luacats/qvm/*.lua $(DESTDIR)$(PREFIX)/share/qvm/luacats/qvm
+		install -D -m 644 lua/$$file "$(DESTDIR)$(LUADIR)/$$file" || exit 1; done
+	install -m 644 $(HELP) "$(DESTDIR)$(LUADIR)/qvm"
+	install -m 755 $(MODULE_SO) "$(DESTDIR)$(LIBDIR)/qvm"
+	for name in $(COMMANDS); do \
+		sed '1s|lua5\.4|$(COMMAND_LUA)|' examples/$$name.lua >$(BUILD)/qvm-$$name && \
+		install -m 755 $(BUILD)/qvm-$$name "$(DESTDIR)$(BINDIR)" || exit 1; done
+	install -m 755 $(SIMULATOR) "$(DESTDIR)$(PREFIX)/libexec/qvm"
+	install -m 644 $(BUILD)/luacats/qvm.lua "$(DESTDIR)$(PREFIX)/share/qvm/luacats"
+	install -m 644 $(BUILD)/luacats/qvm/*.lua "$(DESTDIR)$(PREFIX)/share/qvm/luacats/qvm"
 
 clean: ## remove what was built
 	rm -rf $(BUILD)
@@ -192,7 +201,8 @@ $(SIMULATOR): $(SIM_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) $(PTHREAD) -o $@ $^
 
-$(HELP) $(STUBS) &: $(LUA_FILES) config.ld docs/reference.lua $(wildcard docs/reference/*.lua)
+$(HELP) $(STUBS) &: $(LUA_FILES) config.ld docs/reference.lua $(wildcard docs/reference/*.lua) \
+		| $(LUA_CHECKED)
 	@mkdir -p $(BUILD)/qvm $(BUILD)/luacats/qvm
 	$(LUA) docs/reference.lua $(BUILD)
 
@@ -208,7 +218,7 @@ $(BENCH):
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) -Werror $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) $(LIBS)
 
-$(PAUSE): spec/helpers/pause.c spec/helpers/opens.h
+$(PRELOADED): $(BUILD)/helpers/%.so: spec/helpers/%.c spec/helpers/opens.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -Wall -Wextra $(filter-out -fsanitize=% -fno-sanitize%,$(CFLAGS)) -fPIC \
 		-shared -o $@ $< -ldl
@@ -222,10 +232,22 @@ $(BUILD)/obj/csrc/core/%.o: csrc/core/%.c
 	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) -Icsrc/core $(PTHREAD) -MMD -MP \
 		-c -o $@ $<
 
-$(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c
+# Said once, before another Lua's headers fail in a hundred compiler errors, or another
+# interpreter in the first script.
+NEEDS_LUA = { echo "qvm needs Lua 5.4: $(1)" >&2; exit 1; }
+
+$(LUA_CHECKED):
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) -Icsrc/core -I$(LUA_INCDIR) -MMD -MP \
-		-c -o $@ $<
+	@$(LUA) -e 'assert(_VERSION == "Lua 5.4")' 2>/dev/null || \
+		$(call NEEDS_LUA,$(LUA) is not that: give LUA=)
+	@$(CC) -E -Icsrc/core -I"$(LUA_INCDIR)" csrc/lua/binding.h >/dev/null || \
+		$(call NEEDS_LUA,its lua.h is not in $(LUA_INCDIR): give LUA_INCDIR=)
+	@touch $@
+
+$(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c | $(LUA_CHECKED)
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) -Icsrc/core -I"$(LUA_INCDIR)" \
+		-MMD -MP -c -o $@ $<
 
 # The files for QNX, against declarations written from QNX's public documentation: shows that
 # they are C, not that they work.

@@ -20,12 +20,19 @@ dependencies = {
   "lua-cjson >= 2.1.0",
   "argparse >= 0.7.0",
 }
+external_dependencies = {
+  ZLIB = {header = "zlib.h"},
+}
 test_dependencies = {
   "busted >= 2.1",
 }
 test = {
   type = "command",
   command = "make test",
+}
+-- A wrapper would load luarocks.loader, which the current directory may have.
+deploy = {
+  wrap_bin_scripts = false,
 }
 build = {
   type = "make",
@@ -35,6 +42,7 @@ build = {
     LUA_INCDIR = "$(LUA_INCDIR)",
   },
   install_variables = {
+    LUA = "$(LUA)",
     PREFIX = "$(PREFIX)",
     LUADIR = "$(LUADIR)",
     LIBDIR = "$(LIBDIR)",

@@ -7,7 +7,7 @@
 -- The HTML reference is LDoc's, of the same comments: `make docs`.
 
 local here = arg[0]:match("^(.*/)[^/]*$") or "./"
-package.path = here .. "reference/?.lua;" .. package.path
+package.path = here .. "reference/?.lua" -- and nothing from the current directory
 
 local luacats = require "luacats"
 local model = require "model"

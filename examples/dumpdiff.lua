@@ -6,32 +6,19 @@
 -- Exit status: 0 nothing differs, 1 something does, 2 it could not be told, or a
 -- mistake in the arguments.
 
--- qvm need not be on the path: look for it from where this file is, in a checkout,
--- below the prefix of `make install`, or in a tree of luarocks.
+-- Sees to it that nothing is loaded from the current directory: lua/qvm/start.lua.
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
-
-local function look_in(lua_directory, c_directory)
-  package.path = ("%s;%s/?.lua;%s/?/init.lua"):format(package.path, lua_directory, lua_directory)
-  package.cpath = ("%s;%s/?.so"):format(package.cpath, c_directory)
-end
-
-look_in(here .. "/../lua", os.getenv("QVM_BUILD") or here .. "/../build")
-for _, prefix in ipairs {here .. "/..", here .. "/../../../../../.."} do
-  look_in(prefix .. "/share/lua/5.4", prefix .. "/lib/lua/5.4")
-end
-
-local function need(name)
-  local ok, module = pcall(require, name)
-  if not ok then
-    io.stderr:write("qvm-dumpdiff: ", tostring(module):match("^[^\n]*"), "\n")
-    os.exit(2, true)
-  end
-  return module
-end
+local begin = loadfile(here .. "/../lua/qvm/start.lua")
+  or loadfile(here .. "/../share/lua/5.4/qvm/start.lua")
+  or loadfile("/usr/local/share/lua/5.4/qvm/start.lua")
+  or os.exit(io.stderr:write(
+    "qvm-dumpdiff: the qvm library is missing: run `make install`\n") and 2)
+local need = begin("qvm-dumpdiff", here, 2)
 
 local argparse = need "argparse"
 local qvm = need "qvm"
 local arguments = need "qvm.diag.arguments"
+local columns = need "qvm.util.columns"
 local terminal = need "qvm.diag.terminal"
 local text = need "qvm.diag.text"
 
@@ -54,7 +41,7 @@ local is_terminal = terminal.is_one(2)
 local told = 0
 
 local function progress(done, total)
-  local percent = total > 0 and done * 100.0 / total // 1 or 0
+  local percent = total > 0 and math.floor(done * 100.0 / total) or 0
   if is_terminal and os.time() > told then
     told = os.time()
     io.stderr:write(("\rcomparing: %d%%"):format(percent))
@@ -78,7 +65,7 @@ local function collect(before, after)
       only[#only + 1] = {start = start, size = size, kind = kind}
     end
     while kind == "changed" and size > 0 do
-      local page = start & -PAGE
+      local page = start - start % PAGE
       local part = math.min(size, page + PAGE - start)
       if not changed[page] then
         pages[#pages + 1] = page
@@ -161,7 +148,7 @@ end
 local function say_registers(before, after)
   local lines, vcpus = {}, {}
   for cpu, name, was, is in before:diff_registers(after) do
-    lines[#lines + 1] = ("%4d  %-14s  %-18s  %-18s"):format(cpu, name,
+    lines[#lines + 1] = ("%4d  %s  %-18s  %-18s"):format(cpu, columns.pad(harmless(name), 14),
       was and qvm.hex(was) or "(none)", is and qvm.hex(is) or "(none)")
     vcpus[cpu] = true
   end
@@ -181,11 +168,12 @@ end
 
 -- One character for each 64th of a region: how much of it changed.
 local function map(region, pages)
-  local cells, width = {}, math.min(64, math.max(1, region.size // PAGE))
+  local cells, width = {}, math.min(64, math.max(1, math.floor(region.size / PAGE)))
+  local cell_size = math.floor(region.size / width)
   for _, page in ipairs(pages) do
     if not math.ult(page + (PAGE - 1), region.start) and not math.ult(region.last, page) then
       local offset = math.ult(page, region.start) and 0 or page - region.start
-      local cell = math.min(width, offset // (region.size // width) + 1)
+      local cell = math.min(width, math.floor(offset / cell_size) + 1)
       cells[cell] = (cells[cell] or 0) + PAGE
     end
   end
@@ -255,8 +243,9 @@ local function say_summary(regions, kinds, registers, vcpus, only)
     say("summary: nothing differs, in %s and all registers", in_units(memory))
     return
   end
-  say("summary: %s differ, in %s, which are %.2f%% of %s", in_units(bytes),
-    count(pages, "page"), memory > 0 and pages * PAGE * 100 / memory or 0, in_units(memory))
+  say("summary: %s differ, in %s, which are %s%% of %s", in_units(bytes),
+    count(pages, "page"), text.float("%.2f", memory > 0 and pages * PAGE * 100 / memory or 0),
+    in_units(memory))
   for _, kind in ipairs {"filled", "filled with text", "cleared", "rewritten",
     "rewritten with text"} do
     if kinds[kind] then

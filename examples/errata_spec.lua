@@ -1,6 +1,6 @@
 -- A board's errata settings, checked against a baseline: a suite for busted.
 --
---     QVM_VM=linux1 QVM_BASELINE=linux1.json busted examples/errata_spec.lua
+--     busted --lua=$(command -v lua5.4) examples/errata_spec.lua
 --
 -- QVM_VM        system name of the VM
 -- QVM_BASELINE  file of the expected errata; qvm.errata.save writes such files

@@ -7,36 +7,23 @@
 -- Exit status: 0, 1 where a dump that is named cannot be opened, 2 for a mistake in the
 -- arguments.
 
--- qvm need not be on the path: look for it from where this file is, in a checkout,
--- below the prefix of `make install`, or in a tree of luarocks.
+-- Sees to it that nothing is loaded from the current directory: lua/qvm/start.lua.
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
-
-local function look_in(lua_directory, c_directory)
-  package.path = ("%s;%s/?.lua;%s/?/init.lua"):format(package.path, lua_directory, lua_directory)
-  package.cpath = ("%s;%s/?.so"):format(package.cpath, c_directory)
-end
-
-look_in(here .. "/../lua", os.getenv("QVM_BUILD") or here .. "/../build")
-for _, prefix in ipairs {here .. "/..", here .. "/../../../../../.."} do
-  look_in(prefix .. "/share/lua/5.4", prefix .. "/lib/lua/5.4")
-end
-
-local function need(name)
-  local ok, module = pcall(require, name)
-  if not ok then
-    io.stderr:write("qvm-explore: ", tostring(module):match("^[^\n]*"), "\n")
-    os.exit(1, true)
-  end
-  return module
-end
+local begin = loadfile(here .. "/../lua/qvm/start.lua")
+  or loadfile(here .. "/../share/lua/5.4/qvm/start.lua")
+  or loadfile("/usr/local/share/lua/5.4/qvm/start.lua")
+  or os.exit(io.stderr:write(
+    "qvm-explore: the qvm library is missing: run `make install`\n") and 1)
+local need = begin("qvm-explore", here, 1)
 
 local argparse = need "argparse"
 local qvm = need "qvm"
-local arguments = require "qvm.diag.arguments"
-local complete = require "qvm.prompt.complete"
-local editor = require "qvm.prompt.line_editor"
-local line = require "qvm.util.text"
-local prompt = require "qvm.prompt.repl"
+local arguments = need "qvm.diag.arguments"
+local columns = need "qvm.util.columns"
+local complete = need "qvm.prompt.complete"
+local editor = need "qvm.prompt.line_editor"
+local line = need "qvm.util.text"
+local prompt = need "qvm.prompt.repl"
 
 local HELP = [[
 vms              the VMs; vms.linux1 is one of them, found anew each time
@@ -54,21 +41,22 @@ end
 
 -- The VMs, by name: each use finds one anew. As text, a line for each.
 local function vm_line(vm)
+  local name = columns.pad(line.harmless(vm.name), 20)
   local env, message = vm:env()
   if not env then
-    return ("%-20s %s"):format(vm.name, message)
+    return ("%s %s"):format(name, line.harmless(message))
   end
   local vcpus = 0
   for _ in env:vcpus() do
     vcpus = vcpus + 1
   end
-  return ("%-20s %-10s %d vCPU%s"):format(vm.name, env:state(), vcpus, vcpus == 1 and "" or "s")
+  return ("%s %-10s %d vCPU%s"):format(name, env:state(), vcpus, vcpus == 1 and "" or "s")
 end
 
 local function vms_text()
   local lines = {}
   for vm in qvm.vms() do
-    lines[#lines + 1] = line.harmless(vm_line(vm))
+    lines[#lines + 1] = vm_line(vm)
   end
   return lines[1] and table.concat(lines, "\n") or ("no VMs below %s"):format(qvm.root())
 end
@@ -111,24 +99,42 @@ local function open(paths)
   return dumps
 end
 
--- `help` alone tells of the prompt, help(x) of a part of the library.
+local own = {vms = "vms", d = "d,", dumps = "d,", list = "list"}
+
+-- The line of HELP about one of the prompt's own names; nil for others.
+local function own_help(about)
+  local start = own[about]
+  return start and ("\n" .. HELP):match("\n(" .. start .. "[^\n]*)")
+end
+
+-- `help` alone is about the prompt, help(x) about a part of the library.
 local help = setmetatable({}, {
   __tostring = function()
-    return HELP .. (qvm.help and '\nhelp "VM:dump" or help(d) says what is to know of those.' or "")
+    return HELP .. "\nhelp dump.find, help(d), help list: what there is to know of one of those."
   end,
   __call = function(self, about)
-    if about == nil or not qvm.help then
+    if about == nil then
       return self
+    end
+    local text = own_help(about)
+    if text then
+      return text
     end
     return qvm.help(about)
   end,
+})
+
+-- What people type to leave.
+local leave = setmetatable({}, {
+  __tostring = function() return "Ctrl-D leaves" end,
+  __call = function() os.exit(true, true) end,
 })
 
 -- What a line may use besides Lua's own.
 local function globals(dumps)
   return setmetatable({qvm = qvm, vms = vms, d = dumps[1], dumps = dumps, hex = qvm.hex,
     show = qvm.show, hexdump = qvm.hexdump, list = prompt.list, help = help,
-    print = prompt.print}, {__index = _G})
+    print = prompt.print, exit = leave, quit = leave}, {__index = _G})
 end
 
 local function greet(kind)
@@ -151,10 +157,9 @@ local function main()
   local listed, text = pcall(vms_text)
   print(listed and text or line.harmless(tostring(text)))
   local env = globals(open(options.dump))
-  local read, finish, kind = editor.open(function(typed) return complete(typed, env) end)
+  local read, kind = editor.open(function(typed) return complete(typed, env) end)
   greet(kind)
   prompt.run(read, env, kind == "script")
-  finish()
 end
 
 main()

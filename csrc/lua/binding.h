@@ -17,6 +17,9 @@
  */
 int push_failure(lua_State *L, const struct qvm_error *err);
 
+/* Pushes a text, escaped: see escape.h. */
+void push_escaped(lua_State *L, const char *text, size_t size, bool json);
+
 /* Lets a hook run: in the standalone interpreter that is how Ctrl-C arrives. May raise. */
 void poll_interrupt(lua_State *L);
 
@@ -28,11 +31,16 @@ bool again(lua_State *L, const struct qvm_error *err);
  * error that Lua raises midway loses nothing. */
 void *new_scratch(lua_State *L, size_t size, const char *type, lua_CFunction gc);
 
+/* The descriptor of an open file of Lua's io library or of open_file. */
+int check_file(lua_State *L, int index);
+
 /* Each adds its functions to the module table on top of the stack. */
 void add_decode(lua_State *L);
 void add_dump(lua_State *L);
 void add_files(lua_State *L);
+void add_text(lua_State *L);
 void add_logs(lua_State *L);
+void add_symbols(lua_State *L);
 void add_terminal(lua_State *L);
 void add_vm(lua_State *L);
 void add_watch(lua_State *L);

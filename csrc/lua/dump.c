@@ -8,31 +8,46 @@
 
 static const char TYPE[] = "qvm.dump", USER[] = "qvm.dump.user";
 
-struct dump **dump_handle(lua_State *L, int index)
-{
-    return luaL_checkudata(L, index, TYPE);
-}
-
-/* As luaL_testudata, without looking for the type by its name: loops call this. */
-bool is_dump_handle(lua_State *L)
+bool has_type(lua_State *L, const void *type)
 {
     bool same;
 
     if (lua_type(L, -1) != LUA_TUSERDATA || !lua_getmetatable(L, -1))
         return false;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, TYPE);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, type);
     same = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
     return same;
 }
 
-struct dump **check_dump(lua_State *L)
+bool is_dump_handle(lua_State *L)
+{
+    return has_type(L, TYPE);
+}
+
+void push_handle(lua_State *L, int index)
+{
+    if (lua_type(L, index) == LUA_TUSERDATA) {
+        lua_pushvalue(L, index);
+        return;
+    }
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_rawgeti(L, index, 1);
+}
+
+void pin(lua_State *L, int index)
+{
+    push_handle(L, index);
+    luaL_argexpected(L, is_dump_handle(L) || is_space_handle(L), index, "Dump or Space");
+    lua_replace(L, index);
+}
+
+struct dump **check_dump(lua_State *L, int index)
 {
     struct dump **handle;
 
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_rawgeti(L, 1, 1);
-    luaL_argexpected(L, is_dump_handle(L), 1, "Dump");
+    push_handle(L, index);
+    luaL_argexpected(L, is_dump_handle(L), index, "Dump");
     handle = lua_touserdata(L, -1);
     lua_pop(L, 1);
     return handle;
@@ -83,7 +98,7 @@ static int handle_gc(lua_State *L)
 
 static int method_close(lua_State *L)
 {
-    close_handle((struct handle *)check_dump(L));
+    close_handle((struct handle *)check_dump(L, 1));
     return 0;
 }
 
@@ -122,33 +137,42 @@ static void new_handle(lua_State *L)
     lua_setiuservalue(L, -2, 1);
 }
 
-/* Calls a method that may call Lua, by allocating or otherwise, while it uses the dump. */
+/* Calls a method that may call Lua, by allocating or otherwise, while it uses the dump. An
+ * address is found first: for a symbol that calls Lua with the Dump or Space itself. */
 static int held(lua_State *L)
 {
     enum { ARGUMENTS = 8 };
     lua_CFunction method = lua_tocfunction(L, lua_upvalueindex(1));
+    uint64_t address;
 
-    check_memory(L);
+    if (lua_toboolean(L, lua_upvalueindex(2))) {
+        if (!get_address(L, 2, &address))
+            return ADDRESS_FAILURE;
+        lua_pushinteger(L, (lua_Integer)address);
+        lua_replace(L, 2);
+    }
+    pin(L, 1);
     lua_settop(L, ARGUMENTS);
-    lua_rawgeti(L, 1, 1);
+    lua_pushvalue(L, 1);
     if (!is_dump_handle(L))
-        lua_getiuservalue(L, ARGUMENTS + 1, 1);
+        lua_getiuservalue(L, 1, 1);
     hold_dump(L, lua_gettop(L));
     return method(L);
 }
 
-void add_held(lua_State *L, const luaL_Reg *methods)
+void add_held(lua_State *L, const luaL_Reg *methods, bool with_address)
 {
     for (; methods->name; methods++) {
         lua_pushcfunction(L, methods->func);
-        lua_pushcclosure(L, held, 1);
+        lua_pushboolean(L, with_address);
+        lua_pushcclosure(L, held, 2);
         lua_setfield(L, -2, methods->name);
     }
 }
 
 static int method_is_open(lua_State *L)
 {
-    lua_pushboolean(L, *check_dump(L) != NULL);
+    lua_pushboolean(L, *check_dump(L, 1) != NULL);
     return 1;
 }
 
@@ -214,17 +238,21 @@ static void call_progress(lua_State *L, int index, const struct dump *dump)
     lua_call(L, 1, 0);
 }
 
-/* open(path, partial, progress or nil): a table with the dump's fields. */
+/* open(path, partial, progress or nil [, file]): a table with the dump's fields. A file of
+ * open_file is opened in place of the path. */
 static int core_open(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
+    int fd = lua_isnoneornil(L, 4) ? -1 : check_file(L, 4);
+    bool partial = lua_toboolean(L, 2);
     struct dump **handle;
     struct qvm_error err;
 
-    lua_settop(L, 3);
+    lua_settop(L, 4);
     new_handle(L);
-    handle = dump_handle(L, -1);
-    *handle = dump_open(path, lua_toboolean(L, 2), &err);
+    handle = lua_touserdata(L, -1);
+    *handle =
+        fd < 0 ? dump_open(path, partial, &err) : dump_open_fd(fd, path, partial, &err);
     if (!*handle)
         return push_failure(L, &err);
     while (dump_load(*handle, &err) != 0) {
@@ -244,7 +272,7 @@ static int core_open(lua_State *L)
  * Pieces that adjoin are one range. */
 static int method_range(lua_State *L)
 {
-    struct dump *dump = *check_dump(L);
+    struct dump *dump = *check_dump(L, 1);
     lua_Integer index = luaL_checkinteger(L, 2);
     const struct piece *pieces;
     size_t i;
@@ -265,7 +293,7 @@ static int method_range(lua_State *L)
 
 static int method_vcpu_count(lua_State *L)
 {
-    struct dump *dump = *check_dump(L);
+    struct dump *dump = *check_dump(L, 1);
 
     if (!dump)
         return push_closed(L);
@@ -323,13 +351,19 @@ static int vcpu_gc(lua_State *L)
  * and those of its extra ones in the dump's; nothing behind the last. */
 static int method_vcpu(lua_State *L)
 {
-    struct dump *dump = *check_dump(L);
+    struct dump *dump = *check_dump(L, 1);
     lua_Integer index = luaL_checkinteger(L, 2);
     struct vcpu *vcpu;
     struct qvm_error err;
 
     if (!dump)
         return push_closed(L);
+    if (index >= (lua_Integer)dump_vcpus(dump) &&
+        index - (lua_Integer)dump_vcpus(dump) < (lua_Integer)dump_vcpus_lost(dump)) {
+        qvm_fail(&err, QVM_TRUNCATED, "%s: the file ends before the registers of vCPU %d",
+                 dump->file.path, (int)index);
+        return push_failure(L, &err);
+    }
     if (index < 0 || index >= (lua_Integer)dump_vcpus(dump))
         return 0;
     vcpu = new_scratch(L, sizeof *vcpu, "qvm.vcpu", vcpu_gc);
@@ -360,7 +394,7 @@ static int text_gc(lua_State *L)
 /* log(dump): the text the dump carries, or nil. */
 static int method_log(lua_State *L)
 {
-    struct dump *dump = *check_dump(L);
+    struct dump *dump = *check_dump(L, 1);
     struct text *text;
     struct qvm_error err;
 
@@ -393,17 +427,20 @@ void add_dump(lua_State *L)
 
     luaL_newmetatable(L, TYPE);
     luaL_setfuncs(L, meta, 0);
+    lua_pushboolean(L, 0); /* a script that calls __gc would free what is in use */
+    lua_setfield(L, -2, "__metatable");
     lua_rawsetp(L, LUA_REGISTRYINDEX, TYPE);
     luaL_newmetatable(L, USER);
     luaL_setfuncs(L, user, 0);
     lua_pop(L, 1);
     luaL_newlib(L, plain);
-    add_held(L, methods);
+    add_held(L, methods, false);
     add_dump_parts(L);
     add_values(L);
     add_passes(L);
     lua_setfield(L, -2, "dump");
     add_spaces(L);
+    add_addresses(L);
     add_limits(L);
     lua_pushcfunction(L, core_open);
     lua_setfield(L, -2, "open");

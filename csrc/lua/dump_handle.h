@@ -9,22 +9,39 @@
 
 #include <string.h>
 
-/* The handle of the Dump that is argument 1; *handle is NULL after it was closed. */
-struct dump **check_dump(lua_State *L);
+/* Scripts can change that table, and so can a finalizer whenever Lua allocates. A function
+ * that allocates, or calls Lua, before it has done with the handle first puts the handle
+ * itself in the place of the table: the stack then keeps it, and it stays the same one.
+ * check_dump and check_memory take either. */
 
-/* Is the value on top of the stack such a handle? */
+/* Replaces the Dump that is an argument by its handle, or the Space by its own; raises
+ * where it is neither. */
+void pin(lua_State *L, int index);
+
+/* The handle of the Dump that is an argument; *handle is NULL after it was closed. Does not
+ * allocate. */
+struct dump **check_dump(lua_State *L, int index);
+
+/* Is the value on top of the stack a userdata of the type whose metatable is in the
+ * registry at this address? Unlike luaL_testudata it does not allocate. */
+bool has_type(lua_State *L, const void *type);
+
+/* Is the value on top of the stack the handle of a dump, of a space? */
 bool is_dump_handle(lua_State *L);
+bool is_space_handle(lua_State *L);
 
-/* The handle itself, at a stack index; raises where it is none. */
-struct dump **dump_handle(lua_State *L, int index);
+/* The handle of a Dump or Space at a stack index, or that value if it is one already.
+ * Pushes it. */
+void push_handle(lua_State *L, int index);
 
 /* Pushes a value, to be closed, that keeps the dump of the handle at a stack index in
  * memory: whatever closes it, it goes when that value does. */
 void hold_dump(lua_State *L, int index);
 
-/* Adds methods to the table on top of the stack, each of which holds the dump of its first
- * argument while it runs. */
-void add_held(lua_State *L, const luaL_Reg *methods);
+/* Adds methods to the table on top of the stack, each of which finds its first argument
+ * pinned and the dump held; with_address: and its second an integer, where the script gave
+ * an address or a symbol. */
+void add_held(lua_State *L, const luaL_Reg *methods, bool with_address);
 
 /* The results of every method of a closed dump. */
 int push_closed(lua_State *L);

@@ -1,25 +1,37 @@
-/* Small questions about files and time that Lua's own library cannot answer. */
+/* Files, and small questions about them and about time that Lua's own library cannot
+ * answer. */
 #include "binding.h"
 #include "dump/dump.h"
+#include "util/new_directory.h"
 #include "util/os.h"
 #include "util/regular.h"
 #include "util/save.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* stat(path [, link]): size in bytes, an identity (a string equal only for the same file),
- * kind: "file", "directory" or "other". A symbolic link is followed, or with `link` true
- * is "other" itself. */
+int check_file(lua_State *L, int index)
+{
+    luaL_Stream *stream = luaL_checkudata(L, index, LUA_FILEHANDLE);
+
+    luaL_argcheck(L, stream->closef, index, "closed file");
+    return fileno(stream->f);
+}
+
+/* stat(path), stat(file, name): size in bytes, an identity (a string equal only for the
+ * same file), kind: "file", "directory" or "other". */
 static int core_stat(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    bool is_path = lua_type(L, 1) == LUA_TSTRING;
+    int fd = is_path ? -1 : check_file(L, 1);
+    const char *path = is_path ? lua_tostring(L, 1) : luaL_optstring(L, 2, "file");
     struct qvm_error err;
     struct stat status;
 
-    if ((lua_toboolean(L, 2) ? lstat : stat)(path, &status) != 0) {
+    if ((is_path ? stat(path, &status) : fstat(fd, &status)) != 0) {
         qvm_fail_errno(&err, errno, path);
         return push_failure(L, &err);
     }
@@ -39,7 +51,8 @@ static int close_stream(lua_State *L)
     return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
 }
 
-/* open_file(path): a regular file for reading, as io.open has it. */
+/* open_file(path [, checked]): a regular file for reading, as io.open has it; see
+ * regular_open_checked. */
 static int core_open_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -50,7 +63,7 @@ static int core_open_file(lua_State *L)
 
     stream->closef = NULL; /* not open yet */
     luaL_setmetatable(L, LUA_FILEHANDLE);
-    fd = regular_open(path, &size, &err);
+    fd = (lua_toboolean(L, 2) ? regular_open_checked : regular_open)(path, &size, &err);
     if (fd < 0)
         return push_failure(L, &err);
     stream->f = fdopen(fd, "rb");
@@ -63,21 +76,23 @@ static int core_open_file(lua_State *L)
     return 1;
 }
 
-/* extent(path): bytes that a dump must have to be whole, 0 while its headers cannot be
- * read. */
+/* extent(file, path): bytes that a dump must have to be whole, 0 while its headers cannot
+ * be read. */
 static int core_extent(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    int fd = check_file(L, 1);
+    const char *path = luaL_checkstring(L, 2);
     struct qvm_error err;
     uint64_t extent;
 
-    if (dump_extent(path, &extent, &err) != 0)
+    if (dump_extent(fd, path, &extent, &err) != 0)
         return push_failure(L, &err);
     lua_pushinteger(L, (lua_Integer)extent);
     return 1;
 }
 
-/* save(path, bytes): true, once the file has them, whole and on the disk. */
+/* save(path, bytes [, private]): true, once the file has them, whole and on the disk. See
+ * save_file. */
 static int core_save(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -85,10 +100,61 @@ static int core_save(lua_State *L)
     size_t size;
     const char *bytes = luaL_checklstring(L, 2, &size);
 
-    if (save_file(path, bytes, size, &err) != 0)
+    if (save_file(path, bytes, size, lua_toboolean(L, 3), &err) != 0)
         return push_failure(L, &err);
     lua_pushboolean(L, 1);
     return 1;
+}
+
+static const char DIRECTORY[] = "qvm.new_directory";
+
+static struct new_directory *check_directory(lua_State *L)
+{
+    struct new_directory *made = luaL_checkudata(L, 1, DIRECTORY);
+
+    luaL_argcheck(L, made->path, 1, "closed");
+    return made;
+}
+
+static int directory_close(lua_State *L)
+{
+    new_directory_close(luaL_checkudata(L, 1, DIRECTORY), false);
+    return 0;
+}
+
+/* directory:keep(): ends it, and leaves it and its files. */
+static int directory_keep(lua_State *L)
+{
+    new_directory_close(check_directory(L), true);
+    return 0;
+}
+
+/* directory:write(name, bytes): true. */
+static int directory_write(lua_State *L)
+{
+    struct new_directory *made = check_directory(L);
+    const char *name = luaL_checkstring(L, 2);
+    struct qvm_error err;
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 3, &size);
+
+    if (new_directory_write(made, name, bytes, size, &err) != 0)
+        return push_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* new_directory(path): a directory for this user alone that is removed with its files when
+ * it is closed or collected, unless it is kept. */
+static int core_new_directory(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct new_directory *made = lua_newuserdatauv(L, sizeof *made, 0);
+    struct qvm_error err;
+
+    made->path = NULL;
+    luaL_setmetatable(L, DIRECTORY);
+    return new_directory_open(made, path, &err) == 0 ? 1 : push_failure(L, &err);
 }
 
 /* make_directory(path [, private]): true; a directory that exists is busy. */
@@ -122,6 +188,20 @@ static int core_make_private(lua_State *L)
     }
     close(descriptor);
     lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* current_directory(): its absolute path. */
+static int core_current_directory(lua_State *L)
+{
+    char path[PATH_MAX];
+    struct qvm_error err;
+
+    if (!getcwd(path, sizeof path)) {
+        qvm_fail_errno(&err, errno, "the current directory");
+        return push_failure(L, &err);
+    }
+    lua_pushstring(L, path);
     return 1;
 }
 
@@ -161,11 +241,23 @@ void add_files(lua_State *L)
         {"save", core_save},
         {"make_directory", core_make_directory},
         {"make_private", core_make_private},
+        {"current_directory", core_current_directory},
+        {"new_directory", core_new_directory},
         {"host_name", core_host_name},
         {"now", core_now},
         {"sleep", core_sleep},
         {NULL, NULL},
     };
 
+    static const luaL_Reg methods[] = {
+        {"write", directory_write}, {"keep", directory_keep}, {NULL, NULL}};
+    static const luaL_Reg meta[] = {
+        {"__gc", directory_close}, {"__close", directory_close}, {NULL, NULL}};
+
+    luaL_newmetatable(L, DIRECTORY);
+    luaL_setfuncs(L, meta, 0);
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
     luaL_setfuncs(L, functions, 0);
 }

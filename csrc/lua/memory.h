@@ -18,10 +18,20 @@ struct space_handle {
     struct dump **dump;
 };
 
-#define SPACE_TYPE "qvm.space"
-
-/* The memory of the Dump or space that is argument 1. */
+/* The memory of the Dump or Space that is argument 1. Does not allocate. */
 struct memory check_memory(lua_State *L);
+
+/* The address that is the argument at an index: an integer, or a symbol, whose address Lua
+ * finds ("schedule", "schedule+0x10"). False: it has none, and the results of that failure
+ * are on top of the stack: return ADDRESS_FAILURE. A symbol runs Lua: call check_memory
+ * after this. */
+bool get_address(lua_State *L, int index, uint64_t *address);
+
+enum { ADDRESS_FAILURE = 3 };
+
+/* Adds resolve_with(function) to the module table on top of the stack: function(Dump or
+ * Space, symbol) returns an address, or nil, message, code. */
+void add_addresses(lua_State *L);
 
 /* As dump_read and dump_reach. */
 int memory_read(const struct memory *memory, uint64_t address, void *to, size_t n,

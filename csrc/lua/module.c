@@ -13,7 +13,7 @@ int push_failure(lua_State *L, const struct qvm_error *err)
     if (err->code == QVM_NO_MEMORY)
         return luaL_error(L, "%s", err->message);
     lua_pushnil(L);
-    lua_pushstring(L, err->message);
+    push_escaped(L, err->message, strlen(err->message), false);
     lua_pushstring(L, qvm_code_name(err->code));
     return 3;
 }
@@ -61,7 +61,9 @@ EXPORT int luaopen_qvm_core(lua_State *L)
     add_dump(L);
     add_files(L);
     add_logs(L);
+    add_symbols(L);
     add_terminal(L);
+    add_text(L);
     add_vm(L);
     add_watch(L);
     return 1;

@@ -9,7 +9,7 @@
 /* segment(dump, index from 0): a table, nothing behind the last. */
 static int method_segment(lua_State *L)
 {
-    struct dump *dump = *check_dump(L);
+    struct dump *dump = *check_dump(L, 1);
     lua_Integer index = luaL_checkinteger(L, 2);
     const struct elf_segment *segment;
 
@@ -33,7 +33,7 @@ static int method_segment(lua_State *L)
 /* section_count(dump) */
 static int method_section_count(lua_State *L)
 {
-    struct dump *dump = *check_dump(L);
+    struct dump *dump = *check_dump(L, 1);
     struct qvm_error err;
     uint32_t count;
 
@@ -49,7 +49,7 @@ static int method_section_count(lua_State *L)
 /* section(dump, index from 0, below the count): a table. */
 static int method_section(lua_State *L)
 {
-    struct dump *dump = *check_dump(L);
+    struct dump *dump = *check_dump(L, 1);
     lua_Integer index = luaL_checkinteger(L, 2);
     struct elf_section section;
     struct qvm_error err;
@@ -99,7 +99,7 @@ static int push_bytes(lua_State *L, const struct dump *dump, uint64_t offset, ui
 /* bytes(dump, offset in the file, size) */
 static int method_bytes(lua_State *L)
 {
-    struct dump *dump = *check_dump(L);
+    struct dump *dump = *check_dump(L, 1);
     uint64_t offset = (uint64_t)luaL_checkinteger(L, 2);
     uint64_t size = (uint64_t)luaL_checkinteger(L, 3);
 
@@ -109,7 +109,7 @@ static int method_bytes(lua_State *L)
 /* note(dump, segment, bytes into it): a table, and where the next one is. */
 static int method_note(lua_State *L)
 {
-    struct dump *dump = *check_dump(L);
+    struct dump *dump = *check_dump(L, 1);
     struct notes notes;
     struct elf_note note;
     struct qvm_error err;
@@ -147,5 +147,5 @@ void add_dump_parts(lua_State *L)
         {"note", method_note},       {NULL, NULL},
     };
 
-    add_held(L, methods);
+    add_held(L, methods, false);
 }

@@ -58,7 +58,7 @@ static int pass_gc(lua_State *L)
  * inclusive. NULL: the dump is closed. */
 static struct pass *new_pass(lua_State *L, enum kind kind)
 {
-    struct dump **here = check_dump(L);
+    struct dump **here = check_dump(L, 1);
     struct pass *pass;
 
     pass = lua_newuserdatauv(L, sizeof *pass, 2);
@@ -68,28 +68,31 @@ static struct pass *new_pass(lua_State *L, enum kind kind)
     pass->first = (uint64_t)luaL_checkinteger(L, 2);
     pass->last = (uint64_t)luaL_checkinteger(L, 3);
     luaL_setmetatable(L, TYPE);
-    lua_rawgeti(L, 1, 1);
+    lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1);
     return *here ? pass : NULL; /* a finalizer may have closed it by now */
 }
 
-/* The patterns in the array at index 4, in a userdata that is pushed. They live as long as
- * the array does. */
+/* The patterns in the array at index 4, in a userdata that is pushed. Their bytes are those
+ * of the strings in a copy of the array, which takes its place: scripts can change the
+ * array. */
 static struct pattern *get_patterns(lua_State *L, size_t count)
 {
     struct pattern *patterns = lua_newuserdatauv(L, count * sizeof *patterns, 0);
     size_t total = 0;
 
+    lua_createtable(L, (int)count, 0);
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, 4, (lua_Integer)i + 1);
         patterns[i].bytes =
             (const unsigned char *)luaL_checklstring(L, -1, &patterns[i].size);
-        lua_pop(L, 1);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
         luaL_argcheck(L, patterns[i].size > 0, 4, "an empty pattern is everywhere");
         luaL_argcheck(L, patterns[i].size <= MATCHER_SIZE_MAX - total, 4,
-                      "patterns of more than 4 MiB");
+                      "patterns of more than 1 MiB");
         total += patterns[i].size;
     }
+    lua_replace(L, 4);
     return patterns;
 }
 
@@ -355,13 +358,15 @@ static int method_strings(lua_State *L)
 static int method_diff(lua_State *L)
 {
     uint64_t granularity = (uint64_t)luaL_checkinteger(L, 5);
-    struct pass *pass = new_pass(L, DIFF);
     struct qvm_error err;
+    struct pass *pass;
 
+    pin(L, 4);
+    pass = new_pass(L, DIFF);
     if (!pass)
         return push_closed(L);
-    lua_rawgeti(L, 4, 1);
-    pass->there = dump_handle(L, -1);
+    pass->there = check_dump(L, 4);
+    lua_pushvalue(L, 4);
     lua_setiuservalue(L, -2, 2);
     if (!*pass->there)
         return push_closed(L);
@@ -383,7 +388,7 @@ void add_passes(lua_State *L)
     lua_pushcfunction(L, pass_gc);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
-    add_held(L, methods);
+    add_held(L, methods, false);
 }
 
 void add_limits(lua_State *L)

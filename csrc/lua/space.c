@@ -6,7 +6,12 @@
 #include <limits.h>
 #include <stdlib.h>
 
-static const char MAPPER[] = "qvm.mapper", SEEKER[] = "qvm.seeker";
+static const char SPACE[] = "qvm.space", MAPPER[] = "qvm.mapper", SEEKER[] = "qvm.seeker";
+
+bool is_space_handle(lua_State *L)
+{
+    return has_type(L, SPACE);
+}
 
 /* The space that is argument 1. NULL: its dump is closed. */
 static struct space *check_space(lua_State *L)
@@ -59,17 +64,18 @@ static int core_space(lua_State *L)
                                         [PAGING_X86_64] = "x86_64",
                                         [PAGING_AARCH64] = "aarch64",
                                         NULL};
-    struct dump **dump = check_dump(L);
-    enum paging_kind kind = (enum paging_kind)luaL_checkoption(L, 2, NULL, kinds);
     struct space_handle *handle;
+    enum paging_kind kind;
     struct qvm_error err;
 
+    pin(L, 1);
+    kind = (enum paging_kind)luaL_checkoption(L, 2, NULL, kinds);
     lua_settop(L, 4);
     handle = lua_newuserdatauv(L, sizeof *handle, 1);
     memset(handle, 0, sizeof *handle);
-    handle->dump = dump;
-    if (!*dump)
-        return push_closed(L);
+    handle->dump = check_dump(L, 1);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1);
     for (int i = 0; i < SPACE_HALVES; i++) {
         handle->space.has[i] = lua_istable(L, 3 + i);
         handle->space.half[i].kind = kind;
@@ -77,10 +83,10 @@ static int core_space(lua_State *L)
             get_paging(L, 3 + i, kind, &handle->space.half[i], &err) != 0)
             return push_failure(L, &err);
     }
-    space_start(&handle->space, *dump);
-    lua_rawgeti(L, 1, 1);
-    lua_setiuservalue(L, -2, 1);
-    luaL_setmetatable(L, SPACE_TYPE);
+    luaL_setmetatable(L, SPACE);
+    if (!*handle->dump) /* a finalizer or a metamethod may have closed it by now */
+        return push_closed(L);
+    space_start(&handle->space, *handle->dump);
     return 1;
 }
 
@@ -193,7 +199,7 @@ static void *new_pass(lua_State *L, size_t size, const char *type,
     void *pass = lua_newuserdatauv(L, size, 1);
 
     memset(pass, 0, size);
-    lua_rawgeti(L, 1, 1);
+    lua_pushvalue(L, 1);
     *handle = lua_touserdata(L, -1);
     lua_setiuservalue(L, -2, 1);
     luaL_setmetatable(L, type);
@@ -311,10 +317,8 @@ static int method_find(lua_State *L)
 static void new_type(lua_State *L, const char *type, lua_CFunction gc)
 {
     luaL_newmetatable(L, type);
-    if (gc) {
-        lua_pushcfunction(L, gc);
-        lua_setfield(L, -2, "__gc");
-    }
+    lua_pushcfunction(L, gc);
+    lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
 }
 
@@ -326,11 +330,12 @@ void add_spaces(lua_State *L)
                                        {"find", method_find},
                                        {NULL, NULL}};
 
-    new_type(L, SPACE_TYPE, NULL);
+    luaL_newmetatable(L, SPACE);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, SPACE);
     new_type(L, MAPPER, mapper_gc);
     new_type(L, SEEKER, seeker_gc);
     lua_newtable(L);
-    add_held(L, methods);
+    add_held(L, methods, false);
     lua_setfield(L, -2, "space_methods");
     lua_pushcfunction(L, core_space);
     lua_setfield(L, -2, "space");

@@ -1,7 +1,10 @@
-/* What a prompt needs of its terminal: Ctrl-C ends what runs there, not the program. */
+/* What programs need of their terminal: at a prompt, Ctrl-C ends what runs there, not the
+ * program; a server of standard input and output must know when its client is gone. */
 #include "binding.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/select.h>
@@ -91,6 +94,34 @@ static int core_await_input(lua_State *L)
     return 1;
 }
 
+/* read_input(milliseconds): what standard input has, "" at its end; nil if it has nothing
+ * in that time (-1: no limit) or if a signal came. */
+static int core_read_input(lua_State *L)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    lua_Integer milliseconds = luaL_checkinteger(L, 1);
+    char bytes[4096];
+    ssize_t n;
+
+    luaL_argcheck(L, milliseconds >= -1 && milliseconds <= INT_MAX, 1, "out of range");
+    if (poll(&input, 1, (int)milliseconds) <= 0)
+        return 0;
+    n = read(STDIN_FILENO, bytes, sizeof bytes);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return 0;
+    lua_pushlstring(L, bytes, n > 0 ? (size_t)n : 0);
+    return 1;
+}
+
+/* is_output_closed(): whether nobody can read standard output any more. */
+static int core_is_output_closed(lua_State *L)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO};
+
+    lua_pushboolean(L, poll(&output, 1, 0) > 0);
+    return 1;
+}
+
 /* is_terminal(descriptor) */
 static int core_is_terminal(lua_State *L)
 {
@@ -104,6 +135,8 @@ void add_terminal(lua_State *L)
         {"catch_interrupts", core_catch_interrupts},
         {"interruptible", core_interruptible},
         {"await_input", core_await_input},
+        {"read_input", core_read_input},
+        {"is_output_closed", core_is_output_closed},
         {"is_terminal", core_is_terminal},
         {NULL, NULL},
     };

@@ -30,11 +30,14 @@ static lua_Integer decode(const unsigned char *bytes, unsigned size, bool is_sig
 
 static int get(lua_State *L, unsigned size, bool is_signed)
 {
-    struct memory memory = check_memory(L);
-    uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
+    struct memory memory;
+    uint64_t address;
     unsigned char bytes[8];
     struct qvm_error err;
 
+    if (!get_address(L, 2, &address))
+        return ADDRESS_FAILURE;
+    memory = check_memory(L);
     if (!memory.dump)
         return push_closed(L);
     dump_map(memory.dump);
@@ -168,10 +171,11 @@ static int method_read(lua_State *L)
 {
     struct memory memory = check_memory(L);
     uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
-    lua_Integer n = luaL_checkinteger(L, 3), at_once = memory.space ? 1 << 20 : 16 << 20;
+    lua_Integer n = luaL_checkinteger(L, 3), at_once;
     luaL_Buffer buffer;
     struct qvm_error err;
 
+    at_once = memory.space ? 1 << 20 : 16 << 20;
     luaL_argcheck(L, n >= 0, 3, "a number of bytes is expected, not a negative one");
     if (!memory.dump)
         return push_closed(L);
@@ -248,5 +252,5 @@ void add_values(lua_State *L)
                                     {NULL, NULL}};
 
     luaL_setfuncs(L, methods, 0);
-    add_held(L, held);
+    add_held(L, held, true);
 }

@@ -1,25 +1,14 @@
 -- How the report on a fleet looks: within 80 columns, for one board or hundreds.
 
+local oneline = require "qvm.util.text"
 local qvm = require "qvm"
 
 local layout = {}
 
 local WIDTH = 80
 
-local function escape(bytes)
-  return (bytes:gsub(".", function(c)
-    return ("\\x%02x"):format(c:byte())
-  end))
-end
-
 -- What boards wrote must not drive the terminal.
-function layout.harmless(text)
-  return (text:gsub(utf8.len(text) and "[%c\127]" or "[^ -~]", escape)
-    :gsub("\194[\128-\159]", escape)
-    :gsub("\216\156", escape)
-    :gsub("\226\128[\142\143\168-\174]", escape)
-    :gsub("\226\129[\166-\169]", escape))
-end
+layout.harmless = oneline.harmless
 
 local harmless = layout.harmless
 
@@ -30,11 +19,11 @@ function layout.value(value)
     return "-"
   elseif math.type(value) == "integer" and (value < 0 or value > 0xffffffff) then
     return qvm.hex(value)
-  elseif type(value) == "string" and value:find("^[%a_][%w_.-]*$")
+  elseif type(value) == "string" and value:find("^[A-Za-z_][0-9A-Za-z_.-]*$")
     and value ~= "true" and value ~= "false" and value ~= "null" then
     return value
   end
-  return harmless(qvm.errata.text(value))
+  return harmless(oneline.cut(qvm.errata.text(value)))
 end
 
 -- Numbers in names by their value: board2 before board10.

@@ -13,25 +13,10 @@
 -- mistake in the arguments, 3 all was compared and something differs.
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
+local need = assert(loadfile(here .. "/../../lua/qvm/start.lua"))("fleet", here .. "/..", 1)
 
-local function look_in(lua_directory, c_directory)
-  package.path = ("%s;%s/?.lua;%s/?/init.lua"):format(package.path, lua_directory, lua_directory)
-  package.cpath = ("%s;%s/?.so"):format(package.cpath, c_directory)
-end
-
-look_in(here .. "/../../lua", os.getenv("QVM_BUILD") or here .. "/../../build")
-
-local function need(name, advice)
-  local ok, module = pcall(require, name)
-  if not ok then
-    io.stderr:write("fleet: ", tostring(module):match("^[^\n]*"), " ", advice, "\n")
-    os.exit(1, true)
-  end
-  return module
-end
-
-local lfs = need("lfs", "Install lua-filesystem.")
-local qvm = need("qvm", "Run `make`.")
+local lfs = need "lfs"
+local qvm = need "qvm"
 local layout = dofile(here .. "/layout.lua")
 
 local function read(path)

@@ -4,34 +4,44 @@
 --     assert.vm_running(vm)
 --     assert.same_errata("baseline.json", vm)
 --     assert.has_erratum(vm, "843419", "on")
+--     assert.vm_served(vm)
 --
--- Each has its negation: `assert.is_not.vm_running(vm)` and so on. A message shows
--- what was expected and what is, and each difference on a line of its own. What
+-- Each has its negation, in every spelling that luassert has for one:
+-- `assert.is_not.vm_running(vm)`, `assert.has_no.erratum(vm, id)`,
+-- `assert.has_no_erratum(vm, id)`. A message shows what was expected and what is, and
+-- each difference on a line of its own; control characters and the like in it are
+-- escaped, for TAP and for JUnit's XML. What
 -- cannot be told (an env that cannot be read, a file that is no baseline) fails an
 -- assertion and its negation alike.
 -- @module qvm.assertions
 
 local assert = require "luassert"
-local cjson = require "cjson"
 local errata = require "qvm.host.errata"
+local line = require "qvm.util.text"
 
+local LINES = 100 -- of a message
+
+-- A value; of an integer that may be an address both forms.
 local function text(value)
-  if type(value) == "string" then
-    return ("%q"):format(value)
-  elseif math.type(value) == "integer" and (value < 0 or value > 0xffffffff) then
-    return ("%d (0x%016x)"):format(value, value)
-  elseif value == cjson.null then
-    return "null"
+  if math.type(value) == "integer" then
+    return (value < 0 or value > 0xffffffff) and ("%d (0x%016x)"):format(value, value)
+      or ("%d"):format(value)
+  elseif type(value) == "table" then
+    return line.cut(errata.text(value) or tostring(value))
   end
-  return tostring(value)
+  return line.value(value)
+end
+
+local function shown(id)
+  return line.harmless(line.cut(id))
 end
 
 local function vcpus_text(cpu)
-  return cpu and "vCPU " .. cpu or "all vCPUs"
+  return cpu and ("vCPU %d"):format(cpu) or "all vCPUs"
 end
 
 local function difference_text(d)
-  local what = ("  %s, %s: "):format(d.id, vcpus_text(d.cpu))
+  local what = ("  %s, %s: "):format(shown(d.id), vcpus_text(d.cpu))
   if d.kind == "added" then
     return ("%sexpected none, is %s"):format(what, text(d.actual))
   elseif d.kind == "removed" then
@@ -40,13 +50,26 @@ local function difference_text(d)
   return ("%sexpected %s, is %s"):format(what, text(d.expected), text(d.actual))
 end
 
+local function join(lines)
+  if #lines > LINES then
+    return ("%s\n  ... and %d more"):format(table.concat(lines, "\n", 1, LINES), #lines - LINES)
+  end
+  return table.concat(lines, "\n")
+end
+
+-- Raises what is wrong with the VM or a file: a library's message, which is harmless,
+-- or one with a file's name in it.
+local function fail(message, level)
+  error(line.harmless(message), level + 1)
+end
+
 -- The name of a VM, an Env or a snapshot in a message.
 local function name_of(value)
   if type(value) == "string" then
-    return value
+    return line.harmless(value)
   end
   local meta = getmetatable(value)
-  return meta and meta.__tostring and tostring(value) or "a snapshot"
+  return meta and meta.__tostring and line.harmless(tostring(value)) or "a snapshot"
 end
 
 local function is_source(value)
@@ -67,7 +90,7 @@ local function snapshot_of(value, name, level)
     message = ("bad argument to '%s' (VM, Env, snapshot or path of a baseline expected, got %s)")
       :format(name, type(value))
   end
-  return snapshot or error(message, level + 1)
+  return snapshot or fail(message, level + 1)
 end
 
 -- Says how it went; the messages are for an assertion that failed, and for a
@@ -94,7 +117,7 @@ local function same_errata(state, arguments, level)
   end
   return result(state, #differences == 0,
     ("%s: %d of the errata differ from %s:\n%s"):format(name_of(current), #differences,
-      name_of(baseline), table.concat(lines, "\n")),
+      name_of(baseline), join(lines)),
     ("%s: the errata are those of %s, and are expected to differ"):format(name_of(current),
       name_of(baseline)))
 end
@@ -104,7 +127,8 @@ local function values_of(snapshot, id)
   local lines = {}
   for _, entry in ipairs(snapshot) do
     if entry.id == id then
-      lines[#lines + 1] = ("  %s, %s: is %s"):format(id, vcpus_text(entry.cpu), text(entry.value))
+      lines[#lines + 1] = ("  %s, %s: is %s"):format(shown(id), vcpus_text(entry.cpu),
+        text(entry.value))
     end
   end
   return lines
@@ -124,11 +148,18 @@ local function has_erratum(state, arguments, level)
     found = found or entry.id == id and (arguments.n < 3 or entry.value == value)
   end
   local lines = values_of(snapshot, id)
-  local wanted = arguments.n < 3 and id or ("%s with the value %s"):format(id, text(value))
+  local wanted = arguments.n < 3 and shown(id)
+    or ("%s with the value %s"):format(shown(id), text(value))
   return result(state, found,
     ("%s: expected erratum %s\n%s"):format(name_of(vm), wanted,
-      lines[1] and table.concat(lines, "\n") or "  it is not reported"),
-    ("%s: expected no erratum %s\n%s"):format(name_of(vm), wanted, table.concat(lines, "\n")))
+      lines[1] and join(lines) or "  it is not reported"),
+    ("%s: expected no erratum %s\n%s"):format(name_of(vm), wanted, join(lines)))
+end
+
+local function check_vm(vm, name, level)
+  if type(vm) ~= "table" or type(vm.state) ~= "function" or type(vm.pid) ~= "function" then
+    error(("bad argument to '%s' (VM expected, got %s)"):format(name, type(vm)), level + 1)
+  end
 end
 
 --- A VM runs.
@@ -137,21 +168,44 @@ end
 -- @usage assert.vm_running(vm)
 local function vm_running(state, arguments, level)
   local vm = arguments[1]
-  if type(vm) ~= "table" or type(vm.state) ~= "function" then
-    error(("bad argument to 'vm_running' (VM expected, got %s)"):format(type(vm)), (level or 1) + 1)
-  end
+  check_vm(vm, "vm_running", (level or 1) + 1)
   local now, message = vm:state()
   if not now then
-    error(message, (level or 1) + 1)
+    fail(message, (level or 1) + 1)
   end
   return result(state, now == "running",
     ("%s: expected running, is %s"):format(name_of(vm), now),
     ("%s: expected not to run, is running"):format(name_of(vm)))
 end
 
-local all = {same_errata = same_errata, has_erratum = has_erratum, vm_running = vm_running}
+-- Answers of vm:pid() that say that no qvm serves it.
+local UNSERVED = {not_found = true, gone = true, not_qvm = true}
+
+--- A qvm process serves a VM.
+-- @function assert.vm_served
+-- @tparam qvm.vm.VM vm
+-- @usage assert.vm_served(vm)
+local function vm_served(state, arguments, level)
+  local vm = arguments[1]
+  check_vm(vm, "vm_served", (level or 1) + 1)
+  local pid, message, code = vm:pid()
+  if not pid and not UNSERVED[code] then
+    fail(message, (level or 1) + 1)
+  end
+  return result(state, pid ~= nil,
+    ("%s: expected to be served, is not: %s"):format(name_of(vm), line.harmless(message or "")),
+    ("%s: expected not to be served, is by process %d"):format(name_of(vm), pid or 0))
+end
+
+local all = {same_errata = same_errata, has_erratum = has_erratum, vm_running = vm_running,
+  vm_served = vm_served}
+
 for name, callback in pairs(all) do
   assert:register("assertion", name, callback)
 end
+
+-- luassert takes modifiers (is, are, has, not, no ...) from an assertion's name only where
+-- what is left is the name of one: `has_no_erratum` needs an `erratum`.
+assert:register("assertion", "erratum", has_erratum)
 
 return all

@@ -159,7 +159,7 @@ end
 -- @tparam string path
 -- @tparam ?table options
 -- @tparam[opt] boolean options.partial true opens a dump of which bytes are
--- missing, as long as its headers are there: `complete` is false then, and what is
+-- missing, anywhere after its program headers: `complete` is false then, and what is
 -- missing is `truncated`. A compressed one is unpacked once, and may be damaged:
 -- see `warnings`
 -- @tparam[opt] function(integer) options.progress called with the bytes unpacked so
@@ -183,13 +183,15 @@ end
 -- not what it includes), and `manifest.json`: the system name, state and node
 -- names, this host's name, the time (UTC) and the library's version. Look at it
 -- before you give it away: an env and a configuration name threads, devices and
--- files of the host. No memory of the guest is in it.
+-- files of the host. No memory of the guest is in it. The directory and its files are
+-- for this user alone (modes 0700 and 0600).
 -- @tparam qvm.vm.VM vm
 -- @tparam string directory raises nothing where it exists: that is `busy`
 -- @tparam ?table options
 -- @tparam[opt] string options.conf path of the VM's configuration
 -- @treturn[1] boolean true
--- @return[2] nil, message, code: as `VM:env`; `busy` `permission` `io`
+-- @return[2] nil, message, code: as `VM:env`; `busy` (it exists, or was exchanged
+-- meanwhile) `permission` `io`, `too_large` (a baseline of more than 16 MiB)
 -- @usage assert(qvm.record(vm, "linux1.record", {conf = "linux1.qvmconf"}))
 function qvm.record(vm, directory, options)
   if type(vm) ~= "table" or not vm.env then
@@ -260,16 +262,17 @@ end
 --
 -- Address, 16 bytes in hexadecimal, what of them is printable.
 -- @tparam string|qvm.dump.Dump|qvm.space.Space source bytes, a dump, or an address space
--- @tparam[opt=0] integer address of the first byte; of memory, where to read
+-- @tparam[opt=0] integer|string address of the first byte; of memory, where to read: also
+-- a symbol
 -- @tparam[opt] integer n bytes to show; of memory 256 if not given
 -- @treturn[1] string lines
--- @return[2] nil, message, code: as `Dump:read` and `Space:read`
+-- @return[2] nil, message, code: as `Dump:read` and `Space:read`; `too_large`: more than 1 MiB
 -- @usage print(qvm.hexdump(dump, 0x80000000, 64))
 -- @usage print(qvm.hexdump("some bytes"))
 function qvm.hexdump(source, address, n)
   local meta = type(source) == "table" and getmetatable(source)
   local is_memory = meta and (meta == Dump or meta == package.loaded["qvm.paging.address_space"])
-  if address ~= nil or is_memory then
+  if address ~= nil and not is_memory then
     check.integer(address, 2, "hexdump")
   end
   if n ~= nil then
@@ -278,13 +281,22 @@ function qvm.hexdump(source, address, n)
   local view = require "qvm.prompt.show"
   if not is_memory then
     check.string(source, 1, "hexdump")
-    return view.hexdump(n and source:sub(1, math.max(n, 0)) or source, address or 0)
+    n = math.max(0, math.min(n or #source, #source))
   end
-  local bytes, message, code = source:read(address, n or 256)
+  if (n or 0) > view.HEXDUMP_MAX then
+    return nil, ("hexdump: %d bytes, more than %d at once"):format(n, view.HEXDUMP_MAX), "too_large"
+  elseif not is_memory then
+    return view.hexdump(source:sub(1, n), address or 0)
+  end
+  local start, message, code = require "qvm.util.address".of(source, address, 2, "hexdump")
+  local bytes
+  if start then
+    bytes, message, code = source:read(start, n or 256)
+  end
   if not bytes then
     return nil, message, code
   end
-  return view.hexdump(bytes, address)
+  return view.hexdump(bytes, start)
 end
 
 --- An address as text.

@@ -144,7 +144,8 @@ describe("diag", function()
     local bytes = writer.small()
     local status, out, errors = diag {"--read", files.write("cut.gcore", bytes:sub(1, -2))}
     assert.are.equal(1, status)
-    assert.matches("cut.gcore: 1 of %d+ bytes are missing\n$", errors)
+    assert.matches("cut.gcore: 1 of %d+ bytes are missing\n", errors)
+    assert.matches("the registers of 1 vCPUs are missing", errors)
     assert.matches("0x0000000080000000 - 0x00000000800000ff  256 bytes", out, 1, true)
   end)
 
@@ -217,6 +218,30 @@ describe("diag", function()
     end
   end)
 
+  it("keeps columns straight under names of wide and of combining characters", function()
+    sim.root()
+    for _, name in ipairs {"plain", "\u{65e5}\u{672c}\u{8a9e}", "e\u{301}t", "\u{1f600}"} do
+      files.mkdir("vms/" .. name)
+      files.write("vms/" .. name .. "/env", ('{"errata": {"%s1": 1, "x": 2}}'):format(name))
+    end
+    local _, out = diag {"--list"}
+    assert.matches("\nplain   gone ", out)
+    assert.matches("\n\u{65e5}\u{672c}\u{8a9e}  gone ", out)
+    assert.matches("\ne\u{301}t      gone ", out)
+    assert.matches("\n\u{1f600}      gone ", out)
+    _, out = diag {"\u{65e5}\u{672c}\u{8a9e}"}
+    assert.matches("\n\u{65e5}\u{672c}\u{8a9e}1   all  1\nx         all  2\n", out)
+  end)
+
+  it("wraps a text between two characters", function()
+    local words = ("\u{65e5}"):rep(1000)
+    local dump = files.write("wide.gcore", writer.small {memory = {{paddr = 0,
+      bytes = writer.dumpinfo(words)}}, note = {dumpinfo = 0}})
+    local _, out = diag {"--read", dump}
+    assert.is_truthy(utf8.len(out))
+    assert.are.equal(words, (out:match("%(1 line%)\n(.*)$"):gsub("%s", "")))
+  end)
+
   it("lists VMs whose names are very long", function()
     files.write(sim.root() .. "-", "")
     files.mkdir("vms/" .. ("x"):rep(200))
@@ -241,11 +266,11 @@ describe("diag", function()
     sim.root()
     files.mkdir("vms/blank")
     files.write("vms/blank/env", '{"f": "x' .. (" "):rep(1 << 20) .. 'y"}')
-    assert.matches("\n  f  +x +y\n", (select(2, diag {"blank"})))
+    assert.matches("\n  f  +x +%.%.%. %(1048578 bytes%)\n", (select(2, diag {"blank"})))
   end)
 
   it("wraps a text that is one long line", function()
-    local words = ("word "):rep(1 << 16) .. ("x"):rep(1 << 20)
+    local words = ("word "):rep(1 << 16) .. ("x"):rep(1 << 19)
     local dump = files.write("long.gcore", writer.small {memory = {{paddr = 0,
       bytes = writer.dumpinfo(words)}}, note = {dumpinfo = 0}})
     local _, out = diag {"--read", dump}

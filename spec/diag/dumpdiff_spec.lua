@@ -63,6 +63,20 @@ describe("dumpdiff", function()
     assert.matches("\nsummary: nothing differs, in 4 KiB and all registers\n", output)
   end)
 
+  it("shows names of registers harmless to a terminal, in columns", function()
+    local paths = {}
+    for i = 1, 2 do
+      paths[i] = files.write(i .. ".gcore", writer.small {cpus = {{
+        registers = writer.aarch64 {}, extra = {i, i, i}}},
+        note = {names = {"x\27[2J", "\u{65e5}\u{672c}", "plain"}}})
+    end
+    local _, output = run(paths[1], paths[2])
+    assert.is_nil(output:find("\27", 1, true))
+    assert.matches("\n   0  x\\x1b%[2J        0x0+1  0x0+2\n"
+      .. "   0  \u{65e5}\u{672c}            0x0+1  0x0+2\n", output)
+    assert.matches("\n   0  plain           0x0+1  0x0+2\n", output)
+  end)
+
   it("counts what differs within pages that are in parts", function()
     local before = files.write("before.gcore", writer.file {machine = "aarch64", segments = {
       {paddr = 0x80000ffe, bytes = "abcd"}, {paddr = 0x80001800, bytes = "x"}}})

@@ -1,4 +1,4 @@
--- What spec/docs_spec.lua would find in a document that is wrong.
+-- What spec/docs/docs_spec.lua would find in a document that is wrong.
 
 local files = require "support.files"
 local process = require "support.process"

@@ -29,7 +29,7 @@
 -- A block with `build/guests/` in it needs dumps of a real guest, and is run by
 -- `make test-real`. A block that is neither run nor marked is a failure.
 --
--- `busted -o TAP spec/docs_spec.lua` lists the blocks.
+-- `busted -o TAP spec/docs/docs_spec.lua` lists the blocks.
 
 local sim = require "support.sim"
 local suite = require "docs.suite"

@@ -22,8 +22,8 @@ local quote = process.quote
 -- What `make install` installs as commands: names and scripts.
 local function commands()
   local list = {}
-  for script, name in files.read("Makefile"):gmatch("(examples/%S+) %S+%$%(BINDIR%)/(%S+)") do
-    list[name] = script
+  for name in files.read("Makefile"):match("\nCOMMANDS%s*:= ([^\n]*)"):gmatch("%S+") do
+    list["qvm-" .. name] = "examples/" .. name .. ".lua"
   end
   assert(list["qvm-diag"])
   return list

@@ -53,14 +53,14 @@ end
 -- "api" is `require "qvm"`, which loads the rest.
 local lua_rooms = {
   init = set "core util host dump prompt api",
-  assertions = set "host",
+  assertions = set "host util",
   util = set "core",
   host = set "core util dump",
   paging = set "core util",
   guest = set "core util paging",
   dump = set "core util paging guest",
   prompt = set "core util host dump guest paging api",
-  gdb = set "util",
+  gdb = set "core util",
   diag = set "core util host api",
 }
 
@@ -94,5 +94,20 @@ describe("the rooms", function()
     local list, found = violations(lua_rooms, requires())
     assert.are.same({}, list)
     assert.is_true(found > 50)
+  end)
+
+  it("are where documents and comments say", function()
+    local missing, found = {}, 0
+    for _, line in ipairs(lines_of [[grep -rnoE \
+      '(csrc/|lua/qvm/|docs/|spec/)[a-z0-9_./-]+\.(c|h|lua|md|sh|mk)\b' \
+      csrc lua docs README.md examples spec --include=*.[ch] --include=*.lua --include=*.md]]) do
+      local from, path = line:match "^(.-):%d+:(.*)$"
+      found = found + 1
+      if not (io.open(path) or io.open("spec/" .. path)) then
+        missing[#missing + 1] = from .. ": " .. path
+      end
+    end
+    assert.are.same({}, missing)
+    assert.is_true(found > 30)
   end)
 end)

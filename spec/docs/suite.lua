@@ -136,7 +136,7 @@ local function check(chapter, document, block)
       fail(document, block.line, "it must be said why a block is not run")
     end
   elseif not runner_of(block) then
-    fail(document, block.line, "neither run nor marked: see the comment in spec/docs_spec.lua")
+    fail(document, block.line, "neither run nor marked: see the comment in spec/docs/docs_spec.lua")
   else
     run_until(chapter, document, block)
     if not block.ok then

@@ -6,7 +6,7 @@ local cjson = require "cjson"
 local folder = arg[1]
 
 local files = {
-  json = {"json/json.c", "json/json_number.c", "json/utf8.c"},
+  json = {"json/json.c", "json/json_number.c", "util/utf8.c"},
   elf = {"dump/elf.c", "dump/elf_sections.c", "dump/memory_map.c", "dump/dump.c",
     "dump/format.c"},
   kdump = {"dump/qnx_note.c"},
@@ -21,7 +21,7 @@ local files = {
   vmcoreinfo = {"guest/vmcoreinfo.lua"},
   printk = {"guest/printk.lua"},
   conf = {"host/conf.lua", "host/conf_text.lua"},
-  symbols = {"guest/symbols.lua"},
+  symbols = {"guest/symbols.lua", "symbol_file.lua", "symbol_table.lua", "kallsyms.lua"},
   env = {"host/env.lua", "host/env_rules.lua", "host/env_path.lua"},
   gdb = {"gdb/packet.lua", "gdb/session.lua", "gdb/target.lua", "gdb/monitor.lua",
     "gdb/memory.lua", "gdb/serve.lua"},

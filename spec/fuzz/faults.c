@@ -4,6 +4,7 @@
 #include "fuzz.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -36,6 +37,8 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 char *__real_strdup(const char *text);
+void __real_free(void *block);
+void __wrap_free(void *block);
 ssize_t __real_pread64(int fd, void *to, size_t n, off_t offset);
 ssize_t __real_read(int fd, void *to, size_t n);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
@@ -50,24 +53,53 @@ ssize_t __wrap_read(int fd, void *to, size_t n);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*run)(void *), void *argument);
 
+/* What the core holds. More than FUZZ_COST_MEMORY, or so many calls that read for one
+ * input, is a crash: no input is worth that. */
+static _Atomic size_t used;
+static _Atomic unsigned reads;
+
+void fuzz_limits_begin(void)
+{
+    reads = 0;
+}
+
+static void *account(void *block)
+{
+    if (block)
+        MUST(atomic_fetch_add(&used, malloc_usable_size(block)) < FUZZ_COST_MEMORY);
+    return block;
+}
+
+void __wrap_free(void *block)
+{
+    if (block)
+        used -= malloc_usable_size(block);
+    __real_free(block);
+}
+
 void *__wrap_malloc(size_t size)
 {
-    return strikes(MEMORY) ? NULL : __real_malloc(size);
+    return strikes(MEMORY) ? NULL : account(__real_malloc(size));
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    return strikes(MEMORY) ? NULL : __real_calloc(count, size);
+    return strikes(MEMORY) ? NULL : account(__real_calloc(count, size));
 }
 
 void *__wrap_realloc(void *old, size_t size)
 {
-    return strikes(MEMORY) ? NULL : __real_realloc(old, size);
+    size_t before = old ? malloc_usable_size(old) : 0;
+    void *block = strikes(MEMORY) ? NULL : __real_realloc(old, size);
+
+    if (block)
+        used -= before;
+    return account(block);
 }
 
 char *__wrap_strdup(const char *text)
 {
-    return strikes(MEMORY) ? NULL : __real_strdup(text);
+    return strikes(MEMORY) ? NULL : account(__real_strdup(text));
 }
 
 /* What a read is to do: 0 as it was asked for, else -1. */
@@ -81,6 +113,7 @@ static int read_fault(size_t *n)
 
 ssize_t __wrap_pread64(int fd, void *to, size_t n, off_t offset)
 {
+    MUST(++reads < FUZZ_COST_READS);
     return read_fault(&n) != 0 ? -1 : __real_pread64(fd, to, n, offset);
 }
 

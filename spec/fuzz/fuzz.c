@@ -18,6 +18,8 @@ static char paths[FUZZ_FILES][32];
 
 const char *fuzz_file(unsigned number, const void *bytes, size_t n)
 {
+    if (number == 0)
+        fuzz_limits_begin();
     if (fds[number] == 0) {
         fds[number] = memfd_create("fuzz", MFD_CLOEXEC);
         MUST(fds[number] > 0);

@@ -57,4 +57,10 @@ uint64_t fuzz_odd(uint64_t *state, uint64_t near);
 void fuzz_faults(uint64_t seed);
 void fuzz_faults_end(void);
 
+/* What one input may cost: bytes that the core holds at a time, and calls that read since
+ * fuzz_limits_begin. More is a crash. */
+#define FUZZ_COST_MEMORY (64u << 20)
+#define FUZZ_COST_READS  (1u << 22)
+void fuzz_limits_begin(void);
+
 #endif

@@ -16,7 +16,7 @@ FUZZ_OTHER   := $(patsubst spec/fuzz/%.c,%,$(wildcard spec/fuzz/*.c))
 FUZZ_MUTATE  := elf symbols
 FUZZ_CORE    := $(CORE_SRC:csrc/core/%.c=%.o)
 FUZZ_BINDING := $(notdir $(LUA_SRC:.c=.o))
-FUZZ_WRAP    := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup pread64 read \
+FUZZ_WRAP    := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc free strdup pread64 read \
 	pthread_create)
 
 FUZZ_FLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 -O1 -g \

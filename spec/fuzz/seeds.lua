@@ -54,6 +54,35 @@ for _, text in ipairs {
   seed("env", text)
 end
 
+-- What multiplies: segments that show the same notes, the same memory; names that share
+-- a table. Each is also compressed.
+
+do
+  local notes = writer.elf_note("X\0", 1, ""):rep(20)
+  local segments = {}
+  for i = 1, 30 do
+    local at = 64 + 30 * 56
+    segments[i] = i % 2 == 0 and {type = 4, offset = at, filesz = #notes, align = 4}
+      or {offset = at, filesz = #notes, paddr = i << 12}
+  end
+  segments[30].bytes = notes
+  local bytes = writer.file {machine = "x86_64", segments = segments}
+  local names = {}
+  for i = 0, 29 do
+    names[i + 1] = writer.section_header {name = i, type = i == 0 and 3 or 1, offset = 64,
+      size = 500}
+  end
+  local shared = writer.header {machine = 183, phnum = 0, shoff = 64, shnum = 30, shstrndx = 0}
+    .. table.concat(names)
+  for _, one in ipairs {bytes, shared} do
+    seed("elf", one)
+    seed("elf", gzip(one))
+  end
+  local ff = writer.small {memory = {{paddr = 0, bytes = writer.dumpinfo(("\255"):rep(900))}},
+    note = {dumpinfo = 0}}
+  seed("elf", gzip(ff .. ("\0"):rep(1 << 16)))
+end
+
 -- Dumps ---------------------------------------------------------------------------------
 
 local function small(machine, names)
@@ -365,41 +394,83 @@ for _, kind in ipairs {1, 3} do
     .. "ffffffff82000000 D prb\n")
 end
 
-local function kallsyms(order)
+-- The kernel's own table. form: offsets from a base, from their own places, whole addresses.
+-- count: what it says, if that is not how many there are.
+local function kallsyms(order, form, list, count)
   local tokens, index, names, offsets = "", "", "", ""
   for i = 0, 255 do
     index = index .. string.pack(order .. "I2", #tokens)
-    tokens = tokens .. string.char(i) .. "\0"
+    tokens = tokens .. (i == 200 and ("long"):rep(60) or string.char(i)) .. "\0"
   end
-  for i, name in ipairs {"T_stext", "tother", "D" .. ("x"):rep(130)} do
+  local base = 0xffffffff81000000
+  for _, name in ipairs(list) do
     names = names .. (#name > 127 and string.char(#name & 127 | 128, #name >> 7)
       or string.char(#name)) .. name
-    offsets = offsets .. string.pack(order .. "i4", (i - 1) * 16)
   end
   local at = {24, 24 + #index, 24 + #index + #tokens, 24 + #index + #tokens + #names}
-  return string.pack(order .. "I4I4i8I2I2I2I2", 3, 0, 0xffffffff81000000, table.unpack(at))
+  for i = 1, #list do
+    local place = 0x1000 + at[4] + 4 * (i - 1)
+    offsets = offsets .. (form == 0 and string.pack(order .. "i4", (i - 1) * 16)
+      or form == 1 and string.pack(order .. "i4", base + (i - 1) * 16 - place)
+      or string.pack(order .. "i8", base + (i - 1) * 16))
+  end
+  return string.pack(order .. "I4I4i8I2I2I2I2", count or #list, 0, base, table.unpack(at))
     .. index .. tokens .. names .. offsets
 end
-seed("symbols", "\0" .. kallsyms("<"))
-seed("symbols", "\2" .. kallsyms(">"))
 
--- A file with a symbol table.
-for _, form in ipairs {{"<", 64}, {">", 32}} do
-  seed("symbols", writer.as(form[1], form[2], function()
-    local function symbol(name, value, info)
-      return form[2] == 64 and string.pack(form[1] .. "I4BBI2i8i8", name, info, 0, 1, value, 4)
-        or string.pack(form[1] .. "I4I4I4BBI2", name, value, 4, info, 0, 1)
-    end
-    local head = form[2] == 64 and 64 or 52
-    local strings = "\0_stext\0prb\0"
-    local list = symbol(1, 0x1000, 2) .. symbol(8, 0x2000, 1) .. symbol(1, 0, 4)
-    local at = head + #strings + #list
-    return writer.header {machine = 62, type = 2, phnum = 0, shoff = at, shnum = 3}
-      .. strings .. list .. writer.section_header {}
-      .. writer.section_header {type = 3, offset = head, size = #strings}
-      .. writer.section_header {type = 2, offset = head + #strings, size = #list, link = 1}
-  end))
+local few = {"T_stext", "tother", "D" .. ("x"):rep(130)}
+for form = 0, 2 do
+  seed("symbols", string.char(form << 2) .. kallsyms("<", form, few))
+  seed("symbols", string.char(form << 2 | 2) .. kallsyms(">", form, few))
 end
+-- Names that tokens make long, many names, and a table that has no end.
+seed("symbols", "\0" .. kallsyms("<", 0, {"T_stext", "t\200\200"}))
+seed("symbols", "\0" .. kallsyms("<", 0, {"T_stext", "t\200\200\200"}))
+local many = {}
+for i = 1, 1100 do
+  many[i] = i == 1 and "T_stext" or "ta"
+end
+seed("symbols", "\0" .. kallsyms("<", 0, many))
+seed("symbols", "\0" .. kallsyms("<", 0, few, 0xffffffff))
+seed("symbols", "\16" .. kallsyms("<", 0, {"T_stext", table.unpack(many, 2, 800)}, 1000))
+seed("symbols", "\1" .. ("1 T a\n"):rep(1100))
+seed("symbols", "\1" .. ("1 T " .. ("n"):rep(3000) .. "\n"):rep(3))
+seed("symbols", "\1" .. "1 T a\n1 T " .. ("n"):rep(9000))
+seed("symbols", "\3" .. "ffffffff9a9ff000 T _stext\nfffffffffffff001 D prb\n0 A percpu\n")
+
+-- A file with a symbol table; counts its sections in section 0, where that is asked for.
+local function symbols_elf(form, strings, list, note, in_first)
+  return writer.as(form[1], form[2], function()
+    local entries = {}
+    for i, s in ipairs(list) do
+      entries[i] = form[2] == 64 and string.pack(form[1] .. "I4BBI2i8i8", s[1], s[3], 0, 1, s[2], 4)
+        or string.pack(form[1] .. "I4I4I4BBI2", s[1], s[2], 4, s[3], 0, 1)
+    end
+    local data = table.concat(entries)
+    local head = form[2] == 64 and 64 or 52
+    note = writer.elf_note("GNU\0", 3, note)
+    return writer.header {machine = 62, type = 2, phnum = 0,
+      shoff = head + #strings + #data + #note,
+      shnum = in_first and 0 or 4} .. strings .. data .. note
+      .. writer.section_header {size = in_first and 4 or 0}
+      .. writer.section_header {type = 3, offset = head, size = #strings}
+      .. writer.section_header {type = 2, offset = head + #strings, size = #data, link = 1}
+      .. writer.section_header {type = 7, offset = head + #strings + #data, size = #note}
+  end)
+end
+
+for _, form in ipairs {{"<", 64}, {">", 32}} do
+  local list = {{1, 0x1000, 2}, {8, 0x2000, 1}, {1, 0, 4}}
+  seed("symbols", symbols_elf(form, "\0_stext\0prb\0", list, "\10\11"))
+  seed("symbols", symbols_elf(form, "\0_stext\0prb\0", list, "\10\12", true))
+end
+-- One name that many symbols share, and its ends.
+local shared, ends = {}, {}
+for i = 1, 100 do
+  shared[i], ends[i] = {1, i, 2}, {5001 - i, i, 2}
+end
+seed("symbols", symbols_elf({"<", 64}, "\0" .. ("n"):rep(5000) .. "\0", shared, "\1"))
+seed("symbols", symbols_elf({"<", 64}, "\0" .. ("n"):rep(5000) .. "\0", ends, "\1"))
 
 -- A debugger's session, and what a person types into it.
 local function hex(typed)

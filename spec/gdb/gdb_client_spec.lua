@@ -95,6 +95,10 @@ describe("gdb, with a dump of", function()
 
   -- A register of each kind, and the memory at the stack pointer.
   local function shown(path, before)
+    local _, problem = rsp.gdb(path, before or "echo", "generate-core-file "
+      .. files.path "core.of.gdb")
+    assert.matches("Command not implemented for this target.", problem, 1, true)
+    assert.is_nil(problem:find("internal-error", 1, true))
     local output, errors = rsp.gdb(path, before or "echo", "info registers", "x/1wx $sp",
       "info threads")
     assert.matches('* 1    Thread 1 "vCPU 0"', output, 1, true, errors)

@@ -72,11 +72,29 @@ describe("a dump served to gdb", function()
     assert.are.equal("E16", behind)
   end)
 
-  it("gives the registers of the thread that is chosen, and x for what the dump lacks", function()
-    local before, _, after, st0, eflags, ds = rsp.ask(gdbdump.x86_64(), "p10", "Hg2", "p10", "p18",
-      "p11", "p14")
-    assert.are.same({hex("<i8", CODE), hex("<i8", CODE + 1), ("x"):rep(20), "46020000",
-      "xxxxxxxx"}, {before, after, st0, eflags, ds})
+  it("gives the registers of the thread that is chosen, and none that the dump lacks", function()
+    local before, _, after, st0, eflags, ds, all = rsp.ask(gdbdump.x86_64(), "p10", "Hg2", "p10",
+      "p18", "p11", "p14", "g")
+    assert.are.same({hex("<i8", CODE), hex("<i8", CODE + 1), "E01", "46020000", "E01"},
+      {before, after, st0, eflags, ds})
+    assert.matches("46020000" .. "08000000" .. "10000000" .. ("x"):rep(8 * 4 + 20 * 8), all, 1,
+      true)
+  end)
+
+  it("tells LLDB the machine, the byte order and the size of pointers", function()
+    local function host(path)
+      local triple, rest = (rsp.ask(path, "qHostInfo")):match("^triple:(%x+);(.*)$")
+      return rsp.bytes(triple) .. " " .. rest
+    end
+    assert.are.equal("x86_64-unknown-none endian:little;ptrsize:8;", host(gdbdump.x86_64()))
+    assert.are.equal("aarch64_be-unknown-none endian:big;ptrsize:8;", host(files.write("big.gcore",
+      writer.as(">", 64, function()
+        return writer.small {machine = "aarch64", registers = writer.aarch64 {}}
+      end))))
+    assert.are.equal("arm-unknown-none endian:little;ptrsize:4;", host(files.write("arm.gcore",
+      writer.as("<", 32, function()
+        return writer.small {machine = "arm", registers = writer.arm {}}
+      end))))
   end)
 
   it("gives a long description in parts", function()
@@ -421,6 +439,7 @@ describe("gdbserve", function()
       {type = 4, bytes = writer.note {cpus = {{registers = writer.x86_64 {}}}, names = {}}}}})
     local _, port = serve_port(path)
     local client = connected(port)
+    assert.are.equal("QC1", ask(client, "qC"))
     assert(os.execute("truncate -s 65536 " .. process.quote(path)))
     assert.are.equal("E0e", ask(client, "qXfer:threads:read::0,1000"))
     client:send(rsp.packet("qRcmd," .. rsp.hex "vcpus"))
@@ -463,6 +482,178 @@ describe("gdbserve", function()
     local reply = rsp.packet(("78"):rep(0xff8))
     assert.are.equal("+" .. rsp.packet "OK" .. reply:rep(count),
       first:receive(1 + #rsp.packet "OK" + #reply * count))
+  end)
+
+  -- Reads to the end of the connection: what came, and why it ended.
+  local function rest(client)
+    local bytes, problem, part = client:receive("*a")
+    return bytes or part, problem
+  end
+
+  it("answers nothing to what does not speak gdb's protocol", function()
+    local server, port = serve_port()
+    local packet = rsp.packet(m(STACK, 64))
+    for _, request in ipairs {"POST / HTTP/1.1\r\nContent-Length: 20\r\n\r\n" .. packet,
+      "GET /" .. packet, "\22\3\1" .. packet, "\n" .. packet, "+ / HTTP/1.1\r\n\r\n" .. packet} do
+      local client = connected(port)
+      client:send(request)
+      assert.are.equal("", (rest(client)), request)
+    end
+    assert.are.equal("QC1", ask(connected(port), "qC"))
+    local _, count = files.read(server.log):gsub("does not speak gdb's protocol", "")
+    assert.are.equal(5, count)
+  end)
+
+  it("turns away others at once while a client sends byte by byte", function()
+    local server, port = serve_port()
+    local first, second = connected(port), nil
+    local reply
+    first:settimeout(0.05)
+    for byte in ("$" .. ("m"):rep(1000)):gmatch(".") do
+      first:send(byte)
+      second = second or connected(port)
+      second:settimeout(0)
+      local _, problem = second:receive(1)
+      reply = reply or problem ~= "timeout" and problem
+      if reply then break end
+      first:receive(1) -- waits
+    end
+    assert.is_string(reply)
+    assert.matches("another one was turned away", files.read(server.log), 1, true)
+  end)
+
+  it("takes the connection of who completes no packet, and serves the next one", function()
+    local server, port = serve_port()
+    for count, bytes in ipairs {{}, {"+", "+", "+"}, {"$qC", "#", "b"},
+      {rsp.packet "qC", "$", "q"}} do
+      local client = connected(port)
+      for _, some in ipairs(bytes) do
+        client:send(some)
+      end
+      local _, problem = rest(client)
+      assert.are_not.equal("timeout", problem)
+      local _, lost = files.read(server.log):gsub("has not completed a packet in time", "")
+      assert.are.equal(count, lost)
+      local other = connected(port)
+      assert.are.equal("QC1", ask(other, "qC"))
+      assert.are.equal("OK", ask(other, "D"))
+      rest(other)
+    end
+  end)
+
+  it("takes the connection of who sends a packet without an end", function()
+    local server, port = serve_port()
+    local client = connected(port)
+    client:send("$")
+    assert(process.eventually(function()
+      client:send(("m"):rep(1 << 16))
+      return files.read(server.log):find("has not completed a packet in time", 1, true)
+    end))
+    assert.are.equal("QC1", ask(connected(port), "qC"))
+  end)
+
+  it("takes the connection of who reads nothing", function()
+    local path = files.write("large.gcore", writer.file {machine = "x86_64", segments = {
+      {type = 4, bytes = writer.note {cpus = {{registers = writer.x86_64 {}}}, names = {}}},
+      {paddr = 0, bytes = ("x"):rep(1 << 20)}}})
+    local server, port = serve_port(path)
+    local client = connected(port)
+    assert(client:send(rsp.packet "QStartNoAckMode" .. rsp.packet("m0,ff8"):rep(2000)))
+    assert(process.eventually(function()
+      return files.read(server.log):find("has not taken a reply in time", 1, true)
+    end))
+    assert.are.equal("QC1", ask(connected(port), "qC"))
+  end)
+
+  it("keeps a client that says nothing between two packets", function()
+    local server, port = serve_port()
+    local client = connected(port)
+    assert.are.equal("QC1", ask(client, "qC"))
+    local silent = connected(port) -- turned away, by the clock
+    assert.are.equal("", (rest(silent)))
+    process.sleep(4) -- longer than a packet may take
+    assert.are.equal("QC1", ask(client, "qC"))
+    assert.is_nil(files.read(server.log):find("in time", 1, true))
+  end)
+
+  -- 128 TiB of virtual memory, all of it one page.
+  local function endless()
+    local tables = {}
+    for level = 0, 3 do
+      local entries = string.pack("<I8", 0x101000 + 0x1000 * level | 3):rep(256)
+      tables[level + 1] = entries .. (level == 0 and ("\0"):rep(#entries) or entries)
+    end
+    return files.write("endless.gcore", writer.file {machine = "x86_64", segments = {
+      {paddr = 0x100000, bytes = table.concat(tables) .. ("x"):rep(4096)},
+      {type = 4, bytes = writer.note {names = {"CR3", "CR0", "CR4"}, cpus = {{
+        extra = {0x100000, 0x80050033, 0x20}, registers = writer.x86_64 {}}}}}}})
+  end
+
+  local SEARCH = "qSearch:memory:0;ffffffffffff;no such bytes"
+
+  it("ends a search when the client leaves", function()
+    local _, port = serve_port(endless())
+    local client = connected(port)
+    assert.are.equal("78", ask(client, "m0,1"))
+    client:send(rsp.packet(SEARCH))
+    assert.are.equal("+", client:receive(1))
+    client:close()
+    local other
+    assert(process.eventually(function()
+      other = connected(port)
+      other:send(rsp.packet "qC")
+      return other:receive(1) == "+"
+    end))
+  end)
+
+  it("ends a search at the client's Ctrl-C, and turns others away meanwhile", function()
+    local _, port = serve_port(endless())
+    local client = connected(port)
+    client:send(rsp.packet(SEARCH))
+    assert.are.equal("+", client:receive(1))
+    assert.are.equal("", (rest(connected(port))))
+    client:send("\3")
+    local reply = rsp.packet "E.interrupted"
+    assert.are.equal(reply, client:receive(#reply))
+    assert.are.equal("QC1", ask(client, "qC"))
+  end)
+
+  it("ends a search when nobody reads its output any more", function()
+    local input = files.write("client", rsp.packet(SEARCH))
+    local status = process.run({"sh", "-c", ("%s examples/gdbserve.lua %s <%s | head -c 1"):format(
+      lua, process.quote(endless()), process.quote(input))}, {env = rsp.env()})
+    assert.are.equal(0, status)
+  end)
+
+  it("ends a monitor command at the client's Ctrl-C", function()
+    local _, port = serve_port(gdbdump.x86_64(("a line of the log\n"):rep(800000)))
+    local client = connected(port)
+    client:send(rsp.packet("qRcmd," .. rsp.hex "log") .. "\3")
+    process.sleep(0.5) -- unread, it cannot end before that is looked at
+    local tail, last = "", rsp.packet("O" .. rsp.hex "interrupted\n") .. rsp.packet "OK"
+    repeat
+      local bytes, problem, part = client:receive(8192)
+      assert.are_not.equal("closed", problem)
+      tail = (tail .. (bytes or part)):sub(-16384)
+      client:settimeout(0.1)
+    until tail:find("$OK#9a", 1, true)
+    assert.are.equal(last, tail:sub(-#last))
+    client:settimeout(20)
+    assert.are.equal("QC1", ask(client, "qC"))
+  end)
+
+  it("ends a long text when the client leaves", function()
+    local _, port = serve_port(gdbdump.x86_64(("a line of the log\n"):rep(1 << 18)))
+    local client = connected(port)
+    client:send(rsp.packet("qRcmd," .. rsp.hex "log"))
+    assert.are.equal("+$O", client:receive(3))
+    client:close()
+    local other
+    assert(process.eventually(function()
+      other = connected(port)
+      other:send(rsp.packet "qC")
+      return other:receive(1) == "+"
+    end, 3))
   end)
 
   it("ends quietly at Ctrl-C", function()

@@ -72,7 +72,7 @@ describe("a backtrace", function()
     for frame in cpu:backtrace(space) do
       hows[#hows + 1] = frame.index .. frame.how
     end
-    assert.are.same({"0pc", "1frame", "2frame"}, hows)
+    assert.are.same({"0registers", "1frame", "2frame"}, hows)
   end)
 
   it("has the caller of an aarch64 function that keeps no frame in the link register", function()

@@ -144,7 +144,7 @@ describe("a guest's image in a simulated VM", function()
     return list
   end
 
-  local frames = {"pc callee+0x4/0x100", "frame caller+0x10/0x100", "frame start+0x30/0x100"}
+  local frames = {"registers callee+0x4/0x100", "frame caller+0x10/0x100", "frame start+0x30/0x100"}
 
   for name, machine in pairs(machines) do
     local base = machine.base

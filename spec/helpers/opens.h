@@ -20,3 +20,14 @@ static int open_instead(const char *path, int flags, mode_t mode);
 
 INSTEAD_OF(open)
 INSTEAD_OF(open64)
+
+/* What glibc's headers call for open(path, flags) when _FORTIFY_SOURCE is defined. */
+#define FORTIFIED_INSTEAD_OF(name)           \
+    int name(const char *path, int flags);   \
+    int name(const char *path, int flags)    \
+    {                                        \
+        return open_instead(path, flags, 0); \
+    }
+
+FORTIFIED_INSTEAD_OF(__open_2)
+FORTIFIED_INSTEAD_OF(__open64_2)

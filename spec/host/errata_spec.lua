@@ -125,11 +125,10 @@ describe("a snapshot of errata", function()
     assert.are.same({"baseline.json", "directory"}, files.list(files.dir()))
   end)
 
-  it("follows no link, neither in its place nor where it is written first", function()
+  it("is not written through a link that stands where it is written first", function()
     local victim = files.write("victim", "precious")
-    local path = files.symlink(victim, "baseline.json")
+    local path = files.path("baseline.json")
     assert(errata.save(path, {{id = "1", value = true}}))
-    assert.are.same({{id = "1", value = true}}, errata.load(path))
     local status, out, errors = process.run({"sh", "-c", [[
       ln -s "$1" "$2.new-$$"
       exec "$3" -e "print(select(2, require 'qvm'.errata.save([==[$2]==], {})))"]], "sh", victim,

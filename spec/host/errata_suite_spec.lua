@@ -28,6 +28,18 @@ describe("the example suite for errata", function()
       :format(erratum))
   end
 
+  it("runs by the command in its header", function()
+    start("linux1", "on")
+    local command = files.read("examples/errata_spec.lua"):match("\n%-%- +([^\n]*busted [^\n]*)")
+    local status, output = process.run({"sh", "-c", command .. " -f \"$0\" -o TAP",
+      files.write("busted.conf", "return {}")}, {env = {QVM_ROOT = sim.root(),
+      QVM_VM = "linux1", QVM_RECORD = "1", QVM_BASELINE = files.path("baseline.json"),
+      LUA_PATH_5_4 = package.path, LUA_CPATH_5_4 = package.cpath,
+      LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+    assert.are.equal(0, status, output)
+    assert.matches("ok 3 - the errata of linux1 are those of the baseline", output, 1, true)
+  end)
+
   it("passes where the errata are the baseline's, and tells each that is not", function()
     start("linux1", "on")
     start("linux2", "off")

@@ -272,7 +272,8 @@ describe("a process id that was given away again", function()
   test("does not get it if that happens while the process is being looked at", function()
     local out, _, heard = in_namespace([[
       start_vm
-      env LD_PRELOAD="$ASAN $build/helpers/pause.so" QVM_PAUSE="$work/go" \
+      cp "$build/helpers/pause.so" "$work" # LD_PRELOAD is split at spaces
+      env LD_PRELOAD="$ASAN $work/pause.so" QVM_PAUSE="$work/go" \
         "$lua" "$work/program.lua" >"$work/out" &
       script=$!
       wait_for paused

@@ -60,7 +60,7 @@ describe("Tab", function()
   end)
 
   it("offers VMs by name, and what they have", function()
-    assert.are.equal("vms.linux1 | vms.linux2", offers("vms."))
+    assert.are.equal('vms["linux1"] | vms["linux2"] | vms["qnx-1"]', offers("vms."))
     assert.are.equal("vms.linux1:signal | vms.linux1:state | vms.linux1:status",
       offers("vms.linux1:s"))
     assert.are.equal("print(vms.linux1.name | print(vms.linux1.path", offers("print(vms.linux1."))
@@ -71,6 +71,42 @@ describe("Tab", function()
     assert.are.equal("qvm.vm('qnx-1", offers("qvm.vm('q"))
     assert.are.equal('"', select(3, complete('qvm.vm "q', env)))
     assert.are.equal("", offers('qvm.vm "b')) -- its name would drive the terminal
+  end)
+
+  it("offers VMs with unusual names so that the line is Lua", function()
+    local names = {"a b", "it's", 'say "x"', "back\\slash", "end", "\u{fc}ml", "1st"}
+    for _, name in ipairs(names) do
+      files.mkdir(name)
+      files.write(name .. "/env", "{}")
+    end
+    assert.are.equal("vms.linux1 | vms.linux2", offers("vms.l"))
+    assert.are.equal('vms["end"]', offers("vms.en"))
+    assert.are.equal('vms["qnx-1"]', offers("vms.q"))
+    local _, all = complete("vms.", env)
+    assert.are.equal(#names + 3, #all)
+    for _, name in ipairs(names) do
+      for _, line in ipairs {"vms." .. (name:match("^[%a]") or ""), 'vms["', "vms['", 'qvm.vm "',
+        "qvm.vm('"} do
+        local at, list, close = complete(line, env)
+        local found = false
+        for _, candidate in ipairs(list) do
+          local whole = line:sub(1, at - 1) .. candidate
+          local quote = line:match("[\"']$")
+          whole = whole .. (quote or "") .. (line:find("%[.$") and "]" or "")
+            .. (line:find("%(.$") and ")" or "")
+          local seen
+          local chunk = assert(load("return " .. whole, "=line", "t", {
+            vms = setmetatable({}, {__index = function(_, key) seen = key end}),
+            qvm = {vm = function(key) seen = key end}}))
+          chunk()
+          found = found or seen == name
+        end
+        assert.is_true(found, line .. " " .. name .. close)
+      end
+    end
+    assert.are.equal("", offers("vms . q"))
+    assert.are.equal('vms["it\'s"]:status | vms["it\'s"]:state', (offers('vms["it\'s"]:stat')
+      :gsub("^(.*) | (.*)$", "%2 | %1")))
   end)
 
   it("offers what a call gives, without making it", function()
@@ -110,6 +146,19 @@ describe("Tab", function()
     assert.is_nil(tostring(env.d):find("closed", 1, true))
     env.d:close()
     assert.are.equal("", offers("d:vcpu(0).regs.r"))
+  end)
+
+  it("leaves the quote open after a directory, and escapes what a name needs", function()
+    files.mkdir('dir "x"')
+    files.write('dir "x"/one', "")
+    files.write('dir "x"/two', "")
+    local start = ('qvm.open "%s'):format(files.path "dir")
+    local at, list, close = complete(start, env)
+    assert.are.same({files.path('dir \\"x\\"/one'), files.path('dir \\"x\\"/two')}, list)
+    assert.are.same({#'qvm.open "' + 1, ""}, {at, close})
+    at, list, close = complete(start:sub(1, at - 1) .. list[1]:sub(1, -3), env)
+    assert.are.same({files.path('dir \\"x\\"/one')}, list)
+    assert.are.same({#'qvm.open "' + 1, '"'}, {at, close})
   end)
 
   it("offers the names of files where a file is opened", function()

@@ -45,6 +45,46 @@ table
     assert.matches("%[100%]: 100\n  %.%.%. and 150 more$", text)
   end)
 
+  it("shows a bounded number of lines, whatever the value, and says what is left out", function()
+    local cost = require "support.cost"
+    local deep = {}
+    for i = 1, 100 do
+      deep[i] = {}
+      for j = 1, 100 do
+        deep[i][j] = {i, j}
+      end
+    end
+    local text = qvm.show(deep)
+    local _, lines = text:gsub("\n", "")
+    assert.is_true(lines < 510, lines)
+    assert.matches("\n    %.%.%. and %d+ more\n  %.%.%. and %d+ more$", text)
+    local wide = setmetatable({[("k"):rep(5000000)] = 1}, {__tostring = function()
+      return ("t"):rep(5000000)
+    end})
+    assert.is_true(#qvm.show(wide) < 3000)
+    local regs = {}
+    for i = 1, 5000 do
+      regs["r" .. i] = i
+    end
+    text = qvm.show {regs = regs}
+    assert.matches("\n    r498: +0x%x+\n    %.%.%. and 4502 more$", text)
+    text = cost.check [[
+      local many = {}
+      for i = 1, 1000000 do many[i] = i end
+      for i = 1, 200000 do many["key" .. i] = i end
+      return qvm.show(many):match("[^\n]*\n[^\n]*$"):gsub("\n", "|")]]
+    assert.matches("%[100%]: 100|  %.%.%. and 1199900 more", text)
+  end)
+
+  it("refuses to lay out more bytes than anyone reads", function()
+    local text, message, code = qvm.hexdump(("x"):rep(1 << 23))
+    assert.are.same({nil, "hexdump: 8388608 bytes, more than 1048576 at once", "too_large"},
+      {text, message, code})
+    assert.are.equal("too_large", select(3, qvm.hexdump(dumps.open(writer.small()), 0, 1 << 40)))
+    require "support.cost".check([[
+      return #qvm.hexdump(("x"):rep(1 << 20))]], 5 << 20)
+  end)
+
   it("shows a dump with its parts, and a vCPU with its registers", function()
     local dump = dumps.open(writer.small {cpus = {{registers = writer.aarch64 {elr = 0x1234},
       process = "one"}}})
@@ -103,12 +143,14 @@ describe("hexdump", function()
     assert.are.equal(16, select(2, text:gsub("|xxxxxxxxxxxxxxxx|", "")))
     assert.matches("^0000000000001000  78 78 ", text)
     assert.are.equal("unmapped", select(3, qvm.hexdump(dump, 0x1000, 301)))
-    for _, arguments in ipairs {{5}, {dump}, {dump, "x"}, {"x", 1.5}, {"x", 1, "n"}, {}} do
+    for _, arguments in ipairs {{5}, {dump}, {dump, true}, {"x", 1.5}, {"x", 1, "n"}, {}} do
       local ok, message = pcall(function()
         return qvm.hexdump(table.unpack(arguments, 1, 3)), 1
       end)
       assert.is_false(ok)
       assert.matches("bad argument", message)
     end
+    assert.are.equal("not_found", select(3, qvm.hexdump(dump, "symbol")))
+    assert.error_matches(function() local _ = qvm.hexdump(dump, "0x1000") end, "number in a string")
   end)
 end)

@@ -1,5 +1,6 @@
-/* csrc/core/host_qnx.c on a fake of QNX's calls (fake.h), through host.h. Prints TAP. What
- * passes here is right by the documentation, as it was read; none of it has run on QNX. */
+/* csrc/core/host/vm_server_qnx.c on a fake of QNX's calls (fake.h), through host.h. Prints
+ * TAP. What passes here is right by the documentation, as it was read; none of it has run
+ * on QNX. */
 #include "fake.h"
 #include "host/dir_watch.h"
 #include "host/vm_server.h"

@@ -1,5 +1,5 @@
-/* csrc/core/logs.c on a fake of libslog2parse. Prints TAP. What passes here is right by the
- * documentation, as it was read; none of it has run on QNX. */
+/* csrc/core/host/slog2.c on a fake of libslog2parse. Prints TAP. What passes here is right
+ * by the documentation, as it was read; none of it has run on QNX. */
 #define _QNX_SOURCE
 
 #include "host/slog2.h"

@@ -22,8 +22,9 @@ local script = [[
   until [ -s "$work/board" ]; do sleep 0.01; done
   call() { "$lua" "$specs/races/caller.lua" "$work/board" "$@"; }
   callers=
-  LD_PRELOAD="$build/races/delay.so" call 0 "$each" & callers="$callers $!"
-  LD_PRELOAD="$build/races/delay.so" call 1 "$each" & callers="$callers $!"
+  cp "$build/races/delay.so" "$work" # LD_PRELOAD is split at spaces
+  LD_PRELOAD="$work/delay.so" call 0 "$each" & callers="$callers $!"
+  LD_PRELOAD="$work/delay.so" call 1 "$each" & callers="$callers $!"
   call 2 "$each" & callers="$callers $!"
   call 3 "$each" simulated & callers="$callers $!"
   status=0

@@ -295,7 +295,8 @@ describe("a user who is not root", function()
 
   test("is told which VM may not be signalled, where it may be looked at", function()
     local out = run([[start linux1
-      as --inh-caps +sys_ptrace --ambient-caps +sys_ptrace "$lua" program.lua]], [[
+      caps=+sys_ptrace,+dac_read_search # what its open files may be listed with
+      as --inh-caps $caps --ambient-caps $caps "$lua" program.lua]], [[
       local vm = assert(qvm.vm "linux1")
       say("pid", math.type(vm:pid()))
       say("signal", vm:signal "dump")]])

@@ -1,5 +1,5 @@
 -- The code blocks of the documents that need dumps of a real guest: the convention
--- is in spec/docs_spec.lua.
+-- is in spec/docs/docs_spec.lua.
 
 local suite = require "docs.suite"
 

@@ -26,7 +26,7 @@ local function vmlinux(dump, machine)
   add(dump:address("schedule"))
   for cpu in dump:vcpus() do
     for frame in cpu:backtrace() do
-      add(frame.pc)
+      add(frame.address)
     end
   end
   local heads = "\0.text\0.symtab\0.strtab\0.shstrtab\0"
@@ -118,10 +118,10 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
         if guest == "x86_64" and compared > 0 then
           break -- its kernel keeps no frame pointers: gdb takes what is on the stack
         end
-        while compared > 0 and frame and qvm.hex(frame.pc) ~= address do
+        while compared > 0 and frame and qvm.hex(frame.address) ~= address do
           frame = frames()
         end
-        assert.are.equal(frame and qvm.hex(frame.pc), address)
+        assert.are.equal(frame and qvm.hex(frame.address), address)
         assert.are.equal(frame.symbol:match("^[%w_]+"), name)
         compared = compared + 1
       end

@@ -107,7 +107,7 @@ describe("find", function()
   it("raises for what is no pattern or no option", function()
     local dump = memory {paddr = 0, bytes = "x"}
     for _, case in ipairs {{"", "empty pattern"}, {1, "string expected, got number"},
-      {nil, "string expected, got nil"}, {("x"):rep((4 << 20) + 1), "more than 4194304 bytes"}} do
+      {nil, "string expected, got nil"}, {("x"):rep((1 << 20) + 1), "more than 1048576 bytes"}} do
       local ok, message = pcall(function() dump:find(case[1]) end)
       assert.is_false(ok)
       assert.matches(case[2], message, 1, true)

@@ -73,6 +73,19 @@ local function without_note(bytes)
     .. bytes:sub(last + 48)
 end
 
+-- An ELF file with symbols of that dump's kernel, and a build id.
+local function elf_bytes()
+  local names, note = "\0swapper_pg_dir\0schedule\0", writer.elf_note("GNU\0", 3, "id")
+  local list = string.pack("<I4BBI2i8i8I4BBI2i8i8", 1, 1, 0, 1, 0xffffff8000040000, 0, 16, 2, 0,
+    1, 0xffffff8000041000, 64)
+  local at = 64 + #names
+  return writer.header {machine = 183, phnum = 0, type = 2, shnum = 4,
+    shoff = at + #list + #note} .. names .. list .. note .. writer.section_header {}
+    .. writer.section_header {type = 3, offset = 64, size = #names}
+    .. writer.section_header {type = 2, offset = at, size = #list, link = 1}
+    .. writer.section_header {type = 7, offset = at + #list, size = #note}
+end
+
 -- Files that the calls open, by what is in them.
 local function make_files(o)
   local large = writer.small {memory = {{paddr = 0x80000000,
@@ -88,9 +101,10 @@ local function make_files(o)
   o.empty = files.write("empty.gcore", "")
   o.broken = files.write("broken.gcore", large:sub(1, 40) .. ("\xff"):rep(100))
   o.xz = files.write("dump.xz", "\xfd7zXZ\0" .. ("\0"):rep(100))
+  o.elf = files.write("kernel.sym", elf_bytes())
   o.map = files.write("System.map", "0000000000000000 T first\n0000000000001000 T second\n"
-    .. "ffffff8000041000 D swapper_pg_dir\nffffff8000042000 T schedule\n"
-    .. "ffffff8000043000 T _etext\n")
+    .. "ffffff8000040000 D swapper_pg_dir\nffffff8000041000 T schedule\n"
+    .. "ffffff8000042000 T _etext\n")
   o.conf = files.write("linux1.qvmconf", conf_text)
   o.text = '{"a": [1, 2.5, -3, "x\\u0041", true, null], "b": {"a": 1, "a": 2},'
     .. ' "n": 1' .. ("0"):rep(200) .. "}"
@@ -267,6 +281,10 @@ local function add_dumps(list, o)
   add("Dump:symbols", function()
     return opened(o.plain, function(d) return d:symbols(o.map) end)
   end)
+  add("Dump:symbols of an ELF file", function()
+    return opened(o.plain, function(d) return d:symbols(o.elf) end)
+  end)
+  add("Dump:u64 of a symbol", function() return o.Dump:u64("schedule+0x8") end)
   add("Dump:symbols in memory", function() return o.second:symbols() end)
   add("Dump:symbol", function() return o.Dump:symbol(0xffffff8000042004 | -1 << 63) end)
   add("Dump:address", function() return o.Dump:address("schedule") end)
@@ -399,6 +417,7 @@ local function add_rest(list, o)
   add("qvm.show table", function() return qvm.show(o.snapshot) end)
   add("qvm.help", function() return qvm.help("vm:dump") end, {slow = true})
   add("assert.vm_running", function() return assert.vm_running(o.VM) ~= nil end)
+  add("assert.vm_served", function() return assert.vm_served(o.VM) ~= nil end)
   add("assert.same_errata", function() return assert.same_errata(o.baseline, o.VM) ~= nil end)
   add("assert.has_erratum", function()
     return assert.has_erratum(o.VM, "843419", "on") ~= nil

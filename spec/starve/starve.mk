@@ -17,7 +17,7 @@ test-starve: ## no memory, and system calls that fail, in every public call
 test-gc: ## run the specs with an eager garbage collector
 	@sh .ci/deps build test
 	@$(MAKE) -s all $(HELPERS)
-	@LUA_INIT_5_4=@$(CURDIR)/spec/starve/gc.lua QVM_BUILD="$(BUILD)" \
+	@LUA_INIT_5_4="@$(CURDIR)/spec/starve/gc.lua" QVM_BUILD="$(BUILD)" \
 		busted --lua="$$(command -v $(LUA))"
 
 .PHONY: lint-starve
@@ -36,10 +36,10 @@ coverage: ## lines and branches that the specs run
 		helpers $(COVERAGE)/starve/host $(COVERAGE)/lines.so
 	@find $(COVERAGE) -name '*.gcda' -delete
 	@rm -rf $(COVERAGE)/lines && mkdir -p $(COVERAGE)/lines
-	@QVM_BUILD=$(COVERAGE) QVM_LINES=$(CURDIR)/$(COVERAGE)/lines \
-		LUA_INIT_5_4=@$(CURDIR)/spec/starve/lines.lua busted --lua="$$(command -v $(LUA))"
-	@QVM_BUILD=$(COVERAGE) QVM_LINES=$(CURDIR)/$(COVERAGE)/lines \
-		LUA_INIT_5_4=@$(CURDIR)/spec/starve/lines.lua \
+	@QVM_BUILD=$(COVERAGE) QVM_LINES="$(CURDIR)/$(COVERAGE)/lines" \
+		LUA_INIT_5_4="@$(CURDIR)/spec/starve/lines.lua" busted --lua="$$(command -v $(LUA))"
+	@QVM_BUILD=$(COVERAGE) QVM_LINES="$(CURDIR)/$(COVERAGE)/lines" \
+		LUA_INIT_5_4="@$(CURDIR)/spec/starve/lines.lua" \
 		$(GIVES_BACK) busted --run=starve --lua="$$(command -v $(LUA))"
 	@gcovr -r . --object-directory $(COVERAGE) -f csrc/core -f csrc/lua \
 		--json-summary $(COVERAGE)/coverage.json --txt $(COVERAGE)/coverage.txt

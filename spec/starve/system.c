@@ -135,7 +135,13 @@ CALL(off_t, lseek, "lseek", -1, (int fd, off_t offset, int from), fd, offset, fr
 CALL(off64_t, lseek64, "lseek", -1, (int fd, off64_t offset, int from), fd, offset, from)
 CALL(int, fsync, "fsync", -1, (int fd), fd)
 CALL(int, rename, "rename", -1, (const char *from, const char *to), from, to)
+CALL(int, renameat, "rename", -1, (int at, const char *from, int to_at, const char *to), at,
+     from, to_at, to)
 CALL(int, mkdir, "mkdir", -1, (const char *path, mode_t mode), path, mode)
+CALL(int, mkdirat, "mkdir", -1, (int at, const char *path, mode_t mode), at, path, mode)
+CALL(int, lstat, "stat", -1, (const char *path, struct stat *to), path, to)
+CALL(int, lstat64, "stat", -1, (const char *path, struct stat64 *to), path, to)
+CALL(int, fchmod, "fchmod", -1, (int fd, mode_t mode), fd, mode)
 CALL(DIR *, opendir, "opendir", NULL, (const char *path), path)
 CALL(struct dirent *, readdir, "readdir", NULL, (DIR * directory), directory)
 CALL(struct dirent64 *, readdir64, "readdir", NULL, (DIR * directory), directory)

@@ -226,7 +226,7 @@ local faults = {
   close = {EINTR = interrupted},
   mmap = {ENOMEM = interrupted},
   stat = {EIO = hard}, fstat = {EIO = hard}, fstatat = {EIO = hard}, lseek = {EIO = hard},
-  rename = {EIO = hard}, mkdir = {ENOSPC = hard},
+  rename = {EIO = hard}, mkdir = {ENOSPC = hard}, fchmod = {EIO = hard},
   opendir = {EMFILE = hard, ENOMEM = "memory"}, readdir = {EIO = hard},
   fdopen = {ENOMEM = "memory"},
   fgets = {EIO = certain}, -- what a process is must not be taken for known

@@ -10,11 +10,6 @@ local writer = require "support.dumpwriter"
 
 local api = {}
 
--- What the modules of the classes have for one another: no methods.
-local constructors = {VM = {"find"}, Env = {"decode", "read", "schema"}, Dump = {"open"},
-  Vcpu = {"new", "differences"}, Space = {"new"},
-  Symbols = {"from_file", "from_memory"}}
-
 -- Fields that are made when they are asked for.
 local lazy = {EnvVcpu = {"path"}, Erratum = {"path"}}
 
@@ -39,8 +34,8 @@ for _, name in ipairs {"Linux", "node", "6.1.0-test", "#1 test", "aarch64", ""} 
 end
 
 local map = "0000000000000000 T first\n0000000000001000 T second\n"
-  .. "ffffff8000041000 D swapper_pg_dir\nffffff8000042000 T schedule\n"
-  .. "ffffff8000043000 T _etext\n"
+  .. "ffffff8000040000 D swapper_pg_dir\nffffff8000041000 T schedule\n"
+  .. "ffffff8000042000 T _etext\n"
 
 -- Where the page tables in that dump are, in every detail.
 local by_hand = {root = 0x41000, kernel_root = 0x41000, va_bits = 39, granule = 4096,
@@ -54,8 +49,8 @@ function api.dump_bytes(stamp)
     {paddr = 0x80000000, bytes = ("linux1 Oops "):rep(40) .. "\0" .. stamp .. ("\0"):rep(511)},
     {paddr = 0x90000000, bytes = text},
     {type = 4, bytes = writer.note {names = {"far_el1"}, dumpinfo = 1,
-      cpus = {{registers = writer.aarch64 {elr = #stamp}, extra = {7}, process = "one",
-        pgtbl = by_hand.root}}}},
+      cpus = {{registers = writer.aarch64 {elr = 0xffffff8000042000 + #stamp}, extra = {7},
+        process = "one", pgtbl = by_hand.root}}}},
     {type = 4, align = 4, bytes = writer.elf_note("VMCOREINFO\0", 0, vmcoreinfo)}}
   local tables = pagetables.aarch64(by_hand.root, 12, by_hand.va_bits)
   tables:map(0x1000, 0x80000000, 0, 0)
@@ -155,15 +150,10 @@ function api.objects()
   return objects
 end
 
+-- All that a script reaches.
 local function add_methods(names, kind, meta)
-  local skip = {}
-  for _, name in ipairs(constructors[kind] or {}) do
-    skip[name] = true
-  end
-  for name, value in pairs(type(meta.__index) == "table" and meta.__index or {}) do
-    if type(value) == "function" and not name:find("^__") and not skip[name] then
-      names[kind .. ":" .. name] = "function"
-    end
+  for name in pairs(type(meta.__index) == "table" and meta.__index or {}) do
+    names[kind .. ":" .. name] = "function"
   end
 end
 

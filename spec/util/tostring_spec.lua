@@ -1,7 +1,9 @@
 -- What the objects say of themselves: a line each, whatever is in them.
 
+local api = require "support.api"
 local files = require "support.files"
 local qvm = require "qvm"
+local sim = require "support.sim"
 local writer = require "support.dumpwriter"
 
 local EVIL = "a\27[2J\r\n\7\155\226\128\174b" -- no UTF-8, a C1 byte among it
@@ -55,7 +57,7 @@ end
 describe("as text", function()
   after_each(function()
     qvm.root("/dev/qvm")
-    files.clean()
+    sim.clean()
   end)
 
   it("VMs, their env and what is in it", function()
@@ -195,5 +197,18 @@ describe("as text", function()
     end
     assert.matches("\n    node\\x1b\n", qvm.show(vm))
     assert.are.equal("t\\x1b\n  k\\x1b: 1\n  x9: 4\n  x10: 3\n  true: 2", qvm.show(odd))
+  end)
+
+  -- What scripts pass in stays theirs.
+  local plain = {SpaceByHand = true, Guest = true, LogCount = true}
+
+  it("of every kind: a line, and no address of a table", function()
+    for kind, objects in pairs(api.objects()) do
+      for _, object in ipairs(objects) do
+        if not plain[kind] then
+          assert.is_nil(tostring(object):find("table: 0x", 1, true), kind)
+        end
+      end
+    end
   end)
 end)

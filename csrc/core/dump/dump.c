@@ -34,8 +34,7 @@ static int load(struct dump *dump, struct qvm_error *err)
 {
     if (check_whole(dump, err) != 0 || format_find(dump, err) != 0)
         return -1;
-    return ranges_build(&dump->ranges, &dump->elf, dump->format->zeros, dump->file.path,
-                        err);
+    return ranges_build(&dump->ranges, &dump->elf, dump->format->zeros, &dump->file, err);
 }
 
 int dump_load(struct dump *dump, struct qvm_error *err)
@@ -51,7 +50,7 @@ int dump_load(struct dump *dump, struct qvm_error *err)
     return -1;
 }
 
-struct dump *dump_open(const char *path, bool partial, struct qvm_error *err)
+static struct dump *new_dump(const char *path, bool partial, struct qvm_error *err)
 {
     struct dump *dump = calloc(1, sizeof *dump);
 
@@ -61,7 +60,24 @@ struct dump *dump_open(const char *path, bool partial, struct qvm_error *err)
     }
     dump->partial = partial;
     dump->kdump_segment = -1;
-    if (file_open(&dump->file, path, partial, err) == 0)
+    return dump;
+}
+
+struct dump *dump_open(const char *path, bool partial, struct qvm_error *err)
+{
+    struct dump *dump = new_dump(path, partial, err);
+
+    if (!dump || file_open(&dump->file, path, partial, err) == 0)
+        return dump;
+    free(dump);
+    return NULL;
+}
+
+struct dump *dump_open_fd(int fd, const char *path, bool partial, struct qvm_error *err)
+{
+    struct dump *dump = new_dump(path, partial, err);
+
+    if (!dump || file_open_fd(&dump->file, fd, path, partial, err) == 0)
         return dump;
     free(dump);
     return NULL;
@@ -77,20 +93,88 @@ void dump_close(struct dump *dump)
     free(dump);
 }
 
+static bool notes_are_cut(const struct dump *dump)
+{
+    for (unsigned i = 0; i < dump->elf.count; i++) {
+        const struct elf_segment *segment = &dump->elf.segments[i];
+
+        if (segment->type == ELF_PT_NOTE &&
+            segment->offset + segment->filesz > dump->file.size)
+            return true;
+    }
+    return dump->qemu.cut;
+}
+
+enum warning {
+    DAMAGED,
+    GARBAGE,
+    OVERLAP,
+    REPEATED,
+    NOTES_CUT,
+    LOST,
+    STATES,
+    REJECTED,
+    RAW
+};
+
+/* How many things a warning counts; 0: there is no reason for it. */
+static unsigned reason(const struct dump *dump, enum warning warning)
+{
+    const struct qemu *qemu = &dump->qemu;
+
+    switch (warning) {
+    case DAMAGED: return dump->file.damaged;
+    case GARBAGE: return dump->file.garbage;
+    case OVERLAP: return dump->ranges.overlaps;
+    case REPEATED: return dump->elf.repeated;
+    case NOTES_CUT: return notes_are_cut(dump);
+    case LOST: return dump->kdump.missing + qemu->missing;
+    case STATES: return qemu->cpus - qemu->states;
+    case REJECTED: return dump->format->zeros && (dump->rejected || qemu->rejected);
+    case RAW: return dump->kdump.extra_size && !dump->kdump.extra_count;
+    }
+    return 0;
+}
+
+static const char *const warnings[] = {
+    [DAMAGED] = "the gzip data is damaged or its checksum wrong: do not trust it",
+    [GARBAGE] = "something that is not gzip data follows the gzip data: it is ignored",
+    [NOTES_CUT] = "the notes are cut: registers of vCPUs may be missing",
+    [REJECTED] = "some notes have registers of vCPUs, but not all are as QNX or QEMU "
+                 "writes them: no registers are read",
+    [RAW] = "the extra registers have no names that fit, or too many: they are given as "
+            "bytes",
+};
+
 bool dump_warning(const struct dump *dump, unsigned index, char text[DUMP_WARNING_SIZE])
 {
-    if (dump->file.damaged && index-- == 0) {
-        snprintf(text, DUMP_WARNING_SIZE,
-                 "the gzip data is damaged or its checksum wrong: do not trust it");
+    for (int i = DAMAGED; i <= RAW; i++) {
+        unsigned count = reason(dump, (enum warning)i);
+
+        if (count == 0 || index-- > 0)
+            continue;
+        if (i == OVERLAP)
+            snprintf(text, DUMP_WARNING_SIZE,
+                     "segments overlap %u times, first at 0x%016" PRIx64
+                     ": where they do, the first in the file is read",
+                     count, dump->ranges.overlap_at);
+        else if (i == REPEATED)
+            snprintf(text, DUMP_WARNING_SIZE,
+                     "%u note segments share bytes of the file with another one: they "
+                     "are skipped",
+                     count);
+        else if (i == LOST)
+            snprintf(text, DUMP_WARNING_SIZE, "the registers of %u vCPUs are missing",
+                     count);
+        else if (i == STATES)
+            snprintf(text, DUMP_WARNING_SIZE,
+                     "%u vCPUs have no control registers: notes with them are missing",
+                     count);
+        else
+            snprintf(text, DUMP_WARNING_SIZE, "%s", warnings[i]);
         return true;
     }
-    if (index > 0 || dump->ranges.overlaps == 0)
-        return false;
-    snprintf(text, DUMP_WARNING_SIZE,
-             "segments overlap %u times, first at 0x%016" PRIx64
-             ": where they do, the first in the file is read",
-             dump->ranges.overlaps, dump->ranges.overlap_at);
-    return true;
+    return false;
 }
 
 const char *dump_format_name(const struct dump *dump)
@@ -101,6 +185,11 @@ const char *dump_format_name(const struct dump *dump)
 unsigned dump_vcpus(const struct dump *dump)
 {
     return dump->format->vcpus(dump);
+}
+
+unsigned dump_vcpus_lost(const struct dump *dump)
+{
+    return dump->kdump.missing;
 }
 
 int dump_read_vcpu(const struct dump *dump, unsigned index, struct vcpu *vcpu,
@@ -207,14 +296,14 @@ int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
     return 0;
 }
 
-int dump_extent(const char *path, uint64_t *extent, struct qvm_error *err)
+int dump_extent(int fd, const char *path, uint64_t *extent, struct qvm_error *err)
 {
     struct file file;
     struct elf elf;
     int status;
 
     *extent = 0;
-    if (file_open(&file, path, false, err) != 0)
+    if (file_open_fd(&file, fd, path, false, err) != 0)
         return -1;
     status = file_begin(&file, err) == 0 ? elf_read(&elf, &file, err) : -1;
     if (status == 0) {

@@ -19,10 +19,14 @@ struct dump {
     struct kdump kdump; /* format "qnx" */
     int kdump_segment;  /* the PT_NOTE it stands in, which holds no ELF notes; -1: none */
     struct qemu qemu;   /* format "qemu" */
+    bool rejected;      /* a note was nearly one of QNX's */
 };
 
 /* Opens the file only; dump_load is due. NULL on failure, else the caller closes. */
 struct dump *dump_open(const char *path, bool partial, struct qvm_error *err);
+
+/* The same for a file that is open already, see file_open_fd. */
+struct dump *dump_open_fd(int fd, const char *path, bool partial, struct qvm_error *err);
 void dump_close(struct dump *dump);
 
 /* Reads what is needed before anything can be asked. Code truncated where a segment ends
@@ -45,6 +49,9 @@ const char *dump_format_name(const struct dump *dump);
 /* How many vCPUs there are, and one of them, by an index below that. After 0, vcpu_free is
  * due. */
 unsigned dump_vcpus(const struct dump *dump);
+
+/* How many more there were, after these, whose registers a cut file has lost. */
+unsigned dump_vcpus_lost(const struct dump *dump);
 int dump_read_vcpu(const struct dump *dump, unsigned index, struct vcpu *vcpu,
                    struct qvm_error *err);
 
@@ -67,8 +74,8 @@ void dump_map(struct dump *dump);
 int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
               struct qvm_error *err);
 
-/* The bytes that the dump at `path` must have to be whole, as far as its headers can be
- * read by now; 0 where they cannot yet. */
-int dump_extent(const char *path, uint64_t *extent, struct qvm_error *err);
+/* The bytes that the dump in an open file must have to be whole, as far as its headers can
+ * be read by now; 0 where they cannot yet. See file_open_fd. */
+int dump_extent(int fd, const char *path, uint64_t *extent, struct qvm_error *err);
 
 #endif

@@ -186,22 +186,67 @@ static void extend(struct elf *elf, const struct elf_segment *segment)
         elf->extent = end;
 }
 
-static int decode_table(struct elf *elf, const struct layout *layout,
-                        const unsigned char *table, uint64_t start, const struct file *file,
-                        struct qvm_error *err)
+static int by_offset(const void *a, const void *b)
 {
+    const struct elf_segment *x = *(struct elf_segment *const *)a;
+    const struct elf_segment *y = *(struct elf_segment *const *)b;
+
+    if (x->offset != y->offset)
+        return x->offset < y->offset ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+/* Marks the PT_NOTE segments that begin inside another one, so that each byte of notes is
+ * read once, however many segments show it. */
+static int mark_repeated(struct elf *elf, const char *path, struct qvm_error *err)
+{
+    struct elf_segment **notes = calloc(elf->count ? elf->count : 1, sizeof(void *));
+    uint64_t end = 0;
+    size_t count = 0;
+
+    if (!notes)
+        return qvm_fail_memory(err, path);
+    for (unsigned i = 0; i < elf->count; i++)
+        if (elf->segments[i].type == ELF_PT_NOTE && elf->segments[i].filesz > 0)
+            notes[count++] = &elf->segments[i];
+    qsort(notes, count, sizeof(void *), by_offset);
+    for (size_t i = 0; i < count; i++) {
+        notes[i]->repeated = notes[i]->offset < end;
+        elf->repeated += notes[i]->repeated;
+        if (!notes[i]->repeated)
+            end = notes[i]->offset + notes[i]->filesz;
+    }
+    free(notes);
+    return 0;
+}
+
+enum { ENTRIES_AT_ONCE = 64, ENTRY_MAX = 56 };
+
+/* Reads the table in blocks: it is not kept beside the segments. */
+static int decode_table(struct elf *elf, const struct layout *layout, uint64_t start,
+                        const struct file *file, struct qvm_error *err)
+{
+    unsigned char block[ENTRIES_AT_ONCE * ENTRY_MAX];
+
     elf->segments = calloc(elf->count ? elf->count : 1, sizeof *elf->segments);
     if (!elf->segments)
         return qvm_fail_memory(err, file->path);
     for (unsigned i = 0; i < elf->count; i++) {
-        uint64_t at = (uint64_t)i * layout->entry_size;
+        unsigned within = i % ENTRIES_AT_ONCE, left = elf->count - i;
+        uint64_t at = start + (uint64_t)i * layout->entry_size;
 
-        decode_segment(&elf->segments[i], table + at, elf, layout);
-        if (check_segment(&elf->segments[i], layout, i, start + at, file, err) != 0)
+        if (left > ENTRIES_AT_ONCE)
+            left = ENTRIES_AT_ONCE;
+        if (within == 0 &&
+            file_read(file, at, block, (size_t)left * layout->entry_size, err) != 0)
+            return -1;
+        decode_segment(&elf->segments[i], block + (size_t)within * layout->entry_size, elf,
+                       layout);
+        if (check_segment(&elf->segments[i], layout, i, at, file, err) != 0)
             return -1;
         extend(elf, &elf->segments[i]);
     }
-    return 0;
+    return mark_repeated(elf, file->path, err);
 }
 
 /* Program headers at `start`, elf->count of them. */
@@ -209,8 +254,6 @@ static int read_table(struct elf *elf, const struct layout *layout, uint64_t sta
                       const struct file *file, struct qvm_error *err)
 {
     size_t size = (size_t)elf->count * layout->entry_size;
-    unsigned char *table;
-    int status;
 
     if (size > UINT64_MAX - start)
         return qvm_fail(err, QVM_MALFORMED, "%s: offset %u: program headers at %" PRIu64,
@@ -220,14 +263,7 @@ static int read_table(struct elf *elf, const struct layout *layout, uint64_t sta
         return qvm_fail(err, QVM_TRUNCATED,
                         "%s: %" PRIu64 " bytes missing from the program headers",
                         file->path, elf->extent - file->size);
-    table = malloc(size ? size : 1);
-    if (!table)
-        return qvm_fail_memory(err, file->path);
-    status = file_read(file, start, table, size, err);
-    if (status == 0)
-        status = decode_table(elf, layout, table, start, file, err);
-    free(table);
-    return status;
+    return decode_table(elf, layout, start, file, err);
 }
 
 /* The number of program headers that does not fit the ELF header: section 0 has it. */
@@ -265,22 +301,40 @@ static int read_count(struct elf *elf, const struct layout *layout,
     return elf->count == PN_XNUM ? read_large_count(elf, layout, file, err) : 0;
 }
 
+/* The header's fields; `header` gets its bytes, and *layout where the others are in it. */
+static int decode_header(struct elf *elf, unsigned char *header,
+                         const struct layout **layout, const struct file *file,
+                         struct qvm_error *err)
+{
+    *elf = (struct elf){0};
+    if (read_header(header, layout, file, err) != 0)
+        return -1;
+    elf->bits = (*layout)->bits;
+    elf->big_endian = header[E_DATA] == 2;
+    elf->type = bytes_u16(header + E_TYPE, elf->big_endian);
+    elf->machine = bytes_u16(header + E_MACHINE, elf->big_endian);
+    elf->sections_at = get_word(elf, *layout, header + (*layout)->shoff);
+    elf->section_entry_size = bytes_u16(header + (*layout)->shentsize, elf->big_endian);
+    elf->section_count = bytes_u16(header + (*layout)->shnum, elf->big_endian);
+    elf->section_names = bytes_u16(header + (*layout)->shstrndx, elf->big_endian);
+    return 0;
+}
+
+int elf_read_header(struct elf *elf, const struct file *file, struct qvm_error *err)
+{
+    unsigned char header[HEADER_MAX];
+    const struct layout *layout = &layouts[1];
+
+    return decode_header(elf, header, &layout, file, err);
+}
+
 int elf_read(struct elf *elf, const struct file *file, struct qvm_error *err)
 {
     unsigned char header[HEADER_MAX];
     const struct layout *layout = &layouts[1];
 
-    *elf = (struct elf){0};
-    if (read_header(header, &layout, file, err) != 0)
+    if (decode_header(elf, header, &layout, file, err) != 0)
         return -1;
-    elf->bits = layout->bits;
-    elf->big_endian = header[E_DATA] == 2;
-    elf->type = bytes_u16(header + E_TYPE, elf->big_endian);
-    elf->machine = bytes_u16(header + E_MACHINE, elf->big_endian);
-    elf->sections_at = get_word(elf, layout, header + layout->shoff);
-    elf->section_entry_size = bytes_u16(header + layout->shentsize, elf->big_endian);
-    elf->section_count = bytes_u16(header + layout->shnum, elf->big_endian);
-    elf->section_names = bytes_u16(header + layout->shstrndx, elf->big_endian);
     if (elf->type != ELF_ET_CORE)
         return qvm_fail(err, QVM_MALFORMED, "%s: offset %d: ELF type %u, not a core (4)",
                         file->path, E_TYPE, elf->type);

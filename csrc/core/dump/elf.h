@@ -9,12 +9,14 @@
 enum { ELF_PT_LOAD = 1, ELF_PT_NOTE = 4 };
 enum { ELF_ET_CORE = 4 };
 
-/* More program headers than this are too_large: the largest dumps have some 100000. */
-#define ELF_SEGMENTS_MAX (1u << 20)
+/* More program headers than this are too_large: the largest dumps have some 100000. With
+ * the memory map made of them, this many take some 35 MiB. */
+#define ELF_SEGMENTS_MAX (1u << 17)
 
 struct elf_segment {
     uint32_t type, flags;
     uint64_t offset, vaddr, paddr, filesz, memsz, align;
+    bool repeated; /* a PT_NOTE that shares bytes of the file with another one: skipped */
 };
 
 struct elf {
@@ -23,6 +25,7 @@ struct elf {
     uint16_t type, machine;
     uint64_t extent; /* bytes the file must have for every segment to be whole */
     unsigned count;
+    unsigned repeated;            /* segments that are skipped because they are */
     struct elf_segment *segments; /* in the file's order */
     /* As the header has them: see sections.h. */
     uint64_t sections_at;
@@ -33,6 +36,9 @@ struct elf {
  * headers); a file that ends within a segment is not an error here: see extent. 0, or -1
  * and nothing to free. */
 int elf_read(struct elf *elf, const struct file *file, struct qvm_error *err);
+
+/* Reads the ELF header alone, of a file of any type: no segments, nothing to free. */
+int elf_read_header(struct elf *elf, const struct file *file, struct qvm_error *err);
 void elf_free(struct elf *elf);
 
 #endif

@@ -20,8 +20,9 @@ static bool find_segment(struct notes *notes)
 
     for (; notes->segment < elf->count; notes->segment++, notes->at = 0) {
         const struct elf_segment *segment = &elf->segments[notes->segment];
-        if (segment->type == ELF_PT_NOTE && (int64_t)notes->segment != notes->skip &&
-            notes->at < segment->filesz && segment->filesz - notes->at >= NOTE_HEADER)
+        if (segment->type == ELF_PT_NOTE && !segment->repeated &&
+            (int64_t)notes->segment != notes->skip && notes->at < segment->filesz &&
+            segment->filesz - notes->at >= NOTE_HEADER)
             return true;
     }
     return false;

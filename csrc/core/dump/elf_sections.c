@@ -85,8 +85,8 @@ int sections_count(const struct elf *elf, const struct file *file, uint32_t *cou
         return 0;
     if (sections_read(elf, file, 0, &first, err) != 0)
         return -1;
-    if (first.size > UINT32_MAX)
-        return qvm_fail(err, QVM_MALFORMED, "%s: %" PRIu64 " section headers", file->path,
+    if (first.size > SECTIONS_MAX)
+        return qvm_fail(err, QVM_TOO_LARGE, "%s: %" PRIu64 " section headers", file->path,
                         first.size);
     *count = (uint32_t)first.size;
     return 0;
@@ -105,6 +105,10 @@ static int find_strings(const struct elf *elf, const struct file *file,
     return sections_read(elf, file, index, strings, err);
 }
 
+/* A name beyond this many bytes of the string table stays empty: names all over a large
+ * compressed table would have it unpacked again for each. */
+enum { STRINGS_MAX = 4 << 20 };
+
 static int read_name(const struct file *file, const struct elf_section *strings,
                      uint32_t at, char *name, struct qvm_error *err)
 {
@@ -112,7 +116,7 @@ static int read_name(const struct file *file, const struct elf_section *strings,
     size_t size = left < SECTION_NAME_MAX ? (size_t)left : SECTION_NAME_MAX;
 
     name[size] = '\0';
-    if (size == 0 || strings->offset > UINT64_MAX - at)
+    if (size == 0 || at > STRINGS_MAX || strings->offset > UINT64_MAX - at)
         return 0;
     return file_read(file, strings->offset + at, name, size, err);
 }

@@ -4,6 +4,9 @@
 
 #include "dump/elf.h"
 
+/* More section headers than this are too_large. */
+#define SECTIONS_MAX (1u << 18)
+
 #define SECTION_NAME_MAX 255 /* bytes; a longer name is cut */
 
 struct elf_section {

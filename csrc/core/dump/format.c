@@ -6,10 +6,12 @@ static int probe_qnx(struct dump *dump, struct qvm_error *err)
         const struct elf_segment *segment = &dump->elf.segments[i];
         int found = 0;
 
-        /* In a partial dump the note may be missing. */
-        if (segment->type == ELF_PT_NOTE &&
-            segment->offset + segment->filesz <= dump->file.size)
+        if (segment->type == ELF_PT_NOTE && !segment->repeated && segment->filesz > 0)
             found = kdump_probe(&dump->kdump, &dump->elf, segment, &dump->file, err);
+        /* In a partial dump the note may be missing, or its beginning be all there is. */
+        if (found < 0 && err->code == QVM_TRUNCATED && dump->partial)
+            found = 0;
+        dump->rejected |= found == 0 && dump->kdump.rejected;
         if (found > 0)
             dump->kdump_segment = (int)i;
         if (found != 0)

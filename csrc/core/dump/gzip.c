@@ -320,6 +320,11 @@ bool gzip_is_damaged(const struct gzip *gzip)
     return gzip->first.state == INFLATER_DAMAGED || gzip->first.state == INFLATER_BAD_CHECK;
 }
 
+bool gzip_has_garbage(const struct gzip *gzip)
+{
+    return gzip->first.garbage;
+}
+
 uint64_t gzip_known(const struct gzip *gzip)
 {
     return gzip->first.out;

@@ -4,7 +4,7 @@
  * 32 KiB before it that the block may refer to. A later read begins at the point before it.
  * There are at most GZIP_POINTS of them, whatever the file's size: when they are used up
  * every second one is dropped. With the chunks that are kept, an open file takes at most
- * some 42 MiB.
+ * some 26 MiB.
  *
  * Not for use by two threads at once. */
 #ifndef QVM_GZIP_H
@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GZIP_POINTS 1024
+#define GZIP_POINTS 512
 
 struct gzip;
 
@@ -48,6 +48,9 @@ bool gzip_is_cut(const struct gzip *gzip);
 
 /* Has it come to data that cannot go on, or to a wrong checksum? */
 bool gzip_is_damaged(const struct gzip *gzip);
+
+/* Has it found something other than zeros after the last member? */
+bool gzip_has_garbage(const struct gzip *gzip);
 
 /* Bytes unpacked by the first pass so far; after a successful gzip_finish, the size. */
 uint64_t gzip_known(const struct gzip *gzip);

@@ -32,6 +32,7 @@ static int finish(struct file *file, struct qvm_error *err)
     file->size = gzip_known(file->gzip);
     file->cut = gzip_is_cut(file->gzip);
     file->damaged = gzip_is_damaged(file->gzip);
+    file->garbage = gzip_has_garbage(file->gzip);
     return 0;
 }
 
@@ -60,16 +61,40 @@ static int open_content(struct file *file, struct qvm_error *err)
     return file->gzip ? 0 : -1;
 }
 
-int file_open(struct file *file, const char *path, bool lenient, struct qvm_error *err)
+/* The descriptor is closed on failure. */
+static int adopt(struct file *file, int fd, uint64_t size, const char *path, bool lenient,
+                 struct qvm_error *err)
 {
-    *file = (struct file){.fd = -1, .lenient = lenient};
+    *file = (struct file){.fd = fd, .size = size, .lenient = lenient};
     file->path = strdup(path);
     if (!file->path)
-        return qvm_fail_memory(err, path);
-    file->fd = regular_open(path, &file->size, err);
-    if (file->fd >= 0 && open_content(file, err) == 0)
+        qvm_fail_memory(err, path);
+    else if (open_content(file, err) == 0)
         return 0;
     file_close(file);
+    return -1;
+}
+
+int file_open(struct file *file, const char *path, bool lenient, struct qvm_error *err)
+{
+    uint64_t size;
+    int fd = regular_open(path, &size, err);
+
+    return fd < 0 ? -1 : adopt(file, fd, size, path, lenient, err);
+}
+
+int file_open_fd(struct file *file, int fd, const char *path, bool lenient,
+                 struct qvm_error *err)
+{
+    struct stat status;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    if (copy < 0)
+        return qvm_fail_errno(err, errno, path);
+    if (fstat(copy, &status) == 0)
+        return adopt(file, copy, (uint64_t)status.st_size, path, lenient, err);
+    qvm_fail_errno(err, errno, path);
+    close(copy);
     return -1;
 }
 

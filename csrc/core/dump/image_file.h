@@ -13,6 +13,7 @@ struct file {
     bool lenient;       /* see file_open */
     bool cut;           /* compressed, and its end is missing */
     bool damaged;       /* compressed, and its data cannot go on or has a wrong checksum */
+    bool garbage;       /* compressed, and something follows its data */
     struct mapping map; /* see file_map */
     bool map_tried;
     struct gzip *gzip; /* NULL: not compressed */
@@ -22,6 +23,12 @@ struct file {
 /* 0, or -1 and nothing to close. If `lenient`, a compressed file that is damaged is read as
  * far as that goes. */
 int file_open(struct file *file, const char *path, bool lenient, struct qvm_error *err);
+
+/* The same for a regular file that is open already: the descriptor stays the caller's, the
+ * path is what messages say. */
+int file_open_fd(struct file *file, int fd, const char *path, bool lenient,
+                 struct qvm_error *err);
+
 void file_close(struct file *file);
 
 /* Due before anything is read. Code again: call once more. */

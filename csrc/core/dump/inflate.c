@@ -1,5 +1,7 @@
 #include "dump/inflate.h"
 
+#include "util/bytes.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -85,7 +87,21 @@ static void skip(z_stream *stream, size_t n)
     stream->avail_in -= (uInt)n;
 }
 
-/* Behind a member another one may follow; what is not one is padding. */
+/* Is what follows the last member, as far as the buffer holds it, other than the zeros that
+ * some media pad a file with (gzip(1) ignores those, too)? */
+static int check_rest(struct inflater *inflater, struct qvm_error *err)
+{
+    z_stream *stream = &inflater->stream;
+
+    if (fill(inflater, BUFFER, err) != 0)
+        return -1;
+    inflater->garbage = !bytes_are_zero(stream->next_in, stream->avail_in);
+    inflater->ended = false;
+    inflater->state = INFLATER_ENDED;
+    return 0;
+}
+
+/* Another member may follow. */
 static int next_member(struct inflater *inflater, struct qvm_error *err)
 {
     z_stream *stream = &inflater->stream;
@@ -98,12 +114,14 @@ static int next_member(struct inflater *inflater, struct qvm_error *err)
         inflater->state = INFLATER_CUT;
         return 0;
     }
+    if (stream->avail_in < trailer + 2 || stream->next_in[trailer] != 0x1f ||
+        stream->next_in[trailer + 1] != 0x8b) {
+        skip(stream, trailer);
+        inflater->raw = false; /* the trailer is done, if the rest must be read again */
+        return check_rest(inflater, err);
+    }
     skip(stream, trailer);
     inflater->ended = false;
-    if (stream->avail_in < 2 || stream->next_in[0] != 0x1f || stream->next_in[1] != 0x8b) {
-        inflater->state = INFLATER_ENDED;
-        return 0;
-    }
     inflateReset2(stream, GZIP);
     inflater->raw = false;
     inflater->in_member = false;

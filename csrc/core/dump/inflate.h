@@ -27,6 +27,7 @@ struct inflater {
     enum inflater_state state;
     bool raw;       /* began within a member: zlib checks no checksum */
     bool ended;     /* a member has, and the next one was not looked for */
+    bool garbage;   /* something other than zeros follows the last member */
     bool in_member; /* zlib has seen the beginning of one */
     uint64_t in;    /* file offset behind what is in the buffer */
     uint64_t out;   /* offset of the next byte of data */

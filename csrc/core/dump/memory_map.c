@@ -158,6 +158,33 @@ static void sweep(struct ranges *ranges, const struct source *sources, size_t co
     }
 }
 
+/* A writer may show bytes of the file at several addresses, but not all of them many
+ * times: each pass over memory would go through a small file for hours. */
+enum { TIMES_MAX = 8, FREE_OF_CHARGE = 64 << 20 };
+
+static int check_shown(const struct ranges *ranges, const struct file *file,
+                       struct qvm_error *err)
+{
+    uint64_t left = file->size > INT64_MAX / TIMES_MAX ? INT64_MAX : file->size * TIMES_MAX;
+
+    left += FREE_OF_CHARGE;
+    for (size_t i = 0; i < ranges->count; i++) {
+        const struct piece *piece = &ranges->pieces[i];
+        uint64_t size = piece->last - piece->first;
+
+        if (piece->offset >= file->size) /* zeros, or missing */
+            continue;
+        if (size >= file->size - piece->offset)
+            size = file->size - piece->offset - 1;
+        if (size >= left)
+            return qvm_fail(err, QVM_TOO_LARGE,
+                            "%s: its segments show the file's bytes more than %d times",
+                            file->path, TIMES_MAX);
+        left -= size + 1;
+    }
+    return 0;
+}
+
 static int check_total(const struct ranges *ranges, const char *path, struct qvm_error *err)
 {
     uint64_t total = 0;
@@ -173,10 +200,10 @@ static int check_total(const struct ranges *ranges, const char *path, struct qvm
     return 0;
 }
 
-int ranges_build(struct ranges *ranges, const struct elf *elf, bool zeros, const char *path,
-                 struct qvm_error *err)
+int ranges_build(struct ranges *ranges, const struct elf *elf, bool zeros,
+                 const struct file *file, struct qvm_error *err)
 {
-    size_t room = elf->count ? 2 * (size_t)elf->count : 1;
+    size_t room = elf->count ? (zeros ? 2 : 1) * (size_t)elf->count : 1;
     struct source *sources = calloc(room, sizeof *sources);
     struct heap heap = {.items = calloc(room, sizeof *heap.items)};
     int status;
@@ -186,9 +213,11 @@ int ranges_build(struct ranges *ranges, const struct elf *elf, bool zeros, const
     ranges->overlaps = 0;
     if (sources && heap.items && ranges->pieces) {
         sweep(ranges, sources, collect(sources, elf, zeros), &heap);
-        status = check_total(ranges, path, err);
+        status = check_total(ranges, file->path, err);
+        if (status == 0)
+            status = check_shown(ranges, file, err);
     } else
-        status = qvm_fail_memory(err, path);
+        status = qvm_fail_memory(err, file->path);
     free(sources);
     free(heap.items);
     if (status != 0)

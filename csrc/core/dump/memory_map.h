@@ -32,8 +32,8 @@ struct ranges {
 
 /* 0, or -1 and nothing to free. Memory that is in no file (memsz beyond
  * filesz) is zeros if the format says so, else not part of it. */
-int ranges_build(struct ranges *ranges, const struct elf *elf, bool zeros, const char *path,
-                 struct qvm_error *err);
+int ranges_build(struct ranges *ranges, const struct elf *elf, bool zeros,
+                 const struct file *file, struct qvm_error *err);
 void ranges_free(struct ranges *ranges);
 
 /* The piece that holds an address; where none does, the first one above it, or count. */

@@ -23,6 +23,7 @@ struct qemu_machine {
     const struct note_type *notes;  /* up to one without a name */
     const struct register_field *extra;
     unsigned extra_count;
+    bool by_vcpu; /* a state follows its prstatus; else all states follow all of these */
     /* Physical address of the page table, from the state; NULL: the notes do not tell. */
     uint64_t (*pgtbl)(const unsigned char *state);
 };
@@ -30,7 +31,7 @@ struct qemu_machine {
 /* File offsets of a vCPU's notes. */
 struct qemu_cpu {
     uint64_t prstatus, state;
-    uint32_t state_size;
+    uint32_t state_size, cpunum;
 };
 
 enum {
@@ -103,10 +104,11 @@ static const struct note_type aarch64_notes[] = {
 };
 
 static const struct qemu_machine machines[] = {
-    {EM_X86_64, 336, &x86_64_set, x86_64_notes, x86_64_state, LENGTH(x86_64_state),
+    {EM_X86_64, 336, &x86_64_set, x86_64_notes, x86_64_state, LENGTH(x86_64_state), false,
      x86_64_pgtbl},
     /* x0 to x30, sp, pc, pstate stand in the prstatus as they do in a QNX dump. */
-    {EM_AARCH64, 392, NULL, aarch64_notes, aarch64_state, LENGTH(aarch64_state), NULL},
+    {EM_AARCH64, 392, NULL, aarch64_notes, aarch64_state, LENGTH(aarch64_state), true,
+     NULL},
 };
 
 static const struct qemu_machine *machine_of(const struct elf *elf)
@@ -138,59 +140,96 @@ static int find_type(const struct qemu_machine *machine, const struct elf_note *
     return 0;
 }
 
-/* QEMU numbers its vCPUs from 1, and leaves whatever a process would have at zero. */
-static int check_prstatus(uint64_t offset, unsigned cpu, const struct elf *elf,
-                          const struct file *file, struct qvm_error *err)
+/* QEMU numbers its vCPUs from 1, and leaves whatever a process would have at zero. The
+ * number, or 0 where this is another's prstatus. */
+static int read_number(uint64_t offset, uint32_t *number, const struct elf *elf,
+                       const struct file *file, struct qvm_error *err)
 {
     unsigned char head[PRSTATUS_REGISTERS];
     size_t behind = PRSTATUS_PID + PRSTATUS_PID_SIZE;
 
     if (file_read(file, offset, head, sizeof head, err) != 0)
         return -1;
-    return bytes_u32(head + PRSTATUS_PID, elf->big_endian) == cpu + 1 &&
-           bytes_are_zero(head, PRSTATUS_PID) &&
-           bytes_are_zero(head + behind, sizeof head - behind);
-}
-
-static int add_cpu(struct qemu *qemu, uint64_t offset, const struct file *file,
-                   struct qvm_error *err)
-{
-    if (qemu->cpus == qemu->room) {
-        unsigned room = qemu->room ? 2 * qemu->room : 8;
-        struct qemu_cpu *places = realloc(qemu->places, room * sizeof *places);
-
-        if (!places)
-            return qvm_fail_memory(err, file->path);
-        qemu->places = places;
-        qemu->room = room;
-    }
-    qemu->places[qemu->cpus++] = (struct qemu_cpu){.prstatus = offset};
+    *number = bytes_u32(head + PRSTATUS_PID, elf->big_endian);
+    if (!bytes_are_zero(head, PRSTATUS_PID) ||
+        !bytes_are_zero(head + behind, sizeof head - behind))
+        *number = 0;
     return 0;
 }
 
+static int make_room(struct qemu *qemu, const struct file *file, struct qvm_error *err)
+{
+    unsigned room = qemu->room ? 2 * qemu->room : 8;
+    struct qemu_cpu *places;
+
+    if (qemu->cpus < qemu->room)
+        return 0;
+    places = realloc(qemu->places, room * sizeof *places);
+    if (!places)
+        return qvm_fail_memory(err, file->path);
+    qemu->places = places;
+    qemu->room = room;
+    return 0;
+}
+
+static int take_prstatus(struct qemu *qemu, uint64_t offset, const struct elf *elf,
+                         const struct file *file, struct qvm_error *err)
+{
+    uint32_t next = qemu->cpus + qemu->missing + 1, number;
+
+    if (read_number(offset, &number, elf, file, err) != 0)
+        return -1;
+    if (number < next || number > CPUS_MAX)
+        return 0;
+    if (make_room(qemu, file, err) != 0)
+        return -1;
+    qemu->missing += number - next;
+    qemu->places[qemu->cpus++] =
+        (struct qemu_cpu){.prstatus = offset, .cpunum = number - 1};
+    return 1;
+}
+
+static int take_state(struct qemu *qemu, const struct elf_note *note)
+{
+    unsigned index = qemu->machine->by_vcpu ? qemu->cpus - 1 : qemu->states;
+
+    if (qemu->states >= qemu->cpus || qemu->places[index].state_size > 0)
+        return 0;
+    qemu->places[index].state = note->offset;
+    qemu->places[index].state_size = note->size;
+    qemu->states++;
+    return 1;
+}
+
 /* Takes one note in. 1, or 0 where QEMU would not have written it here, or -1. */
-static int take(struct qemu *qemu, unsigned *states, const struct elf_note *note,
-                const struct elf *elf, const struct file *file, struct qvm_error *err)
+static int take(struct qemu *qemu, const struct elf_note *note, const struct elf *elf,
+                const struct file *file, struct qvm_error *err)
 {
     const struct note_type *type;
-    int found;
 
     if (find_type(qemu->machine, note, file, &type, err) != 0)
         return -1;
     if (!type)
         return 0;
-    if (type->kind == PRSTATUS) {
-        if (qemu->cpus == CPUS_MAX)
-            return 0;
-        found = check_prstatus(note->offset, qemu->cpus, elf, file, err);
-        return found <= 0 ? found : add_cpu(qemu, note->offset, file, err) == 0 ? 1 : -1;
-    }
-    if (type->kind == STATE) {
-        if (*states >= qemu->cpus)
-            return 0;
-        qemu->places[*states].state = note->offset;
-        qemu->places[*states].state_size = note->size;
-        ++*states;
+    if (type->kind == OTHER)
+        return 1;
+    if (file_check(file, note->offset, note->size, err) != 0)
+        return -1;
+    return type->kind == STATE ? take_state(qemu, note)
+                               : take_prstatus(qemu, note->offset, elf, file, err);
+}
+
+/* Where one of several states is missing and all follow the prstatus notes, nobody can say
+ * whose the others are. */
+static int conclude(struct qemu *qemu)
+{
+    qemu->rejected = qemu->cpus > 0;
+    if (qemu->cpus == 0 || qemu->missing > qemu->cpus || (qemu->states == 0 && !qemu->cut))
+        return 0;
+    if (qemu->states < qemu->cpus && !qemu->cut && !qemu->machine->by_vcpu) {
+        for (unsigned i = 0; i < qemu->states; i++)
+            qemu->places[i].state_size = 0;
+        qemu->states = 0;
     }
     return 1;
 }
@@ -200,20 +239,22 @@ static int collect(struct qemu *qemu, const struct elf *elf, const struct file *
 {
     struct notes notes;
     struct elf_note note;
-    unsigned states = 0, looked_at = 0;
+    unsigned looked_at = 0;
     int found;
 
     notes_start(&notes, elf, file, -1);
     while ((found = notes_next(&notes, &note, err)) > 0) {
-        if (++looked_at > NOTES_MAX)
+        found = ++looked_at > NOTES_MAX ? 0 : take(qemu, &note, elf, file, err);
+        qemu->rejected = found == 0 && qemu->cpus > 0;
+        if (found == 0)
             return 0;
-        if ((found = take(qemu, &states, &note, elf, file, err)) <= 0)
-            return found;
+        if (found < 0)
+            break;
     }
-    /* Notes that are damaged, or missing from a partial dump, are not an error here. */
-    if (found < 0)
-        return err->code == QVM_MALFORMED || err->code == QVM_TRUNCATED ? 0 : -1;
-    return qemu->cpus > 0 && states == qemu->cpus;
+    if (found < 0 && err->code != QVM_MALFORMED && err->code != QVM_TRUNCATED)
+        return -1;
+    qemu->cut = found < 0;
+    return conclude(qemu);
 }
 
 int qemu_probe(struct qemu *qemu, const struct elf *elf, const struct file *file,
@@ -225,8 +266,12 @@ int qemu_probe(struct qemu *qemu, const struct elf *elf, const struct file *file
     if (!qemu->machine)
         return 0;
     found = collect(qemu, elf, file, err);
-    if (found <= 0)
+    if (found <= 0) {
+        bool rejected = qemu->rejected;
+
         qemu_free(qemu);
+        qemu->rejected = rejected;
+    }
     return found;
 }
 
@@ -256,15 +301,15 @@ int qemu_read_cpu(const struct qemu *qemu, unsigned index, const struct file *fi
     while (count > 0 && machine->extra[count - 1].offset + machine->extra[count - 1].size >
                             place->state_size)
         count--;
-    *vcpu =
-        (struct vcpu){.data = data,
-                      .cpunum = index,
-                      .pgtbl = machine->pgtbl ? machine->pgtbl(data + size) : 0,
-                      .set = machine->set ? machine->set : registers_of(machine->machine),
-                      .registers = data + PRSTATUS_REGISTERS,
-                      .extra_fields = machine->extra,
-                      .extra_count = count,
-                      .extra = data + size,
-                      .extra_size = place->state_size};
+    *vcpu = (struct vcpu){
+        .data = data,
+        .cpunum = place->cpunum,
+        .pgtbl = machine->pgtbl && place->state_size ? machine->pgtbl(data + size) : 0,
+        .set = machine->set ? machine->set : registers_of(machine->machine),
+        .registers = data + PRSTATUS_REGISTERS,
+        .extra_fields = machine->extra,
+        .extra_count = count,
+        .extra = data + size,
+        .extra_size = place->state_size};
     return 0;
 }

@@ -12,10 +12,15 @@ struct qemu_machine;
 struct qemu {
     const struct qemu_machine *machine;
     unsigned cpus, room;
+    unsigned states;  /* vCPUs that have more than their prstatus */
+    unsigned missing; /* vCPUs whose prstatus is not there, though a later one's is */
+    bool cut;         /* the notes end within one */
+    bool rejected;    /* some notes were QEMU's, and one was not */
     struct qemu_cpu *places; /* owned, one for each vCPU */
 };
 
-/* Does the file hold the notes that QEMU writes, all of them and no other? 1 it does, and
+/* Does the file hold the notes that QEMU writes, and no other? Some may be missing, at the
+ * end above all: see the members. 1 it does, and
  * qemu is filled and due to be freed; 0 it is something else; -1 error. */
 int qemu_probe(struct qemu *qemu, const struct elf *elf, const struct file *file,
                struct qvm_error *err);

@@ -57,7 +57,7 @@ static int index_names(struct kdump *kdump, uint32_t size, const struct file *fi
 
     for (uint32_t i = 0; i < size; i++)
         count += kdump->names[i] == '\0';
-    if (size == 0 || kdump->names[size - 1] != '\0' ||
+    if (size == 0 || kdump->names[size - 1] != '\0' || count > KDUMP_NAMED_MAX ||
         count * UINT64_C(8) != kdump->extra_size)
         return 0;
     kdump->extra = calloc(count, sizeof *kdump->extra);
@@ -96,12 +96,21 @@ static int fits(struct kdump *kdump, const unsigned char *note, uint64_t size,
     kdump->record_size = (uint64_t)CPU_SIZE + regset;
     kdump->extra_at = CPU_SIZE + (regset - kdump->extra_size);
     records = kdump->cpus * kdump->record_size; /* below 2^16 * 2^22 */
-    if (size < NOTE_SIZE + records + names)
-        return 0;
     *pad = size - (NOTE_SIZE + records + names);
-    if (!explains(*pad, names))
-        return 0;
-    return 1;
+    kdump->rejected = size < NOTE_SIZE + records + names || !explains(*pad, names);
+    return !kdump->rejected;
+}
+
+/* Of the records, those that a file which ends among them still has. */
+static void count_present(struct kdump *kdump, const struct file *file)
+{
+    uint64_t left = file->size > kdump->records ? file->size - kdump->records : 0;
+    uint64_t whole = left / kdump->record_size;
+
+    if (whole < kdump->cpus) {
+        kdump->missing = kdump->cpus - (unsigned)whole;
+        kdump->cpus = (unsigned)whole;
+    }
 }
 
 int kdump_probe(struct kdump *kdump, const struct elf *elf,
@@ -120,7 +129,7 @@ int kdump_probe(struct kdump *kdump, const struct elf *elf,
         file_read(file, segment->offset, note, sizeof note, err) != 0)
         return -1;
     if (segment->filesz < NOTE_SIZE || !fits(kdump, note, segment->filesz, &pad)) {
-        *kdump = (struct kdump){0};
+        *kdump = (struct kdump){.rejected = kdump->rejected};
         return 0;
     }
     names_size = bytes_u32(note + NOTE_EXTRA_NAMES, kdump->big_endian);
@@ -130,6 +139,7 @@ int kdump_probe(struct kdump *kdump, const struct elf *elf,
         kdump_free(kdump);
         return -1;
     }
+    count_present(kdump, file);
     return 1;
 }
 

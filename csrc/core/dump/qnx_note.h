@@ -9,11 +9,16 @@
 
 #define KDUMP_EXTRA_MAX (1u << 20) /* bytes of names, and of values: more is malformed */
 
+/* More extra registers than this are given as bytes only. */
+#define KDUMP_NAMED_MAX 512u
+
 /* Where things are in one dump's note, all of it inside the segment. */
 struct kdump {
     bool big_endian;
     const struct register_set *set;
-    unsigned cpus;
+    unsigned cpus;        /* whose records the file has */
+    unsigned missing;     /* whose records are behind its end */
+    bool rejected;        /* it seems to be such a note, and its size is wrong */
     uint32_t dumpinfo;    /* index among the segments, PT_NOTE not counted */
     uint64_t records;     /* file offset of the first CPU's record */
     uint64_t record_size; /* bytes, registers included */

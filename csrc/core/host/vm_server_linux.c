@@ -165,18 +165,23 @@ static DIR *open_descriptors(int process)
 }
 
 /* Whether one of them is this file: 1, 0, or -1 with errno. A descriptor that is closed
- * meanwhile is not it. */
+ * meanwhile is not it; one that cannot be looked at might be. */
 static int find_file(DIR *descriptors, const struct stat *wanted)
 {
     struct dirent *entry;
     struct stat status;
+    int number = 0;
 
     for (errno = 0; (entry = readdir(descriptors)); errno = 0) {
-        if (entry->d_name[0] != '.' &&
-            fstatat(dirfd(descriptors), entry->d_name, &status, 0) == 0 &&
-            status.st_dev == wanted->st_dev && status.st_ino == wanted->st_ino)
+        if (entry->d_name[0] == '.')
+            continue;
+        if (fstatat(dirfd(descriptors), entry->d_name, &status, 0) != 0)
+            number = errno == ENOENT ? number : errno;
+        else if (status.st_dev == wanted->st_dev && status.st_ino == wanted->st_ino)
             return 1;
     }
+    if (errno == 0)
+        errno = number;
     return errno == 0 ? 0 : -1;
 }
 

@@ -1,7 +1,7 @@
 #include "json/json.h"
 
+#include "util/utf8.h"
 #include "json/json_number.h"
-#include "json/utf8.h"
 
 #include <string.h>
 

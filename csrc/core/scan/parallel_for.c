@@ -39,7 +39,7 @@ static void *work(void *argument)
 }
 
 /* The new thread takes no signals from outside: they are for the thread that called. Its
- * own faults it must take, or they end the process: see mapping.h. */
+ * own faults it must take, or they end the process: see guarded_mmap.h. */
 static bool start(pthread_t *thread, struct worker *worker)
 {
     static const int faults[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV};

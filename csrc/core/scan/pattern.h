@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of all patterns together. */
-#define MATCHER_SIZE_MAX (4u << 20)
+/* Bytes of all patterns together: each takes some 30 bytes of memory. */
+#define MATCHER_SIZE_MAX (1u << 20)
 
 struct pattern {
     const unsigned char *bytes;

@@ -19,4 +19,12 @@ unsigned os_processors(void);
  * which it is. On a system without holes everything is data. */
 uint64_t os_file_extent(int fd, uint64_t offset, uint64_t size, bool *hole);
 
+/* Opens a directory only to reach what is in it: a descriptor, closed on exec, or -1 and
+ * errno. */
+int os_open_directory(const char *path);
+
+/* Gives an open file the access list of the file at a path, or none if that has none. 0, or
+ * -1 and errno. Where the system's lists are not known, files are left as they are. */
+int os_keep_acl(const char *path, int fd);
+
 #endif

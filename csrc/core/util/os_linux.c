@@ -1,15 +1,23 @@
-/* The part of os.h for Linux: the processors that this process may use, and holes by
- * lseek() with SEEK_DATA and SEEK_HOLE, which POSIX has only since 2024. */
+/* The part of os.h for Linux: the processors that this process may use; holes by lseek()
+ * with SEEK_DATA and SEEK_HOLE, which POSIX has only since 2024; access lists, which are
+ * extended attributes that the kernel alone reads and writes here. */
 #if defined(__linux__)
 
 #    define _GNU_SOURCE
 
 #    include "util/os.h"
 
+#    include "util/retry.h"
+
 #    include <errno.h>
+#    include <fcntl.h>
 #    include <sched.h>
+#    include <stdlib.h>
 #    include <sys/stat.h>
+#    include <sys/xattr.h>
 #    include <unistd.h>
+
+static const char ACL[] = "system.posix_acl_access";
 
 uint64_t os_file_extent(int fd, uint64_t offset, uint64_t size, bool *hole)
 {
@@ -43,6 +51,36 @@ unsigned os_processors(void)
         return (unsigned)CPU_COUNT(&allowed);
     count = sysconf(_SC_NPROCESSORS_ONLN);
     return count > 1 ? (unsigned)count : 1;
+}
+
+int os_open_directory(const char *path)
+{
+    return open_again(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int copy_acl(const char *path, size_t size, int fd)
+{
+    void *list = malloc(size);
+    ssize_t got = list ? getxattr(path, ACL, list, size) : -1;
+    int status = got < 0 ? -1 : fsetxattr(fd, ACL, list, (size_t)got, 0);
+    int number = list ? errno : ENOMEM;
+
+    free(list);
+    errno = number;
+    return status;
+}
+
+int os_keep_acl(const char *path, int fd)
+{
+    ssize_t size = getxattr(path, ACL, NULL, 0);
+
+    if (size > 0)
+        return copy_acl(path, (size_t)size, fd);
+    if (size < 0 && errno != ENODATA && errno != ENOTSUP)
+        return -1;
+    if (fremovexattr(fd, ACL) == 0 || errno == ENODATA || errno == ENOTSUP)
+        return 0;
+    return -1;
 }
 
 #else

@@ -15,6 +15,18 @@ uint64_t os_file_extent(int fd, uint64_t offset, uint64_t size, bool *hole)
     return size;
 }
 
+int os_open_directory(const char *path)
+{
+    return open_again(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int os_keep_acl(const char *path, int fd)
+{
+    (void)path;
+    (void)fd;
+    return 0;
+}
+
 unsigned os_processors(void)
 {
     return _syspage_ptr->num_cpu;

@@ -9,7 +9,7 @@ int open_again(const char *path, int flags)
     int fd;
 
     do
-        fd = open(path, flags, 0666);
+        fd = open(path, flags);
     while (fd < 0 && errno == EINTR);
     return fd;
 }
@@ -20,6 +20,17 @@ int openat_again(int directory, const char *name, int flags)
 
     do
         fd = openat(directory, name, flags);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+int create_again(int directory, const char *name, mode_t mode)
+{
+    int fd;
+
+    do
+        fd = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                    mode);
     while (fd < 0 && errno == EINTR);
     return fd;
 }

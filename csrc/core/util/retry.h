@@ -2,11 +2,16 @@
 #ifndef QVM_AGAIN_H
 #define QVM_AGAIN_H
 
-/* As open; with O_CREAT a file that all may read and write, but for the umask. */
+#include <sys/types.h>
+
+/* As open, without O_CREAT. */
 int open_again(const char *path, int flags);
 
 /* As openat, without O_CREAT. */
 int openat_again(int directory, const char *name, int flags);
+
+/* Opens a file that must be new for writing. */
+int create_again(int directory, const char *name, mode_t mode);
 
 int fsync_again(int fd);
 

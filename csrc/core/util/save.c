@@ -1,12 +1,26 @@
+/* A regular file is replaced by a new one, which is written beside it and renamed. What is
+ * none is written through. The directory is held open meanwhile. */
 #include "util/save.h"
 
+#include "util/entry.h"
+#include "util/os.h"
 #include "util/retry.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define LINKS_MAX 8 /* links to links */
+
+struct content {
+    const char *bytes;
+    size_t n;
+    bool is_private;
+};
 
 static int write_all(int fd, const char *bytes, size_t n)
 {
@@ -23,39 +37,248 @@ static int write_all(int fd, const char *bytes, size_t n)
     return 0;
 }
 
-/* What the system said of the first step that failed; 0: all went well. */
-static int write_new(const char *path, const char *bytes, size_t n)
+/* Regular files ------------------------------------------------------------------------ */
+
+/* Gives a new file the owner and the access of the old one. Only root can give a file away:
+ * what then is this user's own keeps of each right what the old owner had, and without the
+ * old group what both the group and the others had. */
+static int keep_access(int fd, const char *old_path, const struct stat *old)
 {
-    int fd = open_again(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW);
+    mode_t mode = old->st_mode & 0777, owner = mode >> 6, both = mode & (mode >> 3) & 07;
+
+    if (fchown(fd, old->st_uid, old->st_gid) != 0) {
+        if (fchown(fd, (uid_t)-1, old->st_gid) != 0)
+            mode = (mode & 0700) | both << 3 | both;
+        mode &= owner << 6 | owner << 3 | owner;
+    }
+    if (os_keep_acl(old_path, fd) != 0)
+        return -1;
+    return fchmod(fd, mode);
+}
+
+/* As save_new; with the access of the file `old`, if there is one. */
+static int write_new(int directory, const char *name, const struct content *content,
+                     const char *old_path, const struct stat *old)
+{
+    int fd = create_again(directory, name, content->is_private || old ? 0600 : 0666);
     int number = 0;
 
     if (fd < 0)
         return errno;
+    if (old && keep_access(fd, old_path, old) != 0)
+        number = errno;
     /* On the disk before it takes the old one's name: the power may fail. */
-    if (write_all(fd, bytes, n) != 0 || fsync_again(fd) != 0)
+    if (number == 0 &&
+        (write_all(fd, content->bytes, content->n) != 0 || fsync_again(fd) != 0))
         number = errno;
     /* What was interrupted is on the disk, and nobody can close it once more. */
     if (close(fd) != 0 && number == 0 && errno != EINTR)
         number = errno;
     if (number != 0)
-        unlink(path);
+        unlinkat(directory, name, 0);
     return number;
 }
 
-int save_file(const char *path, const void *bytes, size_t n, struct qvm_error *err)
+int save_new(int directory, const char *name, const void *bytes, size_t n, bool is_private)
 {
-    char new_path[PATH_MAX];
-    int length = snprintf(new_path, sizeof new_path, "%s.new-%ld", path, (long)getpid());
+    const struct content content = {bytes, n, is_private};
+
+    return write_new(directory, name, &content, NULL, NULL);
+}
+
+/* old: what there is, or NULL. */
+static int replace(const struct entry *entry, const char *path, const struct stat *old,
+                   const struct content *content, struct qvm_error *err)
+{
+    char new_name[sizeof entry->name + 32], subject[PATH_MAX + 32];
     int number;
 
-    if (length < 0 || (size_t)length >= sizeof new_path)
-        return qvm_fail_errno(err, ENAMETOOLONG, path);
-    number = write_new(new_path, bytes, n);
-    if (number == EEXIST) /* left by a process that ended, or put there */
-        return qvm_fail_errno(err, number, new_path);
-    if (number == 0 && rename(new_path, path) != 0) {
+    snprintf(new_name, sizeof new_name, "%s.new-%ld", entry->name, (long)getpid());
+    number = write_new(entry->directory, new_name, content, path, old);
+    if (number == EEXIST) { /* left by a process that ended, or put there */
+        snprintf(subject, sizeof subject, "%s.new-%ld", path, (long)getpid());
+        return qvm_fail_errno(err, number, subject);
+    }
+    if (number == 0 &&
+        renameat(entry->directory, new_name, entry->directory, entry->name) != 0) {
         number = errno;
-        unlink(new_path);
+        unlinkat(entry->directory, new_name, 0);
     }
     return number == 0 ? 0 : qvm_fail_errno(err, number, path);
+}
+
+/* What is written through ---------------------------------------------------------------
+ */
+
+/* Without SIGPIPE: that a reader has left is an error of the call, not the end of the
+ * process. One that was pending before stays so. */
+static int write_without_signal(int fd, const struct content *content)
+{
+    const struct timespec at_once = {0, 0};
+    sigset_t pipe, before, pending;
+    int number = 0;
+    bool was_pending;
+
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigpending(&pending);
+    was_pending = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    if (write_all(fd, content->bytes, content->n) != 0)
+        number = errno;
+    if (number == EPIPE && !was_pending)
+        sigtimedwait(&pipe, NULL, &at_once);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return number;
+}
+
+static bool is_stream(const struct stat *status)
+{
+    return S_ISFIFO(status->st_mode) || S_ISCHR(status->st_mode);
+}
+
+/* Opens a FIFO or a device that was seen to be one; a FIFO that nobody reads would wait. */
+static int write_through(const struct entry *entry, const char *path, int more_flags,
+                         const struct content *content, struct qvm_error *err)
+{
+    int fd = openat_again(entry->directory, entry->name,
+                          O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | more_flags);
+    struct stat status;
+    int number = fd < 0 ? errno : 0;
+
+    if (number == ENXIO)
+        return qvm_fail(err, QVM_BUSY, "%s: nobody reads from it: start its reader first",
+                        path);
+    if (number == 0 && (fstat(fd, &status) != 0 || fcntl(fd, F_SETFL, 0) != 0))
+        number = errno;
+    if (number == 0 && (!is_stream(&status) ||
+                        (more_flags == O_NOFOLLOW && !entry_is_trusted(entry, &status))))
+        number = EBUSY; /* another one than was seen */
+    if (number == 0)
+        number = write_without_signal(fd, content);
+    if (fd >= 0)
+        close(fd);
+    return number == 0 ? 0 : qvm_fail_errno(err, number, path);
+}
+
+/* The standard output, if that is what the link leads to; else -1. Lua may have text for it
+ * that is not written yet. */
+static int standard_output(const struct stat *target)
+{
+    struct stat status;
+
+    if (fstat(STDOUT_FILENO, &status) != 0 || status.st_dev != target->st_dev ||
+        status.st_ino != target->st_ino)
+        return -1;
+    fflush(stdout);
+    return STDOUT_FILENO;
+}
+
+/* By what is there -----------------------------------------------------------------------
+ */
+
+static int save_at(const char *path, const struct content *content, unsigned links,
+                   struct qvm_error *err);
+
+/* Saves to where a link leads, which its text has to tell: that may be new. */
+static int follow(const struct entry *entry, const char *path,
+                  const struct content *content, unsigned links, struct qvm_error *err)
+{
+    char target[PATH_MAX], next[PATH_MAX];
+    ssize_t length = readlinkat(entry->directory, entry->name, target, sizeof target - 1);
+    const char *slash = strrchr(path, '/');
+    int head = slash ? (int)(slash - path) + 1 : 0, needed;
+
+    if (length < 0)
+        return qvm_fail_errno(err, errno, path);
+    target[length] = '\0';
+    needed =
+        snprintf(next, sizeof next, "%.*s%s", target[0] == '/' ? 0 : head, path, target);
+    if (needed < 0 || (size_t)needed >= sizeof next)
+        return qvm_fail_errno(err, ENAMETOOLONG, path);
+    if (links == 0)
+        return qvm_fail_errno(err, ELOOP, path);
+    return save_at(next, content, links - 1, err);
+}
+
+static int save_to_link(const struct entry *entry, const char *path,
+                        const struct content *content, unsigned links,
+                        struct qvm_error *err)
+{
+    struct stat target;
+    int number;
+
+    if (!entry_is_safe(entry))
+        return qvm_fail(err, QVM_PERMISSION,
+                        "%s: a symbolic link in a directory that others can change is not "
+                        "followed: name the file it leads to",
+                        path);
+    if (fstatat(entry->directory, entry->name, &target, 0) != 0)
+        return errno == ENOENT ? follow(entry, path, content, links, err)
+                               : qvm_fail_errno(err, errno, path);
+    if (standard_output(&target) >= 0) {
+        number = write_without_signal(STDOUT_FILENO, content);
+        return number == 0 ? 0 : qvm_fail_errno(err, number, path);
+    }
+    if (is_stream(&target))
+        return write_through(entry, path, 0, content, err);
+    return follow(entry, path, content, links, err);
+}
+
+static int fail_kind(const char *path, const struct stat *there, struct qvm_error *err)
+{
+    return qvm_fail(err, QVM_UNSUPPORTED,
+                    "%s: is a %s: a regular file, a FIFO or a character device is needed",
+                    path,
+                    S_ISDIR(there->st_mode)   ? "directory"
+                    : S_ISBLK(there->st_mode) ? "block device"
+                                              : "socket");
+}
+
+static int save_entry(const struct entry *entry, const char *path,
+                      const struct content *content, unsigned links, struct qvm_error *err)
+{
+    struct stat there;
+
+    if (fstatat(entry->directory, entry->name, &there, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != ENOENT)
+            return qvm_fail_errno(err, errno, path);
+        return replace(entry, path, NULL, content, err);
+    }
+    if (S_ISLNK(there.st_mode))
+        return save_to_link(entry, path, content, links, err);
+    if (!S_ISREG(there.st_mode) && !is_stream(&there))
+        return fail_kind(path, &there, err);
+    if (!entry_is_trusted(entry, &there))
+        return qvm_fail(err, QVM_PERMISSION,
+                        "%s: belongs to another user, in a directory that others can "
+                        "change: not written",
+                        path);
+    if (is_stream(&there))
+        return write_through(entry, path, O_NOFOLLOW, content, err);
+    return replace(entry, path, &there, content, err);
+}
+
+static int save_at(const char *path, const struct content *content, unsigned links,
+                   struct qvm_error *err)
+{
+    struct entry entry;
+    size_t length = strlen(path);
+    int status;
+
+    if (length > 0 && path[length - 1] == '/')
+        return qvm_fail_errno(err, EISDIR, path);
+    if (entry_open(&entry, path, err) != 0)
+        return -1;
+    status = save_entry(&entry, path, content, links, err);
+    entry_close(&entry);
+    return status;
+}
+
+int save_file(const char *path, const void *bytes, size_t n, bool is_private,
+              struct qvm_error *err)
+{
+    const struct content content = {bytes, n, is_private};
+
+    return save_at(path, &content, LINKS_MAX, err);
 }

@@ -128,17 +128,32 @@ local function registers_of(cpu)
   return setmetatable(registers, {order = order})
 end
 
-local function dump_vcpus_of(dump)
-  local list = {}
+-- What a report of a dump holds at most: a report is made as a whole, and a small hostile
+-- file can hold 65535 vCPUs or text of 16 MiB.
+local REGISTERS_MAX, RANGES_MAX, TEXT_MAX = 1 << 15, 4096, 1 << 20
+
+local function vcpu_of(cpu)
+  local extra, count = {}, 0
+  for name, value in pairs(cpu.extra) do
+    extra[name], count = qvm.hex(value), count + 1
+  end
+  local registers = registers_of(cpu)
+  return {index = cpu.index, cpunum = cpu.cpunum, process = cpu.process,
+    pgtbl = cpu.pgtbl ~= 0 and qvm.hex(cpu.pgtbl) or nil,
+    pc = qvm.hex(cpu.pc), sp = qvm.hex(cpu.sp),
+    registers = registers, extra = extra}, count + #getmetatable(registers).order
+end
+
+local function dump_vcpus_of(dump, warn)
+  local list, registers = {}, 0
   for cpu in dump:vcpus() do
-    local extra = {}
-    for name, value in pairs(cpu.extra) do
-      extra[name] = qvm.hex(value)
+    local about, count = vcpu_of(cpu)
+    registers = registers + count
+    if registers > REGISTERS_MAX then
+      warn("only the first %d vCPUs are in the report", #list)
+      break
     end
-    list[#list + 1] = {index = cpu.index, cpunum = cpu.cpunum, process = cpu.process,
-      pgtbl = cpu.pgtbl ~= 0 and qvm.hex(cpu.pgtbl) or nil,
-      pc = qvm.hex(cpu.pc), sp = qvm.hex(cpu.sp),
-      registers = registers_of(cpu), extra = extra}
+    list[#list + 1] = about
   end
   return list
 end
@@ -160,29 +175,49 @@ local function warn_of_note(dump, warn)
     info, message = dump:vmcoreinfo()
   end
   for _, warning in ipairs(info and info.warnings or {message}) do
-    warn(warning)
+    warn("%s", warning)
   end
 end
 
--- problems takes the dump's warnings.
+local function ranges_of(dump, warn)
+  local ranges, count = {}, 0
+  for start, size in dump:ranges() do
+    count = count + 1
+    if count <= RANGES_MAX then
+      ranges[count] = {start = qvm.hex(start), last = qvm.hex(start + size - 1), size = size}
+    end
+  end
+  if count > RANGES_MAX then
+    warn("%d of %d ranges of memory are not in the report", count - RANGES_MAX, count)
+  end
+  return ranges
+end
+
+-- The newest text is at the end.
+local function text_of(dump, warn)
+  local bytes = dump:log()
+  if bytes and #bytes > TEXT_MAX then
+    warn("the first %d of %d bytes of its text are not in the report", #bytes - TEXT_MAX, #bytes)
+    bytes = bytes:sub(-TEXT_MAX)
+  end
+  return bytes
+end
+
+-- problems takes what the report leaves out, and the warnings of the dump and its note.
 function collect.dump(dump, problems)
-  local function warn(message)
-    message = tostring(message)
+  local function warn(format, ...)
+    local message = format:format(...)
     problems:warn(message:sub(1, #dump.path) == dump.path and message
       or dump.path .. ": " .. message)
   end
   for _, warning in ipairs(dump.warnings) do
-    warn(warning)
+    warn("%s", warning)
   end
   warn_of_note(dump, warn)
-  local ranges = {}
-  for start, size in dump:ranges() do
-    ranges[#ranges + 1] = {start = qvm.hex(start), last = qvm.hex(start + size - 1),
-      size = size}
-  end
   return {path = dump.path, format = dump.format, machine = dump.machine,
     bits = dump.bits, byteorder = dump.byteorder, size = dump.size,
-    ranges = ranges, vcpus = dump_vcpus_of(dump), text = dump:log()}
+    ranges = ranges_of(dump, warn), vcpus = dump_vcpus_of(dump, warn),
+    text = text_of(dump, warn)}
 end
 
 return collect

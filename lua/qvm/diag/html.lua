@@ -72,7 +72,7 @@ local function memory(ranges, level, id)
   end
   local drawing, caption = map.draw(ranges, id)
   local left_out = #all > ROWS_MAX and element("p", {class = "note"},
-    ("%d more rows are left out here: --json has all of them."):format(#all - ROWS_MAX))
+    ("%d more rows are left out here: --json has up to 4096 ranges."):format(#all - ROWS_MAX))
   return {heading(level, "Physical memory"), element("figure", nil, {drawing,
     table_of({{"Addresses"}, {"What"}, {"Size", "number"}}, rows),
     element("figcaption", nil, caption)}), left_out or {}}
@@ -157,13 +157,18 @@ local function cpu_text(cpu)
   return cpu and ("%d"):format(cpu) or "all"
 end
 
+-- A value that is long would hide the others: the JSON has it whole.
+local function cell(value)
+  return text.cut(Plain.raw_value(value))
+end
+
 local function difference(baseline)
   if #baseline.differences == 0 then
     return element("p", {class = "equal"}, {"Equal to the baseline ", baseline.path, "."})
   end
   local rows = {}
   for i, d in ipairs(baseline.differences) do
-    rows[i] = {d.id, cpu_text(d.cpu), Plain.raw_value(d.expected), Plain.raw_value(d.actual),
+    rows[i] = {text.cut(d.id), cpu_text(d.cpu), cell(d.expected), cell(d.actual),
       d.kind}
   end
   return {element("p", {class = "differs"}, {("%s from the baseline "):format(
@@ -175,7 +180,7 @@ end
 local function errata(about, level)
   local rows = {}
   for i, erratum in ipairs(about.errata) do
-    rows[i] = {erratum.id, cpu_text(erratum.cpu), Plain.raw_value(erratum.value)}
+    rows[i] = {text.cut(erratum.id), cpu_text(erratum.cpu), cell(erratum.value)}
   end
   return {heading(level, "Errata"), #rows == 0 and element("p", nil, "None reported.")
     or table_of({{"erratum", "text"}, {"vCPU"}, {"value", "text"}}, rows),

@@ -67,7 +67,7 @@ end
 local function write_page(run, report)
   report.errors = run.problems.list
   local page = require "qvm.diag.html".page(report, run.options.all)
-  local ok, message = core.save(run.options.html, page)
+  local ok, message = core.save(run.options.html, page, true)
   if not ok then
     run.problems:add(message)
   end

@@ -1,9 +1,8 @@
 -- A report as JSON.
 --
--- lua-cjson writes an empty array as an object and members in no order, so it
--- writes the scalars and this the rest: sorted, for reports that are compared.
+-- Members are sorted, for reports that are compared; an empty list is an array.
 
-local cjson = require "cjson"
+local writer = require "qvm.util.json_writer"
 local text = require "qvm.diag.text"
 
 local LISTS = {nodes = true, vcpus = true, errata = true, ranges = true, vms = true,
@@ -36,18 +35,11 @@ local function write_list(put, list, name)
   put "]"
 end
 
--- Bytes of a dump need not be UTF-8, as JSON must.
-local function string_to_json(value)
-  return cjson.encode((text.valid(value, function() return "?" end)))
-end
-
 function write(put, value, name)
   if type(value) == "string" then
-    put(string_to_json(value))
-  elseif type(value) == "number" then
-    put((math.type(value) == "integer" and "%d" or "%.17g"):format(value))
+    put(writer.string(value)) -- of a dump: any bytes
   elseif type(value) ~= "table" then
-    put(cjson.encode(value))
+    put(assert(writer.encode(value)))
   elseif LISTS[name] then
     write_list(put, value, name)
   else

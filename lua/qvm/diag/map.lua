@@ -88,7 +88,7 @@ function map.layout(ranges)
 end
 
 local function at(y)
-  return ("%.1f"):format(y)
+  return text.float("%.1f", y)
 end
 
 local function label(y, class, content)
@@ -119,8 +119,8 @@ end
 local function jag(y)
   local points = {}
   for i = 0, 10 do
-    points[#points + 1] = ("%.1f,%.1f"):format(MARGIN + i * (BAR - MARGIN) / 10,
-      y + (i % 2 == 0 and 4 or -4))
+    points[#points + 1] = at(MARGIN + i * (BAR - MARGIN) / 10) .. ","
+      .. at(y + (i % 2 == 0 and 4 or -4))
   end
   return element("polyline", {points = table.concat(points, " "), class = "break"})
 end
@@ -158,7 +158,7 @@ function map.draw(ranges, id)
   for i, block in ipairs(blocks) do
     parts[i] = block.kind == "hole" and draw_hole(block) or draw_segment(block)
   end
-  local svg = element("svg", {viewBox = ("0 0 %d %.1f"):format(WIDTH, height), role = "img",
+  local svg = element("svg", {viewBox = ("0 0 %d "):format(WIDTH) .. at(height), role = "img",
     ["aria-labelledby"] = id, xmlns = "http://www.w3.org/2000/svg"}, {
       element("title", {id = id}, ("Map of the physical memory: %s from %s to %s"):format(
         text.count(#ranges, "segment"), ranges[1].start, ranges[#ranges].last)), parts})

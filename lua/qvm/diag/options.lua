@@ -38,7 +38,7 @@ local function new_parser()
 end
 
 local function seconds_of(word, least)
-  local seconds = tonumber(word)
+  local seconds = word:find("^[0-9.]+$") and tonumber(word) -- "0,5" is a number in some locales
   return seconds and seconds > 0 and seconds >= (least or 0) and seconds < 2^31 and seconds
 end
 

@@ -1,9 +1,15 @@
 -- A report as text of 80 columns.
 
 local cjson = require "cjson"
+local columns = require "qvm.util.columns"
 local text = require "qvm.diag.text"
 
-local harmless, in_units = text.harmless, text.in_units
+local harmless, in_units, pad = text.harmless, text.in_units, columns.pad
+
+-- A name or a value, harmless and not too long for a line.
+local function shown(bytes)
+  return harmless(text.cut(bytes))
+end
 
 local WIDTH = 80
 local NAME_MAX = 40 -- columns of a name in a table; a longer one pushes its line
@@ -24,24 +30,24 @@ function Plain:say(format, ...)
   self.put(format:format(...):match("^(.*%S)") or "")
 end
 
--- A value of an env as a string, and as one that is harmless.
+-- A value of an env as a string, and as one that is harmless and not too long.
 function Plain.raw_value(value)
   if value == nil then
     return "-"
   elseif value == cjson.null then
     return "null"
   end
-  return math.type(value) == "integer" and ("%d"):format(value) or tostring(value)
+  return math.type(value) == "float" and text.float("%.14g", value) or tostring(value)
 end
 
 local function value_text(value)
-  return harmless(Plain.raw_value(value))
+  return shown(Plain.raw_value(value))
 end
 
 local function width_of(list, member, least)
   local width = least
   for _, element in ipairs(list) do
-    width = math.max(width, math.min(NAME_MAX, #harmless(element[member])))
+    width = math.max(width, math.min(NAME_MAX, columns.of(shown(element[member]))))
   end
   return width
 end
@@ -62,14 +68,14 @@ function Plain:errata(errata)
   local width = width_of(errata, "id", 7)
   self:say("\n%-" .. width .. "s  vCPU  value", "erratum")
   for _, erratum in ipairs(errata) do
-    self:say("%-" .. width .. "s  %4s  %s", harmless(erratum.id), cpu_text(erratum.cpu),
+    self:say("%s  %4s  %s", pad(shown(erratum.id), width), cpu_text(erratum.cpu),
       value_text(erratum.value))
   end
 end
 
 -- What differs from a baseline.
 function Plain:difference(baseline)
-  local list, path = baseline.differences, harmless(baseline.path)
+  local list, path = baseline.differences, shown(baseline.path)
   if #list == 0 then
     return self:say("\nerrata: equal to the baseline %s", path)
   end
@@ -79,17 +85,17 @@ function Plain:difference(baseline)
   local format = "%-" .. width .. "s  %4s  %-12s  %-12s  %s"
   self:say(format, "erratum", "vCPU", "expected", "actual", "")
   for _, d in ipairs(list) do
-    self:say(format, harmless(d.id), cpu_text(d.cpu), value_text(d.expected),
-      value_text(d.actual), self.paint(d.kind, "bad"))
+    self:say(format, pad(shown(d.id), width), cpu_text(d.cpu), pad(value_text(d.expected), 12),
+      pad(value_text(d.actual), 12), self.paint(d.kind, "bad"))
   end
 end
 
 function Plain:vm(about)
-  self:say("%s: %s, %s", harmless(about.name), self.paint(about.state, WAYS[about.state] or "odd"),
+  self:say("%s: %s, %s", shown(about.name), self.paint(about.state, WAYS[about.state] or "odd"),
     about.pid and "process " .. about.pid or about.process)
-  self:say("  %-12s %s", "directory", harmless(about.path))
+  self:say("  %-12s %s", "directory", shown(about.path))
   for _, name in ipairs(text.sorted_keys(about.facts)) do
-    self:say("  %-12s %s", harmless(name), harmless(about.facts[name]))
+    self:say("  %s %s", pad(shown(name), 12), shown(about.facts[name]))
   end
   if #about.vcpus > 0 then
     self:vcpus(about.vcpus)
@@ -99,7 +105,7 @@ function Plain:vm(about)
   if #about.nodes > 0 then
     self:say("\nvdev nodes (not opened)")
     for _, name in ipairs(about.nodes) do
-      self:say("  %s", harmless(name))
+      self:say("  %s", shown(name))
     end
   end
   if #about.errata > 0 then
@@ -115,7 +121,7 @@ function Plain:list(vms)
   local width = width_of(vms, "name", 6)
   self:say("%-" .. width .. "s  state           pid  vCPUs  nodes  errata", "system")
   for _, about in ipairs(vms) do
-    self:say("%-" .. width .. "s  %s %7s  %5d  %5d  %6d", harmless(about.name),
+    self:say("%s  %s %7s  %5d  %5d  %6d", pad(shown(about.name), width),
       self.paint(("%-11s"):format(about.state), WAYS[about.state] or "odd"),
       about.pid or "-", #about.vcpus, #about.nodes, #about.errata)
   end
@@ -132,7 +138,7 @@ function Plain:text(title, bytes)
 end
 
 function Plain:dump(about)
-  self:say("dump %s", harmless(about.path))
+  self:say("dump %s", shown(about.path))
   self:say("  %s %s, %d-bit %s-endian, %s", about.format, about.machine, about.bits,
     about.byteorder, in_units(about.size))
   self:say("\nphysical memory                             size")
@@ -144,7 +150,7 @@ function Plain:dump(about)
   end
   for _, cpu in ipairs(about.vcpus) do
     self:say("%4d  %s  %s  %s  %s", cpu.index, cpu.pc, cpu.sp, cpu.pgtbl or NO_ADDRESS,
-      harmless(cpu.process))
+      shown(cpu.process))
   end
   if about.text then
     self:text("text in the dump", about.text)

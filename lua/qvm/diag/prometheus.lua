@@ -12,8 +12,10 @@ local STATES = {"running", "suspended", "unavailable", "unknown", "gone"}
 
 local ESCAPES = {["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n"}
 
+-- Of what is long, the beginning; a backslash of an escape is one of the value.
 local function label_value(value)
-  return (text.valid(value, function() return "\u{fffd}" end):gsub('[\\"\n]', ESCAPES))
+  value = text.valid(text.cut(value), function() return "\u{fffd}" end)
+  return (value:gsub("[^\n]+", text.harmless):gsub('[\\"\n]', ESCAPES))
 end
 
 local Family = {}

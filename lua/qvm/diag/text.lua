@@ -4,6 +4,7 @@ local oneline = require "qvm.util.text"
 
 local text = {
   valid = oneline.valid, harmless = oneline.harmless, in_units = oneline.in_units,
+  float = oneline.float, cut = oneline.cut,
 }
 
 function text.count(n, what)
@@ -40,6 +41,9 @@ function text.wrap(line, width, put)
     end
     if cut <= half then
       cut = from + width - #indent - 1
+      while cut > half and line:find("^[\x80-\xbf]", cut + 1) do -- not in a character
+        cut = cut - 1
+      end
     end
     put(indent .. line:sub(from, cut))
     from = line:find("[^ ]", cut + 1) or #line + 1

@@ -3,6 +3,7 @@
 
 local core = require "qvm.core"
 local terminal = require "qvm.diag.terminal"
+local text = require "qvm.diag.text"
 
 local watch = {}
 
@@ -76,7 +77,8 @@ local function refresh(title, seconds, collect, paint)
   while true do
     local lines = collect()
     local marked, gone = watch.compare(before, lines)
-    local head = ("%s  %s  (every %g s; Ctrl-C ends)"):format(title, os.date("%H:%M:%S"), seconds)
+    local head = ("%s  %s  (every %s s; Ctrl-C ends)"):format(title, os.date("%H:%M:%S"),
+      text.float("%g", seconds))
     io.stdout:write(screen(head, marked, gone, paint))
     assert(io.stdout:flush())
     before = lines

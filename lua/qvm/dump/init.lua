@@ -6,14 +6,15 @@
 -- `"gone"`.
 -- @classmod qvm.dump
 
+local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local line = require "qvm.util.text"
+local methods_of = require "qvm.util.methods"
 local passes = require "qvm.dump.scans"
 
 --- @type Dump
 local Dump = {__name = "Dump"}
-Dump.__index = Dump
 
 --- What a Dump holds.
 -- @table Dump
@@ -32,8 +33,8 @@ Dump.__index = Dump
 local open_dump = core.open
 local methods = core.dump
 
-function Dump.open(path, partial, progress)
-  local dump, message, code = open_dump(path, partial, progress)
+function Dump.open(path, partial, progress, file)
+  local dump, message, code = open_dump(path, partial, progress, file)
   if not dump then
     return nil, message, code
   end
@@ -41,8 +42,11 @@ function Dump.open(path, partial, progress)
 end
 
 --- Reads physical memory.
+--
+-- As other functions that take an address it also takes a symbol of the guest's kernel,
+-- `"schedule"` or `"schedule+0x10"`: that is where the kernel's page tables have it.
 -- @function Dump:read
--- @tparam integer address
+-- @tparam integer|string address
 -- @tparam integer n bytes; raises where it is negative
 -- @treturn[1] string n bytes
 -- @return[2] nil, message, code: `unmapped` if any byte is not in the dump (the
@@ -56,7 +60,7 @@ Dump.read = methods.read
 -- Of physical memory, in the dump's byte order.
 -- @function Dump:u8
 -- @also u16 u32 u64 i8 i16 i32 i64
--- @tparam integer address need not be aligned
+-- @tparam integer|string address need not be aligned
 -- @treturn[1] integer value; `u64` and `i64` are the same 64-bit pattern
 -- @return[2] nil, message, code: as `read`
 -- @usage print(dump:u8(0x80000108))
@@ -67,7 +71,7 @@ Dump.i8, Dump.i16, Dump.i32, Dump.i64 =
 
 --- Reads the string that ends before the next NUL byte.
 -- @function Dump:cstring
--- @tparam integer address
+-- @tparam integer|string address
 -- @tparam[opt=4096] integer max at most so many bytes, if no NUL comes before
 -- @treturn[1] string the bytes
 -- @return[2] nil, message, code: as `read`; memory that ends before a NUL and
@@ -78,16 +82,20 @@ Dump.cstring = methods.cstring
 --- Reads many numbers of physical memory at once.
 --
 -- For loops that would otherwise be bound by calls.
--- @tparam integer address
+-- @tparam integer|string address
 -- @tparam "u8"|"u16"|"u32"|"u64"|"i8"|"i16"|"i32"|"i64" type
 -- @tparam integer count
 -- @treturn[1] {integer,...} values
 -- @return[2] nil, message, code: as `read`
 -- @usage entries = assert(dump:array(0x80000000, "u64", 32))
 function Dump:array(address, type, count)
-  check.integer(address, 1, "array")
   check.string(type, 2, "array")
   check.integer(count, 3, "array")
+  local start, message, code = addresses.of(self, address, 1, "array")
+  if not start then
+    return nil, message, code
+  end
+  address = start
   return methods.array(self, address, type, count)
 end
 
@@ -98,10 +106,10 @@ end
 -- failure on the way, such as a file that is cut meanwhile, raises. What is long
 -- can be interrupted with Ctrl-C at the prompt.
 -- @function Dump:find
--- @tparam string bytes up to 4 MiB
+-- @tparam string bytes up to 1 MiB
 -- @tparam ?table options
--- @tparam[opt=0] integer options.from address to begin at
--- @tparam[opt] integer options.to address behind the last byte; the end of memory
+-- @tparam[opt=0] integer|string options.from address to begin at
+-- @tparam[opt] integer|string options.to address behind the last byte; the end of memory
 -- if not given
 -- @tparam[opt] function(integer,integer) options.progress called now and then with
 -- the bytes of memory passed and the bytes of all of it
@@ -113,10 +121,10 @@ Dump.find = passes.find
 
 --- Every occurrence of several byte strings, in one pass.
 -- @function Dump:find_any
--- @tparam {string,...} patterns up to 4 MiB together
+-- @tparam {string,...} patterns up to 1 MiB together
 -- @tparam ?table options
--- @tparam[opt=0] integer options.from address to begin at
--- @tparam[opt] integer options.to address behind the last byte; the end of memory
+-- @tparam[opt=0] integer|string options.from address to begin at
+-- @tparam[opt] integer|string options.to address behind the last byte; the end of memory
 -- if not given
 -- @tparam[opt] function(integer,integer) options.progress called now and then with
 -- the bytes of memory passed and the bytes of all of it
@@ -134,8 +142,8 @@ Dump.find_any = passes.find_any
 -- @function Dump:strings
 -- @tparam[opt=4] integer min bytes of the shortest that counts
 -- @tparam ?table options
--- @tparam[opt=0] integer options.from address to begin at
--- @tparam[opt] integer options.to address behind the last byte; the end of memory
+-- @tparam[opt=0] integer|string options.from address to begin at
+-- @tparam[opt] integer|string options.to address behind the last byte; the end of memory
 -- if not given
 -- @tparam[opt] function(integer,integer) options.progress called now and then with
 -- the bytes of memory passed and the bytes of all of it
@@ -150,8 +158,8 @@ Dump.strings = passes.strings
 -- @tparam ?table options
 -- @tparam[opt=1] integer options.granularity ranges are extended to multiples of it
 -- (a power of two up to 2^30), as far as both dumps have memory; 1: exact
--- @tparam[opt=0] integer options.from address to begin at
--- @tparam[opt] integer options.to address behind the last byte; the end of memory
+-- @tparam[opt=0] integer|string options.from address to begin at
+-- @tparam[opt] integer|string options.to address behind the last byte; the end of memory
 -- if not given
 -- @tparam[opt] function(integer,integer) options.progress called now and then with
 -- the bytes of memory passed and the bytes of all of it
@@ -289,14 +297,20 @@ local note_text = line.tostring("note", function(note)
   return ('note "%s" type %d: %d bytes'):format(line.cut(note.name), note.type, note.filesz)
 end)
 
+local NOTES_MAX = 1 << 18 -- four for each of 65536 vCPUs
+
 --- The ELF notes, in the file's order. The note of a QNX dump is none of them:
 -- it is read as vCPUs and text.
 -- @treturn[1] function():Note iterator
--- @return[2] nil, message, code: `gone`
+-- @return[2] nil, message, code: `gone`. The loop raises after 262144 notes
 -- @usage for note in dump:notes() do print(note) end
 function Dump:notes()
-  local meta, segment, at = part_type(self, "Note", note_text), 0, 0
+  local meta, segment, at, count = part_type(self, "Note", note_text), 0, 0, 0
   return iterate(self, function()
+    count = count + 1
+    if count > NOTES_MAX then
+      return nil, ("%s: more than %d notes"):format(self.path, NOTES_MAX), "too_large"
+    end
     local note, next_segment, next_at = methods.note(self, segment, at)
     if not note then
       return nil, next_segment, next_at -- a message and its code, or the end
@@ -352,6 +366,12 @@ function Dump:vcpus()
   local index = -1
   return iterate(self, function()
     index = index + 1
+    local count, message, code = methods.vcpu_count(self)
+    if not count then
+      return nil, message, code
+    elseif index >= count then
+      return nil
+    end
     return self:vcpu(index)
   end)
 end
@@ -420,22 +440,23 @@ end
 
 --- The symbols of the guest's kernel.
 --
--- From a file, or from the table that a Linux kernel keeps of itself (kallsyms), where
--- VMCOREINFO tells of it (6.0 and later). Those of a file are moved by what VMCOREINFO
--- tells (KASLR), if there is one; a file of another kernel is `malformed`. `symbol` and
--- `address` look among them from then on.
+-- Without a path, those of the table that a Linux kernel has in its memory (kallsyms), where
+-- VMCOREINFO gives its place (6.0 and later). Those of a file are moved as the kernel was
+-- (KASLR), if there is a VMCOREINFO; a file of another kernel is `malformed`. `symbol`,
+-- `address` and backtraces use them from then on.
 -- @tparam[opt] string path a System.map, or an ELF file with a symbol table (a
 -- vmlinux, a QNX `.sym`)
 -- @treturn[1] qvm.symbols.Symbols the symbols
--- @return[2] nil, message, code: `not_found` `permission` `malformed` `unsupported`, or the
--- dump or the file could not be read
+-- @return[2] nil, message, code: `not_found` `permission` `malformed` `truncated`
+-- `unsupported` `too_large`, or the dump or the file could not be read; those that were in
+-- use stay in use
 -- @usage symbols = assert(dump:symbols "System.map")
 function Dump:symbols(path)
   return require "qvm.guest".symbols(self, path)
 end
 
 --- The symbol that an address belongs to, as text.
--- @tparam integer address virtual
+-- @tparam integer|string address virtual, or a symbol such as `"schedule+0x10"`
 -- @treturn[1] ?string name, bytes into it and its size: `"schedule+0x12/0x80"`; nil
 -- alone where it belongs to none
 -- @return[2] nil, message, code: there are no symbols, see `symbols`
@@ -510,5 +531,7 @@ end)
 -- @treturn[1] string bytes
 -- @return[2] nil, message, code: `too_large` above 64 MiB, `truncated` `gone`
 -- @usage for note in dump:notes() do print(#note:read()) end
+
+methods_of(Dump, "open")
 
 return Dump

@@ -2,12 +2,13 @@
 -- The iterators are C functions, which do their work in steps, so that Ctrl-C and
 -- progress come in between.
 
+local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 
 local methods = core.dump
 
-local range_options = {from = "integer", to = "integer", progress = "function"}
+local range_options = {from = "address", to = "address", progress = "function"}
 
 local function with_range(options)
   for name, kind in pairs(range_options) do
@@ -17,8 +18,13 @@ local function with_range(options)
 end
 
 -- The first and the last address that options ask for; first > last where that
--- is none at all.
-local function range(options)
+-- is none at all. nil, message, code.
+local function range(dump, options)
+  local message, code
+  options, message, code = addresses.in_options(dump, options)
+  if not options then
+    return nil, message, code
+  end
   local first, to = options.from or 0, options.to
   if to == nil then
     return first, -1
@@ -34,7 +40,10 @@ local find_options = with_range {align = "positive integer"}
 
 local function find(dump, patterns, options, several)
   options = options or {}
-  local first, last = range(options)
+  local first, last, code = range(dump, options)
+  if not first then
+    return nil, last, code
+  end
   return methods.find(dump, first, last, patterns, options.align or 1, several,
     options.progress)
 end
@@ -91,7 +100,10 @@ function passes.strings(dump, min, options)
   end
   check.options(options, "strings", strings_options, 2)
   options = options or {}
-  local first, last = range(options)
+  local first, last, code = range(dump, options)
+  if not first then
+    return nil, last, code
+  end
   return methods.strings(dump, first, last, min, options.progress)
 end
 
@@ -107,7 +119,10 @@ function passes.diff(dump, other, options)
   if granularity & (granularity - 1) ~= 0 or granularity > 1 << 30 then
     error("option 'granularity' of 'diff' is not a power of two up to 2^30", 2)
   end
-  local first, last = range(options)
+  local first, last, code = range(dump, options)
+  if not first then
+    return nil, last, code
+  end
   return methods.diff(dump, first, last, other, granularity, options.progress)
 end
 

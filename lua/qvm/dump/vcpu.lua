@@ -2,10 +2,10 @@
 -- @classmod qvm.vcpu
 
 local line = require "qvm.util.text"
+local methods_of = require "qvm.util.methods"
 
 --- @type Vcpu
 local Vcpu = {__name = "Vcpu"}
-Vcpu.__index = Vcpu
 
 --- What a vCPU of a dump holds.
 --
@@ -57,9 +57,9 @@ end
 
 --- The calls that the vCPU was in, the innermost first.
 --
--- By frame pointers, where the code keeps them (aarch64; x86_64 where it was built so).
--- Else the stack is searched for addresses behind calls, and what is found so is marked:
--- it need not be a call that is still open.
+-- By frame pointers, where the code keeps them (aarch64; x86_64 where it was built so);
+-- otherwise the stack is searched for addresses that follow calls. It goes on where an
+-- interrupt or exception came in. `how` of a frame says how it was found.
 -- @tparam[opt] qvm.space.Space space where its addresses are (`dump:space(cpu)`)
 -- @treturn[1] function():Frame iterator
 -- @return[2] nil, message, code: as `Dump:space`; `unsupported` for another machine
@@ -139,5 +139,7 @@ function Vcpu.differences(dump, other, count)
     end
   end
 end
+
+methods_of(Vcpu, "new", "differences")
 
 return Vcpu

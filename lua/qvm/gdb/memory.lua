@@ -59,8 +59,8 @@ function Memory:find(cpu, address, length, pattern)
   local ok, found = failure.but_memory(pcall(each))
   if ok then
     return found
-  elseif tostring(found):find("interrupted!$") then
-    error(found, 0)
+  elseif type(found) ~= "string" or found:find("interrupted!$") then
+    error(found, 0) -- the end of the program, or of this request
   end
   return nil, found
 end

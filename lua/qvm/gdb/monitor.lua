@@ -1,5 +1,5 @@
 -- What gdb's command "monitor" can ask. Each command is given the session, what stands
--- behind its name, and say(text), which writes a line.
+-- behind its name, and say(text), which writes a line; say(text, true) leaves it open.
 
 local line = require "qvm.util.text"
 local packet = require "qvm.gdb.packet"
@@ -8,9 +8,13 @@ local monitor = {}
 
 local commands = {}
 
+-- Says a text of any length.
 local function say_text(say, text)
-  for one in (text:gsub("\n$", "") .. "\n"):gmatch("(.-)\r?\n") do
-    say(one)
+  for piece in line.pieces(text) do
+    say((piece:gsub("\r?\n$", ""):gsub("\r\n", "\n")), not piece:find("\n$"))
+  end
+  if text:find("[^\n]$") then
+    say ""
   end
 end
 
@@ -156,8 +160,8 @@ end
 --- Does what a line says; write(text) is given what there is to tell.
 function monitor.run(session, typed, write)
   local name, argument = typed:match("^%s*(%S*)%s*(.-)%s*$")
-  local function say(text)
-    write(line.harmless_lines(text) .. "\n")
+  local function say(text, goes_on)
+    write(line.harmless_lines(text) .. (goes_on and "" or "\n"))
   end
   if name == "" then
     name = "help"

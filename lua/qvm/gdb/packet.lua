@@ -5,6 +5,7 @@
 local packet = {}
 
 packet.SIZE = 0x4000 -- characters of a packet, both ways, all told
+packet.INTERRUPT = "\3" -- what a client sends, outside of packets, at Ctrl-C
 
 local function checksum(text)
   local sum = 0
@@ -56,11 +57,13 @@ function packet.number(digits)
   end
 end
 
--- The text up to "#"; nil at the end of the input. What is too long is read to its end,
--- and not kept. A "$" begins anew: what came before was cut.
+local INSIDE = true
+
+-- Returns the text up to "#", or nil at the end of the input. A text that is too long is
+-- read to its end and dropped. A "$" starts the packet again: what came before was cut.
 local function text_of(next_byte)
   local parts, count = {}, 0
-  for c in next_byte do
+  for c in next_byte, INSIDE do
     if c == "#" then
       return count <= packet.SIZE and table.concat(parts), count
     elseif c == "$" then
@@ -74,26 +77,34 @@ local function text_of(next_byte)
   end
 end
 
---- What a client sends.
--- @tparam function next_byte gives the next byte as a string, nil at the end
+local function next_packet(next_byte)
+  local text, count = text_of(next_byte)
+  local sum = count and (next_byte(INSIDE) or "") .. (next_byte(INSIDE) or "")
+  if not count or #sum < 2 then
+    return nil
+  elseif not text then
+    return "long"
+  elseif packet.number(sum) ~= checksum(text) then
+    return "damaged"
+  end
+  return "packet", (text:gsub("}(.)", unescape))
+end
+
+--- Iterates over what a client sends.
+-- @tparam function next_byte returns the next byte as a string, nil at the end; its argument
+-- is true inside a packet
 -- @treturn function iterator over `"packet"` and its text, `"damaged"` (a wrong checksum),
--- `"long"`, `"again"` (the client did not understand the last reply)
+-- `"long"`, `"again"` (the client did not understand the last reply), `"noise"` (the
+-- client does not speak this protocol)
 function packet.each(next_byte)
   return function()
     for c in next_byte do
-      if c == "-" then
+      if c == "$" then
+        return next_packet(next_byte)
+      elseif c == "-" then
         return "again"
-      elseif c == "$" then
-        local text, count = text_of(next_byte)
-        local sum = count and (next_byte() or "") .. (next_byte() or "")
-        if not count or #sum < 2 then
-          return nil
-        elseif not text then
-          return "long"
-        elseif packet.number(sum) ~= checksum(text) then
-          return "damaged"
-        end
-        return "packet", (text:gsub("}(.)", unescape))
+      elseif c ~= "+" and c ~= packet.INTERRUPT then -- Ctrl-C: the guest does not run
+        return "noise"
       end
     end
   end

@@ -1,34 +1,98 @@
--- A client of a dump, from its first byte to its last.
+-- Serves a client of a dump, from its first byte to its last.
 
+local core = require "qvm.core"
 local packet = require "qvm.gdb.packet"
+local Session = require "qvm.gdb.session"
+
+local EVERY = 100 -- milliseconds between two looks at the client while a request is worked on
+
+local STOP = {} -- what ends the work on a request
+
+-- Calls f(send), and asks stopped() now and then whether it is to end: "left",
+-- "interrupted", or nil. That is done by a hook, which reaches work of every kind, and goes
+-- on raising where something between catches errors. Returns pcall's results, or false, STOP
+-- and the reason.
+local function stoppable(f, send, stopped)
+  local is_working, reason, due = true, nil, core.now() + EVERY
+  local function stop(why)
+    reason = why
+    error(STOP, 0)
+  end
+  local function look()
+    if is_working and not reason and core.now() >= due then
+      reason, due = stopped(), core.now() + EVERY
+    end
+    if is_working and reason then
+      stop(reason)
+    end
+  end
+  local is_free = not debug.gethook() -- else something counts what runs here
+  local ok, reply, is_over = pcall(function()
+    if is_free then
+      debug.sethook(look, "c")
+    end
+    return f(function(text) return send(text) or stop("left") end)
+  end)
+  is_working = false -- first: the hook sees every call
+  if is_free then
+    debug.sethook()
+  end
+  if reason then
+    return false, STOP, reason
+  end
+  return ok, reply, is_over
+end
+
+-- Answers a request, as Session:answer does.
+local function answer(session, text, send, stopped)
+  local ok, reply, is_over = stoppable(function(send_part)
+    return session:answer(text, send_part)
+  end, send, stopped)
+  if ok then
+    return reply, is_over
+  elseif reply ~= STOP then
+    error(reply, 0)
+  elseif is_over == "left" then
+    return nil, true
+  end
+  return Session.interrupted(text, send)
+end
+
+local function never() end
 
 --- Serves a client.
 -- @tparam qvm.gdb.session session
--- @tparam function next_byte gives the next byte of the client, nil when it is gone
--- @tparam function write sends bytes to it; false or nil when it is gone
-return function(session, next_byte, write)
+-- @tparam function next_byte as packet.each wants it
+-- @tparam function write sends bytes to the client; false or nil when it is gone
+-- @tparam ?function stopped returns `"left"` when the client is gone, `"interrupted"` when it
+-- has sent Ctrl-C, else nil; called now and then while a request is worked on
+-- @treturn boolean whether the client spoke the protocol
+return function(session, next_byte, write, stopped)
   local acknowledged, last = true, ""
   local function send(text)
     last = packet.of(text)
     return write(last)
   end
   for kind, text in packet.each(next_byte) do
-    if acknowledged and kind ~= "again" and not write(kind == "damaged" and "-" or "+") then
-      return
+    if kind == "noise" then
+      return false
+    elseif acknowledged and kind ~= "again" and not write(kind == "damaged" and "-" or "+") then
+      break
     end
     local reply, is_over
     if kind == "packet" then
-      reply, is_over = session:answer(text, send)
+      reply, is_over = answer(session, text, send, stopped or never)
     elseif kind == "long" then
       reply = "E.a packet is too long"
     elseif kind == "again" and acknowledged and not write(last) then
-      return
+      break
     end
     if reply and not send(reply) or is_over then
-      return
+      break
     end
     if text == "QStartNoAckMode" then
       acknowledged = false
     end
   end
+  return true
 end

@@ -11,6 +11,7 @@ local Session = {}
 Session.__index = Session
 
 local NO_SUCH, FAULT, INVALID = "E03", "E0e", "E16" -- ESRCH, EFAULT, EINVAL
+local MISSING = "E01" -- a register that the dump lacks
 local READ_ONLY = "E.a dump can be read, not changed"
 local STOPPED = "E.a dump does not run"
 
@@ -75,7 +76,11 @@ end
 function requests.p(self, text)
   local number = packet.number(text)
   local register = number and self.target.registers[number + 1]
-  return register and target.value(self.dump, self.cpu, register) or INVALID
+  if not register then
+    return INVALID
+  end
+  local value = target.value(self.dump, self.cpu, register)
+  return value:find("x", 1, true) and MISSING or value -- LLDB takes "x" for a value
 end
 
 -- "ADDRESS,LENGTH", both in hexadecimal; at most so many bytes as a reply holds.
@@ -145,6 +150,10 @@ function queries.C(self)
   return ("QC%x"):format(self.cpu.index + 1)
 end
 
+function queries.HostInfo(self)
+  return target.host(self.dump)
+end
+
 function queries.Attached()
   return "1"
 end
@@ -191,11 +200,51 @@ function queries.ThreadExtraInfo(self, text)
   return cpu and packet.to_hex(tostring(cpu)) or NO_SUCH
 end
 
--- Documents that gdb reads in parts: "NAME:read:ANNEX:OFFSET,LENGTH".
+-- Documents that gdb reads in parts, "NAME:read:ANNEX:OFFSET,LENGTH": each is an iterator
+-- over pieces.
 local documents = {
-  ["features:read:target.xml"] = function(self) return self.target.text end,
+  ["features:read:target.xml"] = function(self)
+    local text = self.target.text
+    return function()
+      local piece = text
+      text = nil
+      return piece
+    end
+  end,
   ["threads:read:"] = function(self) return target.threads(self.dump) end,
 }
+
+-- Drops what is before an offset.
+local function drop(document, offset)
+  local count = math.min(offset - document.start, #document.text)
+  document.text = document.text:sub(count + 1)
+  document.start = document.start + count
+end
+
+-- Returns `length` bytes of a document and whether they are its last; nil where it cannot be
+-- read. gdb asks for one part after the other: only the part that is asked for is kept, and a
+-- client that goes back has the document made again.
+function Session:part(name, offset, length)
+  local document = self.document
+  if not document or document.name ~= name or offset < document.start then
+    document = {name = name, next_piece = documents[name](self), start = 0, text = ""}
+  end
+  self.document = nil
+  drop(document, offset)
+  while document.next_piece and #document.text <= length do
+    local piece, failed = document.next_piece()
+    if failed then
+      return nil
+    elseif not piece then
+      document.next_piece = nil
+    else
+      document.text = document.text .. piece
+      drop(document, offset)
+    end
+  end
+  self.document = document
+  return document.text:sub(1, length), not document.next_piece and #document.text <= length
+end
 
 function queries.Xfer(self, text)
   local name, offset, length = text:match("^(.*):(%x+),(%x+)$")
@@ -203,15 +252,8 @@ function queries.Xfer(self, text)
   if not documents[name] or not offset or not length or offset < 0 then
     return name and documents[name] and INVALID or ""
   end
-  self.documents = self.documents or {}
-  local document = self.documents[name] or documents[name](self)
-  if not document then
-    return FAULT
-  end
-  self.documents[name] = document
-  length = math.min(length < 0 and ROOM or length, ROOM)
-  local is_last = #document - offset <= length
-  return (is_last and "l" or "m") .. document:sub(offset + 1, offset + length)
+  local part, is_last = self:part(name, offset, math.min(length < 0 and ROOM or length, ROOM))
+  return part and (is_last and "l" or "m") .. part or FAULT
 end
 
 -- "memory:ADDRESS;LENGTH;PATTERN"
@@ -228,17 +270,29 @@ function queries.Search(self, text)
   return found and ("1,%x"):format(found) or "0"
 end
 
+-- Sends text for the user of a monitor command.
+local function send_text(send, text)
+  for at = 1, #text, ROOM do
+    send("O" .. packet.to_hex(text:sub(at, at + ROOM - 1)))
+  end
+end
+
 function queries.Rcmd(self, text, send)
   local typed = packet.from_hex(text)
   if not typed then
     return INVALID
   end
-  monitor.run(self, typed, function(written)
-    for at = 1, #written, ROOM do
-      send("O" .. packet.to_hex(written:sub(at, at + ROOM - 1)))
-    end
-  end)
+  monitor.run(self, typed, function(written) send_text(send, written) end)
   return "OK"
+end
+
+--- Returns the reply to a request that Ctrl-C has ended.
+function Session.interrupted(text, send)
+  if text:find("^qRcmd,") then -- gdb takes an error there for garbage
+    send_text(send, "interrupted\n")
+    return "OK"
+  end
+  return "E.interrupted"
 end
 
 -- What a request of a family names, and what is behind it: names end at one of ":,;" or

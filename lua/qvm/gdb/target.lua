@@ -34,7 +34,8 @@ local function named(names, bits, type)
   return registers
 end
 
--- The unit of floating point; dumps do not have it, but gdb wants to hear of it.
+-- The floating-point unit. Dumps do not have its registers, but gdb rejects a description
+-- that lacks them.
 local x87 = joined(numbered("st", 8, 80, "i387_ext"),
   named("fctrl fstat ftag fiseg fioff foseg fooff fop", 32, "int"))
 
@@ -42,12 +43,12 @@ local x86_segments = named("cs ss ds es fs gs", 32, "int32")
 
 local machines = {
   aarch64 = {
-    architecture = "aarch64",
+    architecture = "aarch64", llvm = "aarch64", big = "aarch64_be", pointer = 8,
     {"org.gnu.gdb.aarch64.core", joined(numbered("x", 31, 64, "uint64"),
       {{"sp", 64, "data_ptr"}, {"pc", 64, "code_ptr"}, {"cpsr", 32, "uint32", "pstate"}})},
   },
   x86_64 = {
-    architecture = "i386:x86-64",
+    architecture = "i386:x86-64", llvm = "x86_64", pointer = 8,
     {"org.gnu.gdb.i386.core", joined(named("rax rbx rcx rdx rsi rdi", 64, "int64"),
       named("rbp rsp", 64, "data_ptr"), named("r8 r9 r10 r11 r12 r13 r14 r15", 64, "int64"),
       {{"rip", 64, "code_ptr"}, {"eflags", 32, "int32", "rflags"}}, x86_segments, x87)},
@@ -55,13 +56,13 @@ local machines = {
     {"org.gnu.gdb.i386.linux", named("orig_rax", 64, "int64"), "orig_rax"},
   },
   x86 = {
-    architecture = "i386",
+    architecture = "i386", llvm = "i386", pointer = 4,
     {"org.gnu.gdb.i386.core", joined(named("eax ecx edx ebx", 32, "int32"),
       named("esp ebp", 32, "data_ptr"), named("esi edi", 32, "int32"),
       {{"eip", 32, "code_ptr"}, {"eflags", 32, "int32", "efl"}}, x86_segments, x87)},
   },
   arm = {
-    architecture = "arm",
+    architecture = "arm", llvm = "arm", big = "armeb", pointer = 4,
     {"org.gnu.gdb.arm.core", joined(numbered("r", 13, 32, "uint32"),
       {{"sp", 32, "data_ptr"}, {"lr", 32, "uint32"}, {"pc", 32, "code_ptr"},
         {"cpsr", 32, "uint32", "spsr"}})},
@@ -96,7 +97,7 @@ local EXTRA_MAX = 512
 local function extras_of(cpu, known)
   local registers = {}
   for name in cpu:extra_registers() do
-    local plain = name:gsub("[^%w_]", "_"):gsub("^%d", "_%0"):sub(1, 64)
+    local plain = name:gsub("[^0-9A-Za-z_]", "_"):gsub("^%d", "_%0"):sub(1, 64)
     if plain ~= "" and not known[plain] and #registers < EXTRA_MAX then
       known[plain] = true
       registers[#registers + 1] = {plain, 64, "uint64", name, group = "system"}
@@ -137,6 +138,10 @@ local HEADING = [[
 <target version="1.0">
 ]]
 
+-- Without an operating system: gdb's code for Linux takes registers for granted that dumps
+-- lack, and generate-core-file then fails an assertion of gdb itself.
+local BODY = "%s<architecture>%s</architecture>\n<osabi>none</osabi>\n%s</target>\n"
+
 --- What gdb is to know of a dump's vCPUs: `text`, for gdb; `registers`, in the order in
 -- which it asks for them. cpu: the first one. nil, message, code for a machine that
 -- it has no registers of here.
@@ -150,8 +155,16 @@ function target.of(dump, cpu)
     texts[i] = #feature[2] > 0 and feature_text(feature) or ""
     table.move(feature[2], 1, #feature[2], #registers + 1, registers)
   end
-  return {registers = registers, text = ("%s<architecture>%s</architecture>\n%s</target>\n")
-    :format(HEADING, machine.architecture, table.concat(texts))}
+  return {registers = registers, text = BODY:format(HEADING, machine.architecture,
+    table.concat(texts))}
+end
+
+--- Describes the machine to LLDB, which learns byte order and pointer size here.
+function target.host(dump)
+  local machine, is_big = machines[dump.machine], dump.byteorder == "big"
+  local triple = (is_big and machine.big or machine.llvm) .. "-unknown-none"
+  return ("triple:%s;endian:%s;ptrsize:%d;"):format(packet.to_hex(triple), dump.byteorder,
+    machine.pointer)
 end
 
 --- A register's bytes in hexadecimal, in the dump's byte order; "x" for each digit where
@@ -174,21 +187,26 @@ end
 
 local xml = {["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;"}
 
---- The threads, for gdb: one for each vCPU; nil where not all can be read.
+local function thread_text(cpu)
+  return ('<thread id="%x" core="%d" name="vCPU %d">%s</thread>\n'):format(cpu.index + 1,
+    cpu.cpunum, cpu.index, (line.harmless(cpu.process):gsub('[&<>"]', xml)))
+end
+
+--- Describes the threads to gdb, one for each vCPU: an iterator over the pieces of a
+-- document. It returns nil and a message where a vCPU cannot be read.
 function target.threads(dump)
-  local parts = {'<?xml version="1.0"?>\n<threads>\n'}
-  local each = assert(dump:vcpus())
-  local cpu, failed = each(true)
-  while cpu do
-    parts[#parts + 1] = ('<thread id="%x" core="%d" name="vCPU %d">%s</thread>\n'):format(
-      cpu.index + 1, cpu.cpunum, cpu.index, (line.harmless(cpu.process):gsub('[&<>"]', xml)))
-    cpu, failed = each(true)
+  local each, is_over = nil, false
+  return function()
+    if not each then
+      each = assert(dump:vcpus())
+      return '<?xml version="1.0"?>\n<threads>\n'
+    elseif is_over then
+      return nil
+    end
+    local cpu, failed = each(true)
+    is_over = not cpu
+    return cpu and thread_text(cpu) or not failed and "</threads>\n" or nil, failed
   end
-  if failed then
-    return nil
-  end
-  parts[#parts + 1] = "</threads>\n"
-  return table.concat(parts)
 end
 
 return target

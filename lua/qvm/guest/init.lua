@@ -1,6 +1,7 @@
 --- What a dump tells of the guest in it.
 -- @classmod qvm.guest
 
+local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local line = require "qvm.util.text"
@@ -36,48 +37,47 @@ Guest.__tostring = line.tostring("guest", function(about)
     #about.warnings > 0 and (", %d warnings"):format(#about.warnings) or "")
 end)
 
--- By the dump: its VMCOREINFO, once it was looked for; or false, and in `problems` why.
-local infos, problems = setmetatable({}, {__mode = "k"}), setmetatable({}, {__mode = "k"})
+-- By the dump, everything that is derived from its VMCOREINFO: `info`, or false, and then
+-- `problem`, why; `own`, the symbols in its memory; `file`, those of the file at `path`, which
+-- then are in use. Nothing else is kept.
+local states = setmetatable({}, {__mode = "k"})
 
--- By the dump: its symbols, once they were read.
-local tables = setmetatable({}, {__mode = "k"})
-
--- Drops what was derived from a dump's VMCOREINFO; all else is read anew each time.
-local function forget(dump)
-  infos[dump], problems[dump], tables[dump] = nil, nil, nil
+-- Sets a dump's VMCOREINFO and drops what the one before led to. A file of symbols stays in
+-- use: it is read and verified again.
+local function set_info(dump, info, problem)
+  local before = states[dump]
+  states[dump] = {info = info or false, problem = problem, path = before and before.path}
 end
 
--- Looks for it. What could not be read is not remembered as missing.
-local function find_info(dump)
-  local info, message, code = running.vmcoreinfo(dump)
-  if code then
-    return nil, message, code
+-- A dump's state, with its VMCOREINFO looked for. What could not be read is not remembered
+-- as missing.
+local function state_of(dump)
+  if not states[dump] then
+    local info, message, code = running.vmcoreinfo(dump)
+    if code == "gone" or code == "io" then
+      return nil, message, code
+    end
+    set_info(dump, info, message)
   end
-  infos[dump], problems[dump] = info or false, message
-  return info
+  return states[dump]
 end
 
 function guest.vmcoreinfo(dump, text)
   if text ~= nil then
     check.string(text, 1, "vmcoreinfo")
-    if not text:find("^[%w_()%.]+=") then
+    if not text:find("^[0-9A-Za-z_()%.]+=") then
       error("bad argument #1 to 'vmcoreinfo' (lines of KEY=value expected)", 2)
     end
-    forget(dump)
-    infos[dump] = vmcoreinfo.parse(text, "the caller")
-    local right, why = running.is_of(dump, infos[dump])
-    infos[dump].warnings[1] = right == false and "VMCOREINFO from the caller: " .. why or nil
+    set_info(dump, running.judged(dump, vmcoreinfo.parse(text, "the caller")))
   end
-  local info, message, code = infos[dump], nil, nil
-  if info == nil then
-    info, message, code = find_info(dump)
+  local state, message, code = state_of(dump)
+  if not state then
+    return nil, message, code
+  elseif state.info then
+    return state.info
   end
-  if info then
-    return info
-  end
-  local problem = problems[dump]
-  return nil, message or dump.path .. ": no VMCOREINFO, neither as a note nor in memory"
-    .. (problem and ": " .. problem or ""), code or "not_found"
+  return nil, dump.path .. ": no VMCOREINFO, neither as a note nor in memory"
+    .. (state.problem and ": " .. state.problem or ""), "not_found"
 end
 
 function guest.kernel_space(dump)
@@ -94,45 +94,79 @@ function guest.dmesg(dump)
   if not space then
     return nil, message, code
   end
-  local messages, log = require "qvm.guest.printk".messages(dump, space, infos[dump])
+  local messages, log = require "qvm.guest.printk".messages(dump, space, states[dump].info)
   if not messages then
     return nil, ("%s: no kernel log: %s"):format(dump.path, log), "unsupported"
   end
   return messages, log
 end
 
-local function symbols_in_memory(dump)
+local function own_symbols(dump, state)
+  if state.own then
+    return state.own
+  end
   local space, message, code = guest.kernel_space(dump)
   if not space then
     return nil, message, code
   end
-  local found, problem = require "qvm.guest.symbols".from_memory(space, infos[dump])
+  local found, problem, kind = require "qvm.guest.kallsyms".read(dump, space, state.info)
   if not found then
     return nil, ("%s: %s: give dump:symbols(file) a System.map or a vmlinux"):format(dump.path,
-      problem), "not_found"
+      problem), kind
   end
+  state.own = found
   return found
 end
 
--- Without a path: those there are, or else those of the kernel's own table.
-function guest.symbols(dump, path)
-  local found, message, code = not path and tables[dump], nil, nil
-  if path ~= nil then
-    check.path(path, 1, "symbols")
-    found, message, code = require "qvm.guest.symbols".from_file(path, (guest.vmcoreinfo(dump)))
-  elseif not found then
-    found, message, code = symbols_in_memory(dump)
-  end
+local function file_symbols(dump, state, path)
+  local found, message, code = require "qvm.guest.symbol_file".read(path, state.info, dump.machine)
   if not found then
     return nil, message, code
   end
-  tables[dump] = found
+  state.file, state.path = found, path
   return found
 end
 
+-- With a path, those of that file, and without, the dump's own; they are in use from then on.
+function guest.symbols(dump, path)
+  if path ~= nil then
+    check.path(path, 1, "symbols")
+  end
+  local state, message, code = state_of(dump)
+  if not state then
+    return nil, message, code
+  elseif path then
+    return file_symbols(dump, state, path)
+  end
+  local found
+  found, message, code = own_symbols(dump, state)
+  if not found then
+    return nil, message .. (state.path and "; those of " .. state.path .. " stay in use" or ""),
+      code
+  end
+  state.file, state.path = nil, nil
+  return found
+end
+
+-- Those in use.
+function guest.symbols_in_use(dump)
+  local state, message, code = state_of(dump)
+  if not state then
+    return nil, message, code
+  elseif state.path then
+    return state.file or file_symbols(dump, state, state.path)
+  end
+  return own_symbols(dump, state)
+end
+
 function guest.symbol(dump, address)
-  check.integer(address, 1, "symbol")
-  local found, message, code = guest.symbols(dump)
+  local named, message, code = addresses.of({dump = dump}, address, 1, "symbol")
+  if not named then
+    return nil, message, code
+  end
+  address = named
+  local found
+  found, message, code = guest.symbols_in_use(dump)
   if not found then
     return nil, message, code
   end
@@ -142,14 +176,14 @@ end
 
 function guest.address(dump, name)
   check.string(name, 1, "address")
-  local found, message, code = guest.symbols(dump)
+  local found, message, code = guest.symbols_in_use(dump)
   if not found then
     return nil, message, code
   end
   local address = found:address(name)
   if not address then
-    return nil, ("%s: no symbol %q among the %s"):format(dump.path, name, tostring(found)),
-      "not_found"
+    return nil, ('%s: no symbol "%s" among the %s'):format(line.harmless(dump.path),
+      line.harmless(line.cut(name)), tostring(found)), "not_found"
   end
   return address
 end

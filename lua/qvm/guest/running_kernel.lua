@@ -176,6 +176,12 @@ local function warn(info, format, ...)
   return info
 end
 
+-- The caller's VMCOREINFO, with a warning where it is not the running kernel's.
+function running.judged(dump, info)
+  local right, why = running.is_of(dump, info)
+  return right == false and warn(info, "VMCOREINFO from the caller: %s", why) or info
+end
+
 -- Why a note is not to be used, and whether it is to be kept where there is no other; nil:
 -- it is right as it is.
 local function objection(dump, note)

@@ -62,7 +62,7 @@ function vmcoreinfo.parse(text, from)
   -- Anchored: else a long line without "=" is tried from each of its bytes on.
   for one in text:gmatch("[^\n]+") do
     local key, value = one:match("^([^=]+)=(.*)$")
-    local kind, name = (key or ""):match("^(%u+)%((.-)%)$")
+    local kind, name = (key or ""):match("^([A-Z]+)%((.-)%)$")
     local group = groups[kind]
     if group then
       local parse = kind == "SYMBOL" and symbol or integer
@@ -85,7 +85,7 @@ local SIZE_MAX = 65536 -- bytes of the text: Linux takes a page
 
 -- Notes that are damaged, or missing from a partial dump, are no failure: the text is
 -- in memory as well.
-local ends = {malformed = true, truncated = true}
+local ends = {malformed = true, truncated = true, too_large = true}
 
 -- A note as the kernel writes it: lines, of which the first is the release. nil, what is
 -- wrong with it.

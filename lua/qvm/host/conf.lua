@@ -24,8 +24,8 @@ local INCLUDES_MAX, FILES_MAX = 16, 1000
 local Failure = {}
 
 local function fail(place, format, ...)
-  error(setmetatable({("%s:%d: "):format(place.file, place.line) .. format:format(...),
-    "malformed"}, Failure))
+  error(setmetatable({oneline.harmless(("%s:%d: "):format(place.file, place.line)
+    .. format:format(...)), "malformed"}, Failure))
 end
 
 -- The next word of a line from a position on: text, whether a quote began it, and
@@ -237,7 +237,6 @@ function Reader:option(option)
 end
 
 local Conf = {__name = "Conf"}
-Conf.__index = Conf
 
 Conf.__tostring = oneline.tostring("Conf", function(configuration)
   return ("Conf %s: %s, %d cpus, %d vdevs"):format(configuration.path,
@@ -381,4 +380,4 @@ end
 -- @tfield ?integer line of the option, nil without one
 -- @usage for _, f in ipairs(findings) do print(f.verdict, f.what, f.line) end
 
-return conf
+return oneline.with_name("qvm.conf", conf)

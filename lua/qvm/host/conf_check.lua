@@ -1,12 +1,13 @@
 -- Holding a configuration against what a VM reports: qvm.conf.check.
 
 local core = require "qvm.core"
+local line = require "qvm.util.text"
 local part = require "qvm.host.conf_text"
 
 local conf_check = {}
 
 local function is_erratum_name(name)
-  return name:lower():find("errat", 1, true) ~= nil
+  return line.lower(name):find("errat", 1, true) ~= nil
 end
 
 -- The errata that a variable's name speaks of.
@@ -26,7 +27,7 @@ local switches = {on = true, yes = true, ["true"] = true, ["1"] = true, off = fa
 
 -- As one value, however it is written.
 local function switch(value)
-  local text = tostring(value):lower()
+  local text = line.lower(tostring(value))
   if switches[text] ~= nil then
     return switches[text]
   end

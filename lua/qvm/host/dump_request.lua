@@ -2,6 +2,7 @@
 
 local core = require "qvm.core"
 local Dump = require "qvm.dump"
+local line = require "qvm.util.text"
 
 local dumping = {}
 
@@ -67,26 +68,31 @@ local function dumps_in(directory, system)
   return dumps
 end
 
--- How a new dump is coming on. Looking at it moves its state forward. What is no
--- file is never opened: a writer makes none, and a device may act when it is.
+-- How a new dump is coming on. Looking at it moves its state forward, and gives the
+-- file that was looked at, open: by its name another file may be found later. What is
+-- no file is not opened: a writer makes none, and a device may act when it is.
 local function new_candidate(path)
   local candidate = {path = path, size = -1, changed = core.now()}
 
   function candidate.look()
-    local size, problem, kind = core.stat(path, true)
-    candidate.is_gone = not size and kind == "not_found"
-    candidate.is_other = size and kind ~= "file"
-    candidate.problem = not size and kind == "io" and problem or nil
+    local file, problem, code = core.open_file(path, true)
+    candidate.is_gone = code == "not_found"
+    candidate.is_other = code == "unsupported"
+    local size, extent
+    if file then
+      size, problem, code = core.stat(file, path)
+    end
+    if size then
+      extent, problem, code = core.extent(file, path)
+    end
     size = size or 0
     if size ~= candidate.size then
       candidate.size, candidate.changed = size, core.now()
     end
-    local extent, why, code
-    if kind == "file" then
-      extent, why, code = core.extent(path)
-    end
-    candidate.problem = candidate.problem or code == "io" and why or nil
+    local failed = code == "io" or code == "permission"
+    candidate.problem, candidate.code = failed and problem or nil, failed and code or nil
     candidate.total = extent and extent > 0 and extent or nil
+    return file
   end
 
   function candidate.is_still()
@@ -123,19 +129,20 @@ local function report(request, candidate)
   end
 end
 
--- A candidate that is complete, or one that was removed if there is no other. A
--- closing that comes too early is somebody else's, who has touched the file.
+-- A candidate that is complete, with its open file, or one that was removed if there
+-- is no other. A closing that comes too early is somebody else's, who has touched the
+-- file.
 local function find_done(request)
   local removed, others
   for name, candidate in pairs(request.candidates) do
-    candidate.look()
+    local file = candidate.look()
     report(request, candidate)
     candidate.was_closed = candidate.was_closed or request.closed[name]
     local whole = candidate.total and candidate.size >= candidate.total
     if candidate.is_other then
       request.candidates[name] = nil
     elseif request.closed[name] and whole then
-      return candidate
+      return candidate, file
     elseif candidate.was_closed and candidate.is_gone then
       removed = candidate
     else
@@ -144,8 +151,11 @@ local function find_done(request)
         request.closed[name] = nil
       end
       if whole and not request.watch:sees_close() and candidate.is_still() then
-        return candidate
+        return candidate, file
       end
+    end
+    if file then
+      file:close()
     end
   end
   return not others and removed or nil
@@ -184,42 +194,45 @@ local function take_events(request, wait)
 end
 
 -- A dump that its writer has closed. One that it has removed did not succeed.
-local function open_done(request, candidate)
+local function open_done(request, candidate, file)
   if candidate.is_gone then
-    return nil, ("%s: %s was removed by its writer: is the disk full?")
-      :format(request.vm.name, candidate.path), "io"
+    return nil, line.harmless(("%s: %s was removed by its writer: is the disk full?")
+      :format(request.vm.name, candidate.path)), "io"
   end
-  return Dump.open(candidate.path)
+  local _ <close> = file
+  return Dump.open(candidate.path, false, nil, file)
 end
 
 local function fail_late(request)
-  local where = ("%s: dump in %s"):format(request.vm.name, request.directory)
+  local where = line.harmless(("%s: dump in %s"):format(request.vm.name, request.directory))
+  local seconds = line.float("%g", request.timeout)
   local _, candidate = next(request.candidates)
   if candidate and candidate.problem then
-    return nil, candidate.problem, "io"
+    return nil, candidate.problem, candidate.code
   elseif candidate then
-    return nil, ("%s: not complete within %g s: %d of %s bytes"):format(where,
-      request.timeout, candidate.size,
+    return nil, ("%s: not complete within %s s: %d of %s bytes"):format(where,
+      seconds, candidate.size,
       candidate.total and ("%d"):format(candidate.total) or "?"), "timeout"
   end
-  return nil, ("%s: none within %g s: is this the directory of its `dump` option?")
-    :format(where, request.timeout), "timeout"
+  return nil, ("%s: none within %s s: is this the directory of its `dump` option?")
+    :format(where, seconds), "timeout"
 end
 
 local function wait_for_dump(request)
   local deadline = core.now() + math.ceil(request.timeout * 1000)
   repeat
     take_events(request, math.max(0, math.min(TICK_MS, deadline - core.now())))
-    local done = find_done(request)
+    local done, file = find_done(request)
     local ended = not done and has_ended(request)
     if ended then
       take_events(request, 0) -- the last it did may have been to close the dump
-      done = find_done(request)
+      done, file = find_done(request)
     end
     if done then
-      return open_done(request, done)
+      return open_done(request, done, file)
     elseif ended then
-      return nil, request.vm.name .. ": its process ended before the dump was complete", "gone"
+      return nil, line.harmless(request.vm.name)
+        .. ": its process ended before the dump was complete", "gone"
     end
   until core.now() >= deadline
   return fail_late(request)

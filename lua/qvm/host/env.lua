@@ -11,11 +11,11 @@ local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local find = require "qvm.host.env_rules"
 local line = require "qvm.util.text"
+local methods_of = require "qvm.util.methods"
 local path = require "qvm.host.env_path"
 
 --- @type Env
 local Env = {__name = "Env"}
-Env.__index = Env
 
 --- What an Env holds.
 -- @table Env
@@ -31,7 +31,7 @@ function Env.decode(text, name)
   local raw, warnings, orders = core.decode(text)
   if raw == nil then
     local message, code = warnings, orders
-    return nil, ("%s:%s"):format(name, message), code
+    return nil, line.harmless(("%s:%s"):format(name, message)), code
   end
   return setmetatable({
     raw = raw,
@@ -171,5 +171,7 @@ Env.__tostring = line.tostring("Env", function(env)
   return ("Env %s: %d vCPUs, %d errata, %d bytes"):format(env._name,
     #find.vcpus(env, rules), #find.errata(env, rules), #env.text)
 end)
+
+methods_of(Env, "decode", "read", "schema")
 
 return Env

@@ -1,6 +1,8 @@
 -- Paths into a decoded document, written as a Lua programmer would:
 -- `a.b[2].c`, with `["any name"]` for names that are not plain.
 
+local line = require "qvm.util.text"
+
 local path = {}
 
 -- A quoted name from its opening quote on: the name and what follows it.
@@ -43,7 +45,7 @@ function path.parse(text)
   while at <= #text do
     local key, rest = parse_step(text, at, at == 1)
     if key == nil or not rest then
-      return nil, ("character %d of path %q is not understood"):format(at, text)
+      return nil, ('character %d of path "%s" is not understood'):format(at, line.harmless(text))
     end
     keys[#keys + 1] = key
     at = rest
@@ -55,7 +57,7 @@ end
 function path.join(parent, key)
   if math.type(key) == "integer" then
     return ("%s[%d]"):format(parent, key)
-  elseif not key:find('^[^%.%[%]"\\%c ]+$') then
+  elseif not key:find('^[^%.%[%]"\\\0-\31\127 ]+$') then
     return ('%s["%s"]'):format(parent, (key:gsub('[\\"]', "\\%0")))
   end
   return parent == "" and key or parent .. "." .. key

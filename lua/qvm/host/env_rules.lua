@@ -64,7 +64,7 @@ end
 
 -- "Thread-ID" and "thread_id" are one name.
 local function plain(name)
-  return name:lower():gsub("[^%w]", "")
+  return (line.lower(name):gsub("[^0-9a-z]", ""))
 end
 
 local function set(...)
@@ -117,7 +117,7 @@ local function weigh(env, node, rules)
 end
 
 local function speaks_of_cpus(key)
-  return type(key) == "string" and key:lower():find("cpu", 1, true) ~= nil
+  return type(key) == "string" and line.lower(key):find("cpu", 1, true) ~= nil
 end
 
 -- All arrays and objects with records that could be vCPUs, in document order.
@@ -218,7 +218,7 @@ local EVERY_CPU = set("all", "common", "global", "system")
 
 -- "cpu1", "vCPU-1": 1.
 local function cpu_of_name(name)
-  return math.tointeger(tonumber((name:lower():match("^v?cpu[ _%-]?(%d+)$"))))
+  return math.tointeger(tonumber((line.lower(name):match("^v?cpu[ _%-]?([0-9]+)$"))))
 end
 
 -- Erratum numbers are long: 843419.
@@ -231,6 +231,8 @@ local Erratum = record_type("Erratum", "erratum", function(erratum)
   if math.type(value) == "integer" then
     -- From 2^63 on a document's numbers are negative here: their bits tell.
     value = (value < 0 and "0x%016x" or "%d"):format(value)
+  elseif math.type(value) == "float" then
+    value = line.float("%.14g", value)
   elseif type(value) == "table" then
     value = "{...}"
   elseif value == cjson.null then
@@ -246,7 +248,7 @@ local read_value
 local function add(list, id, value, cpu, here)
   if type(id) == "number" then
     local integer = math.tointeger(id)
-    id = (integer and "%d" or "%.17g"):format(integer or id)
+    id = integer and ("%d"):format(integer) or line.float("%.17g", id)
   end
   if type(id) == "string" then
     list[#list + 1] = setmetatable({id = id, value = value, cpu = cpu, _place = here}, Erratum)
@@ -335,7 +337,7 @@ function find.errata(env, rules)
     for key, value in members(env, node) do
       local there = place(here, key)
       local is_name = type(key) == "string"
-      if is_name and key:lower():find("errata", 1, true) then
+      if is_name and line.lower(key):find("errata", 1, true) then
         read_value(env, list, value, key, cpu, there)
       elseif type(value) == "table" then
         visit(value, cpu_of[value] or is_name and cpu_of_name(key) or cpu, there)

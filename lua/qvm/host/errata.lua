@@ -6,20 +6,19 @@
 -- does not change, so that two versions of it can be compared line by line.
 -- @module qvm.errata
 
-local cjson = require "cjson"
+local baseline_text = require "qvm.host.baseline"
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local json = require "qvm.util.json_writer"
 local line = require "qvm.util.text"
 
 local errata = {}
-
-local KIND, VERSION = "qvm errata baseline", 1
 
 -- Order ----------------------------------------------------------------------
 
 -- Numbers by their value, and before other ids.
 local function id_before(a, b)
-  local x, y = a:match("^%d+$"), b:match("^%d+$")
+  local x, y = a:match("^[0-9]+$"), b:match("^[0-9]+$")
   if x and y then
     x, y = x:gsub("^0+", ""), y:gsub("^0+", "")
     if #x ~= #y then
@@ -76,14 +75,7 @@ end
 -- At the prompt each says what it is; they are plain tables all the same.
 
 local function text_of(value)
-  if type(value) == "string" then
-    return ('"%s"'):format(line.cut(value))
-  elseif math.type(value) == "integer" and value < 0 then
-    return ("0x%016x"):format(value)
-  elseif type(value) == "table" then
-    return "{...}"
-  end
-  return value == cjson.null and "null" or tostring(value)
+  return type(value) == "table" and "{...}" or line.value(value)
 end
 
 local function name_of(entry)
@@ -92,7 +84,7 @@ local function name_of(entry)
 end
 
 local Snapshot = {__tostring = line.tostring("Errata", function(list)
-  return ("Errata snapshot: %d errata"):format(#list)
+  return ("Errata snapshot: %d %s"):format(#list, #list == 1 and "erratum" or "errata")
 end)}
 
 local Entry = {__name = "Setting", __tostring = line.tostring("erratum", function(entry)
@@ -116,108 +108,23 @@ local function speaking(list, of_list, of_entry)
   return setmetatable(list, of_list)
 end
 
--- JSON -----------------------------------------------------------------------
-
-local encode
-
-local function encode_table(value)
-  local parts, keys = {}, {}
-  for i, element in ipairs(value) do
-    parts[i] = encode(element)
-  end
-  if #parts > 0 then
-    return "[" .. table.concat(parts, ", ") .. "]"
-  end
-  for key in pairs(value) do
-    keys[#keys + 1] = key
-  end
-  table.sort(keys)
-  for i, key in ipairs(keys) do
-    parts[i] = cjson.encode(key) .. ": " .. encode(value[key])
-  end
-  return "{" .. table.concat(parts, ", ") .. "}"
-end
-
--- All digits of a number, members in order: cjson has neither.
-function encode(value)
-  if math.type(value) == "integer" then
-    return ("%d"):format(value)
-  elseif math.type(value) == "float" then
-    return ("%.17g"):format(value)
-  elseif type(value) == "table" then
-    return encode_table(value)
-  end
-  return cjson.encode(value)
-end
-
--- An integer that a double does not hold stands as text under a name of its own:
--- other programs read baselines, too.
-local function encode_entry(entry)
-  local cpu = entry.cpu and ('"cpu": %d, '):format(entry.cpu) or ""
-  local value = entry.value
-  if math.type(value) == "integer" and (value > 1 << 53 or value < -(1 << 53)) then
-    return ('{"id": %s, %s"integer": "%d"}'):format(cjson.encode(entry.id), cpu, value)
-  end
-  return ('{"id": %s, %s"value": %s}'):format(cjson.encode(entry.id), cpu, encode(value))
-end
-
--- Reading --------------------------------------------------------------------
-
-local function is_index(value)
-  return math.type(value) == "integer" and value >= 0
-end
-
-local function decode_entry(raw)
-  if type(raw) ~= "table" or type(raw.id) ~= "string"
-    or raw.cpu ~= nil and not is_index(raw.cpu) then
-    return nil
-  end
-  local value = raw.value
-  if raw.integer ~= nil then
-    value = type(raw.integer) == "string" and raw.integer:match("^-?%d+$")
-      and math.tointeger(raw.integer)
-  end
-  if value == nil or raw.integer ~= nil and not value then
-    return nil
-  end
-  return {id = raw.id, cpu = raw.cpu, value = value}
-end
-
-local function decode_entries(raw, path)
-  local list = {}
-  for i, entry in ipairs(raw) do
-    list[i] = decode_entry(entry)
-    if not list[i] then
-      return nil, ("%s: erratum %d is none: an id and a value are expected"):format(path, i),
-        "malformed"
-    end
-  end
-  return speaking(plain(sorted(list)), Snapshot, Entry)
-end
-
-local function decode(text, path)
-  local raw, message = core.decode(text)
-  if raw == nil then
-    return nil, path .. ":" .. message, "malformed"
-  elseif type(raw) ~= "table" or raw.kind ~= KIND or type(raw.errata) ~= "table" then
-    return nil, ("%s: not a %s"):format(path, KIND), "malformed"
-  elseif raw.version ~= VERSION then
-    return nil, ("%s: a baseline of version %s: this library knows %d"):format(path,
-      tostring(raw.version), VERSION), "unsupported"
-  end
-  return decode_entries(raw.errata, path)
-end
-
 -- Public ---------------------------------------------------------------------
 
 --- A value of an erratum as JSON text.
 --
--- All digits of a number, members in order.
+-- All digits of a number, members in order, the same in every locale. Characters that
+-- could drive a terminal are `\uXXXX`.
 -- @tparam any value as an env has it: string, number, boolean, `cjson.null`, or a table
--- @treturn string the text
+-- @treturn[1] string the text
+-- @return[2] nil, message, code: `unsupported` where JSON cannot hold it (NaN, a function,
+-- a string that is not UTF-8)
 -- @usage print(qvm.errata.text(0x8000000000000000))
 function errata.text(value)
-  return encode(value)
+  local text, why = json.encode(value)
+  if text then
+    return text
+  end
+  return nil, why, "unsupported"
 end
 
 --- What errata a VM reports now.
@@ -246,21 +153,27 @@ end
 
 --- Writes a snapshot to a baseline file.
 --
--- All of it, or nothing is changed.
--- @tparam string path an existing file is replaced
+-- What is written is what `load` reads back: otherwise nothing is changed, and the
+-- message names the erratum. An existing file is replaced as a whole, and keeps its
+-- mode and owner; if the owner cannot be kept, the file becomes this user's and nobody
+-- gains access by it. To a FIFO, a character device and `/dev/stdout` the text is
+-- written. A symbolic link is followed only where nobody else can change it.
+-- @tparam string path
 -- @tparam {Setting,...} snapshot
 -- @treturn[1] boolean true
--- @return[2] nil, message, code: `permission` `not_found` `io`
+-- @return[2] nil, message, code: `permission` (also of another user's file, or a symbolic
+-- link, in a directory that others can change) `not_found` `io`, `unsupported` (a
+-- directory, a socket, a block device; a value that JSON cannot hold), `busy` (a FIFO that
+-- nobody reads), `too_large` (more than 16 MiB)
 -- @usage assert(qvm.errata.save("linux1.json", snapshot))
 function errata.save(path, snapshot)
   check.path(path, 1, "save")
   check_snapshot(snapshot, 2, "save")
-  local lines = {}
-  for i, entry in ipairs(sorted(snapshot)) do
-    lines[i] = "    " .. encode_entry(entry)
+  local text, message, code = baseline_text.encode(sorted(snapshot))
+  if not text then
+    return nil, ("%s: not saved: %s"):format(line.harmless(path), message), code
   end
-  return core.save(path, ('{\n  "kind": "%s",\n  "version": %d,\n  "errata": [%s]\n}\n'):format(
-    KIND, VERSION, lines[1] and "\n" .. table.concat(lines, ",\n") .. "\n  " or ""))
+  return core.save(path, text)
 end
 
 --- Reads a baseline file.
@@ -275,7 +188,12 @@ function errata.load(path)
   if not text then
     return nil, message, code
   end
-  return decode(text, path)
+  local list
+  list, message, code = baseline_text.decode(text, path)
+  if not list then
+    return nil, message, code
+  end
+  return speaking(plain(sorted(list)), Snapshot, Entry)
 end
 
 local function by_key(snapshot)
@@ -288,7 +206,8 @@ local function by_key(snapshot)
 end
 
 local function same(a, b)
-  return type(a) == type(b) and (a == b or type(a) == "table" and encode(a) == encode(b))
+  return type(a) == type(b)
+    and (a == b or type(a) == "table" and json.encode(a) == json.encode(b))
 end
 
 --- What differs between two snapshots.
@@ -340,4 +259,4 @@ end
 -- @tfield any actual value now, nil where removed
 -- @usage for _, d in ipairs(differences) do print(d.kind, d.id, d.actual) end
 
-return errata
+return line.with_name("qvm.errata", errata)

@@ -7,118 +7,103 @@
 -- What a VM reports, kept in a directory, so that a bug report can carry a VM:
 -- qvm.record writes it, qvm.replay answers from it.
 
-local cjson = require "cjson"
+local baseline = require "qvm.host.baseline"
 local core = require "qvm.core"
 local Env = require "qvm.host.env"
 local errata = require "qvm.host.errata"
+local json = require "qvm.util.json_writer"
 local line = require "qvm.util.text"
+local methods_of = require "qvm.util.methods"
 
 local record = {}
 
 local KIND, VERSION = "qvm record", 1
 
+local function array_of(names)
+  local parts = {}
+  for i, name in ipairs(names) do
+    parts[i] = json.string(name)
+  end
+  return "[" .. table.concat(parts, ", ") .. "]"
+end
+
 -- One member a line, in the order given.
-local function encode(members)
+local function encode_members(members)
   local lines = {}
   for i, member in ipairs(members) do
-    local value = member[2]
-    local text
-    if type(value) == "table" then
-      local parts = {}
-      for k, name in ipairs(value) do
-        parts[k] = cjson.encode(name)
-      end
-      text = "[" .. table.concat(parts, ", ") .. "]"
-    else
-      text = math.type(value) == "integer" and ("%d"):format(value) or cjson.encode(value)
-    end
-    lines[i] = ("  %s: %s"):format(cjson.encode(member[1]), text)
+    local name, value = member[1], member[2]
+    lines[i] = ("  %s: %s"):format(json.encode(name), type(value) == "table" and array_of(value)
+      or type(value) == "string" and json.string(value) or json.encode(value))
   end
   return "{\n" .. table.concat(lines, ",\n") .. "\n}\n"
 end
 
--- All that is to be written, read before anything is: an array of {name, bytes}.
-local function gather(vm, conf)
+local function manifest_of(vm, env, files, version)
+  local names, nodes = {}, {}
+  for i, file in ipairs(files) do
+    names[i] = file[1]
+  end
+  for name in vm:nodes() do
+    nodes[#nodes + 1] = name
+  end
+  return encode_members {
+    {"kind", KIND}, {"version", VERSION}, {"system", vm.name}, {"state", (env:state())},
+    {"nodes", nodes}, {"host", core.host_name()}, {"time", os.date("!%Y-%m-%dT%H:%M:%SZ")},
+    {"library", version}, {"files", names}}
+end
+
+-- All that is to be written, read before anything is: an array of {name, bytes}. The
+-- manifest is the last: a record without it is not whole.
+local function gather(vm, conf, version)
   local env, message, code = vm:env()
   if not env then
     return nil, message, code
   end
-  local files = {{"env.json", env.text}}
+  local text
+  text, message, code = baseline.encode(errata.snapshot(env))
+  if not text then
+    return nil, line.harmless(vm.name) .. ": " .. message, code
+  end
+  local files = {{"errata.json", text}, {"env.json", env.text}}
   if conf then
-    local text
     text, message, code = core.read_file(conf)
     if not text then
       return nil, message, code
     end
-    files[2] = {"vm.qvmconf", text}
+    files[3] = {"vm.qvmconf", text}
   end
-  local nodes = {}
-  for name in vm:nodes() do
-    nodes[#nodes + 1] = name
-  end
-  return files, env, nodes
+  files[#files + 1] = {"manifest.json", manifest_of(vm, env, files, version)}
+  return files
 end
 
--- Removes what there is of a record that is not whole.
-local function undo(paths)
-  for i = 1, paths.made and #paths or 0 do
-    os.remove(paths[i])
-  end
-  paths.made = false
-end
-
--- The paths of a record's files, the manifest's last, and the directory. Unless `made` is
--- false when this is closed, they are removed; where there is no memory even to call for
--- that, when it is collected.
-local function undoing(directory, names)
-  local paths = {made = false}
-  for i, name in ipairs(names) do
-    paths[i] = directory .. "/" .. name
-  end
-  paths[#paths + 1] = directory .. "/manifest.json"
-  paths[#paths + 1] = directory
-  return setmetatable(paths, {__close = undo, __gc = undo})
-end
-
-function record.write(vm, directory, conf, version)
-  local files, env, nodes = gather(vm, conf)
+function record.write(vm, path, conf, version)
+  local files, message, code = gather(vm, conf, version)
   if not files then
-    return nil, env, nodes -- a message and its code
-  end
-  local snapshot = errata.snapshot(env)
-  local names = {"errata.json"}
-  for i, file in ipairs(files) do
-    names[i + 1] = file[1]
-  end
-  local manifest = encode {
-    {"kind", KIND}, {"version", VERSION}, {"system", vm.name}, {"state", env:state()},
-    {"nodes", nodes}, {"host", core.host_name()}, {"time", os.date("!%Y-%m-%dT%H:%M:%SZ")},
-    {"library", version}, {"files", names}}
-  local paths <close> = undoing(directory, names)
-  local ok, message, code = core.make_directory(directory)
-  paths.made = ok
-  if ok then
-    ok, message, code = errata.save(paths[1], snapshot)
-  end
-  for i, file in ipairs(files) do
-    if ok then
-      ok, message, code = core.save(paths[i + 1], file[2])
-    end
-  end
-  if ok then -- last: a record without it is not whole
-    ok, message, code = core.save(paths[#names + 1], manifest)
-  end
-  if not ok then
     return nil, message, code
   end
-  paths.made = false
+  local directory <close>, why, kind = core.new_directory(path)
+  if not directory then
+    return nil, why, kind
+  end
+  for _, file in ipairs(files) do
+    local ok
+    ok, message, code = directory:write(file[1], file[2])
+    if not ok then
+      return nil, message, code
+    end
+  end
+  directory:keep()
   return true
 end
 
 --- @type Replay
 local Replay = {__name = "Replay"}
-Replay.__index = Replay
 record.Replay = Replay
+
+local Manifest = {__name = "Manifest", __tostring = line.tostring("manifest", function(manifest)
+  return ("record of VM %s, %s, %s"):format(line.cut(manifest.system), manifest.time,
+    line.cut(manifest.host))
+end)}
 
 --- What a recorded VM holds.
 -- @table Replay
@@ -164,7 +149,8 @@ end
 -- Signals, and what needs them: there is no process.
 for _, name in ipairs {"pid", "signal", "status", "dump"} do
   Replay[name] = function(self)
-    return nil, ("%s: '%s': a recorded VM has no process"):format(self.path, name), "unsupported"
+    return nil, ("%s: '%s': a recorded VM has no process"):format(line.harmless(self.path), name),
+      "unsupported"
   end
 end
 
@@ -192,16 +178,20 @@ function record.read(directory)
   if not text then
     return nil, message, code
   end
+  path = line.harmless(path)
   local raw, why = core.decode(text)
   if raw == nil then
-    return nil, path .. ":" .. why, "malformed"
+    return nil, path .. ":" .. line.harmless(why), "malformed"
   elseif not is_manifest(raw) then
     return nil, ("%s: not the manifest of a %s"):format(path, KIND), "malformed"
   elseif raw.version ~= VERSION then
     return nil, ("%s: a record of version %s: this library knows %d"):format(path,
-      tostring(raw.version), VERSION), "unsupported"
+      line.value(raw.version), VERSION), "unsupported"
   end
-  return setmetatable({name = raw.system, path = directory, manifest = raw}, Replay)
+  return setmetatable({name = raw.system, path = directory,
+    manifest = setmetatable(raw, Manifest)}, Replay)
 end
+
+methods_of(Replay)
 
 return record

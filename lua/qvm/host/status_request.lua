@@ -2,6 +2,7 @@
 
 local core = require "qvm.core"
 local failure = require "qvm.util.errors"
+local line = require "qvm.util.text"
 
 local POLL_MS = 20 -- between two looks at the log
 local GAIN_MAX = 16 << 20
@@ -58,7 +59,8 @@ local function file_log(path)
     if log.failure or not from then
       return nil, table.unpack(log.failure or {now, why})
     elseif now - from > GAIN_MAX then
-      return nil, ("%s: gained more than %d MiB"):format(path, GAIN_MAX >> 20), "too_large"
+      return nil, ("%s: gained more than %d MiB"):format(line.harmless(path), GAIN_MAX >> 20),
+        "too_large"
     end
     local file <close>, problem, kind_of = core.open_file(path)
     if not file then
@@ -193,8 +195,8 @@ function status.await(vm, options)
     return nil, message, code
   end
   if not settled(log, timeout * 1000, (options.settle or 0.3) * 1000) then
-    return nil, ("%s: %s gained nothing within %g s: does the VM's logger write "
-      .. "the info level there?"):format(vm.name, log.name, timeout), "timeout"
+    return nil, line.harmless(("%s: %s gained nothing within %s s: does the VM's logger write "
+      .. "the info level there?"):format(vm.name, log.name, line.float("%g", timeout))), "timeout"
   end
   return log.text()
 end

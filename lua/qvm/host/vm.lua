@@ -8,10 +8,10 @@ local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local Env = require "qvm.host.env"
 local line = require "qvm.util.text"
+local methods_of = require "qvm.util.methods"
 
 --- @type VM
 local VM = {__name = "VM"}
-VM.__index = VM
 
 --- What a VM holds.
 -- @table VM
@@ -25,7 +25,8 @@ function VM.find(root, name)
   local path = root:gsub("/+$", "") .. "/" .. name
   local size, message, code = core.stat(path .. "/env")
   if not size and code == "not_found" then
-    return nil, ("%s: no VM %q: it does not exist, or is rebooting"):format(root, name), code
+    return nil, line.harmless(('%s: no VM "%s": it does not exist, or is rebooting')
+      :format(root, name)), code
   elseif not size then
     return nil, message, code
   end
@@ -162,5 +163,7 @@ end
 VM.__tostring = line.tostring("VM", function(vm)
   return ("VM %s (%s)"):format(vm.name, vm.path)
 end)
+
+methods_of(VM, "find")
 
 return VM

@@ -5,13 +5,14 @@
 -- entry that stopped the walk.
 -- @classmod qvm.space
 
+local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local line = require "qvm.util.text"
+local methods_of = require "qvm.util.methods"
 
 --- @type Space
 local Space = {__name = "Space"}
-Space.__index = Space
 
 --- What a Space holds.
 -- @table Space
@@ -46,8 +47,11 @@ Space.__index = Space
 -- @usage space = assert(dump:space {root = 0x41000, va_bits = 39, granule = 4096})
 
 --- Reads memory.
+--
+-- As other functions that take an address it also takes a symbol of the guest's kernel,
+-- `"schedule"` or `"schedule+0x10"`.
 -- @function Space:read
--- @tparam integer address virtual
+-- @tparam integer|string address virtual
 -- @tparam integer n bytes; raises where it is negative
 -- @treturn[1] string n bytes
 -- @return[2] nil, message, code: `unmapped` and as `Dump:read`
@@ -56,14 +60,14 @@ Space.__index = Space
 --- Reads a number: unsigned (u) or signed (i), of 8 to 64 bits.
 -- @function Space:u8
 -- @also u16 u32 u64 i8 i16 i32 i64
--- @tparam integer address virtual; need not be aligned
+-- @tparam integer|string address virtual; need not be aligned
 -- @treturn[1] integer value; `u64` and `i64` are the same 64-bit pattern
 -- @return[2] nil, message, code: `unmapped` and as `Dump:read`
 -- @usage print(space:u8(0x1000))
 
 --- Reads the string that ends before the next NUL byte.
 -- @function Space:cstring
--- @tparam integer address virtual
+-- @tparam integer|string address virtual
 -- @tparam[opt=4096] integer max at most so many bytes, if no NUL comes before
 -- @treturn[1] string the bytes
 -- @return[2] nil, message, code: `unmapped` and as `Dump:read`
@@ -76,22 +80,37 @@ for _, name in ipairs {"read", "cstring", "u8", "u16", "u32", "u64", "i8", "i16"
 end
 
 --- Reads many numbers at once.
--- @tparam integer address virtual
+-- @tparam integer|string address virtual
 -- @tparam "u8"|"u16"|"u32"|"u64"|"i8"|"i16"|"i32"|"i64" type
 -- @tparam integer count
 -- @treturn[1] {integer,...} values
 -- @return[2] nil, message, code: `unmapped` and as `Dump:read`
 -- @usage entries = assert(space:array(0x1000, "u64", 16))
 function Space:array(address, type, count)
-  check.integer(address, 1, "array")
   check.string(type, 2, "array")
   check.integer(count, 3, "array")
+  local start, message, code = addresses.of(self, address, 1, "array")
+  if not start then
+    return nil, message, code
+  end
+  address = start
   return memory.array(self, address, type, count)
 end
 
+local SpaceHalf = {__name = "SpaceHalf", __tostring = line.tostring("tables", function(half)
+  return ("tables 0x%x, %d bits, %s pages"):format(half.root, half.va_bits,
+    line.in_units(half.page_size))
+end)}
+
+local Step = {__name = "Step", __tostring = line.tostring("step", function(step)
+  return ("level %d: entry %d of the table 0x%x: 0x%016x, %s%s%s"):format(step.level, step.index,
+    step.table, step.entry, step.kind, step.address and (" 0x%x"):format(step.address) or "",
+    step.rights and ", " .. step.rights or "")
+end)}
+
 local function view_of(tables)
-  return tables and {root = tables.root, va_bits = tables.va_bits,
-    page_size = 1 << tables.page_shift}
+  return tables and setmetatable({root = tables.root, va_bits = tables.va_bits,
+    page_size = 1 << tables.page_shift}, SpaceHalf)
 end
 
 -- kind, lower, upper as of qvm.paging.
@@ -131,7 +150,7 @@ for rights = 0, 63 do
 end
 
 --- Where a virtual address is in physical memory.
--- @tparam integer address
+-- @tparam integer|string address
 -- @treturn[1] integer physical address; the dump need not have the memory there
 -- @treturn[1] integer bytes of its page or block
 -- @treturn[1] string rights of privileged code and of users: `"rwx/---"`
@@ -139,8 +158,11 @@ end
 -- such addresses are not known
 -- @usage physical, size, rights = space:translate(0x1000)
 function Space:translate(address)
-  check.integer(address, 1, "translate")
-  local physical, size, rights = methods.translate(self, address)
+  local virtual, message, code = addresses.of(self, address, 1, "translate")
+  if not virtual then
+    return nil, message, code
+  end
+  local physical, size, rights = methods.translate(self, virtual)
   if not physical then
     return nil, size, rights
   end
@@ -148,16 +170,21 @@ function Space:translate(address)
 end
 
 --- Every level of the walk to a virtual address.
--- @tparam integer address
+-- @tparam integer|string address
 -- @treturn[1] {Step,...} steps, from the root on
 -- @treturn[1] ?string message, where a table is not in the dump, and its code
 -- @return[2] nil, message, code: the address cannot be walked to
 -- @usage steps = assert(space:walk(0x1000))
 function Space:walk(address)
-  check.integer(address, 1, "walk")
-  local steps, message, code = methods.walk(self, address)
+  local virtual, message, code = addresses.of(self, address, 1, "walk")
+  if not virtual then
+    return nil, message, code
+  end
+  local steps
+  steps, message, code = methods.walk(self, virtual)
   for _, step in ipairs(steps or {}) do
     step.rights = step.rights and rights_text[step.rights]
+    setmetatable(step, Step)
   end
   if message then
     return steps, message, code
@@ -179,20 +206,25 @@ end
 -- not in the dump are left out. Tables that lead back to themselves map without end: where
 -- far more is looked at than the dump's memory can account for, the loop raises, with
 -- `too_large` and how far it came in the message. It can be interrupted.
--- @tparam[opt=0] integer from
--- @tparam[opt] integer to the address behind the last one (the end of the space)
+-- @tparam[opt=0] integer|string from
+-- @tparam[opt] integer|string to the address behind the last one (the end of the space)
 -- @treturn[1] function():integer,integer,string iterator over start (virtual
 -- address), size (bytes), rights (as of `translate`)
 -- @return[2] nil, message, code: `gone`
 -- @usage for start, size, rights in space:mappings() do print(size, rights) end
 function Space:mappings(from, to)
+  local first, last, message, code = from, to, nil, nil
   if from ~= nil then
-    check.integer(from, 1, "mappings")
+    first, message, code = addresses.of(self, from, 1, "mappings")
   end
-  if to ~= nil then
-    check.integer(to, 2, "mappings")
+  if to ~= nil and not code then
+    last, message, code = addresses.of(self, to, 2, "mappings")
   end
-  local step, message, code = methods.mappings(self, range(from, to))
+  if code then
+    return nil, message, code
+  end
+  local step
+  step, message, code = methods.mappings(self, range(first, last))
   if not step then
     return nil, message, code
   end
@@ -204,7 +236,7 @@ function Space:mappings(from, to)
   end
 end
 
-local find_options = {from = "integer", to = "integer", align = "positive integer"}
+local find_options = {from = "address", to = "address", align = "positive integer"}
 
 --- Every occurrence of some bytes in mapped memory.
 --
@@ -212,8 +244,8 @@ local find_options = {from = "integer", to = "integer", align = "positive intege
 -- tables map far more than the memory of the dump: then search a part, with `from` and `to`.
 -- @tparam string bytes
 -- @tparam ?table options
--- @tparam[opt=0] integer options.from virtual address to begin at
--- @tparam[opt] integer options.to virtual address behind the last byte
+-- @tparam[opt=0] integer|string options.from virtual address to begin at
+-- @tparam[opt] integer|string options.to virtual address behind the last byte
 -- @tparam[opt=1] integer options.align only addresses that are multiples of it
 -- @treturn[1] function():integer iterator over virtual addresses, ascending
 -- @return[2] nil, message, code: `gone`
@@ -224,12 +256,16 @@ function Space:find(bytes, options)
     error(("bad argument #1 to 'find' (from 1 to %d bytes)"):format(core.pattern_max), 2)
   end
   check.options(options, "find", find_options, 2)
-  options = options or {}
+  local message, code
+  options, message, code = addresses.in_options(self, options)
+  if not options then
+    return nil, message, code
+  end
   local first, last = range(options.from, options.to)
   return methods.find(self, first, last, bytes, options.align or 1)
 end
 
---- A step of a walk to a virtual address, a plain table.
+--- A step of a walk to a virtual address.
 -- @table Step
 -- @tfield integer level as the architecture counts them
 -- @tfield integer table physical address
@@ -240,5 +276,7 @@ end
 -- @tfield ?string rights nil where it is invalid
 -- @tfield ?integer size bytes of a page
 -- @usage for _, step in ipairs(steps) do print(step.level, step.kind) end
+
+methods_of(Space, "new")
 
 return Space

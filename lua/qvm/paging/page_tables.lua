@@ -4,6 +4,8 @@
 -- half of the addresses a table of root, va_bits, page_shift, wide, encryption_mask. Where
 -- there are not two halves the lower one is for all addresses.
 
+local line = require "qvm.util.text"
+
 local paging = {}
 
 local shifts = {[4096] = 12, [16384] = 14, [65536] = 16}
@@ -25,7 +27,7 @@ end
 local function registers_of(cpu)
   local registers = {}
   for name, value in cpu:extra_registers() do
-    name = name:lower():gsub("_el1$", "")
+    name = line.lower(name):gsub("_el1$", "")
     registers[name] = registers[name] or value
   end
   return registers

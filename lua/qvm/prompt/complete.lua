@@ -13,6 +13,7 @@ local qvm = require "qvm"
 local VM = require "qvm.host.vm"
 
 local MOST = 500 -- candidates
+local DEEPEST = 16 -- directories that hold nothing but the next one
 
 local keywords = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function",
   "goto", "if", "in", "local", "nil", "not", "or", "repeat", "return", "then", "true", "until",
@@ -31,6 +32,11 @@ local parts = {conf = true, errata = true}
 local is_keyword = {}
 for _, word in ipairs(keywords) do
   is_keyword[word] = true
+end
+
+-- A text as it stands between two quotes of a kind.
+local function escaped(text, quote)
+  return (text:gsub("[\\" .. quote .. "]", "\\%0"))
 end
 
 local function is_identifier(name)
@@ -101,13 +107,18 @@ local function last_link(text)
   elseif before then
     return nil
   end
-  local quote
-  rest, quote, name = text:match("^(.-)%s*%[%s*([\"'])([^\"']*)%2%s*%]%s*$")
-  if not quote then
+  local is_quoted = true
+  rest, name = text:match('^(.-)%s*%[%s*"([^"]*)"%s*%]%s*$')
+  if not rest then
+    rest, name = text:match("^(.-)%s*%[%s*'([^']*)'%s*%]%s*$")
+  end
+  if not rest then
+    is_quoted = false
     rest, name = text:match("^(.-)%s*%[%s*(%d+)%s*%]%s*$")
   end
   if rest then
-    return rest, {name = quote and name or math.tointeger(name), is_index = true}
+    return rest, {name = is_quoted and name:gsub("\\(.)", "%1") or math.tointeger(name),
+      is_index = true}
   end
 end
 
@@ -149,7 +160,7 @@ local function resolve(links, env, vms)
         value = rawget(_G, link.name)
       end
     else
-      value = field(class or value, link.name, vms)
+      value = field(class and class.__index or value, link.name, vms)
     end
     class = nil
     if link.arguments then
@@ -169,18 +180,12 @@ local function vm_names()
 end
 
 -- Behind a dot: the functions of a module too, but of an object what it holds.
-local function members(value, class, separator, vms, add)
+local function members(value, class, separator, add)
   local function is_function(member)
     return type(member) == "function"
   end
-  if value == vms and separator == "." then
-    for _, name in ipairs(vm_names()) do
-      if is_identifier(name) then
-        add(name)
-      end
-    end
-  elseif separator == ":" then
-    for _, t in ipairs(tables_of(class or value)) do
+  if separator == ":" then
+    for _, t in ipairs(tables_of(class and class.__index or value)) do
       string_keys(t, is_function, add)
     end
   elseif class or is_object(value) then
@@ -206,14 +211,33 @@ local function globals(env, piece, add)
   end
 end
 
-local function file_names(piece, add)
-  local directory = piece:match("^.*/") or ""
+-- The paths in a directory that begin with a text; directories end in "/".
+local function paths(typed)
+  local directory = typed:match("^.*/") or ""
+  local list = {}
   for _, name in ipairs(core.entries(directory == "" and "." or directory) or {}) do
     local path = directory .. name
-    local _, _, kind = core.stat(path)
-    if name:sub(1, 1) ~= "." or piece:match("[^/]*$"):sub(1, 1) == "." then
-      add(kind == "directory" and path .. "/" or path)
+    if path:sub(1, #typed) == typed
+      and (name:sub(1, 1) ~= "." or typed:match("[^/]*$"):sub(1, 1) == ".") then
+      local _, _, kind = core.stat(path)
+      list[#list + 1] = kind == "directory" and path .. "/" or path
     end
+  end
+  return list
+end
+
+-- Of a single directory, what is in it: readline closes the quote after a single word.
+local function file_names(piece, quote, add)
+  local list = paths((piece:gsub("\\(.)", "%1")))
+  for _ = 1, DEEPEST do
+    if #list ~= 1 or list[1]:sub(-1) ~= "/" then
+      break
+    end
+    local inside = paths(list[1])
+    list = inside[1] and inside or list
+  end
+  for _, path in ipairs(list) do
+    add(escaped(path, quote))
   end
 end
 
@@ -241,14 +265,14 @@ end
 -- Functions whose first argument is a path, and those that take a VM's name.
 local takes_path = {open = true, load = true, replay = true}
 
-local function in_quotes(before, piece, add)
+local function in_quotes(before, piece, quote, add)
   local name = before:match("([%a_][%w_]*)%s*%(?%s*$")
   if name == "vm" or before:find("%f[%w_]vms%s*%[%s*$") then
     for _, vm in ipairs(vm_names()) do
-      add(vm)
+      add(escaped(vm, quote))
     end
   elseif takes_path[name] then
-    file_names(piece, add)
+    file_names(piece, quote, add)
   end
 end
 
@@ -264,6 +288,46 @@ local function collector(piece)
   end
 end
 
+-- The VMs whose names begin with what stands after "vms.": as `vms["a name"]` where one of
+-- them is no identifier, for the candidates must begin alike. True where that takes the place
+-- of the dot, too.
+local function vm_members(before, list, add)
+  local is_plain = true
+  for _, name in ipairs(vm_names()) do
+    local count = #list
+    add(name)
+    is_plain = is_plain and (#list == count or is_identifier(name))
+  end
+  if is_plain then
+    return false
+  elseif not before:find("%S%.$") then -- readline replaces the last word alone
+    while list[1] do
+      table.remove(list)
+    end
+    return false
+  end
+  for i, name in ipairs(list) do
+    list[i] = '["' .. escaped(name, '"') .. '"]'
+  end
+  return true
+end
+
+-- After names, dots and colons: fills the list. True as vm_members.
+local function after_names(before, env, list, add)
+  local prefix, separator = before:match("^(.-)%s*([.:])%s*$")
+  if before:find("%.%.%s*$") or before:find("::%s*$") then
+    return false
+  end
+  local vms = rawget(env, "vms")
+  local value, class = resolve(chain(prefix) or {}, env, vms)
+  if value ~= nil and value == vms and separator == "." then
+    return vm_members(before, list, add)
+  elseif value ~= nil or class then
+    members(value, class, separator, add)
+  end
+  return false
+end
+
 --- What may stand at the end of a line.
 -- @tparam string text the line up to the cursor
 -- @tparam table env the prompt's globals; `vms` in it stands for the VMs
@@ -275,23 +339,15 @@ return function(text, env)
   local piece = quote and at and text:sub(at + 1) or text:match("[%w_]*$")
   local list, add = collector(piece)
   local before = text:sub(1, #text - #piece)
-  if quote then
-    if at then
-      in_quotes(text:sub(1, at - 1), piece, add)
-    end
-  else
-    local prefix, separator = before:match("^(.-)%s*([.:])%s*$")
-    if not prefix then
-      globals(env, piece, add)
-    elseif not before:find("%.%.%s*$") and not before:find("::%s*$") then
-      local links = chain(prefix)
-      local value, class = resolve(links or {}, env, rawget(env, "vms"))
-      if value ~= nil or class then
-        members(value, class, separator, rawget(env, "vms"), add)
-      end
-    end
+  local from = #before + 1
+  if quote and at then
+    in_quotes(text:sub(1, at - 1), piece, quote, add)
+  elseif not quote and before:find("[.:]%s*$") then
+    from = after_names(before, env, list, add) and from - 1 or from
+  elseif not quote then
+    globals(env, piece, add)
   end
   table.sort(list)
   local is_whole = quote and #list == 1 and list[1]:sub(-1) ~= "/"
-  return #text - #piece + 1, list, is_whole and quote or ""
+  return from, list, is_whole and quote or ""
 end

@@ -2,6 +2,7 @@
 -- comments when the library is built (docs/reference.lua).
 
 local core = require "qvm.core"
+local line = require "qvm.util.text"
 local view = require "qvm.prompt.show"
 
 local help = {}
@@ -43,7 +44,7 @@ end
 
 -- "Qvm.VM:Dump()" and "vm.dump" are one name.
 local function plain(name)
-  local key = name:match("^%s*(.-)%s*$"):gsub("%s*%b()$", ""):gsub(":", "."):lower()
+  local key = line.lower((name:match("^%s*(.-)%s*$"):gsub("%s*%b()$", ""):gsub(":", ".")))
   return (key:gsub("^qvm%.", ""))
 end
 

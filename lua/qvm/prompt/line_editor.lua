@@ -26,6 +26,35 @@ local function prepare(path)
   return core.make_private(path)
 end
 
+-- Keeps the last lines of a file that has become long. What another prompt appends at the very
+-- moment may be lost.
+local function trim(path)
+  local lines = {}
+  for line in io.lines(path) do
+    lines[#lines + 1] = line
+  end
+  if #lines <= 2 * KEPT then
+    return
+  end
+  local new = ("%s.%x"):format(path, math.random(0)) -- another prompt may be doing this, too
+  local file = core.make_private(new) and io.open(new, "a")
+  if file then
+    local text = table.concat(lines, "\n", #lines - KEPT + 1) .. "\n"
+    local done = file:write(text) and file:close() and os.rename(new, path)
+    return done or os.remove(new)
+  end
+end
+
+-- Appends a line to the history at once: the prompt may be killed, and there may be another.
+local function remember(path, line)
+  local file = path and io.open(path, "a")
+  if file then
+    file:setvbuf("full", #line + 2) -- one write
+    file:write(line, "\n")
+    file:close()
+  end
+end
+
 -- readline completes a word that ends where the cursor is, complete what it finds
 -- to be begun: the candidates are given in readline's terms.
 local function completer(readline, complete)
@@ -44,7 +73,7 @@ end
 -- Ctrl-C has no place in readline's own loop: it would go on with the same line. So
 -- it is given one character at a time, and a new line is begun on Ctrl-C. The handler
 -- of the old one cannot be removed then, which costs a descriptor until the end.
-local function edited(readline)
+local function edited(readline, path)
   local last
   return function(prompt)
     local line, is_done
@@ -63,6 +92,7 @@ local function edited(readline)
       io.stdout:write("\n")
     elseif line:find("%S") and line ~= last then
       readline.add_history(line)
+      remember(path, line)
       last = line
     end
     return line
@@ -82,27 +112,28 @@ local function plain(prompt)
   return line
 end
 
-local function nothing() end
-
 --- How lines are read.
 -- @tparam function complete given a text, what may stand at its end (see
 -- qvm.complete)
 -- @treturn function given a prompt, the line; nil at the end; nil, true on Ctrl-C
--- @treturn function to be called at the end: it saves the history
 -- @treturn string `"edited"`, `"plain"` (a terminal without lua-readline), `"script"`
 function editor.open(complete)
   if not core.is_terminal(0) or not core.is_terminal(1) then
-    return function() return io.read("l") end, nothing, "script"
+    return function() return io.read("l") end, "script"
   end
   local ok, readline = pcall(require, "readline")
   if not ok or type(readline) ~= "table" or not readline.handler_install then
-    return plain, nothing, "plain"
+    return plain, "plain"
   end
   local path = history_path()
+  path = path and prepare(path) and path or nil
+  if path then
+    pcall(trim, path) -- without the history, the prompt still works
+  end
   readline.set_readline_name("qvm-explore")
-  readline.set_options {histfile = path and prepare(path) and path or "", keeplines = KEPT}
+  readline.set_options {histfile = path or "", keeplines = KEPT}
   readline.set_complete_function(completer(readline, complete))
-  return edited(readline), readline.save_history, "edited"
+  return edited(readline, path), "edited"
 end
 
 return editor

@@ -1,5 +1,6 @@
 -- A Lua prompt that shows what it is given in a form worth reading.
 
+local columns = require "qvm.util.columns"
 local core = require "qvm.core"
 local line = require "qvm.util.text"
 local view = require "qvm.prompt.show"
@@ -9,7 +10,9 @@ local prompt = {}
 local ITEMS = 40      -- of an iterator: all registers of any machine
 local NAME = 14       -- the longest name of a register
 local STRING = 44     -- bytes of a string in a list: a line has 80 columns
-local TEXT = 1 << 16  -- bytes of a string
+local TEXT = 1 << 16  -- bytes that are shown of a value
+local LINES = 600     -- lines of one; qvm.show gives fewer
+local LINE = 2000     -- bytes of one of them
 local ADDRESS = 1 << 24 -- no thread or process id is that large
 
 local INTERRUPTED = "interrupted!"
@@ -48,12 +51,32 @@ local function is_list_of_speaking(value)
   return count > 0 and not debug.getmetatable(value)
 end
 
+-- A text as it is shown: at most so many lines, and so much of each, harmless to a terminal.
+local function clipped(text)
+  local lines, at = {}, 1
+  while at <= #text and #lines < LINES and at <= TEXT do
+    local last = (text:find("\n", at, true) or #text + 1) - 1
+    local cut = math.min(last, at + LINE - 1, TEXT)
+    lines[#lines + 1] = line.harmless_lines(text:sub(at, cut))
+      .. (cut < last and ("... (%d more bytes)"):format(last - cut) or "")
+    at = last + 2
+  end
+  if at <= #text then
+    lines[#lines + 1] = ("... (%d more bytes, %d in all; print shows them)"):format(
+      #text - at + 1, #text)
+  end
+  return table.concat(lines, "\n")
+end
+
 local text_of
 
 local function lines_of(list)
   local lines = {}
-  for i, element in ipairs(list) do
-    lines[i] = text_of(element)
+  for i = 1, math.min(#list, LINES) do
+    lines[i] = text_of(list[i])
+  end
+  if #list > LINES then
+    lines[LINES + 1] = ("... and %d more"):format(#list - LINES)
   end
   return table.concat(lines, "\n")
 end
@@ -63,14 +86,13 @@ function text_of(value)
     local format = value < 0 and "0x%016x  (%d)" or is_address(value) and "%d  0x%016x" or "%d"
     return format:format(value, value)
   elseif type(value) == "string" then
-    local cut = #value > TEXT and ("\n... (%d bytes in all)"):format(#value) or ""
-    return (line.harmless_lines(value:sub(1, TEXT)):gsub("\n$", "")) .. cut
+    return clipped(value)
   elseif type(value) ~= "table" then
     return line.harmless(view.text(value))
   end
   if speaks(value) then
     local ok, text = pcall(tostring, value)
-    return line.harmless_lines(ok and text or "(its __tostring fails)")
+    return clipped(ok and text or "(its __tostring fails)")
   elseif is_list_of_speaking(value) then
     return lines_of(value)
   end
@@ -83,8 +105,8 @@ local function part_of_item(value, kind, is_first, is_last)
     local is_hex = kind == "x" or kind == "" and (is_first and value > 0xfff or is_address(value))
     return (is_hex and "0x%016x" or "%d"):format(value)
   elseif type(value) == "string" then
-    return ("%-" .. (is_last and "" or NAME) .. "s"):format(
-      line.harmless(kind == "s" and line.cut(value, STRING) or value))
+    local text = line.harmless(line.cut(value, kind == "s" and STRING or nil))
+    return is_last and text or columns.pad(text, NAME)
   elseif type(value) == "table" and not speaks(value) then
     return "{...}"
   end
@@ -128,29 +150,32 @@ function prompt.list(iterator, n, code)
   for name in typed:gmatch("[.:]%s*([%a_]+)%s*[({\"']") do
     kinds = kinds or iterators[name]
   end
-  if n == nil or math.type(n) then
-    print_items(n or math.huge, kinds or "", iterator)
-  elseif type(n) == "table" then
+  if type(n) == "table" then
     print_items(math.huge, kinds or "", iterator, n, code)
+  elseif n == nil or math.type(n) == "integer" and n > 0 then
+    print_items(n or math.huge, kinds or "", iterator)
   else
-    error("bad argument #2 to 'list' (number expected, got " .. type(n) .. ")", 2)
+    error(("bad argument #2 to 'list' (a number of items expected, got %s)"):format(
+      type(n) == "number" and n or type(n)), 2)
   end
 end
 
 --- As Lua's print, but harmless to a terminal.
 function prompt.print(...)
-  local values = table.pack(...)
-  for i = 1, values.n do
-    values[i] = line.harmless_lines(tostring(values[i]))
+  for i = 1, select("#", ...) do
+    io.stdout:write(i > 1 and "\t" or "")
+    for piece in line.pieces(tostring((select(i, ...)))) do
+      io.stdout:write(line.harmless_lines(piece))
+    end
   end
-  io.stdout:write(table.concat(values, "\t"), "\n")
+  io.stdout:write("\n")
 end
 
 -- What a line gives -------------------------------------------------------------
 
 local function complain(message)
   io.stdout:flush()
-  io.stderr:write(line.harmless_lines(message), "\n")
+  io.stderr:write(clipped(message), "\n")
 end
 
 -- The method that a text calls last, if it makes an iterator.
@@ -199,13 +224,18 @@ local function message_of(problem)
   elseif is_interrupt(problem) then
     return "\n" .. INTERRUPTED
   end
-  return (problem:gsub("^prompt:1: ", ""))
+  local hint = problem:find("attempt to index a nil value (local 'self')", 1, true)
+    and "\n(methods are called with a colon: object:method())" or ""
+  return problem:gsub("^prompt:1: ", "") .. hint
 end
 
--- A line as Lua's prompt takes it: as an expression if it is one. Gives the
+-- A line as Lua's prompt takes it: as an expression if it is one; "help" also takes a name
+-- without quotes. Gives the
 -- function; nil and a message; the message is nil where more lines are needed.
 local function compile(text, env)
-  local chunk = load("return " .. text, "=prompt", "t", env)
+  local about = text:match("^%s*help%s+([%a_][%w_.:]*)%s*$")
+  local expression = about and ("help %q"):format(about) or text
+  local chunk = load("return " .. expression, "=prompt", "t", env)
   local message
   if not chunk then
     chunk, message = load(text, "=prompt", "t", env)

@@ -1,6 +1,7 @@
 -- Readable views for the prompt: qvm.show and qvm.hexdump.
 
 local cjson = require "cjson"
+local columns = require "qvm.util.columns"
 local failure = require "qvm.util.errors"
 local line = require "qvm.util.text"
 
@@ -8,6 +9,10 @@ local view = {}
 
 local DEPTH = 4       -- tables in tables
 local ELEMENTS = 100  -- of one table
+local LINES = 500     -- of one answer, but for what is said at the end of cut parts
+local SORTED = 10000  -- members of one table that are put in order
+local TITLE = 1000    -- bytes of what an object says of itself
+local KEY = 200       -- bytes of a name that count for its order
 
 -- Members that are addresses, by their names.
 local addresses = {paddr = true, vaddr = true, addr = true, pc = true, sp = true, pgtbl = true,
@@ -33,17 +38,19 @@ local function scalar(name, value)
     return is_address(name, value) and ("0x%016x"):format(value) or tostring(value)
   elseif type(value) == "string" then
     return quoted(value)
+  elseif math.type(value) == "float" then
+    return line.float("%.14g", value)
   elseif value == cjson.null then
     return "null"
   end
-  return tostring(value)
+  return line.cut(tostring(value))
 end
 
 -- x2 comes before x10.
 local function natural(name)
-  return (name:gsub("%d+", function(digits)
+  return (name:sub(1, KEY):gsub("%d+", function(digits)
     return ("0"):rep(20 - #digits) .. digits
-  end)) .. "\0" .. name
+  end)) .. "\0" .. name:sub(1, KEY)
 end
 
 local ranks = {number = 1, string = 2}
@@ -59,25 +66,33 @@ local function key_before(a, b)
   return tostring(a) < tostring(b)
 end
 
+local function is_shown(key, value)
+  if type(key) == "string" and key:sub(1, 1) == "_" then
+    return false -- what objects keep for themselves
+  end
+  return type(value) ~= "userdata" or value == cjson.null
+end
+
+-- The keys in order, and how many there are. Of very many, only the first that Lua finds,
+-- which in an array are the first.
 local function keys_of(value)
-  local keys = {}
-  for key in next, value do
-    -- What objects keep for themselves.
-    if type(key) ~= "string" or key:sub(1, 1) ~= "_" then
-      if type(rawget(value, key)) ~= "userdata" or rawget(value, key) == cjson.null then
-        keys[#keys + 1] = key
-      end
+  local keys, count = {}, 0
+  for key, member in next, value do
+    if is_shown(key, member) then
+      count = count + 1
+      keys[count <= SORTED and count or SORTED + 1] = key
     end
   end
+  keys[SORTED + 1] = nil
   table.sort(keys, key_before)
-  return keys
+  return keys, count
 end
 
 local function title(value)
   local meta = getmetatable(value)
   if type(meta) == "table" and meta.__tostring then
     local ok, text = failure.but_memory(pcall(tostring, value))
-    return line.harmless(ok and text or "(its __tostring fails)")
+    return line.harmless(ok and line.cut(text, TITLE) or "(its __tostring fails)")
   end
 end
 
@@ -115,22 +130,27 @@ end
 -- All of them, in columns.
 local function add_registers(lines, indent, name, registers)
   lines[#lines + 1] = indent .. name .. ":"
-  local names, width = keys_of(registers), 0
-  for _, key in ipairs(names) do
-    width = math.max(width, #key + 1)
+  local names, count = keys_of(registers)
+  local shown, width = {}, 0
+  for i = 1, math.min(#names, LINES - #lines) do
+    shown[i] = line.harmless(line.cut(names[i])) .. ":"
+    width = math.max(width, columns.of(shown[i]))
   end
-  for _, key in ipairs(names) do
-    lines[#lines + 1] = ("%s  %s 0x%016x"):format(indent,
-      line.harmless(key .. ":" .. (" "):rep(width - #key - 1)), registers[key])
+  for i, label in ipairs(shown) do
+    lines[#lines + 1] = ("%s  %s 0x%016x"):format(indent, columns.pad(label, width),
+      registers[names[i]])
+  end
+  if count > #shown then
+    lines[#lines + 1] = ("%s  ... and %d more"):format(indent, count - #shown)
   end
 end
 
 function add_members(lines, indent, value, seen, depth)
   seen[value] = true
-  local keys = keys_of(value)
+  local keys, count = keys_of(value)
   for i, key in ipairs(keys) do
-    if i > ELEMENTS then
-      lines[#lines + 1] = ("%s... and %d more"):format(indent, #keys - ELEMENTS)
+    if i > ELEMENTS or #lines >= LINES then
+      lines[#lines + 1] = ("%s... and %d more"):format(indent, count - i + 1)
       break
     end
     if are_registers(key, value[key]) then
@@ -148,7 +168,7 @@ local function add_list(lines, name, iterator)
   for a, b in iterator do
     count = count + 1
     if count <= ELEMENTS then
-      lines[#lines + 1] = "    " .. (b == nil and line.harmless(tostring(a))
+      lines[#lines + 1] = "    " .. (b == nil and line.harmless(line.cut(tostring(a), TITLE))
         or ("0x%016x  %d bytes"):format(a, b))
     end
   end
@@ -181,7 +201,7 @@ function view.text(value)
   end
   local lines = {title(value) or "table"}
   local meta = getmetatable(value)
-  if type(meta) == "table" and meta.__index == meta then
+  if type(meta) == "table" and type(meta.__index) == "table" then
     add_parts(lines, value)
   end
   add_members(lines, "  ", value, {}, 1)
@@ -189,6 +209,8 @@ function view.text(value)
 end
 
 local LINE = 16
+
+view.HEXDUMP_MAX = 1 << 20 -- bytes; their text takes five times as many
 
 -- One line: the address, 16 bytes in two groups, what of them is printable.
 local function hex_line(address, bytes)

@@ -45,6 +45,9 @@ end
 -- What an option may be, by the words that a message has for it.
 local matches = {
   integer = function(value) return math.type(value) == "integer" end,
+  address = function(value)
+    return math.type(value) == "integer" or type(value) == "string" and not tonumber(value)
+  end,
   ["positive integer"] = function(value)
     return math.type(value) == "integer" and value > 0
   end,

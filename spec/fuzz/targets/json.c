@@ -3,7 +3,7 @@
 #include "json/json.h"
 
 #include "fuzz.h"
-#include "json/utf8.h"
+#include "util/utf8.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -16,9 +16,11 @@ static void check(const struct kdump *kdump, const struct elf_segment *note)
 {
     uint64_t end = note->offset + note->filesz;
 
-    MUST(kdump->cpus > 0 && kdump->set && kdump->set->size <= kdump->set->padded);
+    MUST(kdump->cpus + kdump->missing > 0 && kdump->set &&
+         kdump->set->size <= kdump->set->padded);
     MUST(kdump->records >= note->offset + NOTE);
-    MUST(kdump->records + kdump->cpus * kdump->record_size == end);
+    MUST(kdump->records + (uint64_t)(kdump->cpus + kdump->missing) * kdump->record_size ==
+         end);
     MUST(kdump->extra_at + kdump->extra_size == kdump->record_size);
     MUST(kdump->extra_at >= RECORD + kdump->set->size);
     for (unsigned i = 0; i < kdump->extra_count; i++)
@@ -70,7 +72,7 @@ static void use_failing(const struct elf *elf, const struct file *file, uint64_t
     fuzz_faults(seed);
     found = kdump_probe(&kdump, elf, &elf->segments[1], file, err);
     if (found > 0) {
-        if (kdump_read_cpu(&kdump, 0, file, &vcpu, err) == 0)
+        if (kdump.cpus > 0 && kdump_read_cpu(&kdump, 0, file, &vcpu, err) == 0)
             vcpu_free(&vcpu);
         if (kdump_read_text(&kdump, elf, file, &text, &size, err) == 0)
             free(text);

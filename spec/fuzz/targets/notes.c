@@ -49,11 +49,11 @@ static void use_qemu(const struct elf *elf, const struct file *file, int count)
 
     if (found < 0)
         fuzz_failed(err, file->path);
-    MUST(found <= 0 || (qemu.cpus > 0 && (int)qemu.cpus * 2 <= count));
+    MUST(found <= 0 || (qemu.cpus > 0 && (int)(qemu.cpus + qemu.states) <= count + 2));
     for (unsigned i = 0; found > 0 && i < qemu.cpus; i++) {
         struct vcpu vcpu;
 
-        MUST(qemu_read_cpu(&qemu, i, file, &vcpu, err) == 0 && vcpu.cpunum == i);
+        MUST(qemu_read_cpu(&qemu, i, file, &vcpu, err) == 0 && vcpu.cpunum >= i);
         for (size_t r = 0; r < vcpu.set->count; r++)
             sum |=
                 vcpu.registers[vcpu.set->fields[r].offset + vcpu.set->fields[r].size - 1];

@@ -1,4 +1,4 @@
-#include "json/utf8.h"
+#include "util/utf8.h"
 
 #include <stdbool.h>
 

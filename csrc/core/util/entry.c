@@ -1,0 +1,63 @@
+/* Splits a path into a directory, which is opened, and a name in it. Who may change the
+ * directory follows from its owner and its mode. */
+#include "util/entry.h"
+
+#include "util/os.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Copies a part of a path. False: it does not fit, or is empty. */
+static bool copy(char *to, size_t room, const char *from, size_t n)
+{
+    if (n == 0 || n >= room)
+        return false;
+    memcpy(to, from, n);
+    to[n] = '\0';
+    return true;
+}
+
+int entry_open(struct entry *entry, const char *path, struct qvm_error *err)
+{
+    char directory[PATH_MAX] = ".";
+    size_t end = strlen(path), start;
+    int number;
+
+    while (end > 0 && path[end - 1] == '/')
+        end--;
+    for (start = end; start > 0 && path[start - 1] != '/';)
+        start--;
+    if (end == 0)
+        return qvm_fail_errno(err, *path ? EISDIR : ENOENT, path);
+    if (!copy(entry->name, sizeof entry->name, path + start, end - start) ||
+        (start > 0 && !copy(directory, sizeof directory, path, start)))
+        return qvm_fail_errno(err, ENAMETOOLONG, path);
+    entry->directory = os_open_directory(directory);
+    if (entry->directory >= 0 && fstat(entry->directory, &entry->parent) == 0)
+        return 0;
+    number = errno;
+    entry_close(entry);
+    return qvm_fail_errno(err, number, path);
+}
+
+void entry_close(struct entry *entry)
+{
+    if (entry->directory >= 0)
+        close(entry->directory);
+    entry->directory = -1;
+}
+
+bool entry_is_safe(const struct entry *entry)
+{
+    const struct stat *parent = &entry->parent;
+
+    return (parent->st_uid == 0 || parent->st_uid == geteuid()) &&
+           (parent->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+bool entry_is_trusted(const struct entry *entry, const struct stat *found)
+{
+    return entry_is_safe(entry) || found->st_uid == geteuid() ||
+           found->st_uid == entry->parent.st_uid;
+}

@@ -1,0 +1,106 @@
+-- The text of a baseline file: JSON, one erratum a line.
+
+local core = require "qvm.core"
+local json = require "qvm.util.json_writer"
+local line = require "qvm.util.text"
+
+local baseline = {}
+
+local KIND, VERSION = "qvm errata baseline", 1
+
+local SIZE = 16 << 20 -- bytes: what is larger is not read
+
+-- Writing --------------------------------------------------------------------
+
+-- An integer that a double does not hold stands as text under a name of its own:
+-- other programs read baselines, too.
+local function encode_value(value)
+  if math.type(value) == "integer" and (value > 1 << 53 or value < -(1 << 53)) then
+    return ('"integer": "%d"'):format(value)
+  end
+  local text, why = json.encode(value)
+  return text and '"value": ' .. text, why
+end
+
+local function encode_entry(entry)
+  local id, why = json.encode(entry.id)
+  local value
+  if id then
+    value, why = encode_value(entry.value)
+  end
+  if not value then
+    return nil, ("erratum %s: %s"):format(line.value(entry.id), why)
+  end
+  return ('{"id": %s, %s%s}'):format(id,
+    entry.cpu and ('"cpu": %d, '):format(entry.cpu) or "", value)
+end
+
+-- The text of a snapshot; nil, message, code where `decode` would not read it back.
+function baseline.encode(list)
+  local lines = {}
+  for i, entry in ipairs(list) do
+    local text, why = encode_entry(entry)
+    if not text then
+      return nil, why, "unsupported"
+    end
+    lines[i] = "    " .. text
+  end
+  local text = ('{\n  "kind": "%s",\n  "version": %d,\n  "errata": [%s]\n}\n'):format(
+    KIND, VERSION, lines[1] and "\n" .. table.concat(lines, ",\n") .. "\n  " or "")
+  if #text > SIZE then
+    return nil, ("%d errata are %d bytes of text: more than %d MiB are not read back"):format(
+      #list, #text, SIZE >> 20), "too_large"
+  end
+  return text
+end
+
+-- Reading --------------------------------------------------------------------
+
+local function is_index(value)
+  return math.type(value) == "integer" and value >= 0
+end
+
+local function decode_entry(raw)
+  if type(raw) ~= "table" or type(raw.id) ~= "string"
+    or raw.cpu ~= nil and not is_index(raw.cpu) then
+    return nil
+  end
+  local value = raw.value
+  if raw.integer ~= nil then
+    value = type(raw.integer) == "string" and raw.integer:match("^-?[0-9]+$")
+      and math.tointeger(raw.integer)
+  end
+  if value == nil or raw.integer ~= nil and not value then
+    return nil
+  end
+  return {id = raw.id, cpu = raw.cpu, value = value}
+end
+
+local function decode_entries(raw, path)
+  local list = {}
+  for i, entry in ipairs(raw) do
+    list[i] = decode_entry(entry)
+    if not list[i] then
+      return nil, ("%s: erratum %d is none: an id and a value are expected"):format(path, i),
+        "malformed"
+    end
+  end
+  return list
+end
+
+-- The entries of a baseline's text; the path is for messages.
+function baseline.decode(text, path)
+  local raw, message = core.decode(text)
+  local shown = line.harmless(path)
+  if raw == nil then
+    return nil, shown .. ":" .. line.harmless(message), "malformed"
+  elseif type(raw) ~= "table" or raw.kind ~= KIND or type(raw.errata) ~= "table" then
+    return nil, ("%s: not a %s"):format(shown, KIND), "malformed"
+  elseif raw.version ~= VERSION then
+    return nil, ("%s: a baseline of version %s: this library knows %d"):format(shown,
+      line.value(raw.version), VERSION), "unsupported"
+  end
+  return decode_entries(raw.errata, shown)
+end
+
+return baseline

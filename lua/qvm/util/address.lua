@@ -1,0 +1,92 @@
+-- Addresses as the public functions take them: an integer, or a symbol of the guest's kernel,
+-- "schedule" or "schedule+0x10". In a Space that is the symbol's virtual address; in a Dump,
+-- which is read by physical address, the place where the kernel's space has it.
+
+local core = require "qvm.core"
+
+local address = {}
+
+-- The place of what a script calls, as error counts from parse: resolve, its caller here, the
+-- public function, the script.
+local LEVEL = 5
+
+-- A name, and bytes after it. Raises for what is no symbol.
+local function parse(text)
+  if tonumber(text) then
+    error(("an address is an integer or a symbol, not a number in a string: %q"):format(text),
+      LEVEL)
+  end
+  local name, offset = text:match("^(.+)%+(0[xX]%x+)$")
+  if not name then
+    name, offset = text:match("^(.+)%+(%d+)$")
+  end
+  local bytes = offset and tonumber(offset)
+  if text == "" or offset and (math.type(bytes) ~= "integer" or #offset > 18) then
+    error(("bad symbol %q (\"name\" or \"name+0x10\" expected)"):format(text), LEVEL)
+  end
+  return name or text, bytes or 0
+end
+
+local function resolve(memory, text)
+  local name, offset = parse(text)
+  local dump = memory.dump or memory
+  if not core.dump.is_open(dump) then
+    return nil, "the dump is closed", "gone"
+  end
+  local virtual, message, code = dump:address(name)
+  if not virtual then
+    return nil, message, code
+  elseif memory.dump then
+    return virtual + offset
+  end
+  local space
+  space, message, code = dump:kernel_space()
+  if not space then
+    return nil, message, code
+  end
+  local physical
+  physical, message, code = space:translate(virtual + offset)
+  if not physical then
+    return nil, message, code
+  end
+  return physical
+end
+
+-- What a symbol is in the memory of a Dump or a Space: its address, or nil, message, code.
+-- For argument number `index` of the public function `name`, which the caller is.
+function address.of(memory, value, index, name)
+  if math.type(value) == "integer" then
+    return value
+  elseif type(value) == "string" then
+    local found, message, code = resolve(memory, value)
+    return found, message, code
+  end
+  error(("bad argument #%d to '%s' (integer or symbol expected, got %s)"):format(index, name,
+    value == nil and "no value" or type(value)), 3)
+end
+
+-- The options from and to, as addresses, in a copy; nil, message, code. `options` may be nil.
+function address.in_options(memory, options)
+  local copy = {}
+  for key, value in pairs(options or {}) do
+    copy[key] = value
+  end
+  for _, key in ipairs {"from", "to"} do
+    if type(copy[key]) == "string" then
+      local value, message, code = resolve(memory, copy[key])
+      if not value then
+        return nil, message, code
+      end
+      copy[key] = value
+    end
+  end
+  return copy
+end
+
+-- Called by functions in C, which scripts call.
+core.resolve_with(function(memory, text)
+  local found, message, code = resolve(memory, text)
+  return found, message, code
+end)
+
+return address

@@ -1,0 +1,197 @@
+-- Scripts that change what a call works on while it runs: from a finalizer, which Lua may call
+-- whenever it allocates, from a metamethod, or from a function that the call calls. Each runs
+-- in a process of its own, which must end as it should.
+
+local files = require "support.files"
+local pagetables = require "support.pagetables"
+local process = require "support.process"
+local writer = require "support.dumpwriter"
+
+local lua = os.getenv("LUA") or "lua5.4"
+
+-- hostile(change, restore, calls): makes each call again and again, and calls `change` at the
+-- first place where Lua collects garbage in it, then at the second, and so on, until there is
+-- no further one. With these settings every allocation is such a place.
+local HEAD = [[
+package.path, package.cpath = %q, %q
+local qvm = require "qvm"
+local core = require "qvm.core"
+local path, other, root = ...
+root = math.tointeger(root)
+local function open() return assert(qvm.open(path)) end
+local left, change_now = 0, nil
+local function arm()
+  setmetatable({}, {__gc = function()
+    left = left - 1
+    if left == 0 then change_now() end
+    arm()
+  end})
+end
+arm()
+collectgarbage("incremental", 1, 1000, 20)
+local function hostile(change, restore, calls)
+  change_now = change
+  for _, call in ipairs(calls) do
+    local place = 0
+    repeat
+      place = place + 1
+      collectgarbage("stop")
+      restore()
+      left = place
+      collectgarbage("restart")
+      pcall(call)
+      local reached = left <= 0
+      left = 0
+    until not reached or place == 60
+  end
+end
+]]
+
+describe("a hostile script", function()
+  local path, other, root
+
+  before_each(function()
+    local tables = pagetables.x86_64(0x100000)
+    tables:map(0x401000, 0x5000, 0, pagetables.x86.user)
+    root = tables.root
+    local segments = tables:segments()
+    segments[#segments + 1] = {paddr = 0x5000, bytes = ("qvm\0"):rep(1024)}
+    path = files.write("a.gcore", writer.file {machine = "x86_64", segments = segments})
+    other = files.write("b.gcore", writer.file {machine = "x86_64",
+      segments = {{paddr = 0x5000, bytes = ("qvm "):rep(1024)}}})
+  end)
+
+  after_each(function()
+    process.clean()
+    files.clean()
+  end)
+
+  local function survives(program)
+    local script = files.write("hostile.lua", HEAD:format(package.path, package.cpath)
+      .. program .. "\nprint('survived')")
+    local status, output, errors = process.run({lua, script, path, other, ("%d"):format(root)},
+      {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+    assert.are.equal("0 survived\n", status .. " " .. output, errors)
+  end
+
+  for _, with in ipairs {"5", "nil", "{}", "io.stdout", "open()[1]"} do
+    it("replaces the handle of a space by " .. with .. " in the middle of its methods", function()
+      survives(([[
+        local d = open()
+        local space, handle
+        hostile(function() space[1] = %s end, function()
+          space = assert(d:space {root = root})
+        end, {
+          function() space:translate(0x401000) end,
+          function() space:walk(0x401000) end,
+          function() for a in space:find("qvm", {from = 0x401000, to = 0x402000}) do end end,
+          function() for start in space:mappings() do end end,
+          function() space:read(0x401000, 64) end,
+          function() space:array(0x401000, "u8", 16) end,
+          function() space:cstring(0x401000) end,
+        })]]):format(with))
+    end)
+
+    it("replaces the handle of a dump by " .. with .. " in the middle of its methods", function()
+      survives(([[
+        local d, e
+        hostile(function() d[1] = %s; if e then e[1] = %s end end, function()
+          d, e = open(), assert(qvm.open(other))
+        end, {
+          function() d:space {root = root} end,
+          function() for a in d:find("qvm") do end end,
+          function() for a in d:find_any {"qvm", "q"} do end end,
+          function() for a in d:strings() do end end,
+          function() for a in d:diff(e) do end end,
+          function() d:vcpu(0) end,
+          function() d:log() end,
+          function() d:read(0x5000, 64) end,
+          function() d:array(0x5000, "u8", 16) end,
+          function() for s in d:segments() do end end,
+          function() for s in d:sections() do end end,
+          function() for n in d:notes() do end end,
+        })]]):format(with, with))
+    end)
+  end
+
+  it("closes the dump in the middle of a call", function()
+    survives [[
+      local d, e
+      hostile(function() d:close(); e:close() end, function()
+        d, e = open(), assert(qvm.open(other))
+      end, {
+        function() for start in d:space({root = root}):mappings() do end end,
+        function() for a in d:space({root = root}):find("qvm") do end end,
+        function() for a in d:find("qvm") do end end,
+        function() for a in d:diff(e) do end end,
+        function() d:vcpu(0) end,
+        function() d:read(0x5000, 64) end,
+      })]]
+  end)
+
+  it("takes the patterns of a search away", function()
+    survives [[
+      local d, patterns = open(), nil
+      hostile(function()
+        for i = 1, #patterns do patterns[i] = nil end
+        collectgarbage()
+      end, function()
+        patterns = {}
+        for i = 1, 64 do patterns[i] = ("pattern %d "):format(i):rep(40) end
+        patterns[65] = 12345678
+      end, {function()
+        for a in core.dump.find(d, 0, -1, patterns, 1, true) do end
+      end})]]
+  end)
+
+  it("closes the dump while a table of page tables is read", function()
+    survives [[
+      local d = open()
+      print(core.space(d, "x86_64", setmetatable({}, {__index = function(_, name)
+        if d[1] then d:close() end
+        d[1] = nil
+        collectgarbage()
+        return name == "va_bits" and 48 or name == "page_shift" and 12 or nil
+      end})) == nil and "survived" or "opened")
+      os.exit(0, true)]]
+  end)
+
+  it("cannot call the finalizer of a dump that is in use", function()
+    survives [[
+      local d = open()
+      local meta = getmetatable(d[1])
+      for a in d:find("qvm", {progress = function()
+        if meta then meta.__gc(d[1]) end
+      end}) do end]]
+  end)
+
+  it("calls the functions of qvm.core with values that they do not take", function()
+    survives [[
+      local d, wrong = open(), {false, 1, "x", {}, {1}, {{}}, {io.stdout}, io.stdout, print}
+      local space = assert(d:space {root = root})
+      local skip = {await_input = true, sleep = true, request = true, catch_interrupts = true,
+        interruptible = true, make_directory = true, make_private = true, save = true, close = true,
+        resolve_with = true}
+      local function calls(functions, first)
+        for name, f in pairs(functions) do
+          if type(f) == "function" and not skip[name] then
+            for i = 0, #wrong do
+              pcall(f, first or wrong[i], wrong[i], wrong[i], wrong[i], wrong[i], wrong[i])
+              pcall(f, first or wrong[i], 0, -1, wrong[i], 1, wrong[i])
+              pcall(f, wrong[i], 0, -1, d, 1)
+            end
+          end
+        end
+      end
+      calls(core)
+      calls(core.dump)
+      calls(core.dump, d)
+      calls(core.dump, space)
+      calls(core.space_methods, space)
+      calls(core.space_methods, d)
+      local e = {open()[1]}
+      core.dump.close(e)
+      print(core.dump.read(e, 0, 1) == nil and "survived" or "read")
+      os.exit(0, true)]]
+  end)
+end)

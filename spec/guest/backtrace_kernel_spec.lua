@@ -1,0 +1,267 @@
+-- Backtraces of kernels go on where an interrupt or exception came in, on whatever stack that
+-- was, and into code that was freed.
+
+local files = require "support.files"
+local pagetables = require "support.pagetables"
+local qvm = require "qvm"
+local writer = require "support.dumpwriter"
+
+local arm, x86 = pagetables.arm, pagetables.x86
+
+local TEXT = {physical = 0x10000}
+local PHYSICAL_STACK = 0x40000
+
+-- Words, or strings, at their addresses; pages: {virtual=, physical=, size=} with them.
+local function filled(pages, words)
+  local segments = {}
+  for i, page in ipairs(pages) do
+    local bytes = ("\0"):rep(page.size)
+    for address, word in pairs(words) do
+      local at = address - page.virtual
+      if at >= 0 and at < page.size then
+        local text = type(word) == "string" and word or string.pack("<i8", word)
+        bytes = bytes:sub(1, at) .. text .. bytes:sub(at + #text + 1)
+      end
+    end
+    segments[i] = {paddr = page.physical, bytes = bytes}
+  end
+  return segments
+end
+
+local function map_of(base)
+  local names, text = {"handler", "entry", "victim", "caller", "outer"}, {}
+  for i, name in ipairs(names) do
+    text[i] = ("%x T %s\n"):format(base + 0x100 * (i - 1), name)
+  end
+  return table.concat(text) .. ("%x T end\n%x T _sinittext\n%x t start_kernel\n%x T _einittext\n")
+    :format(base + 0x500, base + 0x100000, base + 0x100100, base + 0x100200)
+end
+
+-- A dump of one vCPU. tables: page tables; pages: the memory; words: what is in it.
+local function dump_of(machine, tables, pages, words, registers, base)
+  local segments = tables:segments()
+  for _, segment in ipairs(filled(pages, words)) do
+    segments[#segments + 1] = segment
+  end
+  segments[#segments + 1] = {type = 4, bytes = writer.note {cpus = {{pgtbl = tables.root,
+    registers = writer[machine](registers)}}}}
+  local dump = assert(qvm.open(files.write("kernel.gcore", writer.file {machine = machine,
+    segments = segments})))
+  assert(dump:symbols(files.write("kernel.map", map_of(base))))
+  return dump
+end
+
+local function calls_of(cpu, space)
+  local list = {}
+  for frame in assert(cpu:backtrace(space)) do
+    list[#list + 1] = frame.how .. " " .. (frame.symbol or qvm.hex(frame.address)):match("^[^/]+")
+  end
+  return list
+end
+
+describe("a backtrace of an x86_64 kernel", function()
+  after_each(files.clean)
+
+  local BASE = 0xffffffff81000000
+  -- Of interrupts: aligned to pages only, and no page after it. Of a task; of exceptions.
+  local IRQ, TASK, FAULT = 0xffffc90000001000, 0xffffc90000100000, 0xfffffe0000003000
+
+  local code = {[BASE + 0x10] = "\xe8\0\0\0\0", [BASE + 0x110] = "\xe8\0\0\0\0",
+    [BASE + 0x310] = "\xe8\0\0\0\0", [BASE + 0x410] = "\xe8\0\0\0\0"}
+  local IN_HANDLER, IN_ENTRY, IN_CALLER, IN_OUTER = BASE + 0x15, BASE + 0x115, BASE + 0x315,
+    BASE + 0x415
+  local KERNEL, USER = {0x10, 0x18}, {0x33, 0x2b}
+
+  local function dump_with(words, registers)
+    local t = pagetables.x86_64(0x100000)
+    local pages = {{virtual = BASE, physical = TEXT.physical, size = 4096}}
+    t:map(BASE, TEXT.physical, 0, 0)
+    local physical = PHYSICAL_STACK
+    for _, stack in ipairs {{IRQ, 0x4000}, {TASK, 0x4000}, {FAULT, 0x1000}} do
+      pages[#pages + 1] = {virtual = stack[1], physical = physical, size = stack[2]}
+      for at = 0, stack[2] - 1, 4096 do
+        t:map(stack[1] + at, physical + at, 0, x86.write | x86.nx)
+      end
+      physical = physical + stack[2]
+    end
+    for address, bytes in pairs(code) do
+      words[address] = words[address] or bytes
+    end
+    return dump_of("x86_64", t, pages, words, registers, BASE)
+  end
+
+  -- What the processor pushes, at an address.
+  local function push(words, at, ip, selectors, sp)
+    for i, word in ipairs {ip, selectors[1], 0x246, sp, selectors[2]} do
+      words[at + 8 * (i - 1)] = word
+    end
+  end
+
+  -- A return address to the entry code, and the registers that it saved after it.
+  local function enter(words, at, ip, selectors, sp, bp)
+    words[at] = IN_ENTRY
+    words[at + 8 + 4 * 8] = bp or 0
+    push(words, at + 8 + 16 * 8, ip, selectors, sp)
+  end
+
+  it("leads from the stack of interrupts to what was interrupted, and to the user's entry",
+    function()
+      local words = {[IRQ + 0x3f00] = IN_HANDLER, [IRQ + 0x3ff8] = TASK + 0x2000,
+        [TASK + 0x2010] = IN_HANDLER, [TASK + 0x3010] = IN_CALLER, [TASK + 0x3f80] = IN_OUTER}
+      enter(words, TASK + 0x2100, BASE + 0x234, KERNEL, TASK + 0x3000)
+      enter(words, TASK + 0x3f80 - 0x100, 0x401000, USER, 0x7fff0000)
+      local dump = dump_with(words, {rip = BASE + 0x20, rsp = IRQ + 0x3e00})
+      assert.are.same({"registers handler+0x20", "scan handler+0x15", "scan handler+0x15",
+        "scan entry+0x15", "exception victim+0x34", "scan caller+0x15", "scan entry+0x15"},
+        calls_of(dump:vcpu(0)))
+    end)
+
+  it("follows frame pointers over that, and into code that was freed", function()
+    local words = {[IRQ + 0x3ff8] = TASK + 0x2000, [IRQ + 0x3e20] = TASK + 0x2020,
+      [IRQ + 0x3e28] = IN_HANDLER, [TASK + 0x2020] = 0, [TASK + 0x2028] = IN_HANDLER,
+      [TASK + 0x3020] = TASK + 0x3040, [TASK + 0x3028] = IN_CALLER,
+      [TASK + 0x3040] = 0, [TASK + 0x3048] = BASE + 0x100150}
+    enter(words, TASK + 0x2100, BASE + 0x234, KERNEL, TASK + 0x3000, TASK + 0x3020)
+    local dump = dump_with(words, {rip = BASE + 0x20, rsp = IRQ + 0x3e00, rbp = IRQ + 0x3e20})
+    assert.are.same({"registers handler+0x20", "frame handler+0x15", "frame handler+0x15",
+      "scan entry+0x15", "exception victim+0x34", "frame caller+0x15", "frame start_kernel+0x50"},
+      calls_of(dump:vcpu(0)))
+  end)
+
+  it("knows what was interrupted at a handler's first instruction", function()
+    for error_code = 0, 8, 8 do
+      local words = {[FAULT + 0xf00] = 0, [TASK + 0x3010] = IN_CALLER}
+      push(words, FAULT + 0xf00 + error_code, BASE + 0x201, KERNEL, TASK + 0x3000)
+      local dump = dump_with(words, {rip = BASE + 0x100, rsp = FAULT + 0xf00})
+      assert.are.same({"registers entry+0x0", "exception victim+0x1", "scan caller+0x15"},
+        calls_of(dump:vcpu(0)))
+    end
+    -- At the end of a stack of exceptions; and of a user's program.
+    local words = {[FAULT + 0xe00] = IN_HANDLER, [TASK + 0x3010] = IN_CALLER}
+    push(words, FAULT + 0x1000 - 40, BASE + 0x201, KERNEL, TASK + 0x3000)
+    local dump = dump_with(words, {rip = BASE + 0x20, rsp = FAULT + 0xd00})
+    assert.are.same({"registers handler+0x20", "scan handler+0x15", "exception victim+0x1",
+      "scan caller+0x15"}, calls_of(dump:vcpu(0)))
+    push(words, FAULT + 0x1000 - 40, 0x401000, USER, 0x7fff0000)
+    dump = dump_with(words, {rip = BASE + 0x20, rsp = FAULT + 0xd00})
+    assert.are.same({"registers handler+0x20", "scan handler+0x15"}, calls_of(dump:vcpu(0)))
+  end)
+
+  it("takes no other words for an interrupt", function()
+    for _, change in ipairs {{0, 0x401000}, {8, 0x33}, {16, 0}, {16, 1 << 30 | 2},
+      {24, TASK + 0x3001}, {24, 0x1000}, {24, TASK + 0x8000}, {32, 0x2b}} do
+      local words = {[TASK + 0x3010] = IN_CALLER}
+      enter(words, TASK + 0x2100, BASE + 0x234, KERNEL, TASK + 0x3000)
+      words[TASK + 0x2108 + 16 * 8 + change[1]] = change[2]
+      local dump = dump_with(words, {rip = BASE + 0x20, rsp = TASK + 0x2000})
+      assert.are.same({"registers handler+0x20", "scan entry+0x15", "scan caller+0x15"},
+        calls_of(dump:vcpu(0)), change[1])
+    end
+  end)
+
+  it("ends, whatever stacks say", function()
+    -- Each leads to the other, or to itself.
+    local words = {[IRQ + 0x3ff8] = TASK + 0x2000}
+    enter(words, TASK + 0x2100, BASE + 0x234, KERNEL, IRQ + 0x3e00)
+    local dump = dump_with(words, {rip = BASE + 0x20, rsp = IRQ + 0x3e00})
+    assert.are.same({"registers handler+0x20", "scan entry+0x15", "exception victim+0x34"},
+      calls_of(dump:vcpu(0)))
+    words = {[IRQ + 0x3ff8] = IRQ + 0x3f00}
+    dump = dump_with(words, {rip = BASE + 0x20, rsp = IRQ + 0x3e00})
+    assert.are.same({"registers handler+0x20"}, calls_of(dump:vcpu(0)))
+    -- Interrupts without end.
+    words = {}
+    for at = TASK, TASK + 0x3e00, 0x100 do
+      enter(words, at, BASE + 0x234, KERNEL, TASK + ((at - TASK) * 7 + 0x700 & 0x3f00))
+    end
+    dump = dump_with(words, {rip = BASE + 0x20, rsp = TASK})
+    assert.is_true(#calls_of(dump:vcpu(0)) <= 256)
+  end)
+end)
+
+describe("a backtrace of an aarch64 kernel", function()
+  after_each(files.clean)
+
+  local BASE, STACK = -1 << 39, (-1 << 39) + 0x40000
+  local bl = string.pack("<I4", 0x94000040)
+  local code = {[BASE + 0x10] = bl, [BASE + 0x110] = bl, [BASE + 0x310] = bl,
+    [BASE + 0x410] = bl}
+  local IN_HANDLER, IN_ENTRY, IN_CALLER, IN_OUTER = BASE + 0x14, BASE + 0x114, BASE + 0x314,
+    BASE + 0x414
+
+  local function calls(words, x29)
+    local t = pagetables.aarch64(0x100000, 12, 39)
+    t:map(BASE, TEXT.physical, 0, arm.read_only)
+    for at = 0, 0x3000, 0x1000 do
+      t:map(STACK + at, PHYSICAL_STACK + at, 0, arm.pxn | arm.uxn)
+    end
+    for address, bytes in pairs(code) do
+      words[address] = bytes
+    end
+    local dump = dump_of("aarch64", t, {{virtual = BASE, physical = TEXT.physical, size = 4096},
+      {virtual = STACK, physical = PHYSICAL_STACK, size = 0x4000}}, words,
+      {elr = BASE + 0x20, gpr = {[29] = x29, [31] = STACK}}, BASE)
+    return calls_of(dump:vcpu(0), assert(dump:space {kernel_root = t.root, va_bits = 39}))
+  end
+
+  -- Frame records at offsets: {next, return address}.
+  local function records(list)
+    local words = {}
+    for at, record in pairs(list) do
+      words[STACK + at] = record[1] ~= 0 and STACK + record[1] or 0
+      words[STACK + at + 8] = record[2]
+    end
+    return words
+  end
+
+  -- The registers that an interrupt saved, and its frame record `at`: of the old form, or
+  -- with its type.
+  local function save(words, at, kind, saved)
+    local registers = at - (kind and 296 or 304)
+    words[STACK + registers + 29 * 8], words[STACK + registers + 30 * 8] = saved.x29, saved.x30
+    words[STACK + registers + 31 * 8], words[STACK + registers + 32 * 8] = saved.sp, saved.pc
+    words[STACK + at], words[STACK + at + 8] = kind and 0 or saved.x29, kind and 0 or saved.pc
+    words[STACK + at + 16] = kind or 0x77
+    return words
+  end
+
+  it("goes on with what an interrupt saved, in the old form and the new", function()
+    for _, kind in ipairs {false, 2} do
+      for _, pc in ipairs {BASE + 0x234, IN_CALLER} do
+        local words = save(records {[0x20] = {0x60, IN_HANDLER}, [0x60] = {0x400, IN_ENTRY},
+          [0x500] = {0x540, IN_CALLER}, [0x540] = {0x580, IN_OUTER},
+          [0x580] = {0, BASE + 0x100150}}, 0x400, kind,
+          {pc = pc, x29 = STACK + 0x500, x30 = IN_HANDLER, sp = STACK + 0x4f0})
+        assert.are.same({"registers handler+0x20", "frame handler+0x14", "frame entry+0x14",
+          pc == IN_CALLER and "exception caller+0x14" or "exception victim+0x34",
+          "scan handler+0x14", "frame caller+0x14", "frame outer+0x14",
+          "frame start_kernel+0x50"}, calls(words, STACK + 0x20))
+      end
+    end
+  end)
+
+  it("ends where the user was, and at what is no saved state", function()
+    local list = {[0x20] = {0x60, IN_HANDLER}, [0x60] = {0x400, IN_ENTRY}}
+    local expected = {"registers handler+0x20", "frame handler+0x14", "frame entry+0x14"}
+    local saved = {pc = BASE + 0x234, x29 = STACK + 0x500, x30 = 0, sp = STACK}
+    assert.are.same(expected, calls(save(records(list), 0x400, 1, saved), STACK + 0x20))
+    saved.pc = 0x400000
+    for _, kind in ipairs {false, 1, 2} do
+      assert.are.same(expected, calls(save(records(list), 0x400, kind, saved), STACK + 0x20))
+    end
+    -- One that says otherwise than its frame record.
+    local words = save(records(list), 0x400, false, {pc = BASE + 0x234, x29 = STACK + 0x500,
+      x30 = 0, sp = STACK})
+    words[STACK + 0x400 - 304 + 29 * 8] = STACK + 0x508
+    assert.are.same(expected, calls(words, STACK + 0x20))
+  end)
+
+  it("ends where what was saved leads back", function()
+    for _, kind in ipairs {false, 2} do
+      local words = save(records {[0x20] = {0x60, IN_HANDLER}, [0x60] = {0x400, IN_ENTRY}}, 0x400,
+        kind, {pc = BASE + 0x234, x29 = STACK + 0x60, x30 = 0, sp = STACK + 0x3ff0})
+      assert.are.same({"registers handler+0x20", "frame handler+0x14", "frame entry+0x14",
+        "exception victim+0x34"}, calls(words, STACK + 0x20))
+    end
+  end)
+end)
