@@ -241,7 +241,8 @@ function paging.by_hand(machine, given)
   local va_bits = given.va_bits or (x86 and 32 or 48)
   local function half(root)
     return root and {root = root & ~(given.encryption_mask or 0), va_bits = va_bits,
-      page_shift = shift, wide = is_wide(given, shift, va_bits), encryption_mask = given.encryption_mask}
+      page_shift = shift, wide = is_wide(given, shift, va_bits),
+      encryption_mask = given.encryption_mask}
   end
   return kind, half(given.root), half(given.kernel_root)
 end
