@@ -34,7 +34,8 @@ Guest.__tostring = line.tostring("guest", function(about)
     about.release and " " .. line.cut(about.release) or " of an unknown system", about.machine,
     about.vcpus, about.vcpus == 1 and "" or "s",
     about.last_message and (", last message at %s s"):format(about.last_message) or "",
-    #about.warnings > 0 and (", %d warnings"):format(#about.warnings) or "")
+    #about.warnings > 0 and (", %d warning%s"):format(#about.warnings,
+      #about.warnings == 1 and "" or "s") or "")
 end)
 
 -- By the dump, everything that is derived from its VMCOREINFO: `info`, or false, and then
@@ -62,11 +63,16 @@ local function state_of(dump)
   return states[dump]
 end
 
+local TEXT_MAX = 1 << 20 -- bytes of VMCOREINFO from the caller: kernels write less than 64 KiB
+
 function guest.vmcoreinfo(dump, text)
   if text ~= nil then
     check.string(text, 1, "vmcoreinfo")
     if not text:find("^[0-9A-Za-z_()%.]+=") then
       error("bad argument #1 to 'vmcoreinfo' (lines of KEY=value expected)", 2)
+    elseif #text > TEXT_MAX then
+      return nil, ("%s: the VMCOREINFO given has %d bytes, and may have %d"):format(dump.path, #text,
+        TEXT_MAX), "too_large"
     end
     set_info(dump, running.judged(dump, vmcoreinfo.parse(text, "the caller")))
   end
