@@ -71,8 +71,8 @@ function guest.vmcoreinfo(dump, text)
     if not text:find("^[0-9A-Za-z_()%.]+=") then
       error("bad argument #1 to 'vmcoreinfo' (lines of KEY=value expected)", 2)
     elseif #text > TEXT_MAX then
-      return nil, ("%s: the VMCOREINFO given has %d bytes, and may have %d"):format(dump.path, #text,
-        TEXT_MAX), "too_large"
+      return nil, ("%s: the VMCOREINFO given has %d bytes, and may have %d"):format(dump.path,
+        #text, TEXT_MAX), "too_large"
     end
     set_info(dump, running.judged(dump, vmcoreinfo.parse(text, "the caller")))
   end
