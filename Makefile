@@ -145,8 +145,9 @@ sanitize: ## run the specs with AddressSanitizer and UndefinedBehaviorSanitizer
 
 # valgrind does not go with the processes that specs start: those that do their work in
 # others are left out.
-IN_OTHERS := diag/diag diag/diag_terminal docs/docs docs/docs_runner diag/dumpdiff \
-	host/errata_suite prompt/explore diag/fleet gdb/gdb gdb/gdb_client dump/interrupt
+IN_OTHERS := diag/diag diag/diag_terminal diag/dumpdiff diag/fleet docs/docs docs/docs_runner \
+	dump/dump_cost dump/interrupt gdb/gdb gdb/gdb_client host/conf_syntax host/env_cost \
+	host/errata_suite prompt/explore util/foreign_text util/load
 
 valgrind: ## run the specs under valgrind
 	@sh .ci/deps build test valgrind

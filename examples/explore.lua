@@ -42,15 +42,17 @@ end
 -- The VMs, by name: each use finds one anew. As text, a line for each.
 local function vm_line(vm)
   local name = columns.pad(line.harmless(vm.name), 20)
-  local env, message = vm:env()
-  if not env then
-    return ("%s %s"):format(name, line.harmless(message))
-  end
+  local state, why = vm:state()
+  local env = (state == "running" or state == "suspended" or state == "unknown") and vm:env()
   local vcpus = 0
-  for _ in env:vcpus() do
+  for _ in env and env:vcpus() or function() end do
     vcpus = vcpus + 1
   end
-  return ("%s %-10s %d vCPU%s"):format(name, env:state(), vcpus, vcpus == 1 and "" or "s")
+  if vcpus == 0 then
+    return ("%s %-10s %s"):format(name, state or "unknown",
+      line.harmless(why or "no answer any more"))
+  end
+  return ("%s %-10s %d vCPU%s"):format(name, state, vcpus, vcpus == 1 and "" or "s")
 end
 
 local function vms_text()

@@ -5,9 +5,14 @@
 #include <stdbool.h>
 
 #define WARNINGS_MAX 100
+#define NAME_SHOWN   80 /* bytes of a member's name in a warning */
+
+/* Values of a document, arrays and objects included: a text of `{},` grows by a factor of
+ * fifty when it is decoded. */
+#define VALUES_MAX (1 << 16)
 
 /* What stands on the Lua stack throughout: the text, the warnings, and for every object the
- * array of its members' names in the order of the text. */
+ * array of its members' names in the order of the text (nil: not wanted). */
 enum { TEXT = 1, WARNINGS, ORDERS };
 
 struct decoder {
@@ -51,12 +56,15 @@ static void push_string(lua_State *L, const struct json_token *token)
     luaL_pushresultsize(&buffer, json_string(token, out));
 }
 
-/* Stack of an open object: table, names; of an open array: table, nil. */
+/* Stack of an open object: table, names (false: not wanted); of an open array: table, nil.
+ */
 static void open_container(lua_State *L, struct decoder *d, bool object)
 {
     luaL_checkstack(L, 8, "JSON text nested too deeply");
     lua_newtable(L);
-    if (object) {
+    if (object && lua_isnil(L, ORDERS)) {
+        lua_pushboolean(L, 0);
+    } else if (object) {
         lua_newtable(L);
         lua_pushvalue(L, -2);
         lua_pushvalue(L, -2);
@@ -67,6 +75,24 @@ static void open_container(lua_State *L, struct decoder *d, bool object)
     d->count[d->depth++] = 0;
 }
 
+/* A warning about a member whose name is on top. */
+static void warn_again(lua_State *L, struct decoder *d, size_t offset)
+{
+    size_t size, shown;
+    const char *name = lua_tolstring(L, -1, &size);
+
+    for (shown = size < NAME_SHOWN ? size : NAME_SHOWN; shown > 0 && shown < size;
+         shown--) {
+        if (((unsigned char)name[shown] & 0xc0) != 0x80)
+            break; /* not within a character */
+    }
+    lua_pushlstring(L, name, shown);
+    lua_pushfstring(L, "member \"%s%s\" is here again: the last one wins",
+                    lua_tostring(L, -1), shown < size ? "..." : "");
+    warn(L, d, offset, lua_tostring(L, -1));
+    lua_pop(L, 2);
+}
+
 /* Pushes the name, which waits for its value above the object's table and names. */
 static void take_key(lua_State *L, struct decoder *d, const struct json_token *token)
 {
@@ -74,13 +100,12 @@ static void take_key(lua_State *L, struct decoder *d, const struct json_token *t
     lua_pushvalue(L, -1);
     if (lua_rawget(L, -4) != LUA_TNIL) {
         lua_pop(L, 1);
-        lua_pushfstring(L, "member \"%s\" is here again: the last one wins",
-                        lua_tostring(L, -1));
-        warn(L, d, token->at, lua_tostring(L, -1));
-        lua_pop(L, 1);
+        warn_again(L, d, token->at);
         return;
     }
     lua_pop(L, 1);
+    if (!lua_istable(L, -2))
+        return;
     lua_pushvalue(L, -1);
     lua_rawseti(L, -3, ++d->count[d->depth - 1]);
 }
@@ -131,30 +156,63 @@ static void take(lua_State *L, struct decoder *d, const struct json_token *token
     }
 }
 
-/* decode(text): value, warnings, orders; or nil, "line:column: what", "malformed". */
+static bool is_value(enum json_type type)
+{
+    return type != JSON_KEY && type != JSON_ARRAY_END && type != JSON_OBJECT_END;
+}
+
+/* Reads the whole text before anything is made of it. NULL, or what is wrong at reader.at
+ * (on the Lua stack, too, if need be), with its code. */
+static const char *check(lua_State *L, struct json_reader *reader, lua_Integer most,
+                         enum qvm_code *code)
+{
+    struct json_token token;
+    lua_Integer count = 0;
+
+    *code = QVM_TOO_LARGE;
+    while (json_next(reader, &token) > JSON_END) {
+        count += is_value(token.type);
+        if (count > most)
+            return lua_pushfstring(L, "more than %I values", (LUAI_UACINT)most);
+    }
+    *code = QVM_MALFORMED;
+    return token.type == JSON_ERROR ? reader->error : NULL;
+}
+
+/* decode(text): value, warnings, orders; or nil, "line:column: what", and "malformed" or
+ * "too_large". decode(text, most): of so many values, and without orders (nil). */
 static int core_decode(lua_State *L)
 {
     struct decoder d = {.depth = 0};
     struct json_token token;
+    enum qvm_code code;
     size_t size;
-    const char *text = luaL_checklstring(L, 1, &size);
+    const char *text = luaL_checklstring(L, 1, &size), *why;
+    bool orders = lua_isnoneornil(L, 2);
+    lua_Integer most = luaL_optinteger(L, 2, VALUES_MAX);
 
     lua_settop(L, 1);
-    lua_newtable(L);
-    lua_newtable(L);
     json_init(&d.reader, text, size);
     json_start(&d.place);
-    while (json_next(&d.reader, &token) > JSON_END)
-        take(L, &d, &token);
-    if (token.type == JSON_ERROR && d.reader.error == json_no_memory)
+    why = check(L, &d.reader, most, &code);
+    if (why == json_no_memory)
         return luaL_error(L, "%s", json_no_memory);
-    if (token.type == JSON_ERROR) {
-        json_start(&d.place);
+    if (why) {
         lua_pushnil(L);
-        push_place(L, &d, d.reader.at, d.reader.error);
-        lua_pushstring(L, qvm_code_name(QVM_MALFORMED));
+        push_place(L, &d, d.reader.at, why);
+        lua_pushstring(L, qvm_code_name(code));
         return 3;
     }
+    lua_newtable(L);
+    if (orders)
+        lua_newtable(L);
+    else
+        lua_pushnil(L);
+    json_init(&d.reader, text, size);
+    while (json_next(&d.reader, &token) > JSON_END)
+        take(L, &d, &token);
+    if (token.type == JSON_ERROR)
+        return luaL_error(L, "%s", d.reader.error); /* no memory for a number */
     lua_pushvalue(L, WARNINGS);
     lua_pushvalue(L, ORDERS);
     return 3;

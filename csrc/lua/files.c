@@ -22,7 +22,8 @@ int check_file(lua_State *L, int index)
 }
 
 /* stat(path), stat(file, name): size in bytes, an identity (a string equal only for the
- * same file), kind: "file", "directory" or "other". */
+ * same file), kind: "file", "directory" or "other", and when it was last changed, in
+ * seconds from 1970. */
 static int core_stat(lua_State *L)
 {
     bool is_path = lua_type(L, 1) == LUA_TSTRING;
@@ -41,7 +42,8 @@ static int core_stat(lua_State *L)
         lua_pushliteral(L, "file");
     else
         lua_pushstring(L, S_ISDIR(status.st_mode) ? "directory" : "other");
-    return 3;
+    lua_pushinteger(L, (lua_Integer)status.st_mtime);
+    return 4;
 }
 
 static int close_stream(lua_State *L)
@@ -73,6 +75,32 @@ static int core_open_file(lua_State *L)
         return push_failure(L, &err);
     }
     stream->closef = close_stream;
+    return 1;
+}
+
+/* find_data(file, offset): where the first data at or after `offset` begins; the file's end
+ * if a hole is all that follows, or `offset` is not before it. */
+static int core_find_data(lua_State *L)
+{
+    int fd = check_file(L, 1);
+    lua_Integer offset = luaL_checkinteger(L, 2), size;
+    struct qvm_error err;
+    struct stat status;
+    bool is_hole = false;
+    uint64_t end;
+
+    luaL_argcheck(L, offset >= 0, 2, "negative");
+    if (fstat(fd, &status) != 0) {
+        qvm_fail_errno(&err, errno, "file");
+        return push_failure(L, &err);
+    }
+    size = (lua_Integer)status.st_size;
+    if (offset < size) {
+        end = os_file_extent(fd, (uint64_t)offset, (uint64_t)size, &is_hole);
+        lua_pushinteger(L, is_hole ? (lua_Integer)end : offset);
+    } else {
+        lua_pushinteger(L, size);
+    }
     return 1;
 }
 
@@ -237,6 +265,7 @@ void add_files(lua_State *L)
     static const luaL_Reg functions[] = {
         {"stat", core_stat},
         {"open_file", core_open_file},
+        {"find_data", core_find_data},
         {"extent", core_extent},
         {"save", core_save},
         {"make_directory", core_make_directory},

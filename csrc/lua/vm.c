@@ -68,41 +68,54 @@ static int core_is_name(lua_State *L)
     return 1;
 }
 
-typedef int reader(const char *path, struct env_text *text, struct qvm_error *err);
-
-static int push_text(lua_State *L, reader *read)
+/* The argument that says how many milliseconds a server may take to answer. */
+static int64_t get_deadline(lua_State *L, int index)
 {
-    const char *path = luaL_checkstring(L, 1);
-    struct env_text *text = new_scratch(L, sizeof *text, TEXT_TYPE, text_gc);
-    struct qvm_error err;
+    lua_Integer wait = luaL_optinteger(L, index, ENV_WAIT_MS);
 
-    if (read(path, text, &err) != 0)
-        return push_failure(L, &err);
+    luaL_argcheck(L, wait >= 0 && wait <= ENV_WAIT_MS, index, "out of range");
+    return os_clock_ms() + wait;
+}
+
+static int push_text(lua_State *L, struct env_text *text)
+{
     lua_pushlstring(L, text->bytes, text->size);
     env_text_free(text);
     return 1;
 }
 
-/* read_env(path): the document's bytes. */
+/* read_env(path [, milliseconds]): the document's bytes. */
 static int core_read_env(lua_State *L)
 {
-    return push_text(L, env_read);
+    const char *path = luaL_checkstring(L, 1);
+    int64_t deadline = get_deadline(L, 2);
+    struct env_text *text = new_scratch(L, sizeof *text, TEXT_TYPE, text_gc);
+    struct qvm_error err;
+
+    return env_read(path, deadline, text, &err) == 0 ? push_text(L, text)
+                                                     : push_failure(L, &err);
 }
 
 /* read_file(path): a regular file's bytes. */
 static int core_read_file(lua_State *L)
 {
-    return push_text(L, env_read_file);
+    const char *path = luaL_checkstring(L, 1);
+    struct env_text *text = new_scratch(L, sizeof *text, TEXT_TYPE, text_gc);
+    struct qvm_error err;
+
+    return env_read_file(path, text, &err) == 0 ? push_text(L, text)
+                                                : push_failure(L, &err);
 }
 
-/* pid(path of an env) */
+/* pid(path of an env [, milliseconds]) */
 static int core_pid(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
+    int64_t deadline = get_deadline(L, 2);
     struct qvm_error err;
     pid_t pid = 0;
 
-    if (host_server(path, os_clock_ms() + ENV_WAIT_MS, &pid, &err) != 0)
+    if (host_server(path, deadline, &pid, &err) != 0)
         return push_failure(L, &err);
     lua_pushinteger(L, pid);
     return 1;

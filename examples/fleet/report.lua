@@ -94,8 +94,12 @@ local function all(list, is_one)
   return true
 end
 
+local NULL = qvm.decode "null"
+
+-- Errata that are not known are null.
 local function is_vm(raw)
-  return type(raw) == "table" and type(raw.name) == "string" and all(raw.errata, is_erratum)
+  return type(raw) == "table" and type(raw.name) == "string"
+    and (raw.errata == NULL or all(raw.errata, is_erratum))
 end
 
 local function is_text(value)
@@ -156,9 +160,16 @@ local function by_name(vms)
   return map
 end
 
--- A VM that has no errata where something has failed may have more than were read.
-local function was_read(report, vm)
-  return vm.errata[1] ~= nil or report.errors[1] == nil
+local ABSENT = {gone = true, stuck = true, unavailable = true}
+
+-- What a VM is whose errata are not known; nil where they are. One that has none where
+-- something has failed may have more than were read.
+local function unknown_of(report, vm)
+  if ABSENT[vm.state] then
+    return vm.state
+  elseif vm.errata == NULL or not vm.errata[1] and report.errors[1] then
+    return "unknown"
+  end
 end
 
 -- What differs on a board: an array of {vm, id, cpu, expected, actual}, the last two
@@ -169,7 +180,9 @@ local function differences_of(report, baselines)
     local baseline, vm = baselines[name], found[name]
     if not vm then
       list[#list + 1] = {vm = name, expected = "a VM", actual = "missing"}
-    elseif baseline and was_read(report, vm) then
+    elseif unknown_of(report, vm) then
+      list[#list + 1] = {vm = name, expected = "a VM", actual = unknown_of(report, vm)}
+    elseif baseline then
       for _, d in ipairs(qvm.errata.diff(baseline, snapshot_of(vm, baseline))) do
         list[#list + 1] = {vm = name, id = d.id, cpu = d.cpu, is_erratum = true,
           expected = layout.value(d.expected), actual = layout.value(d.actual)}
@@ -217,7 +230,7 @@ local function compare(directory, boards, baselines)
   for _, board in ipairs(boards) do
     local report, message = load_report(("%s/%s.json"):format(directory, board))
     local problems = report and report.errors or {message}
-    local list = report and report.vms and report.vms[1] and differences_of(report, baselines) or {}
+    local list = report and report.vms and differences_of(report, baselines) or {}
     for _, d in ipairs(list) do
       add(board, d)
     end

@@ -119,6 +119,51 @@ function qvm.vm(name)
   return require "qvm.host.vm".find(qvm.root(), name)
 end
 
+--- What changes among the VMs, as it happens.
+--
+-- Begins with an event `appeared` for each VM that is there. A VM that does not answer
+-- does not delay the events of others. The iterator raises if the root cannot be listed;
+-- one that does not exist has no VMs yet.
+-- @tparam ?table options
+-- @tparam[opt=1] number options.interval seconds between two looks at the VMs
+-- @tparam[opt] number options.timeout seconds after which the loop ends; it goes on
+-- for ever if not given
+-- @tparam[opt] {string,...} options.names only VMs with these names
+-- @treturn function():Event iterator
+-- @usage for event in qvm.watch {timeout = 1} do print(event.vm.name, event.kind) end
+function qvm.watch(options)
+  check.options(options, "watch", {interval = "number of seconds",
+    timeout = "number of seconds", names = "array of names"})
+  local events, message = require "qvm.host.watch".events(qvm.root(), options or {})
+  return events or error(message, 2)
+end
+
+--- What `qvm.watch` gives.
+-- @table Event
+-- @tfield qvm.vm.VM vm the VM
+-- @tfield "appeared"|"disappeared"|"restarted"|"state" kind `restarted`: another process
+-- serves it; `state`: its state is another
+-- @tfield ?integer pid id of its process, of a VM without one that of its last one; nil
+-- where it is not known
+-- @tfield string state as `VM:state` gives it; `unknown` too where its env cannot be read,
+-- or until a VM that appears has answered
+-- @tfield ?string before the state until then, nil if it appeared
+-- @usage for event in qvm.watch {timeout = 1} do print(event.kind, event.before) end
+
+--- Sleeps. Ctrl-C ends it, as it ends a script.
+-- @tparam number seconds
+-- @usage qvm.sleep(0.1)
+function qvm.sleep(seconds)
+  if type(seconds) ~= "number" or not (seconds >= 0 and seconds < 2^31) then
+    error(("bad argument #1 to 'sleep' (number of seconds expected, got %s)"):format(
+      type(seconds) == "number" and tostring(seconds) or type(seconds)), 2)
+  end
+  require "qvm.host.watch".sleep(seconds)
+end
+
+-- Values that qvm.decode makes of a text.
+local VALUES_MAX = 1 << 22
+
 --- Decodes a JSON text, strictly by RFC 8259.
 --
 -- To a depth of 512. Integers keep their 64 bits: those from 2^63 to 2^64-1 come
@@ -128,14 +173,14 @@ end
 -- @tparam string text
 -- @treturn[1] any value
 -- @treturn[1] {string,...} warnings ("line:column: what"), nil without any
--- @return[2] nil, message, code: `malformed`; the message is "line:column: what is
--- wrong"
+-- @return[2] nil, message, code: `malformed`, or `too_large` (more than 4194304
+-- values); the message is "line:column: what is wrong"
 -- @usage print(qvm.decode('{"ip": 18446603336490160692}').ip)
 function qvm.decode(text)
   check.string(text, 1, "decode")
-  local value, warnings, orders = core.decode(text)
+  local value, warnings, code = core.decode(text, VALUES_MAX)
   if value == nil then
-    return nil, warnings, orders
+    return nil, warnings, code
   end
   return value, warnings[1] and warnings or nil
 end

@@ -73,7 +73,7 @@ describe("diag --all", function()
     sim.start("linux1", config)
     local status, out, errors = diag {"--all"}
     assert.are.equal(1, status)
-    assert.matches("^broken: unknown, no process serves it\n", out)
+    assert.matches("^broken: gone, no process serves it\n", out)
     assert.matches("\nlinux1: running", out)
     assert.matches("broken/env:1:2: ", errors)
     status, out, errors = diag {"--all", "--root", files.mkdir("none")}
@@ -143,6 +143,17 @@ describe("diag --baseline", function()
     end
   end)
 
+  it("does not hold what is not known against a baseline", function()
+    sim.start("linux1", config)
+    files.write("vms/linux1/env", "{}") -- into the file that it serves
+    local path = baseline("base.json", equal)
+    local status, out, errors = diag {"linux1", "--baseline", path}
+    assert.are.equal(1, status)
+    assert.is_nil(out:find("difference", 1, true))
+    assert.matches("linux1/env: no errata or vCPUs found: not compared with " .. plain(path),
+      errors)
+  end)
+
   it("does not take two large integers for the same", function()
     write_vm("large", '{"errata": {"1": 9007199254740993}}')
     local path = baseline("base.json", {{id = "1", value = 9007199254740992}})
@@ -185,6 +196,20 @@ describe("diag --html", function()
     for _, text in ipairs {"://", "src=", "url(", "@import", "<script", "<link", "javascript"} do
       assert.is_nil(html:find(text, 1, true), text)
     end
+  end)
+
+  it("says what is not known", function()
+    sim.start("linux1", config):tell("hang")
+    local page = files.path("page.html")
+    assert.are.equal(1, (diag {"linux1", "--html", page}))
+    local html = files.read(page)
+    assert.matches('<span class="state stuck">stuck</span>', html, 1, true)
+    assert.matches("<dt>reason</dt><dd>[^<]*no answer", html)
+    assert.matches("vCPUs</h2><p>Unknown: its env was not read.</p>", html, 1, true)
+    assert.matches("Errata</h2><p>Unknown: its env was not read.</p>", html, 1, true)
+    assert.are.equal(1, (diag {"--list", "--html", page}))
+    assert.matches('<td class="number">-</td><td class="number">1</td><td class="number">-</td>',
+      files.read(page), 1, true)
   end)
 
   it("keeps what went wrong, and works with --json beside it", function()
@@ -280,7 +305,7 @@ describe("diag --prometheus", function()
     assert.are.equal("", errors)
     assert.are.equal(0, status)
     check(out)
-    for _, line in ipairs {'# HELP qvm_up Whether a qvm process serves the VM.',
+    for _, line in ipairs {'# HELP qvm_up Whether a qvm process serves the VM and answers.',
       '# TYPE qvm_up gauge', 'qvm_up{vm="linux1"} 1', 'qvm_state{vm="linux1",state="running"} 1',
       'qvm_state{vm="linux1",state="suspended"} 0', 'qvm_state{vm="linux2",state="running"} 0',
       'qvm_state{vm="linux2",state="suspended"} 1', 'qvm_vcpus{vm="linux1"} 2',
@@ -304,11 +329,21 @@ describe("diag --prometheus", function()
     check(out)
     assert.matches('qvm_up{vm="linux1"} 0\n', out, 1, true)
     assert.matches('qvm_state{vm="linux1",state="gone"} 1\n', out, 1, true)
+    local linux2 = sim.start("linux2", config)
+    linux2:tell("hang")
+    status, out = diag {"--prometheus", "linux2"}
+    assert.are.equal(0, status)
+    check(out)
+    assert.matches('qvm_up{vm="linux2"} 0\n', out, 1, true)
+    assert.matches('qvm_state{vm="linux2",state="stuck"} 1\n', out, 1, true)
+    assert.is_nil(out:find("qvm_vcpus{", 1, true))
+    assert.is_nil(out:find("qvm_erratum_info{", 1, true))
     status, out = diag {"--prometheus", "linux9"}
     assert.are.equal(0, status)
     check(out)
     assert.matches('qvm_up{vm="linux9"} 0\n', out, 1, true)
     assert.matches('qvm_state{vm="linux9",state="unavailable"} 1\n', out, 1, true)
+    assert.is_nil(out:find("qvm_vcpus{", 1, true))
   end)
 
   it("exits with 1 where there is nothing to write", function()
@@ -354,6 +389,36 @@ describe("diag --prometheus", function()
     local status, _, errors = diag({"--prometheus"}, {QVM_DUMP_DIR = files.path("nowhere")})
     assert.are.equal(1, status)
     assert.matches("nowhere: No such file", errors)
+  end)
+
+  it("knows the time of a dump in the hour that a change of the clocks repeats", function()
+    sim.start("linux1", config)
+    local dumps = files.mkdir("dumps")
+    -- 2026-10-25 in Berlin: 03:00 +02:00 (01:00 UTC) becomes 02:00 +01:00.
+    local zone = "CET-1CEST,M3.5.0,M10.5.0/3"
+    local change = 1792890000
+    local function time_by(name, touched)
+      local path = files.write("dumps/linux1-" .. name .. ".gcore", "")
+      assert.is_true(require("lfs").touch(path, touched, touched))
+      local _, out = diag({"--prometheus"}, {QVM_DUMP_DIR = dumps, TZ = zone})
+      os.remove(path)
+      return math.tointeger(tonumber(out:match("\nqvm_last_dump[^\n]* (%d+)\n$")))
+    end
+    assert.are.equal(change - 1800, time_by("20261025-023000", change - 1700))
+    assert.are.equal(change + 1800, time_by("20261025-023000", change + 1900))
+    assert.are.equal(change - 3601, time_by("20261025-015959", change + 9999)) -- once only
+    assert.are.equal(change + 3600, time_by("20261025-030000", change + 9999))
+    -- The hour that is skipped in spring: no clock here showed 02:30.
+    assert.are.equal(1774747000, time_by("20260329-023000", 1774747000))
+    assert.are.equal(1774745999, time_by("20260329-015959", 1774747000))
+    -- The newest one is not that with the last name.
+    files.write("dumps/linux1-20261025-025900.gcore", "")
+    files.write("dumps/linux1-20261025-020100.gcore", "")
+    local lfs = require "lfs"
+    lfs.touch(dumps .. "/linux1-20261025-025900.gcore", change, change)
+    lfs.touch(dumps .. "/linux1-20261025-020100.gcore", change + 100, change + 100)
+    local _, out = diag({"--prometheus"}, {QVM_DUMP_DIR = dumps, TZ = zone})
+    assert.matches((" %d\n$"):format(change + 60), out)
   end)
 
   it("is good for promtool", function()

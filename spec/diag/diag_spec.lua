@@ -156,10 +156,42 @@ describe("diag", function()
     assert.matches("no vCPUs found in its env: see qvm.schema", (select(2, diag {"odd"})), 1, true)
   end)
 
+  it("does not count what is not known", function()
+    sim.start("dead", config):stop("KILL")
+    sim.start("empty", config)
+    files.write("vms/empty/env", "{}") -- into the file that it serves
+    local hung = sim.start("hung", config)
+    hung:tell("hang")
+    local status, out, errors = diag {"--list"}
+    assert.are.equal(1, status)
+    assert.matches("^system [^\n]*\ndead +gone +%- +2 +2 +2\n"
+      .. "empty +unknown +%d+ +%- +2 +%-\nhung +stuck +%d+ +%- +2 +%-\n$", out)
+    assert.matches("hung/env: no answer", errors, 1, true)
+    out = select(2, diag {"hung"})
+    assert.matches("^hung: stuck, process " .. hung.pid .. "\n", out)
+    assert.matches("\n  reason  .*no answer", out)
+    assert.matches("\nvCPUs and errata unknown: its env was not read\n", out)
+    assert.is_nil(out:find("qvm.schema", 1, true))
+    local report = cjson.decode((select(2, diag {"--list", "--json"})))
+    local vms = {}
+    for _, vm in ipairs(report.vms) do
+      vms[vm.name] = vm
+    end
+    assert.are.same({"stuck", cjson.null, cjson.null, cjson.null, hung.pid},
+      {vms.hung.state, vms.hung.vcpus, vms.hung.errata, vms.hung.facts, vms.hung.pid})
+    assert.are.same({"unknown", cjson.null, cjson.null},
+      {vms.empty.state, vms.empty.vcpus, vms.empty.errata})
+    assert.matches("no vCPUs found: see qvm.schema", vms.empty.reason)
+    assert.are.equal("gone", vms.dead.state)
+  end)
+
   it("writes one JSON document, with what went wrong", function()
     local status, out = diag {"linux9", "--json"}
     assert.are.equal(1, status)
     assert.matches("no VM", cjson.decode(out).errors[1])
+    status, out = diag {"--list", "--json", "--root", files.mkdir("none")}
+    assert.are.equal(1, status)
+    assert.matches("none: no VMs", cjson.decode(out).errors[1])
     out = select(2, diag {"--read", files.path("nothing"), "--json"})
     assert.matches("No such file", cjson.decode(out).errors[1])
     local linux1 = sim.start("linux1", config)

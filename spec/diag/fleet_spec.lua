@@ -84,6 +84,51 @@ linux1  843419   all   on        off
     assert.matches("\nother  -        -     no VM     a VM\n    on 1 board: board1\n", out, 1, true)
   end)
 
+  it("does not call a board equal that lost all its VMs", function()
+    baseline("linux1", ON)
+    board("board1", vms())
+    local status, out = report()
+    assert.are.equal(3, status)
+    assert.matches("^1 board: 0 equal, 1 differ, 0 failed\n", out)
+    assert.matches("\nlinux1  -        -     a VM      missing\n    on 1 board: board1\n", out, 1,
+      true)
+    local errors
+    status, out, errors = run(here .. "/examples/diag.lua", "--list", "--json")
+    assert.are.equal(1, status)
+    assert.matches("no VMs", errors)
+    board("board1", out)
+    status, out = report()
+    assert.are.equal(1, status)
+    assert.matches("linux1  -        -     a VM      missing\n", out, 1, true)
+    assert.matches("board1: .*: no VMs", out)
+  end)
+
+  it("does not call a VM equal of which nothing is known", function()
+    baseline("linux1", "")
+    for name, text in pairs {
+      gone = '"state": "gone", "errata": []', stuck = '"state": "stuck", "errata": null',
+      unavailable = '"state": "unavailable", "errata": []',
+      unknown = '"state": "unknown", "errata": null'} do
+      board("board1", vms(('{"name": "linux1", %s}'):format(text)))
+      local status, out = report()
+      assert.are.equal(3, status)
+      assert.matches(("\nlinux1  -        -     a VM      %s\n"):format(name), out, 1, true)
+    end
+    for name, how in pairs {gone = function(linux1) linux1:stop("KILL") end,
+      stuck = function(linux1) linux1:tell("hang") end} do
+      local linux1 = sim.start("linux1")
+      how(linux1)
+      local _, out = run(here .. "/examples/diag.lua", "--list", "--json")
+      linux1:stop("KILL")
+      board("board1", out)
+      local status
+      status, out = report()
+      assert.are.equal(1, status)
+      assert.matches("^1 board: 0 equal, 0 differ, 1 failed\n", out)
+      assert.matches(("\nlinux1  -        -     a VM      %s\n"):format(name), out, 1, true)
+    end
+  end)
+
   it("of hundreds of boards names those of one kind together", function()
     baseline("linux1", ON)
     for i = 1, 200 do

@@ -167,6 +167,8 @@ describe("the stubs for the editor", function()
     local calls = {
       ["qvm.open.options"] = function(o) return qvm.open("x", o) end,
       ["qvm.record.options"] = function(o) return qvm.record(vm, "x", o) end,
+      ["qvm.watch.options"] = function(o) return qvm.watch(o) end,
+      ["qvm.VM.wait.options"] = function(o) return vm:wait("running", o) end,
       ["qvm.VM.dump.options"] = function(o) return vm:dump(o) end,
       ["qvm.VM.status.options"] = function(o) return vm:status(o) end,
       ["qvm.Dump.find.options"] = function(o) return dump:find("x", o) end,
@@ -175,6 +177,8 @@ describe("the stubs for the editor", function()
       ["qvm.Dump.diff.options"] = function(o) return dump:diff(dump, o) end,
       ["qvm.Dump.space.options"] = function(o) return dump:space(dump:vcpu(0), o) end,
       ["qvm.Space.find.options"] = function(o) return objects.Space[1]:find("x", o) end,
+      ["qvm.conf.load.options"] = function(o) return qvm.conf.load("x", o) end,
+      ["qvm.conf.check.options"] = function(o) return qvm.conf.check(objects.Conf[1], vm, o) end,
       ["qvm.schema.schema"] = function(o) return qvm.schema(o) end,
     }
     for name, class in pairs(parse(main)) do

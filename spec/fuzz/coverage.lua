@@ -20,9 +20,11 @@ local files = {
   envfile = {"host/env_document.c"},
   vmcoreinfo = {"guest/vmcoreinfo.lua"},
   printk = {"guest/printk.lua"},
-  conf = {"host/conf.lua", "host/conf_text.lua"},
+  conf = {"host/conf.lua", "host/conf_text.lua", "host/conf_words.lua",
+    "host/conf_reader.lua"},
   symbols = {"guest/symbols.lua", "symbol_file.lua", "symbol_table.lua", "kallsyms.lua"},
-  env = {"host/env.lua", "host/env_rules.lua", "host/env_path.lua"},
+  env = {"host/env.lua", "host/env_rules.lua", "host/env_errata.lua", "host/env_nodes.lua",
+    "host/env_path.lua"},
   gdb = {"gdb/packet.lua", "gdb/session.lua", "gdb/target.lua", "gdb/monitor.lua",
     "gdb/memory.lua", "gdb/serve.lua"},
 }

@@ -45,6 +45,22 @@ for _, text in ipairs {
   seed("env", text)
 end
 
+-- Of much: empty objects and arrays, numbers, members that are there again, depth, names.
+for _, text in ipairs {"[" .. ("{},"):rep(1300) .. "{}]", "[" .. ("[],"):rep(1300) .. "[]]",
+  "[" .. ("1,"):rep(2000) .. "1]", "{" .. ('"a":1,'):rep(600) .. '"a":1}',
+  ('{"a":'):rep(500) .. "1" .. ("}"):rep(500), '{"' .. ("k"):rep(3000) .. '":[{},{}]}',
+  '["' .. ("\\u00e9"):rep(600) .. '"]'} do
+  seed("json", text)
+  seed("env", text)
+end
+for _, text in ipairs {'{"errata":[' .. ("8,"):rep(2000) .. "8]}",
+  "[" .. ('{"tid":3,"last_known_ip":5},'):rep(140) .. '{"tid":3}]',
+  '[{"id":0,"host":{"thread_id":11},"last_known_ip":5},{"thread":{"id":1}},{"a":{"tid":1},'
+    .. '"b":{"tid":2}}]', '[{"host":{"tid":3}},{"host":{"tid":4,"thread":5}}]',
+  "[" .. ('{"a":{"tid":3}},'):rep(250) .. "{}]"} do
+  seed("env", text)
+end
+
 for _, text in ipairs {
   [[{"vcpus":[{"tid":3,"last_known_ip":18446603336490160692},{"tid":"0x4","last_known_ip":"0"}],
     "errata":{"843419":"on","1286807":{"value":false,"cpu":1}}}]],
@@ -424,6 +440,13 @@ for _, lines in ipairs {
     .. "  set errata-843419 on\n  hostdev /dev/x peer /y # comment\n",
   "dump '|gzip -c'\nload a.img\npass loc 0x1,0x2,rw intr 5 cpu\nunknown a b 'c d' set\n@a\n%%\n"
     .. "cpu\n@b\n%%\nset x y\n",
+  "\xef\xbb\xbfsystem a\r\ncmdline \"a \\\r\n b\n c\" cpu ram 0d4096 sched 1,2,3,4,5\r\nvdev "
+    .. "vdev-x.so\n name\n n reserve loc 1,2 pass loc a=b set c 1 initrd load 1,f fdt generate\n",
+  "system name=x", "cpu cluster=0,cores=2", "ram @SIZE@", "cpu\n%%\n%%\n%%\nvdev 'a\nb' set c d",
+  -- Of much: words, options, files, quotes, lines.
+  ("a "):rep(2000), ("cpu "):rep(1000), ("@a\n"):rep(600) .. "%%\n" .. ("@b\n"):rep(500)
+    .. "%%\n@nothing\n", ("''"):rep(2000), ("\n"):rep(4000), ("set a 1 "):rep(500),
+  "vdev x" .. (" loc 1"):rep(600), "cmdline '" .. ("\\\n"):rep(2000) .. "'",
   "@a\n%%\n@b\n@b\n%%\n@a\n", "@", '"a', "ram x", "logger", "ram 0x1,99999999999999999999G"} do
   seed("conf", lines)
 end

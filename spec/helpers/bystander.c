@@ -36,8 +36,9 @@ static void share_descriptors(void)
 {
     long child = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
 
-    while (child == 0)
-        pause();
+    if (child == 0)
+        for (;;)
+            pause();
     printf("child %ld\n", child);
 }
 

@@ -143,13 +143,13 @@ cpu
     assert.matches("test.qvmconf:1: .*/pipe: not a regular file", select(2, load "@pipe"))
   end)
 
-  it("is malformed where it would include without an end", function()
+  it("is too large where it would include without an end", function()
     for i = 1, 14 do -- each of them twice: the last one 16384 times
       files.write("many" .. i, ("@many%d\n@many%d\n"):format(i + 1, i + 1))
     end
     files.write("many15", "cpu\n")
     local _, message, code = qvm.conf.load(files.path "many1")
-    assert.are.equal("malformed", code)
+    assert.are.equal("too_large", code)
     assert.matches("many%d+:%d: more than 1000 files are included", message)
     files.write("once", ("@many15\n"):rep(1000))
     assert.are.equal(1000, #assert(qvm.conf.load(files.path "once")).cpus)

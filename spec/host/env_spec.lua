@@ -68,13 +68,16 @@ describe("reading an env", function()
   end)
 
   it("names the file, line and column of what is malformed", function()
-    make_vm("linux1", '{\n "a": 01}')
+    local linux1 = sim.start("linux1")
+    files.write("vms/linux1/env", '{\n "a": 01}') -- into the file that it serves
     local vm = qvm.vm("linux1")
     local env, message, code = vm:env()
     assert.is_nil(env)
     assert.are.equal("malformed", code)
     assert.are.equal(vm.path .. "/env:2:7: a number must not have leading zeros", message)
     assert.are.equal("malformed", select(3, vm:state()))
+    linux1:stop("KILL")
+    assert.are.equal("gone", (vm:state()))
   end)
 
   it("keeps warnings", function()

@@ -245,24 +245,13 @@ describe("an assertion", function()
       message_of(assert.is_not.has_erratum, vm, "9"), 1, true)
   end)
 
-  it("of a running VM tells its state", function()
-    local running = '{"vcpus": [{"last_known_ip": 1}, {"last_known_ip": 2}]}'
-    assert.vm_running(vm_with(running))
-    local suspended = vm_with('{"vcpus": [{"last_known_ip": 1}, {"last_known_ip": 0}]}')
-    assert.is_not.vm_running(suspended)
-    assert.matches("expected running, is suspended", message_of(assert.vm_running, suspended))
-    assert.matches("expected not to run, is running",
-      message_of(assert.is_not.vm_running, vm_with(running)))
-  end)
-
   it("fails, and its negation, where nothing can be told", function()
     local vm = vm_with("{")
     for _, f in ipairs {
       function() assert.same_errata({}, vm) end, function() assert.is_not.same_errata({}, vm) end,
       function() assert.same_errata(files.path("nothing"), {}) end,
       function() assert.has_erratum(vm, "1") end, function() assert.is_not.has_erratum(vm, "1") end,
-      function() assert.vm_running(vm) end, function() assert.is_not.vm_running(vm) end,
-      function() assert.same_errata(5, {}) end, function() assert.vm_running("linux1") end} do
+      function() assert.same_errata(5, {}) end} do
       local message = message_of(f)
       assert(message:find("env:1:2: ", 1, true) or message:find("nothing: ", 1, true)
         or message:find("bad argument to", 1, true), message)

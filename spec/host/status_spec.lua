@@ -1,3 +1,4 @@
+local cost = require "support.cost"
 local files = require "support.files"
 local process = require "support.process"
 local qvm = require "qvm"
@@ -167,10 +168,101 @@ describe("vm:status", function()
     assert.matches("^x\nx\n", text)
   end)
 
+  -- What it returns if shell text is run when it asks; $1 is the log.
+  local function status_with(text, options)
+    local vm = setmetatable({signal = function()
+      assert.are.equal(0, (process.run {"sh", "-c", text, "sh", options.log}))
+      return true
+    end}, {__index = qvm.vm("linux1")})
+    return qvm.vm("linux1").status(vm, options)
+  end
+
+  it("has no NULs where a log was cut that its writer goes on writing at its old offset", function()
+    sim.start("linux1", config)
+    local log = files.write("plain.log", "")
+    local writer = process.start({"sh", "-c", ([[exec 3>'%s'; while read -r line; do
+      echo "$line" >&3; echo "$line"; done]]):format(log)})
+    writer:write(("old text of this log "):rep(1000) .. "\n")
+    assert(writer:line())
+    local vm = setmetatable({signal = function()
+      writer:write("new text\n")
+      assert(writer:line())
+      return true
+    end}, {__index = qvm.vm("linux1")})
+    local function status()
+      return qvm.vm("linux1").status(vm, {log = log, settle = 0.05})
+    end
+    assert.are.equal("new text\n", status())
+    assert(os.execute(": >" .. process.quote(log)))
+    assert.are.equal("new text\n", status())
+  end)
+
+  it("skips a hole before the text, however large", function()
+    sim.start("linux1", config)
+    local log = files.write("sparse.log", "")
+    assert.are.equal("text\n", status_with([[truncate -s 1T "$1"; echo text >>"$1"]],
+      {log = log, settle = 0.05}))
+  end)
+
+  it("costs little memory and time, whatever the log gains", function()
+    sim.start("linux1", config)
+    local body = [[
+      qvm.root("%s")
+      local vm, log = assert(qvm.vm("linux1")), "%s"
+      local asked = setmetatable({signal = function() return os.execute("%s " .. log) end},
+        {__index = vm})
+      local text, _, code = vm.status(asked, {log = log, settle = 0.1, timeout = 20})
+      return text and #text or code]]
+    for command, answer in pairs {["truncate -s 4T"] = "timeout",
+      ["yes | head -c 16777216 >"] = "16777216", ["yes | head -c 99999999 >"] = "too_large",
+      ["head -c 99999999 /dev/zero >"] = "timeout"} do
+      local log = files.write("costly.log", "")
+      local text = cost.check((body:format(sim.root(), log, command)
+        :gsub("timeout = 20", answer == "timeout" and "timeout = 1" or "%0")),
+        tonumber(answer))
+      assert.are.equal(answer, text)
+    end
+  end)
+
+  it("reads a log from its beginning that was cut meanwhile", function()
+    sim.start("linux1", config)
+    local log = files.write("cut.log", "old text\n")
+    assert.are.equal("new\n", status_with([[echo new >"$1"]], {log = log, settle = 0.05}))
+    assert.are.equal("longer than before\n",
+      status_with([[echo longer than before >"$1"]], {log = log, settle = 0.05}))
+  end)
+
+  it("reads on in a log that was renamed meanwhile, and in the one in its place", function()
+    sim.start("linux1", config)
+    local log = files.write("turned.log", "old\n")
+    assert.are.equal("one\ntwo\n", status_with(
+      [[echo one >>"$1"; mv "$1" "$1.1"; echo two >"$1"]], {log = log, settle = 0.05}))
+    files.write("turned.log", "old\n")
+    assert.are.equal("one\n", status_with(
+      [[mv "$1" "$1.1"; echo one >>"$1.1"]], {log = log, settle = 0.05}))
+  end)
+
+  it("names a log that does not exist as the cause", function()
+    local linux1 = sim.start("linux1", config)
+    local log = files.path("nowhere.log")
+    local text, message, code = qvm.vm("linux1"):status {log = log, timeout = 0.2}
+    assert.are.same({nil, "not_found"}, {text, code})
+    assert.are.equal("linux1: " .. log .. " does not exist: does the VM's logger write to "
+      .. "another file?", message)
+    text, message, code = status_with([[rm "$1"]], {log = linux1.log, timeout = 0.2})
+    assert.are.same({nil, "not_found"}, {text, code})
+    assert.matches("linux1.log was removed or renamed, and no file took its place", message, 1,
+      true)
+    log = files.write("cut.log", "old\n")
+    text, message, code = status_with([[: >"$1"]], {log = log, timeout = 0.2})
+    assert.are.same({nil, "timeout"}, {text, code})
+    assert.matches("cut.log was cut, and gained nothing within 0.2 s", message, 1, true)
+  end)
+
   it("refuses a log that gains more than 16 MiB", function()
     local linux1 = sim.start("linux1", config)
     local log = files.write("large.log", "")
-    process.start(when_asked(linux1, "head -c 17000000 /dev/zero >" .. process.quote(log)))
+    process.start(when_asked(linux1, "yes | head -c 17000000 >" .. process.quote(log)))
     assert.are.equal("too_large", select(3, qvm.vm("linux1"):status {log = log}))
   end)
 

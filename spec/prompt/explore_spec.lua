@@ -3,6 +3,7 @@
 local files = require "support.files"
 local lfs = require "lfs"
 local process = require "support.process"
+local sim = require "support.sim"
 local terminal = require "support.terminal"
 local writer = require "support.dumpwriter"
 
@@ -12,8 +13,9 @@ local quote = process.quote
 local ENV = '{"vcpus": [{"tid": 3, "last_known_ip": 18446603336490160692}, '
   .. '{"tid": 4, "last_known_ip": 1}], "errata": {"843419": "on"}}'
 
+-- A VM that a process serves, with this env: it is written into the file that it serves.
 local function vm_called(name, env)
-  files.mkdir("vms/" .. name)
+  sim.start(name)
   files.write("vms/" .. name .. "/env", env or ENV)
 end
 
@@ -54,9 +56,14 @@ describe("explore, from a pipe,", function()
   it("lists the VMs and opens the dumps that are named", function()
     vm_called("broken", "{")
     vm_called("single", '{"vcpus": [{"tid": 1}]}')
+    vm_called("empty", "{}")
+    sim.start("hung"):tell("hang")
+    sim.start("killed"):stop("KILL")
     local status, output, errors = explore("", dump_file(), dump_file())
     assert.are.equal(0, status, errors)
-    assert.matches("^broken +.*1:2.*\nlinux1 +running +2 vCPUs\nsingle +unknown +1 vCPU\n", output)
+    assert.matches("^broken +unknown +.*1:2.*\nempty +unknown +.*no vCPUs found: see qvm.schema\n"
+      .. "hung +stuck +.*no answer.*\nkilled +gone +.*no process serves it.*\n"
+      .. "linux1 +running +2 vCPUs\nsingle +unknown +1 vCPU\n", output)
     assert.matches("\ndumps%[1%]  one.gcore: qnx x86_64, 1 vCPUs, .*\ndumps%[2%]  one.gcore",
       output)
     assert.is_nil(output:find("> ", 1, true))

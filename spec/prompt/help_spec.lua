@@ -215,7 +215,7 @@ describe("help", function()
 
   it("is found by a function itself", function()
     is_page("qvm.open(path [, options])", qvm.open)
-    is_page("qvm.conf.check(configuration, vm)", qvm.conf.check)
+    is_page("qvm.conf.check(configuration, vm [, options])", qvm.conf.check)
     local dump = assert(qvm.open(files.write("d.gcore", api.dump_bytes("x"))))
     is_page("Dump:u16(address)", dump.u16)
     is_page("Dump:diff(other [, options])", dump.diff)

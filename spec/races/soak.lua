@@ -109,7 +109,8 @@ local function start_watcher()
         local env, message, code = vm:env()
         assert(env or code == "not_found", message)
         local state = vm:state()
-        assert(state == "running" or state == "suspended" or state == "unavailable", state)
+        assert(state == "running" or state == "suspended" or state == "unavailable"
+          or state == "gone", state)
         looks, missing = looks + 1, missing + (env and 0 or 1)
       end
       require "system".sleep(0.02)

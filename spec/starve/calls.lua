@@ -106,6 +106,7 @@ local function make_files(o)
     .. "ffffff8000040000 D swapper_pg_dir\nffffff8000041000 T schedule\n"
     .. "ffffff8000042000 T _etext\n")
   o.conf = files.write("linux1.qvmconf", conf_text)
+  o.conf2 = files.write("more.conf", "vdev x loc 'a\nb'\nreserve loc 1,2\n")
   o.text = '{"a": [1, 2.5, -3, "x\\u0041", true, null], "b": {"a": 1, "a": 2},'
     .. ' "n": 1' .. ("0"):rep(200) .. "}"
 end
@@ -331,6 +332,9 @@ local function add_vms(list, o)
   for _, kind in ipairs {"VM", "Replay"} do
     add(kind .. ":env", function() return o[kind]:env() end)
     add(kind .. ":state", function() return o[kind]:state() end)
+    add(kind .. ":wait", function()
+      return o[kind]:wait("running", {timeout = 0.5, interval = 0.01})
+    end, {ignore = {"fgets"}}) -- what could not be told is asked again
     add(kind .. ":nodes", function() return all(o[kind]:nodes()) end)
     add(kind .. ":pid", function() return o[kind]:pid() end)
     add(kind .. ":signal", function() return o[kind]:signal("status") end)
@@ -352,6 +356,12 @@ local function add_vms(list, o)
   -- Entries that cannot be read are left out.
   add("qvm.names", function() return qvm.names() end, {ignore = {"fstatat"}})
   add("qvm.vms", function() return all(qvm.vms()) end, {ignore = {"fstatat", "stat"}})
+  -- A VM of which nothing can be known appears all the same.
+  add("qvm.watch", function()
+    local event = qvm.watch {timeout = 1}()
+    return event and event.vm.name .. " " .. event.kind
+  end, {ignore = {"fstatat", "stat", "fgets"}})
+  add("qvm.sleep", function() return qvm.sleep(0.001) end)
   add("qvm.vm", function() return qvm.vm("linux1") end)
   add("qvm.vm of nobody", function() return qvm.vm("nobody") end)
   add("qvm.slog2", function() return qvm.slog2(o.VM) end) -- here there is none
@@ -372,6 +382,7 @@ local function add_vms(list, o)
   add("qvm.replay", function() return qvm.replay(o.record) end)
   add("Env:get", function() return o.Env:get("vcpus[1].tid") end)
   add("Env:state", function() return o.Env:state() end)
+  add("Env:vcpu", function() return o.Env:vcpu(0) end)
   add("Env:vcpus", function() return all(o.Env:vcpus()) end)
   add("Env:errata", function() return all(o.Env:errata()) end)
 end
@@ -406,6 +417,12 @@ local function add_rest(list, o)
   add("qvm.errata.load", function() return qvm.errata.load(o.baseline) end)
   add("qvm.errata.diff", function() return qvm.errata.diff(o.snapshot, {}) end)
   add("qvm.conf.load", function() return qvm.conf.load(o.conf) end)
+  add("qvm.conf.load of several", function()
+    return qvm.conf.load({o.conf, o.conf2}, {options = {"set", "debug", "off"}})
+  end)
+  add("qvm.conf.check of variables", function()
+    return qvm.conf.check(o.Conf, o.VM, {variables = "  sim-erratum-1286807 (boolean, cpu)\n"})
+  end)
   add("qvm.conf.check", function() return qvm.conf.check(o.Conf, o.VM) end)
   add("qvm.hex", function() return qvm.hex(-1) end)
   add("qvm.hexdump", function() return qvm.hexdump(o.first, 0x80000000, 64) end)

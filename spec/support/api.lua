@@ -70,7 +70,7 @@ end
 local conf_text = [[
 system linux1
 ram 0x80000000,256M
-cpu runmask 0,1 sched 10 name first
+cpu runmask 0,1 sched 10 name first cluster big partition rt
   set sim-erratum-1286807 off
 cpu
 load /images/Image
@@ -126,10 +126,20 @@ local function add_confs(objects, vm)
   objects.Finding = assert(qvm.conf.check(conf, vm))
 end
 
+-- An event of a VM that appears, and one of another state.
+local function events_of(vm)
+  local next_event = qvm.watch {interval = 0.01, timeout = 20}
+  local events = {next_event()}
+  vm:tell("suspend")
+  events[2] = next_event()
+  vm:tell("resume")
+  return events
+end
+
 -- Objects of every kind by the kind's name, each an array: between them they have every
 -- field. To be made and used within one test.
 function api.objects()
-  start()
+  local events = events_of(start())
   local vm = assert(qvm.vm("linux1"))
   local env = assert(vm:env())
   local doubtful = files.mkdir("doubtful")
@@ -143,7 +153,7 @@ function api.objects()
     EnvVcpu = list(env:vcpus()), Erratum = list(env:errata()), Dump = {dump},
     Segment = list(dump:segments()), Section = list(dump:sections()), Note = list(dump:notes()),
     Vcpu = list(dump:vcpus()), Replay = {replay}, Manifest = {replay.manifest},
-    Setting = snapshot}
+    Setting = snapshot, Event = events}
   local changed = {table.unpack(snapshot, 2)}
   changed[1] = {id = changed[1].id, cpu = changed[1].cpu, value = "auto"}
   changed[#changed + 1] = {id = "5", value = 1}

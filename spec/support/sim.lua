@@ -26,7 +26,8 @@ end
 function sim.start(name, config, options)
   options = options or {}
   local file = files.write(name .. ".qvmconf",
-    ("system %s\n%s\n"):format(name, config or "ram 1M\ncpu\ncpu"))
+    ("system %s\n%s\n"):format(name:find(" ", 1, true) and '"' .. name .. '"' or name,
+      config or "ram 1M\ncpu\ncpu"))
   local self = setmetatable({name = name, log = files.path(name .. ".log"),
     path = sim.root() .. "/" .. name}, sim)
   self.env_path = self.path .. "/env"

@@ -54,10 +54,9 @@ static int read_and_close(int fd, const char *path, struct env_text *text, int64
     return status;
 }
 
-int env_read(const char *path, struct env_text *text, struct qvm_error *err)
+int env_read(const char *path, int64_t deadline, struct env_text *text,
+             struct qvm_error *err)
 {
-    int64_t deadline = os_clock_ms() + ENV_WAIT_MS;
-
     return read_and_close(host_open(path, deadline, err), path, text, deadline, err);
 }
 

@@ -5,6 +5,7 @@
 #include "util/error.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define ENV_SIZE_MAX (16u << 20) /* bytes; a longer document is too_large */
 #define ENV_WAIT_MS  2000        /* how long a server may take to answer */
@@ -16,8 +17,10 @@ struct env_text {
 };
 
 /* Reads until the end of the file, whatever size its status claims: the file is composed by
- * the server while it is read. 0, or -1; in both cases env_text_free is due. */
-int env_read(const char *path, struct env_text *text, struct qvm_error *err);
+ * the server while it is read. The deadline is a time of os_clock_ms(). 0, or -1; in both
+ * cases env_text_free is due. */
+int env_read(const char *path, int64_t deadline, struct env_text *text,
+             struct qvm_error *err);
 
 /* The same of a file, a configuration for instance. It must be a regular one: a pipe whose
  * writer has yet to come would be empty. */

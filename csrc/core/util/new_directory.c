@@ -76,7 +76,7 @@ int new_directory_write(struct new_directory *made, const char *name, const void
     number = save_new(made->fd, name, bytes, n, true);
     if (number != 0)
         return qvm_fail_errno(err, number, subject);
-    strcpy(made->names[made->count++], name);
+    memcpy(made->names[made->count++], name, strlen(name) + 1);
     return 0;
 }
 

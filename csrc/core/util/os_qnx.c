@@ -3,7 +3,9 @@
 #    define _QNX_SOURCE
 
 #    include "util/os.h"
+#    include "util/retry.h"
 
+#    include <fcntl.h>
 #    include <sys/syspage.h>
 
 /* The documentation of lseek() knows no holes. */

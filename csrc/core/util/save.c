@@ -177,14 +177,14 @@ static int standard_output(const struct stat *target)
 /* By what is there -----------------------------------------------------------------------
  */
 
-static int save_at(const char *path, const struct content *content, unsigned links,
-                   struct qvm_error *err);
+/* What the functions below return where a link leads to another path. */
+enum { FOLLOW = 1 };
 
-/* Saves to where a link leads, which its text has to tell: that may be new. */
-static int follow(const struct entry *entry, const char *path,
-                  const struct content *content, unsigned links, struct qvm_error *err)
+/* Finds where a link leads by its text, since there may be nothing yet. */
+static int follow(const struct entry *entry, const char *path, char next[PATH_MAX],
+                  struct qvm_error *err)
 {
-    char target[PATH_MAX], next[PATH_MAX];
+    char target[PATH_MAX];
     ssize_t length = readlinkat(entry->directory, entry->name, target, sizeof target - 1);
     const char *slash = strrchr(path, '/');
     int head = slash ? (int)(slash - path) + 1 : 0, needed;
@@ -192,17 +192,14 @@ static int follow(const struct entry *entry, const char *path,
     if (length < 0)
         return qvm_fail_errno(err, errno, path);
     target[length] = '\0';
-    needed =
-        snprintf(next, sizeof next, "%.*s%s", target[0] == '/' ? 0 : head, path, target);
-    if (needed < 0 || (size_t)needed >= sizeof next)
+    needed = snprintf(next, PATH_MAX, "%.*s%s", target[0] == '/' ? 0 : head, path, target);
+    if (needed < 0 || needed >= PATH_MAX)
         return qvm_fail_errno(err, ENAMETOOLONG, path);
-    if (links == 0)
-        return qvm_fail_errno(err, ELOOP, path);
-    return save_at(next, content, links - 1, err);
+    return FOLLOW;
 }
 
 static int save_to_link(const struct entry *entry, const char *path,
-                        const struct content *content, unsigned links,
+                        const struct content *content, char next[PATH_MAX],
                         struct qvm_error *err)
 {
     struct stat target;
@@ -214,7 +211,7 @@ static int save_to_link(const struct entry *entry, const char *path,
                         "followed: name the file it leads to",
                         path);
     if (fstatat(entry->directory, entry->name, &target, 0) != 0)
-        return errno == ENOENT ? follow(entry, path, content, links, err)
+        return errno == ENOENT ? follow(entry, path, next, err)
                                : qvm_fail_errno(err, errno, path);
     if (standard_output(&target) >= 0) {
         number = write_without_signal(STDOUT_FILENO, content);
@@ -222,7 +219,7 @@ static int save_to_link(const struct entry *entry, const char *path,
     }
     if (is_stream(&target))
         return write_through(entry, path, 0, content, err);
-    return follow(entry, path, content, links, err);
+    return follow(entry, path, next, err);
 }
 
 static int fail_kind(const char *path, const struct stat *there, struct qvm_error *err)
@@ -236,7 +233,8 @@ static int fail_kind(const char *path, const struct stat *there, struct qvm_erro
 }
 
 static int save_entry(const struct entry *entry, const char *path,
-                      const struct content *content, unsigned links, struct qvm_error *err)
+                      const struct content *content, char next[PATH_MAX],
+                      struct qvm_error *err)
 {
     struct stat there;
 
@@ -246,7 +244,7 @@ static int save_entry(const struct entry *entry, const char *path,
         return replace(entry, path, NULL, content, err);
     }
     if (S_ISLNK(there.st_mode))
-        return save_to_link(entry, path, content, links, err);
+        return save_to_link(entry, path, content, next, err);
     if (!S_ISREG(there.st_mode) && !is_stream(&there))
         return fail_kind(path, &there, err);
     if (!entry_is_trusted(entry, &there))
@@ -259,7 +257,7 @@ static int save_entry(const struct entry *entry, const char *path,
     return replace(entry, path, &there, content, err);
 }
 
-static int save_at(const char *path, const struct content *content, unsigned links,
+static int save_at(const char *path, const struct content *content, char next[PATH_MAX],
                    struct qvm_error *err)
 {
     struct entry entry;
@@ -270,7 +268,7 @@ static int save_at(const char *path, const struct content *content, unsigned lin
         return qvm_fail_errno(err, EISDIR, path);
     if (entry_open(&entry, path, err) != 0)
         return -1;
-    status = save_entry(&entry, path, content, links, err);
+    status = save_entry(&entry, path, content, next, err);
     entry_close(&entry);
     return status;
 }
@@ -279,6 +277,14 @@ int save_file(const char *path, const void *bytes, size_t n, bool is_private,
               struct qvm_error *err)
 {
     const struct content content = {bytes, n, is_private};
+    char paths[2][PATH_MAX];
 
-    return save_at(path, &content, LINKS_MAX, err);
+    for (unsigned links = 0; links <= LINKS_MAX; links++) {
+        int status = save_at(path, &content, paths[links % 2], err);
+
+        if (status != FOLLOW)
+            return status;
+        path = paths[links % 2];
+    }
+    return qvm_fail_errno(err, ELOOP, path);
 }

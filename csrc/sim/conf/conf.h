@@ -22,11 +22,11 @@ enum {
     CONF_MOST_CPUS = 256,
     CONF_MOST_RAM_BLOCKS = 256,
     CONF_PAGE = 4096,
-    CONF_REPORT = 64 << 10 /* at the end of the last RAM block: a dump's report */
+    CONF_REPORT = 64 << 10 /* at the end of a RAM block: a dump's report */
 };
 
 /* One block of guest memory: addresses base to base + size - 1, both page-aligned. Blocks
-   do not overlap, and hold at least 128 KiB. */
+   do not overlap. */
 struct ram {
     uint64_t base;
     uint64_t size;
@@ -100,6 +100,10 @@ void conf_free(struct conf *conf);
 /* The bytes of RAM block `block` that hold the guest's memory: all, but for the report's.
  */
 uint64_t conf_memory_size(const struct conf *conf, size_t block);
+
+/* The RAM block that a dump's report is at the end of: the last of at least 128 KiB; the
+   number of blocks, if there is none. */
+size_t conf_report_block(const struct conf *conf);
 
 /* What is set for cpu `cpu`, or else for all: the variable whose name is `prefix` and
    `name`. False, and `value` is left alone, if nothing is. */

@@ -240,8 +240,9 @@ static struct label name_piece(const struct loads *loads, const struct piece *pi
 static _Noreturn void fail_outside(const struct conf *conf, const struct piece *piece,
                                    uint64_t address)
 {
-    const struct ram *last = &conf->ram[conf->ram_count - 1];
-    bool report = address >= last->base && address - last->base < last->size;
+    size_t block = conf_report_block(conf);
+    const struct ram *ram = block < conf->ram_count ? &conf->ram[block] : NULL;
+    bool report = ram && address >= ram->base && address - ram->base < ram->size;
 
     place_fail(conf->loads.files[piece->load].place,
                "load: %s0x%" PRIx64 " bytes at 0x%" PRIx64 ": 0x%" PRIx64 " is %s",

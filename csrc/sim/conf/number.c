@@ -9,7 +9,8 @@
 static bool parse(const char *string, uint64_t *value, const char **rest)
 {
     bool hex = string[0] == '0' && (string[1] == 'x' || string[1] == 'X');
-    const char *digits = hex ? string + 2 : string;
+    bool decimal = string[0] == '0' && (string[1] == 'd' || string[1] == 'D');
+    const char *digits = hex || decimal ? string + 2 : string;
     size_t count = strspn(digits, hex ? "0123456789abcdefABCDEF" : "0123456789");
     char *end;
 

@@ -10,7 +10,7 @@
 /* Each takes the whole string, returns false if it is something else, and leaves the result
    alone then. */
 
-/* Decimal, or hexadecimal with 0x. */
+/* Decimal, also with 0d, or hexadecimal with 0x. */
 bool number_plain(const char *string, uint64_t *value);
 
 /* The same, with one of K, M, G (either case) behind it: a power of 1024. */

@@ -6,17 +6,21 @@
 
 #include "conf/conf.h"
 
-enum context { CONTEXT_GLOBAL, CONTEXT_CPU, CONTEXT_VDEV };
+/* What the options of an entry belong to. */
+enum context { CONTEXT_GLOBAL, CONTEXT_CPU, CONTEXT_VDEV, CONTEXT_PASS, CONTEXT_RESERVE };
 
 struct parser {
     struct conf *conf;
-    size_t next;               /* index of the first token not taken */
-    const struct token *word;  /* the option being read */
-    enum context set_context;  /* what `set` applies to: the last cpu or vdev opened */
-    enum context open_context; /* what sub-options apply to: until the next global option */
+    size_t next;              /* index of the first token not taken */
+    const struct token *word; /* the option being read */
+    enum context context;     /* the one that is open: until another is opened */
+    size_t options;           /* read so far, this one included */
     bool logger_given;
     bool slog_warned;
 };
+
+/* Reads the option `word` with its arguments. */
+void option_take(struct parser *parser);
 
 /* The next argument of the option being read; a missing one is an error. */
 const struct token *parser_argument(struct parser *parser);

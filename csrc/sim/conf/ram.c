@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define RAM_DEFAULT_SIZE (UINT64_C(16) << 20)
-#define RAM_SMALLEST     (UINT64_C(128) << 10) /* the dump's report takes half of it */
 #define RAM_MOST         (UINT64_C(1) << 48) /* in all; keeps file offsets far from overflow */
 #define RAM_BASE_AARCH64 UINT64_C(0x80000000)
 
@@ -22,8 +21,8 @@ static uint64_t take_size(struct place place, const char *string, const char *wh
 
 static void check(const struct ram *ram, uint64_t total)
 {
-    if (ram->size < RAM_SMALLEST)
-        place_fail(ram->place, "ram: a block needs at least 128K");
+    if (ram->size == 0)
+        place_fail(ram->place, "ram: a block of size 0");
     if (ram->size > RAM_MOST - total)
         place_fail(ram->place, "ram: more than 256 TiB in all");
     if (ram->size - 1 > UINT64_MAX - ram->base)

@@ -74,7 +74,7 @@ static void set_debug(struct parser *parser, const struct token *value)
 
     if (!number_boolean(value->text, &on))
         bad_value(parser, value, "on or off");
-    if (parser->set_context == CONTEXT_VDEV)
+    if (parser->context == CONTEXT_VDEV)
         parser_vdev(parser)->debug = on;
     else
         place_warn(parser->word->place, "set debug: no effect but for a vdev");
@@ -123,9 +123,9 @@ static void set_erratum(struct parser *parser, const struct token *variable,
     /* env has the errata of one cpu in a member "cpuN" beside the common ones. */
     if (!*id || strncmp(id, "cpu", 3) == 0)
         place_fail(variable->place, "set %s: bad erratum ID", variable->text);
-    if (parser->set_context == CONTEXT_VDEV)
+    if (parser->context == CONTEXT_VDEV)
         place_fail(variable->place, "set %s: not a variable of a vdev", variable->text);
-    if (parser->set_context == CONTEXT_CPU)
+    if (parser->context == CONTEXT_CPU)
         errata = &parser_cpu(parser)->errata;
     if (!erratum_value(value->text, find_erratum(errata, id)))
         bad_value(parser, value, "on, off, auto or a number");
@@ -149,9 +149,9 @@ static void set_setting(struct parser *parser, const struct token *variable,
     struct settings *settings = &parser->conf->settings;
     struct setting setting = {variable->text, 0, variable->place};
 
-    if (parser->set_context == CONTEXT_VDEV)
+    if (parser->context == CONTEXT_VDEV)
         place_fail(variable->place, "set %s: not a variable of a vdev", variable->text);
-    if (parser->set_context == CONTEXT_CPU)
+    if (parser->context == CONTEXT_CPU)
         settings = &parser_cpu(parser)->settings;
     if (!number_plain(value->text, &setting.value))
         bad_value(parser, value, "a number of at most 64 bits");

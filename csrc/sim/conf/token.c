@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEEPEST_INCLUDE = 16 };
+enum { DEEPEST_INCLUDE = 16, MOST_INCLUDES = 1000, MOST_BYTES = 1 << 20 };
 
 struct source {
     struct source *next;
@@ -119,6 +119,29 @@ static char *take_word(struct scan *scan)
     return word.data;
 }
 
+static const char upper[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+/* The length of a placeholder @NAME@ at `at`, 0 if there is none. */
+static size_t placeholder(const char *at)
+{
+    static const char rest[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+    size_t length =
+        at[0] == '@' && at[1] && strchr(upper, at[1]) ? strspn(at + 1, rest) : 0;
+
+    return length && at[1 + length] == '@' ? length + 2 : 0;
+}
+
+/* Course notes have templates: a script has to fill them in before a qvm reads them. */
+static void check_template(struct place place, const char *word)
+{
+    for (const char *at = strchr(word, '@'); at; at = strchr(at + 1, '@')) {
+        size_t length = placeholder(at);
+        if (length)
+            place_fail(place, "'%.*s' is a template's: put a value in its place",
+                       (int)(length < 100 ? length : 100), at);
+    }
+}
+
 /* The path that an include names, seen from the file that it stands in; NULL: no memory. */
 static char *resolve(const struct source *from, const char *name)
 {
@@ -144,13 +167,33 @@ static struct source *open_source(struct tokens *tokens, const struct source *fr
         place_fail(place, "'@' without a file name");
     if (depth > DEEPEST_INCLUDE)
         place_fail(place, "includes are nested deeper than %d", DEEPEST_INCLUDE);
+    if (from && ++tokens->include_count > MOST_INCLUDES)
+        place_fail(place, "more than %d files are included", MOST_INCLUDES);
     source->path = resolve(from, name);
     check_memory(place, source->path != NULL);
     if (file_read(source->path, &source->bytes))
         place_fail(place, "cannot read %s: %s", source->path, strerror(errno));
     if (memchr(source->bytes.data, '\0', source->bytes.length))
         place_fail(place, "%s is not a text file", source->path);
+    tokens->bytes += source->bytes.length;
+    if (tokens->bytes > MOST_BYTES)
+        place_fail(place, "more than %d KiB of configuration with %s", MOST_BYTES >> 10,
+                   source->path);
     return source;
+}
+
+/* Its bytes, without the byte order mark that editors put before them. */
+static struct scan scan_begin(const struct source *source)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    const char *text = source->bytes.data;
+    bool marked = strncmp(text, mark, strlen(mark)) == 0;
+
+    return (struct scan){.source = source,
+                         .at = text + (marked ? strlen(mark) : 0),
+                         .end = text + source->bytes.length,
+                         .line = 1,
+                         .fresh = true};
 }
 
 /* The depth is bounded by DEEPEST_INCLUDE. */ // NOLINTNEXTLINE(misc-no-recursion)
@@ -158,11 +201,7 @@ static void include(struct tokens *tokens, const struct source *from, struct pla
                     const char *name)
 {
     const struct source *source = open_source(tokens, from, place, name);
-    struct scan scan = {.source = source,
-                        .at = source->bytes.data,
-                        .end = source->bytes.data + source->bytes.length,
-                        .line = 1,
-                        .fresh = true};
+    struct scan scan = scan_begin(source);
 
     while (find_word(&scan)) {
         struct token token = {
@@ -171,6 +210,8 @@ static void include(struct tokens *tokens, const struct source *from, struct pla
         scan.fresh = false;
         token.text = take_word(&scan);
         token.quoted = scan.quoted;
+        if (!token.quoted)
+            check_template(token.place, token.text);
         if (includes) {
             include(tokens, source, token.place, token.text + 1);
             free(token.text);

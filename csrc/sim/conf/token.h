@@ -1,10 +1,6 @@
 /*
- * The words of a configuration, with the places where they stand.
- *
- * Blanks and newlines separate words; '#' at the start of a word begins a comment; single
- * or double quotes group, anywhere in a word, and may hold newlines, backslash-newline in
- * them being dropped; a word that begins with an unquoted '@' includes the file that it
- * names, relative to the file that it stands in.
+ * The words of a configuration, with the places where they stand. The syntax is that of
+ * docs/configuration.md; lua/qvm/host/conf_words.lua reads the same.
  */
 #ifndef SIM_TOKEN_H
 #define SIM_TOKEN_H
@@ -30,6 +26,8 @@ struct tokens {
     struct token *items;
     size_t count;
     struct source *sources;
+    size_t include_count;
+    size_t bytes; /* of all sources */
 };
 
 /* Adds command line argument `number`: one word, or an include. Exits on an error (see

@@ -9,13 +9,13 @@ static const char synopsis[] =
     "options, in a .qvmconf file or as arguments:\n"
     "  system NAME             the VM's name (required)\n"
     "  ram [ADDRESS,]SIZE      memory, with K, M, G; repeat for more blocks (16M)\n"
-    "  cpu [runmask M] [sched P] [name N]      a vCPU; repeat for more (one)\n"
+    "  cpu [sched P] [runmask M] [name N]...   a vCPU; repeat for more (one)\n"
     "  vdev TYPE [name N] [loc L] [intr I] [hostdev D] [peer P]\n"
     "  dump DIRECTORY | dump \"|COMMAND\"        where guest dumps go\n"
     "  logger FILTER[,FILTER...] stdout|stderr|slog|none   (slog goes to stderr)\n"
     "  load [ADDRESS,]FILE     an ELF file's PT_LOADs; with ADDRESS the file's bytes\n"
-    "  set VARIABLE VALUE      for the last cpu or vdev, before any for the VM\n"
-    "  others                  skipped to the end of the line, with a warning\n"
+    "  set VARIABLE VALUE      for the cpu or vdev that it follows, else for the VM\n"
+    "  others                  passed over with a warning; see docs/configuration.md\n"
     "\n";
 
 static const char variables[] =
@@ -30,6 +30,19 @@ static const char variables[] =
     "  sim-reg-NAME NUMBER             a register such as pc, sp, x29, rip, rsp, rbp\n"
     "  sim-extra-NAME NUMBER           an extra register (SDP 8), in place of our own\n";
 
+/* In the form that an 8.0 qvm was seen to print. */
+static const char listed[] =
+    "allowed set variables\n"
+    "    debug                          (boolean, vdev)\n"
+    "    sim-machine                    (string, global)\n"
+    "    sim-note                       (string, global)\n"
+    "    sim-dump-seconds               (string, global)\n"
+    "    sim-env-template               (string, global)\n"
+    "    sim-erratum-ID                 (string, global, cpu)\n"
+    "    sim-pgtbl                      (number, global, cpu)\n"
+    "    sim-reg-NAME                   (number, global, cpu)\n"
+    "    sim-extra-NAME                 (number, global, cpu)\n";
+
 static const char rest[] =
     "\n"
     "signals: SIGUSR1 status, SIGUSR2 dump; SIGTERM, SIGINT end (0), SIGQUIT (3)\n"
@@ -43,12 +56,12 @@ static const char rest[] =
 
 void usage_variables(FILE *out)
 {
-    (void)fputs(variables, out);
+    (void)fputs(listed, out);
 }
 
 void usage_print(FILE *out)
 {
     (void)fputs(synopsis, out);
-    usage_variables(out);
+    (void)fputs(variables, out);
     (void)fputs(rest, out);
 }

@@ -28,15 +28,20 @@ struct segment {
     uint64_t alignment;
 };
 
+static bool has_report(const struct conf *conf)
+{
+    return conf_report_block(conf) < conf->ram_count;
+}
+
 /* Index of the dumpinfo segment: behind those of the RAM blocks. */
 static size_t dumpinfo_index(const struct conf *conf)
 {
-    return conf->ram_count;
+    return has_report(conf) ? conf->ram_count : SIZE_MAX;
 }
 
 static size_t segment_count(const struct conf *conf)
 {
-    return conf->ram_count + 2;
+    return conf->ram_count + has_report(conf) + 1;
 }
 
 static uint64_t first_offset(const struct conf *conf)
@@ -56,7 +61,8 @@ static struct segment segment_at(const struct conf *conf, size_t index,
         segment.address = conf->ram[index].base;
         segment.size = conf_memory_size(conf, index);
     } else if (index == dumpinfo_index(conf)) {
-        segment.address = before->address + before->size;
+        size_t block = conf_report_block(conf);
+        segment.address = conf->ram[block].base + conf_memory_size(conf, block);
         segment.size = CONF_REPORT;
     } else {
         segment.type = SEGMENT_NOTE;
@@ -148,6 +154,7 @@ void image_write(const struct vm *vm, uint64_t number, const struct text *report
     sink_zeros(sink, first_offset(conf) - sink->position);
     for (size_t i = 0; i < conf->ram_count; i++)
         memory_write(vm, i, number, sink);
-    write_report(report, sink);
+    if (has_report(conf))
+        write_report(report, sink);
     note_write(vm, (uint32_t)dumpinfo_index(conf), sink);
 }

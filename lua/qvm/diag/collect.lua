@@ -76,11 +76,13 @@ end
 
 -- Ctrl-C is no finding.
 local function add_nodes(about, vm, problems)
+  local nodes = {}
   local listed, message = pcall(function()
     for name in vm:nodes() do
-      table.insert(about.nodes, name)
+      table.insert(nodes, name)
     end
   end)
+  about.nodes = listed and nodes or nil
   if not listed and tostring(message):find("interrupted!$") then
     error(message, 0)
   elseif not listed then
@@ -97,23 +99,53 @@ local function difference(env, baseline)
   return {path = baseline.path, differences = list}
 end
 
+-- What the env of a VM says. A document in which neither vCPUs nor errata are found says
+-- nothing about either.
+local function add_env(about, env, problems, baseline)
+  local vcpus, errata = vcpus_of(env), errata_of(env)
+  about.facts = facts_of(env)
+  about.vcpus = vcpus[1] and vcpus
+  about.errata = (vcpus[1] or errata[1]) and errata
+  if baseline and about.errata then
+    about.baseline = difference(env, baseline)
+  elseif baseline then
+    problems:add(("%s/env: no errata or vCPUs found: not compared with %s"):format(about.path,
+      baseline.path))
+  end
+end
+
+-- Lists that are nil where what they would hold is not known; `facts` is nil where the
+-- env was not read.
+local UNKNOWN = {nullable = {"errata", "facts", "nodes", "vcpus"}}
+
+-- States in which there is no env to read.
+local UNREADABLE = {unavailable = true, stuck = true}
+
+local function add_state(about, vm)
+  local state, why = vm:state()
+  about.state, about.reason = state or "unknown", why
+  return state
+end
+
 -- A VM, its errata held against a baseline, if there is one. The second value is
 -- the code of why its process is not known.
 function collect.vm(vm, problems, baseline)
-  local about = {name = vm.name, path = vm.path, nodes = {}, facts = {}, vcpus = {}, errata = {}}
+  local about = setmetatable({name = vm.name, path = vm.path}, UNKNOWN)
   add_nodes(about, vm, problems)
   local process_code = add_process(about, vm, problems)
+  local state = add_state(about, vm)
+  if UNREADABLE[state] then
+    problems:add(about.reason)
+    return about, process_code
+  end
   local env, message, code = vm:env()
   if env then
-    -- An env without a process is what a simulated VM leaves that was killed.
-    about.state = process_code == "gone" and "gone" or env:state()
-    about.facts = facts_of(env)
-    about.vcpus = vcpus_of(env)
-    about.errata = errata_of(env)
-    about.baseline = baseline and difference(env, baseline)
+    add_env(about, env, problems, baseline)
   else
     problems:add(message)
-    about.state = code == "not_found" and "unavailable" or "unknown"
+    if state and (code == "not_found" or code == "timeout") then -- since the state was asked
+      add_state(about, vm)
+    end
   end
   return about, process_code
 end

@@ -118,7 +118,7 @@ end
 
 -- A VM ---------------------------------------------------------------------------
 
-local STATES = {running = true, gone = true, unavailable = true}
+local STATES = {running = true, gone = true, stuck = true, unavailable = true}
 
 local function state(about)
   return element("span", {class = STATES[about.state] and "state " .. about.state or "state"},
@@ -128,10 +128,13 @@ end
 local function summary(about)
   local list = {{"state", state(about)}, {"process", about.pid or about.process},
     {"directory", about.path}}
-  for _, name in ipairs(text.sorted_keys(about.facts)) do
+  list[#list + 1] = about.reason and {"reason", about.reason}
+  for _, name in ipairs(text.sorted_keys(about.facts or {})) do
     list[#list + 1] = {name, about.facts[name]}
   end
-  if #about.nodes > 0 then
+  if not about.nodes then
+    list[#list + 1] = {"vdev nodes", "unknown: its directory was not read"}
+  elseif #about.nodes > 0 then
     local nodes = {}
     for i, name in ipairs(about.nodes) do
       nodes[i] = {i > 1 and ", " or "", name}
@@ -141,13 +144,19 @@ local function summary(about)
   return facts_of(list)
 end
 
-local function env_vcpus(vcpus, level)
+-- What stands in the place of what is not known.
+local function unknown(about)
+  return element("p", nil, about.facts and "Unknown: none found in its env; see qvm.schema."
+    or "Unknown: its env was not read.")
+end
+
+local function env_vcpus(about, level)
   local rows = {}
-  for i, cpu in ipairs(vcpus) do
+  for i, cpu in ipairs(about.vcpus or {}) do
     rows[i] = {cpu.index, cpu.tid and ("%d"):format(cpu.tid) or "-", cpu.last_known_ip or "-"}
   end
   if #rows == 0 then
-    return {heading(level, "vCPUs"), element("p", nil, "None found in its env.")}
+    return {heading(level, "vCPUs"), unknown(about)}
   end
   return {heading(level, "vCPUs"), table_of({{"vCPU"}, {"thread id", "number"},
     {"last known ip"}}, rows)}
@@ -178,6 +187,9 @@ local function difference(baseline)
 end
 
 local function errata(about, level)
+  if not about.errata then
+    return {heading(level, "Errata"), unknown(about)}
+  end
   local rows = {}
   for i, erratum in ipairs(about.errata) do
     rows[i] = {text.cut(erratum.id), cpu_text(erratum.cpu), cell(erratum.value)}
@@ -190,7 +202,7 @@ end
 local function vm_section(about, level, id)
   return {
     summary(about),
-    env_vcpus(about.vcpus, level),
+    env_vcpus(about, level),
     errata(about, level),
     about.status and text_section(level, "Status text", about.status) or {},
     about.dump and {heading(level, "Dump"), dump_section(about.dump, level + 1, id)} or {},
@@ -203,7 +215,8 @@ local function list_of(vms, is_linked)
   local rows = {}
   for i, about in ipairs(vms) do
     rows[i] = {is_linked and element("a", {href = "#vm" .. i}, about.name) or about.name,
-      state(about), about.pid or "-", #about.vcpus, #about.nodes, #about.errata}
+      state(about), about.pid or "-", text.known_count(about.vcpus),
+      text.known_count(about.nodes), text.known_count(about.errata)}
   end
   return table_of({{"system", "text"}, {"state"}, {"process", "number"}, {"vCPUs", "number"},
     {"nodes", "number"}, {"errata", "number"}}, rows)

@@ -77,6 +77,9 @@ local function report_once(run)
   local options = run.options
   local report = report_of(run)
   local has_none = report and report.vms and #report.vms == 0
+  if has_none then
+    run.problems:add(none_message())
+  end
   if options.html and report and not has_none then
     write_page(run, report)
   end
@@ -85,10 +88,6 @@ local function report_once(run)
     found.errors = run.problems.list
     json.write(write, found)
     write "\n"
-  end
-  if has_none then
-    run.problems.failed = true
-    run.problems:complain(none_message())
   end
   return run.problems.failed and 1 or report and differs(report) and 3 or 0
 end

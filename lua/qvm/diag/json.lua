@@ -10,9 +10,17 @@ local LISTS = {nodes = true, vcpus = true, errata = true, ranges = true, vms = t
 
 local write
 
+-- Names that the metatable has as `nullable` are written as null where they are nil.
 local function write_object(put, object)
+  local names, meta = {}, getmetatable(object)
+  for _, name in ipairs(meta and meta.nullable or {}) do
+    names[name] = true
+  end
+  for name in pairs(object) do
+    names[name] = true
+  end
   put "{"
-  for index, name in ipairs(text.sorted_keys(object)) do
+  for index, name in ipairs(text.sorted_keys(names)) do
     put(index > 1 and "," or "")
     write(put, name)
     put ":"
@@ -38,6 +46,8 @@ end
 function write(put, value, name)
   if type(value) == "string" then
     put(writer.string(value)) -- of a dump: any bytes
+  elseif value == nil then
+    put "null"
   elseif type(value) ~= "table" then
     put(assert(writer.encode(value)))
   elseif LISTS[name] then

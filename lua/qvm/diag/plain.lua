@@ -16,7 +16,7 @@ local NAME_MAX = 40 -- columns of a name in a table; a longer one pushes its lin
 
 local NO_ADDRESS = ("%-18s"):format("-")
 
-local WAYS = {running = "good", gone = "bad", unavailable = "bad"}
+local WAYS = {running = "good", gone = "bad", stuck = "bad", unavailable = "bad"}
 
 local Plain = {}
 Plain.__index = Plain
@@ -94,21 +94,30 @@ function Plain:vm(about)
   self:say("%s: %s, %s", shown(about.name), self.paint(about.state, WAYS[about.state] or "odd"),
     about.pid and "process " .. about.pid or about.process)
   self:say("  %-12s %s", "directory", shown(about.path))
-  for _, name in ipairs(text.sorted_keys(about.facts)) do
+  if about.reason then
+    text.wrap(("  %-12s %s"):format("reason", shown(about.reason)), WIDTH, function(part)
+      self:say("%s", part)
+    end)
+  end
+  for _, name in ipairs(text.sorted_keys(about.facts or {})) do
     self:say("  %s %s", pad(shown(name), 12), shown(about.facts[name]))
   end
-  if #about.vcpus > 0 then
+  if about.vcpus then
     self:vcpus(about.vcpus)
-  else
+  elseif about.facts then
     self:say("\nno vCPUs found in its env: see qvm.schema in the guide")
+  else
+    self:say("\nvCPUs and errata unknown: its env was not read")
   end
-  if #about.nodes > 0 then
+  if not about.nodes then
+    self:say("\nvdev nodes unknown: its directory was not read")
+  elseif #about.nodes > 0 then
     self:say("\nvdev nodes (not opened)")
     for _, name in ipairs(about.nodes) do
       self:say("  %s", shown(name))
     end
   end
-  if #about.errata > 0 then
+  if about.errata and #about.errata > 0 then
     self:errata(about.errata)
   end
   if about.baseline then
@@ -121,9 +130,10 @@ function Plain:list(vms)
   local width = width_of(vms, "name", 6)
   self:say("%-" .. width .. "s  state           pid  vCPUs  nodes  errata", "system")
   for _, about in ipairs(vms) do
-    self:say("%s  %s %7s  %5d  %5d  %6d", pad(shown(about.name), width),
-      self.paint(("%-11s"):format(about.state), WAYS[about.state] or "odd"),
-      about.pid or "-", #about.vcpus, #about.nodes, #about.errata)
+    self:say("%s  %s %7s  %5s  %5s  %6s", pad(shown(about.name), width),
+      self.paint(("%-11s"):format(about.state), WAYS[about.state] or "odd"), about.pid or "-",
+      text.known_count(about.vcpus), text.known_count(about.nodes),
+      text.known_count(about.errata))
   end
 end
 

@@ -8,7 +8,7 @@ local text = require "qvm.diag.text"
 
 local prometheus = {}
 
-local STATES = {"running", "suspended", "unavailable", "unknown", "gone"}
+local STATES = {"running", "suspended", "unavailable", "gone", "stuck", "unknown"}
 
 local ESCAPES = {["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n"}
 
@@ -39,22 +39,49 @@ function Family:add(labels, value)
   end
 end
 
--- When the newest dump of a VM in a directory was asked for, by its name, which
--- has the host's local time; nil without one.
-local function last_dump(names, system)
+-- Seconds that local time is ahead of UTC at a time.
+local function offset_at(time)
+  local stamp = dumping.stamp_of(os.date("x-%Y%m%d-%H%M%S.gcore", time), "x")
+  return stamp and stamp - time
+end
+
+local DAY = 24 * 3600
+
+-- When a dump was asked for, by the local time in its name: the time at which a clock of
+-- this zone showed that. Of the two times of an hour that is repeated it is the later one,
+-- unless the file was last changed before. For a time that no clock here showed it is the
+-- time of the file's last change. nil if that is needed and the file is gone.
+local function time_of(stamp, path)
+  local times = {}
+  for _, near in ipairs {stamp + DAY, stamp - DAY} do -- after a change of the offset, before
+    local offset = offset_at(near)
+    if offset and offset_at(stamp - offset) == offset then
+      times[#times + 1] = stamp - offset
+    end
+  end
+  if times[1] and (not times[2] or times[1] == times[2]) then
+    return times[1]
+  end
+  local changed = select(4, core.stat(path, true))
+  if not times[1] then
+    return changed
+  end
+  local earlier, later = math.min(times[1], times[2]), math.max(times[1], times[2])
+  return changed and changed < later and earlier or later
+end
+
+-- When the newest dump of a VM in a directory was asked for; nil without one.
+local function last_dump(directory, names, system)
   local newest
   for _, name in ipairs(names) do
     local stamp = dumping.stamp_of(name, system)
-    newest = stamp and (not newest or stamp > newest) and stamp or newest
+    local time = stamp and time_of(stamp, directory .. "/" .. name)
+    newest = time and (not newest or time > newest) and time or newest
   end
-  if newest then
-    local date = os.date("!*t", newest)
-    date.isdst = nil -- whatever was in force then
-    return os.time(date)
-  end
+  return newest
 end
 
-local function add_vm(families, about, dumps)
+local function add_vm(families, about, directory, dumps)
   local vm = {"vm", about.name}
   if about.is_up ~= nil then
     families.up:add({vm}, about.is_up and 1 or 0)
@@ -62,12 +89,14 @@ local function add_vm(families, about, dumps)
   for _, state in ipairs(STATES) do
     families.state:add({vm, {"state", state}}, about.state == state and 1 or 0)
   end
-  families.vcpus:add({vm}, #about.vcpus)
-  for _, erratum in ipairs(about.errata) do
+  if about.vcpus then -- else nobody knows how many
+    families.vcpus:add({vm}, #about.vcpus)
+  end
+  for _, erratum in ipairs(about.errata or {}) do
     families.errata:add({vm, {"cpu", erratum.cpu and ("%d"):format(erratum.cpu) or "all"},
       {"erratum", erratum.id}, {"value", Plain.raw_value(erratum.value)}}, 1)
   end
-  local dumped = last_dump(dumps or {}, about.name)
+  local dumped = last_dump(directory, dumps or {}, about.name)
   if dumped then
     families.dump:add({vm}, dumped)
   end
@@ -85,7 +114,7 @@ function prometheus.text(vms, directory)
     end
   end
   local families = {
-    up = family("qvm_up", "Whether a qvm process serves the VM."),
+    up = family("qvm_up", "Whether a qvm process serves the VM and answers."),
     state = family("qvm_state", "The state that the VM is in has the value 1."),
     vcpus = family("qvm_vcpus", "vCPUs in the env of the VM."),
     errata = family("qvm_erratum_info", "An erratum that the VM reports; cpu is a number or all."),
@@ -93,7 +122,7 @@ function prometheus.text(vms, directory)
       "When the newest dump of the VM in $QVM_DUMP_DIR was asked for, by its name."),
   }
   for _, about in ipairs(vms) do
-    add_vm(families, about, dumps)
+    add_vm(families, about, directory, dumps)
   end
   local lines = {}
   for _, name in ipairs {"up", "state", "vcpus", "errata", "dump"} do

@@ -48,7 +48,7 @@ pre { background: var(--block); border: 1px solid var(--line); border-radius: 4p
   padding: 0.6rem; margin: 0.5rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .state { font-weight: 600; color: var(--odd); }
 .running, .equal { color: var(--good); }
-.gone, .unavailable, .differs { color: var(--bad); }
+.gone, .stuck, .unavailable, .differs { color: var(--bad); }
 .problems { border: 2px solid var(--bad); border-radius: 4px; padding: 0 1rem 0.6rem;
   margin: 1rem 0; }
 .problems h2 { border: 0; margin: 0.6rem 0 0; color: var(--bad); font-size: 1.1rem; }

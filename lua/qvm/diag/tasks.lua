@@ -166,12 +166,13 @@ function tasks.read(run)
   return report
 end
 
--- VMs for metrics. That one is not there is what its metrics tell.
+-- VMs for metrics. That one is not there is what its metrics tell. One whose qvm does not
+-- answer is not up.
 function tasks.metrics(run)
   local function each(vm)
     local about, code = collect.vm(vm, run.problems)
     if code ~= "permission" then -- else nobody can tell
-      about.is_up = about.pid ~= nil
+      about.is_up = about.pid ~= nil and about.state ~= "stuck"
     end
     return about
   end
@@ -182,8 +183,8 @@ function tasks.metrics(run)
   if not vm and code ~= "not_found" then
     return nil, message
   end
-  return {vms = {vm and each(vm) or {name = run.options.vm, state = "unavailable", is_up = false,
-    vcpus = {}, errata = {}}}}
+  return {vms = {vm and each(vm) or {name = run.options.vm, state = "unavailable",
+    is_up = false}}}
 end
 
 return tasks

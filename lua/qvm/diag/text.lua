@@ -11,6 +11,11 @@ function text.count(n, what)
   return ("%d %s%s"):format(n, what, n == 1 and "" or "s")
 end
 
+-- How many elements a list of a report has; "-" where the list is not known.
+function text.known_count(list)
+  return list and ("%d"):format(#list) or "-"
+end
+
 -- The lines of a text that are not empty.
 function text.lines(bytes)
   local lines = {}

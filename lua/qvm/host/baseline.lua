@@ -8,7 +8,9 @@ local baseline = {}
 
 local KIND, VERSION = "qvm errata baseline", 1
 
-local SIZE = 16 << 20 -- bytes: what is larger is not read
+-- Bytes, and values: what is more is not read. An env has 65536 values at most, and each
+-- can be an erratum of up to four here, or part of one.
+local SIZE, VALUES_MAX = 16 << 20, 5 << 16
 
 -- Writing --------------------------------------------------------------------
 
@@ -35,15 +37,29 @@ local function encode_entry(entry)
     entry.cpu and ('"cpu": %d, '):format(entry.cpu) or "", value)
 end
 
+-- How many values a value is, with those in it.
+local function count(value)
+  local n = 1
+  for _, inner in pairs(type(value) == "table" and value or {}) do
+    n = n + count(inner)
+  end
+  return n
+end
+
 -- The text of a snapshot; nil, message, code where `decode` would not read it back.
 function baseline.encode(list)
-  local lines = {}
+  local lines, values = {}, 4 -- with the object, its kind, its version and the array
   for i, entry in ipairs(list) do
     local text, why = encode_entry(entry)
     if not text then
       return nil, why, "unsupported"
     end
     lines[i] = "    " .. text
+    values = values + 2 + (entry.cpu and 1 or 0) + count(entry.value)
+  end
+  if values > VALUES_MAX then
+    return nil, ("%d errata are %d values: more than %d are not read back"):format(#list, values,
+      VALUES_MAX), "too_large"
   end
   local text = ('{\n  "kind": "%s",\n  "version": %d,\n  "errata": [%s]\n}\n'):format(
     KIND, VERSION, lines[1] and "\n" .. table.concat(lines, ",\n") .. "\n  " or "")
@@ -90,10 +106,10 @@ end
 
 -- The entries of a baseline's text; the path is for messages.
 function baseline.decode(text, path)
-  local raw, message = core.decode(text)
+  local raw, message, code = core.decode(text, VALUES_MAX)
   local shown = line.harmless(path)
   if raw == nil then
-    return nil, shown .. ":" .. line.harmless(message), "malformed"
+    return nil, shown .. ":" .. line.harmless(message), code
   elseif type(raw) ~= "table" or raw.kind ~= KIND or type(raw.errata) ~= "table" then
     return nil, ("%s: not a %s"):format(shown, KIND), "malformed"
   elseif raw.version ~= VERSION then

@@ -1,315 +1,107 @@
 --- Reads `.qvmconf` files, and holds them against running VMs.
 --
--- Documented: plain text; options and arguments separated by blanks and newlines;
--- `#` comments; quotes group; `@file` includes; the options `system` `ram` `cpu`
--- `load` `dump` `logger` `vdev` `pass` `set`; that variables are set in the context
--- of a cpu, of a vdev, or globally. Our reading: a `set` belongs to the last cpu or
--- vdev before it; an option that is not known takes what follows it on its line, up
--- to one that is.
+-- What is documented of their syntax, and what is our reading of it, is in
+-- docs/configuration.md.
 -- @module qvm.conf
 
 local check = require "qvm.util.arguments"
-local core = require "qvm.core"
-local oneline = require "qvm.util.text"
-local part = require "qvm.host.conf_text"
+local line = require "qvm.util.text"
+local read = require "qvm.host.conf_reader"
+local words = require "qvm.host.conf_words"
 
 local conf = {}
 
--- Files that include one another, and files in all: each of a chain may name the next
--- one many times.
-local INCLUDES_MAX, FILES_MAX = 16, 1000
-
--- Words ----------------------------------------------------------------------
-
-local Failure = {}
-
-local function fail(place, format, ...)
-  error(setmetatable({oneline.harmless(("%s:%d: "):format(place.file, place.line)
-    .. format:format(...)), "malformed"}, Failure))
-end
-
--- The next word of a line from a position on: text, whether a quote began it, and
--- the position behind it. Nil at the end, or where a comment begins.
-local function next_word(line, at, place)
-  local start = line:find("[^ \t\r\f\v]", at)
-  if not start or line:sub(start, start) == "#" then
-    return nil
-  end
-  local parts, quoted, i = {}, line:find("^[\"']", start) ~= nil, start
-  while i <= #line and not line:find("^[ \t\r\f\v]", i) do
-    local quote = line:match("^[\"']", i)
-    local stop
-    if quote then
-      stop = line:find(quote, i + 1, true) or fail(place, "a quote is not closed")
-      parts[#parts + 1] = line:sub(i + 1, stop - 1)
-    else
-      stop = (line:find("[ \t\r\f\v\"']", i) or #line + 1) - 1
-      parts[#parts + 1] = line:sub(i, stop)
-    end
-    i = stop + 1
-  end
-  return table.concat(parts), quoted, i
-end
-
-local read_words
-
-local function include(words, name, place, depth)
-  if name == "" then
-    fail(place, "no file is named behind the @")
-  elseif depth == INCLUDES_MAX then
-    fail(place, "%d files include one another", INCLUDES_MAX)
-  end
-  words.files = words.files + 1
-  if words.files > FILES_MAX then
-    fail(place, "more than %d files are included", FILES_MAX)
-  end
-  -- Ours: a relative name counts from the file that includes.
-  local directory = place.file:match("^(.*/)[^/]*$") or ""
-  read_words(words, name:sub(1, 1) == "/" and name or directory .. name, depth + 1, place)
-end
-
--- Adds the words of a file, each with its text, file, line.
-function read_words(words, path, depth, from)
-  local text, message, code = core.read_file(path)
-  if not text and from then
-    fail(from, "%s", message)
-  elseif not text then
-    error(setmetatable({message, code}, Failure))
-  end
-  local number = 0
-  for line in (text:gsub("\n$", "") .. "\n"):gmatch("([^\n]*)\n") do
-    number = number + 1
-    local place, at = {file = path, line = number}, 1
-    if line:find("\0", 1, true) then
-      fail(place, "a NUL: this is no text")
-    end
-    repeat
-      local word, quoted, behind = next_word(line, at, place)
-      at = behind
-      if word and not quoted and word:sub(1, 1) == "@" then
-        include(words, word:sub(2), place, depth)
-      elseif word then
-        words[#words + 1] = {text = word, file = path, line = number, quoted = quoted}
-      end
-    until not word
-  end
-end
-
--- Options --------------------------------------------------------------------
-
--- How many arguments the options have that are known; `false`: those on its line.
-local global = {system = 1, ram = 1, cpu = 0, load = 1, dump = 1, logger = 2, vdev = 1,
-  pass = false, set = 2}
-local of_cpu = {runmask = 1, sched = 1, name = 1}
-local of_vdev = {loc = 1, intr = 1, name = 1, hostdev = 1, peer = 1}
-
-local Reader = {}
-Reader.__index = Reader
-
-function Reader:known(word)
-  if word.quoted then
-    return nil
-  end
-  local mine = self.open == "cpu" and of_cpu or self.open == "vdev" and of_vdev or {}
-  if mine[word.text] ~= nil then
-    return mine[word.text], true
-  end
-  return global[word.text], false
-end
-
-function Reader:arguments(option, count)
-  local list = {}
-  for i = 1, count do
-    local word = self.words[self.next]
-    if not word then
-      fail(option, "'%s' has %d argument%s, and %s", option.text, count, count == 1 and "" or "s",
-        i == 1 and "none follows" or "one is missing")
-    end
-    list[i] = word.text
-    self.next = self.next + 1
-  end
-  return list
-end
-
--- What follows on the option's line, up to an option that is known.
-function Reader:rest(option)
-  local list = {}
-  while true do
-    local word = self.words[self.next]
-    if not word or word.file ~= option.file or word.line ~= option.line
-      or self:known(word) ~= nil then
-      return list
-    end
-    list[#list + 1] = word.text
-    self.next = self.next + 1
-  end
-end
-
-local units = {[""] = 0, K = 10, M = 20, G = 30, k = 10, m = 20, g = 30}
-
--- A number with a unit, exactly; nil for another text.
-local function size_of(text)
-  local digits, unit = text:match("^(0[xX]%x+)([KMGkmg]?)$")
-  if not digits then
-    digits, unit = text:match("^(%d+)([KMGkmg]?)$")
-  end
-  if not digits or #digits > 18 then
-    return nil
-  end
-  local value = math.tointeger(tonumber(digits))
-  local shift = units[unit]
-  if not value or value >> (63 - shift) ~= 0 then
-    return nil
-  end
-  return value << shift
-end
-
-local take = {}
-
-function take.system(self, option, arguments)
-  self.result.system, self.result.system_line = arguments[1], option.line
-end
-
-function take.ram(self, option, arguments)
-  local address, size = arguments[1]:match("^([^,]*),(.*)$")
-  size = size_of(size or arguments[1])
-  if not size or address and not size_of(address) then
-    fail(option, "'%s' is no [address,]size", arguments[1])
-  end
-  table.insert(self.result.ram, part("ram", {address = address and size_of(address),
-    size = size, file = option.file, line = option.line}))
-end
-
-local function open(self, kind, option, entry)
-  entry.file, entry.line, entry.set = option.file, option.line, {}
-  self.open, self.entry, self.set_entry = kind, entry, entry
-  table.insert(self.result[kind .. "s"], part(kind, entry))
-end
-
-function take.cpu(self, option)
-  open(self, "cpu", option, {})
-end
-
-function take.vdev(self, option, arguments)
-  open(self, "vdev", option, {type = arguments[1]})
-end
-
-function take.dump(self, option, arguments)
-  local command = arguments[1]:match("^|%s*(.*)$")
-  self.result.dump = part("dump", {directory = not command and arguments[1] or nil,
-    command = command, file = option.file, line = option.line})
-end
-
-function take.logger(self, option, arguments)
-  local filters = {}
-  for filter in arguments[1]:gmatch("[^,]+") do
-    filters[#filters + 1] = filter
-  end
-  table.insert(self.result.loggers, part("logger", {filters = filters,
-    destination = arguments[2], file = option.file, line = option.line}))
-end
-
-function take.set(self, option, arguments)
-  local entry = {name = arguments[1], value = arguments[2], file = option.file,
-    line = option.line, context = "global"}
-  if self.set_entry then
-    entry.context = self.set_entry.type and "vdev" or "cpu"
-    self.set_entry.set[entry.name] = entry.value
-    entry.index = #self.result[entry.context .. "s"] - 1
-  end
-  table.insert(self.result.set, part("set", entry))
-end
-
-function Reader:option(option)
-  local count, is_sub = self:known(option)
-  if count ~= nil and not is_sub and option.text ~= "set" then
-    self.open = nil
-  end
-  local arguments = count and self:arguments(option, count) or self:rest(option)
-  if is_sub then
-    self.entry[option.text] = arguments[1]
-  elseif take[option.text] and count then
-    take[option.text](self, option, arguments)
-  else
-    table.insert(self.result.others, part("other", {name = option.text,
-      arguments = arguments, file = option.file, line = option.line}))
-  end
-end
-
 local Conf = {__name = "Conf"}
 
-Conf.__tostring = oneline.tostring("Conf", function(configuration)
-  return ("Conf %s: %s, %d cpus, %d vdevs"):format(configuration.path,
-    configuration.system and oneline.cut(configuration.system) or "no system",
-    #configuration.cpus, #configuration.vdevs)
+Conf.__tostring = line.tostring("Conf", function(configuration)
+  local cpus = #configuration.cpus
+  return ("Conf %s: %s, %s, %d vdevs"):format(line.cut(table.concat(configuration.paths, " ")),
+    configuration.system and line.cut(configuration.system) or "no system",
+    cpus == 0 and "no cpu option (one vCPU)" or cpus .. " cpus", #configuration.vdevs)
 end)
 
-local function parse(path)
-  local result = setmetatable({path = path, ram = {}, cpus = {}, vdevs = {}, loggers = {},
-    set = {}, others = {}}, Conf)
-  local self = setmetatable({words = {files = 0}, next = 1, result = result}, Reader)
-  read_words(self.words, path, 1)
-  while self.words[self.next] do
-    local option = self.words[self.next]
-    self.next = self.next + 1
-    self:option(option)
-  end
-  return self.result
-end
-
 --- Reads a configuration, and what it includes.
--- @tparam string path
+--
+-- Several files, and options, are read one after another, as
+-- `qvm @common @linux1 set debug off` reads them. A relative name after `@` counts from
+-- the file that it stands in.
+-- @tparam string|{string,...} path of the file, or of several
+-- @tparam ?table options
+-- @tparam[opt] string|{string,...} options.options what follows the files on qvm's command
+-- line: as text with the syntax of a file, or its words
 -- @treturn[1] Conf the configuration
 -- @return[2] nil, message, code: `malformed` (the message has file:line),
--- `not_found` `permission` `unsupported` (not a regular file) `io`
+-- `not_found` `permission` `unsupported` (not a regular file) `io`; `too_large`: more than
+-- 1 MiB of text, 65536 options or 1000 files
 -- @usage conf = assert(qvm.conf.load("linux1.qvmconf"))
-function conf.load(path)
-  check.path(path, 1, "load")
-  local ok, result = pcall(parse, path)
+function conf.load(path, options)
+  local paths = {path}
+  if type(path) == "table" then
+    paths = table.move(path, 1, #path, 1, {})
+  end
+  for i = 1, math.max(#paths, 1) do
+    check.path(paths[i], 1, "load")
+  end
+  check.options(options, "load", {options = "string or array of strings"}, 2)
+  local result = setmetatable({path = paths[1], paths = paths, ram = {}, cpus = {}, vdevs = {},
+    loggers = {}, set = {}, others = {}}, Conf)
+  local ok, failure = pcall(read, result, paths, options and options.options)
   if ok then
     return result
-  elseif getmetatable(result) ~= Failure then
-    error(result, 0)
+  elseif getmetatable(failure) ~= words.Failure then
+    error(failure, 0)
   end
-  return nil, result[1], result[2]
+  return nil, failure[1], failure[2]
 end
 
 --- Holds a configuration against what a running VM reports.
+--
+-- With `variables`, each `set` is also held against what that qvm knows: the variable's
+-- name, the type of its value, and the context it is set in.
 -- @tparam Conf configuration from `load`
 -- @tparam qvm.vm.VM vm
+-- @tparam ?table options
+-- @tparam[opt] string options.variables what `qvm set ?` prints on the board
 -- @treturn[1] {Finding,...} findings
--- @return[2] nil, message, code: as `VM:env`
+-- @return[2] nil, message, code: as `VM:env`; `malformed`: `variables` lists none;
+-- `too_large`: more than 65536 findings
 -- @usage findings = assert(qvm.conf.check(conf, vm))
-function conf.check(configuration, vm)
+function conf.check(configuration, vm, options)
   if getmetatable(configuration) ~= Conf then
     error("bad argument #1 to 'check' (configuration expected)", 2)
   end
+  check.options(options, "check", {variables = "string"}, 3)
   local env, message, code = vm:env()
   if not env then
     return nil, message, code
   end
-  return require "qvm.host.conf_check".findings(configuration, vm, env)
+  return require "qvm.host.conf_check".findings(configuration, vm, env,
+    options and options.variables)
 end
 
---- A configuration. Arguments are text, as they stand.
+--- A configuration. Arguments are text, as they stand. Of an option that is repeated in
+-- one context the last one counts.
 -- @table Conf
--- @tfield string path the file
+-- @tfield string path the file, the first of several
+-- @tfield {string,...} paths the files
 -- @tfield ?string system the system name, nil where there is none
 -- @tfield ?integer system_line line of the option
--- @tfield {ConfCpu,...} cpus
+-- @tfield {ConfCpu,...} cpus empty where there is none: the VM then has one vCPU
 -- @tfield {ConfRam,...} ram
 -- @tfield ?ConfDump dump nil where there is none
 -- @tfield {ConfLogger,...} loggers
 -- @tfield {ConfVdev,...} vdevs
 -- @tfield {ConfSet,...} set every variable that is set
--- @tfield {ConfOther,...} others `load`, `pass`, and options that are not known
+-- @tfield {ConfOther,...} others every other option, in order
 -- @usage print(conf.system, #conf.cpus, #conf.vdevs)
 
 --- A `cpu` option.
 -- @table ConfCpu
 -- @tfield ?string name
--- @tfield ?string runmask
--- @tfield ?string sched
+-- @tfield ?string runmask such as `0,1`
+-- @tfield ?string sched such as `10`, `10r`, or `10,8,3,5,2`
+-- @tfield ?string partition
+-- @tfield ?string cluster
 -- @tfield {[string]=string} set its variables, name to value
 -- @tfield string file where it stands
 -- @tfield integer line
@@ -341,8 +133,8 @@ end
 
 --- A `vdev` option.
 -- @table ConfVdev
--- @tfield string type
--- @tfield ?string name of its node
+-- @tfield string type without `vdev-` and `.so`: `pl011` where `vdev-pl011.so` stands
+-- @tfield ?string name of its node, or the absolute path of that
 -- @tfield ?string loc
 -- @tfield ?string intr
 -- @tfield ?string hostdev
@@ -362,7 +154,10 @@ end
 -- @tfield integer line
 -- @usage for _, set in ipairs(conf.set) do print(set.name, set.value) end
 
---- A `load` or `pass` option, or one that is not known.
+--- Any other option, known or not.
+--
+-- Such as `load`, `initrd`, `cmdline`, `pass` and `reserve`. The options of a `pass` and
+-- a `reserve` are among its arguments.
 -- @table ConfOther
 -- @tfield string name
 -- @tfield {string,...} arguments
@@ -380,4 +175,4 @@ end
 -- @tfield ?integer line of the option, nil without one
 -- @usage for _, f in ipairs(findings) do print(f.verdict, f.what, f.line) end
 
-return oneline.with_name("qvm.conf", conf)
+return line.with_name("qvm.conf", conf)

@@ -1,25 +1,50 @@
 -- Holding a configuration against what a VM reports: qvm.conf.check.
 
 local core = require "qvm.core"
+local failure = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local part = require "qvm.host.conf_text"
+local variables = require "qvm.host.conf_variables"
 
 local conf_check = {}
+
+-- Findings, errata looked at for all variables, and bytes of a variable's name that are
+-- looked at for ids of errata.
+local FINDINGS_MAX, ERRATA_MAX, NAME_MAX = 65536, 1 << 20, 256
+
+-- Raised where there is more than that.
+local TooMany = {}
 
 local function is_erratum_name(name)
   return line.lower(name):find("errat", 1, true) ~= nil
 end
 
--- The errata that a variable's name speaks of.
-local function related(name, errata)
-  local list = {}
-  for _, erratum in ipairs(errata) do
-    local id = erratum.id
-    if name == id or #id > 3 and name:find(id, 1, true) then
-      list[#list + 1] = erratum
+-- Parts of a variable's name that can be an erratum's id: the whole of it, what follows a
+-- punctuation mark, and each word and number in it.
+local function parts_of(name)
+  local parts = {name}
+  for at in name:sub(1, NAME_MAX):gmatch("()[0-9A-Za-z]+") do
+    parts[#parts + 1] = at > 1 and name:sub(at) or nil
+  end
+  for _, pattern in ipairs {"[0-9A-Za-z]+", "[0-9]+"} do
+    for word in name:sub(1, NAME_MAX):gmatch(pattern) do
+      parts[#parts + 1] = #word > 3 and word or nil
     end
   end
-  return list
+  return parts
+end
+
+-- The errata that a variable's name speaks of: arrays of those with one id. by_id maps ids
+-- to such arrays.
+local function related(name, by_id)
+  local groups, seen = {}, {}
+  for _, id in ipairs(parts_of(name)) do
+    if by_id[id] and not seen[id] and (id == name or #id > 3) then
+      seen[id] = true
+      groups[#groups + 1] = by_id[id]
+    end
+  end
+  return groups
 end
 
 local switches = {on = true, yes = true, ["true"] = true, ["1"] = true, off = false, no = false,
@@ -27,27 +52,42 @@ local switches = {on = true, yes = true, ["true"] = true, ["1"] = true, off = fa
 
 -- As one value, however it is written.
 local function switch(value)
-  local text = line.lower(tostring(value))
+  local text = tostring(value)
+  text = #text <= NAME_MAX and line.lower(text) or text
   if switches[text] ~= nil then
     return switches[text]
   end
   return text
 end
 
+local function check_erratum(add, set, erratum)
+  if set.context == "cpu" and erratum.cpu ~= nil and erratum.cpu ~= set.index then
+    return
+  end
+  local what = "erratum " .. line.cut(erratum.id)
+    .. (erratum.cpu and " on vCPU " .. erratum.cpu or "")
+  local value = erratum.value
+  local actual = type(value) == "string" and value or type(value) == "table" and "{...}"
+    or line.value(value)
+  add(set, what, set.value, actual, set.value == "auto" and "cannot tell"
+    or switch(set.value) == switch(value) and "ok" or "differs")
+end
+
 local function check_errata(add, configuration, env)
-  local errata = {}
+  local by_id, looked = {}, 0
   for erratum in env:errata() do
-    errata[#errata + 1] = erratum
+    by_id[erratum.id] = by_id[erratum.id] or {}
+    table.insert(by_id[erratum.id], erratum)
   end
   for _, set in ipairs(configuration.set) do
-    local found = related(set.name, errata)
-    for _, erratum in ipairs(found) do
-      local of_this = set.context ~= "cpu" or erratum.cpu == nil or erratum.cpu == set.index
-      if of_this then
-        local verdict = set.value == "auto" and "cannot tell"
-          or switch(set.value) == switch(erratum.value) and "ok" or "differs"
-        add(set, "erratum " .. erratum.id .. (erratum.cpu and " on vCPU " .. erratum.cpu or ""),
-          set.value, tostring(erratum.value), verdict)
+    local found = related(set.name, by_id)
+    for _, group in ipairs(found) do
+      looked = looked + #group
+      if looked > ERRATA_MAX then
+        error(TooMany)
+      end
+      for _, erratum in ipairs(group) do
+        check_erratum(add, set, erratum)
       end
     end
     if #found == 0 and is_erratum_name(set.name) then
@@ -56,20 +96,49 @@ local function check_errata(add, configuration, env)
   end
 end
 
+-- Is there a node of that absolute path? It is looked for in its directory, and not asked
+-- about: that could have side effects. Nil where the directory cannot be listed.
+local function is_there(path)
+  local directory, base = path:match("^(.*/)([^/]+)$")
+  local names, _, code = core.entries(directory or "/")
+  for _, name in ipairs(names or {}) do
+    if name == base then
+      return true
+    end
+  end
+  if names or code == "not_found" then
+    return false
+  end
+end
+
+local function check_node(add, vdev, there)
+  if there == nil then
+    add(vdev, "node " .. vdev.name, "there", nil, "cannot tell")
+  else
+    add(vdev, "node " .. vdev.name, "there", there and "there" or "not there",
+      there and "ok" or "differs")
+  end
+end
+
 local function check_nodes(add, configuration, vm)
-  local there, named = {}, {}
+  local nodes, named = {}, {}
   for name in vm:nodes() do
-    there[name] = true
+    nodes[name] = true
   end
   for _, vdev in ipairs(configuration.vdevs) do
-    if vdev.name then
-      named[vdev.name] = true
-      add(vdev, "node " .. vdev.name, "there", there[vdev.name] and "there" or "not there",
-        there[vdev.name] and "ok" or "differs")
+    local name = vdev.name
+    if name and name:sub(1, #vm.path + 1) == vm.path .. "/" then
+      name = name:sub(#vm.path + 2)
+    end
+    if name and name:sub(1, 1) == "/" then
+      check_node(add, vdev, is_there(name))
+    elseif name then
+      named[name] = true
+      check_node(add, vdev, nodes[name] or false)
     end
   end
   local names = {}
-  for name in pairs(there) do
+  for name in pairs(nodes) do
     names[#names + 1] = not named[name] and name or nil
   end
   table.sort(names)
@@ -93,23 +162,64 @@ local function check_dump(add, dump)
   end
 end
 
-function conf_check.findings(configuration, vm, env)
-  local findings = {}
-  local function add(option, what, expected, actual, verdict)
-    findings[#findings + 1] = part("finding", {what = what, expected = expected, actual = actual,
-      verdict = verdict, file = option and option.file, line = option and option.line})
-  end
-  local vcpus = 0
+-- An env in which no vCPUs are found says nothing about their number. Without a `cpu`
+-- there is one.
+local function check_vcpus(add, configuration, env)
+  local cpus, vcpus = configuration.cpus, 0
   for _ in env:vcpus() do
     vcpus = vcpus + 1
   end
-  local system, cpus = configuration.system, configuration.cpus
-  add({file = configuration.path, line = configuration.system_line}, "system", system or "none",
-    vm.name, not system and "cannot tell" or system == vm.name and "ok" or "differs")
-  add(cpus[1], "vCPUs", tostring(#cpus), tostring(vcpus), #cpus == vcpus and "ok" or "differs")
-  check_nodes(add, configuration, vm)
-  check_dump(add, configuration.dump)
-  check_errata(add, configuration, env)
+  local expected = math.max(#cpus, 1)
+  add(cpus[1] or {file = configuration.path}, "vCPUs", tostring(expected),
+    vcpus > 0 and tostring(vcpus) or nil,
+    vcpus == 0 and "cannot tell" or expected == vcpus and "ok" or "differs")
+end
+
+-- Holds each `set` against the variables that a qvm knows. False where the text has none.
+local function check_variables(add, configuration, text)
+  local wanted = {}
+  for _, set in ipairs(configuration.set) do
+    wanted[set.name] = true
+  end
+  local known = variables.parse(text, wanted)
+  for _, set in ipairs(known and configuration.set or {}) do
+    local row = known[set.name]
+    add(set, "set " .. set.name, ("%s (%s)"):format(set.value, set.context),
+      row and row.text or "not a variable of this qvm", variables.verdict(set, row))
+  end
+  return known ~= nil
+end
+
+-- What a configuration says and what is, as an array; nil, message, code.
+function conf_check.findings(configuration, vm, env, text)
+  local findings = {}
+  local function add(option, what, expected, actual, verdict)
+    if #findings == FINDINGS_MAX then
+      error(TooMany)
+    end
+    findings[#findings + 1] = part("finding", {what = what, expected = expected, actual = actual,
+      verdict = verdict, file = option and option.file, line = option and option.line})
+  end
+  local ok, known = failure.but_memory(pcall(function()
+    local system = configuration.system
+    add({file = configuration.path, line = configuration.system_line}, "system",
+      system or "none", vm.name, not system and "cannot tell" or system == vm.name and "ok"
+        or "differs")
+    check_vcpus(add, configuration, env)
+    check_nodes(add, configuration, vm)
+    check_dump(add, configuration.dump)
+    check_errata(add, configuration, env)
+    return not text or check_variables(add, configuration, text)
+  end))
+  if not ok and known ~= TooMany then
+    error(known, 0)
+  elseif not ok then
+    return nil, ("%s: more than %d findings"):format(configuration.path, FINDINGS_MAX),
+      "too_large"
+  elseif not known then
+    return nil, "variables: no row 'name (type, context)' as `qvm set ?` prints them",
+      "malformed"
+  end
   return findings
 end
 

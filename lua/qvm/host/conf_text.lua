@@ -4,7 +4,8 @@ local line = require "qvm.util.text"
 
 -- The fields that are told without their names, in order, and those with.
 local plain = {"type", "name", "value", "directory", "command"}
-local named = {"name", "address", "size", "destination", "runmask", "sched", "loc", "intr",
+local named = {"name", "address", "size", "destination", "runmask", "sched", "partition",
+  "cluster", "loc", "intr",
   "hostdev", "peer"}
 
 local function word(name, value)

@@ -9,6 +9,7 @@
 
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local errata_of = require "qvm.host.env_errata"
 local find = require "qvm.host.env_rules"
 local line = require "qvm.util.text"
 local methods_of = require "qvm.util.methods"
@@ -42,8 +43,9 @@ function Env.decode(text, name)
   }, Env)
 end
 
-function Env.read(file)
-  local text, message, code = core.read_env(file)
+-- Its server has so many milliseconds to answer, 2000 if not given.
+function Env.read(file, milliseconds)
+  local text, message, code = core.read_env(file, milliseconds)
   if not text then
     return nil, message, code
   end
@@ -121,11 +123,25 @@ function Env:vcpus()
   return each(find.vcpus(self, rules))
 end
 
+--- One vCPU.
+-- @tparam integer index from 0, in the document's order
+-- @treturn[1] EnvVcpu the vCPU
+-- @return[2] nil, message, code: `not_found`
+-- @usage print(assert(env:vcpu(0)).tid)
+function Env:vcpu(index)
+  check.integer(index, 1, "vcpu")
+  local vcpu = find.vcpu(self, rules, index)
+  if vcpu then
+    return vcpu
+  end
+  return nil, ("%s: no vCPU %d"):format(line.harmless(self._name), index), "not_found"
+end
+
 --- The errata, in the document's order.
 -- @treturn function():Erratum iterator
 -- @usage for e in env:errata() do print(e.id, e.value, e.cpu or "all") end
 function Env:errata()
-  return each(find.errata(self, rules))
+  return each(errata_of(self, rules, find.vcpus(self, rules)))
 end
 
 --- Whether the guest runs, as far as the document tells.
@@ -133,20 +149,27 @@ end
 -- A guest is taken for suspended when the last known instruction pointer of
 -- every vCPU but the first is 0: the rule of an integrator's script that is
 -- used on real systems.
--- @treturn "running"|"suspended"|"unknown" unknown where there is one vCPU only, or
--- instruction pointers are missing
+-- @treturn "running"|"suspended"|"unknown" unknown where no vCPUs are found, where
+-- there is only one, or where instruction pointers are missing
+-- @treturn ?string why it is unknown
 -- @usage print(env:state())
 function Env:state()
   local vcpus = find.vcpus(self, rules)
-  local known = #vcpus > 1
+  local missing
   for index = 2, #vcpus do
     local ip = vcpus[index].last_known_ip
     if ip and ip ~= 0 then
       return "running"
     end
-    known = known and ip ~= nil
+    missing = missing or not ip and index - 1
   end
-  return known and "suspended" or "unknown"
+  if #vcpus > 1 and not missing then
+    return "suspended"
+  end
+  local why = #vcpus == 0 and "no vCPUs found: see qvm.schema"
+    or #vcpus == 1 and "with one vCPU the state cannot be determined"
+    or ("vCPU %d has no last known instruction pointer"):format(missing)
+  return "unknown", ("%s: %s"):format(line.harmless(self._name), why)
 end
 
 --- A vCPU, as an env tells of it.
@@ -167,9 +190,15 @@ end
 -- @tfield string path where it stands in the document, for `Env:get`
 -- @usage for erratum in env:errata() do print(erratum.id, erratum.value) end
 
+-- A document in which neither is found says nothing about either.
 Env.__tostring = line.tostring("Env", function(env)
-  return ("Env %s: %d vCPUs, %d errata, %d bytes"):format(env._name,
-    #find.vcpus(env, rules), #find.errata(env, rules), #env.text)
+  local vcpus = find.vcpus(env, rules)
+  local errata, size = #errata_of(env, rules, vcpus), ("%d bytes"):format(#env.text)
+  if #vcpus == 0 and errata == 0 then
+    return ("Env %s: no vCPUs or errata found (see qvm.schema), %s"):format(env._name, size)
+  end
+  return ("Env %s: %s, %d errata, %s"):format(env._name,
+    #vcpus == 0 and "no vCPUs found (see qvm.schema)" or #vcpus .. " vCPUs", errata, size)
 end)
 
 methods_of(Env, "decode", "read", "schema")

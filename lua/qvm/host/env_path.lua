@@ -45,7 +45,8 @@ function path.parse(text)
   while at <= #text do
     local key, rest = parse_step(text, at, at == 1)
     if key == nil or not rest then
-      return nil, ('character %d of path "%s" is not understood'):format(at, line.harmless(text))
+      return nil, ('character %d of path "%s" is not understood'):format(at,
+        line.harmless(line.cut(text)))
     end
     keys[#keys + 1] = key
     at = rest
@@ -53,14 +54,14 @@ function path.parse(text)
   return keys
 end
 
--- The path of a member below a path.
-function path.join(parent, key)
+-- What a key adds to a path, which is empty so far if it is the first one.
+function path.piece(key, is_first)
   if math.type(key) == "integer" then
-    return ("%s[%d]"):format(parent, key)
+    return ("[%d]"):format(key)
   elseif not key:find('^[^%.%[%]"\\\0-\31\127 ]+$') then
-    return ('%s["%s"]'):format(parent, (key:gsub('[\\"]', "\\%0")))
+    return ('["%s"]'):format((key:gsub('[\\"]', "\\%0")))
   end
-  return parent == "" and key or parent .. "." .. key
+  return is_first and key or "." .. key
 end
 
 return path

@@ -41,16 +41,34 @@ local function before(a, b)
   return a.nth < b.nth
 end
 
--- In order; of entries with one id and vCPU the order is kept.
-local function sorted(entries)
+-- The table of a map for an entry's vCPU. Ids can be long: they are keys there as they are,
+-- not parts of one.
+local function of_cpu(map, entry)
+  local cpu = entry.cpu or "all"
+  map[cpu] = map[cpu] or {}
+  return map[cpu]
+end
+
+-- The entries that next_entry gives, in order; of those with one id and vCPU the order is
+-- kept.
+local function sorted_of(next_entry)
   local list, seen = {}, {}
-  for i, entry in ipairs(entries) do
-    local key = ("%s/%s"):format(entry.cpu, entry.id)
-    seen[key] = (seen[key] or 0) + 1
-    list[i] = {id = entry.id, cpu = entry.cpu, value = entry.value, nth = seen[key]}
+  for entry in next_entry do
+    local counts = of_cpu(seen, entry)
+    counts[entry.id] = (counts[entry.id] or 0) + 1
+    list[#list + 1] = {id = entry.id, cpu = entry.cpu, value = entry.value,
+      nth = counts[entry.id]}
   end
   table.sort(list, before)
   return list
+end
+
+local function sorted(entries)
+  local i = 0
+  return sorted_of(function()
+    i = i + 1
+    return entries[i]
+  end)
 end
 
 -- Raises, at the caller of the public function, for what is no snapshot.
@@ -144,11 +162,7 @@ function errata.snapshot(vm_or_env)
   elseif kind ~= "table" or not vm_or_env.errata then
     error(("bad argument #1 to 'snapshot' (VM or Env expected, got %s)"):format(kind), 2)
   end
-  local list = {}
-  for entry in env:errata() do
-    list[#list + 1] = entry
-  end
-  return speaking(plain(sorted(list)), Snapshot, Entry)
+  return speaking(plain(sorted_of(env:errata())), Snapshot, Entry)
 end
 
 --- Writes a snapshot to a baseline file.
@@ -199,10 +213,16 @@ end
 local function by_key(snapshot)
   local map, list = {}, sorted(snapshot)
   for _, entry in ipairs(list) do
-    entry.key = ("%s/%d/%s"):format(entry.cpu, entry.nth, entry.id)
-    map[entry.key] = entry
+    local ids = of_cpu(map, entry)
+    ids[entry.id] = ids[entry.id] or {}
+    ids[entry.id][entry.nth] = entry
   end
   return map, list
+end
+
+local function find(map, entry)
+  local entries = of_cpu(map, entry)[entry.id]
+  return entries and entries[entry.nth]
 end
 
 local function same(a, b)
@@ -227,7 +247,7 @@ function errata.diff(baseline, current)
       nth = entry.nth, expected = was, actual = is}
   end
   for _, entry in ipairs(known) do
-    local now = actual[entry.key]
+    local now = find(actual, entry)
     if not now then
       add("removed", entry, entry.value, nil)
     elseif not same(entry.value, now.value) then
@@ -235,7 +255,7 @@ function errata.diff(baseline, current)
     end
   end
   for _, entry in ipairs(list) do
-    if not expected[entry.key] then
+    if not find(expected, entry) then
       add("added", entry, nil, entry.value)
     end
   end

@@ -1,6 +1,6 @@
 --- A VM out of a record, as `qvm.replay` gives it.
 --
--- It has the methods of a VM, and answers from the record. `pid`, `signal`,
+-- It has the methods of a VM, and answers from the record. `pid`, `wait`, `signal`,
 -- `status` and `dump` are `unsupported`: it has no process.
 -- @classmod qvm.record
 
@@ -38,7 +38,7 @@ local function encode_members(members)
   return "{\n" .. table.concat(lines, ",\n") .. "\n}\n"
 end
 
-local function manifest_of(vm, env, files, version)
+local function manifest_of(vm, state, files, version)
   local names, nodes = {}, {}
   for i, file in ipairs(files) do
     names[i] = file[1]
@@ -47,7 +47,7 @@ local function manifest_of(vm, env, files, version)
     nodes[#nodes + 1] = name
   end
   return encode_members {
-    {"kind", KIND}, {"version", VERSION}, {"system", vm.name}, {"state", (env:state())},
+    {"kind", KIND}, {"version", VERSION}, {"system", vm.name}, {"state", state},
     {"nodes", nodes}, {"host", core.host_name()}, {"time", os.date("!%Y-%m-%dT%H:%M:%SZ")},
     {"library", version}, {"files", names}}
 end
@@ -55,7 +55,11 @@ end
 -- All that is to be written, read before anything is: an array of {name, bytes}. The
 -- manifest is the last: a record without it is not whole.
 local function gather(vm, conf, version)
-  local env, message, code = vm:env()
+  local state, message, code = vm:state()
+  local env
+  if state then -- else what it would be is not known
+    env, message, code = vm:env()
+  end
   if not env then
     return nil, message, code
   end
@@ -72,7 +76,7 @@ local function gather(vm, conf, version)
     end
     files[3] = {"vm.qvmconf", text}
   end
-  files[#files + 1] = {"manifest.json", manifest_of(vm, env, files, version)}
+  files[#files + 1] = {"manifest.json", manifest_of(vm, state, files, version)}
   return files
 end
 
@@ -118,7 +122,7 @@ end)}
 -- @tfield string kind `"qvm record"`
 -- @tfield integer version of the format of records
 -- @tfield string system the system name
--- @tfield string state the VM's state when it was recorded
+-- @tfield string state the VM's state when it was recorded, as `VM:state` gives it
 -- @tfield {string,...} nodes names of its vdev nodes
 -- @tfield string host name of the host
 -- @tfield string time when it was recorded, such as `2026-11-22T10:15:00Z`
@@ -134,6 +138,8 @@ function Replay:state()
   local env, message, code = self:env()
   if not env then
     return nil, message, code
+  elseif self.manifest.state == "gone" then
+    return "gone", self.path .. ": no process served it when it was recorded"
   end
   return env:state()
 end
@@ -147,7 +153,7 @@ function Replay:nodes()
 end
 
 -- Signals, and what needs them: there is no process.
-for _, name in ipairs {"pid", "signal", "status", "dump"} do
+for _, name in ipairs {"pid", "wait", "signal", "status", "dump"} do
   Replay[name] = function(self)
     return nil, ("%s: '%s': a recorded VM has no process"):format(line.harmless(self.path), name),
       "unsupported"
@@ -179,9 +185,9 @@ function record.read(directory)
     return nil, message, code
   end
   path = line.harmless(path)
-  local raw, why = core.decode(text)
+  local raw, why, failed = core.decode(text)
   if raw == nil then
-    return nil, path .. ":" .. line.harmless(why), "malformed"
+    return nil, path .. ":" .. line.harmless(why), failed
   elseif not is_manifest(raw) then
     return nil, ("%s: not the manifest of a %s"):format(path, KIND), "malformed"
   elseif raw.version ~= VERSION then

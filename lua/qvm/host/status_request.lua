@@ -1,81 +1,14 @@
 -- Asking for the status text, and waiting for what a log gains by it.
 
 local core = require "qvm.core"
-local failure = require "qvm.util.errors"
 local line = require "qvm.util.text"
+local log_file = require "qvm.host.log_file"
 
 local POLL_MS = 20 -- between two looks at the log
-local GAIN_MAX = 16 << 20
 
 -- A log is looked at again and again; each look gives a mark, which is another
 -- whenever the log has changed, false as long as it has gained nothing, and nil when
 -- it cannot be looked at any more: `text` says why.
-
--- A log that is not there yet may come; a directory that is not there will not.
-local function look_for(path)
-  local there, message, code = core.open_file(path)
-  if there then
-    there:close()
-  elseif code == "not_found" then
-    there, message, code = core.stat(path:match("^(.*/)[^/]*$") or ".")
-  end
-  return there, message, code
-end
-
--- A log that a file holds: where it ended, and what it holds from there on. A
--- file that was replaced or cut is new from its beginning.
-local function file_log(path)
-  local size, id, code = core.stat(path)
-  if not size and code ~= "not_found" then
-    return nil, id, code
-  end
-  local there, refused, kind = look_for(path)
-  if not there then
-    return nil, refused, kind
-  end
-  local log = {name = path}
-
-  local function gain()
-    local now, now_id, why = core.stat(path)
-    if size and now and now_id == id and now >= size then
-      return size, now
-    elseif not now and why ~= "not_found" then
-      return nil, now_id, why
-    end
-    return 0, now or 0
-  end
-
-  function log.look()
-    local from, now, why = gain()
-    if not from then
-      log.failure = {now, why}
-      return nil
-    end
-    return now > from and now
-  end
-
-  function log.text()
-    local from, now, why = gain()
-    if log.failure or not from then
-      return nil, table.unpack(log.failure or {now, why})
-    elseif now - from > GAIN_MAX then
-      return nil, ("%s: gained more than %d MiB"):format(line.harmless(path), GAIN_MAX >> 20),
-        "too_large"
-    end
-    local file <close>, problem, kind_of = core.open_file(path)
-    if not file then
-      return nil, problem, kind_of
-    end
-    file:seek("set", from)
-    local text, message, number = file:read(now - from)
-    if not text and message then
-      return failure.of(path .. ": " .. message, number)
-    end
-    return text or ""
-  end
-
-  return log
-end
 
 -- For each position of a text, the length of the longest beginning of the text
 -- that ends there, and is not all of it (Knuth, Morris, Pratt).
@@ -116,7 +49,7 @@ end
 
 -- A log that a function gives as a whole.
 local function function_log(read)
-  local log = {name = "the log"}
+  local log = setmetatable({name = "the log"}, {__close = function() end})
 
   local function text_so_far()
     local text, message, code = read()
@@ -151,6 +84,11 @@ local function function_log(read)
     return log.now:sub(overlap(before, log.now) + 1)
   end
 
+  function log.why_nothing(_, timeout)
+    return ("gained nothing within %s s: does the VM's logger write the info level there?")
+      :format(timeout), "timeout"
+  end
+
   return log
 end
 
@@ -162,7 +100,7 @@ local function settled(log, timeout, settle)
   local deadline = since + timeout
   repeat
     local began = core.now()
-    local now = log.look()
+    local now = log:look()
     if now == nil then
       return true
     elseif now ~= mark then
@@ -184,8 +122,8 @@ local status = {}
 
 function status.await(vm, options)
   local timeout = options.timeout or 5
-  local open_log = type(options.log) == "string" and file_log or function_log
-  local log, message, code = open_log(options.log)
+  local open_log = type(options.log) == "string" and log_file.open or function_log
+  local log <close>, message, code = open_log(options.log)
   if not log then
     return nil, message, code
   end
@@ -195,10 +133,10 @@ function status.await(vm, options)
     return nil, message, code
   end
   if not settled(log, timeout * 1000, (options.settle or 0.3) * 1000) then
-    return nil, line.harmless(("%s: %s gained nothing within %s s: does the VM's logger write "
-      .. "the info level there?"):format(vm.name, log.name, line.float("%g", timeout))), "timeout"
+    local why, kind = log:why_nothing(line.float("%g", timeout))
+    return nil, line.harmless(("%s: %s %s"):format(vm.name, log.name, why)), kind
   end
-  return log.text()
+  return log:text()
 end
 
 return status

@@ -9,6 +9,7 @@ local core = require "qvm.core"
 local Env = require "qvm.host.env"
 local line = require "qvm.util.text"
 local methods_of = require "qvm.util.methods"
+local state = require "qvm.host.state"
 
 --- @type VM
 local VM = {__name = "VM"}
@@ -49,25 +50,46 @@ end
 --- The VM's env, read anew at every call.
 -- @treturn[1] qvm.env.Env the document
 -- @return[2] nil, message, code: `not_found` `malformed` `too_large` (more than
--- 16 MiB) `timeout` (no answer within 2 s) `permission` `io`
+-- 16 MiB, or than 65536 values) `timeout` (no answer within 2 s) `permission` `io`
 -- @usage env = assert(vm:env())
 function VM:env()
   return Env.read(self.path .. "/env")
 end
 
 --- Whether the guest runs.
--- @treturn[1] "running"|"suspended"|"unavailable"|"unknown" unavailable where it
--- has no env (it reboots or is gone); unknown as in `Env:state`
--- @return[2] nil, message, code: the env could not be read
+--
+-- `unavailable`: it has no env (it reboots, or has ended). `gone`: no process serves
+-- its env, which a simulated VM leaves when it is killed (Linux). `stuck`: its qvm does
+-- not answer within 2 s. `unknown`: as in `Env:state`, or the env is not served by a
+-- qvm. Where this user may not look at the process, the env alone counts.
+-- @treturn[1] "running"|"suspended"|"unavailable"|"gone"|"stuck"|"unknown" state
+-- @treturn[1] ?string why, unless it is running or suspended
+-- @return[2] nil, message, code: the env could not be read for another reason
+-- (`malformed` `too_large` `permission` `unsupported` `io`)
 -- @usage print(vm:state())
 function VM:state()
-  local env, message, code = self:env()
-  if env then
-    return env:state()
-  elseif code == "not_found" then
-    return "unavailable"
+  local now, why, code = state.of(self.path .. "/env")
+  if not now and code == "timeout" then
+    return "stuck", why
+  elseif not now then
+    return nil, why, code
+  elseif why then
+    return now, why
   end
-  return nil, message, code
+  return now
+end
+
+--- Waits until the VM is in a state.
+-- @tparam string|{string,...} wanted a state as `VM:state` gives it, or several
+-- @tparam ?table options
+-- @tparam[opt=60] number options.timeout seconds
+-- @tparam[opt=0.2] number options.interval seconds between two looks
+-- @treturn[1] boolean true
+-- @return[2] nil, message, code: `timeout`; the message has the state it is in
+-- @usage assert(vm:wait("running", {timeout = 120}))
+-- @usage assert(vm:wait {"running", "suspended"})
+function VM:wait(wanted, options)
+  return require "qvm.host.watch".wait(self, wanted, options)
 end
 
 --- Names of the vdev nodes beside env, sorted. They are never opened.
@@ -120,8 +142,9 @@ end
 -- text to be complete, in seconds
 -- @treturn[1] string the text
 -- @return[2] nil, message, code: `timeout`, `too_large` (more than 16 MiB), or as
--- `signal` and the function; of a file also `not_found` (its directory),
--- `permission`, `unsupported` (no file), `io`: then nothing is sent
+-- `signal` and the function; of a file also `not_found` (no such file came; its
+-- directory does not exist), `permission`, `unsupported` (no file), `io`. Nothing is
+-- sent where the file cannot be read or its directory does not exist
 -- @usage print(assert(vm:status {log = "/var/log/linux1.log"}))
 function VM:status(options)
   check.options(options, "status",

@@ -42,6 +42,15 @@ local function is_path(value)
   return type(value) == "string" and not value:find("\0", 1, true)
 end
 
+local function is_array_of_strings(value)
+  for _, element in ipairs(type(value) == "table" and value or {}) do
+    if type(element) ~= "string" then
+      return false
+    end
+  end
+  return type(value) == "table"
+end
+
 -- What an option may be, by the words that a message has for it.
 local matches = {
   integer = function(value) return math.type(value) == "integer" end,
@@ -57,6 +66,10 @@ local matches = {
     return type(value) == "number" and value > 0 and value < 2^31
   end,
   path = is_path,
+  ["array of names"] = is_array_of_strings,
+  ["string or array of strings"] = function(value)
+    return type(value) == "string" or is_array_of_strings(value)
+  end,
   ["function"] = is_callable,
   ["path or function"] = function(value)
     return is_path(value) or is_callable(value)

@@ -1,5 +1,5 @@
--- A `.qvmconf` and what it includes. An input is up to three files, with a line "%%" between
--- them: main, a, b. Files elsewhere are not there.
+-- A `.qvmconf` and what it includes. An input is up to three files, and options, with a line
+-- "%%" between them: main, a, b, options. Files elsewhere are not there.
 
 local conf = require "qvm.host.conf"
 local core = require "qvm.core"
@@ -7,20 +7,21 @@ local expect = require "expect"
 local fuzz = require "fuzz"
 
 local files
-local read_env = core.read_env
+local read_file = core.read_file
 
 -- What is included must not lead out of the input.
-function core.read_env(path)
+function core.read_file(path)
   local number = files[path]
   if not number then
     return nil, path .. ": No such file or directory", "not_found"
   end
-  local text, message, code = read_env(fuzz.file(number[1], number[2]))
+  local text, message, code = read_file(fuzz.file(number[1], number[2]))
   return text, message and message:gsub("^[^:]*", path), code
 end
 
 local function check_place(entry)
-  assert(files[entry.file] and math.type(entry.line) == "integer" and entry.line >= 1)
+  assert(files[entry.file] or entry.file == "options")
+  assert(math.type(entry.line) == "integer" and entry.line >= 1)
   expect.harmless(entry)
 end
 
@@ -47,7 +48,7 @@ end
 
 return function(input)
   local parts, from = {}, 1
-  while #parts < 2 do
+  while #parts < 3 do
     local first, last = input:find("\n%%\n", from, true)
     if not first then
       break
@@ -59,7 +60,8 @@ return function(input)
   for i, name in ipairs {"main", "a", "b"} do
     files["/t/" .. name] = parts[i] and {i, parts[i]}
   end
-  local configuration = expect.result("/t/", conf.load "/t/main")
+  local configuration = expect.result(parts[4] and "" or "/t/",
+    conf.load("/t/main", {options = parts[4]}))
   if configuration then
     check(configuration)
   end

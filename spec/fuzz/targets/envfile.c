@@ -1,5 +1,6 @@
 /* The file that an env document comes in: all of its bytes, or too_large. */
 #include "host/env_document.h"
+#include "util/os.h"
 
 #include "fuzz.h"
 
@@ -15,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t length = size > 2 && data[0] & 1 ? data[1] * UINT64_C(256) + data[2] : size;
 
     fuzz_file_extend(0, length);
-    if (env_read(path, &text, err) == 0) {
+    if (env_read(path, os_clock_ms() + ENV_WAIT_MS, &text, err) == 0) {
         MUST(length <= ENV_SIZE_MAX && text.size == length && text.size <= text.room);
         MUST(memcmp(text.bytes, data, size < length ? size : length) == 0);
     } else {
@@ -24,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     env_text_free(&text);
     fuzz_faults(seed);
-    if (env_read(path, &text, err) == 0)
+    if (env_read(path, os_clock_ms() + ENV_WAIT_MS, &text, err) == 0)
         MUST(text.size == length);
     fuzz_faults_end();
     env_text_free(&text);

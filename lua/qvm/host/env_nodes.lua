@@ -1,0 +1,100 @@
+-- The values of an env document: their order, their names, and where they stand.
+
+local core = require "qvm.core"
+local line = require "qvm.util.text"
+local path = require "qvm.host.env_path"
+
+local nodes = {}
+
+-- Where a value stands: the place it stands in, and its key there. Paths are
+-- written only when they are asked for, since a document of a few hundred KB can
+-- have paths of gigabytes in all.
+function nodes.place(parent, key)
+  return {parent = parent, key = key}
+end
+
+local function write_path(here)
+  local keys = {}
+  while here.parent do
+    table.insert(keys, here.key)
+    here = here.parent
+  end
+  local pieces = {here.path}
+  for index = #keys, 1, -1 do
+    pieces[#pieces + 1] = path.piece(keys[index], #pieces == 1 and here.path == "")
+  end
+  return table.concat(pieces)
+end
+
+-- The metatable of records with a path.
+function nodes.record_type(name, kind, to_text)
+  return {
+    __name = name,
+    __index = function(record, key)
+      if key == "path" then
+        return write_path(record._place)
+      end
+    end,
+    __tostring = line.tostring(kind, to_text),
+  }
+end
+
+-- Members of an array or object, in the document's order.
+function nodes.members(env, node)
+  local order = env._orders[node]
+  local index = 0
+  return function()
+    index = index + 1
+    local key = index
+    if order then
+      key = order[index]
+    end
+    if key ~= nil and node[key] ~= nil then
+      return key, node[key]
+    end
+  end
+end
+
+function nodes.is_object(env, value)
+  return type(value) == "table" and env._orders[value] ~= nil
+end
+
+-- Names that mean something are shorter.
+local NAME_MAX = 64
+
+-- "Thread-ID" and "thread_id" are one name.
+function nodes.plain(name)
+  return #name > NAME_MAX and name or (line.lower(name):gsub("[^0-9a-z]", ""))
+end
+
+function nodes.set(...)
+  local names = {}
+  for _, name in ipairs {...} do
+    names[name] = true
+  end
+  return names
+end
+
+-- An integer, also where it is written as a string: "3", "0xffff800010081234".
+function nodes.to_integer(value)
+  if type(value) == "string" and value:find("^0[xX]%x+$") and #value <= 18 then
+    return tonumber(value)
+  elseif type(value) == "string" and value:find("^%d+$") then
+    value = core.decode(value)
+  end
+  return type(value) == "number" and math.tointeger(value) or nil
+end
+
+-- The member of a record that has one of the names, or just the given name.
+function nodes.member(env, record, names, name)
+  if name then
+    return record[name]
+  end
+  for key, value in nodes.members(env, record) do
+    if names[nodes.plain(key)] and type(value) ~= "table" then
+      return value
+    end
+  end
+end
+
+return nodes

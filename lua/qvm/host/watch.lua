@@ -1,0 +1,237 @@
+-- Waiting for the states of VMs, and reporting what changes among them.
+--
+-- VMs are looked at in rounds. A VM has READ_MS to answer. Of those that did not answer the
+-- last time only one has as long in a round, by turns, and the others have SHORT_MS: a VM
+-- that is stuck does not delay the events of others. One that gives no answer for
+-- state.ANSWER_MS is stuck.
+
+local check = require "qvm.util.arguments"
+local core = require "qvm.core"
+local line = require "qvm.util.text"
+local state = require "qvm.host.state"
+local VM = require "qvm.host.vm"
+
+local watch = {}
+
+local READ_MS = 250
+local SHORT_MS = 10
+
+-- Sleeps until a time of core.now(). A signal ends core.sleep early, and Ctrl-C then raises
+-- here.
+local function sleep_until(time)
+  local left = time - core.now()
+  while left > 0 do
+    core.sleep(left)
+    left = time - core.now()
+  end
+end
+
+function watch.sleep(seconds)
+  sleep_until(core.now() + math.ceil(seconds * 1000))
+end
+
+-- Waiting for one VM ---------------------------------------------------------------
+
+local function states_of(wanted)
+  local known, chosen = {}, {}
+  for _, name in ipairs(state.NAMES) do
+    known[name] = true
+  end
+  local names = type(wanted) == "table" and wanted or {wanted}
+  for _, name in ipairs(names) do
+    if not known[name] then
+      error(("bad argument #1 to 'wait' (%s is no state: %s)"):format(
+        type(name) == "string" and ("%q"):format(name) or type(name),
+        table.concat(state.NAMES, " ")), 4)
+    end
+    chosen[name] = true
+  end
+  if not next(chosen) then
+    error("bad argument #1 to 'wait' (state expected)", 4)
+  end
+  return chosen, table.concat(names, " or ")
+end
+
+-- As VM:state, but a VM that does not answer has no longer than `milliseconds`: it is
+-- stuck only if that is as long as VM:state waits.
+local function look(vm, milliseconds)
+  local now, why, code = state.of(vm.path .. "/env", math.min(milliseconds, state.ANSWER_MS))
+  if not now and code == "timeout" and milliseconds >= state.ANSWER_MS then
+    return "stuck", why
+  end
+  return now, why
+end
+
+function watch.wait(vm, wanted, options)
+  local chosen, words = states_of(wanted)
+  check.options(options, "wait",
+    {timeout = "number of seconds", interval = "number of seconds"}, 2)
+  local timeout = options and options.timeout or 60
+  local interval = math.ceil((options and options.interval or 0.2) * 1000)
+  local deadline = core.now() + math.ceil(timeout * 1000)
+  while true do
+    local left = math.max(SHORT_MS, deadline - core.now())
+    local now, why = look(vm, left)
+    if chosen[now] then
+      return true
+    elseif core.now() >= deadline then
+      return nil, line.harmless(("%s: not %s within %s s, but %s%s"):format(vm.name, words,
+        line.float("%g", timeout), now or "unknown", why and ": " .. why or "")), "timeout"
+    end
+    sleep_until(math.min(core.now() + interval, deadline))
+  end
+end
+
+-- Watching all ---------------------------------------------------------------------
+
+local Event = {__name = "Event"}
+
+Event.__tostring = line.tostring("Event", function(event)
+  return ("Event %s %s: %s%s"):format(event.vm.name, event.kind,
+    event.before and event.before .. " to " or "", event.state)
+end)
+
+local Watch = {}
+Watch.__index = Watch
+
+function Watch:put(seen, kind, before)
+  table.insert(self.events, setmetatable({vm = seen.vm, kind = kind, pid = seen.pid,
+    state = seen.state, before = before}, Event))
+end
+
+-- What is seen of a VM now: its state and process; nil if it has not answered in time and
+-- may still do so.
+local function look_at(seen, milliseconds)
+  local asked = seen.asked or core.now()
+  local now, _, code, pid = state.of(seen.vm.path .. "/env", milliseconds)
+  if now or code ~= "timeout" then
+    seen.asked = nil
+    return now or "unknown", pid
+  end
+  seen.asked = asked
+  return core.now() - asked >= state.ANSWER_MS and "stuck" or nil, pid
+end
+
+-- Takes in what a VM is now.
+function Watch:update(seen, now, pid)
+  local before, process = seen.state, seen.pid
+  seen.state, seen.pid = now, pid or process
+  if not before then
+    self:put(seen, "appeared")
+  elseif now == "unavailable" then
+    self.seen[seen.vm.name] = nil
+    self:put(seen, "disappeared", before)
+  elseif pid and process and pid ~= process then
+    self:put(seen, "restarted", before)
+  elseif now ~= before then
+    self:put(seen, "state", before)
+  end
+end
+
+-- The names that have an env now, and those seen before, sorted; nil, message if the root
+-- cannot be listed. One that does not exist has none.
+function Watch:names()
+  local names, message, code = core.names(self.root)
+  local there, _, kind = core.stat(self.root)
+  if not names and (code ~= "not_found" or there and kind ~= "directory") then
+    return nil, message
+  end
+  local list, is_listed = {}, {}
+  for _, name in ipairs(names or {}) do
+    is_listed[name] = not self.wanted or self.wanted[name]
+  end
+  for name in pairs(self.seen) do
+    is_listed[name] = true
+  end
+  for name, listed in pairs(is_listed) do
+    list[#list + 1] = listed and name or nil
+  end
+  table.sort(list)
+  return list
+end
+
+-- The name of the VM among those that did not answer whose turn it is: the one after the
+-- last one's.
+function Watch:turn(names)
+  local first
+  for _, name in ipairs(names) do
+    local seen = self.seen[name]
+    if seen and seen.asked then
+      first = first or name
+      if not self.last_turn or name > self.last_turn then
+        self.last_turn = name
+        return name
+      end
+    end
+  end
+  self.last_turn = first
+  return first
+end
+
+-- Looks at a VM. One that appears and does not answer at once is unknown; one that has
+-- disappeared between being listed and now did not appear.
+function Watch:look(seen, milliseconds)
+  local now, pid = look_at(seen, milliseconds)
+  if not seen.state and now == "unavailable" then
+    self.seen[seen.vm.name] = nil
+  elseif now or not seen.state then
+    self:update(seen, now or "unknown", pid)
+  end
+end
+
+-- Looks at each VM once: true; nil, message if the root cannot be listed.
+function Watch:round()
+  self.due = core.now() + self.interval
+  local names, message = self:names()
+  local turn = names and self:turn(names)
+  for _, name in ipairs(names or {}) do
+    if not self.seen[name] then
+      local vm = VM.find(self.root, name)
+      self.seen[name] = vm and {vm = vm}
+    end
+    local seen = self.seen[name]
+    if seen then
+      self:look(seen, seen.asked and name ~= turn and SHORT_MS or READ_MS)
+    end
+  end
+  return names and true, message
+end
+
+-- The next event, nil once the time is over.
+function Watch:next()
+  while true do
+    if self.events[1] then
+      return table.remove(self.events, 1)
+    elseif core.now() >= self.deadline then
+      return nil
+    elseif core.now() >= self.due then
+      local ok, message = self:round()
+      if not ok then
+        error(message, 0)
+      end
+    else
+      sleep_until(math.min(self.due, self.deadline))
+    end
+  end
+end
+
+-- An iterator over events; nil, message if the root cannot be listed.
+function watch.events(root, options)
+  local wanted = options.names and {}
+  for _, name in ipairs(options.names or {}) do
+    wanted[name] = true
+  end
+  local self = setmetatable({root = root, wanted = wanted, seen = {}, events = {},
+    interval = math.ceil((options.interval or 1) * 1000),
+    deadline = options.timeout and core.now() + math.ceil(options.timeout * 1000) or math.huge},
+    Watch)
+  local ok, message = self:round()
+  if not ok then
+    return nil, message
+  end
+  return function()
+    return self:next()
+  end
+end
+
+return watch

@@ -1,0 +1,149 @@
+-- Configurations held against VMs: what no simulated VM of conf_spec.lua shows.
+
+local cost = require "support.cost"
+local files = require "support.files"
+local qvm = require "qvm"
+local sim = require "support.sim"
+
+-- A VM that is a directory with an env.
+local function vm_with(env)
+  files.mkdir("vms/linux1")
+  files.write("vms/linux1/env", env)
+  qvm.root(sim.root())
+  return assert(qvm.vm("linux1"))
+end
+
+local function findings(text, vm, options)
+  local conf = assert(qvm.conf.load(files.write("test.qvmconf", text)))
+  local list = {}
+  for i, f in ipairs(assert(qvm.conf.check(conf, vm, options))) do
+    list[i] = ("%s: %s / %s: %s"):format(f.what, f.expected, f.actual, f.verdict)
+    list[f.what] = f
+  end
+  return list
+end
+
+describe("a configuration held against a VM", function()
+  before_each(function()
+    sim.root()
+  end)
+
+  after_each(sim.clean)
+
+  it("means one vCPU where it has no cpu option", function()
+    local vm = vm_with '{"cpus":[{"tid":2,"last_known_ip":5}]}'
+    assert.are.equal("vCPUs: 1 / 1: ok", findings("system linux1\nram 1M", vm)[2])
+    assert.are.equal("vCPUs: 2 / 1: differs", findings("system linux1\ncpu cpu", vm)[2])
+  end)
+
+  it("cannot tell the number of vCPUs where the env has none", function()
+    for _, env in ipairs {'{"cpus":[]}', "{}"} do
+      local list = findings("system linux1\ncpu cpu", vm_with(env))
+      assert.are.equal("vCPUs: 2 / nil: cannot tell", list[2])
+      sim.clean()
+      sim.root()
+    end
+  end)
+
+  it("finds nodes of absolute names, in the VM's directory and elsewhere", function()
+    local vm = vm_with '{"cpus":[]}'
+    files.write("vms/linux1/console", "")
+    files.mkdir("elsewhere")
+    files.write("elsewhere/net", "")
+    local list = findings(("system linux1 vdev a name %s/console vdev b name %s vdev c name %s "
+      .. "vdev d name %s"):format(vm.path, files.path("elsewhere/net"),
+      files.path("elsewhere/gone"), files.path("nowhere/x")), vm)
+    local verdicts = {}
+    for i = 3, 6 do
+      verdicts[#verdicts + 1] = list[i]:match("[^/]*: there / (.*)$")
+    end
+    assert.are.same({"there: ok", "there: ok", "not there: differs", "not there: differs"},
+      verdicts)
+    assert.is_nil(list[8]) -- no vdev is missing for the node in the VM's directory
+  end)
+
+  -- As seen of an 8.0 qvm.
+  local variables = [[
+allowed set variables
+    debug                          (boolean, vdev)
+    legacy-free                    (boolean, global)
+    message-block-timeout          (number, global)
+    slog-buffer                    (address, global)
+    virtual-interrupts             (tristate, cpu)
+    fdt-dump-file                  (string, global)
+    odd                            (colour, global)
+]]
+
+  it("is checked for the names, types and contexts of its variables", function()
+    local vm = vm_with '{"cpus":[{"tid":2,"last_known_ip":5}]}'
+    local list = findings([[
+system linux1
+set message-block-timeout 0d500
+set legacy-free maybe
+set slog-buffer 64K
+set fdt-dump-file "/tmp/a b"
+set no-such 1
+set odd red
+cpu
+  set virtual-interrupts auto
+  set legacy-free on
+vdev x
+  set debug off
+  set virtual-interrupts off
+]], vm, {variables = variables})
+    local seen = {}
+    for _, line in ipairs(list) do
+      seen[#seen + 1] = line:match("^set .*")
+    end
+    assert.are.same({
+      "set message-block-timeout: 0d500 (global) / number, global: ok",
+      "set legacy-free: maybe (global) / boolean, global: differs",
+      "set slog-buffer: 64K (global) / address, global: ok",
+      "set fdt-dump-file: /tmp/a b (global) / string, global: ok",
+      "set no-such: 1 (global) / not a variable of this qvm: differs",
+      "set odd: red (global) / colour, global: cannot tell",
+      "set virtual-interrupts: auto (cpu) / tristate, cpu: ok",
+      "set legacy-free: on (cpu) / boolean, global: differs",
+      "set debug: off (vdev) / boolean, vdev: ok",
+      "set virtual-interrupts: off (vdev) / tristate, cpu: differs"}, seen)
+    assert.are.equal(6, list["set no-such"].line)
+  end)
+
+  it("says where it cannot read the list of variables", function()
+    local vm = vm_with '{"cpus":[]}'
+    local conf = assert(qvm.conf.load(files.write("test.qvmconf", "system linux1")))
+    local list, message, code = qvm.conf.check(conf, vm, {variables = "qvm: not found\n"})
+    assert.are.same({nil, "malformed"}, {list, code})
+    assert.matches("^variables: no row", message)
+    assert.has_error(function() qvm.conf.check(conf, vm, {variables = 1}) end)
+    assert.has_error(function() qvm.conf.check(conf, vm, {unknown = 1}) end)
+  end)
+
+  it("is checked against the variables that the simulator lists", function()
+    local vm = vm_with '{"cpus":[]}'
+    local pipe = assert(io.popen(sim.program .. " set '?'"))
+    local text = pipe:read("a")
+    pipe:close()
+    local list = findings("system linux1\nset sim-machine x86_64\nset sim-nothing 1\nvdev x\n"
+      .. "set debug off", vm, {variables = text})
+    assert.are.same({"ok", "differs", "ok"}, {list["set sim-machine"].verdict,
+      list["set sim-nothing"].verdict, list["set debug"].verdict})
+  end)
+
+  it("costs little, whatever a configuration and an env hold", function()
+    local ids, sets = {}, {}
+    for i = 1, 20000 do
+      ids[i] = ('{"id":"%s","value":1}'):format(i % 2 == 0 and "99999" or 100000 + i)
+      sets[i] = i <= 15000 and ("set a-99999-%d 1\n"):format(i) or ""
+    end
+    local vm = vm_with('{"errata":[' .. table.concat(ids, ",") .. "]}")
+    local path = files.write("many.qvmconf", "system linux1\n" .. table.concat(sets))
+    local answer = cost.check(([[
+      qvm.root(%q)
+      local list, message, code = qvm.conf.check(assert(qvm.conf.load(%q)), assert(qvm.vm "linux1"),
+        {variables = ("  a-variable (boolean, global)\n"):rep(500000)})
+      return code or #list]]):format(sim.root(), path), 16 << 20)
+    assert.are.equal("too_large", answer)
+    assert.are.equal("linux1", vm.name)
+  end)
+end)

@@ -1,0 +1,234 @@
+-- Waiting for VMs, and what changes among them.
+
+local files = require "support.files"
+local process = require "support.process"
+local qvm = require "qvm"
+local sim = require "support.sim"
+local system = require "system"
+
+local it = sim.can_signal and it or pending
+
+before_each(function()
+  qvm.root(sim.root())
+end)
+
+after_each(sim.clean)
+
+-- Shell text in the background that tells a simulated VM something a little later.
+local function later(text)
+  return process.start {"sh", "-c", "sleep 0.2; " .. text}
+end
+
+describe("vm:wait", function()
+  it("returns true at once where the VM is in that state", function()
+    local linux1 = sim.start("linux1")
+    local vm = qvm.vm("linux1")
+    assert.is_true(vm:wait("running"))
+    linux1:tell("suspend")
+    assert.is_true(vm:wait("suspended"))
+    assert.is_true(vm:wait({"running", "suspended"}, {timeout = 0.01}))
+    linux1:stop("KILL")
+    assert.is_true(vm:wait("gone"))
+  end)
+
+  it("waits until the VM is in that state", function()
+    local linux1 = sim.start("linux1")
+    later("kill -KILL " .. linux1.pid)
+    assert.is_true(qvm.vm("linux1"):wait({"unavailable", "gone"}, {interval = 0.01}))
+    local linux2 = sim.start("linux2")
+    later("kill -TERM " .. linux2.pid)
+    assert.is_true(qvm.vm("linux2"):wait("unavailable", {interval = 0.01}))
+  end)
+
+  it("says what the state was when the time was over", function()
+    local linux1 = sim.start("linux1")
+    local vm = qvm.vm("linux1")
+    assert.are.same({nil, "linux1: not suspended or gone within 0.05 s, but running", "timeout"},
+      table.pack(vm:wait({"suspended", "gone"}, {timeout = 0.05}), nil) and
+      {vm:wait({"suspended", "gone"}, {timeout = 0.05})})
+    linux1:tell("hang")
+    local began = system.monotime()
+    local ok, message, code = vm:wait("running", {timeout = 0.2})
+    assert.are.same({nil, "timeout"}, {ok, code})
+    assert.matches("but unknown: .*no answer", message)
+    assert.is_true(system.monotime() - began < 1.5)
+    assert.is_true(vm:wait("stuck"))
+  end)
+
+  it("raises for mistakes of the caller", function()
+    sim.start("linux1")
+    local vm = qvm.vm("linux1")
+    assert.error_matches(function() vm:wait() end, "state expected")
+    assert.error_matches(function() vm:wait {} end, "state expected")
+    assert.error_matches(function() vm:wait "up" end, '"up" is no state: running')
+    assert.error_matches(function() vm:wait {"running", 1} end, "number is no state")
+    assert.error_matches(function() vm:wait("running", {timeout = 0}) end,
+      "is not a number of seconds")
+    assert.error_matches(function() vm:wait("running", {timout = 1}) end, "no option 'timout'")
+  end)
+
+  it("is unsupported of a recorded VM", function()
+    sim.start("linux1")
+    assert(qvm.record(qvm.vm("linux1"), files.path("record")))
+    assert.are.equal("unsupported",
+      select(3, assert(qvm.replay(files.path("record"))):wait("running")))
+  end)
+end)
+
+describe("qvm.watch", function()
+  -- The next event as text, and the event.
+  local function show(event)
+    if event then
+      return ("%s %s %s %s"):format(event.vm.name, event.kind, event.before, event.state), event
+    end
+  end
+
+  local function watch(options)
+    options = options or {}
+    options.interval, options.timeout = 0.01, options.timeout or 20
+    local next_event = qvm.watch(options)
+    return function() return show(next_event()) end
+  end
+
+  it("begins with the VMs that are there", function()
+    local linux2, linux1 = sim.start("linux2"), sim.start("linux1", "ram 1M\ncpu")
+    local texts, pids = {}, {}
+    for event in qvm.watch {timeout = 0.05, interval = 0.01} do
+      texts[#texts + 1], pids[#pids + 1] = show(event), event.pid
+      assert.are.equal("VM", getmetatable(event.vm).__name)
+    end
+    assert.are.same({"linux1 appeared nil unknown", "linux2 appeared nil running"}, texts)
+    assert.are.same({linux1.pid, linux2.pid}, pids)
+  end)
+
+  it("reports what changes", function()
+    local next_event = watch()
+    local linux1 = sim.start("linux1")
+    assert.are.equal("linux1 appeared nil running", (next_event()))
+    linux1:tell("suspend")
+    local _, changed = next_event()
+    assert.are.equal("Event linux1 state: running to suspended", tostring(changed))
+    linux1:tell("resume")
+    assert.are.equal("linux1 state suspended running", (next_event()))
+    linux1:stop("KILL")
+    local text, event = next_event()
+    assert.are.equal("linux1 state running gone", text)
+    assert.are.equal(linux1.pid, event.pid)
+    local again = sim.start("linux1", nil, {wait = false})
+    text, event = next_event()
+    assert.are.equal("linux1 restarted gone running", text)
+    assert.are.equal(again.pid, event.pid)
+    again:stop()
+    text, event = next_event()
+    assert.are.equal("linux1 disappeared running unavailable", text)
+    assert.are.equal(again.pid, event.pid)
+  end)
+
+  it("reports the events of others while a VM is stuck", function()
+    local hung = {}
+    for i = 1, 5 do
+      hung[i] = sim.start("hung" .. i)
+      hung[i]:tell("hang")
+    end
+    local next_event = watch {timeout = 100}
+    for i = 1, 5 do
+      assert.are.equal(("hung%d appeared nil unknown"):format(i), (next_event()))
+    end
+    local linux1 = sim.start("linux1")
+    local seen, began = {}, system.monotime()
+    local function until_event(wanted)
+      repeat
+        local text = assert(next_event())
+        seen[text] = true
+      until text == wanted
+    end
+    until_event("linux1 appeared nil running")
+    for _ = 1, 3 do
+      linux1:tell("suspend")
+      until_event("linux1 state running suspended")
+      linux1:tell("resume")
+      until_event("linux1 state suspended running")
+    end
+    -- Each of these seven would wait for 10 s if all stuck VMs were waited for.
+    assert.is_true(system.monotime() - began < 35)
+    for i = 1, 5 do
+      local stuck = ("hung%d state unknown stuck"):format(i)
+      if not seen[stuck] then
+        until_event(stuck)
+      end
+    end
+    hung[3]:tell("resume")
+    until_event("hung3 state stuck running")
+  end)
+
+  it("watches only the VMs that are named", function()
+    sim.start("linux1")
+    sim.start("linux2")
+    local next_event = watch {names = {"linux2", "later"}, timeout = 0.1}
+    assert.are.equal("linux2 appeared nil running", (next_event()))
+    assert.is_nil((next_event()))
+    assert.is_nil((watch {names = {}, timeout = 0.05}()))
+  end)
+
+  it("reports an env that cannot be read as unknown", function()
+    sim.start("linux1")
+    local next_event = watch()
+    assert.are.equal("linux1 appeared nil running", (next_event()))
+    files.write("vms/linux1/env", "{") -- into the file that it serves
+    assert.are.equal("linux1 state running unknown", (next_event()))
+  end)
+
+  it("waits for a root that does not exist yet, and raises for one that is none", function()
+    qvm.root(files.path("later"))
+    assert.is_nil((watch {timeout = 0.05}()))
+    qvm.root(files.write("file", ""))
+    assert.error_matches(function() qvm.watch() end, "file: Not a directory")
+  end)
+
+  it("shares nothing between two loops", function()
+    sim.start("linux1")
+    local one, other = watch(), watch()
+    assert.are.equal("linux1 appeared nil running", (one()))
+    assert.are.equal("linux1 appeared nil running", (other()))
+  end)
+
+  it("raises for mistakes of the caller", function()
+    assert.error_matches(function() qvm.watch(1) end, "table expected, got number")
+    assert.error_matches(function() qvm.watch {interval = 0} end, "is not a number of seconds")
+    assert.error_matches(function() qvm.watch {names = "linux1"} end, "is not an array of names")
+    assert.error_matches(function() qvm.watch {names = {1}} end, "is not an array of names")
+    assert.error_matches(function() qvm.watch {every = 1} end, "no option 'every'")
+  end)
+end)
+
+describe("qvm.sleep", function()
+  it("sleeps", function()
+    local began = system.monotime()
+    qvm.sleep(0.05)
+    qvm.sleep(0)
+    assert.is_true(system.monotime() - began >= 0.05)
+  end)
+
+  it("is ended by Ctrl-C, and by no other signal", function()
+    local sleeper = process.start({os.getenv("LUA") or "lua5.4", "-e",
+      [[local qvm = require "qvm" print "begun" io.stdout:flush() qvm.sleep(600)]]},
+      {env = {LUA_PATH = "lua/?.lua;lua/?/init.lua;;", LUA_CPATH = sim.build .. "/?.so;;",
+        LD_PRELOAD = os.getenv("LD_PRELOAD")}, log = files.path("sleeper.log")})
+    assert.are.equal("begun", sleeper:line())
+    sleeper:kill("CONT")
+    process.sleep(0.05)
+    assert.is_true(sleeper:is_alive())
+    assert(process.eventually(function()
+      sleeper:kill("INT")
+      return not sleeper:is_alive()
+    end))
+    assert.matches("interrupted!", files.read(files.path("sleeper.log")))
+  end)
+
+  it("raises for what is no number of seconds", function()
+    for _, value in ipairs {"1", -1, 0 / 0, math.huge, 2^31} do
+      assert.error_matches(function() qvm.sleep(value) end,
+        "number of seconds expected")
+    end
+  end)
+end)
