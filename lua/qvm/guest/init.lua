@@ -39,26 +39,26 @@ Guest.__tostring = line.tostring("guest", function(about)
 end)
 
 -- By the dump, everything that is derived from its VMCOREINFO: `info`, or false, and then
--- `problem`, why; `own`, the symbols in its memory; `file`, those of the file at `path`, which
+-- `problem`, why, with a `code` where that could not be found out; `own`, the symbols in its memory; `file`, those of the file at `path`, which
 -- then are in use. Nothing else is kept.
 local states = setmetatable({}, {__mode = "k"})
 
 -- Sets a dump's VMCOREINFO and drops what the one before led to. A file of symbols stays in
 -- use: it is read and verified again.
-local function set_info(dump, info, problem)
+local function set_info(dump, info, problem, code)
   local before = states[dump]
-  states[dump] = {info = info or false, problem = problem, path = before and before.path}
+  states[dump] = {info = info or false, problem = problem, code = code,
+    path = before and before.path}
 end
 
--- A dump's state, with its VMCOREINFO looked for. What could not be read is not remembered
--- as missing.
+-- A dump's state, with its VMCOREINFO looked for. That reading failed is not remembered.
 local function state_of(dump)
   if not states[dump] then
     local info, message, code = running.vmcoreinfo(dump)
     if code == "gone" or code == "io" then
       return nil, message, code
     end
-    set_info(dump, info, message)
+    set_info(dump, info, message, code)
   end
   return states[dump]
 end
@@ -81,6 +81,8 @@ function guest.vmcoreinfo(dump, text)
     return nil, message, code
   elseif state.info then
     return state.info
+  elseif state.code then
+    return nil, state.problem, state.code
   end
   return nil, dump.path .. ": no VMCOREINFO, neither as a note nor in memory"
     .. (state.problem and ": " .. state.problem or ""), "not_found"
