@@ -39,8 +39,8 @@ Guest.__tostring = line.tostring("guest", function(about)
 end)
 
 -- By the dump, everything that is derived from its VMCOREINFO: `info`, or false, and then
--- `problem`, why, with a `code` where that could not be found out; `own`, the symbols in its memory; `file`, those of the file at `path`, which
--- then are in use. Nothing else is kept.
+-- `problem`, why, with a `code` where the search failed; `own`, the symbols in its memory;
+-- `file`, those of the file at `path`, which then are in use. Nothing else is kept.
 local states = setmetatable({}, {__mode = "k"})
 
 -- Sets a dump's VMCOREINFO and drops what the one before led to. A file of symbols stays in
