@@ -342,6 +342,22 @@ for kind = 0, 3 do
   end
 end
 
+-- VMCOREINFO that is not to be trusted: without lines, zero, cut, of lines that are many or
+-- long, doubled; beside a vCPU in the kernel, whose page table is in the same bytes.
+for _, lines in ipairs {"", ("\0"):rep(200), intel:sub(1, 90), ("OSRELEASE=1\n"):rep(300),
+  "OSRELEASE=1\n" .. ("SYMBOL("):rep(500), (intel:gsub("swapper_pg_dir", "init_top_pgt"))} do
+  local registers = {}
+  for n = 1, 27 do
+    registers[n] = n == 17 and 0xffffffff82020080 or n
+  end
+  local note = writer.elf_note("VMCOREINFO\0", 0, lines)
+  seed("vmcoreinfo", "\1" .. writer.elf_note("CORE\0", 1, writer.prstatus(0, registers, 336))
+    .. writer.elf_note("QEMU\0", 0, writer.qemu_state({[392] = {0x80050033}, [416] = {0x1000},
+      [424] = {0x20}}, 440)) .. note)
+  seed("vmcoreinfo", "\2" .. lines)
+  seed("vmcoreinfo", "\3" .. ("\0"):rep(64) .. note:rep(20))
+end
+
 -- The lockless ring: 4 records, 128 bytes of text; and the buffer before it.
 local function ring(word, order)
   local w = order .. (word == 8 and "i8" or "i4")
@@ -380,6 +396,30 @@ local function buffer(word, order)
     return head .. string.pack(order .. "I4I4I4", #all, first, next) .. ("\0"):rep(12) .. all
   end
   return whole(0, #records, records), whole(#records, #records - 16, records .. wrapped)
+end
+
+-- Logs that multiply: 128 records whose texts overlap; a ring and a buffer with sizes that no
+-- kernel has; records that are as short as can be.
+do
+  local base, descs, infos, data = layouts.BASE, "", "", ""
+  for id = 0, 127 do
+    descs = descs .. string.pack("<i8i8i8i8", id | 2 << 62, id * 8, id * 8 + 1024, 0)
+    infos = infos .. string.pack("<i8i8I2I2I4", id, id, 1016, 0, 7)
+    data = data .. string.pack("<i8", id)
+  end
+  local function overlapping(count_bits, size_bits)
+    local rb = string.pack("<i8i8i8i8i8i8i8i8", size_bits, 0, base + 0x1d00, 0, 0, 0, 0, 0)
+      .. string.pack("<i8i8i8i8i8I4", base + 0x100, base + 0x1100, 127, 0, 0, count_bits)
+    local bytes = ("\0"):rep(16) .. string.pack("<i8i8", base + 32, 0) .. rb
+    return bytes .. ("\0"):rep(0x100 - #bytes) .. descs .. infos .. data .. data
+  end
+  for _, bits in ipairs {{7, 11}, {7, 30}, {24, 11}, {63, 11}, {7, 63}, {0xffffffff, 64}} do
+    seed("printk", "\0" .. overlapping(bits[1], bits[2]))
+  end
+  for _, size in ipairs {64 * 16, 1 << 30, 0xffffffff} do
+    seed("printk", "\4" .. string.pack("<i8I4I4I4I4I4I4", base + 32, size, 0, size - 16, 0, 0, 0)
+      .. string.pack("<i8I2I2I4", 1, 16, 0, 0):rep(64))
+  end
 end
 
 for kind = 0, 7 do

@@ -1,6 +1,7 @@
 -- What a dump tells of its guest: VMCOREINFO, and address spaces that follow from
 -- it or from the vCPUs.
 
+local cost = require "support.cost"
 local files = require "support.files"
 local pagetables = require "support.pagetables"
 local qvm = require "qvm"
@@ -110,8 +111,21 @@ describe("VMCOREINFO", function()
 
   it("may have a line of any length", function() -- tried from each byte on, it has no end
     local dump = open {machine = "x86_64", segments = {note_segment "OSRELEASE=6.0\n"}}
-    local info = dump:vmcoreinfo("OSRELEASE=6.1\n" .. ("x"):rep(4 << 20))
+    local info = dump:vmcoreinfo("OSRELEASE=6.1\n" .. ("x"):rep((1 << 20) - 14))
     assert.are.same({OSRELEASE = "6.1"}, info.values)
+  end)
+
+  it("has a bounded number of lines, from the caller too", function()
+    local path = open {machine = "x86_64", segments = {note_segment "OSRELEASE=6.0\n"}}.path
+    local answer = cost.check(([[
+      local dump, lines = assert(qvm.open(%q)), {"OSRELEASE=6"}
+      while #lines < 100000 do lines[#lines + 1] = ("%%x="):format(#lines) end
+      local text = table.concat(lines, "\n")
+      local info = assert(dump:vmcoreinfo(text))
+      local _, message, code = dump:vmcoreinfo(text .. ("a=b\n"):rep(1 << 18))
+      return info.values.ffff .. code .. dump:vmcoreinfo().release .. message]]):format(path))
+    assert.matches("^too_large6.*guest.gcore: the VMCOREINFO given has %d+ bytes, and may have "
+      .. "1048576$", answer)
   end)
 
   it("is no note of more than 64 KiB", function()

@@ -11,39 +11,76 @@ local writer = require "support.dumpwriter"
 
 local KERNEL_MAP = 0xffffffff80000000
 
--- A kernel: its page tables and its name in memory from `base` on, at addresses moved by
--- `slide`. lines: more of VMCOREINFO.
-local function kernel(release, base, slide, lines)
-  local t = pagetables.x86_64(base + 0x10000)
-  local names = 0xffffffff82020000 + slide
-  t:map(names, base + 0x20000, 0, 0)
-  local phys_base = base + 0x20000 - (names - KERNEL_MAP)
-  local text = ("OSRELEASE=%s\nSYMBOL(swapper_pg_dir)=%x\nSYMBOL(init_uts_ns)=%x\n"
-    .. "OFFSET(uts_namespace.name)=4\nNUMBER(phys_base)=%d\n"):format(release,
-      t.root - phys_base + KERNEL_MAP, names, phys_base)
+-- How each machine's kernel is mapped, and what its VMCOREINFO says of that.
+local machines = {
+  x86_64 = {names = 0xffffffff82020000, tables = function(at)
+    return pagetables.x86_64(at)
+  end, lines = function(t, names, physical)
+    local phys_base = physical - (names - KERNEL_MAP)
+    return ("SYMBOL(swapper_pg_dir)=%x\nNUMBER(phys_base)=%d\n"):format(
+      t.root - phys_base + KERNEL_MAP, phys_base)
+  end},
+  aarch64 = {names = 0xffff800012020000, tables = function(at)
+    return pagetables.aarch64(at, 12, 48)
+  end, lines = function(t, names, physical)
+    return ("PAGESIZE=4096\nSYMBOL(swapper_pg_dir)=%x\nNUMBER(kimage_voffset)=0x%x\n"
+      .. "NUMBER(VA_BITS)=48\n"):format(t.root + names - physical, names - physical)
+  end},
+}
+
+-- A kernel: its page tables, its name and its stack in memory from `base` on, at addresses
+-- moved by `slide`.
+local function kernel(machine, release, base, slide)
+  local form = machines[machine]
+  local names, physical, t = form.names + slide, base + 0x20000, form.tables(base + 0x10000)
+  t:map(names, physical, 0, 0)
+  t:map(names + 0x10000, base + 0x30000, 0, 0)
+  local text = ("OSRELEASE=%s\nSYMBOL(init_uts_ns)=%x\nOFFSET(uts_namespace.name)=4\n"):format(
+    release, names) .. form.lines(t, names, physical)
   local segments = t:segments()
-  segments[#segments + 1] = {paddr = base + 0x20000, bytes = "\1\0\0\0Linux" .. ("\0"):rep(60)
+  segments[#segments + 1] = {paddr = physical, bytes = "\1\0\0\0Linux" .. ("\0"):rep(60)
     .. "host" .. ("\0"):rep(61) .. release .. ("\0"):rep(300)}
-  return {text = text .. (lines or ""), segments = segments, root = t.root, pc = names + 0x80,
-    phys_base = phys_base}
+  return {text = text, segments = segments, root = t.root, pc = names + 0x80,
+    sp = names + 0x11000} -- an empty stack
 end
 
-local live, dead = kernel("6.1.0-live", 0x100000, 0), kernel("5.4.0-dead", 0x400000, 0x4000000)
+local guests = {}
+for machine in pairs(machines) do
+  guests[machine] = {live = kernel(machine, "6.1.0-live", 0x100000, 0),
+    dead = kernel(machine, "5.4.0-dead", 0x400000, 0x4000000)}
+end
+local live, dead = guests.x86_64.live, guests.x86_64.dead
 
--- As QEMU writes it, with vCPUs at `pcs` that use the tables at cr3. note: VMCOREINFO's;
--- memory: a VMCOREINFO there.
-local function write(o)
-  local notes, segments = "", {}
-  for i, pc in ipairs(o.pcs or {live.pc}) do
+-- The notes of a vCPU as QEMU writes them: with its page tables for x86_64 alone.
+local vcpu_notes = {
+  x86_64 = function(index, pc, sp, root)
     local registers = {}
     for n = 1, 27 do
-      registers[n] = n == 17 and pc or n
+      registers[n] = n == 17 and pc or n == 20 and sp or n
     end
-    notes = notes .. writer.elf_note("CORE\0", 1, writer.prstatus(i - 1, registers, 336))
-      .. writer.elf_note("QEMU\0", 0, writer.qemu_state({[392] = {0x80050033},
-        [416] = {o.cr3 or live.root}, [424] = {0x20}}, 440))
+    return writer.elf_note("CORE\0", 1, writer.prstatus(index, registers, 336))
+      .. writer.elf_note("QEMU\0", 0, writer.qemu_state({[392] = {0x80050033}, [416] = {root},
+        [424] = {0x20}}, 440))
+  end,
+  aarch64 = function(index, pc, sp)
+    local registers = {}
+    for n = 1, 34 do
+      registers[n] = n == 32 and sp or n == 33 and pc or n
+    end
+    return writer.elf_note("CORE\0", 1, writer.prstatus(index, registers, 392))
+      .. writer.elf_note("CORE\0", 2, ("\0"):rep(528))
+  end,
+}
+
+-- A guest as QEMU writes it, with vCPUs at `pcs` and `sp` that use the tables at cr3. note:
+-- VMCOREINFO's; memory: a VMCOREINFO there.
+local function write(o)
+  local machine = o.machine or "x86_64"
+  local runs, notes, segments = guests[machine].live, "", {}
+  for i, pc in ipairs(o.pcs or {runs.pc}) do
+    notes = notes .. vcpu_notes[machine](i - 1, pc, o.sp or runs.sp, o.cr3 or runs.root)
   end
-  for _, one in ipairs {live, dead} do
+  for _, one in ipairs {runs, guests[machine].dead} do
     table.move(one.segments, 1, #one.segments, #segments + 1, segments)
   end
   if o.vaddr then
@@ -58,7 +95,7 @@ local function write(o)
     notes = notes .. writer.elf_note("VMCOREINFO\0", 0, o.note)
   end
   segments[#segments + 1] = {type = 4, align = 0, bytes = notes}
-  return files.write("guest.elf", writer.file {machine = "x86_64", segments = segments})
+  return files.write("guest.elf", writer.file {machine = machine, segments = segments})
 end
 
 local function open(options)
@@ -70,55 +107,53 @@ local function diag(path, ...)
     {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
 end
 
-describe("a VMCOREINFO note", function()
-  after_each(function()
-    process.clean()
-    files.clean()
-  end)
+-- What a vCPU of the live kernel has to say against the dead one's VMCOREINFO.
+local objections = {
+  x86_64 = "runs a kernel that does not have init_uts_ns at 0xffffffff86020000",
+  aarch64 = "is at 0xffff800012020080 with its stack at 0xffff800012031000, which the kernel's "
+    .. "page tables do not map",
+}
+
+local function notes_of(machine)
+  local live, dead = guests[machine].live, guests[machine].dead -- luacheck: ignore 431
+  local function open_it(options)
+    options.machine = machine
+    return open(options)
+  end
 
   it("is used where the vCPUs run its kernel", function()
-    local info = assert(open {note = live.text, memory = {dead.text}}:vmcoreinfo())
+    local info = assert(open_it {note = live.text, memory = {dead.text}}:vmcoreinfo())
     assert.are.same({"6.1.0-live", "its note", {}}, {info.release, info.from, info.warnings})
     -- One vCPU in user mode, one still in the kernel that crashed.
-    info = open {note = live.text, pcs = {0x400000, dead.pc, live.pc}}:vmcoreinfo()
+    info = open_it {note = live.text, pcs = {0x400000, dead.pc, live.pc}}:vmcoreinfo()
     assert.are.same({"its note", {}}, {info.from, info.warnings})
   end)
 
   it("gives way to the running kernel's in memory, where it is stale", function()
-    local dump = open {note = dead.text, memory = {dead.text, live.text}}
+    local dump = open_it {note = dead.text, memory = {dead.text, live.text}}
     local info = assert(dump:vmcoreinfo())
     assert.are.equal("6.1.0-live", info.release)
-    assert.are.same({"the VMCOREINFO note is stale (Linux 5.4.0-dead): vCPU 0 runs a kernel that "
-      .. "does not have init_uts_ns at 0xffffffff86020000: the one at physical address "
-      .. "0x0000000000002000 is used"}, info.warnings)
+    assert.are.same({("the VMCOREINFO note is stale (Linux 5.4.0-dead): vCPU 0 %s: the one at "
+      .. "physical address 0x0000000000002000 is used"):format(objections[machine])}, info.warnings)
     assert.are.equal("6.1.0-live", dump:guest().release)
     assert.are.equal(info.warnings[1], dump:guest().warnings[1])
   end)
 
   it("is kept with a warning, where it is stale and memory has no other", function()
-    local dump = open {note = dead.text, memory = {dead.text}}
+    local dump = open_it {note = dead.text, memory = {dead.text}}
     local info = assert(dump:vmcoreinfo())
     assert.are.equal("5.4.0-dead", info.release)
-    assert.matches("the VMCOREINFO note is stale (Linux 5.4.0-dead): vCPU 0 runs", info.warnings[1],
+    assert.matches("the VMCOREINFO note is stale (Linux 5.4.0-dead): vCPU 0 ", info.warnings[1],
       1, true)
     assert.matches(": no other was found in memory", info.warnings[1], 1, true)
   end)
 
   it("is not doubted where no vCPU tells", function()
-    for _, pc in ipairs {0x400000, live.pc + 0x100000} do -- user mode; not mapped
-      local info = open {note = dead.text, memory = {live.text}, pcs = {pc}}:vmcoreinfo()
+    -- User mode; where the vCPU's own tables do not map it.
+    for _, pc in ipairs {0x400000, machine == "x86_64" and live.pc + 0x100000 or nil} do
+      local info = open_it {note = dead.text, memory = {live.text}, pcs = {pc}}:vmcoreinfo()
       assert.are.same({"5.4.0-dead", {}}, {info.release, info.warnings})
     end
-  end)
-
-  it("is judged by the kernel's tables, where page tables are isolated", function()
-    local isolated = kernel("6.1.0-live", 0x100000, 0)
-    assert.are.equal(0, isolated.root & 0x1000)
-    -- The tables of user mode map the entry code alone.
-    local dump = open {note = live.text, memory = {dead.text}, cr3 = live.root | 0x1000}
-    assert.are.same({}, dump:vmcoreinfo().warnings)
-    dump = open {note = dead.text, memory = {live.text}, cr3 = live.root | 0x1000}
-    assert.are.equal("6.1.0-live", dump:vmcoreinfo().release)
   end)
 
   it("is not accepted where it is empty, zero, or cut", function()
@@ -129,13 +164,13 @@ describe("a VMCOREINFO note", function()
       {live.text:sub(1, 17) .. ("\0"):rep(40) .. live.text:sub(58), "is damaged: parts of it"},
       {"OTHER=1\n", "is damaged: parts of it are zero, or are no VMCOREINFO"},
       {"OSRELEASE=6.1.0-live\n", "is incomplete: it has no SYMBOL(swapper_pg_dir)"}} do
-      local info = assert(open {note = case[1], memory = {dead.text, live.text}}:vmcoreinfo())
+      local info = assert(open_it {note = case[1], memory = {dead.text, live.text}}:vmcoreinfo())
       assert.are.equal("6.1.0-live", info.release)
       assert.are.equal("physical address 0x0000000000002000", info.from)
       assert.matches("the VMCOREINFO note " .. case[2], info.warnings[1], 1, true)
     end
     for _, note in ipairs {"", ("\0"):rep(3000), live.text:sub(1, 120)} do
-      local dump = open {note = note}
+      local dump = open_it {note = note}
       for _ = 1, 2 do
         local _, message, code = dump:vmcoreinfo()
         assert.are.equal("not_found", code)
@@ -144,6 +179,30 @@ describe("a VMCOREINFO note", function()
       end
       assert.are.equal("not_found", select(3, dump:dmesg()))
     end
+  end)
+end
+
+for machine in pairs(machines) do
+  describe("a VMCOREINFO note of " .. machine, function()
+    after_each(files.clean)
+    notes_of(machine)
+  end)
+end
+
+describe("a VMCOREINFO note", function()
+  after_each(function()
+    process.clean()
+    files.clean()
+  end)
+
+  it("is judged by the kernel's tables, where page tables are isolated", function()
+    local isolated = kernel("x86_64", "6.1.0-live", 0x100000, 0)
+    assert.are.equal(0, isolated.root & 0x1000)
+    -- The tables of user mode map the entry code alone.
+    local dump = open {note = live.text, memory = {dead.text}, cr3 = live.root | 0x1000}
+    assert.are.same({}, dump:vmcoreinfo().warnings)
+    dump = open {note = dead.text, memory = {live.text}, cr3 = live.root | 0x1000}
+    assert.are.equal("6.1.0-live", dump:vmcoreinfo().release)
   end)
 
   it("is shown with its warning by qvm-diag", function()

@@ -25,7 +25,7 @@ local vmcoreinfo = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\nNUMBER(VA_BITS)=39\n"
   .. "SIZE(printk_log)=20\nOFFSET(printk_log.ts_nsec)=0\nOFFSET(printk_log.len)=8\n"
   .. "OFFSET(printk_log.text_len)=10\nOFFSET(printk_log.caller_id)=16\nKERNELOFFSET=1000\n"
 
-local log = string.pack("<i8I4I4I4", BOTTOM + 64, 32, 0, 24) .. ("\0"):rep(44)
+local log = string.pack("<i8I4I4I4I4", BOTTOM + 64, 32, 0, 24, 20) .. ("\0"):rep(40)
   .. string.pack("<i8I2I2I4I4", 5000, 24, 4, 0, 7) .. "text" .. ("\0"):rep(168)
 
 local utsname = ""
@@ -106,9 +106,12 @@ end
 
 local function add_kernel(objects, dump)
   local messages, count = assert(dump:dmesg())
-  local early = setmetatable({given = 0, skipped = 1, reason = "the records overlap"},
-    getmetatable(count))
-  objects.Message, objects.LogCount = {messages()}, {count, early}
+  -- The same log, as if its buffer were shorter than its message.
+  local short = assert(qvm.open(dump.path))
+  assert(short:vmcoreinfo((vmcoreinfo:gsub("(log_buf_len%)=)%x+", ("%%1%x"):format(BOTTOM + 20)))))
+  local none, ended = assert(short:dmesg())
+  assert(none() == nil)
+  objects.Message, objects.LogCount = {messages()}, {count, ended}
   objects.Guest = {assert(dump:guest())}
   objects.Symbols = {assert(dump:symbols(files.write("System.map", map)))}
   objects.Frame = {assert(dump:vcpu(0):backtrace())()}

@@ -207,7 +207,7 @@ local function warn_of_note(dump, warn)
     info, message = dump:vmcoreinfo()
   end
   for _, warning in ipairs(info and info.warnings or {message}) do
-    warn(warning)
+    warn("%s", warning)
   end
 end
 
@@ -235,18 +235,17 @@ local function text_of(dump, warn)
   return bytes
 end
 
--- problems takes what the report leaves out, and the dump's own warnings.
+-- problems takes what the report leaves out, and the warnings of the dump and its note.
 function collect.dump(dump, problems)
   local function warn(format, ...)
-    problems:warn(dump.path .. ": " .. format:format(...))
+    local message = format:format(...)
+    problems:warn(message:sub(1, #dump.path) == dump.path and message
+      or dump.path .. ": " .. message)
   end
   for _, warning in ipairs(dump.warnings) do
     warn("%s", warning)
   end
-  warn_of_note(dump, function(message)
-    problems:warn(message:sub(1, #dump.path) == dump.path and message
-      or dump.path .. ": " .. message)
-  end)
+  warn_of_note(dump, warn)
   return {path = dump.path, format = dump.format, machine = dump.machine,
     bits = dump.bits, byteorder = dump.byteorder, size = dump.size,
     ranges = ranges_of(dump, warn), vcpus = dump_vcpus_of(dump, warn),

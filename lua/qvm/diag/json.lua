@@ -1,4 +1,4 @@
--- A report as JSON, written piece by piece.
+-- A report as JSON.
 --
 -- Members are sorted, for reports that are compared; an empty list is an array.
 
@@ -12,8 +12,7 @@ local write
 
 -- Names that the metatable has as `nullable` are written as null where they are nil.
 local function write_object(put, object)
-  local names = {}
-  local meta = getmetatable(object)
+  local names, meta = {}, getmetatable(object)
   for _, name in ipairs(meta and meta.nullable or {}) do
     names[name] = true
   end
@@ -22,7 +21,9 @@ local function write_object(put, object)
   end
   put "{"
   for index, name in ipairs(text.sorted_keys(names)) do
-    put((index > 1 and "," or "") .. writer.string(name) .. ":")
+    put(index > 1 and "," or "")
+    write(put, name)
+    put ":"
     write(put, object[name], name)
   end
   put "}"

@@ -384,7 +384,8 @@ end
 -- a warning; only a vCPU that was in the kernel, and whose page tables are known, can tell.
 -- @tparam[opt] string text takes this for it from now on; symbols are read anew
 -- @treturn[1] VmcoreInfo what it tells
--- @return[2] nil, message, code: `not_found`, or the dump could not be read
+-- @return[2] nil, message, code: `not_found`; `too_large`: a text of more than 1 MiB; or the
+-- dump could not be read
 -- @usage print(dump:vmcoreinfo().symbols.swapper_pg_dir)
 function Dump:vmcoreinfo(text)
   return require "qvm.guest".vmcoreinfo(self, text)

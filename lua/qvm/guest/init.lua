@@ -34,43 +34,58 @@ Guest.__tostring = line.tostring("guest", function(about)
     about.release and " " .. line.cut(about.release) or " of an unknown system", about.machine,
     about.vcpus, about.vcpus == 1 and "" or "s",
     about.last_message and (", last message at %s s"):format(about.last_message) or "",
-    #about.warnings > 0 and (", %d warnings"):format(#about.warnings) or "")
+    #about.warnings > 0 and (", %d warning%s"):format(#about.warnings,
+      #about.warnings == 1 and "" or "s") or "")
 end)
 
--- By the dump: its VMCOREINFO, once it was looked for; or false, and in `problems` why.
-local infos, problems = setmetatable({}, {__mode = "k"}), setmetatable({}, {__mode = "k"})
+-- By the dump, everything that is derived from its VMCOREINFO: `info`, or false, and then
+-- `problem`, why, with a `code` where the search failed; `own`, the symbols in its memory;
+-- `file`, those of the file at `path`, which then are in use. Nothing else is kept.
+local states = setmetatable({}, {__mode = "k"})
 
--- Looks for it. What could not be read is not remembered as missing.
-local function find_info(dump)
-  local info, message, code = running.vmcoreinfo(dump)
-  if code then
-    return nil, message, code
-  end
-  infos[dump], problems[dump] = info or false, message
-  return info
+-- Sets a dump's VMCOREINFO and drops what the one before led to. A file of symbols stays in
+-- use: it is read and verified again.
+local function set_info(dump, info, problem, code)
+  local before = states[dump]
+  states[dump] = {info = info or false, problem = problem, code = code,
+    path = before and before.path}
 end
+
+-- A dump's state, with its VMCOREINFO looked for. That reading failed is not remembered.
+local function state_of(dump)
+  if not states[dump] then
+    local info, message, code = running.vmcoreinfo(dump)
+    if code == "gone" or code == "io" then
+      return nil, message, code
+    end
+    set_info(dump, info, message, code)
+  end
+  return states[dump]
+end
+
+local TEXT_MAX = 1 << 20 -- bytes of VMCOREINFO from the caller: kernels write less than 64 KiB
 
 function guest.vmcoreinfo(dump, text)
   if text ~= nil then
     check.string(text, 1, "vmcoreinfo")
     if not text:find("^[0-9A-Za-z_()%.]+=") then
       error("bad argument #1 to 'vmcoreinfo' (lines of KEY=value expected)", 2)
+    elseif #text > TEXT_MAX then
+      return nil, ("%s: the VMCOREINFO given has %d bytes, and may have %d"):format(dump.path,
+        #text, TEXT_MAX), "too_large"
     end
-    -- Symbols remember which VMCOREINFO they are by; all else is read anew each time.
-    infos[dump], problems[dump] = vmcoreinfo.parse(text, "the caller"), nil
-    local right, why = running.is_of(dump, infos[dump])
-    infos[dump].warnings[1] = right == false and "VMCOREINFO from the caller: " .. why or nil
+    set_info(dump, running.judged(dump, vmcoreinfo.parse(text, "the caller")))
   end
-  local info, message, code = infos[dump], nil, nil
-  if info == nil then
-    info, message, code = find_info(dump)
+  local state, message, code = state_of(dump)
+  if not state then
+    return nil, message, code
+  elseif state.info then
+    return state.info
+  elseif state.code then
+    return nil, state.problem, state.code
   end
-  if info then
-    return info
-  end
-  local problem = problems[dump]
-  return nil, message or dump.path .. ": no VMCOREINFO, neither as a note nor in memory"
-    .. (problem and ": " .. problem or ""), code or "not_found"
+  return nil, dump.path .. ": no VMCOREINFO, neither as a note nor in memory"
+    .. (state.problem and ": " .. state.problem or ""), "not_found"
 end
 
 function guest.kernel_space(dump)
@@ -87,29 +102,11 @@ function guest.dmesg(dump)
   if not space then
     return nil, message, code
   end
-  local messages, log = require "qvm.guest.printk".messages(dump, space, infos[dump])
+  local messages, log = require "qvm.guest.printk".messages(dump, space, states[dump].info)
   if not messages then
     return nil, ("%s: no kernel log: %s"):format(dump.path, log), "unsupported"
   end
   return messages, log
-end
-
--- By the dump: its symbols. own: those in its memory; file: those of a file, which then are
--- in use, and path. info: the VMCOREINFO they were read with: with another one they are read
--- again.
-local tables = setmetatable({}, {__mode = "k"})
-
-local function tables_of(dump)
-  local info, message, code = guest.vmcoreinfo(dump)
-  if code == "gone" or code == "io" then
-    return nil, message, code
-  end
-  local state = tables[dump] or {}
-  if state.info ~= info then
-    state = {info = info, path = state.path}
-  end
-  tables[dump] = state
-  return state
 end
 
 local function own_symbols(dump, state)
@@ -143,7 +140,7 @@ function guest.symbols(dump, path)
   if path ~= nil then
     check.path(path, 1, "symbols")
   end
-  local state, message, code = tables_of(dump)
+  local state, message, code = state_of(dump)
   if not state then
     return nil, message, code
   elseif path then
@@ -161,7 +158,7 @@ end
 
 -- Those in use.
 function guest.symbols_in_use(dump)
-  local state, message, code = tables_of(dump)
+  local state, message, code = state_of(dump)
   if not state then
     return nil, message, code
   elseif state.path then

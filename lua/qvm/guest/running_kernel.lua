@@ -3,7 +3,9 @@
 -- After kexec the note of the kernel before is still in the dump, and much of that kernel's
 -- memory is intact. A vCPU that is in the kernel decides: its page tables map the running
 -- kernel's symbols to where the right VMCOREINFO has them; those of the dead kernel they do
--- not map.
+-- not map. Where a dump does not have a vCPU's page tables, as QEMU's of aarch64, the tables
+-- of the right VMCOREINFO map the vCPU's program counter and stack. That does not tell apart
+-- two kernels at the same addresses (`nokaslr`).
 
 local paging = require "qvm.paging.page_tables"
 local Space = require "qvm.paging.address_space"
@@ -16,16 +18,19 @@ local KERNEL_MAP = 0xffffffff80000000 -- where x86_64 kernels are linked to
 local KERNEL_MAP_SIZE = 1 << 30
 local ISOLATED = 0x1000 -- bit of CR3: with page-table isolation, the tables of user mode
 
--- The spaces of a vCPU in the kernel, by its own page tables; none where they do not map
--- its program counter.
+-- The spaces of a vCPU in the kernel, by its own page tables: those that map its program
+-- counter. nil where it has none for the kernel's addresses.
 local function spaces_of(dump, cpu, info)
   local spaces = {}
   local function add(kind, lower, upper)
-    local space = cpu.pc < 0 and kind and Space.new(dump, "a vCPU", kind, lower, upper)
+    local space = Space.new(dump, "a vCPU", kind, lower, upper)
     spaces[#spaces + 1] = space and space:translate(cpu.pc) and space or nil
   end
   local kind, lower, upper = paging.of_own_tables(dump.machine, cpu, function() end,
     {va_bits = dump.machine == "x86_64" and info.numbers.pgtable_l5_enabled == 1 and 57 or nil})
+  if not kind or kind == "aarch64" and not upper then
+    return nil
+  end
   add(kind, lower, upper)
   if kind == "x86_64" and lower.root & ISOLATED ~= 0 then
     lower.root = lower.root & ~ISOLATED
@@ -34,17 +39,15 @@ local function spaces_of(dump, cpu, info)
   return spaces
 end
 
--- Calls visit(space, cpu) with the spaces of vCPUs in the kernel, until it gives something.
-local function ask(dump, info, visit)
-  for index = 0, VCPUS_MAX - 1 do
-    local cpu = dump:vcpu(index)
-    if not cpu then
-      return nil
-    end
-    for _, space in ipairs(spaces_of(dump, cpu, info)) do
-      local answer = visit(space, cpu)
-      if answer then
-        return answer
+-- The vCPUs that are in the kernel.
+local function kernel_vcpus(dump)
+  local index = -1
+  return function()
+    while index < VCPUS_MAX - 1 do
+      index = index + 1
+      local cpu = dump:vcpu(index)
+      if not cpu or cpu.pc < 0 then
+        return cpu
       end
     end
   end
@@ -80,11 +83,13 @@ end
 -- NUMBER(phys_base) where VMCOREINFO lacks it: by a vCPU's page tables, or by the loads.
 local function phys_base(dump, info)
   local symbol = known_symbol(info)
-  local physical = symbol and ask(dump, info, function(space)
-    return (space:translate(symbol))
-  end)
-  if physical then
-    return physical - (symbol - KERNEL_MAP)
+  for cpu in kernel_vcpus(dump) do
+    for _, space in ipairs(symbol and spaces_of(dump, cpu, info) or {}) do
+      local physical = space:translate(symbol)
+      if physical then
+        return physical - (symbol - KERNEL_MAP)
+      end
+    end
   end
   return base_of_loads(dump)
 end
@@ -119,24 +124,58 @@ local function mapped(space, address)
   return false
 end
 
--- True: it is that of the running kernel; false, and why it is not; nil: no vCPU tells.
-function running.is_of(dump, info)
+-- Do a vCPU's own tables have a symbol where it is expected? false, and what is wrong; nil:
+-- not known.
+local function has_symbol(dump, spaces, info)
   local address, name = known_symbol(info)
-  if not address then
+  local expected = address and paging.physical_of_symbol(dump.machine, info, address)
+  local right
+  for _, space in ipairs(expected and spaces or {}) do
+    local physical = mapped(space, address)
+    if physical == expected then
+      return true
+    elseif physical ~= nil then
+      right = false
+    end
+  end
+  return right, right == false and ("runs a kernel that does not have %s at 0x%016x"):format(name,
+    address)
+end
+
+-- Do the kernel's tables map where a vCPU is? As above. Of the stack the byte below its
+-- pointer counts: where the stack is empty, the pointer is outside it.
+local function maps_vcpu(space, cpu)
+  local at, stack = mapped(space, cpu.pc), cpu.sp >= 0 or mapped(space, cpu.sp - 1)
+  if at and stack then
+    return true
+  elseif at ~= false and stack ~= false then
     return nil
   end
+  return false, ("is at 0x%016x with its stack at 0x%016x, which the kernel's page tables do not "
+    .. "map"):format(cpu.pc, cpu.sp)
+end
+
+-- True: it is that of the running kernel; false, and why it is not; nil: no vCPU tells.
+function running.is_of(dump, info)
   derive_phys_base(dump, info)
-  local expected, witness = paging.physical_of_symbol(dump.machine, info, address), nil
-  local agrees = ask(dump, info, function(space, cpu)
-    local physical = mapped(space, address)
-    witness = witness or physical ~= nil and cpu or nil
-    return physical and physical == expected
-  end)
-  if agrees or not witness then
-    return agrees
+  local kernel, why = running.space(dump, info), nil
+  for cpu in kernel_vcpus(dump) do
+    local right, reason
+    local spaces = spaces_of(dump, cpu, info)
+    if spaces then
+      right, reason = has_symbol(dump, spaces, info)
+    elseif kernel then
+      right, reason = maps_vcpu(kernel, cpu)
+    end
+    if right then
+      return true
+    elseif right == false then
+      why = why or ("vCPU %d %s"):format(cpu.index, reason)
+    end
   end
-  return false, ("vCPU %d runs a kernel that does not have %s at 0x%016x"):format(witness.index,
-    name, address)
+  if why then
+    return false, why
+  end
 end
 
 -- Where no vCPU tells: the release stands where the VMCOREINFO says.
@@ -174,6 +213,12 @@ end
 local function warn(info, format, ...)
   info.warnings[#info.warnings + 1] = format:format(...)
   return info
+end
+
+-- The caller's VMCOREINFO, with a warning where it is not the running kernel's.
+function running.judged(dump, info)
+  local right, why = running.is_of(dump, info)
+  return right == false and warn(info, "VMCOREINFO from the caller: %s", why) or info
 end
 
 -- Why a note is not to be used, and whether it is to be kept where there is no other; nil:

@@ -17,6 +17,9 @@ local function check(info)
     assert(info.text:find(name .. "=" .. value, 1, true))
   end
   assert(info.page_size == nil or math.type(info.page_size) == "integer")
+  for _, warning in ipairs(info.warnings) do
+    assert(type(warning) == "string" and #warning > 0)
+  end
   expect.harmless(info)
 end
 

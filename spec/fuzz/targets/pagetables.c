@@ -48,7 +48,7 @@ static struct found walk_x86(const struct paging *p, uint64_t va)
               : p->kind == PAGING_X86_PAE ? 3
               : p->va_bits == 48          ? 4
                                           : 5;
-    uint64_t table = p->root, fields = UINT64_C(0x000ffffffffff000) & ~p->ignored;
+    uint64_t table = p->root, fields = UINT64_C(0x000ffffffffff000) & ~p->encryption_mask;
     unsigned rights = ALL;
 
     for (int level = top; level >= 1; level--) {
@@ -87,7 +87,7 @@ static uint64_t output(const struct paging *p, uint64_t e)
         address = (e & UINT64_C(0x0003ffffffffffff) & ~UINT64_C(4095)) | (e >> 8 & 3) << 50;
     else if (low < 16)
         address = e & UINT64_C(0x0000fffffffff000);
-    return address & ~p->ignored;
+    return address & ~p->encryption_mask;
 }
 
 static struct found walk_arm(const struct paging *p, uint64_t va)
@@ -174,7 +174,8 @@ static void check_address(struct space *space, uint64_t va)
     MUST((space_read(space, va, &byte, 1, err) == 0) == in && (!in || byte == *at));
 }
 
-/* As mapper_next; 2 where it goes on for long, or is given up: tables may point to themselves.
+/* As mapper_next; 2 where it goes on for long, or is given up: tables may point to
+ * themselves.
  */
 static int next_range(struct mapper *mapper, struct mapping_range *range)
 {
@@ -348,7 +349,7 @@ static bool set_up(struct paging *paging, struct fuzz_input *input, int half)
         paging->page_shift++;
     paging->wide = extra & 1;
     if (paging->kind >= PAGING_X86_64 && extra & 2)
-        paging->ignored = UINT64_C(1) << 47;
+        paging->encryption_mask = UINT64_C(1) << 47;
     if (paging->kind <= PAGING_X86_PAE && !(form & 128))
         paging->va_bits = 32;
     paging->root = root < 240 ? base + root % 24 * 4096 : UINT64_MAX - (root - 240) * 4096;
