@@ -2,6 +2,7 @@
 #include "memory.h"
 #include "util/bytes.h"
 
+#include <inttypes.h>
 #include <limits.h>
 
 /* Values after which a long array looks whether it is interrupted. */
@@ -122,10 +123,14 @@ static void append(lua_State *L, const unsigned char *bytes, lua_Integer from,
 }
 
 /* Does physical memory hold all of it? To be asked before room is made: n may be absurd.
- * Virtual memory is read a part at a time, and tells then. */
+ * Virtual memory is read a part at a time, and tells then; but no part is beyond the last
+ * address. */
 static int check_size(const struct memory *memory, uint64_t address, uint64_t n,
                       struct qvm_error *err)
 {
+    if (memory->space && n > 0 && n - 1 > UINT64_MAX - address)
+        return qvm_fail(err, QVM_UNMAPPED, "%s: memory ends at 0x%016" PRIx64,
+                        memory->dump->file.path, UINT64_MAX);
     if (!memory->space && dump_check(memory->dump, address, n, err) != 0)
         return -1;
     if (n > SIZE_MAX / 2)

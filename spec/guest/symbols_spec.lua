@@ -258,6 +258,15 @@ describe("symbols of an ELF file", function()
     return string.pack("<I4BBI2i8i8", name, 2, 0, section or 1, value, 16)
   end
 
+  it("are found beside one whose name is outside the table of names", function()
+    local path = files.write("odd", elf_of {{type = 3, data = "\0first\0second\0"},
+      {type = 2, link = 1, data = symbol(1, 0x1000) .. symbol(1 << 30, 0x1800)
+        .. symbol(7, 0x2000)}})
+    local dump = dump_with()
+    assert.are.equal(2, assert(dump:symbols(path)).count)
+    assert.are.equal(0x2000, dump:address "second")
+  end)
+
   it("are found among 66,000 sections", function()
     for _, before in ipairs {0, 65276, 65277, 65278, 66000} do
       local path = files.write("many", elf_of({

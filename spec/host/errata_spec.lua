@@ -130,14 +130,14 @@ describe("a snapshot of errata", function()
     local path = files.path("baseline.json")
     assert(errata.save(path, {{id = "1", value = true}}))
     local status, out, errors = process.run({"sh", "-c", [[
-      ln -s "$1" "$2.new-$$"
-      exec "$3" -e "print(select(2, require 'qvm'.errata.save([==[$2]==], {})))"]], "sh", victim,
+      ln -s "$1" "$2.new-$$-0"
+      exec "$3" -e "print(require 'qvm'.errata.save([==[$2]==], {}))"]], "sh", victim,
       path, os.getenv("LUA") or "lua5.4"}, {env = {LD_PRELOAD = os.getenv("LD_PRELOAD"),
       LUA_PATH = package.path, LUA_CPATH = package.cpath}})
     assert.are.equal(0, status, errors)
-    assert.matches("baseline%.json%.new%-%d+: File exists\tio\n$", out)
+    assert.are.equal("true\n", out) -- by another name
     assert.are.equal("precious", files.read(victim))
-    assert.are.equal(1, #errata.load(path))
+    assert.are.same({}, errata.load(path))
   end)
 
   it("is not made of a file of another kind", function()

@@ -174,6 +174,19 @@ describe("an address space", function()
     assert.are.equal("unmapped", at(space, 1 << 36))
   end)
 
+  it("ends at the last address, and does not go on at the first", function()
+    local t = pagetables.x86_64(0x100000)
+    t:map(0, 0x200000, 1, 0)
+    t:map(-0x200000, 0x400000, 1, 0)
+    local space = assert(dump_of("x86_64", t, {paddr = 0x200000, bytes = ("a"):rep(4 << 20)})
+      :space {root = t.root})
+    assert.are.equal(0x200000, #space:read(-0x200000, 0x200000))
+    for _, size in ipairs {0x200001, 0x300000} do
+      assert.are.equal("unmapped", select(3, space:read(-0x200000, size)))
+    end
+    assert.are.equal("unmapped", select(3, space:array(-0x8000, "u8", 0x10000)))
+  end)
+
   it("has addresses of 48 bits with pages of 64 KiB, where wide is false", function()
     local t = pagetables.aarch64(0x100000, 16, 48)
     t:map(0x10000, 0x50000, 0, 0xf000) -- bits 15:12, ignored

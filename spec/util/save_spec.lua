@@ -73,6 +73,15 @@ describe("a file that is replaced", function()
     assert.are.equal("640", mode_of(path))
   end)
 
+  it("may have a name of any length, and one beside it that was left by a save", function()
+    local name = ("n"):rep(255)
+    local path = files.path(name)
+    files.write(name:sub(1, 215) .. ".new-1-0", "left")
+    assert(qvm.errata.save(path, SNAPSHOT))
+    assert(qvm.errata.save(path, SNAPSHOT))
+    assert.are.same(SNAPSHOT, qvm.errata.load(path))
+  end)
+
   as_root("gives nobody more access where the owner or the group cannot be kept", function()
     local directory = files.mkdir("shared")
     shell('chmod 755 "$1"; chown 1234 "$1"', directory)
@@ -229,6 +238,28 @@ describe("what is no regular file", function()
         or text:find("kept", 1, true) and expected:gsub("^%^", "^kept\n") or expected, out)
     end
     assert.is_true(files.exists("/dev/stdout"))
+  end)
+
+  as_root("is refused: another user's FIFO that a link leads to", function()
+    local open, own = files.mkdir("open"), files.mkdir("own")
+    shell('chmod 755 "$1"; chmod 1777 "$2"; chmod 700 "$3"', files.dir(), open, own)
+    shell('setpriv --reuid=1234 --clear-groups mkfifo -m 600 "$1"/fifo', open)
+    shell('ln -s "$1"/fifo "$2"/link', open, own)
+    local reader = process.start({"sh", "-c", 'exec 3<>"$1"; read line <&3; echo "$line"', "sh",
+      open .. "/fifo"})
+    assert.are.equal("permission", select(3, qvm.errata.save(own .. "/link", SNAPSHOT)))
+    reader:kill()
+    reader:wait()
+    assert.are.equal("", files.read(reader.output))
+  end)
+
+  it("is refused: a file that was removed, by what is left of its name", function()
+    local out = shell([[exec 3>"$1/gone"; rm "$1/gone"
+      LUA_PATH="$3" LUA_CPATH="$4" LD_PRELOAD="$5" "$2" -e \
+        'print(select(3, require "qvm".errata.save("/dev/fd/3", {})))'; ls "$1"]], files.dir(), lua,
+      package.path, package.cpath, os.getenv("LD_PRELOAD") or "")
+    assert.matches("^not_found\n", out)
+    assert.is_nil(out:find("gone", 1, true))
   end)
 
   it("is refused: a directory and a socket", function()

@@ -160,9 +160,9 @@ bool dump_warning(const struct dump *dump, unsigned index, char text[DUMP_WARNIN
                      count, dump->ranges.overlap_at);
         else if (i == REPEATED)
             snprintf(text, DUMP_WARNING_SIZE,
-                     "%u note segments share bytes of the file with another one: they "
-                     "are skipped",
-                     count);
+                     "%u note segments are skipped: they share bytes of the file with "
+                     "another one, or are more than %d",
+                     count, ELF_NOTE_SEGMENTS_MAX);
         else if (i == LOST)
             snprintf(text, DUMP_WARNING_SIZE, "the registers of %u vCPUs are missing",
                      count);

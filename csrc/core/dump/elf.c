@@ -197,12 +197,12 @@ static int by_offset(const void *a, const void *b)
 }
 
 /* Marks the PT_NOTE segments that begin inside another one, so that each byte of notes is
- * read once, however many segments show it. */
+ * read once, however many segments show it; and those that are too many. */
 static int mark_repeated(struct elf *elf, const char *path, struct qvm_error *err)
 {
     struct elf_segment **notes = calloc(elf->count ? elf->count : 1, sizeof(void *));
     uint64_t end = 0;
-    size_t count = 0;
+    size_t count = 0, kept = 0;
 
     if (!notes)
         return qvm_fail_memory(err, path);
@@ -211,10 +211,12 @@ static int mark_repeated(struct elf *elf, const char *path, struct qvm_error *er
             notes[count++] = &elf->segments[i];
     qsort(notes, count, sizeof(void *), by_offset);
     for (size_t i = 0; i < count; i++) {
-        notes[i]->repeated = notes[i]->offset < end;
+        notes[i]->repeated = notes[i]->offset < end || kept == ELF_NOTE_SEGMENTS_MAX;
         elf->repeated += notes[i]->repeated;
-        if (!notes[i]->repeated)
+        if (!notes[i]->repeated) {
             end = notes[i]->offset + notes[i]->filesz;
+            kept++;
+        }
     }
     free(notes);
     return 0;

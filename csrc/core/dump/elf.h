@@ -13,10 +13,15 @@ enum { ELF_ET_CORE = 4 };
  * the memory map made of them, this many take some 35 MiB. */
 #define ELF_SEGMENTS_MAX (1u << 17)
 
+/* More PT_NOTE segments than this are skipped: cores have one, or a few. In a compressed
+ * file each costs unpacking up to where it is. */
+enum { ELF_NOTE_SEGMENTS_MAX = 256 };
+
 struct elf_segment {
     uint32_t type, flags;
     uint64_t offset, vaddr, paddr, filesz, memsz, align;
-    bool repeated; /* a PT_NOTE that shares bytes of the file with another one: skipped */
+    bool repeated; /* a PT_NOTE that is skipped: it shares bytes of the file with another
+                    * one, or there are more than ELF_NOTE_SEGMENTS_MAX */
 };
 
 struct elf {

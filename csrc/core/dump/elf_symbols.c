@@ -102,6 +102,8 @@ static bool has_entry(struct elf_symbols *s, unsigned size, int *status,
     if (s->buffered == 0)
         return false;
     *status = file_read(&s->file, s->table.offset + s->at, s->buffer, s->buffered, err);
+    if (*status != 0)
+        s->buffered = 0;
     s->at += s->buffered;
     return *status == 0;
 }
@@ -115,6 +117,8 @@ static int read_name(struct elf_symbols *s, uint32_t at, struct elf_symbol *symb
     size_t size = most < NAME_GUESS ? most : NAME_GUESS;
     const char *end;
 
+    if (left == 0)
+        return 0;
     if (file_read(&s->file, s->names.offset + at, symbol->name, size, err) != 0)
         return -1;
     end = memchr(symbol->name, '\0', size);
@@ -124,7 +128,7 @@ static int read_name(struct elf_symbols *s, uint32_t at, struct elf_symbol *symb
         end = memchr(symbol->name, '\0', most);
     }
     if (!end) {
-        s->skipped += left > 0;
+        s->skipped++;
         return 0;
     }
     symbol->name_size = (size_t)(end - symbol->name);

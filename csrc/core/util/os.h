@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 /* Milliseconds of a clock that only goes forward. */
 int64_t os_clock_ms(void);
@@ -23,8 +24,10 @@ uint64_t os_file_extent(int fd, uint64_t offset, uint64_t size, bool *hole);
  * errno. */
 int os_open_directory(const char *path);
 
-/* Gives an open file the access list of the file at a path, or none if that has none. 0, or
- * -1 and errno. Where the system's lists are not known, files are left as they are. */
-int os_keep_acl(const char *path, int fd);
+/* Gives an open file the access list of the file `name` in a directory, or none if that has
+ * none; has_list says whether it has one. 0, or -1 and errno: EBUSY where that file is not
+ * the expected one. Where the system's lists are not known, files are left as they are. */
+int os_keep_acl(int directory, const char *name, const struct stat *expected, int fd,
+                bool *has_list);
 
 #endif

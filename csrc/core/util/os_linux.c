@@ -12,6 +12,7 @@
 #    include <errno.h>
 #    include <fcntl.h>
 #    include <sched.h>
+#    include <stdio.h>
 #    include <stdlib.h>
 #    include <sys/stat.h>
 #    include <sys/xattr.h>
@@ -70,10 +71,15 @@ static int copy_acl(const char *path, size_t size, int fd)
     return status;
 }
 
-int os_keep_acl(const char *path, int fd)
+/* The attributes of a file opened with O_PATH are had by its name in /proc only. */
+static int keep_acl_of(int old, int fd, bool *has_list)
 {
-    ssize_t size = getxattr(path, ACL, NULL, 0);
+    char path[64];
+    ssize_t size;
 
+    snprintf(path, sizeof path, "/proc/self/fd/%d", old);
+    size = getxattr(path, ACL, NULL, 0);
+    *has_list = size > 0;
     if (size > 0)
         return copy_acl(path, (size_t)size, fd);
     if (size < 0 && errno != ENODATA && errno != ENOTSUP)
@@ -81,6 +87,26 @@ int os_keep_acl(const char *path, int fd)
     if (fremovexattr(fd, ACL) == 0 || errno == ENODATA || errno == ENOTSUP)
         return 0;
     return -1;
+}
+
+int os_keep_acl(int directory, const char *name, const struct stat *expected, int fd,
+                bool *has_list)
+{
+    int old = openat_again(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), number;
+    struct stat status;
+    int result = -1;
+
+    if (old < 0)
+        return -1;
+    if (fstat(old, &status) == 0) {
+        errno = EBUSY;
+        if (status.st_dev == expected->st_dev && status.st_ino == expected->st_ino)
+            result = keep_acl_of(old, fd, has_list);
+    }
+    number = errno;
+    close(old);
+    errno = number;
+    return result;
 }
 
 #else

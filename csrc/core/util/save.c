@@ -42,30 +42,33 @@ static int write_all(int fd, const char *bytes, size_t n)
 /* Gives a new file the owner and the access of the old one. Only root can give a file away:
  * what then is this user's own keeps of each right what the old owner had, and without the
  * old group what both the group and the others had. */
-static int keep_access(int fd, const char *old_path, const struct stat *old)
+static int keep_access(int fd, const struct entry *entry, const struct stat *old)
 {
     mode_t mode = old->st_mode & 0777, owner = mode >> 6, both = mode & (mode >> 3) & 07;
+    bool has_list = false;
 
+    if (os_keep_acl(entry->directory, entry->name, old, fd, &has_list) != 0)
+        return -1;
     if (fchown(fd, old->st_uid, old->st_gid) != 0) {
+        /* With an access list the mode does not tell what the old group was denied. */
         if (fchown(fd, (uid_t)-1, old->st_gid) != 0)
-            mode = (mode & 0700) | both << 3 | both;
+            mode = has_list ? mode & 0700 : (mode & 0700) | both << 3 | both;
         mode &= owner << 6 | owner << 3 | owner;
     }
-    if (os_keep_acl(old_path, fd) != 0)
-        return -1;
     return fchmod(fd, mode);
 }
 
 /* As save_new; with the access of the file `old`, if there is one. */
-static int write_new(int directory, const char *name, const struct content *content,
-                     const char *old_path, const struct stat *old)
+static int write_new(const struct entry *entry, const char *name,
+                     const struct content *content, const struct stat *old)
 {
+    int directory = entry->directory;
     int fd = create_again(directory, name, content->is_private || old ? 0600 : 0666);
     int number = 0;
 
     if (fd < 0)
         return errno;
-    if (old && keep_access(fd, old_path, old) != 0)
+    if (old && keep_access(fd, entry, old) != 0)
         number = errno;
     /* On the disk before it takes the old one's name: the power may fail. */
     if (number == 0 &&
@@ -82,21 +85,27 @@ static int write_new(int directory, const char *name, const struct content *cont
 int save_new(int directory, const char *name, const void *bytes, size_t n, bool is_private)
 {
     const struct content content = {bytes, n, is_private};
+    const struct entry entry = {.directory = directory};
 
-    return write_new(directory, name, &content, NULL, NULL);
+    return write_new(&entry, name, &content, NULL);
 }
 
 /* old: what there is, or NULL. */
 static int replace(const struct entry *entry, const char *path, const struct stat *old,
                    const struct content *content, struct qvm_error *err)
 {
-    char new_name[sizeof entry->name + 32], subject[PATH_MAX + 32];
-    int number;
+    enum { ROOM = 40, TRIES = 16 }; /* for what is added to the name, which is cut for it */
+    char new_name[NAME_MAX + 1], subject[PATH_MAX + NAME_MAX + 2];
+    int number = EEXIST;
 
-    snprintf(new_name, sizeof new_name, "%s.new-%ld", entry->name, (long)getpid());
-    number = write_new(entry->directory, new_name, content, path, old);
-    if (number == EEXIST) { /* left by a process that ended, or put there */
-        snprintf(subject, sizeof subject, "%s.new-%ld", path, (long)getpid());
+    /* A name that is taken was left by a process that ended, or was put there. */
+    for (unsigned i = 0; i < TRIES && number == EEXIST; i++) {
+        snprintf(new_name, sizeof new_name, "%.*s.new-%ld-%u", NAME_MAX - ROOM, entry->name,
+                 (long)getpid(), i);
+        number = write_new(entry, new_name, content, old);
+    }
+    if (number == EEXIST) {
+        snprintf(subject, sizeof subject, "%s: %s", path, new_name);
         return qvm_fail_errno(err, number, subject);
     }
     if (number == 0 &&
@@ -139,14 +148,14 @@ static bool is_stream(const struct stat *status)
 
 /* Opens a FIFO or a device that was seen to be one; a FIFO that nobody reads would wait. */
 static int write_through(const struct entry *entry, const char *path, int more_flags,
-                         const struct content *content, struct qvm_error *err)
+                         bool is_fifo, const struct content *content, struct qvm_error *err)
 {
     int fd = openat_again(entry->directory, entry->name,
                           O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | more_flags);
     struct stat status;
     int number = fd < 0 ? errno : 0;
 
-    if (number == ENXIO)
+    if (number == ENXIO && is_fifo)
         return qvm_fail(err, QVM_BUSY, "%s: nobody reads from it: start its reader first",
                         path);
     if (number == 0 && (fstat(fd, &status) != 0 || fcntl(fd, F_SETFL, 0) != 0))
@@ -154,6 +163,10 @@ static int write_through(const struct entry *entry, const char *path, int more_f
     if (number == 0 && (!is_stream(&status) ||
                         (more_flags == O_NOFOLLOW && !entry_is_trusted(entry, &status))))
         number = EBUSY; /* another one than was seen */
+    /* A link's target may be anywhere, and others can make FIFOs, though no devices. */
+    if (number == 0 && more_flags != O_NOFOLLOW && S_ISFIFO(status.st_mode) &&
+        status.st_uid != 0 && status.st_uid != geteuid())
+        number = EACCES;
     if (number == 0)
         number = write_without_signal(fd, content);
     if (fd >= 0)
@@ -218,7 +231,9 @@ static int save_to_link(const struct entry *entry, const char *path,
         return number == 0 ? 0 : qvm_fail_errno(err, number, path);
     }
     if (is_stream(&target))
-        return write_through(entry, path, 0, content, err);
+        return write_through(entry, path, 0, S_ISFIFO(target.st_mode), content, err);
+    if (S_ISREG(target.st_mode) && target.st_nlink == 0)
+        return qvm_fail(err, QVM_NOT_FOUND, "%s: leads to a file that was removed", path);
     return follow(entry, path, next, err);
 }
 
@@ -253,7 +268,8 @@ static int save_entry(const struct entry *entry, const char *path,
                         "change: not written",
                         path);
     if (is_stream(&there))
-        return write_through(entry, path, O_NOFOLLOW, content, err);
+        return write_through(entry, path, O_NOFOLLOW, S_ISFIFO(there.st_mode), content,
+                             err);
     return replace(entry, path, &there, content, err);
 }
 
