@@ -74,7 +74,11 @@ function guest.vmcoreinfo(dump, text)
       return nil, ("%s: the VMCOREINFO given has %d bytes, and may have %d"):format(dump.path,
         #text, TEXT_MAX), "too_large"
     end
-    set_info(dump, running.judged(dump, vmcoreinfo.parse(text, "the caller")))
+    local info, message, code = running.judged(dump, vmcoreinfo.parse(text, "the caller"))
+    if not info then
+      return nil, message, code
+    end
+    set_info(dump, info)
   end
   local state, message, code = state_of(dump)
   if not state then

@@ -18,13 +18,36 @@ local KERNEL_MAP = 0xffffffff80000000 -- where x86_64 kernels are linked to
 local KERNEL_MAP_SIZE = 1 << 30
 local ISOLATED = 0x1000 -- bit of CR3: with page-table isolation, the tables of user mode
 
+-- That the dump could not be read must not pass for an answer: it is raised as one of these.
+local Unreadable = {}
+
+local function must_read(value, message, code)
+  if value == nil and (code == "io" or code == "gone") then
+    error(setmetatable({message, code}, Unreadable), 0)
+  end
+  return value
+end
+
+-- A function that returns nil, message, code in place of raising that.
+local function readable(f)
+  return function(...)
+    local results = table.pack(pcall(f, ...))
+    if results[1] then
+      return table.unpack(results, 2, results.n)
+    elseif getmetatable(results[2]) == Unreadable then
+      return nil, table.unpack(results[2])
+    end
+    error(results[2], 0)
+  end
+end
+
 -- The spaces of a vCPU in the kernel, by its own page tables: those that map its program
 -- counter. nil where it has none for the kernel's addresses.
 local function spaces_of(dump, cpu, info)
   local spaces = {}
   local function add(kind, lower, upper)
     local space = Space.new(dump, "a vCPU", kind, lower, upper)
-    spaces[#spaces + 1] = space and space:translate(cpu.pc) and space or nil
+    spaces[#spaces + 1] = space and must_read(space:translate(cpu.pc)) and space or nil
   end
   local kind, lower, upper = paging.of_own_tables(dump.machine, cpu, function() end,
     {va_bits = dump.machine == "x86_64" and info.numbers.pgtable_l5_enabled == 1 and 57 or nil})
@@ -45,7 +68,7 @@ local function kernel_vcpus(dump)
   return function()
     while index < VCPUS_MAX - 1 do
       index = index + 1
-      local cpu = dump:vcpu(index)
+      local cpu = must_read(dump:vcpu(index))
       if not cpu or cpu.pc < 0 then
         return cpu
       end
@@ -67,14 +90,14 @@ local bases = setmetatable({}, {__mode = "k"})
 
 -- phys_base by a load that is at the kernel's own addresses; false where there is none.
 local function base_of_loads(dump)
-  local segments = bases[dump] == nil and dump:segments()
-  local segment = segments and segments(true)
+  local segments = bases[dump] == nil and must_read(dump:segments())
+  local segment = segments and must_read(segments(true))
   while segment do
     if segment.type == 1 and math.ult(segment.vaddr - KERNEL_MAP, KERNEL_MAP_SIZE) then
       bases[dump] = segment.paddr - (segment.vaddr - KERNEL_MAP)
       break
     end
-    segment = segments(true)
+    segment = must_read(segments(true))
   end
   bases[dump] = bases[dump] or false
   return bases[dump]
@@ -85,7 +108,7 @@ local function phys_base(dump, info)
   local symbol = known_symbol(info)
   for cpu in kernel_vcpus(dump) do
     for _, space in ipairs(symbol and spaces_of(dump, cpu, info) or {}) do
-      local physical = space:translate(symbol)
+      local physical = must_read(space:translate(symbol))
       if physical then
         return physical - (symbol - KERNEL_MAP)
       end
@@ -101,7 +124,7 @@ local function derive_phys_base(dump, info)
 end
 
 -- The kernel's space by a VMCOREINFO.
-function running.space(dump, info)
+local function kernel_space(dump, info)
   derive_phys_base(dump, info)
   local kind, lower, upper = paging.of_kernel(dump.machine, info)
   if not kind then
@@ -111,13 +134,16 @@ function running.space(dump, info)
   return Space.new(dump, "VMCOREINFO from " .. info.from, kind, lower, upper)
 end
 
+running.space = readable(kernel_space)
+
 -- Where a vCPU's tables map a symbol; false: nowhere; nil: not known.
 local function mapped(space, address)
-  local physical = space:translate(address)
+  local physical = must_read(space:translate(address))
   if physical then
     return physical
   end
-  local steps, missing = space:walk(address)
+  local steps, missing, code = space:walk(address)
+  must_read(steps and not missing or nil, missing, code)
   if not steps or missing then
     return nil -- a table is not in the dump
   end
@@ -156,9 +182,9 @@ local function maps_vcpu(space, cpu)
 end
 
 -- True: it is that of the running kernel; false, and why it is not; nil: no vCPU tells.
-function running.is_of(dump, info)
+local function is_of(dump, info)
   derive_phys_base(dump, info)
-  local kernel, why = running.space(dump, info), nil
+  local kernel, why = kernel_space(dump, info), nil
   for cpu in kernel_vcpus(dump) do
     local right, reason
     local spaces = spaces_of(dump, cpu, info)
@@ -181,33 +207,23 @@ end
 -- Where no vCPU tells: the release stands where the VMCOREINFO says.
 local function has_release(dump, info)
   local name = info.symbols.init_uts_ns
-  local space = name and running.space(dump, info)
+  local space = name and kernel_space(dump, info)
   if not space then
     return name == nil
   end
-  local bytes, message, code = space:read(name + (info.offsets["uts_namespace.name"] or 0), 6 * 65)
-  if code == "io" then
-    return false, message
-  end
+  local bytes = must_read(space:read(name + (info.offsets["uts_namespace.name"] or 0), 6 * 65))
   return bytes ~= nil and bytes:find((info.release or "") .. "\0", 1, true) ~= nil
 end
 
--- The right one in memory. nil; nil, what is wrong; nil, message, code.
+-- The right one in memory; as vmcoreinfo.from_memory.
 local function in_memory(dump)
-  local failed
-  local info, message, code = vmcoreinfo.from_memory(dump, function(other)
-    local right = running.is_of(dump, other)
-    if right ~= nil then
-      return right
+  return vmcoreinfo.from_memory(dump, function(other)
+    local right = is_of(dump, other)
+    if right == nil then
+      right = has_release(dump, other)
     end
-    local found, why = has_release(dump, other)
-    failed = failed or why
-    return found
+    return right
   end)
-  if not info and failed then
-    return nil, failed, "io"
-  end
-  return info, message, code
 end
 
 local function warn(info, format, ...)
@@ -216,19 +232,19 @@ local function warn(info, format, ...)
 end
 
 -- The caller's VMCOREINFO, with a warning where it is not the running kernel's.
-function running.judged(dump, info)
-  local right, why = running.is_of(dump, info)
+running.judged = readable(function(dump, info)
+  local right, why = is_of(dump, info)
   return right == false and warn(info, "VMCOREINFO from the caller: %s", why) or info
-end
+end)
 
 -- Why a note is not to be used, and whether it is to be kept where there is no other; nil:
 -- it is right as it is.
 local function objection(dump, note)
-  local right, why = running.is_of(dump, note)
+  local right, why = is_of(dump, note)
   if right == false then
     return ("the VMCOREINFO note is stale (Linux %s): %s"):format(note.release, why)
   end
-  local space, message, code = running.space(dump, note)
+  local space, message, code = kernel_space(dump, note)
   if not space and code == "unsupported" and paging.has_kernel_space(dump.machine) then
     return "the VMCOREINFO note is incomplete: " .. message:match(": ([^:]*)$")
   end
@@ -237,7 +253,7 @@ end
 -- A dump's VMCOREINFO: its note, unless that is damaged or another kernel's; else what is in
 -- memory. What is wrong with the note is among its warnings. nil, message, code; no code:
 -- there is none.
-function running.vmcoreinfo(dump)
+running.vmcoreinfo = readable(function(dump)
   local note, message, code = vmcoreinfo.from_note(dump)
   if code then
     return nil, message, code
@@ -261,6 +277,6 @@ function running.vmcoreinfo(dump)
     message = problem .. (message and ": " .. message or "")
   end
   return nil, message, code
-end
+end)
 
 return running
