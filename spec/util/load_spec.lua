@@ -198,8 +198,8 @@ describe("a command", function()
       .. "installed\n$", "\n" .. errors)
     local tty = terminal.open(24, {QVM_ROOT = sim.root(), QVM_BUILD = os.getenv("QVM_BUILD"),
       LUA_PATH = env.LUA_PATH, LUA_CPATH = env.LUA_CPATH})
-    tty:enter(("cd %s && %s %s/examples/explore.lua"):format(quote(here), lua, quote(checkout)),
-      "Enter")
+    tty:enter(("cd %s && LD_PRELOAD=%s %s %s/examples/explore.lua"):format(quote(here),
+      quote(os.getenv("LD_PRELOAD") or ""), lua, quote(checkout)), "Enter")
     tty:has("lua-readline is not installed")
     assert.are.equal("nothing", loaded())
   end)

@@ -53,9 +53,11 @@ _Noreturn void place_fail(struct place place, const char *format, ...)
     exit(EXITCODE_CONFIG);
 }
 
+/* Room doubles: it is full when the count is a power of two. */
 void *place_grow(void *items, size_t count, size_t size)
 {
-    char *larger = reallocarray(items, count + 1, size);
+    bool is_full = (count & (count - 1)) == 0;
+    char *larger = is_full ? reallocarray(items, count ? 2 * count : 1, size) : items;
 
     if (!larger) {
         (void)fputs("qvm: out of memory\n", stderr);
