@@ -140,7 +140,7 @@ end
 
 local function say_dump(what, dump)
   local about = tostring(dump):match(": ([^:]*)$")
-  local room = 80 - #what - #about - 5
+  local room = 80 - 7 - #about - 5
   local path = #dump.path > room and "..." .. dump.path:sub(3 - room) or dump.path
   say("%-7s %s  %s", what, harmless(path), about)
 end
