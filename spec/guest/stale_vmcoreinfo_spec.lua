@@ -102,9 +102,10 @@ local function open(options)
   return assert(qvm.open(write(options)))
 end
 
+-- LeakSanitizer's own tracer fails at the end of this process ("Tracer caught signal 11").
 local function diag(path, ...)
   return process.run({os.getenv("LUA") or "lua5.4", "examples/diag.lua", "--read", path, ...},
-    {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+    {env = {LD_PRELOAD = os.getenv("LD_PRELOAD"), ASAN_OPTIONS = "detect_leaks=0"}})
 end
 
 -- What a vCPU of the live kernel has to say against the dead one's VMCOREINFO.
@@ -208,7 +209,7 @@ describe("a VMCOREINFO note", function()
   it("is shown with its warning by qvm-diag", function()
     local path = write {note = dead.text, memory = {live.text}}
     local status, _, errors = diag(path)
-    assert.are.equal(0, status)
+    assert.are.equal(0, status, errors)
     assert.matches("guest.elf: the VMCOREINFO note is stale (Linux 5.4.0-dead)", errors, 1, true)
     local output
     status, output = diag(path, "--json")

@@ -245,12 +245,13 @@ describe("what is no regular file", function()
     shell('chmod 755 "$1"; chmod 1777 "$2"; chmod 700 "$3"', files.dir(), open, own)
     shell('setpriv --reuid=1234 --clear-groups mkfifo -m 600 "$1"/fifo', open)
     shell('ln -s "$1"/fifo "$2"/link', open, own)
-    local reader = process.start({"sh", "-c", 'exec 3<>"$1"; read line <&3; echo "$line"', "sh",
-      open .. "/fifo"})
+    local program = 'exec 3<>"$1"; echo open; read line <&3; echo "$line"'
+    local reader = process.start {"sh", "-c", program, "sh", open .. "/fifo"}
+    assert.are.equal("open", reader:line())
     assert.are.equal("permission", select(3, qvm.errata.save(own .. "/link", SNAPSHOT)))
     reader:kill()
     reader:wait()
-    assert.are.equal("", files.read(reader.output))
+    assert.are.equal("open\n", files.read(reader.output))
   end)
 
   it("is refused: a file that was removed, by what is left of its name", function()
