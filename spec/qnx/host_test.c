@@ -323,9 +323,11 @@ static void test_rest(void)
     bool hole = true;
 
     check(watch && !dir_watch_sees_close(watch), "the watch does not claim to see closing");
-    check(dir_watch_wait(watch, 10, &name) == 2 && os_clock_ms() - start < 1000,
+    check(dir_watch_wait(watch, 10, &name) == DIR_WATCH_CHANGED &&
+              os_clock_ms() - start < 1000,
           "waiting ends with a look at the directory");
-    check(dir_watch_wait(watch, 0, &name) == 0, "no time to wait: nothing has happened");
+    check(dir_watch_wait(watch, 0, &name) == DIR_WATCH_NOTHING,
+          "no time to wait: nothing has happened");
     dir_watch_close(watch);
     check(!dir_watch_open("/proc/self/status", &err) && err.code == QVM_NOT_FOUND,
           "a watch needs a directory");
