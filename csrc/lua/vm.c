@@ -21,12 +21,21 @@ static int document_gc(lua_State *L)
     return 0;
 }
 
-static int push_names(lua_State *L, struct vm_directory *directory, const char *path)
+typedef int directory_opener(struct vm_directory *directory, const char *path,
+                             struct qvm_error *err);
+
+/* Pushes an array of the names that vm_directory_next() returns. An error midway makes the
+ * whole list a failure: an incomplete one would look like VMs that are gone. */
+static int push_names(lua_State *L, directory_opener *open)
 {
+    const char *path = luaL_checkstring(L, 1), *name;
+    struct vm_directory *directory =
+        new_scratch(L, sizeof *directory, DIRECTORY, directory_gc);
     lua_Integer count = 0;
     struct qvm_error err;
-    const char *name;
 
+    if (open(directory, path, &err) != 0)
+        return push_failure(L, &err);
     lua_newtable(L);
     while ((name = vm_directory_next(directory)) != NULL) {
         lua_pushstring(L, name);
@@ -42,27 +51,13 @@ static int push_names(lua_State *L, struct vm_directory *directory, const char *
 /* names(root): an array of the systems that have an env, unsorted. */
 static int core_names(lua_State *L)
 {
-    const char *root = luaL_checkstring(L, 1);
-    struct vm_directory *directory =
-        new_scratch(L, sizeof *directory, DIRECTORY, directory_gc);
-    struct qvm_error err;
-
-    return vm_directory_open_root(directory, root, &err) == 0
-               ? push_names(L, directory, root)
-               : push_failure(L, &err);
+    return push_names(L, vm_directory_open_root);
 }
 
 /* entries(directory): an array of all names in it but env, unsorted. */
 static int core_entries(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
-    struct vm_directory *directory =
-        new_scratch(L, sizeof *directory, DIRECTORY, directory_gc);
-    struct qvm_error err;
-
-    return vm_directory_open_nodes(directory, path, &err) == 0
-               ? push_names(L, directory, path)
-               : push_failure(L, &err);
+    return push_names(L, vm_directory_open_nodes);
 }
 
 /* is_name(name): whether it can be the name of a system or vdev. */

@@ -16,7 +16,7 @@
 
 #define UNBLOCK 7 /* of SIGEV_UNBLOCK_INIT in these declarations */
 
-struct fake fake;
+struct fake fake; /* the world; see fake.h */
 
 static struct syspage_entry page = {.num_cpu = 4};
 struct syspage_entry *_syspage_ptr = &page;
@@ -59,6 +59,7 @@ int fake_open_count(void)
     return count;
 }
 
+/* The connection that a descriptor stands for; NULL and EBADF if it is not open. */
 static struct fake_connection *connection_of(int fd)
 {
     int index = fd - FAKE_FIRST_ID;
@@ -116,6 +117,7 @@ int TimerTimeout(clockid_t id, int flags, const struct sigevent *notify,
     return 0;
 }
 
+/* /proc/PID/exefile is served by the process manager, which is never stuck. */
 static int open_exefile(pid_t pid)
 {
     struct fake_process *process;

@@ -16,6 +16,7 @@
 
 #    include "host/process_linux.h"
 #    include "host/vm_server.h"
+#    include "util/os.h"
 #    include "util/retry.h"
 
 #    include <dirent.h>
@@ -53,10 +54,8 @@ static int read_status(int directory, const char *key, char *value, size_t size)
     FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
 
     if (!file) {
-        number = errno;
         if (fd >= 0)
-            close(fd);
-        errno = number;
+            os_close(fd);
         return -1;
     }
     while (!found && fgets(value, (int)size, file)) {
@@ -88,16 +87,15 @@ static int check_namespace(const char *path, struct qvm_error *err)
 {
     char ids[128], *end;
     int self = retry_open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int found, number;
+    int found;
 
     if (self < 0)
         return errno == ENOENT ? fail_namespace(path, err)
                                : qvm_fail_errno(err, errno, path);
     found = read_status(self, "NSpid:", ids, sizeof ids);
-    number = errno;
-    close(self);
+    os_close(self);
     if (found < 0)
-        return qvm_fail_errno(err, number, path);
+        return qvm_fail_errno(err, errno, path);
     if (found == 0 || (strtol(ids, &end, 10) == (long)getpid() && *end == '\n'))
         return 0;
     return fail_namespace(path, err);
@@ -132,11 +130,9 @@ static DIR *open_descriptors(const struct process *process)
 {
     int fd = retry_openat(process->directory, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
-    int number = errno;
 
     if (!stream && fd >= 0)
-        close(fd);
-    errno = number;
+        os_close(fd);
     return stream;
 }
 
@@ -148,6 +144,7 @@ static int find_file(DIR *descriptors, const struct stat *file)
     struct stat status;
     int number = 0;
 
+    /* readdir() returns NULL at the end and on an error; only errno tells which. */
     for (errno = 0; (entry = readdir(descriptors)); errno = 0) {
         if (entry->d_name[0] == '.')
             continue;

@@ -38,6 +38,7 @@ int vm_directory_open_nodes(struct vm_directory *directory, const char *path,
     return open_list(directory, path, false, err);
 }
 
+/* False also if this user has no permission to search the directory. */
 static bool has_env(const struct vm_directory *directory, const char *name)
 {
     char path[NAME_MAX + sizeof "/env"];
@@ -59,6 +60,7 @@ const char *vm_directory_next(struct vm_directory *directory)
 {
     const struct dirent *entry;
 
+    /* readdir() returns NULL at the end and on an error; only errno tells which. */
     for (;;) {
         errno = 0;
         entry = readdir(directory->stream);

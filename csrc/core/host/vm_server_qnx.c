@@ -159,16 +159,15 @@ static ssize_t read_all(int fd, char *buffer, size_t size)
 static int check_executable(pid_t pid, const char *path, struct qvm_error *err)
 {
     char target[4096];
-    int fd = open_exefile(pid, path, err), number;
+    int fd = open_exefile(pid, path, err);
     ssize_t length;
 
     if (fd < 0)
         return -1;
     length = read_all(fd, target, sizeof target);
-    number = errno;
-    close(fd);
+    os_close(fd);
     if (length < 0)
-        return fail_exefile(err, number, path, pid);
+        return fail_exefile(err, errno, path, pid);
     if (length == sizeof target)
         return qvm_fail(err, QVM_NOT_QVM,
                         "%s: served by process %ld, whose executable has too long a path",

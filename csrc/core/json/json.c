@@ -50,6 +50,7 @@ void json_place_advance(const struct json_reader *r, struct json_place *place,
     }
 }
 
+/* Ends the reading with an error at an offset. */
 static enum json_type fail(struct json_reader *r, struct json_token *token, size_t at,
                            const char *error)
 {
@@ -81,6 +82,7 @@ static void end_value(struct json_reader *r)
     r->expect = r->depth == 0 ? DONE : COMMA_OR_END;
 }
 
+/* An array or object begins: records which of the two it is. */
 static enum json_type open_level(struct json_reader *r, struct json_token *token,
                                  bool object)
 {
@@ -226,6 +228,7 @@ static size_t put_escape(const char **from, char *out)
     return utf8_put(out, (uint32_t)code);
 }
 
+/* The token is valid, so neither an escape nor a character needs to be checked again. */
 size_t json_string(const struct json_token *token, char *out)
 {
     const char *from = token->text, *end = token->text + token->size;
@@ -320,6 +323,8 @@ static bool skip_comma(struct json_reader *r)
     return true;
 }
 
+/* Is the next byte the bracket that ends the innermost array or object? After ',' or ':' it
+ * is not allowed. */
 static bool at_closing_bracket(const struct json_reader *r)
 {
     bool may_end =
@@ -328,6 +333,7 @@ static bool at_closing_bracket(const struct json_reader *r)
     return may_end && r->text[r->at] == (inside_object(r) ? '}' : ']');
 }
 
+/* The text ends here, between two tokens. */
 static enum json_type end_text(struct json_reader *r, struct json_token *token)
 {
     if (r->expect == DONE)
@@ -336,6 +342,8 @@ static enum json_type end_text(struct json_reader *r, struct json_token *token)
                 r->depth == 0 ? "the text is empty" : "the text ends too early");
 }
 
+/* One token: blanks, then a closing bracket; or a comma if one is due, blanks, and a name
+ * or value. */
 enum json_type json_next(struct json_reader *r, struct json_token *token)
 {
     if (r->expect == FAILED)

@@ -29,7 +29,7 @@ static bool magnitude(const char *digits, size_t count, uint64_t *value)
     *value = 0;
     for (size_t i = 0; i < count; i++) {
         unsigned digit = (unsigned)(digits[i] - '0');
-        if (*value > (UINT64_MAX - digit) / 10)
+        if (*value > (UINT64_MAX - digit) / 10) /* value * 10 + digit overflows */
             return false;
         *value = *value * 10 + digit;
     }
@@ -48,7 +48,7 @@ static bool to_integer(const char *text, size_t size, int64_t *integer)
         return false;
     if (negative)
         value = UINT64_C(0) - value;
-    memcpy(integer, &value, sizeof value);
+    memcpy(integer, &value, sizeof value); /* a cast is implementation-defined */
     return true;
 }
 
@@ -104,6 +104,8 @@ static const char *scan_fraction(const char *text, size_t size, size_t *at,
     return NULL;
 }
 
+/* number = [ "-" ] ( "0" / digit1-9 *digit ) [ "." 1*digit ] [ "e" [ "+" / "-" ] 1*digit ]
+ * "-0" is the integer 0. */
 const char *json_number(const char *text, size_t size, size_t *at, struct json_token *token)
 {
     size_t start = *at, first = start + (text[start] == '-');

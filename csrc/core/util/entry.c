@@ -28,7 +28,6 @@ int entry_open(struct entry *entry, const char *path, struct qvm_error *err)
 {
     char directory[PATH_MAX] = ".";
     size_t end = strlen(path), start;
-    int number;
 
     /* The last name is path[start, end); the directory part ends with its slash. */
     while (end > 0 && path[end - 1] == '/')
@@ -43,15 +42,14 @@ int entry_open(struct entry *entry, const char *path, struct qvm_error *err)
     entry->directory = os_open_directory(directory);
     if (entry->directory >= 0 && fstat(entry->directory, &entry->parent) == 0)
         return 0;
-    number = errno;
     entry_close(entry);
-    return qvm_fail_errno(err, number, path);
+    return qvm_fail_errno(err, errno, path);
 }
 
 void entry_close(struct entry *entry)
 {
     if (entry->directory >= 0)
-        close(entry->directory);
+        os_close(entry->directory);
     entry->directory = -1;
 }
 

@@ -30,6 +30,8 @@ static int open_created(struct new_directory *directory, struct qvm_error *err)
                     directory->path);
 }
 
+/* mkdirat() fails if the name is taken, even by a symbolic link, so nobody can prepare a
+ * place for the directory. */
 static int create(struct new_directory *directory, struct qvm_error *err)
 {
     const struct entry *entry = &directory->entry;
@@ -67,6 +69,8 @@ int new_directory_open(struct new_directory *directory, const char *path,
     return -1;
 }
 
+/* The names are kept so that closing removes exactly these files: a directory that someone
+ * else has added files to stays. */
 int new_directory_write(struct new_directory *directory, const char *name,
                         const void *bytes, size_t n, struct qvm_error *err)
 {

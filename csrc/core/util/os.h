@@ -18,6 +18,9 @@ void os_sleep(int64_t milliseconds);
  * not wait. True if `fd` can be read or has reached its end or an error. */
 bool os_wait_readable(int fd, int64_t milliseconds);
 
+/* Closes a descriptor and leaves errno as it was, for use after a call that failed. */
+void os_close(int fd);
+
 /* Number of processors that this process may run on; 1 if the system does not say. */
 unsigned os_processors(void);
 

@@ -66,6 +66,8 @@ int os_open_directory(const char *path)
     return retry_open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* Copies the attribute, of `size` bytes, from the file at a path. If it grows meanwhile,
+ * getxattr() fails with ERANGE. */
 static int copy_attribute(const char *path, size_t size, int fd)
 {
     void *list = malloc(size);
@@ -100,7 +102,7 @@ static int copy_acl(int source, int fd, bool *has_list)
 int os_copy_acl(int directory, const char *name, const struct stat *expected, int fd,
                 bool *has_list)
 {
-    int source = retry_openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), number;
+    int source = retry_openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct stat status;
     int result = -1;
 
@@ -111,9 +113,7 @@ int os_copy_acl(int directory, const char *name, const struct stat *expected, in
         if (status.st_dev == expected->st_dev && status.st_ino == expected->st_ino)
             result = copy_acl(source, fd, has_list);
     }
-    number = errno;
-    close(source);
-    errno = number;
+    os_close(source);
     return result;
 }
 

@@ -1,10 +1,12 @@
-/* The part of os.h that is the same on every POSIX system: time and waiting. Both waits end
- * early on a signal; callers that must wait longer compare os_clock_ms() with their
- * deadline and call again. */
+/* The part of os.h that is the same on every POSIX system: time, waiting, closing. Both
+ * waits end early on a signal; callers that must wait longer compare os_clock_ms() with
+ * their deadline and call again. */
 #include "util/os.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <time.h>
+#include <unistd.h>
 
 int64_t os_clock_ms(void)
 {
@@ -30,4 +32,12 @@ bool os_wait_readable(int fd, int64_t milliseconds)
     if (milliseconds < 0)
         milliseconds = 0;
     return poll(&ready, 1, milliseconds < LONGEST ? (int)milliseconds : LONGEST) > 0;
+}
+
+void os_close(int fd)
+{
+    int number = errno;
+
+    close(fd);
+    errno = number;
 }
