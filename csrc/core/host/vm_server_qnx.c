@@ -21,7 +21,7 @@
  *
  * Unverified:
  * - open() may make more than one kernel call; only the first is bounded then.
- * - Whether the receiver catches the signal is not checked: no documented way is known.
+ * - Whether the receiver catches the signal is not checked: no way to ask is known here.
  *
  * docs/qnx.md states what follows for users. */
 #if defined(__QNXNTO__)

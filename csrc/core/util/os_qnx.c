@@ -2,9 +2,8 @@
  * system.
  *
  * What the documentation does not describe is left out: lseek() has no SEEK_DATA there, so
- * files have no holes, and access lists are not copied. The number of processors is
- * documented as the system page's num_cpu; a runmask that excludes some of them is not
- * taken into account. */
+ * files have no holes, and access lists are not copied. The number of processors is that
+ * of the system page; a runmask that excludes some of them is not taken into account. */
 #if defined(__QNXNTO__)
 #    define _QNX_SOURCE
 
