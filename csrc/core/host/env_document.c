@@ -2,9 +2,9 @@
  * read, so the size in its status may be 0 or out of date and is not used; instead the
  * buffer grows by doubling, up to a limit that a broken server cannot exceed.
  *
- * The deadline covers the whole document: it is a point in time, passed to each read, so a
- * server that answers one byte at a time is stopped as well. A document may change between
- * two reads; that it is consistent is for the JSON decoder to find out. */
+ * The deadline covers the whole document: it is a point in time, and no read waits longer
+ * than until then, so a server that sends a byte now and then is stopped as well. The env
+ * may change between two reads; the decoder rejects a mixture that is not JSON. */
 #include "host/env_document.h"
 
 #include "host/vm_server.h"
