@@ -87,7 +87,8 @@ describe("signals to VMs that die all the time", function()
     local board, figures = read_board(), read_figures(out)
     assert.are.equal(4, #figures)
     report(board, figures)
-    assert.are.same({misdelivered = 0, deaths = 0}, {misdelivered = board.misdelivered, deaths = board.deaths},
+    assert.are.same({misdelivered = 0, deaths = 0},
+      {misdelivered = board.misdelivered, deaths = board.deaths},
       "bystanders caught signals, or died of them")
     for vm = 1, 4 do
       assert.are.equal(0, figures[vm].other, files.read(files.path("errors")))
