@@ -1,10 +1,10 @@
 /* Watching a directory on Linux, with inotify. One read() returns several events, each a
  * header and a padded name; they are kept in a buffer and returned one per call.
  *
- * IN_CLOSE_WRITE says that a writer has closed its file, IN_MOVED_TO that a file was renamed
- * into the directory, as writers do with a finished one. The kernel drops
- * events when its queue is full and says so once (IN_Q_OVERFLOW); from then on a missing
- * event proves nothing. */
+ * IN_CLOSE_WRITE says that a writer has closed its file, IN_MOVED_TO that a file was
+ * renamed into the directory, as writers do with a finished one. The kernel drops events
+ * when its queue is full and says so once (IN_Q_OVERFLOW); from then on a missing event
+ * proves nothing. */
 #if defined(__linux__)
 #    define _GNU_SOURCE
 
