@@ -4,7 +4,10 @@
 -- Lines of KEY=value; most keys say what kind of value it is: SYMBOL(name) is an
 -- address in hexadecimal, SIZE, OFFSET and LENGTH are decimal, NUMBER is either.
 
+local core = require "qvm.core"
 local line = require "qvm.util.text"
+
+local find_first = core.dump.find_first
 
 local vmcoreinfo = {}
 
@@ -160,25 +163,20 @@ end
 -- where that could not be found out. There may be several: of a crash kernel that is loaded
 -- beside, or of a kernel that ran before. is_right(info) tells.
 function vmcoreinfo.from_memory(dump, is_right)
-  local looked_at, names = 0, 0
-  local matches, message, code = dump:find(NAME, {align = 4})
-  while matches do
-    local address
-    address, message, code = matches(true)
+  local looked_at, names, from = 0, 0, 0
+  repeat
+    local address, message, code = find_first(dump, from, -1, nil, nil, NAME, 4)
     if not address then
-      break
+      return nil, message, code
     end
     local info = math.ult(HEADER, address) and at(dump, address)
     if info and is_right(info) then
       return info
     end
-    looked_at, names = looked_at + (info and 1 or 0), names + 1
-    if looked_at == NOTES_MAX or names == NAMES_MAX then
-      return nil, ("memory has more than %d that are not the running kernel's"):format(
-        looked_at == NOTES_MAX and looked_at or names)
-    end
-  end
-  return nil, message, code
+    looked_at, names, from = looked_at + (info and 1 or 0), names + 1, address + 4
+  until looked_at == NOTES_MAX or names == NAMES_MAX
+  return nil, ("memory has more than %d that are not the running kernel's"):format(
+    looked_at == NOTES_MAX and looked_at or names)
 end
 
 return vmcoreinfo
