@@ -18,6 +18,7 @@ enum { HERE = 1, THERE, PROGRESS, USER_VALUES = PROGRESS };
 struct lua_scan {
     enum kind kind;
     bool begun;                  /* there is something to free */
+    bool returns_failure;        /* of a step, as nil, message, code, and does not raise */
     struct dump **here, **there; /* the dumps whose memories they are */
     size_t unit, item;           /* the next of the last step's results */
     size_t text_at;
@@ -206,10 +207,16 @@ static int next_match(lua_State *L)
     struct lua_scan *scan = upvalue_scan(L);
     const struct scan_unit *unit;
     const struct range *match;
+    struct qvm_error err;
 
     check_open(L, scan);
     while (!(match = next_found(scan, &unit)))
-        if (!step_or_raise(L, scan))
+        if (scan->returns_failure) {
+            int status = step(L, scan, lua_upvalueindex(1), &err);
+
+            if (status <= 0)
+                return status < 0 ? push_failure(L, &err) : 0;
+        } else if (!step_or_raise(L, scan))
             return 0;
     lua_pushinteger(L, (lua_Integer)match->first);
     return 1;
@@ -335,27 +342,17 @@ static int method_find(lua_State *L)
     return new_find(L, &results) ? push_iterator(L, next_match) : results;
 }
 
-/* find_first(...), arguments as of find: the first address, or nil; or nil, message, code.
- */
-static int method_find_first(lua_State *L)
+/* matches(...), arguments as of find: an iterator that returns nil, message, code where
+ * that of find raises. */
+static int method_matches(lua_State *L)
 {
-    int results, status = 1;
+    int results;
     struct lua_scan *scan = new_find(L, &results);
-    const struct scan_unit *unit;
-    const struct range *match;
-    struct qvm_error err;
 
     if (!scan)
         return results;
-    while (!(match = next_found(scan, &unit)) && status > 0)
-        status = step(L, scan, lua_gettop(L), &err);
-    if (status < 0)
-        return push_failure(L, &err);
-    if (match)
-        lua_pushinteger(L, (lua_Integer)match->first);
-    else
-        lua_pushnil(L);
-    return 1;
+    scan->returns_failure = true;
+    return push_iterator(L, next_match);
 }
 
 /* strings(memory, first, last, progress, threads, min): an iterator over address, text. */
@@ -402,7 +399,7 @@ static int method_diff(lua_State *L)
 void add_scans(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"find", method_find},
-                                       {"find_first", method_find_first},
+                                       {"matches", method_matches},
                                        {"strings", method_strings},
                                        {"diff", method_diff},
                                        {NULL, NULL}};

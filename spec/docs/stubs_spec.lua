@@ -156,7 +156,7 @@ describe("the stubs for the editor", function()
     assert.are.equal("---@param options? qvm.VM.dump.options", vm.functions.dump.notes[1])
     assert.matches('^%-%-%-@param kind "status"|"dump" ', vm.functions.signal.notes[1])
     local find = parse(main)["qvm.Dump"].functions.find.notes
-    assert.matches("^%-%-%-@return %(fun%(%): integer%)%? # iterator", find[3])
+    assert.matches("^%-%-%-@return fun%(%): integer # iterator", find[3])
   end)
 
   -- A function complains of an option that it does not know, and of a value that is

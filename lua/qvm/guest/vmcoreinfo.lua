@@ -7,7 +7,7 @@
 local core = require "qvm.core"
 local line = require "qvm.util.text"
 
-local find_first = core.dump.find_first
+local find_matches = core.dump.matches
 
 local vmcoreinfo = {}
 
@@ -163,9 +163,15 @@ end
 -- where that could not be found out. There may be several: of a crash kernel that is loaded
 -- beside, or of a kernel that ran before. is_right(info) tells.
 function vmcoreinfo.from_memory(dump, is_right)
-  local looked_at, names, from = 0, 0, 0
-  repeat
-    local address, message, code = find_first(dump, from, -1, nil, nil, NAME, 4)
+  local looked_at, names = 0, 0
+  local matches, message, code, closing = find_matches(dump, 0, -1, nil, nil, NAME, 4)
+  if not matches then
+    return nil, message, code
+  end
+  local _ <close> = closing
+  while looked_at < NOTES_MAX and names < NAMES_MAX do
+    local address
+    address, message, code = matches()
     if not address then
       return nil, message, code
     end
@@ -173,8 +179,8 @@ function vmcoreinfo.from_memory(dump, is_right)
     if info and is_right(info) then
       return info
     end
-    looked_at, names, from = looked_at + (info and 1 or 0), names + 1, address + 4
-  until looked_at == NOTES_MAX or names == NAMES_MAX
+    looked_at, names = looked_at + (info and 1 or 0), names + 1
+  end
   return nil, ("memory has more than %d that are not the running kernel's"):format(
     looked_at == NOTES_MAX and looked_at or names)
 end

@@ -23,7 +23,7 @@ local diff_options = with_common {granularity = "positive integer"}
 local function bounds(memory, options)
   local resolved, message = addresses.in_options(memory, options)
   if not resolved then
-    error(message, 4)
+    error(message, 3)
   end
   local first, to = resolved.from or 0, resolved.to
   if to == 0 then
@@ -39,7 +39,7 @@ local function scan(make, memory, options, ...)
   local next, message, state, closing = make(memory, first, last, options.progress,
     options.threads, ...)
   if not next then
-    error(message, 3)
+    error(message, 2) -- the method called us as its last act: its caller
   end
   return next, message, state, closing
 end
