@@ -56,6 +56,6 @@ musl: ## the core with musl, without Lua
 	@sh .ci/deps build musl
 	@sh spec/cross/musl.sh $(BUILD)/musl $(FLAGS) $(WARNINGS)
 
-lint: lint-cross
-lint-cross:
-	clang-tidy --quiet spec/cross/*.c -- $(FLAGS) -Icsrc/core
+C_GROUPS += cross
+cross_C     := $(wildcard spec/cross/*.c)
+cross_FLAGS := $(FLAGS) -Icsrc/core

@@ -10,7 +10,6 @@ FUZZ_LUA     := $(patsubst spec/fuzz/lua/%.lua,%,$(wildcard spec/fuzz/lua/*.lua)
 FUZZ_TARGETS := $(FUZZ_C) $(FUZZ_LUA)
 FUZZ_CHOSEN  = $(or $(TARGET),$(FUZZ_TARGETS))
 
-comma := ,
 FUZZ_SHARED  := fuzz faults dumps
 FUZZ_OTHER   := $(patsubst spec/fuzz/%.c,%,$(wildcard spec/fuzz/*.c))
 FUZZ_MUTATE  := elf symbols
@@ -22,10 +21,12 @@ FUZZ_WRAP    := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc free strdup
 FUZZ_FLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 -O1 -g \
 	-fno-omit-frame-pointer -pthread -MMD -MP -Ispec/fuzz -I$(LUA_INCDIR) \
 	-I$(FUZZ)/core -Wall -Wextra
+FUZZ_VALUES := $(BUILD)/flags/fuzz
+VALUES_fuzz  = $(FUZZ_CC) $(FUZZ_FLAGS) $(LIBS)
 FUZZ_CHECKS := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_COVER  := -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping
 
-.PHONY: fuzz fuzz-ci fuzz-coverage fuzz-save fuzz-afl fuzz-seeds fuzz-build fuzz-lint
+.PHONY: fuzz fuzz-ci fuzz-coverage fuzz-save fuzz-afl fuzz-seeds fuzz-build
 
 fuzz: fuzz-build fuzz-seeds ## inputs that break the parsers, by libFuzzer: TARGET=json TIME=60
 	@sh spec/fuzz/run.sh $(FUZZ) $(FUZZ_TIME) $(FUZZ_CHOSEN)
@@ -54,15 +55,12 @@ fuzz-seeds:
 	@sh .ci/deps build
 	@$(LUA) spec/fuzz/seeds.lua $(FUZZ)/seeds
 
-lint: fuzz-lint
+C_GROUPS += fuzz
+fuzz_C     := $(wildcard spec/fuzz/*.c spec/fuzz/targets/*.c)
+fuzz_FLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -DSCRIPT='"env"' -Icsrc/core -Ispec/fuzz \
+	-I$(LUA_INCDIR)
 
-FUZZ_SOURCES := $(wildcard spec/fuzz/*.[ch] spec/fuzz/targets/*.c)
-
-fuzz-lint:
-	clang-tidy --quiet $(filter %.c,$(FUZZ_SOURCES)) -- -std=c11 -D_POSIX_C_SOURCE=200809L \
-		-DSCRIPT='"env"' -Icsrc/core -Ispec/fuzz -I$(LUA_INCDIR)
-
-$(FUZZ)/core/.scaled: $(wildcard csrc/core/*/*.[ch]) spec/fuzz/scale.lua
+$(FUZZ)/core/.scaled: $(FUZZ_VALUES) $(wildcard csrc/core/*/*.[ch]) spec/fuzz/scale.lua
 	@mkdir -p $(@D)
 	@$(LUA) spec/fuzz/scale.lua $(@D)
 	@touch $@
