@@ -1,5 +1,5 @@
-# Fuzzing by libFuzzer (clang): docs/fuzzing.md. The core is built with its limits scaled
-# down (spec/fuzz/scale.lua), so that small inputs come to them.
+# Fuzzing with libFuzzer (clang): docs/fuzzing.md. The core is built with lower limits
+# (csrc/core/util/limits.h), so that small inputs reach them.
 
 FUZZ      := $(BUILD)/fuzz
 FUZZ_TIME = $(or $(TIME),60)
@@ -20,7 +20,7 @@ FUZZ_WRAP    := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc free strdup
 
 FUZZ_FLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 -O1 -g \
 	-fno-omit-frame-pointer -pthread -MMD -MP -Ispec/fuzz -I$(LUA_INCDIR) \
-	-I$(FUZZ)/core -Wall -Wextra
+	-Icsrc/core -DQVM_LOW_LIMITS -Wall -Wextra
 FUZZ_VALUES := $(BUILD)/flags/fuzz
 VALUES_fuzz  = $(FUZZ_CC) $(FUZZ_FLAGS) $(LIBS)
 FUZZ_CHECKS := -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -60,33 +60,29 @@ fuzz_C     := $(wildcard spec/fuzz/*.c spec/fuzz/targets/*.c)
 fuzz_FLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -DSCRIPT='"env"' -Icsrc/core -Ispec/fuzz \
 	-I$(LUA_INCDIR)
 
-$(FUZZ)/core/.scaled: $(FUZZ_VALUES) $(wildcard csrc/core/*/*.[ch]) spec/fuzz/scale.lua
-	@mkdir -p $(@D)
-	@$(LUA) spec/fuzz/scale.lua $(@D)
-	@touch $@
-
-# $(1): the folder; $(2), $(3): flags to compile what is fuzzed, what fuzzes it; $(4): flags to
-# link. What fuzzes is not looked at for coverage: it would lead the search astray.
+# $(1): the directory; $(2), $(3): flags to compile the core and binding, the fuzzer's own
+# files; $(4): flags to link. The fuzzer's own files are not instrumented for coverage, which
+# would lead the search astray.
 define FUZZ_RULES
-$(FUZZ_CORE:%=$(FUZZ)/$(1)/core/%): $(FUZZ)/$(1)/core/%.o: $(FUZZ)/core/.scaled
-	@mkdir -p $$(@D)
-	$(FUZZ_CC) $(FUZZ_FLAGS) $(2) -c -o $$@ $(FUZZ)/core/$$*.c
-
-$(FUZZ_BINDING:%=$(FUZZ)/$(1)/binding/%): $(FUZZ)/$(1)/binding/%.o: csrc/lua/%.c \
-		$(FUZZ)/core/.scaled
+$(FUZZ_CORE:%=$(FUZZ)/$(1)/core/%): $(FUZZ)/$(1)/core/%.o: csrc/core/%.c $(FUZZ_VALUES)
 	@mkdir -p $$(@D)
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(2) -c -o $$@ $$<
 
-$(FUZZ_OTHER:%=$(FUZZ)/$(1)/shared/%.o): $(FUZZ)/$(1)/shared/%.o: spec/fuzz/%.c $(FUZZ)/core/.scaled
+$(FUZZ_BINDING:%=$(FUZZ)/$(1)/binding/%): $(FUZZ)/$(1)/binding/%.o: csrc/lua/%.c \
+		$(FUZZ_VALUES)
+	@mkdir -p $$(@D)
+	$(FUZZ_CC) $(FUZZ_FLAGS) $(2) -c -o $$@ $$<
+
+$(FUZZ_OTHER:%=$(FUZZ)/$(1)/shared/%.o): $(FUZZ)/$(1)/shared/%.o: spec/fuzz/%.c $(FUZZ_VALUES)
 	@mkdir -p $$(@D)
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(3) -c -o $$@ $$<
 
 $(FUZZ_C:%=$(FUZZ)/$(1)/targets/%.o): $(FUZZ)/$(1)/targets/%.o: spec/fuzz/targets/%.c \
-		$(FUZZ)/core/.scaled
+		$(FUZZ_VALUES)
 	@mkdir -p $$(@D)
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(3) -c -o $$@ $$<
 
-$(FUZZ_LUA:%=$(FUZZ)/$(1)/scripts/%.o): $(FUZZ)/$(1)/scripts/%.o: spec/fuzz/script.c $(FUZZ)/core/.scaled
+$(FUZZ_LUA:%=$(FUZZ)/$(1)/scripts/%.o): $(FUZZ)/$(1)/scripts/%.o: spec/fuzz/script.c $(FUZZ_VALUES)
 	@mkdir -p $$(@D)
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(3) -DSCRIPT='"$$*"' -c -o $$@ $$<
 

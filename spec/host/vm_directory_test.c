@@ -43,8 +43,9 @@ static const char *names_of(struct vm_directory *list)
     qsort(names, count, sizeof names[0], by_name);
     text[0] = '\0';
     for (unsigned i = 0; i < count; i++) {
-        strcat(text, names[i]);
-        strcat(text, " ");
+        size_t length = strlen(text);
+
+        snprintf(text + length, sizeof text - length, "%s ", names[i]);
     }
     return text;
 }

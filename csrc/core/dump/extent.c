@@ -1,10 +1,11 @@
 #include "dump/extent.h"
 
 #include "util/bytes.h"
+#include "util/limits.h"
 #include "util/os.h"
 
 /* A shorter hole is read like data: finding its ends costs as much. */
-enum { HOLE_MIN = 64 << 10 };
+enum { HOLE_MIN = LIMIT(64 << 10, 5 << 10) };
 
 /* The rest of a piece from an address in it, the file's data of which begins at an
  * offset. */

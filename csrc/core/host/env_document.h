@@ -3,12 +3,15 @@
 #define QVM_ENV_DOCUMENT_H
 
 #include "util/error.h"
+#include "util/limits.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define ENV_SIZE_MAX (16u << 20) /* bytes; a longer document is too_large */
-#define ENV_WAIT_MS  2000        /* how long a server may take to answer */
+/* Bytes; a longer document is too_large. */
+#define ENV_SIZE_MAX LIMIT(16u << 20, 20u << 10)
+
+#define ENV_WAIT_MS 2000 /* how long a server may take to answer */
 
 /* The document's bytes. All zero before the first use. */
 struct env_document {

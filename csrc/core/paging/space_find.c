@@ -2,18 +2,19 @@
 
 #include "dump/extent.h"
 #include "util/bytes.h"
+#include "util/limits.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 enum {
-    BUFFER = 64 << 10,
-    STEP = 16 << 20,
-    FOUND_MAX = 16384,
+    BUFFER = LIMIT(64 << 10, 1 << 10),
+    STEP = LIMIT(16 << 20, 4 << 10),
+    FOUND_MAX = LIMIT(16384, 8),
     /* The bound on bytes: the dump's memory so many times, and so much besides for small
      * dumps. */
     TIMES = 4,
-    BYTES_BESIDES = 256 << 20,
+    BYTES_BESIDES = LIMIT(256 << 20, 256 << 10),
     LOOK_MIN =
         512 /* what a look costs at least, in bytes, where there is nothing to read */
 };

@@ -5,6 +5,7 @@
 #include "scan/pattern.h"
 
 #include "util/bytes.h"
+#include "util/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,8 @@ enum {
     BLOCK = 64,      /* bytes that the filter looks at together */
     PAIR_REACH = 64, /* its two bytes are among a pattern's first so many */
     PAIRS_MAX = 8,   /* with more patterns than this, the automaton alone is faster */
-    PATIENCE = 256   /* bytes that the automaton goes on before the filter has a try */
+    /* bytes that the automaton goes on before the filter has a try */
+    PATIENCE = LIMIT(256, 16)
 };
 
 struct node {

@@ -1,9 +1,10 @@
 #include "scan/scan.h"
 
+#include "util/limits.h"
 #include "util/os.h"
 
 /* With fewer units a second thread is not worth its start. */
-enum { PARALLEL_MIN = 8 };
+enum { PARALLEL_MIN = LIMIT(8, 4) };
 
 void scan_init(struct scan *scan, bool parallel)
 {

@@ -1,14 +1,19 @@
 #include "scan/strings.h"
 
 #include "dump/extent.h"
+#include "util/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 256 << 10, BLOCK = 64 };
+enum { CHUNK = LIMIT(256 << 10, 1 << 8), BLOCK = 64 };
 
 /* What one step does at most. */
-enum { STEP = 32 << 20, EXTENTS = 4096, FOUND_MAX = 16384 };
+enum {
+    STEP = LIMIT(32 << 20, 1 << 10),
+    EXTENTS = LIMIT(4096, 4),
+    FOUND_MAX = LIMIT(16384, 8)
+};
 
 static inline bool is_printable(unsigned char byte)
 {

@@ -4,9 +4,10 @@
 
 #include "dump/dump.h"
 #include "scan/results.h"
+#include "util/limits.h"
 
 /* A longer string is given in pieces of so many bytes. */
-#define STRINGS_PART 65536
+#define STRINGS_PART LIMIT(65536, 128)
 
 struct strings {
     const struct dump *dump;
