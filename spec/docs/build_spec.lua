@@ -9,6 +9,7 @@ local function run(arguments, env)
   table.move(arguments, 1, #arguments, #words + 1, words)
   local status, output, errors = process.run(words, {env = env})
   assert.are.equal(0, status, output .. errors)
+  return output
 end
 
 describe("make", function()
@@ -56,6 +57,13 @@ describe("make", function()
     compiled(objects, "CC=" .. cc, "LUA_INCDIR=" .. include)
     assert.are.equal("csrc/lua/slog2.c\n", compiled(objects, "CC=" .. cc, "LUA_INCDIR=" .. other))
     assert.are.equal("", compiled(objects, "CC=" .. cc, "LUA_INCDIR=" .. other))
+  end)
+
+  it("installs what was built, whatever the flags are by then", function()
+    local build = "BUILD=" .. (os.getenv("QVM_BUILD") or "build")
+    assert.matches("install ", run({"make", "-n", "install", "CFLAGS=-O0", build}))
+    assert.is_nil(run({"make", "-n", "install", "CFLAGS=-O0", build}):find("-c -o", 1, true))
+    assert.is_truthy(run({"make", "-n", "all", "CFLAGS=-O0", build}):find("-c -o", 1, true))
   end)
 end)
 
