@@ -17,6 +17,7 @@
 
 local assert = require "luassert"
 local errata = require "qvm.host.errata"
+local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
 
 local LINES = 100 -- of a message
@@ -185,11 +186,7 @@ end
 
 local function has_one_vcpu(vm)
   local env = vm:env()
-  local count = 0
-  for _ in env and env:vcpus() or function() end do
-    count = count + 1
-  end
-  return count == 1
+  return env ~= nil and iterators.count(env:vcpus()) == 1
 end
 
 local function state_text(now, why)

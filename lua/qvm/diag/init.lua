@@ -3,6 +3,7 @@
 
 local core = require "qvm.core"
 local qvm = require "qvm"
+local errors = require "qvm.util.errors"
 local json = require "qvm.diag.json"
 local options_of = require "qvm.diag.options".parse
 local Plain = require "qvm.diag.plain"
@@ -47,7 +48,7 @@ local function report_of(run)
   if ok and report then
     return report
   end
-  run.problems:add(ok and message or text.without_place(report))
+  run.problems:add(ok and message or errors.without_position(report))
 end
 
 local function none_message()
@@ -148,7 +149,7 @@ local function watch(run)
     .. (options.vm and text.harmless(options.vm) or options.list and "--list" or "--all"),
     options.watch, function() return lines_of(run) end)
   if not ok then
-    run.problems:add(text.without_place(message))
+    run.problems:add(errors.without_position(message))
   end
   return ok and 0 or 1
 end

@@ -59,10 +59,4 @@ function text.wrap(line, width, put)
   end
 end
 
--- What the library raises inside a loop is about the world too: the place in a
--- script does not matter.
-function text.without_place(message)
-  return (tostring(message):gsub("^[^:]*:%d+: ", ""))
-end
-
 return text

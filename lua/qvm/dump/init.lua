@@ -9,6 +9,7 @@
 local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
 local methods_of = require "qvm.util.methods"
 local passes = require "qvm.dump.scans"
@@ -185,26 +186,10 @@ Dump.log = methods.log
 Dump.close = methods.close
 Dump.__close = methods.close
 
-local function closed()
-  return nil, "the dump is closed", "gone"
-end
-
--- An iterator that calls step until it gives nothing; a failure on the way
--- cannot be returned from inside a loop, and raises. To a caller that gives true it
--- is returned.
-local function iterate(dump, step)
+-- Raises at the caller of the method that calls this, if the dump is closed.
+local function check_open(dump)
   if not methods.is_open(dump) then
-    return closed()
-  end
-  return function(quiet)
-    local value, message, code = step()
-    if code and value == nil then
-      if quiet then
-        return nil, message, code
-      end
-      error(message, 2)
-    end
-    return value
+    error("the dump is closed", 3)
   end
 end
 
@@ -219,12 +204,13 @@ local Segment = {__name = "Segment", __tostring = line.tostring("segment", funct
 end)}
 
 --- The segments (program headers), in the file's order.
--- @treturn[1] function():Segment iterator
--- @return[2] nil, message, code: `gone`
+-- Raises if the dump is closed.
+-- @treturn function():Segment iterator
 -- @usage for segment in dump:segments() do print(segment) end
 function Dump:segments()
+  check_open(self)
   local index = -1
-  return iterate(self, function()
+  return iterators.steps(function()
     index = index + 1
     local segment, message, code = methods.segment(self, index)
     return segment and setmetatable(segment, Segment), message, code
@@ -232,14 +218,12 @@ function Dump:segments()
 end
 
 --- The physical memory in the dump: merged, ascending ranges.
--- @treturn[1] function():integer,integer iterator over start (address), size
+-- Raises if the dump is closed.
+-- @treturn function():integer,integer iterator over start (address), size
 -- (bytes)
--- @return[2] nil, message, code: `gone`
 -- @usage for start, size in dump:ranges() do print(qvm.hex(start), size) end
 function Dump:ranges()
-  if not methods.is_open(self) then
-    return closed()
-  end
+  check_open(self)
   local piece = 0
   return function()
     if not piece then
@@ -274,16 +258,16 @@ local section_text = line.tostring("section", function(section)
 end)
 
 --- The sections, in the file's order. Many dumps have none.
--- @treturn[1] function():Section iterator
--- @return[2] nil, message, code: `gone`, or they could not be read
+-- Raises if they cannot be read, or the dump is closed.
+-- @treturn function():Section iterator
 -- @usage for section in dump:sections() do print(section) end
 function Dump:sections()
-  local count, message, code = methods.section_count(self)
+  local count, message = methods.section_count(self)
   if not count then
-    return nil, message, code
+    error(message, 2)
   end
   local meta, index = part_type(self, "Section", section_text), -1
-  return iterate(self, function()
+  return iterators.steps(function()
     index = index + 1
     if index >= count then
       return nil
@@ -301,12 +285,13 @@ local NOTES_MAX = 1 << 18 -- four for each of 65536 vCPUs
 
 --- The ELF notes, in the file's order. The note of a QNX dump is none of them:
 -- it is read as vCPUs and text.
--- @treturn[1] function():Note iterator
--- @return[2] nil, message, code: `gone`. The loop raises after 262144 notes
+-- Raises if the dump is closed, and in the loop after 262144 notes.
+-- @treturn function():Note iterator
 -- @usage for note in dump:notes() do print(note) end
 function Dump:notes()
+  check_open(self)
   local meta, segment, at, count = part_type(self, "Note", note_text), 0, 0, 0
-  return iterate(self, function()
+  return iterators.steps(function()
     count = count + 1
     if count > NOTES_MAX then
       return nil, ("%s: more than %d notes"):format(self.path, NOTES_MAX), "too_large"
@@ -340,31 +325,29 @@ end
 --- What differs between this dump's vCPU registers and another's.
 --
 -- The extra ones too. Of a vCPU or a register that only one of them has, all
--- differ.
+-- differ. Raises if one of the dumps is closed.
 -- @tparam Dump other
--- @treturn[1] function():integer,string,?integer,?integer iterator over index of
+-- @treturn function():integer,string,?integer,?integer iterator over index of
 -- the vCPU, name, value here, value there; nil for a value that is not there
--- @return[2] nil, message, code: `gone`
 -- @usage for cpu, name in dump:diff_registers(other) do print(cpu, name) end
 function Dump:diff_registers(other)
   if getmetatable(other) ~= Dump then
     error(("bad argument #1 to 'diff_registers' (Dump expected, got %s)")
       :format(type(other)), 2)
   end
-  if not methods.is_open(self) or not methods.is_open(other) then
-    return closed()
-  end
+  check_open(self)
+  check_open(other)
   return require "qvm.dump.vcpu".differences(self, other,
     math.max(methods.vcpu_count(self), methods.vcpu_count(other)))
 end
 
---- All vCPUs, in the dump's order.
--- @treturn[1] function():Vcpu iterator
--- @return[2] nil, message, code: `gone`
+--- All vCPUs, in the dump's order. Raises if the dump is closed.
+-- @treturn function():Vcpu iterator
 -- @usage for cpu in dump:vcpus() do print(cpu) end
 function Dump:vcpus()
+  check_open(self)
   local index = -1
-  return iterate(self, function()
+  return iterators.steps(function()
     index = index + 1
     local count, message, code = methods.vcpu_count(self)
     if not count then
@@ -420,15 +403,20 @@ function Dump:kernel_space()
   return require "qvm.guest".kernel_space(self)
 end
 
---- The messages of a Linux guest's kernel log, oldest first; by VMCOREINFO.
--- @treturn[1] function():Message iterator
--- @treturn[1] LogCount counts what is given and what is skipped: a log gives no more text
--- than its buffer holds, and at most 2^20 records
--- @return[2] nil, message, code: `not_found` without VMCOREINFO, `unsupported` where
--- it tells too little
+--- The messages of a Linux guest's kernel log, oldest first.
+--
+-- The log is found by VMCOREINFO. Raises if there is none, if it lacks what is needed, or if
+-- the dump cannot be read. A log returns at most as much text as its buffer holds, and at
+-- most 2^20 records.
+-- @treturn function():Message iterator
+-- @treturn LogCount counts the messages that were returned, and the records that were skipped
 -- @usage for message in dump:dmesg() do print(message.time, #message.text) end
 function Dump:dmesg()
-  return require "qvm.guest".dmesg(self)
+  local messages, log = require "qvm.guest".dmesg(self)
+  if not messages then
+    error(log, 2)
+  end
+  return messages, log
 end
 
 --- What the dump tells of its guest.

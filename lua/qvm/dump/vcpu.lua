@@ -1,6 +1,7 @@
 --- A vCPU of a dump: its registers.
 -- @classmod qvm.vcpu
 
+local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
 local methods_of = require "qvm.util.methods"
 
@@ -30,45 +31,35 @@ local Vcpu = {__name = "Vcpu"}
 -- its dump.
 local orders = setmetatable({}, {__mode = "k"})
 
-local function in_order(names, values)
-  local index = 0
-  return function()
-    index = index + 1
-    local name = names[index]
-    if name then
-      return name, values[name]
-    end
-  end
-end
-
 --- A vCPU's registers in the architecture's order.
 -- @treturn function():string,integer iterator over name, value
 -- @usage for name, value in cpu:registers() do print(name, qvm.hex(value)) end
 function Vcpu:registers()
-  return in_order(orders[self].names, self.regs)
+  return iterators.members(orders[self].names, self.regs)
 end
 
 --- A vCPU's extra registers in the dump's order.
 -- @treturn function():string,integer iterator over name, value
 -- @usage for name, value in cpu:extra_registers() do print(name, value) end
 function Vcpu:extra_registers()
-  return in_order(orders[self].extra_names, self.extra)
+  return iterators.members(orders[self].extra_names, self.extra)
 end
 
 --- The calls that the vCPU was in, the innermost first.
 --
 -- By frame pointers, where the code keeps them (aarch64; x86_64 where it was built so);
 -- otherwise the stack is searched for addresses that follow calls. It goes on where an
--- interrupt or exception came in. `how` of a frame says how it was found.
+-- interrupt or exception came in. `how` of a frame says how it was found. Raises if
+-- `Dump:space` fails, or if backtraces of the machine are not supported.
 -- @tparam[opt] qvm.space.Space space where its addresses are (`dump:space(cpu)`)
--- @treturn[1] function():Frame iterator
--- @return[2] nil, message, code: as `Dump:space`; `unsupported` for another machine
+-- @treturn function():Frame iterator
 -- @usage for frame in cpu:backtrace() do print(frame) end
 function Vcpu:backtrace(space)
   if space ~= nil and getmetatable(space) ~= require "qvm.paging.address_space" then
     error(("bad argument #1 to 'backtrace' (Space expected, got %s)"):format(type(space)), 2)
   end
-  return require "qvm.guest.backtrace"(orders[self].dump, self, space)
+  local frames, message = require "qvm.guest.backtrace"(orders[self].dump, self, space)
+  return frames or error(message, 2)
 end
 
 Vcpu.__tostring = line.tostring("vCPU", function(cpu)

@@ -195,15 +195,15 @@ end
 --- Describes the threads to gdb, one for each vCPU: an iterator over the pieces of a
 -- document. It returns nil and a message where a vCPU cannot be read.
 function target.threads(dump)
-  local each, is_over = nil, false
+  local index, is_over = -1, false
   return function()
-    if not each then
-      each = assert(dump:vcpus())
+    index = index + 1
+    if index == 0 then
       return '<?xml version="1.0"?>\n<threads>\n'
     elseif is_over then
       return nil
     end
-    local cpu, failed = each(true)
+    local cpu, failed = dump:vcpu(index - 1)
     is_over = not cpu
     return cpu and thread_text(cpu) or not failed and "</threads>\n" or nil, failed
   end

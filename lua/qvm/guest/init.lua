@@ -233,12 +233,11 @@ local function add_log(dump, about)
 end
 
 function guest.about(dump)
-  local open, message, code = dump:vcpus()
-  if not open then
+  local vcpus, message, code = core.dump.vcpu_count(dump)
+  if not vcpus then
     return nil, message, code
   end
-  local about = setmetatable({vcpus = core.dump.vcpu_count(dump), machine = dump.machine,
-    warnings = {}}, Guest)
+  local about = setmetatable({vcpus = vcpus, machine = dump.machine, warnings = {}}, Guest)
   local info
   info, message, code = guest.vmcoreinfo(dump)
   if code == "io" then
@@ -305,7 +304,7 @@ function guest.space(dump, what, options)
     info, message, code = guest.vmcoreinfo(dump)
     return info
   end, options)
-  if not kind and code == "io" then
+  if not kind and (code == "io" or code == "gone") then
     return nil, message, code
   elseif not kind then
     return nil, ("%s: vCPU %d: %s"):format(dump.path, what.index, lower), "unsupported"

@@ -5,6 +5,7 @@
 -- printk_ringbuffer.c), and the buffer of records before it. Both are a guest's
 -- memory, and may say anything.
 
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 
 local printk = {}
@@ -73,13 +74,11 @@ local function message(seq, nanoseconds, caller_id, text)
     caller = caller_id and caller(caller_id), text = text}, Message)
 end
 
--- Looks names up in a group of VMCOREINFO: a function that raises what is missing.
-local Missing = {}
-
+-- Looks names up in a group of VMCOREINFO: a function that fails where one is missing.
 local function lookup(info, group, form)
   return function(name)
     return info[group][name]
-      or error(setmetatable({("%s(%s)"):format(form, name)}, Missing), 0)
+      or errors.fail(("VMCOREINFO has no %s(%s)"):format(form, name), "unsupported")
   end
 end
 
@@ -343,12 +342,8 @@ function printk.messages(dump, space, info)
   if not info.symbols.prb then
     open, messages = open_buffer, buffer_messages
   end
-  local ok, source, problem = pcall(open, dump, space, info)
-  if not ok and getmetatable(source) == Missing then
-    return nil, "VMCOREINFO has no " .. source[1]
-  elseif not ok then
-    error(source, 0)
-  elseif not source then
+  local source, problem = errors.catch(open, dump, space, info)
+  if not source then
     return nil, problem
   end
   local each = messages(source, log)

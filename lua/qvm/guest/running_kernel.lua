@@ -7,6 +7,8 @@
 -- of the right VMCOREINFO map the vCPU's program counter and stack. That does not tell apart
 -- two kernels at the same addresses (`nokaslr`).
 
+local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local paging = require "qvm.paging.page_tables"
 local Space = require "qvm.paging.address_space"
 local vmcoreinfo = require "qvm.guest.vmcoreinfo"
@@ -18,26 +20,18 @@ local KERNEL_MAP = 0xffffffff80000000 -- where x86_64 kernels are linked to
 local KERNEL_MAP_SIZE = 1 << 30
 local ISOLATED = 0x1000 -- bit of CR3: with page-table isolation, the tables of user mode
 
--- That the dump could not be read must not pass for an answer: it is raised as one of these.
-local Unreadable = {}
-
+-- Fails if the dump cannot be read: that must not pass for an answer.
 local function must_read(value, message, code)
   if value == nil and (code == "io" or code == "gone") then
-    error(setmetatable({message, code}, Unreadable), 0)
+    errors.fail(message, code)
   end
   return value
 end
 
--- A function that returns nil, message, code in place of raising that.
+-- Makes a function return such a failure as nil, message, code.
 local function readable(f)
   return function(...)
-    local results = table.pack(pcall(f, ...))
-    if results[1] then
-      return table.unpack(results, 2, results.n)
-    elseif getmetatable(results[2]) == Unreadable then
-      return nil, table.unpack(results[2])
-    end
-    error(results[2], 0)
+    return errors.catch(f, ...)
   end
 end
 
@@ -90,16 +84,16 @@ local bases = setmetatable({}, {__mode = "k"})
 
 -- phys_base by a load that is at the kernel's own addresses; false where there is none.
 local function base_of_loads(dump)
-  local segments = bases[dump] == nil and must_read(dump:segments())
-  local segment = segments and must_read(segments(true))
-  while segment do
-    if segment.type == 1 and math.ult(segment.vaddr - KERNEL_MAP, KERNEL_MAP_SIZE) then
+  local index = 0
+  while bases[dump] == nil do
+    local segment = must_read(core.dump.segment(dump, index))
+    if not segment then
+      bases[dump] = false
+    elseif segment.type == 1 and math.ult(segment.vaddr - KERNEL_MAP, KERNEL_MAP_SIZE) then
       bases[dump] = segment.paddr - (segment.vaddr - KERNEL_MAP)
-      break
     end
-    segment = must_read(segments(true))
+    index = index + 1
   end
-  bases[dump] = bases[dump] or false
   return bases[dump]
 end
 

@@ -2,7 +2,7 @@
 -- belong to the dump's kernel is refused.
 
 local core = require "qvm.core"
-local failure = require "qvm.util.errors"
+local errors = require "qvm.util.errors"
 local symbol_table = require "qvm.guest.symbol_table"
 
 local symbol_file = {}
@@ -78,7 +78,7 @@ local function read_map(file, path)
   while true do
     local chunk, message, number = file:read(CHUNK)
     if not chunk and message then
-      return failure.of(path .. ": " .. message, number)
+      return errors.of_system(path .. ": " .. message, number)
     elseif not chunk then
       break
     end
@@ -210,7 +210,7 @@ function symbol_file.read(path, info, machine)
   end
   local magic, problem, number = file:read(4)
   if problem then
-    return failure.of(path .. ": " .. problem, number)
+    return errors.of_system(path .. ": " .. problem, number)
   end
   local found, about
   if magic == "\127ELF" or magic and magic:find("^\31\139") then

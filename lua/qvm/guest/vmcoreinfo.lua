@@ -4,6 +4,7 @@
 -- Lines of KEY=value; most keys say what kind of value it is: SYMBOL(name) is an
 -- address in hexadecimal, SIZE, OFFSET and LENGTH are decimal, NUMBER is either.
 
+local core = require "qvm.core"
 local line = require "qvm.util.text"
 
 local vmcoreinfo = {}
@@ -102,37 +103,51 @@ local function parse_note(bytes)
   return vmcoreinfo.parse(text, "its note")
 end
 
+local DUMP_NOTES_MAX = 1 << 18 -- notes that are read, as by Dump:notes
+
+-- The VMCOREINFO of a note; nil, what is wrong with it, and the code if it cannot be read.
+local function read_note(dump, note)
+  if note.filesz > SIZE_MAX then
+    return nil, ("the VMCOREINFO note has %d bytes"):format(note.filesz)
+  end
+  local bytes, message, code = core.dump.bytes(dump, note.offset, note.filesz)
+  if not bytes then
+    return nil, message, code
+  end
+  return parse_note(bytes)
+end
+
+-- The first usable note. Else nil and what is wrong with the last one, if there is any; nil,
+-- message, code and that if the notes cannot be read.
+local function first_usable(dump)
+  local segment, at, problem = 0, 0, nil
+  for _ = 1, DUMP_NOTES_MAX do
+    local note, next_segment, next_at = core.dump.note(dump, segment, at)
+    if not note and next_segment then
+      return nil, next_segment, next_at, problem -- a message and its code
+    elseif not note then
+      return nil, problem
+    elseif note.name:find("^VMCOREINFO%z*$") then
+      local info, message, code = read_note(dump, note)
+      if info or code then
+        return info, message, code, problem
+      end
+      problem = message
+    end
+    segment, at = next_segment, next_at
+  end
+  return nil, ("%s: more than %d notes"):format(dump.path, DUMP_NOTES_MAX), "too_large",
+    problem
+end
+
 -- nil, what is wrong, where the dump has a note of no use; with a code, where that could not
 -- be found out; nil alone where it has none.
 function vmcoreinfo.from_note(dump)
-  local notes, message, code = dump:notes()
-  local problem
-  while notes do
-    local note
-    note, message, code = notes(true)
-    if not note then
-      break
-    elseif note.name == "VMCOREINFO" then
-      local bytes, info
-      if note.filesz > SIZE_MAX then
-        bytes, problem = nil, ("the VMCOREINFO note has %d bytes"):format(note.filesz)
-      else
-        bytes, message, code = note:read()
-      end
-      if bytes then
-        info, problem = parse_note(bytes)
-      elseif code then
-        break
-      end
-      if info then
-        return info
-      end
-    end
+  local info, message, code, problem = first_usable(dump)
+  if code and ends[code] then
+    return nil, problem or "the notes are damaged: " .. message
   end
-  if code and not ends[code] then
-    return nil, message, code
-  end
-  return nil, problem or code and "the notes are damaged: " .. message
+  return info, message, code
 end
 
 local NAME = "VMCOREINFO\0\0"

@@ -5,9 +5,9 @@
 -- @module qvm.conf
 
 local check = require "qvm.util.arguments"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local read = require "qvm.host.conf_reader"
-local words = require "qvm.host.conf_words"
 
 local conf = {}
 
@@ -45,13 +45,7 @@ function conf.load(path, options)
   check.options(options, "load", {options = "string or array of strings"}, 2)
   local result = setmetatable({path = paths[1], paths = paths, ram = {}, cpus = {}, vdevs = {},
     loggers = {}, set = {}, others = {}}, Conf)
-  local ok, failure = pcall(read, result, paths, options and options.options)
-  if ok then
-    return result
-  elseif getmetatable(failure) ~= words.Failure then
-    error(failure, 0)
-  end
-  return nil, failure[1], failure[2]
+  return errors.catch(read, result, paths, options and options.options)
 end
 
 --- Holds a configuration against what a running VM reports.

@@ -1,7 +1,8 @@
 -- Holding a configuration against what a VM reports: qvm.conf.check.
 
 local core = require "qvm.core"
-local failure = require "qvm.util.errors"
+local errors = require "qvm.util.errors"
+local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
 local part = require "qvm.host.conf_text"
 local variables = require "qvm.host.conf_variables"
@@ -12,8 +13,10 @@ local conf_check = {}
 -- looked at for ids of errata.
 local FINDINGS_MAX, ERRATA_MAX, NAME_MAX = 65536, 1 << 20, 256
 
--- Raised where there is more than that.
-local TooMany = {}
+local function fail_too_many(configuration)
+  errors.fail(("%s: more than %d findings"):format(configuration.path, FINDINGS_MAX),
+    "too_large")
+end
 
 local function is_erratum_name(name)
   return line.lower(name):find("errat", 1, true) ~= nil
@@ -84,7 +87,7 @@ local function check_errata(add, configuration, env)
     for _, group in ipairs(found) do
       looked = looked + #group
       if looked > ERRATA_MAX then
-        error(TooMany)
+        fail_too_many(configuration)
       end
       for _, erratum in ipairs(group) do
         check_erratum(add, set, erratum)
@@ -165,10 +168,7 @@ end
 -- An env in which no vCPUs are found says nothing about their number. Without a `cpu`
 -- there is one.
 local function check_vcpus(add, configuration, env)
-  local cpus, vcpus = configuration.cpus, 0
-  for _ in env:vcpus() do
-    vcpus = vcpus + 1
-  end
+  local cpus, vcpus = configuration.cpus, iterators.count(env:vcpus())
   local expected = math.max(#cpus, 1)
   add(cpus[1] or {file = configuration.path}, "vCPUs", tostring(expected),
     vcpus > 0 and tostring(vcpus) or nil,
@@ -190,37 +190,34 @@ local function check_variables(add, configuration, text)
   return known ~= nil
 end
 
--- What a configuration says and what is, as an array; nil, message, code.
-function conf_check.findings(configuration, vm, env, text)
+-- Checks a configuration: an array of findings.
+local function findings_of(configuration, vm, env, text)
   local findings = {}
   local function add(option, what, expected, actual, verdict)
     if #findings == FINDINGS_MAX then
-      error(TooMany)
+      fail_too_many(configuration)
     end
     findings[#findings + 1] = part("finding", {what = what, expected = expected, actual = actual,
       verdict = verdict, file = option and option.file, line = option and option.line})
   end
-  local ok, known = failure.but_memory(pcall(function()
-    local system = configuration.system
-    add({file = configuration.path, line = configuration.system_line}, "system",
-      system or "none", vm.name, not system and "cannot tell" or system == vm.name and "ok"
-        or "differs")
-    check_vcpus(add, configuration, env)
-    check_nodes(add, configuration, vm)
-    check_dump(add, configuration.dump)
-    check_errata(add, configuration, env)
-    return not text or check_variables(add, configuration, text)
-  end))
-  if not ok and known ~= TooMany then
-    error(known, 0)
-  elseif not ok then
-    return nil, ("%s: more than %d findings"):format(configuration.path, FINDINGS_MAX),
-      "too_large"
-  elseif not known then
-    return nil, "variables: no row 'name (type, context)' as `qvm set ?` prints them",
-      "malformed"
+  local system = configuration.system
+  add({file = configuration.path, line = configuration.system_line}, "system",
+    system or "none", vm.name, not system and "cannot tell" or system == vm.name and "ok"
+      or "differs")
+  check_vcpus(add, configuration, env)
+  check_nodes(add, configuration, vm)
+  check_dump(add, configuration.dump)
+  check_errata(add, configuration, env)
+  if text and not check_variables(add, configuration, text) then
+    errors.fail("variables: no row 'name (type, context)' as `qvm set ?` prints them",
+      "malformed")
   end
   return findings
+end
+
+-- Checks a configuration: an array of findings; nil, message, code.
+function conf_check.findings(configuration, vm, env, text)
+  return errors.catch(findings_of, configuration, vm, env, text)
 end
 
 return conf_check

@@ -6,6 +6,7 @@
 -- can name itself, or others many times.
 
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 
 local words = {}
@@ -13,9 +14,6 @@ local words = {}
 local TEXT_MAX, FILES_MAX, DEPTH_MAX = 1 << 20, 1000, 16
 
 -- Failures --------------------------------------------------------------------
-
--- What is raised while a configuration is read: a message and its code.
-words.Failure = {}
 
 -- Raises: what a word or file stands for is wrong. Text of the file that goes into the
 -- message can be long, or hold control characters.
@@ -26,7 +24,7 @@ function words.fail(code, place, format, ...)
   end
   local message = ("%s:%d: "):format(place.file, place.line)
     .. format:format(table.unpack(arguments))
-  error(setmetatable({line.harmless(message), code}, words.Failure))
+  errors.fail(line.harmless(message), code)
 end
 
 local fail = words.fail
@@ -53,7 +51,7 @@ function Words:open(path, from)
   if not text and from then
     fail(code == "too_large" and code or "malformed", from, "%s", message)
   elseif not text then
-    error(setmetatable({line.harmless(message), code}, words.Failure))
+    errors.fail(line.harmless(message), code)
   end
   self.size = self.size + #text
   if self.size > TEXT_MAX then

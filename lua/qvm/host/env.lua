@@ -11,6 +11,7 @@ local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local errata_of = require "qvm.host.env_errata"
 local find = require "qvm.host.env_rules"
+local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
 local methods_of = require "qvm.util.methods"
 local path = require "qvm.host.env_path"
@@ -108,19 +109,11 @@ function Env:get(where)
   return value
 end
 
-local function each(array)
-  local index = 0
-  return function()
-    index = index + 1
-    return array[index]
-  end
-end
-
 --- The vCPUs, in the document's order.
 -- @treturn function():EnvVcpu iterator
 -- @usage for cpu in env:vcpus() do print(cpu.index, cpu.tid) end
 function Env:vcpus()
-  return each(find.vcpus(self, rules))
+  return iterators.values(find.vcpus(self, rules))
 end
 
 --- One vCPU.
@@ -141,7 +134,7 @@ end
 -- @treturn function():Erratum iterator
 -- @usage for e in env:errata() do print(e.id, e.value, e.cpu or "all") end
 function Env:errata()
-  return each(errata_of(self, rules, find.vcpus(self, rules)))
+  return iterators.values(errata_of(self, rules, find.vcpus(self, rules)))
 end
 
 --- Whether the guest runs, as far as the document tells.

@@ -9,6 +9,7 @@
 local baseline_text = require "qvm.host.baseline"
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local iterators = require "qvm.util.iterators"
 local json = require "qvm.util.json_writer"
 local line = require "qvm.util.text"
 
@@ -64,11 +65,7 @@ local function sorted_of(next_entry)
 end
 
 local function sorted(entries)
-  local i = 0
-  return sorted_of(function()
-    i = i + 1
-    return entries[i]
-  end)
+  return sorted_of(iterators.values(entries))
 end
 
 -- Raises, at the caller of the public function, for what is no snapshot.

@@ -7,7 +7,7 @@
 -- reads as NULs: holes are skipped, and NULs left out.
 
 local core = require "qvm.core"
-local failure = require "qvm.util.errors"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 
 local GAIN_MAX = 16 << 20
@@ -124,7 +124,7 @@ function Log:look()
   for _, part in ipairs(self.parts) do
     local is_read, why, number = part:read_on(function(text) self:gain(text) end)
     if not is_read then
-      self:fail(select(2, failure.of(line.harmless(self.name) .. ": " .. why, number)))
+      self:fail(select(2, errors.of_system(line.harmless(self.name) .. ": " .. why, number)))
     end
     self.is_cut = self.is_cut or part.is_cut
   end

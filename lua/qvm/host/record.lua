@@ -11,6 +11,7 @@ local baseline = require "qvm.host.baseline"
 local core = require "qvm.core"
 local Env = require "qvm.host.env"
 local errata = require "qvm.host.errata"
+local iterators = require "qvm.util.iterators"
 local json = require "qvm.util.json_writer"
 local line = require "qvm.util.text"
 local methods_of = require "qvm.util.methods"
@@ -145,11 +146,7 @@ function Replay:state()
 end
 
 function Replay:nodes()
-  local index = 0
-  return function()
-    index = index + 1
-    return self.manifest.nodes[index]
-  end
+  return iterators.values(self.manifest.nodes)
 end
 
 -- Signals, and what needs them: there is no process.

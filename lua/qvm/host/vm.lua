@@ -7,6 +7,7 @@
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local Env = require "qvm.host.env"
+local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
 local methods_of = require "qvm.util.methods"
 local state = require "qvm.host.state"
@@ -103,11 +104,7 @@ function VM:nodes()
   end
   names = names or {}
   table.sort(names)
-  local index = 0
-  return function()
-    index = index + 1
-    return names[index]
-  end
+  return iterators.values(names)
 end
 
 --- Asks the VM's process for something.

@@ -204,29 +204,27 @@ end
 --
 -- Pages that adjoin and have equal rights are one range. The entries of a table that is
 -- not in the dump are left out. Tables that lead back to themselves map without end: where
--- far more is looked at than the dump's memory can account for, the loop raises, with
--- `too_large` and how far it came in the message. It can be interrupted.
+-- far more is looked at than the dump's memory can account for, the loop raises, with how
+-- far it came in the message. It can be interrupted. Raises if the dump is closed, or a
+-- symbol is not known.
 -- @tparam[opt=0] integer|string from
 -- @tparam[opt] integer|string to the address behind the last one (the end of the space)
--- @treturn[1] function():integer,integer,string iterator over start (virtual
+-- @treturn function():integer,integer,string iterator over start (virtual
 -- address), size (bytes), rights (as of `translate`)
--- @return[2] nil, message, code: `gone`
 -- @usage for start, size, rights in space:mappings() do print(size, rights) end
 function Space:mappings(from, to)
-  local first, last, message, code = from, to, nil, nil
+  local first, last, step, message = from, to, nil, nil
   if from ~= nil then
-    first, message, code = addresses.of(self, from, 1, "mappings")
+    first, message = addresses.of(self, from, 1, "mappings")
   end
-  if to ~= nil and not code then
-    last, message, code = addresses.of(self, to, 2, "mappings")
+  if to ~= nil and not message then
+    last, message = addresses.of(self, to, 2, "mappings")
   end
-  if code then
-    return nil, message, code
+  if not message then
+    step, message = methods.mappings(self, range(first, last))
   end
-  local step
-  step, message, code = methods.mappings(self, range(first, last))
   if not step then
-    return nil, message, code
+    error(message, 2)
   end
   return function()
     local start, size, rights = step()

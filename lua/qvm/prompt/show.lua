@@ -2,7 +2,7 @@
 
 local cjson = require "cjson"
 local columns = require "qvm.util.columns"
-local failure = require "qvm.util.errors"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 
 local view = {}
@@ -91,7 +91,7 @@ end
 local function title(value)
   local meta = getmetatable(value)
   if type(meta) == "table" and meta.__tostring then
-    local ok, text = failure.but_memory(pcall(tostring, value))
+    local ok, text = errors.pcall(tostring, value)
     return line.harmless(ok and line.cut(text, TITLE) or "(its __tostring fails)")
   end
 end
@@ -184,12 +184,9 @@ local function add_parts(lines, value)
     {"nodes", "nodes"}} do
     local method, name = value[part[1]], part[2]
     if type(method) == "function" then
-      local ok, iterator, message = failure.but_memory(pcall(method, value))
-      if ok and iterator then
-        ok, message = failure.but_memory(pcall(add_list, lines, name, iterator))
-      end
-      if not ok or not iterator then
-        lines[#lines + 1] = ("  %s: %s"):format(name, line.harmless(tostring(message or iterator)))
+      local ok, problem = errors.pcall(function() add_list(lines, name, method(value)) end)
+      if not ok then
+        lines[#lines + 1] = ("  %s: %s"):format(name, line.harmless(tostring(problem)))
       end
     end
   end

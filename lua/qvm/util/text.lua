@@ -2,7 +2,7 @@
 -- numbers of bytes in units.
 
 local core = require "qvm.core"
-local failure = require "qvm.util.errors"
+local errors = require "qvm.util.errors"
 
 local line = {}
 
@@ -138,7 +138,7 @@ end
 -- value's fields, and a line about it must not raise for that.
 function line.tostring(kind, describe)
   return function(value)
-    local ok, text = failure.but_memory(pcall(describe, value))
+    local ok, text = errors.pcall(describe, value)
     return line.harmless(ok and text or kind .. " (changed by the script)")
   end
 end
