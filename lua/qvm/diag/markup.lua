@@ -1,6 +1,7 @@
 -- Markup out of values: whatever is not made here is text, and is escaped. So no
 -- value can become markup.
 
+local iterators = require "qvm.util.iterators"
 local text = require "qvm.diag.text"
 
 local Markup = {}
@@ -36,8 +37,8 @@ local EMPTY = {meta = true, br = true}
 -- an array of them.
 function Markup.element(name, attributes, content)
   local parts = {"<", name}
-  for _, key in ipairs(text.sorted_keys(attributes or {})) do
-    parts[#parts + 1] = (' %s="%s"'):format(key, escape(attributes[key]))
+  for key, value in iterators.sorted(attributes or {}) do
+    parts[#parts + 1] = (' %s="%s"'):format(key, escape(value))
   end
   parts[#parts + 1] = ">"
   if not EMPTY[name] then

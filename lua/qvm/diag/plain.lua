@@ -2,6 +2,7 @@
 
 local cjson = require "cjson"
 local columns = require "qvm.util.columns"
+local iterators = require "qvm.util.iterators"
 local text = require "qvm.diag.text"
 
 local harmless, in_units, pad = text.harmless, text.in_units, columns.pad
@@ -99,8 +100,8 @@ function Plain:vm(about)
       self:say("%s", part)
     end)
   end
-  for _, name in ipairs(text.sorted_keys(about.facts or {})) do
-    self:say("  %s %s", pad(shown(name), 12), shown(about.facts[name]))
+  for name, fact in iterators.sorted(about.facts or {}) do
+    self:say("  %s %s", pad(shown(name), 12), shown(fact))
   end
   if about.vcpus then
     self:vcpus(about.vcpus)

@@ -25,15 +25,6 @@ function text.lines(bytes)
   return lines
 end
 
-function text.sorted_keys(map)
-  local keys = {}
-  for key in pairs(map) do
-    keys[#keys + 1] = key
-  end
-  table.sort(keys)
-  return keys
-end
-
 -- Calls put for each part of a line that is too long: the parts but the first are
 -- set in. Goes through the line once: a dump's text can be one line of many MiB.
 function text.wrap(line, width, put)

@@ -14,27 +14,19 @@ local SIZE, VALUES_MAX = 16 << 20, 5 << 16
 
 -- Writing --------------------------------------------------------------------
 
--- An integer that a double does not hold stands as text under a name of its own:
--- other programs read baselines, too.
-local function encode_value(value)
-  if math.type(value) == "integer" and (value > 1 << 53 or value < -(1 << 53)) then
-    return ('"integer": "%d"'):format(value)
-  end
-  local text, why = json.encode(value)
-  return text and '"value": ' .. text, why
-end
-
+-- Other programs read baselines, too: an integer that a double does not hold is written as
+-- text, in a member of its own.
 local function encode_entry(entry)
-  local id, why = json.encode(entry.id)
-  local value
-  if id then
-    value, why = encode_value(entry.value)
+  local value, integer = entry.value, nil
+  if math.type(value) == "integer" and (value > 1 << 53 or value < -(1 << 53)) then
+    value, integer = nil, ("%d"):format(value)
   end
-  if not value then
-    return nil, ("erratum %s: %s"):format(line.value(entry.id), why)
+  local members, problem = json.members {{"id", entry.id}, {"cpu", entry.cpu}, {"value", value},
+    {"integer", integer}}
+  if not members then
+    return nil, ("erratum %s: %s"):format(line.value(entry.id), problem)
   end
-  return ('{"id": %s, %s%s}'):format(id,
-    entry.cpu and ('"cpu": %d, '):format(entry.cpu) or "", value)
+  return "{" .. table.concat(members, ", ") .. "}"
 end
 
 -- How many values a value is, with those in it.

@@ -20,24 +20,8 @@ local record = {}
 
 local KIND, VERSION = "qvm record", 1
 
-local function array_of(names)
-  local parts = {}
-  for i, name in ipairs(names) do
-    parts[i] = json.string(name)
-  end
-  return "[" .. table.concat(parts, ", ") .. "]"
-end
-
--- One member a line, in the order given.
-local function encode_members(members)
-  local lines = {}
-  for i, member in ipairs(members) do
-    local name, value = member[1], member[2]
-    lines[i] = ("  %s: %s"):format(json.encode(name), type(value) == "table" and array_of(value)
-      or type(value) == "string" and json.string(value) or json.encode(value))
-  end
-  return "{\n" .. table.concat(lines, ",\n") .. "\n}\n"
-end
+-- Names of files and hosts can be any bytes.
+local STYLE = {comma = ", ", colon = ": ", lenient = true, arrays = {nodes = true, files = true}}
 
 local function manifest_of(vm, state, files, version)
   local names, nodes = {}, {}
@@ -47,10 +31,11 @@ local function manifest_of(vm, state, files, version)
   for name in vm:nodes() do
     nodes[#nodes + 1] = name
   end
-  return encode_members {
+  local members = assert(json.members({
     {"kind", KIND}, {"version", VERSION}, {"system", vm.name}, {"state", state},
     {"nodes", nodes}, {"host", core.host_name()}, {"time", os.date("!%Y-%m-%dT%H:%M:%SZ")},
-    {"library", version}, {"files", names}}
+    {"library", version}, {"files", names}}, STYLE))
+  return "{\n  " .. table.concat(members, ",\n  ") .. "\n}\n"
 end
 
 -- All that is to be written, read before anything is: an array of {name, bytes}. The

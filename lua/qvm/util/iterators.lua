@@ -25,6 +25,16 @@ function iterators.members(names, values)
   end
 end
 
+-- Iterates over a table in the order of its keys, which are strings: key, value.
+function iterators.sorted(map)
+  local keys = {}
+  for key in pairs(map) do
+    keys[#keys + 1] = key
+  end
+  table.sort(keys)
+  return iterators.members(keys, map)
+end
+
 -- Iterates over what step() returns, up to nil. A failure (nil, message, code) cannot be
 -- returned from inside a loop, and raises there.
 function iterators.steps(step)
