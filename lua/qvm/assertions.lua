@@ -34,7 +34,7 @@ local function text(value)
 end
 
 local function shown(id)
-  return line.harmless(line.cut(id))
+  return line.field(id)
 end
 
 local function vcpus_text(cpu)
@@ -61,16 +61,16 @@ end
 -- Raises what is wrong with the VM or a file: a library's message, which is harmless,
 -- or one with a file's name in it.
 local function fail(message, level)
-  error(line.harmless(message), level + 1)
+  error(line.escape_controls(message), level + 1)
 end
 
 -- The name of a VM, an Env or a snapshot in a message.
 local function name_of(value)
   if type(value) == "string" then
-    return line.harmless(value)
+    return line.escape_controls(value)
   end
   local meta = getmetatable(value)
-  return meta and meta.__tostring and line.harmless(tostring(value)) or "a snapshot"
+  return meta and meta.__tostring and line.escape_controls(tostring(value)) or "a snapshot"
 end
 
 local function is_source(value)
@@ -190,7 +190,7 @@ local function has_one_vcpu(vm)
 end
 
 local function state_text(now, why)
-  return why and ("%s (%s)"):format(now, line.harmless(why)) or now
+  return why and ("%s (%s)"):format(now, line.escape_controls(why)) or now
 end
 
 --- A VM runs.

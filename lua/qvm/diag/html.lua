@@ -5,7 +5,6 @@ local iterators = require "qvm.util.iterators"
 local qvm = require "qvm"
 local map = require "qvm.diag.map"
 local Markup = require "qvm.diag.markup"
-local Plain = require "qvm.diag.plain"
 local text = require "qvm.diag.text"
 
 local element = Markup.element
@@ -178,7 +177,7 @@ end
 
 -- A value that is long would hide the others: the JSON has it whole.
 local function cell(value)
-  return text.cut(Plain.raw_value(value))
+  return value == nil and "-" or text.cut(text.raw(value))
 end
 
 local function difference(baseline)

@@ -146,7 +146,7 @@ local function watch(run)
   run.paint = terminal.painter(1)
   local options = run.options
   local ok, message = require "qvm.diag.watch".run(NAME .. " "
-    .. (options.vm and text.harmless(options.vm) or options.list and "--list" or "--all"),
+    .. (options.vm and text.escape_controls(options.vm) or options.list and "--list" or "--all"),
     options.watch, function() return lines_of(run) end)
   if not ok then
     run.problems:add(errors.without_position(message))

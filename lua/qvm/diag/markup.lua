@@ -12,7 +12,7 @@ local ENTITIES = {["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quo
 
 -- What a terminal may not get, HTML need not hold either: it is shown as `\xNN`.
 local function escape(value)
-  return (text.harmless(tostring(value)):gsub("[&<>\"']", ENTITIES))
+  return (text.escape_controls(tostring(value)):gsub("[&<>\"']", ENTITIES))
 end
 
 local function new(parts)

@@ -1,16 +1,10 @@
 -- A report as text of 80 columns.
 
-local cjson = require "cjson"
 local columns = require "qvm.util.columns"
 local iterators = require "qvm.util.iterators"
 local text = require "qvm.diag.text"
 
-local harmless, in_units, pad = text.harmless, text.in_units, columns.pad
-
--- A name or a value, harmless and not too long for a line.
-local function shown(bytes)
-  return harmless(text.cut(bytes))
-end
+local in_units, pad, shown = text.in_units, columns.pad, text.field
 
 local WIDTH = 80
 local NAME_MAX = 40 -- columns of a name in a table; a longer one pushes its line
@@ -31,18 +25,8 @@ function Plain:say(format, ...)
   self.put(format:format(...):match("^(.*%S)") or "")
 end
 
--- A value of an env as a string, and as one that is harmless and not too long.
-function Plain.raw_value(value)
-  if value == nil then
-    return "-"
-  elseif value == cjson.null then
-    return "null"
-  end
-  return math.type(value) == "float" and text.float("%.14g", value) or tostring(value)
-end
-
 local function value_text(value)
-  return shown(Plain.raw_value(value))
+  return value == nil and "-" or shown(text.raw(value))
 end
 
 local function width_of(list, member, least)
@@ -142,7 +126,7 @@ function Plain:text(title, bytes)
   local lines = text.lines(bytes)
   self:say("\n%s (%s)", title, text.count(#lines, "line"))
   for _, line in ipairs(lines) do
-    text.wrap("  " .. harmless(line), WIDTH, function(part)
+    text.wrap("  " .. text.escape_controls(line), WIDTH, function(part)
       self:say("%s", part)
     end)
   end

@@ -3,13 +3,11 @@
 local oneline = require "qvm.util.text"
 
 local text = {
-  valid = oneline.valid, harmless = oneline.harmless, in_units = oneline.in_units,
-  float = oneline.float, cut = oneline.cut,
+  valid = oneline.valid, escape_controls = oneline.escape_controls, field = oneline.field,
+  in_units = oneline.in_units, float = oneline.float, cut = oneline.cut, count = oneline.count,
+  raw = oneline.raw,
+  harmless = oneline.escape_controls, -- the former name, which examples use
 }
-
-function text.count(n, what)
-  return ("%d %s%s"):format(n, what, n == 1 and "" or "s")
-end
 
 -- How many elements a list of a report has; "-" where the list is not known.
 function text.known_count(list)

@@ -164,7 +164,7 @@ end
 function monitor.run(session, typed, write)
   local name, argument = typed:match("^%s*(%S*)%s*(.-)%s*$")
   local function say(text, goes_on)
-    write(line.harmless_lines(text) .. (goes_on and "" or "\n"))
+    write(line.escape_lines(text) .. (goes_on and "" or "\n"))
   end
   if name == "" then
     name = "help"

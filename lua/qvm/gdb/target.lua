@@ -189,7 +189,7 @@ local xml = {["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;"}
 
 local function thread_text(cpu)
   return ('<thread id="%x" core="%d" name="vCPU %d">%s</thread>\n'):format(cpu.index + 1,
-    cpu.cpunum, cpu.index, (line.harmless(cpu.process):gsub('[&<>"]', xml)))
+    cpu.cpunum, cpu.index, (line.escape_controls(cpu.process):gsub('[&<>"]', xml)))
 end
 
 --- Describes the threads to gdb, one for each vCPU: an iterator over the pieces of a

@@ -194,8 +194,8 @@ function guest.address(dump, name)
   end
   local address = found:address(name)
   if not address then
-    return nil, ('%s: no symbol "%s" among the %s'):format(line.harmless(dump.path),
-      line.harmless(line.cut(name)), tostring(found)), "not_found"
+    return nil, ('%s: no symbol "%s" among the %s'):format(line.escape_controls(dump.path),
+      line.field(name), tostring(found)), "not_found"
   end
   return address
 end

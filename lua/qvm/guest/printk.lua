@@ -54,7 +54,7 @@ end
 -- As dmesg(1) prints it: with microseconds, more lines set in.
 function Message:__tostring()
   local prefix = ("[%12s] "):format(self.time:sub(1, -4))
-  return prefix .. line.harmless_lines(self.text):gsub("\n", "\n" .. (" "):rep(#prefix))
+  return prefix .. line.escape_lines(self.text):gsub("\n", "\n" .. (" "):rep(#prefix))
 end
 
 -- Nanoseconds, which are unsigned, as seconds with 9 decimals.

@@ -21,10 +21,10 @@ local function encode_entry(entry)
   if math.type(value) == "integer" and (value > 1 << 53 or value < -(1 << 53)) then
     value, integer = nil, ("%d"):format(value)
   end
-  local members, problem = json.members {{"id", entry.id}, {"cpu", entry.cpu}, {"value", value},
-    {"integer", integer}}
+  local members, problem, code = json.members {{"id", entry.id}, {"cpu", entry.cpu},
+    {"value", value}, {"integer", integer}}
   if not members then
-    return nil, ("erratum %s: %s"):format(line.value(entry.id), problem)
+    return nil, ("erratum %s: %s"):format(line.value(entry.id), problem), code
   end
   return "{" .. table.concat(members, ", ") .. "}"
 end
@@ -42,9 +42,9 @@ end
 function baseline.encode(list)
   local lines, values = {}, 4 -- with the object, its kind, its version and the array
   for i, entry in ipairs(list) do
-    local text, why = encode_entry(entry)
+    local text, message, code = encode_entry(entry)
     if not text then
-      return nil, why, "unsupported"
+      return nil, message, code
     end
     lines[i] = "    " .. text
     values = values + 2 + (entry.cpu and 1 or 0) + count(entry.value)
@@ -99,9 +99,9 @@ end
 -- The entries of a baseline's text; the path is for messages.
 function baseline.decode(text, path)
   local raw, message, code = core.decode(text, VALUES_MAX)
-  local shown = line.harmless(path)
+  local shown = line.escape_controls(path)
   if raw == nil then
-    return nil, shown .. ":" .. line.harmless(message), code
+    return nil, shown .. ":" .. line.escape_controls(message), code
   elseif type(raw) ~= "table" or raw.kind ~= KIND or type(raw.errata) ~= "table" then
     return nil, ("%s: not a %s"):format(shown, KIND), "malformed"
   elseif raw.version ~= VERSION then

@@ -69,11 +69,8 @@ local function check_erratum(add, set, erratum)
   end
   local what = "erratum " .. line.cut(erratum.id)
     .. (erratum.cpu and " on vCPU " .. erratum.cpu or "")
-  local value = erratum.value
-  local actual = type(value) == "string" and value or type(value) == "table" and "{...}"
-    or line.value(value)
-  add(set, what, set.value, actual, set.value == "auto" and "cannot tell"
-    or switch(set.value) == switch(value) and "ok" or "differs")
+  add(set, what, set.value, line.raw(erratum.value), set.value == "auto" and "cannot tell"
+    or switch(set.value) == switch(erratum.value) and "ok" or "differs")
 end
 
 local function check_errata(add, configuration, env)

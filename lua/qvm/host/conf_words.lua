@@ -24,7 +24,7 @@ function words.fail(code, place, format, ...)
   end
   local message = ("%s:%d: "):format(place.file, place.line)
     .. format:format(table.unpack(arguments))
-  errors.fail(line.harmless(message), code)
+  errors.fail(line.escape_controls(message), code)
 end
 
 local fail = words.fail
@@ -51,7 +51,7 @@ function Words:open(path, from)
   if not text and from then
     fail(code == "too_large" and code or "malformed", from, "%s", message)
   elseif not text then
-    errors.fail(line.harmless(message), code)
+    errors.fail(line.escape_controls(message), code)
   end
   self.size = self.size + #text
   if self.size > TEXT_MAX then

@@ -196,7 +196,7 @@ end
 -- A dump that its writer has closed. One that it has removed did not succeed.
 local function open_done(request, candidate, file)
   if candidate.is_gone then
-    return nil, line.harmless(("%s: %s was removed by its writer: is the disk full?")
+    return nil, line.escape_controls(("%s: %s was removed by its writer: is the disk full?")
       :format(request.vm.name, candidate.path)), "io"
   end
   local _ <close> = file
@@ -204,7 +204,7 @@ local function open_done(request, candidate, file)
 end
 
 local function fail_late(request)
-  local where = line.harmless(("%s: dump in %s"):format(request.vm.name, request.directory))
+  local where = line.escape_controls(("%s: dump in %s"):format(request.vm.name, request.directory))
   local seconds = line.float("%g", request.timeout)
   local _, candidate = next(request.candidates)
   if candidate and candidate.problem then
@@ -231,7 +231,7 @@ local function wait_for_dump(request)
     if done then
       return open_done(request, done, file)
     elseif ended then
-      return nil, line.harmless(request.vm.name)
+      return nil, line.escape_controls(request.vm.name)
         .. ": its process ended before the dump was complete", "gone"
     end
   until core.now() >= deadline

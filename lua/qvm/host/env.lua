@@ -33,7 +33,7 @@ function Env.decode(text, name)
   local raw, warnings, orders = core.decode(text)
   if raw == nil then
     local message, code = warnings, orders
-    return nil, line.harmless(("%s:%s"):format(name, message)), code
+    return nil, line.escape_controls(("%s:%s"):format(name, message)), code
   end
   return setmetatable({
     raw = raw,
@@ -127,7 +127,7 @@ function Env:vcpu(index)
   if vcpu then
     return vcpu
   end
-  return nil, ("%s: no vCPU %d"):format(line.harmless(self._name), index), "not_found"
+  return nil, ("%s: no vCPU %d"):format(line.escape_controls(self._name), index), "not_found"
 end
 
 --- The errata, in the document's order.
@@ -162,7 +162,7 @@ function Env:state()
   local why = #vcpus == 0 and "no vCPUs found: see qvm.schema"
     or #vcpus == 1 and "with one vCPU the state cannot be determined"
     or ("vCPU %d has no last known instruction pointer"):format(missing)
-  return "unknown", ("%s: %s"):format(line.harmless(self._name), why)
+  return "unknown", ("%s: %s"):format(line.escape_controls(self._name), why)
 end
 
 --- A vCPU, as an env tells of it.

@@ -1,6 +1,5 @@
 -- Where an env document keeps its errata: rules as those for vCPUs (see env_rules.lua).
 
-local cjson = require "cjson"
 local line = require "qvm.util.text"
 local nodes = require "qvm.host.env_nodes"
 local path = require "qvm.host.env_path"
@@ -26,18 +25,7 @@ local function is_number_of_erratum(name)
 end
 
 local Erratum = nodes.record_type("Erratum", "erratum", function(erratum)
-  local value = erratum.value
-  if math.type(value) == "integer" then
-    -- From 2^63 on a document's numbers are negative here: their bits tell.
-    value = (value < 0 and "0x%016x" or "%d"):format(value)
-  elseif math.type(value) == "float" then
-    value = line.float("%.14g", value)
-  elseif type(value) == "table" then
-    value = "{...}"
-  elseif value == cjson.null then
-    value = "null"
-  end
-  return ("erratum %s = %s%s"):format(line.cut(erratum.id), line.cut(tostring(value)),
+  return ("erratum %s = %s%s"):format(line.cut(erratum.id), line.cut(line.raw(erratum.value)),
     erratum.cpu and (" (vCPU %d)"):format(erratum.cpu) or "")
 end)
 

@@ -46,7 +46,7 @@ function path.parse(text)
     local key, rest = parse_step(text, at, at == 1)
     if key == nil or not rest then
       return nil, ('character %d of path "%s" is not understood'):format(at,
-        line.harmless(line.cut(text)))
+        line.field(text))
     end
     keys[#keys + 1] = key
     at = rest

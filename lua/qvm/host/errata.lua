@@ -17,25 +17,9 @@ local errata = {}
 
 -- Order ----------------------------------------------------------------------
 
--- Numbers by their value, and before other ids.
-local function id_before(a, b)
-  local x, y = a:match("^[0-9]+$"), b:match("^[0-9]+$")
-  if x and y then
-    x, y = x:gsub("^0+", ""), y:gsub("^0+", "")
-    if #x ~= #y then
-      return #x < #y
-    elseif x ~= y then
-      return x < y
-    end
-  elseif x or y then
-    return x ~= nil
-  end
-  return a < b
-end
-
 local function before(a, b)
   if a.id ~= b.id then
-    return id_before(a.id, b.id)
+    return line.natural_before(a.id, b.id)
   elseif a.cpu ~= b.cpu then
     return (a.cpu or -1) < (b.cpu or -1)
   end
@@ -89,10 +73,6 @@ end
 
 -- At the prompt each says what it is; they are plain tables all the same.
 
-local function text_of(value)
-  return type(value) == "table" and "{...}" or line.value(value)
-end
-
 local function name_of(entry)
   return ("erratum %s, %s"):format(line.cut(entry.id),
     entry.cpu and ("vCPU %d"):format(entry.cpu) or "all vCPUs")
@@ -103,7 +83,7 @@ local Snapshot = {__tostring = line.tostring("Errata", function(list)
 end)}
 
 local Entry = {__name = "Setting", __tostring = line.tostring("erratum", function(entry)
-  return ("%s: %s"):format(name_of(entry), text_of(entry.value))
+  return ("%s: %s"):format(name_of(entry), line.value(entry.value))
 end)}
 
 local Differences = {__tostring = line.tostring("Differences", function(list)
@@ -112,8 +92,8 @@ end)}
 
 local Difference = {__name = "Difference", __tostring = line.tostring("difference", function(entry)
   return ("%s: %s%s%s"):format(entry.kind, name_of(entry),
-    entry.expected ~= nil and ", expected " .. text_of(entry.expected) or "",
-    entry.actual ~= nil and ", is " .. text_of(entry.actual) or "")
+    entry.expected ~= nil and ", expected " .. line.value(entry.expected) or "",
+    entry.actual ~= nil and ", is " .. line.value(entry.actual) or "")
 end)}
 
 local function speaking(list, of_list, of_entry)
@@ -135,11 +115,11 @@ end
 -- a string that is not UTF-8)
 -- @usage print(qvm.errata.text(0x8000000000000000))
 function errata.text(value)
-  local text, why = json.encode(value)
+  local text, message, code = json.encode(value)
   if text then
     return text
   end
-  return nil, why, "unsupported"
+  return nil, message, code
 end
 
 --- What errata a VM reports now.
@@ -182,7 +162,7 @@ function errata.save(path, snapshot)
   check_snapshot(snapshot, 2, "save")
   local text, message, code = baseline_text.encode(sorted(snapshot))
   if not text then
-    return nil, ("%s: not saved: %s"):format(line.harmless(path), message), code
+    return nil, ("%s: not saved: %s"):format(line.escape_controls(path), message), code
   end
   return core.save(path, text)
 end

@@ -107,8 +107,8 @@ function Log:gain(text)
   self.gained = self.gained + #text
   if self.gained > GAIN_MAX then
     self.text_parts = {}
-    self:fail(("%s: gained more than %d MiB"):format(line.harmless(self.name), GAIN_MAX >> 20),
-      "too_large")
+    self:fail(("%s: gained more than %d MiB"):format(line.escape_controls(self.name),
+      GAIN_MAX >> 20), "too_large")
   elseif text ~= "" then
     self.text_parts[#self.text_parts + 1] = text
   end
@@ -124,7 +124,7 @@ function Log:look()
   for _, part in ipairs(self.parts) do
     local is_read, why, number = part:read_on(function(text) self:gain(text) end)
     if not is_read then
-      self:fail(select(2, errors.of_system(line.harmless(self.name) .. ": " .. why, number)))
+      self:fail(select(2, errors.of_system(line.escape_controls(self.name) .. ": " .. why, number)))
     end
     self.is_cut = self.is_cut or part.is_cut
   end

@@ -52,7 +52,7 @@ local function gather(vm, conf, version)
   local text
   text, message, code = baseline.encode(errata.snapshot(env))
   if not text then
-    return nil, line.harmless(vm.name) .. ": " .. message, code
+    return nil, line.escape_controls(vm.name) .. ": " .. message, code
   end
   local files = {{"errata.json", text}, {"env.json", env.text}}
   if conf then
@@ -137,8 +137,8 @@ end
 -- Signals, and what needs them: there is no process.
 for _, name in ipairs {"pid", "wait", "signal", "status", "dump"} do
   Replay[name] = function(self)
-    return nil, ("%s: '%s': a recorded VM has no process"):format(line.harmless(self.path), name),
-      "unsupported"
+    return nil, ("%s: '%s': a recorded VM has no process"):format(
+      line.escape_controls(self.path), name), "unsupported"
   end
 end
 
@@ -166,10 +166,10 @@ function record.read(directory)
   if not text then
     return nil, message, code
   end
-  path = line.harmless(path)
+  path = line.escape_controls(path)
   local raw, why, failed = core.decode(text)
   if raw == nil then
-    return nil, path .. ":" .. line.harmless(why), failed
+    return nil, path .. ":" .. line.escape_controls(why), failed
   elseif not is_manifest(raw) then
     return nil, ("%s: not the manifest of a %s"):format(path, KIND), "malformed"
   elseif raw.version ~= VERSION then

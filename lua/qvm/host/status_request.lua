@@ -134,7 +134,7 @@ function status.await(vm, options)
   end
   if not settled(log, timeout * 1000, (options.settle or 0.3) * 1000) then
     local why, kind = log:why_nothing(line.float("%g", timeout))
-    return nil, line.harmless(("%s: %s %s"):format(vm.name, log.name, why)), kind
+    return nil, line.escape_controls(("%s: %s %s"):format(vm.name, log.name, why)), kind
   end
   return log:text()
 end

@@ -27,7 +27,7 @@ function VM.find(root, name)
   local path = root:gsub("/+$", "") .. "/" .. name
   local size, message, code = core.stat(path .. "/env")
   if not size and code == "not_found" then
-    return nil, line.harmless(('%s: no VM "%s": it does not exist, or is rebooting')
+    return nil, line.escape_controls(('%s: no VM "%s": it does not exist, or is rebooting')
       :format(root, name)), code
   elseif not size then
     return nil, message, code

@@ -75,7 +75,7 @@ function watch.wait(vm, wanted, options)
     if chosen[now] then
       return true
     elseif core.now() >= deadline then
-      return nil, line.harmless(("%s: not %s within %s s, but %s%s"):format(vm.name, words,
+      return nil, line.escape_controls(("%s: not %s within %s s, but %s%s"):format(vm.name, words,
         line.float("%g", timeout), now or "unknown", why and ": " .. why or "")), "timeout"
     end
     sleep_until(math.min(core.now() + interval, deadline))

@@ -281,7 +281,7 @@ local function collector(piece)
   local list, seen = {}, {}
   return list, function(name)
     if name:sub(1, #piece) == piece and not seen[name] and #list < MOST
-      and line.harmless(name) == name then
+      and line.escape_controls(name) == name then
       seen[name] = true
       list[#list + 1] = name
     end

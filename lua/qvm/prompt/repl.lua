@@ -57,7 +57,7 @@ local function clipped(text)
   while at <= #text and #lines < LINES and at <= TEXT do
     local last = (text:find("\n", at, true) or #text + 1) - 1
     local cut = math.min(last, at + LINE - 1, TEXT)
-    lines[#lines + 1] = line.harmless_lines(text:sub(at, cut))
+    lines[#lines + 1] = line.escape_lines(text:sub(at, cut))
       .. (cut < last and ("... (%d more bytes)"):format(last - cut) or "")
     at = last + 2
   end
@@ -88,7 +88,7 @@ function text_of(value)
   elseif type(value) == "string" then
     return clipped(value)
   elseif type(value) ~= "table" then
-    return line.harmless(view.text(value))
+    return line.escape_controls(view.text(value))
   end
   if speaks(value) then
     local ok, text = pcall(tostring, value)
@@ -105,7 +105,7 @@ local function part_of_item(value, kind, is_first, is_last)
     local is_hex = kind == "x" or kind == "" and (is_first and value > 0xfff or is_address(value))
     return (is_hex and "0x%016x" or "%d"):format(value)
   elseif type(value) == "string" then
-    local text = line.harmless(line.cut(value, kind == "s" and STRING or nil))
+    local text = line.field(value, kind == "s" and STRING or nil)
     return is_last and text or columns.pad(text, NAME)
   elseif type(value) == "table" and not speaks(value) then
     return "{...}"
@@ -165,7 +165,7 @@ function prompt.print(...)
   for i = 1, select("#", ...) do
     io.stdout:write(i > 1 and "\t" or "")
     for piece in line.pieces(tostring((select(i, ...)))) do
-      io.stdout:write(line.harmless_lines(piece))
+      io.stdout:write(line.escape_lines(piece))
     end
   end
   io.stdout:write("\n")

@@ -122,13 +122,13 @@ local function text_of(value, style, name)
   return parts[2] and table.concat(parts) or parts[1] -- a text can be large
 end
 
--- Returns a value as JSON text; nil and the reason if JSON cannot hold it.
+-- Returns a value as JSON text; nil, message, code if JSON cannot hold it.
 function writer.encode(value, style)
   return errors.catch(text_of, value, style)
 end
 
 -- Returns an array of texts, '"name": value', in the order given: members is an array of
--- {name, value}, of which those without a value are left out. nil and the reason if JSON
+-- {name, value}, of which those without a value are left out. nil, message, code if JSON
 -- cannot hold one.
 function writer.members(members, style)
   return errors.catch(function()
