@@ -28,6 +28,7 @@ end
 local core = require "qvm.core"
 local check = require "qvm.util.arguments"
 local Dump = require "qvm.dump"
+local errors = require "qvm.util.errors"
 
 --- What the module holds besides its functions.
 -- @table qvm
@@ -87,7 +88,7 @@ function qvm.vms()
   if not names then
     local there, _, kind = core.stat(qvm.root())
     if code ~= "not_found" or there and kind ~= "directory" then
-      error(message, 2)
+      errors.raise(message)
     end
   end
   names = names or {}
@@ -114,7 +115,7 @@ end
 function qvm.vm(name)
   check.string(name, 1, "vm")
   if not core.is_name(name) then
-    error(("bad argument #1 to 'vm' (%q is no system name)"):format(name), 2)
+    check.bad(1, "vm", ("%q is no system name"):format(name))
   end
   return require "qvm.host.vm".find(qvm.root(), name)
 end
@@ -135,7 +136,7 @@ function qvm.watch(options)
   check.options(options, "watch", {interval = "number of seconds",
     timeout = "number of seconds", names = "array of names"})
   local events, message = require "qvm.host.watch".events(qvm.root(), options or {})
-  return events or error(message, 2)
+  return events or errors.raise(message)
 end
 
 --- What `qvm.watch` gives.
@@ -155,8 +156,8 @@ end
 -- @usage qvm.sleep(0.1)
 function qvm.sleep(seconds)
   if type(seconds) ~= "number" or not (seconds >= 0 and seconds < 2^31) then
-    error(("bad argument #1 to 'sleep' (number of seconds expected, got %s)"):format(
-      type(seconds) == "number" and tostring(seconds) or type(seconds)), 2)
+    check.expected(seconds, 1, "sleep", "number of seconds",
+      type(seconds) == "number" and tostring(seconds) or nil)
   end
   require "qvm.host.watch".sleep(seconds)
 end
@@ -239,9 +240,7 @@ end
 -- meanwhile) `permission` `io`, `too_large` (a baseline of more than 16 MiB)
 -- @usage assert(qvm.record(vm, "linux1.record", {conf = "linux1.qvmconf"}))
 function qvm.record(vm, directory, options)
-  if type(vm) ~= "table" or not vm.env then
-    error(("bad argument #1 to 'record' (VM expected, got %s)"):format(type(vm)), 2)
-  end
+  check.method(vm, "env", "VM", 1, "record")
   check.path(directory, 2, "record")
   check.options(options, "record", {conf = "path"}, 3)
   return require "qvm.host.record".write(vm, directory, options and options.conf, qvm.version)
@@ -271,8 +270,8 @@ end
 -- `too_large` (more than 16 MiB), or as `VM:pid`
 -- @usage print(assert(vm:status {log = qvm.slog2(vm) or "/var/log/linux1.log"}))
 function qvm.slog2(vm)
-  if vm ~= nil and (type(vm) ~= "table" or type(vm.pid) ~= "function") then
-    error(("bad argument #1 to 'slog2' (VM expected, got %s)"):format(type(vm)), 2)
+  if vm ~= nil then
+    check.method(vm, "pid", "VM", 1, "slog2")
   end
   local pid, message, code = 0
   if vm then
@@ -349,10 +348,7 @@ end
 -- @treturn string "0x" and 16 digits
 -- @usage print(qvm.hex(dump:u64(0x80000108)))
 function qvm.hex(n)
-  if math.type(n) ~= "integer" then
-    error(("bad argument #1 to 'hex' (integer expected, got %s)")
-      :format(math.type(n) or type(n)), 2)
-  end
+  check.integer(n, 1, "hex")
   return ("0x%016x"):format(n)
 end
 

@@ -9,6 +9,7 @@
 local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
 local methods_of = require "qvm.util.methods"
@@ -186,10 +187,9 @@ Dump.log = methods.log
 Dump.close = methods.close
 Dump.__close = methods.close
 
--- Raises at the caller of the method that calls this, if the dump is closed.
 local function check_open(dump)
   if not methods.is_open(dump) then
-    error("the dump is closed", 3)
+    errors.raise "the dump is closed"
   end
 end
 
@@ -231,7 +231,7 @@ function Dump:ranges()
     end
     local start, size, next_piece = methods.range(self, piece)
     if start == nil and size then
-      error(size, 2)
+      errors.raise(size)
     end
     piece = next_piece
     return start, size
@@ -264,7 +264,7 @@ end)
 function Dump:sections()
   local count, message = methods.section_count(self)
   if not count then
-    error(message, 2)
+    errors.raise(message)
   end
   local meta, index = part_type(self, "Section", section_text), -1
   return iterators.steps(function()
@@ -331,10 +331,7 @@ end
 -- the vCPU, name, value here, value there; nil for a value that is not there
 -- @usage for cpu, name in dump:diff_registers(other) do print(cpu, name) end
 function Dump:diff_registers(other)
-  if getmetatable(other) ~= Dump then
-    error(("bad argument #1 to 'diff_registers' (Dump expected, got %s)")
-      :format(type(other)), 2)
-  end
+  check.object(other, Dump, 1, "diff_registers")
   check_open(self)
   check_open(other)
   return require "qvm.dump.vcpu".differences(self, other,
@@ -414,7 +411,7 @@ end
 function Dump:dmesg()
   local messages, log = require "qvm.guest".dmesg(self)
   if not messages then
-    error(log, 2)
+    errors.raise(log)
   end
   return messages, log
 end

@@ -1,6 +1,8 @@
 --- A vCPU of a dump: its registers.
 -- @classmod qvm.vcpu
 
+local check = require "qvm.util.arguments"
+local errors = require "qvm.util.errors"
 local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
 local methods_of = require "qvm.util.methods"
@@ -55,11 +57,11 @@ end
 -- @treturn function():Frame iterator
 -- @usage for frame in cpu:backtrace() do print(frame) end
 function Vcpu:backtrace(space)
-  if space ~= nil and getmetatable(space) ~= require "qvm.paging.address_space" then
-    error(("bad argument #1 to 'backtrace' (Space expected, got %s)"):format(type(space)), 2)
+  if space ~= nil then
+    check.object(space, require "qvm.paging.address_space", 1, "backtrace")
   end
   local frames, message = require "qvm.guest.backtrace"(orders[self].dump, self, space)
-  return frames or error(message, 2)
+  return frames or errors.raise(message)
 end
 
 Vcpu.__tostring = line.tostring("vCPU", function(cpu)
@@ -99,7 +101,7 @@ local function both_vcpus(dump, other, index)
     theirs, message, code = other:vcpu(index)
   end
   if code then
-    error(message, 3)
+    errors.raise(message)
   end
   return mine, theirs
 end

@@ -4,6 +4,7 @@
 local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local paging = require "qvm.paging.page_tables"
 local running = require "qvm.guest.running_kernel"
@@ -69,7 +70,7 @@ function guest.vmcoreinfo(dump, text)
   if text ~= nil then
     check.string(text, 1, "vmcoreinfo")
     if not text:find("^[0-9A-Za-z_()%.]+=") then
-      error("bad argument #1 to 'vmcoreinfo' (lines of KEY=value expected)", 2)
+      check.bad(1, "vmcoreinfo", "lines of KEY=value expected")
     elseif #text > TEXT_MAX then
       return nil, ("%s: the VMCOREINFO given has %d bytes, and may have %d"):format(dump.path,
         #text, TEXT_MAX), "too_large"
@@ -264,10 +265,10 @@ local granules = {[4096] = true, [16384] = true, [65536] = true}
 
 local function check_form(options)
   if options.kind and not kinds[options.kind] then
-    error(("option 'kind' of 'space' is %q, not \"x86_64\", \"aarch64\", \"x86\" or "
-      .. "\"x86 PAE\""):format(options.kind), 3)
+    errors.raise(("option 'kind' of 'space' is %q, not \"x86_64\", \"aarch64\", \"x86\" or "
+      .. "\"x86 PAE\""):format(options.kind))
   elseif options.granule and not granules[options.granule] then
-    error("option 'granule' of 'space' is not 4096, 16384 or 65536", 3)
+    errors.raise "option 'granule' of 'space' is not 4096, 16384 or 65536"
   end
 end
 
@@ -275,7 +276,7 @@ local function space_by_hand(dump, options)
   check.options(options, "space", by_hand, 1)
   check_form(options)
   if not options.root and not options.kernel_root then
-    error("'space' needs a vCPU, or an option 'root' or 'kernel_root'", 2)
+    errors.raise "'space' needs a vCPU, or an option 'root' or 'kernel_root'"
   end
   local kind, lower, upper = paging.by_hand(dump.machine, options)
   if not kinds[kind] then
@@ -290,10 +291,8 @@ local function is_vcpu(value)
 end
 
 function guest.space(dump, what, options)
-  if type(what) ~= "table" then
-    error(("bad argument #1 to 'space' (vCPU or table of options expected, got %s)")
-      :format(what == nil and "no value" or type(what)), 2)
-  elseif not is_vcpu(what) then
+  check.table(what, 1, "space", "vCPU or table of options")
+  if not is_vcpu(what) then
     return space_by_hand(dump, what)
   end
   check.options(options, "space", beside_vcpu, 2)

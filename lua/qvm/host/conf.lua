@@ -61,9 +61,7 @@ end
 -- `too_large`: more than 65536 findings
 -- @usage findings = assert(qvm.conf.check(conf, vm))
 function conf.check(configuration, vm, options)
-  if getmetatable(configuration) ~= Conf then
-    error("bad argument #1 to 'check' (configuration expected)", 2)
-  end
+  check.object(configuration, Conf, 1, "check")
   check.options(options, "check", {variables = "string"}, 3)
   local env, message, code = vm:env()
   if not env then

@@ -9,6 +9,7 @@
 
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local errata_of = require "qvm.host.env_errata"
 local find = require "qvm.host.env_rules"
 local iterators = require "qvm.util.iterators"
@@ -60,27 +61,26 @@ local function check_path(value, what)
   else
     wrong = ("%s: string expected, got %s"):format(what, type(value))
   end
-  return keys or error(wrong, 4)
+  return keys or errors.raise(wrong)
 end
 
 local function check_key(value, what)
   if type(value) ~= "string" then
-    error(("%s: string expected, got %s"):format(what, type(value)), 4)
+    errors.raise(("%s: string expected, got %s"):format(what, type(value)))
   end
   return value
 end
 
 function Env.schema(schema)
   local chosen = {}
-  if schema ~= nil and type(schema) ~= "table" then
-    error("bad argument #1 to 'schema' (table expected, got "
-      .. type(schema) .. ")", 3)
+  if schema ~= nil then
+    check.table(schema, 1, "schema")
   end
   local known = {vcpus = check_path, errata = check_path,
     tid = check_key, ip = check_key}
   for key, value in pairs(schema or {}) do
     if not known[key] then
-      error(("a schema has no '%s'"):format(tostring(key)), 3)
+      check.unknown("a schema has no", key, known)
     end
     known[key](value, key)
     chosen[key] = value
@@ -97,7 +97,7 @@ function Env:get(where)
   check.string(where, 1, "get")
   local keys, wrong = path.parse(where)
   if not keys then
-    error(wrong, 2)
+    errors.raise(wrong)
   end
   local value = self.raw
   for _, key in ipairs(keys) do

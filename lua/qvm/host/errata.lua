@@ -52,15 +52,14 @@ local function sorted(entries)
   return sorted_of(iterators.values(entries))
 end
 
--- Raises, at the caller of the public function, for what is no snapshot.
 local function check_snapshot(value, index, name)
   local ok = type(value) == "table"
   for _, entry in ipairs(ok and value or {}) do
     ok = ok and type(entry) == "table" and type(entry.id) == "string" and entry.value ~= nil
   end
   if not ok then
-    error(("bad argument #%d to '%s' (snapshot expected, got %s)"):format(index, name,
-      type(value) == "table" and "another table" or type(value)), 3)
+    check.expected(value, index, name, "snapshot", type(value) == "table" and "another table"
+      or nil)
   end
 end
 
@@ -115,11 +114,7 @@ end
 -- a string that is not UTF-8)
 -- @usage print(qvm.errata.text(0x8000000000000000))
 function errata.text(value)
-  local text, message, code = json.encode(value)
-  if text then
-    return text
-  end
-  return nil, message, code
+  return json.encode(value)
 end
 
 --- What errata a VM reports now.
@@ -137,7 +132,7 @@ function errata.snapshot(vm_or_env)
       return nil, message, code
     end
   elseif kind ~= "table" or not vm_or_env.errata then
-    error(("bad argument #1 to 'snapshot' (VM or Env expected, got %s)"):format(kind), 2)
+    check.expected(vm_or_env, 1, "snapshot", "VM or Env")
   end
   return speaking(plain(sorted_of(env:errata())), Snapshot, Entry)
 end

@@ -1,6 +1,7 @@
 -- Asking for the status text, and waiting for what a log gains by it.
 
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local log_file = require "qvm.host.log_file"
 
@@ -54,8 +55,8 @@ local function function_log(read)
   local function text_so_far()
     local text, message, code = read()
     if type(text) ~= "string" and not (text == nil and type(message) == "string") then
-      error(("option 'log' of 'status': the function returned no string but a %s")
-        :format(type(text)), 0)
+      errors.raise(("option 'log' of 'status': the function returned no string but a %s")
+        :format(type(text)))
     end
     return text, message, code
   end

@@ -6,6 +6,7 @@
 
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local Env = require "qvm.host.env"
 local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
@@ -100,7 +101,7 @@ end
 function VM:nodes()
   local names, message, code = core.entries(self.path)
   if not names and code ~= "not_found" then
-    error(message, 2)
+    errors.raise(message)
   end
   names = names or {}
   table.sort(names)
@@ -120,8 +121,8 @@ end
 -- @usage assert(vm:signal("status"))
 function VM:signal(kind)
   if kind ~= "status" and kind ~= "dump" then
-    error(("bad argument #1 to 'signal' (\"status\" or \"dump\" expected, got %s)")
-      :format(type(kind) == "string" and ("%q"):format(kind) or type(kind)), 2)
+    check.expected(kind, 1, "signal", '"status" or "dump"',
+      type(kind) == "string" and line.quoted(kind) or nil)
   end
   return core.request(self.path .. "/env", kind)
 end
@@ -148,7 +149,7 @@ function VM:status(options)
     {log = "path or function", timeout = "number of seconds",
       settle = "number of seconds"})
   if not options or not options.log then
-    error("'status' needs the option 'log': where the status text goes", 2)
+    errors.raise "'status' needs the option 'log': where the status text goes"
   end
   return require "qvm.host.status_request".await(self, options)
 end
@@ -174,8 +175,8 @@ function VM:dump(options)
     {dir = "path", timeout = "number of seconds", progress = "function"})
   local directory = options and options.dir or os.getenv("QVM_DUMP_DIR")
   if not directory then
-    error("'dump' needs the option 'dir' or $QVM_DUMP_DIR: "
-      .. "the directory of the VM's `dump` option", 2)
+    errors.raise("'dump' needs the option 'dir' or $QVM_DUMP_DIR: "
+      .. "the directory of the VM's `dump` option")
   end
   return require "qvm.host.dump_request".await(self, directory, options or {})
 end

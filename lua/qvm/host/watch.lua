@@ -7,6 +7,7 @@
 
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local state = require "qvm.host.state"
 local VM = require "qvm.host.vm"
@@ -40,14 +41,14 @@ local function states_of(wanted)
   local names = type(wanted) == "table" and wanted or {wanted}
   for _, name in ipairs(names) do
     if not known[name] then
-      error(("bad argument #1 to 'wait' (%s is no state: %s)"):format(
-        type(name) == "string" and ("%q"):format(name) or type(name),
-        table.concat(state.NAMES, " ")), 4)
+      check.bad(1, "wait", ("%s is no state: %s"):format(
+        type(name) == "string" and line.quoted(name) or type(name),
+        table.concat(state.NAMES, " ")))
     end
     chosen[name] = true
   end
   if not next(chosen) then
-    error("bad argument #1 to 'wait' (state expected)", 4)
+    check.bad(1, "wait", "state expected")
   end
   return chosen, table.concat(names, " or ")
 end
@@ -207,7 +208,7 @@ function Watch:next()
     elseif core.now() >= self.due then
       local ok, message = self:round()
       if not ok then
-        error(message, 0)
+        errors.raise(message)
       end
     else
       sleep_until(math.min(self.due, self.deadline))

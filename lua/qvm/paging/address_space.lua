@@ -8,6 +8,7 @@
 local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local methods_of = require "qvm.util.methods"
 
@@ -224,7 +225,7 @@ function Space:mappings(from, to)
     step, message = methods.mappings(self, range(first, last))
   end
   if not step then
-    error(message, 2)
+    errors.raise(message)
   end
   return function()
     local start, size, rights = step()

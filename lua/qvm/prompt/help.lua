@@ -106,46 +106,19 @@ local function name_of(pages, value)
   return type(name) == "string" and name or nil, "a " .. type(value) .. " that is no object of qvm"
 end
 
--- How many letters must be changed, added or left out (Levenshtein).
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do
-    row[j] = j
-  end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      diagonal, row[j] = row[j], math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-    end
-  end
-  return row[#b]
-end
-
--- How far a name is from what was asked for; its last part counts, too.
+-- The edits between a name and that of a page, of which the last part alone counts, too.
 local function far(key, name)
+  name = plain(name)
   local last = name:match("[%w_]+$")
-  return math.min(distance(key, name), distance(key:match("[^.]*$"), last) + 1)
+  return math.min(line.distance(key, name), line.distance(key:match("[^.]*$"), last) + 1)
 end
 
 local function nearest(pages, name)
-  local key, list = plain(name), {}
-  local most = #key > 3 and math.max(2, #key // 3) or 1
-  for i, entry in ipairs(pages) do
-    local d = far(key, plain(entry.name))
-    if d <= most then
-      list[#list + 1] = {name = entry.name, far = d, at = i}
-    end
-  end
-  table.sort(list, function(a, b)
-    return a.far < b.far or a.far == b.far and a.at < b.at
-  end)
   local names = {}
-  for i = 1, math.min(NEAREST, #list) do
-    names[i] = list[i].name
+  for i, entry in ipairs(pages) do
+    names[i] = entry.name
   end
-  return names
+  return table.move(line.nearest(plain(name), names, far), 1, NEAREST, 1, {})
 end
 
 local function not_found(what, names)

@@ -1,5 +1,6 @@
 -- A Lua prompt that shows what it is given in a form worth reading.
 
+local check = require "qvm.util.arguments"
 local columns = require "qvm.util.columns"
 local core = require "qvm.core"
 local line = require "qvm.util.text"
@@ -144,7 +145,7 @@ function prompt.list(iterator, n, code)
   if iterator == nil and codes[code] then -- of what makes an iterator, and has failed
     return nil, n, code
   elseif type(iterator) ~= "function" then
-    error("bad argument #1 to 'list' (iterator expected, got " .. type(iterator) .. ")", 2)
+    check.expected(iterator, 1, "list", "iterator")
   end
   local kinds
   for name in typed:gmatch("[.:]%s*([%a_]+)%s*[({\"']") do
@@ -155,8 +156,7 @@ function prompt.list(iterator, n, code)
   elseif n == nil or math.type(n) == "integer" and n > 0 then
     print_items(n or math.huge, kinds or "", iterator)
   else
-    error(("bad argument #2 to 'list' (a number of items expected, got %s)"):format(
-      type(n) == "number" and n or type(n)), 2)
+    check.expected(n, 2, "list", "a number of items", type(n) == "number" and tostring(n) or nil)
   end
 end
 

@@ -2,19 +2,17 @@
 -- "schedule" or "schedule+0x10". In a Space that is the symbol's virtual address; in a Dump,
 -- which is read by physical address, the place where the kernel's space has it.
 
+local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 
 local address = {}
-
--- The place of what a script calls, as error counts from parse: resolve, its caller here, the
--- public function, the script.
-local LEVEL = 5
 
 -- A name, and bytes after it. Raises for what is no symbol.
 local function parse(text)
   if tonumber(text) then
-    error(("an address is an integer or a symbol, not a number in a string: %q"):format(text),
-      LEVEL)
+    errors.raise(("an address is an integer or a symbol, not a number in a string: %q")
+      :format(text))
   end
   local name, offset = text:match("^(.+)%+(0[xX]%x+)$")
   if not name then
@@ -22,7 +20,7 @@ local function parse(text)
   end
   local bytes = offset and tonumber(offset)
   if text == "" or offset and (math.type(bytes) ~= "integer" or #offset > 18) then
-    error(("bad symbol %q (\"name\" or \"name+0x10\" expected)"):format(text), LEVEL)
+    errors.raise(("bad symbol %q (\"name\" or \"name+0x10\" expected)"):format(text))
   end
   return name or text, bytes or 0
 end
@@ -58,11 +56,9 @@ function address.of(memory, value, index, name)
   if math.type(value) == "integer" then
     return value
   elseif type(value) == "string" then
-    local found, message, code = resolve(memory, value)
-    return found, message, code
+    return resolve(memory, value)
   end
-  error(("bad argument #%d to '%s' (integer or symbol expected, got %s)"):format(index, name,
-    value == nil and "no value" or type(value)), 3)
+  check.expected(value, index, name, "integer or symbol")
 end
 
 -- The options from and to, as addresses, in a copy; nil, message, code. `options` may be nil.
@@ -84,9 +80,6 @@ function address.in_options(memory, options)
 end
 
 -- Called by functions in C, which scripts call.
-core.resolve_with(function(memory, text)
-  local found, message, code = resolve(memory, text)
-  return found, message, code
-end)
+core.resolve_with(resolve)
 
 return address

@@ -1,6 +1,8 @@
 -- Runtime failures, which functions of this library return as nil, message, code; and errors
 -- that are raised.
 
+local core = require "qvm.core"
+
 local errors = {}
 
 -- POSIX does not fix these numbers; they are the same on every system that qvm runs on.
@@ -49,6 +51,36 @@ end
 -- as those that make iterators.
 function errors.try(f, ...)
   return only_messages(errors.pcall(f, ...))
+end
+
+-- Where this library's files are, as its functions' sources begin.
+local LIBRARY = debug.getinfo(1, "S").source:match("^(.*[/\\])util[/\\][^/\\]*$")
+
+-- Is this a function of the library? Those of the C module call back for symbols.
+local function is_of_library(info)
+  if info.what ~= "C" then
+    return LIBRARY and info.source:sub(1, #LIBRARY) == LIBRARY
+  end
+  for _, methods in ipairs {core.dump, core.space_methods} do
+    for _, method in pairs(methods) do
+      if method == info.func then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+-- Raises a message at the position of the script's call into this library, however many
+-- functions of the library are between.
+function errors.raise(message)
+  local level = 2
+  local info = debug.getinfo(level, "Sf")
+  while info and is_of_library(info) do
+    level = level + 1
+    info = debug.getinfo(level, "Sf")
+  end
+  error(message, level)
 end
 
 -- Returns a message without the position in a script that error() has put before it.

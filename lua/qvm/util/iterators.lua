@@ -2,6 +2,8 @@
 -- do not disturb each other. What makes an iterator raises if it cannot start, as io.lines
 -- does.
 
+local errors = require "qvm.util.errors"
+
 local iterators = {}
 
 -- Iterates over the elements of an array.
@@ -41,7 +43,7 @@ function iterators.steps(step)
   return function()
     local value, message, code = step()
     if value == nil and code then
-      error(message, 2)
+      errors.raise(message)
     end
     return value
   end

@@ -7,6 +7,7 @@ local line = {}
 
 local FIELD = 200  -- bytes of one field that are shown in a line
 local BINARY = 32  -- the same for a string that is not text
+local NAME_MAX = 60 -- bytes of a name that is compared with others
 
 -- Bytes and characters --------------------------------------------------------------------
 
@@ -137,6 +138,47 @@ function line.natural_before(a, b)
     return j <= #b
   end
   return a < b
+end
+
+-- The edits that make one text of another: insertions, deletions and exchanges of a byte.
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do
+    row[j] = j
+  end
+  for i = 1, #a do
+    local diagonal = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      diagonal, row[j] = row[j], math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
+    end
+  end
+  return row[#b]
+end
+
+line.distance = distance
+
+-- The names of an array that are near enough to a name to be meant by it, the nearest first.
+-- far(a, b), if given, replaces the number of edits.
+function line.nearest(name, names, far)
+  if #name > NAME_MAX then
+    return {}
+  end
+  local most, list = #name > 3 and math.max(2, #name // 3) or 1, {}
+  for _, known in ipairs(names) do
+    local edits = (far or distance)(name, known)
+    if edits <= most then
+      list[#list + 1] = {name = known, edits = edits, at = #list}
+    end
+  end
+  table.sort(list, function(a, b)
+    return a.edits < b.edits or a.edits == b.edits and a.at < b.at
+  end)
+  for i, near in ipairs(list) do
+    list[i] = near.name
+  end
+  return list
 end
 
 -- Values ----------------------------------------------------------------------------------
