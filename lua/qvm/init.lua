@@ -25,8 +25,8 @@ if _VERSION ~= "Lua 5.4" then
   error("qvm needs Lua 5.4, and this is " .. _VERSION .. ": run lua5.4", 0)
 end
 
-local core = require "qvm.core"
 local check = require "qvm.util.arguments"
+local core = require "qvm.core"
 local Dump = require "qvm.dump"
 local errors = require "qvm.util.errors"
 

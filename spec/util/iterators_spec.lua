@@ -53,6 +53,19 @@ describe("iterators", function()
     end
   end)
 
+  it("of fields leave out those that are private", function()
+    local hidden = 0
+    for kind, objects in pairs(api.objects()) do
+      for key in pairs(objects[1]) do
+        assert.is_true(type(key) ~= "string" or not key:find("^_"), kind .. ": " .. tostring(key))
+      end
+      for key in next, objects[1] do
+        hidden = hidden + (type(key) == "string" and key:find("^_") and 1 or 0)
+      end
+    end
+    assert.is_true(hidden > 5)
+  end)
+
   it("go through arrays, and through members in an order", function()
     assert.are.same({{"a", false, false}, {"b", false, false}},
       list_of(iterators.values {"a", "b"}))

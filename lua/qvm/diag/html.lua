@@ -2,9 +2,9 @@
 
 local core = require "qvm.core"
 local iterators = require "qvm.util.iterators"
-local qvm = require "qvm"
 local map = require "qvm.diag.map"
 local Markup = require "qvm.diag.markup"
+local qvm = require "qvm"
 local text = require "qvm.diag.text"
 
 local element = Markup.element

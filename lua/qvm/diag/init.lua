@@ -2,12 +2,12 @@
 -- command is what scripts may rely on.
 
 local core = require "qvm.core"
-local qvm = require "qvm"
 local errors = require "qvm.util.errors"
 local json = require "qvm.diag.json"
 local options_of = require "qvm.diag.options".parse
 local Plain = require "qvm.diag.plain"
 local Problems = require "qvm.diag.problems"
+local qvm = require "qvm"
 local tasks = require "qvm.diag.tasks"
 local terminal = require "qvm.diag.terminal"
 local text = require "qvm.diag.text"

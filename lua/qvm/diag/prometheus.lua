@@ -1,8 +1,8 @@
 -- VMs as metrics: the text format of Prometheus, as the textfile collector of its
 -- node_exporter reads it.
 
-local dumping = require "qvm.host.dump_request"
 local core = require "qvm.core"
+local dumping = require "qvm.host.dump_request"
 local text = require "qvm.diag.text"
 
 local prometheus = {}

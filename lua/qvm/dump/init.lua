@@ -8,11 +8,11 @@
 
 local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
+local classes = require "qvm.util.classes"
 local core = require "qvm.core"
 local errors = require "qvm.util.errors"
 local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
-local methods_of = require "qvm.util.methods"
 local passes = require "qvm.dump.scans"
 
 --- @type Dump
@@ -518,6 +518,6 @@ end)
 -- @return[2] nil, message, code: `too_large` above 64 MiB, `truncated` `gone`
 -- @usage for note in dump:notes() do print(#note:read()) end
 
-methods_of(Dump, "open")
+classes.publish(Dump, "open")
 
 return Dump

@@ -2,10 +2,10 @@
 -- @classmod qvm.vcpu
 
 local check = require "qvm.util.arguments"
+local classes = require "qvm.util.classes"
 local errors = require "qvm.util.errors"
 local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
-local methods_of = require "qvm.util.methods"
 
 --- @type Vcpu
 local Vcpu = {__name = "Vcpu"}
@@ -29,22 +29,18 @@ local Vcpu = {__name = "Vcpu"}
 -- @tfield string extra_bytes the bytes that the extra registers are in
 -- @usage cpu = assert(dump:vcpu(0))
 
--- By a vCPU that a script holds: the order of its registers (names, extra names), and
--- its dump.
-local orders = setmetatable({}, {__mode = "k"})
-
 --- A vCPU's registers in the architecture's order.
 -- @treturn function():string,integer iterator over name, value
 -- @usage for name, value in cpu:registers() do print(name, qvm.hex(value)) end
 function Vcpu:registers()
-  return iterators.members(orders[self].names, self.regs)
+  return iterators.members(self._names, self.regs)
 end
 
 --- A vCPU's extra registers in the dump's order.
 -- @treturn function():string,integer iterator over name, value
 -- @usage for name, value in cpu:extra_registers() do print(name, value) end
 function Vcpu:extra_registers()
-  return iterators.members(orders[self].extra_names, self.extra)
+  return iterators.members(self._extra_names, self.extra)
 end
 
 --- The calls that the vCPU was in, the innermost first.
@@ -60,7 +56,7 @@ function Vcpu:backtrace(space)
   if space ~= nil then
     check.object(space, require "qvm.paging.address_space", 1, "backtrace")
   end
-  local frames, message = require "qvm.guest.backtrace"(orders[self].dump, self, space)
+  local frames, message = require "qvm.guest.backtrace"(self._dump, self, space)
   return frames or errors.raise(message)
 end
 
@@ -69,9 +65,9 @@ Vcpu.__tostring = line.tostring("vCPU", function(cpu)
     cpu.process ~= "" and " " .. cpu.process or "")
 end)
 
--- Makes a vCPU of a dump of its fields, and of the names of its registers in order.
+-- Makes a vCPU of a dump from its fields, and the names of its registers in order.
 function Vcpu.new(dump, fields, names, extra_names)
-  orders[fields] = {dump = dump, names = names, extra_names = extra_names}
+  fields._dump, fields._names, fields._extra_names = dump, names, extra_names
   return setmetatable(fields, Vcpu)
 end
 
@@ -133,6 +129,6 @@ function Vcpu.differences(dump, other, count)
   end
 end
 
-methods_of(Vcpu, "new", "differences")
+classes.publish(Vcpu, "new", "differences")
 
 return Vcpu

@@ -39,29 +39,29 @@ Guest.__tostring = line.tostring("guest", function(about)
       #about.warnings == 1 and "" or "s") or "")
 end)
 
--- By the dump, everything that is derived from its VMCOREINFO: `info`, or false, and then
--- `problem`, why, with a `code` where the search failed; `own`, the symbols in its memory;
--- `file`, those of the file at `path`, which then are in use. Nothing else is kept.
-local states = setmetatable({}, {__mode = "k"})
-
--- Sets a dump's VMCOREINFO and drops what the one before led to. A file of symbols stays in
--- use: it is read and verified again.
+-- Everything that is derived from a dump's VMCOREINFO is in its field `_guest`:
+--   info            the VMCOREINFO, or false
+--   problem, code   why there is none; the code if the search failed
+--   own             the symbols in the dump's memory, once they were read
+--   path, file      the symbols of a file, which are then in use
+-- Setting the VMCOREINFO drops what the one before led to, except for the path: the file is
+-- read and verified again.
 local function set_info(dump, info, problem, code)
-  local before = states[dump]
-  states[dump] = {info = info or false, problem = problem, code = code,
+  local before = dump._guest
+  dump._guest = {info = info or false, problem = problem, code = code,
     path = before and before.path}
 end
 
 -- A dump's state, with its VMCOREINFO looked for. That reading failed is not remembered.
 local function state_of(dump)
-  if not states[dump] then
+  if not dump._guest then
     local info, message, code = running.vmcoreinfo(dump)
     if code == "gone" or code == "io" then
       return nil, message, code
     end
     set_info(dump, info, message, code)
   end
-  return states[dump]
+  return dump._guest
 end
 
 local TEXT_MAX = 1 << 20 -- bytes of VMCOREINFO from the caller: kernels write less than 64 KiB
@@ -107,7 +107,7 @@ function guest.dmesg(dump)
   if not space then
     return nil, message, code
   end
-  local messages, log = require "qvm.guest.printk".messages(dump, space, states[dump].info)
+  local messages, log = require "qvm.guest.printk".messages(dump, space, dump._guest.info)
   if not messages then
     return nil, ("%s: no kernel log: %s"):format(dump.path, log), "unsupported"
   end

@@ -79,22 +79,20 @@ local function known_symbol(info)
   end
 end
 
--- By the dump: what its loads tell, once they were looked at: there may be many.
-local bases = setmetatable({}, {__mode = "k"})
-
--- phys_base by a load that is at the kernel's own addresses; false where there is none.
+-- phys_base by a load segment that is at the kernel's own addresses; false if there is none.
+-- It is kept in the dump, which may have many segments.
 local function base_of_loads(dump)
   local index = 0
-  while bases[dump] == nil do
+  while dump._base_of_loads == nil do
     local segment = must_read(core.dump.segment(dump, index))
     if not segment then
-      bases[dump] = false
+      dump._base_of_loads = false
     elseif segment.type == 1 and math.ult(segment.vaddr - KERNEL_MAP, KERNEL_MAP_SIZE) then
-      bases[dump] = segment.paddr - (segment.vaddr - KERNEL_MAP)
+      dump._base_of_loads = segment.paddr - (segment.vaddr - KERNEL_MAP)
     end
     index = index + 1
   end
-  return bases[dump]
+  return dump._base_of_loads
 end
 
 -- NUMBER(phys_base) where VMCOREINFO lacks it: by a vCPU's page tables, or by the loads.

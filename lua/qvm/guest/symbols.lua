@@ -5,8 +5,8 @@
 -- them of what qvm.symbol_file or qvm.kallsyms has read.
 
 local check = require "qvm.util.arguments"
+local classes = require "qvm.util.classes"
 local line = require "qvm.util.text"
-local methods_of = require "qvm.util.methods"
 
 --- @type Symbols
 local Symbols = {__name = "Symbols"}
@@ -114,6 +114,6 @@ function Symbols:address(name)
   return index and self._keys[index] ~ SIGN
 end
 
-methods_of(Symbols)
+classes.publish(Symbols)
 
 return Symbols

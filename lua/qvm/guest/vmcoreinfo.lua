@@ -4,13 +4,14 @@
 -- Lines of KEY=value; most keys say what kind of value it is: SYMBOL(name) is an
 -- address in hexadecimal, SIZE, OFFSET and LENGTH are decimal, NUMBER is either.
 
+local classes = require "qvm.util.classes"
 local core = require "qvm.core"
 local line = require "qvm.util.text"
 
 local vmcoreinfo = {}
 
 --- @type VmcoreInfo
-local Info = {__name = "VmcoreInfo"}
+local Info = {__name = "VmcoreInfo", __pairs = classes.public_pairs}
 
 --- What a VmcoreInfo holds.
 --

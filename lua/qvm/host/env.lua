@@ -8,13 +8,13 @@
 -- @classmod qvm.env
 
 local check = require "qvm.util.arguments"
+local classes = require "qvm.util.classes"
 local core = require "qvm.core"
-local errors = require "qvm.util.errors"
 local errata_of = require "qvm.host.env_errata"
+local errors = require "qvm.util.errors"
 local find = require "qvm.host.env_rules"
 local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
-local methods_of = require "qvm.util.methods"
 local path = require "qvm.host.env_path"
 
 --- @type Env
@@ -194,6 +194,6 @@ Env.__tostring = line.tostring("Env", function(env)
     #vcpus == 0 and "no vCPUs found (see qvm.schema)" or #vcpus .. " vCPUs", errata, size)
 end)
 
-methods_of(Env, "decode", "read", "schema")
+classes.publish(Env, "decode", "read", "schema")
 
 return Env

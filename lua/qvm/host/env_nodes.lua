@@ -1,5 +1,6 @@
 -- The values of an env document: their order, their names, and where they stand.
 
+local classes = require "qvm.util.classes"
 local core = require "qvm.core"
 local line = require "qvm.util.text"
 local path = require "qvm.host.env_path"
@@ -35,6 +36,7 @@ function nodes.record_type(name, kind, to_text)
         return write_path(record._place)
       end
     end,
+    __pairs = classes.public_pairs,
     __tostring = line.tostring(kind, to_text),
   }
 end

@@ -8,13 +8,13 @@
 -- qvm.record writes it, qvm.replay answers from it.
 
 local baseline = require "qvm.host.baseline"
+local classes = require "qvm.util.classes"
 local core = require "qvm.core"
 local Env = require "qvm.host.env"
 local errata = require "qvm.host.errata"
 local iterators = require "qvm.util.iterators"
 local json = require "qvm.util.json_writer"
 local line = require "qvm.util.text"
-local methods_of = require "qvm.util.methods"
 
 local record = {}
 
@@ -180,6 +180,6 @@ function record.read(directory)
     manifest = setmetatable(raw, Manifest)}, Replay)
 end
 
-methods_of(Replay)
+classes.publish(Replay)
 
 return record

@@ -5,12 +5,12 @@
 -- @classmod qvm.vm
 
 local check = require "qvm.util.arguments"
+local classes = require "qvm.util.classes"
 local core = require "qvm.core"
-local errors = require "qvm.util.errors"
 local Env = require "qvm.host.env"
+local errors = require "qvm.util.errors"
 local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
-local methods_of = require "qvm.util.methods"
 local state = require "qvm.host.state"
 
 --- @type VM
@@ -185,6 +185,6 @@ VM.__tostring = line.tostring("VM", function(vm)
   return ("VM %s (%s)"):format(vm.name, vm.path)
 end)
 
-methods_of(VM, "find")
+classes.publish(VM, "find")
 
 return VM

@@ -7,10 +7,10 @@
 
 local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
+local classes = require "qvm.util.classes"
 local core = require "qvm.core"
 local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
-local methods_of = require "qvm.util.methods"
 
 --- @type Space
 local Space = {__name = "Space"}
@@ -276,6 +276,6 @@ end
 -- @tfield ?integer size bytes of a page
 -- @usage for _, step in ipairs(steps) do print(step.level, step.kind) end
 
-methods_of(Space, "new")
+classes.publish(Space, "new")
 
 return Space
