@@ -298,7 +298,7 @@ describe("the kernel's space", function()
   it("is not known without phys_base, where nothing else tells it", function()
     local code, message = name {note = without, pcs = {0x400000}}
     assert.are.equal("unsupported", code)
-    assert.matches("it has no NUMBER(phys_base), and neither a vCPU nor a load of the dump tells",
+    assert.matches("it has no NUMBER(phys_base), and neither a vCPU nor a load segment shows it",
       message, 1, true)
   end)
 end)

@@ -1,4 +1,4 @@
---- What a dump tells of the guest in it.
+--- The guest in a dump.
 -- @classmod qvm.guest
 
 local addresses = require "qvm.util.address"
@@ -13,19 +13,20 @@ local vmcoreinfo = require "qvm.guest.vmcoreinfo"
 
 local guest = {}
 
---- What a dump tells of its guest; what is not known is nil.
+--- A description of the guest in a dump; unknown fields are nil.
 -- @table Guest
--- @tfield integer vcpus how many
--- @tfield string machine of the dump, or as the guest calls it
+-- @tfield integer vcpus number of vCPUs
+-- @tfield string machine of the dump, or the guest's name for it
 -- @tfield ?string os `"Linux"`
 -- @tfield ?string release of the kernel
--- @tfield ?string build what the kernel calls its version
--- @tfield ?string node the guest's own name for itself
+-- @tfield ?string build the kernel's version string
+-- @tfield ?string node the guest's host name
 -- @tfield ?integer page_size bytes
 -- @tfield ?integer kaslr_offset bytes by which the kernel was moved
--- @tfield ?string last_message seconds since the boot: it was up for as long at least
--- @tfield {string,...} warnings what is doubtful about it: VMCOREINFO's warnings, an empty
--- kernel log, records of it that were skipped
+-- @tfield ?string last_message time of the last message, in seconds since boot: the minimum
+-- uptime
+-- @tfield {string,...} warnings of VMCOREINFO, and about the kernel log: that it is empty,
+-- or how many of its records were skipped
 -- @usage print(dump:guest().release)
 
 local Guest = {__name = "Guest"}
@@ -52,7 +53,7 @@ local function set_info(dump, info, problem, code)
     path = before and before.path}
 end
 
--- A dump's state, with its VMCOREINFO looked for. That reading failed is not remembered.
+-- A dump's state, with its VMCOREINFO. A failed read is not remembered.
 local function state_of(dump)
   if not dump._guest then
     local info, message, code = running.vmcoreinfo(dump)
@@ -72,10 +73,10 @@ function guest.vmcoreinfo(dump, text)
     if not text:find("^[0-9A-Za-z_()%.]+=") then
       check.bad(1, "vmcoreinfo", "lines of KEY=value expected")
     elseif #text > TEXT_MAX then
-      return nil, ("%s: the VMCOREINFO given has %d bytes, and may have %d"):format(dump.path,
+      return nil, ("%s: the VMCOREINFO given has %d bytes, more than %d"):format(dump.path,
         #text, TEXT_MAX), "too_large"
     end
-    local info, message, code = running.judged(dump, vmcoreinfo.parse(text, "the caller"))
+    local info, message, code = running.with_warning(dump, vmcoreinfo.parse(text, "the caller"))
     if not info then
       return nil, message, code
     end
@@ -101,7 +102,7 @@ function guest.kernel_space(dump)
   return running.space(dump, info)
 end
 
--- The messages of the kernel's log, and a table that counts what was skipped.
+-- The messages of the kernel's log and a LogCount; nil, message, code.
 function guest.dmesg(dump)
   local space, message, code = guest.kernel_space(dump)
   if not space then
@@ -124,7 +125,7 @@ local function own_symbols(dump, state)
   end
   local found, problem, kind = require "qvm.guest.kallsyms".read(dump, space, state.info)
   if not found then
-    return nil, ("%s: %s: give dump:symbols(file) a System.map or a vmlinux"):format(dump.path,
+    return nil, ("%s: %s: pass a System.map or a vmlinux to dump:symbols"):format(dump.path,
       problem), kind
   end
   state.own = found
@@ -140,7 +141,7 @@ local function file_symbols(dump, state, path)
   return found
 end
 
--- With a path, those of that file, and without, the dump's own; they are in use from then on.
+-- Selects the symbols of a file, or without a path the dump's own.
 function guest.symbols(dump, path)
   if path ~= nil then
     check.path(path, 1, "symbols")
@@ -161,7 +162,7 @@ function guest.symbols(dump, path)
   return found
 end
 
--- Those in use.
+-- The symbols in use.
 function guest.symbols_in_use(dump)
   local state, message, code = state_of(dump)
   if not state then
@@ -201,7 +202,7 @@ function guest.address(dump, name)
   return address
 end
 
--- The kernel's names for itself, 65 bytes each: system, node, release, version, ...
+-- What the kernel's uname returns: system, node, release, version, ..., 65 bytes each.
 local NAME_SIZE = 65
 
 local function add_names(dump, info, about)
@@ -214,7 +215,7 @@ local function add_names(dump, info, about)
   end
 end
 
--- The time of the log's last message, and what is wrong with the log.
+-- Adds the time of the log's last message, and what is wrong with the log.
 local function add_log(dump, about)
   local messages, log = guest.dmesg(dump)
   if not messages then
@@ -280,7 +281,7 @@ local function space_by_hand(dump, options)
   end
   local kind, lower, upper = paging.by_hand(dump.machine, options)
   if not kinds[kind] then
-    return nil, ("%s: no page tables of %s are known here"):format(dump.path, kind),
+    return nil, ("%s: page tables of %s are not supported"):format(dump.path, kind),
       "unsupported"
   end
   return Space.new(dump, "the caller", kind, lower, upper)

@@ -1,11 +1,11 @@
---- A VM out of a record, as `qvm.replay` gives it.
+--- A recorded VM, as `qvm.replay` returns it.
 --
--- It has the methods of a VM, and answers from the record. `pid`, `wait`, `signal`,
--- `status` and `dump` are `unsupported`: it has no process.
+-- It has the methods of a VM, which return what was recorded. `pid`, `wait`, `signal`,
+-- `status` and `dump` fail with `unsupported`: it has no process.
 -- @classmod qvm.record
 
--- What a VM reports, kept in a directory, so that a bug report can carry a VM:
--- qvm.record writes it, qvm.replay answers from it.
+-- A record is a directory with what a VM reports, to be attached to a bug report. qvm.record
+-- writes it, and qvm.replay reads it.
 
 local baseline = require "qvm.host.baseline"
 local classes = require "qvm.util.classes"
@@ -20,7 +20,7 @@ local record = {}
 
 local KIND, VERSION = "qvm record", 1
 
--- Names of files and hosts can be any bytes.
+-- Names of files and hosts can contain any bytes.
 local STYLE = {comma = ", ", colon = ": ", lenient = true, arrays = {nodes = true, files = true}}
 
 local function manifest_of(vm, state, files, version)
@@ -38,12 +38,12 @@ local function manifest_of(vm, state, files, version)
   return "{\n  " .. table.concat(members, ",\n  ") .. "\n}\n"
 end
 
--- All that is to be written, read before anything is: an array of {name, bytes}. The
--- manifest is the last: a record without it is not whole.
+-- Everything that is to be written, read before anything is written: an array of {name,
+-- bytes}. The manifest comes last: a record without one is incomplete.
 local function gather(vm, conf, version)
   local state, message, code = vm:state()
   local env
-  if state then -- else what it would be is not known
+  if state then -- without it, the state to record is unknown
     env, message, code = vm:env()
   end
   if not env then
@@ -95,24 +95,24 @@ local Manifest = {__name = "Manifest", __tostring = line.tostring("manifest", fu
     line.cut(manifest.host))
 end)}
 
---- What a recorded VM holds.
+--- Fields of a recorded VM.
 -- @table Replay
 -- @extends VM
 -- @tfield string name the system name
--- @tfield string path the record's directory
+-- @tfield string path of the record's directory
 -- @tfield Manifest manifest when and where it was recorded
 -- @usage vm = assert(qvm.replay("linux1.record"))
 
 --- The manifest of a record.
 -- @table Manifest
 -- @tfield string kind `"qvm record"`
--- @tfield integer version of the format of records
+-- @tfield integer version of the record format
 -- @tfield string system the system name
--- @tfield string state the VM's state when it was recorded, as `VM:state` gives it
+-- @tfield string state of the VM when it was recorded, as returned by `VM:state`
 -- @tfield {string,...} nodes names of its vdev nodes
 -- @tfield string host name of the host
 -- @tfield string time when it was recorded, such as `2026-11-22T10:15:00Z`
--- @tfield string library version of the library that recorded it
+-- @tfield string library version of the library that wrote it
 -- @tfield {string,...} files names of the files in the record
 -- @usage print(vm.manifest.time, vm.manifest.host)
 
@@ -134,7 +134,7 @@ function Replay:nodes()
   return iterators.values(self.manifest.nodes)
 end
 
--- Signals, and what needs them: there is no process.
+-- These need a process.
 for _, name in ipairs {"pid", "wait", "signal", "status", "dump"} do
   Replay[name] = function(self)
     return nil, ("%s: '%s': a recorded VM has no process"):format(

@@ -1,6 +1,6 @@
--- Addresses as the public functions take them: an integer, or a symbol of the guest's kernel,
--- "schedule" or "schedule+0x10". In a Space that is the symbol's virtual address; in a Dump,
--- which is read by physical address, the place where the kernel's space has it.
+-- Addresses as arguments of public functions: an integer, or a symbol of the guest's kernel,
+-- "schedule" or "schedule+0x10". In a Space it stands for the symbol's virtual address, in a
+-- Dump for the physical address to which the kernel's page tables map it.
 
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
@@ -8,7 +8,7 @@ local errors = require "qvm.util.errors"
 
 local address = {}
 
--- A name, and bytes after it. Raises for what is no symbol.
+-- Splits a symbol into its name and an offset. Raises if it is not a symbol.
 local function parse(text)
   if tonumber(text) then
     errors.raise(("an address is an integer or a symbol, not a number in a string: %q")
@@ -50,8 +50,8 @@ local function resolve(memory, text)
   return physical
 end
 
--- What a symbol is in the memory of a Dump or a Space: its address, or nil, message, code.
--- For argument number `index` of the public function `name`, which the caller is.
+-- Resolves an address in the memory of a Dump or a Space: an integer, or nil, message, code.
+-- It is argument number `index` of the public function `name`.
 function address.of(memory, value, index, name)
   if math.type(value) == "integer" then
     return value
@@ -61,7 +61,7 @@ function address.of(memory, value, index, name)
   check.expected(value, index, name, "integer or symbol")
 end
 
--- The options from and to, as addresses, in a copy; nil, message, code. `options` may be nil.
+-- Resolves the options from and to, in a copy; nil, message, code. `options` may be nil.
 function address.in_options(memory, options)
   local copy = {}
   for key, value in pairs(options or {}) do
@@ -79,7 +79,7 @@ function address.in_options(memory, options)
   return copy
 end
 
--- Called by functions in C, which scripts call.
+-- Functions of the C module that take addresses call this.
 core.resolve_with(resolve)
 
 return address
