@@ -19,8 +19,8 @@ describe("a bad argument", function()
     local o = api.objects()
     local vm, env, dump, space = o.VM[1], o.Env[1], o.Dump[1], o.Space[1]
     for problem, f in pairs {
-      ["to 'wait' (\"x\" is no state: running suspended "] = function() vm:wait "x" end,
-      ["to 'wait' (number is no state"] = function() vm:wait(5) end,
+      ["to 'wait' (\"x\" is not a state: running suspended "] = function() vm:wait "x" end,
+      ["to 'wait' (number is not a state"] = function() vm:wait(5) end,
       ["to 'wait' (state expected)"] = function() vm:wait {} end,
       ["'wait' has no option 'timout': is it 'timeout'?"] = function()
         vm:wait("running", {timout = 1})

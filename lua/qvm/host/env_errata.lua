@@ -1,4 +1,4 @@
--- Where an env document keeps its errata: rules as those for vCPUs (see env_rules.lua).
+-- Finds the errata in an env document, by rules like those for vCPUs (see env_rules.lua).
 
 local line = require "qvm.util.text"
 local nodes = require "qvm.host.env_nodes"
@@ -19,7 +19,7 @@ local function cpu_of_name(name)
   return number and math.tointeger(tonumber(number)) or nil
 end
 
--- Erratum numbers are long: 843419.
+-- The numbers of errata are long: 843419.
 local function is_number_of_erratum(name)
   return name:find("%d%d%d%d%d") ~= nil
 end
@@ -31,7 +31,7 @@ end)
 
 local read_value
 
--- Strings and numbers are ids; nothing else is an erratum.
+-- Adds an erratum. Ids are strings or numbers; anything else is not an erratum.
 local function add(list, id, value, cpu, here)
   if type(id) == "number" then
     local integer = math.tointeger(id)
@@ -42,8 +42,8 @@ local function add(list, id, value, cpu, here)
   end
 end
 
--- {"id": "843419", "value": ..., "cpu": 0}; without such a member it is data
--- about one CPU, or a group.
+-- {"id": "843419", "value": ..., "cpu": 0}. An object without an id is data about one CPU, or
+-- a group.
 local function read_record(env, list, record, cpu, here)
   local id = member(env, record, ID)
   cpu = to_integer(member(env, record, CPU)) or cpu
@@ -89,7 +89,7 @@ local function read_member(env, list, name, value, cpu, here)
   end
 end
 
--- Anything that stands under a name with "errata" in it.
+-- Reads any value under a name that contains "errata".
 function read_value(env, list, value, name, cpu, here)
   if type(value) ~= "table" then
     add(list, name, value, cpu, here)
@@ -107,7 +107,7 @@ local function last_name(where)
   return keys and tostring(keys[#keys]) or where
 end
 
--- The errata of an env, whose vCPUs are in the records that `vcpus` has.
+-- Returns the errata of an env; vcpus: the records of its vCPUs.
 return function(env, rules, vcpus)
   local list = {}
   if rules.errata then

@@ -173,7 +173,7 @@ function record.read(directory)
   elseif not is_manifest(raw) then
     return nil, ("%s: not the manifest of a %s"):format(path, KIND), "malformed"
   elseif raw.version ~= VERSION then
-    return nil, ("%s: a record of version %s: this library knows %d"):format(path,
+    return nil, ("%s: a record of version %s: this library supports %d"):format(path,
       line.value(raw.version), VERSION), "unsupported"
   end
   return setmetatable({name = raw.system, path = directory,

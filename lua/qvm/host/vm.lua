@@ -20,7 +20,7 @@ local VM = {__name = "VM"}
 -- @table VM
 -- @tfield string name the system name, from the `system` option of its
 -- configuration
--- @tfield string path of its directory
+-- @tfield string path its directory
 -- @usage vm = assert(qvm.vm("linux1"))
 
 -- Finds the VM of a name below a root; nil, message, code.
