@@ -112,7 +112,7 @@ end
 function qvm.vm(name)
   check.string(name, 1, "vm")
   if not core.is_name(name) then
-    check.bad(1, "vm", ("%q is no system name"):format(name))
+    check.bad(1, "vm", ("%q is not a system name"):format(name))
   end
   return require "qvm.host.vm".find(qvm.root(), name)
 end

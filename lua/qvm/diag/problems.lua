@@ -12,7 +12,7 @@ function Problems.new(name, put)
 end
 
 -- Says it, and no more.
-function Problems:complain(message)
+function Problems:report(message)
   message = text.escape_controls(message)
   if self.put then
     return self.put(message)
@@ -32,7 +32,7 @@ function Problems:warn(message)
   if not self._said[message] then
     self._said[message] = true
     self.list[#self.list + 1] = message
-    self:complain(message)
+    self:report(message)
   end
 end
 

@@ -9,11 +9,11 @@ local view = {}
 
 local DEPTH = 4       -- tables in tables
 local ELEMENTS = 100  -- of one table
-local LINES = 500     -- of one answer, but for what is said at the end of cut parts
-local SORTED = 10000  -- members of one table that are put in order
-local TITLE = 1000    -- bytes of what an object says of itself
+local LINES = 500     -- of one result, except for notes on what was cut
+local SORTED = 10000  -- members of one table that are sorted
+local TITLE = 1000    -- bytes of an object's own line
 
--- Members that are addresses, by their names.
+-- Names of members that are addresses.
 local addresses = {paddr = true, vaddr = true, addr = true, pc = true, sp = true, pgtbl = true,
   last_known_ip = true, address = true, start = true, kaslr_offset = true,
   root = true, table = true}
@@ -44,13 +44,13 @@ end
 
 local function is_shown(key, value)
   if type(key) == "string" and key:sub(1, 1) == "_" then
-    return false -- what objects keep for themselves
+    return false -- private fields
   end
   return type(value) ~= "userdata" or value == cjson.null
 end
 
--- The keys in order, and how many there are. Of very many, only the first that Lua finds,
--- which in an array are the first.
+-- The keys in order, and their number. If there are very many, only the first ones that `next`
+-- returns, which in an array are the first.
 local function keys_of(value)
   local keys, count = {}, 0
   for key, member in next, value do
@@ -103,7 +103,7 @@ local function are_registers(name, value)
   return next(value) ~= nil
 end
 
--- All of them, in columns.
+-- Adds all registers, in columns.
 local function add_registers(lines, indent, name, registers)
   lines[#lines + 1] = indent .. name .. ":"
   local names, count = keys_of(registers)
@@ -137,7 +137,7 @@ function add_members(lines, indent, value, seen, depth)
   end
 end
 
--- What an object can tell that is not in its fields.
+-- Adds what an iterator of an object returns.
 local function add_list(lines, name, iterator)
   local count = 0
   lines[#lines + 1] = "  " .. name .. ":"
@@ -185,7 +185,7 @@ local LINE = 16
 
 view.HEXDUMP_MAX = 1 << 20 -- bytes; their text takes five times as many
 
--- One line: the address, 16 bytes in two groups, what of them is printable.
+-- One line: the address, 16 bytes in two groups, and the printable ones as text.
 local function hex_line(address, bytes)
   local hex = {}
   for i = 1, LINE do
