@@ -17,7 +17,7 @@ describe("an opened dump", function()
     assert.are.equal("little", dump.byteorder)
     assert.are.equal(#files.read(dump.path), dump.size)
     assert.is_true(dump.complete)
-    assert.are.equal(("Dump %s: qnx aarch64, 1 vCPUs, 256 bytes of memory"):format(dump.path),
+    assert.are.equal(("Dump %s: qnx aarch64, 1 vCPU, 256 bytes of memory"):format(dump.path),
       tostring(dump))
   end)
 

@@ -246,7 +246,8 @@ describe("gdb's monitor command", function()
   end)
 
   it("says whether addresses are physical", function()
-    assert.matches("each vCPU's address space.*are physical\n.*are physical\n.*usage: monitor phys on|off",
+    assert.matches("each vCPU's address space.*are physical\n.*are physical\n"
+      .. ".*usage: monitor phys on|off",
       rsp.monitor(gdbdump.x86_64(), "phys", "phys on", "phys", "phys maybe"))
   end)
 

@@ -64,7 +64,7 @@ describe("explore, from a pipe,", function()
     assert.matches("^broken +unknown +.*1:2.*\nempty +unknown +.*no vCPUs found: see qvm.schema\n"
       .. "hung +stuck +.*no answer.*\nkilled +gone +.*no process serves it.*\n"
       .. "linux1 +running +2 vCPUs\nsingle +unknown +1 vCPU\n", output)
-    assert.matches("\ndumps%[1%]  one.gcore: qnx x86_64, 1 vCPUs, .*\ndumps%[2%]  one.gcore",
+    assert.matches("\ndumps%[1%]  one.gcore: qnx x86_64, 1 vCPU, .*\ndumps%[2%]  one.gcore",
       output)
     assert.is_nil(output:find("> ", 1, true))
   end)

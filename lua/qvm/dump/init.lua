@@ -469,8 +469,9 @@ Dump.__tostring = line.tostring("Dump", function(dump)
   for _, size in dump:ranges() do
     memory = memory + size
   end
-  return ("%s, %d vCPUs, %s of memory%s"):format(name, methods.vcpu_count(dump),
-    line.in_units(memory), dump.complete and "" or ", incomplete")
+  return ("%s, %s, %s of memory%s"):format(name,
+    line.count(methods.vcpu_count(dump), "vCPU"), line.in_units(memory),
+    dump.complete and "" or ", incomplete")
 end)
 
 --- A segment (program header) of a dump, as in the file.

@@ -32,12 +32,11 @@ local guest = {}
 local Guest = {__name = "Guest"}
 
 Guest.__tostring = line.tostring("guest", function(about)
-  return ("%s%s on %s, %d vCPU%s%s%s"):format(about.os or "guest",
+  return ("%s%s on %s, %s%s%s"):format(about.os or "guest",
     about.release and " " .. line.cut(about.release) or " of an unknown system", about.machine,
-    about.vcpus, about.vcpus == 1 and "" or "s",
+    line.count(about.vcpus, "vCPU"),
     about.last_message and (", last message at %s s"):format(about.last_message) or "",
-    #about.warnings > 0 and (", %d warning%s"):format(#about.warnings,
-      #about.warnings == 1 and "" or "s") or "")
+    #about.warnings > 0 and ", " .. line.count(#about.warnings, "warning") or "")
 end)
 
 -- Everything that is derived from a dump's VMCOREINFO is in its field `_guest`:

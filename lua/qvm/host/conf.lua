@@ -15,9 +15,10 @@ local Conf = {__name = "Conf"}
 
 Conf.__tostring = line.tostring("Conf", function(configuration)
   local cpus = #configuration.cpus
-  return ("Conf %s: %s, %s, %d vdevs"):format(line.cut(table.concat(configuration.paths, " ")),
+  return ("Conf %s: %s, %s, %s"):format(line.cut(table.concat(configuration.paths, " ")),
     configuration.system and line.cut(configuration.system) or "no system",
-    cpus == 0 and "no cpu option (one vCPU)" or cpus .. " cpus", #configuration.vdevs)
+    cpus == 0 and "no cpu option (one vCPU)" or line.count(cpus, "cpu"),
+    line.count(#configuration.vdevs, "vdev"))
 end)
 
 --- Reads a configuration and the files that it includes.

@@ -1,6 +1,7 @@
 -- Reads the options of a configuration: their names, arguments and contexts. The grammar is
 -- described in docs/configuration.md; csrc/sim/conf/conf.c implements the same.
 
+local line = require "qvm.util.text"
 local with_tostring = require "qvm.host.conf_text"
 local words = require "qvm.host.conf_words"
 
@@ -58,8 +59,8 @@ function Reader:arguments(option, count)
   local list = {}
   for i = 1, count do
     if not is_argument(self.words:peek(), option) then
-      fail("malformed", option, "'%s' has %d argument%s, and %s", option.text, count,
-        count == 1 and "" or "s", i == 1 and "none follows" or "one is missing")
+      fail("malformed", option, "'%s' has %s, and %s", option.text,
+        line.count(count, "argument"), i == 1 and "none follows" or "one is missing")
     end
     list[i] = self.words:next().text
   end

@@ -183,12 +183,13 @@ end
 -- A document in which no vCPUs and no errata are found says nothing about either.
 Env.__tostring = line.tostring("Env", function(env)
   local vcpus = find.vcpus(env, rules)
-  local errata, size = #errata_of(env, rules, vcpus), ("%d bytes"):format(#env.text)
+  local errata, size = #errata_of(env, rules, vcpus), line.count(#env.text, "byte")
   if #vcpus == 0 and errata == 0 then
     return ("Env %s: no vCPUs or errata found (see qvm.schema), %s"):format(env._name, size)
   end
-  return ("Env %s: %s, %d errata, %s"):format(env._name,
-    #vcpus == 0 and "no vCPUs found (see qvm.schema)" or #vcpus .. " vCPUs", errata, size)
+  return ("Env %s: %s, %s, %s"):format(env._name,
+    #vcpus == 0 and "no vCPUs found (see qvm.schema)" or line.count(#vcpus, "vCPU"),
+    line.count(errata, "erratum", "errata"), size)
 end)
 
 classes.publish(Env, "decode", "read", "schema")

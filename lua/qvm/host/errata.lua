@@ -77,7 +77,7 @@ local function name_of(entry)
 end
 
 local Snapshot = {__tostring = line.tostring("Errata", function(list)
-  return ("Errata snapshot: %d %s"):format(#list, #list == 1 and "erratum" or "errata")
+  return "Errata snapshot: " .. line.count(#list, "erratum", "errata")
 end)}
 
 local Entry = {__name = "Setting", __tostring = line.tostring("erratum", function(entry)

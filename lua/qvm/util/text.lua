@@ -199,12 +199,12 @@ function line.in_units(bytes)
       return line.float("%.4g", size / unit[1]) .. " " .. unit[2]
     end
   end
-  return ("%d byte%s"):format(bytes, bytes == 1 and "" or "s")
+  return line.count(bytes, "byte")
 end
 
--- A number of things: "1 vCPU", "2 vCPUs".
-function line.count(n, what)
-  return ("%d %s%s"):format(n, what, n == 1 and "" or "s")
+-- A number of things: "1 vCPU", "2 vCPUs"; plural: if it is not formed by an s.
+function line.count(n, what, plural)
+  return ("%d %s"):format(n, n == 1 and what or plural or what .. "s")
 end
 
 -- A value of an env, or any other, as it is: strings are neither quoted nor escaped. An
