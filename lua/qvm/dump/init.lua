@@ -13,7 +13,7 @@ local core = require "qvm.core"
 local errors = require "qvm.util.errors"
 local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
-local scans = require "qvm.dump.scans"
+local passes = require "qvm.dump.scans"
 
 --- @type Dump
 local Dump = {__name = "Dump"}
@@ -118,7 +118,7 @@ end
 -- @treturn[1] function():integer iterator over addresses, ascending
 -- @return[2] nil, message, code: `gone`
 -- @usage for address in dump:find("linux1") do print(qvm.hex(address)) end
-Dump.find = scans.find
+Dump.find = passes.find
 
 --- Every occurrence of several byte strings, in one pass.
 -- @function Dump:find_any
@@ -134,7 +134,7 @@ Dump.find = scans.find
 -- pattern, in order of the addresses
 -- @return[2] nil, message, code: `gone`
 -- @usage for address, which in dump:find_any {"Oops", "BUG:"} do print(which) end
-Dump.find_any = scans.find_any
+Dump.find_any = passes.find_any
 
 --- The printable strings in physical memory.
 --
@@ -151,7 +151,7 @@ Dump.find_any = scans.find_any
 -- @treturn[1] function():integer,string iterator over address, text
 -- @return[2] nil, message, code: `gone`
 -- @usage for address, text in dump:strings(12) do print(text) end
-Dump.strings = scans.strings
+Dump.strings = passes.strings
 
 --- What differs between this dump's memory and another's.
 -- @function Dump:diff
@@ -169,7 +169,7 @@ Dump.strings = scans.strings
 -- for memory that is only in this dump or only in the other
 -- @return[2] nil, message, code: `gone`
 -- @usage for start, size in dump:diff(other) do print(qvm.hex(start), size) end
-Dump.diff = scans.diff
+Dump.diff = passes.diff
 
 --- The text that the dump carries, oldest first.
 --
