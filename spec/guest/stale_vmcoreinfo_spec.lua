@@ -163,7 +163,7 @@ local function notes_of(machine)
       {live.text:sub(1, 120) .. ("\0"):rep(200), "is cut: its last line has no end"},
       {("\0"):rep(40) .. live.text:sub(41), "is damaged: parts of it are zero"},
       {live.text:sub(1, 17) .. ("\0"):rep(40) .. live.text:sub(58), "is damaged: parts of it"},
-      {"OTHER=1\n", "is damaged: parts of it are zero, or are no VMCOREINFO"},
+      {"OTHER=1\n", "is damaged: parts of it are zero, or are not VMCOREINFO"},
       {"OSRELEASE=6.1.0-live\n", "is incomplete: it has no SYMBOL(swapper_pg_dir)"}} do
       local info = assert(open_it {note = case[1], memory = {dead.text, live.text}}:vmcoreinfo())
       assert.are.equal("6.1.0-live", info.release)

@@ -97,7 +97,7 @@ local function parse_note(bytes)
     return nil, bytes == "" and "the VMCOREINFO note is empty"
       or ("the VMCOREINFO note is %d zero bytes"):format(#bytes)
   elseif not text:find("^OSRELEASE=[^\n]") or rest:find("[^%z]") then
-    return nil, "the VMCOREINFO note is damaged: parts of it are zero, or are no VMCOREINFO"
+    return nil, "the VMCOREINFO note is damaged: parts of it are zero, or are not VMCOREINFO"
   elseif text:sub(-1) ~= "\n" then
     return nil, "the VMCOREINFO note is cut: its last line has no end"
   end

@@ -34,8 +34,8 @@ local function parse_step(text, at, first)
     return math.tointeger(tonumber(index)), rest
   end
   if text:find('^%["', at) then
-    local name, behind = parse_quoted(text, at + 1)
-    return name, behind and text:match("^%]()", behind)
+    local name, rest_at = parse_quoted(text, at + 1)
+    return name, rest_at and text:match("^%]()", rest_at)
   end
 end
 

@@ -21,7 +21,7 @@ local keywords = {"and", "break", "do", "else", "elseif", "end", "false", "for",
 
 -- The class of the object that a function returns, and the fields of an object that is not
 -- there to be examined.
-local gives = {[qvm.vm] = VM, [qvm.replay] = VM, [qvm.open] = Dump, [VM.env] = Env,
+local returns = {[qvm.vm] = VM, [qvm.replay] = VM, [qvm.open] = Dump, [VM.env] = Env,
   [VM.dump] = Dump}
 local fields = {[VM] = {"name", "path"}, [Env] = {"raw", "text", "warnings"},
   [Dump] = {"path", "format", "machine", "bits", "byteorder", "size", "complete", "warnings"}}
@@ -145,7 +145,7 @@ local function call(callee, self, arguments)
     local ok, cpu = pcall(callee, self, math.tointeger(index))
     return ok and cpu or nil, nil
   end
-  return nil, callee ~= nil and gives[callee] or nil
+  return nil, callee ~= nil and returns[callee] or nil
 end
 
 -- Resolves a chain: a value, or the class of an object that is not there.
