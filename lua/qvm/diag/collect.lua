@@ -1,4 +1,4 @@
--- Collects reports on VMs and dumps, as plain tables: for text, JSON and HTML.
+-- What is found of VMs and dumps, as plain tables: for people, for JSON, for a page.
 
 local errors = require "qvm.util.errors"
 local qvm = require "qvm"
@@ -7,8 +7,8 @@ local collect = {}
 
 local LARGE = 2^53
 
--- Integers that a double does not hold, and negative ones, which may be unsigned, are written
--- like addresses.
+-- An integer that a double would not hold, or whose 64 bits may be meant without
+-- a sign, is written as an address is.
 local function exact(value)
   if math.type(value) == "integer" and (value >= LARGE or value < 0) then
     return qvm.hex(value)
@@ -32,7 +32,8 @@ local function vcpus_of(env)
   return list
 end
 
--- A value as JSON text, if the report's form of it is ambiguous.
+-- The JSON of a value, as text, where what the report has in its place could be
+-- something else.
 local function whole(value)
   if exact(value) ~= value or type(value) == "string" and value:find("^0x%x+$") then
     return qvm.errata.text(value)
@@ -48,7 +49,7 @@ local function errata_of(env)
   return list
 end
 
--- Members at the top of the document that are strings.
+-- Members at the top of the document that are plain text.
 local function facts_of(env)
   local facts = {}
   if type(env.raw) == "table" then
@@ -61,13 +62,13 @@ local function facts_of(env)
   return facts
 end
 
--- Adds the id of the process, or why it is not known.
+-- What there is to say of the process: its id, or why there is none to be had.
 local function add_process(about, vm, problems)
   local pid, message, code = vm:pid()
   about.pid = pid
   if not pid then
     problems:add(message)
-    about.process = code == "permission" and "its process may not be examined"
+    about.process = code == "permission" and "its process may not be looked at"
       or code == "not_qvm" and "no qvm serves it" or "no process serves it"
   end
   return code
@@ -84,7 +85,7 @@ local function add_nodes(about, vm, problems)
   end
 end
 
--- Compares an env with a baseline: its path, and its snapshot as `errata`.
+-- What differs from a baseline: its path, and its snapshot as `errata`.
 local function difference(env, baseline)
   local list = qvm.errata.diff(baseline.errata, qvm.errata.snapshot(env))
   for _, d in ipairs(list) do
@@ -93,8 +94,8 @@ local function difference(env, baseline)
   return {path = baseline.path, differences = list}
 end
 
--- Adds what the env of a VM shows. A document without vCPUs and errata shows nothing about
--- either.
+-- What the env of a VM says. A document in which neither vCPUs nor errata are found says
+-- nothing about either.
 local function add_env(about, env, problems, baseline)
   local vcpus, errata = vcpus_of(env), errata_of(env)
   about.facts = facts_of(env)
@@ -108,7 +109,8 @@ local function add_env(about, env, problems, baseline)
   end
 end
 
--- Lists that are nil if their contents are not known; `facts` is nil if the env was not read.
+-- Lists that are nil where what they would hold is not known; `facts` is nil where the
+-- env was not read.
 local UNKNOWN = {nullable = {"errata", "facts", "nodes", "vcpus"}}
 
 -- States in which there is no env to read.
@@ -120,8 +122,8 @@ local function add_state(about, vm)
   return state
 end
 
--- Reports a VM, compared with a baseline if there is one. The second result is the code of the
--- failure to find its process.
+-- A VM, its errata held against a baseline, if there is one. The second value is
+-- the code of why its process is not known.
 function collect.vm(vm, problems, baseline)
   local about = setmetatable({name = vm.name, path = vm.path}, UNKNOWN)
   add_nodes(about, vm, problems)
@@ -136,14 +138,14 @@ function collect.vm(vm, problems, baseline)
     add_env(about, env, problems, baseline)
   else
     problems:add(message)
-    if state and (code == "not_found" or code == "timeout") then -- the state has changed
+    if state and (code == "not_found" or code == "timeout") then -- since the state was asked
       add_state(about, vm)
     end
   end
   return about, process_code
 end
 
--- Registers by name; the metatable keeps their order.
+-- The registers by name; their order is kept beside them, for people.
 local function registers_of(cpu)
   local registers, order = {}, {}
   for name, value in cpu:registers() do
@@ -153,8 +155,8 @@ local function registers_of(cpu)
   return setmetatable(registers, {order = order})
 end
 
--- Limits of a report on a dump: a report is made as a whole, and a small hostile file can have
--- 65535 vCPUs or 16 MiB of text.
+-- What a report of a dump holds at most: a report is made as a whole, and a small hostile
+-- file can hold 65535 vCPUs or text of 16 MiB.
 local REGISTERS_MAX, RANGES_MAX, TEXT_MAX = 1 << 15, 4096, 1 << 20
 
 local function vcpu_of(cpu)
@@ -183,7 +185,7 @@ local function dump_vcpus_of(dump, warn)
   return list
 end
 
--- Is there a note of that name? None is found if the notes cannot be read.
+-- Is there a note of that name? None is found where the notes cannot be read.
 local function has_note(dump, name)
   local found = false
   errors.try(function()
@@ -194,7 +196,8 @@ local function has_note(dump, name)
   return found
 end
 
--- Warns of problems of a dump's VMCOREINFO note. Without a note, memory is not searched.
+-- What is wrong with the VMCOREINFO note of a dump that has one. Memory is not searched for
+-- one where there is no note.
 local function warn_of_note(dump, warn)
   local info, message
   if has_note(dump, "VMCOREINFO") then
@@ -229,7 +232,7 @@ local function text_of(dump, warn)
   return bytes
 end
 
--- Reports a dump. problems gets what is left out, and the warnings of the dump and its note.
+-- problems takes what the report leaves out, and the warnings of the dump and its note.
 function collect.dump(dump, problems)
   local function warn(format, ...)
     local message = format:format(...)

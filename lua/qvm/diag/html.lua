@@ -1,4 +1,4 @@
--- A report as a self-contained HTML page, to attach to a ticket.
+-- A report as one HTML page that needs nothing else: to attach to a ticket.
 
 local core = require "qvm.core"
 local iterators = require "qvm.util.iterators"
@@ -23,8 +23,8 @@ local function code(content)
   return element("code", nil, content)
 end
 
--- A table. columns: array of {title, class}; a row is an array of contents, beginning with its
--- header.
+-- A table. columns: array of {title, class}; a row is an array of contents, of
+-- which the first is its header.
 local function table_of(columns, rows)
   local head, body = {}, {}
   for i, column in ipairs(columns) do
@@ -144,14 +144,14 @@ local function summary(about)
   return facts_of(list)
 end
 
--- Shown in place of unknown data.
+-- What stands in the place of what is not known.
 local function unknown(about)
   return element("p", nil, about.facts and "Unknown: none found in its env; see qvm.schema."
     or "Unknown: its env was not read.")
 end
 
--- A table with a row for each element of a list, as row_of(element) returns it. Very long tables
--- are cut: they are of no use, and take much memory.
+-- A table with a row for each of a list, as row_of(element) gives it; a page of very many is
+-- of no use, and takes much memory.
 local function list_table(columns, list, row_of)
   local rows = {}
   for i = 1, math.min(#list, ROWS_MAX) do
@@ -175,7 +175,7 @@ local function cpu_text(cpu)
   return cpu and ("%d"):format(cpu) or "all"
 end
 
--- A long value would hide the others. The JSON has all of it.
+-- A value that is long would hide the others: the JSON has it whole.
 local function cell(value)
   return value == nil and "-" or text.cut(text.raw(value))
 end
@@ -227,7 +227,7 @@ local function list_of(vms, is_linked)
     {"nodes", "number"}, {"errata", "number"}}, rows)
 end
 
--- The page's title and contents.
+-- The page's title, and what stands in it.
 local function main_part(report, is_full)
   if not report.vms then
     if report.name then
@@ -252,10 +252,10 @@ local function problems(errors)
     heading(2, "What went wrong"), element("ul", nil, items)}) or {}
 end
 
--- Nothing on the page can load or run anything, whatever a value contains.
+-- Nothing on the page can be fetched or run, whatever a value tries.
 local POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
--- Makes the page. is_full: a report on several VMs includes all of each.
+-- The page's bytes. is_full: a report of several VMs has all of them in full.
 function html.page(report, is_full)
   local title, content = main_part(report, is_full)
   local now = os.time()

@@ -1,5 +1,5 @@
--- The command qvm-diag: reports on a host's virtual machines. Private: scripts may rely on the
--- command, not on this module.
+-- The command qvm-diag: what the host knows of its virtual machines. Private: the
+-- command is what scripts may rely on.
 
 local core = require "qvm.core"
 local errors = require "qvm.util.errors"
@@ -18,7 +18,7 @@ local NAME = "qvm-diag"
 
 local write_error
 
--- print would not report a full disk.
+-- print would not say when the disk is full.
 local function write(...)
   local ok, why = io.stdout:write(...)
   write_error = write_error or not ok and why
@@ -64,7 +64,7 @@ local function differs(report)
   return false
 end
 
--- Writes the whole page, or nothing.
+-- The page is there as a whole, or not at all.
 local function write_page(run, report)
   report.errors = run.problems.list
   local page = require "qvm.diag.html".page(report, run.options.all)
@@ -93,7 +93,7 @@ local function report_once(run)
   return run.problems.failed and 1 or report and differs(report) and 3 or 0
 end
 
--- A VM that is down is a result of the metrics, not a failure of the command.
+-- That a VM is down is what the metrics say: no failure of the command.
 local function write_metrics(run)
   local report = report_of(run)
   local directory = os.getenv("QVM_DUMP_DIR")
@@ -112,7 +112,7 @@ local function write_metrics(run)
   return 0
 end
 
--- The report as lines, followed by the problems.
+-- The report as lines, with what went wrong at the end.
 local function lines_of(run)
   local lines, paint = {}, run.paint
   local function add(more)
@@ -127,7 +127,7 @@ local function lines_of(run)
   local report, message = task_of(run.options) {options = run.options, problems = problems,
     baseline = run.baseline, text = Plain.new(add, paint)}
   if message or report.vms and #report.vms == 0 then
-    problems:report(message or none_message())
+    problems:complain(message or none_message())
   end
   for i, line in ipairs(messages) do
     lines[#lines + 1] = i == 1 and #lines > 0 and "" or nil
@@ -138,7 +138,7 @@ end
 
 local function watch(run)
   if not terminal.is_one(1) or terminal.is_dumb() then
-    run.problems:report("--watch needs a terminal that can be written to in place")
+    run.problems:complain("--watch needs a terminal that can be written to in place")
     return 2
   elseif run.problems.failed then -- no baseline: it would scroll away unread
     return 1
@@ -154,12 +154,12 @@ local function watch(run)
   return ok and 0 or 1
 end
 
--- Runs the command; returns the exit status.
+-- Does what the arguments say; gives the exit status.
 function diag.run(arguments)
   local problems = Problems.new(NAME)
   local options, mistake = options_of(arguments)
   if not options then
-    problems:report(mistake)
+    problems:complain(mistake)
     return 2
   end
   if options.root then

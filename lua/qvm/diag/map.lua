@@ -1,17 +1,17 @@
--- A drawing of physical memory: segments and the holes between them, to scale as far as that is
--- legible.
+-- Physical memory as a drawing: segments and the holes between them, to scale as
+-- far as that can be seen and read.
 
 local element = require "qvm.diag.markup".element
 local text = require "qvm.diag.text"
 
 local map = {}
 
-local BLOCKS_MAX = 24 -- in a drawing; more are joined
-local SCALED = 120    -- height of all segments together: for each segment,
+local BLOCKS_MAX = 24 -- in a drawing; more are drawn together
+local SCALED = 120    -- height of all segments together: for each of them,
 local SCALED_MAX = 420 -- and at most
-local ROW = 26        -- minimum height: a line of label
+local ROW = 26        -- least height: a line of label
 local THREE_ROWS = 56 -- height with room for both addresses and the size
-local HOLE = 60       -- height of a hole that is cut
+local HOLE = 60       -- least height of a hole that is cut
 local WIDTH, BAR, LABEL, MARGIN = 360, 104, 116, 4
 
 -- A number of bytes that may have 64 bits, as a float.
@@ -23,12 +23,12 @@ local function address(hex)
   return math.tointeger(tonumber(hex))
 end
 
--- The bytes between two segments; 0 if they are adjacent.
+-- The bytes between two segments; 0 where they adjoin.
 local function hole_between(a, b)
   return unsigned(address(b.start) - address(a.last) - 1)
 end
 
--- Joins segments: all those between two of the largest holes.
+-- Segments that are drawn as one: all between two of the largest holes.
 local function grouped(ranges)
   local holes = {}
   for i = 2, #ranges do
@@ -60,8 +60,8 @@ local function extent(group)
   return unsigned(address(group.last) - address(group.start)) + 1
 end
 
--- Lays out the drawing, with the lowest address at the top: each block with its y and height,
--- and whether it is `enlarged` or `cut`.
+-- What is drawn, from the lowest address down the page: each block with its y and
+-- height, and whether it is `enlarged` or `cut`.
 function map.layout(ranges)
   local groups, blocks = grouped(ranges), {}
   local total, y = 0.0, MARGIN
@@ -137,7 +137,7 @@ local function draw_hole(block)
   }
 end
 
--- Explains the drawing.
+-- What a reader must know of this drawing.
 function map.caption(blocks)
   local enlarged, cut, joined = false, false, false
   for _, block in ipairs(blocks) do
@@ -145,14 +145,13 @@ function map.caption(blocks)
     joined = joined or (block.count or 0) > 1
   end
   return "Low addresses are at the top. Drawn to scale"
-    .. (enlarged and ", except that blocks with a dashed edge are enlarged" or "")
-    .. (cut and (enlarged and " and" or ", except that") .. " holes with a jagged line are longer"
-      or "")
+    .. (enlarged and ", but what has a dashed edge is smaller than it is drawn" or "")
+    .. (cut and (enlarged and ", and" or ", but") .. " holes with a jagged line are longer" or "")
     .. (joined and "; segments close to each other are drawn as one" or "")
-    .. ". The table lists all of them."
+    .. ". The table has all of it."
 end
 
--- Draws the map; id: unique in its page.
+-- The drawing; id is unique in its page.
 function map.draw(ranges, id)
   local blocks, height = map.layout(ranges)
   local parts = {}

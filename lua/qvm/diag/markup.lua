@@ -1,5 +1,5 @@
--- Makes markup from values. Everything that was not made here is text and is escaped, so a
--- value cannot become markup.
+-- Markup out of values: whatever is not made here is text, and is escaped. So no
+-- value can become markup.
 
 local iterators = require "qvm.util.iterators"
 local text = require "qvm.diag.text"
@@ -10,7 +10,7 @@ Markup.__index = Markup
 local ENTITIES = {["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;",
   ["'"] = "&#39;"}
 
--- Control characters are not shown in HTML either, but as `\xNN`.
+-- What a terminal may not get, HTML need not hold either: it is shown as `\xNN`.
 local function escape(value)
   return (text.escape_controls(tostring(value)):gsub("[&<>\"']", ENTITIES))
 end
@@ -48,7 +48,7 @@ function Markup.element(name, attributes, content)
   return new(parts)
 end
 
--- Lines of text, each with a line break.
+-- Lines of text, with their ends.
 function Markup.lines(lines)
   local parts = {}
   for i, line in ipairs(lines) do
@@ -57,7 +57,7 @@ function Markup.lines(lines)
   return new(parts)
 end
 
--- A style sheet of this program, which is not escaped.
+-- A style sheet: a constant of this program, which is not escaped.
 function Markup.constant(bytes)
   return new {bytes}
 end

@@ -15,22 +15,22 @@ local function new_parser()
   parser:argument("vm", "System name of the VM."):args("?")
   parser:flag("--list", "All VMs, one line each.")
   parser:flag("--all", "All VMs in full, one after the other.")
-  parser:option("--read", "Summarise an existing dump. Needs no VM."):argname("FILE")
+  parser:option("--read", "Summarise a dump that there is. Needs no VM."):argname("FILE")
   parser:flag("--dmesg", "With --read: only the kernel log of a Linux guest in it.")
-  parser:option("--status", "Request the status text; the file its logger writes to.")
+  parser:option("--status", "Ask for the status text; the file its logger writes to.")
     :argname("LOG")
-  parser:option("--dump", "Request a dump; the directory of the VM's dump option.")
+  parser:option("--dump", "Ask for a dump; the directory of the VM's dump option.")
     :argname("DIR")
   parser:option("--timeout", "Seconds to wait for a status text (5) or a dump (60).")
     :argname("S")
-  parser:option("--baseline", "Compare the errata with a baseline (qvm.errata.save).")
+  parser:option("--baseline", "Hold the errata against a baseline (qvm.errata.save).")
     :argname("FILE")
   parser:flag("--json", "Write JSON; addresses as \"0x...\" strings.")
-  parser:option("--html", "Write everything as a page to FILE instead of text.")
+  parser:option("--html", "Write a page that holds everything to FILE, not the text.")
     :argname("FILE")
   parser:flag("--prometheus", "Write metrics for node_exporter's textfile collector, of all "
-    .. "VMs if none is named.")
-  parser:option("--watch", "Refresh every S seconds (2), and mark changes.")
+    .. "VMs where none is named.")
+  parser:option("--watch", "Show it again every S seconds (2), with marks at changes.")
     :argname("S"):args("?")
   parser:option("--root", "Where the VMs are (default: $QVM_ROOT or /dev/qvm).")
     :argname("DIR")
@@ -58,7 +58,7 @@ local ALONE = {
     "--watch goes with a VM's name, --list, --all, --baseline and --root only"},
 }
 
--- What is wrong with the combination of options.
+-- What is wrong with the choice of options.
 local function misfit_in(options)
   local tasks = count(options, {"vm", "list", "all", "read"})
   for _, rule in ipairs(ALONE) do
@@ -84,11 +84,11 @@ local function mistake_in(options)
   elseif options.watch and not seconds_of(options.watch, 0.1) then
     return "--watch: a number of seconds from 0.1 on is needed"
   elseif options.vm and not pcall(qvm.vm, options.vm) then
-    return ("%q is not a system name"):format(options.vm)
+    return ("%q is no system name"):format(options.vm)
   end
 end
 
--- The number after --watch is optional: another word there is the VM's name.
+-- The number behind --watch may be left out: then a word there is the VM's name.
 local function settle_watch(options)
   if options.watch then
     local word = options.watch[1]
@@ -99,7 +99,7 @@ local function settle_watch(options)
   end
 end
 
--- Parses a command line; nil, what is wrong with it.
+-- The options of a command line, or nil and the mistake in it.
 local function parse(words)
   local options, mistake = arguments.parse(new_parser(), words)
   if not options then

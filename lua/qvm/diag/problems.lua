@@ -12,7 +12,7 @@ function Problems.new(name, put)
 end
 
 -- Says it, and no more.
-function Problems:report(message)
+function Problems:complain(message)
   message = text.escape_controls(message)
   if self.put then
     return self.put(message)
@@ -32,7 +32,7 @@ function Problems:warn(message)
   if not self._said[message] then
     self._said[message] = true
     self.list[#self.list + 1] = message
-    self:report(message)
+    self:complain(message)
   end
 end
 

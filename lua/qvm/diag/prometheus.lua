@@ -1,4 +1,5 @@
--- Metrics of VMs in the text format of Prometheus, for node_exporter's textfile collector.
+-- VMs as metrics: the text format of Prometheus, as the textfile collector of its
+-- node_exporter reads it.
 
 local core = require "qvm.core"
 local dumping = require "qvm.host.dump_request"
@@ -10,7 +11,7 @@ local STATES = {"running", "suspended", "unavailable", "gone", "stuck", "unknown
 
 local ESCAPES = {["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n"}
 
--- Cuts and escapes a label's value. A backslash that an escape begins with is escaped, too.
+-- Of what is long, the beginning; a backslash of an escape is one of the value.
 local function label_value(value)
   value = text.valid(text.cut(value), function() return "\u{fffd}" end)
   return (value:gsub("[^\n]+", text.escape_controls):gsub('[\\"\n]', ESCAPES))
@@ -23,8 +24,8 @@ local function family(name, help)
   return setmetatable({name = name, help = help, samples = {}, seen = {}}, Family)
 end
 
--- labels: array of {name, value}. A series may occur only once, and a VM may report an erratum
--- twice: the first one is used.
+-- labels: array of {name, value}. Of equal ones the first counts: a VM may report
+-- an erratum twice, and a series may not be there twice.
 function Family:add(labels, value)
   local parts = {}
   for i, label in ipairs(labels) do
@@ -37,7 +38,7 @@ function Family:add(labels, value)
   end
 end
 
--- Seconds by which local time is ahead of UTC at a given time.
+-- Seconds that local time is ahead of UTC at a time.
 local function offset_at(time)
   local stamp = dumping.stamp_of(os.date("x-%Y%m%d-%H%M%S.gcore", time), "x")
   return stamp and stamp - time
@@ -45,10 +46,10 @@ end
 
 local DAY = 24 * 3600
 
--- When a dump was requested, by the local time in its name: the time at which a clock in this
--- zone showed it. If a clock showed it twice, it is the later time, unless the file was last
--- changed before that. If no clock showed it, it is the time of the file's last change; nil if
--- the file is gone.
+-- When a dump was asked for, by the local time in its name: the time at which a clock of
+-- this zone showed that. Of the two times of an hour that is repeated it is the later one,
+-- unless the file was last changed before. For a time that no clock here showed it is the
+-- time of the file's last change. nil if that is needed and the file is gone.
 local function time_of(stamp, path)
   local times = {}
   for _, near in ipairs {stamp + DAY, stamp - DAY} do -- after a change of the offset, before
@@ -68,7 +69,7 @@ local function time_of(stamp, path)
   return changed and changed < later and earlier or later
 end
 
--- When the newest dump of a VM in a directory was requested; nil if there is none.
+-- When the newest dump of a VM in a directory was asked for; nil without one.
 local function last_dump(directory, names, system)
   local newest
   for _, name in ipairs(names) do
@@ -87,7 +88,7 @@ local function add_vm(families, about, directory, dumps)
   for _, state in ipairs(STATES) do
     families.state:add({vm, {"state", state}}, about.state == state and 1 or 0)
   end
-  if about.vcpus then -- otherwise their number is not known
+  if about.vcpus then -- else nobody knows how many
     families.vcpus:add({vm}, #about.vcpus)
   end
   for _, erratum in ipairs(about.errata or {}) do
@@ -100,8 +101,9 @@ local function add_vm(families, about, directory, dumps)
   end
 end
 
--- The metrics of VMs, as collect.vm reports them. The times of dumps are those of the files in
--- a directory, if one is given; nil, message if it cannot be listed.
+-- The metrics of these VMs, as collect.vm has them. The times of dumps are those
+-- of the files in a directory, if one is given; nil, message where it cannot be
+-- listed.
 function prometheus.text(vms, directory)
   local dumps, message
   if directory then
@@ -116,7 +118,7 @@ function prometheus.text(vms, directory)
     vcpus = family("qvm_vcpus", "vCPUs in the env of the VM."),
     errata = family("qvm_erratum_info", "An erratum that the VM reports; cpu is a number or all."),
     dump = family("qvm_last_dump_timestamp_seconds",
-      "When the newest dump of the VM in $QVM_DUMP_DIR was requested, by its name."),
+      "When the newest dump of the VM in $QVM_DUMP_DIR was asked for, by its name."),
   }
   for _, about in ipairs(vms) do
     add_vm(families, about, directory, dumps)

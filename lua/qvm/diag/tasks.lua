@@ -1,5 +1,6 @@
--- The tasks of qvm-diag. Each function gets the run: its options, its problems, the baseline,
--- and `text`, which writes for people, or nil. It returns the report; nil, message.
+-- What qvm-diag looks for: one function a task. Each is given the run: its options,
+-- its problems, the baseline, and `text`, what writes for people; nil where nobody
+-- reads it. It gives the report, or nil and a message.
 
 local collect = require "qvm.diag.collect"
 local errors = require "qvm.util.errors"
@@ -15,7 +16,7 @@ local function show_progress(written, total)
     (" of %s, %d%%"):format(text.in_units(total), math.floor(written / total * 100)) or "")
 end
 
--- Progress is shown only on a terminal.
+-- Progress is for people: nothing goes to a pipe or a file.
 local function take_dump(run, vm)
   local options, is_terminal = run.options, terminal.is_one(2)
   local dump, message = vm:dump {dir = options.dump, timeout = options.timeout,
@@ -39,8 +40,8 @@ local function take_status(run, vm)
   return bytes
 end
 
--- Each part is written as soon as it is complete: a dump can take a minute.
-local function report_vm(run, vm)
+-- Each part is written as soon as it is there: a dump can take a minute.
+local function tell(run, vm)
   local options = run.options
   local report = collect.vm(vm, run.problems, run.baseline)
   if run.text then
@@ -61,12 +62,12 @@ end
 function tasks.vm(run)
   local vm, message, code = qvm.vm(run.options.vm)
   if not vm then
-    return nil, message .. (code == "not_found" and " (--list shows all VMs)" or "")
+    return nil, message .. (code == "not_found" and " (--list shows what there is)" or "")
   end
-  return report_vm(run, vm)
+  return tell(run, vm)
 end
 
--- A report with each(vm) for all VMs.
+-- What each(vm) gives of all VMs.
 local function of_all(each)
   local names, message = qvm.names()
   if not names then
@@ -87,7 +88,7 @@ function tasks.all(run)
       run.text:say("")
     end
     is_first = false
-    return report_vm(run, vm)
+    return tell(run, vm)
   end)
 end
 
@@ -101,7 +102,7 @@ function tasks.list(run)
   return report, message
 end
 
--- Opens a dump. A truncated one is opened as far as it goes.
+-- A dump that is cut is opened as far as it goes: that is better than nothing.
 local function open(run)
   local dump, message, code = qvm.open(run.options.read)
   if code == "truncated" then
@@ -111,7 +112,7 @@ local function open(run)
   return dump, message
 end
 
--- Reports what is missing from a kernel log. An empty one is a warning.
+-- What is missing from a kernel log. An empty one is no failure, but said.
 local function add_log_problems(run, dump, log)
   local path = run.options.read
   for _, warning in ipairs(dump:vmcoreinfo().warnings) do
@@ -127,8 +128,8 @@ local function add_log_problems(run, dump, log)
   end
 end
 
--- Prints the kernel's log like dmesg(1), without limiting lines. Messages are kept only for
--- JSON, as JSON text.
+-- The kernel's log as dmesg(1) prints it: lines are as long as they are. Only for JSON are
+-- its messages kept, as they will stand there.
 function tasks.dmesg(run)
   local dump, message = open(run)
   if not dump then
@@ -166,12 +167,12 @@ function tasks.read(run)
   return report
 end
 
--- Reports VMs for metrics. A VM that is absent has metrics, too. It is not up if its qvm does
--- not answer.
+-- VMs for metrics. That one is not there is what its metrics tell. One whose qvm does not
+-- answer is not up.
 function tasks.metrics(run)
   local function each(vm)
     local about, code = collect.vm(vm, run.problems)
-    if code ~= "permission" then -- otherwise it is not known
+    if code ~= "permission" then -- else nobody can tell
       about.is_up = about.pid ~= nil and about.state ~= "stuck"
     end
     return about

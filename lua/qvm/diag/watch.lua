@@ -1,5 +1,5 @@
--- Shows a page of text in place and refreshes it, with marks at changes, until Ctrl-C. The
--- terminal is restored however this ends.
+-- A page of text that is shown again and again in place, with marks at what has
+-- changed, until Ctrl-C. The terminal is left as it was, whatever ends this.
 
 local core = require "qvm.core"
 local errors = require "qvm.util.errors"
@@ -8,11 +8,11 @@ local text = require "qvm.diag.text"
 
 local watch = {}
 
-local ENTER = "\27[?1049h\27[?25l\27[?7l" -- alternate screen, no cursor, no wrapping
+local ENTER = "\27[?1049h\27[?25l\27[?7l" -- other screen, no cursor, no wrapping
 local LEAVE = "\27[?7h\27[?25h\27[?1049l"
 
--- Starts a child that waits for this process to end and then restores the terminal. A script
--- cannot do that itself if a signal ends it.
+-- A child that waits for the end of this process, and then puts the terminal in
+-- order: a script has no other way to do that when a signal ends it.
 local function new_guard()
   return io.popen(("trap '' INT QUIT TERM HUP; cat >/dev/null; printf '%%s' '%s'"):format(LEAVE),
     "w")
@@ -31,8 +31,8 @@ local function first_word(line)
   return line:match("^%s*(%S*)")
 end
 
--- The lines, each with whether it is new; and lines that are gone without a successor, which is
--- a line that begins with the same word.
+-- The lines, each with whether it was not there before; and those that were there
+-- and have no successor, a line that begins with the same word.
 function watch.compare(before, now)
   local count, words, marked, gone = {}, {}, {}, {}
   for _, line in ipairs(before or now) do
@@ -51,7 +51,7 @@ function watch.compare(before, now)
   return marked, gone
 end
 
--- The bytes of a screen: a head, and as many lines as fit.
+-- The screen's bytes: a head, and as many lines as there is room for.
 local function screen(head, marked, gone, paint)
   local lines = {}
   for i, line in ipairs(marked) do
@@ -71,8 +71,8 @@ local function screen(head, marked, gone, paint)
   return table.concat(parts) .. "\27[K\27[J"
 end
 
--- Refreshes the screen every so many seconds with the lines that collect() returns. Ends with
--- an error, which Ctrl-C raises.
+-- Shows the lines that collect() gives every so many seconds. Ends by an error:
+-- Ctrl-C raises one.
 local function refresh(title, seconds, collect, paint)
   local before
   while true do
@@ -87,7 +87,7 @@ local function refresh(title, seconds, collect, paint)
   end
 end
 
--- Returns true if Ctrl-C ended it, else nil and why it ended.
+-- Returns true when Ctrl-C has ended it, else nil and why it ended.
 function watch.run(title, seconds, collect)
   local paint = terminal.painter(1)
   local guard, why = new_guard()

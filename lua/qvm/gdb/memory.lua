@@ -1,5 +1,5 @@
--- Memory as a vCPU sees it: by virtual addresses of its address space, or by physical ones on
--- request.
+-- Memory as a vCPU saw it: by the virtual addresses of its address space, or physical
+-- where that is asked for.
 
 local errors = require "qvm.util.errors"
 
@@ -10,7 +10,7 @@ function Memory.of(dump)
   return setmetatable({dump = dump, is_physical = false, spaces = {}}, Memory)
 end
 
--- The address space of a vCPU; nil and the reason if it is not known.
+-- The address space of a vCPU; nil and why it is not known.
 function Memory:space(cpu)
   local known = self.spaces[cpu.index]
   if not known then
@@ -21,12 +21,13 @@ function Memory:space(cpu)
   return known[1], known[2]
 end
 
--- What a vCPU's addresses refer to: its space, or the dump.
+-- What addresses mean for a vCPU: its space, or the dump.
 function Memory:of_vcpu(cpu)
   return not self.is_physical and self:space(cpu) or self.dump
 end
 
--- Reads up to n bytes from an address, up to the first gap; nil if the first byte is missing.
+-- The bytes from an address on: as many of n as there are without a gap. nil where
+-- there are none.
 function Memory:read(cpu, address, n)
   local memory = self:of_vcpu(cpu)
   local bytes = memory:read(address, n)
@@ -46,8 +47,8 @@ function Memory:read(cpu, address, n)
   return bytes
 end
 
--- Finds the first occurrence of some bytes among `length` from an address on. nil if there is
--- none; nil and a message if memory cannot be searched.
+-- The first place of some bytes among `length` from an address on; nil where there is
+-- none, and why where it could not be found out.
 function Memory:find(cpu, address, length, pattern)
   local memory = self:of_vcpu(cpu)
   local last = address + length - 1

@@ -1,5 +1,5 @@
--- The commands of gdb's "monitor". Each gets the session, its arguments, and say(text), which
--- writes a line; say(text, true) writes without a line break.
+-- What gdb's command "monitor" can ask. Each command is given the session, what stands
+-- behind its name, and say(text), which writes a line; say(text, true) leaves it open.
 
 local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
@@ -74,16 +74,16 @@ function commands.phys(session, argument, say)
   if argument == "on" or argument == "off" then
     memory.is_physical = argument == "on"
   elseif argument ~= "" then
-    return say "usage: monitor phys on|off"
+    return say "monitor phys on, or off"
   end
   say(memory.is_physical and "addresses are physical"
     or "addresses are those of each vCPU's address space")
   if argument ~= "" then
-    say "(gdb caches stacks and code: to drop them, maintenance flush dcache)"
+    say "(to drop what gdb has read before of stacks and code: maintenance flush dcache)"
   end
 end
 
--- An address as a user types it: a number or a symbol.
+-- An address as a person writes it: a number or a symbol.
 local function address_of(session, text)
   local digits = text:match("^0[xX](%x+)$")
   if digits then
@@ -94,8 +94,8 @@ local function address_of(session, text)
   return session.dump:address(text)
 end
 
--- The vCPU with an index that was typed, or else the one that gdb used last. That may be another
--- than the thread that gdb shows, so answers name the vCPU.
+-- The vCPU of an index that was typed, else the one that gdb asked about last: that need
+-- not be the one of the thread it shows, so answers say of which vCPU they are.
 local function vcpu_of(session, text, say)
   local cpu = session.cpu
   if text ~= "" then
@@ -112,7 +112,7 @@ end
 function commands.translate(session, argument, say)
   local what, index = argument:match("^(%S+)%s*(.*)$")
   if not what then
-    return say "usage: monitor translate ADDRESS [VCPU]; a number, or a symbol of a Linux kernel"
+    return say "monitor translate ADDRESS [VCPU]: a number, or a symbol of a Linux kernel"
   end
   local cpu = vcpu_of(session, index, say)
   if not cpu then
@@ -160,7 +160,7 @@ function commands.help(_, _, say)
   say_text(say, HELP)
 end
 
---- Runs a command line; write(text) gets the output.
+--- Does what a line says; write(text) is given what there is to tell.
 function monitor.run(session, typed, write)
   local name, argument = typed:match("^%s*(%S*)%s*(.-)%s*$")
   local function say(text, goes_on)
@@ -171,7 +171,7 @@ function monitor.run(session, typed, write)
   end
   local command = commands[name]
   if not command then
-    return say(("no such command: %s; monitor help lists them"):format(line.cut(name)))
+    return say(("no such command: %s; monitor help lists what there is"):format(line.cut(name)))
   end
   command(session, argument, say)
 end

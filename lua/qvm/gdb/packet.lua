@@ -1,11 +1,11 @@
--- Packets of the GDB remote protocol, as described in the GDB manual: "$", the text, "#", and
--- a checksum of two digits. In the text, "}" is followed by an escaped character, which is
--- exclusive-or 0x20.
+-- Packets of the GDB remote protocol, as the GDB manual lays them out: "$", the text,
+-- "#", two digits of checksum. In the text "}" goes before a character that stands for
+-- itself exclusive-or 0x20.
 
 local packet = {}
 
-packet.SIZE = 0x4000 -- characters of a packet in total, both ways
-packet.INTERRUPT = "\3" -- sent by a client at Ctrl-C, outside of packets
+packet.SIZE = 0x4000 -- characters of a packet, both ways, all told
+packet.INTERRUPT = "\3" -- what a client sends, outside of packets, at Ctrl-C
 
 local function checksum(text)
   local sum = 0
@@ -23,12 +23,12 @@ local function unescape(c)
   return string.char(c:byte() ~ 0x20)
 end
 
---- Escapes bytes for a packet.
+--- The characters that some bytes take in a packet.
 function packet.escaped(bytes)
   return (bytes:gsub("[#$}*]", escape))
 end
 
---- Makes a packet of a text.
+--- A packet of a text.
 function packet.of(text)
   local escaped = packet.escaped(text)
   return ("$%s#%02x"):format(escaped, checksum(escaped))
@@ -40,7 +40,7 @@ function packet.to_hex(bytes)
   end))
 end
 
---- Decodes hexadecimal digits; nil if they are not valid.
+--- The bytes of hexadecimal digits, or nil where they are none.
 function packet.from_hex(digits)
   if #digits % 2 == 0 and not digits:find("%X") then
     return (digits:gsub("..", function(pair)
@@ -49,7 +49,7 @@ function packet.from_hex(digits)
   end
 end
 
---- Decodes a hexadecimal number; nil if it is not one of 64 bits.
+--- A number in hexadecimal, or nil where it is none of 64 bits.
 function packet.number(digits)
   local significant = digits:match("^0*(%x+)$")
   if significant and #significant <= 16 then
@@ -59,8 +59,8 @@ end
 
 local INSIDE = true
 
--- Returns the text up to "#", or nil at the end of the input. A text that is too long is read
--- to its end and dropped. A "$" begins a new packet: the one before was incomplete.
+-- Returns the text up to "#", or nil at the end of the input. A text that is too long is
+-- read to its end and dropped. A "$" starts the packet again: what came before was cut.
 local function text_of(next_byte)
   local parts, count = {}, 0
   for c in next_byte, INSIDE do
@@ -94,7 +94,7 @@ end
 -- @tparam function next_byte returns the next byte as a string, nil at the end; its argument
 -- is true inside a packet
 -- @treturn function iterator over `"packet"` and its text, `"damaged"` (a wrong checksum),
--- `"long"`, `"resend"` (the client did not understand the last reply), `"noise"` (the
+-- `"long"`, `"again"` (the client did not understand the last reply), `"noise"` (the
 -- client does not speak this protocol)
 function packet.each(next_byte)
   return function()
@@ -102,7 +102,7 @@ function packet.each(next_byte)
       if c == "$" then
         return next_packet(next_byte)
       elseif c == "-" then
-        return "resend"
+        return "again"
       elseif c ~= "+" and c ~= packet.INTERRUPT then -- Ctrl-C: the guest does not run
         return "noise"
       end

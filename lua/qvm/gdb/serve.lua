@@ -4,13 +4,14 @@ local core = require "qvm.core"
 local packet = require "qvm.gdb.packet"
 local Session = require "qvm.gdb.session"
 
-local EVERY = 100 -- milliseconds between two checks of the client during a request
+local EVERY = 100 -- milliseconds between two looks at the client while a request is worked on
 
-local STOP = {} -- raised to end a request
+local STOP = {} -- what ends the work on a request
 
--- Calls f(send), and regularly stopped(), which returns "left" or "interrupted" to end it, or
--- nil. A debug hook does this, which works for every kind of request; it raises again if the
--- error is caught on the way. Returns pcall's results, or false, STOP and the reason.
+-- Calls f(send), and asks stopped() now and then whether it is to end: "left",
+-- "interrupted", or nil. That is done by a hook, which reaches work of every kind, and goes
+-- on raising where something between catches errors. Returns pcall's results, or false, STOP
+-- and the reason.
 local function stoppable(f, send, stopped)
   local is_working, reason, due = true, nil, core.now() + EVERY
   local function stop(why)
@@ -25,14 +26,14 @@ local function stoppable(f, send, stopped)
       stop(reason)
     end
   end
-  local is_free = not debug.gethook() -- otherwise something measures what runs here
+  local is_free = not debug.gethook() -- else something counts what runs here
   local ok, reply, is_over = pcall(function()
     if is_free then
       debug.sethook(look, "c")
     end
     return f(function(text) return send(text) or stop("left") end)
   end)
-  is_working = false -- first, since the hook runs at every call
+  is_working = false -- first: the hook sees every call
   if is_free then
     debug.sethook()
   end
@@ -42,7 +43,7 @@ local function stoppable(f, send, stopped)
   return ok, reply, is_over
 end
 
--- Answers a request; returns the same as Session:answer.
+-- Answers a request, as Session:answer does.
 local function answer(session, text, send, stopped)
   local ok, reply, is_over = stoppable(function(send_part)
     return session:answer(text, send_part)
@@ -61,10 +62,10 @@ local function never() end
 
 --- Serves a client.
 -- @tparam qvm.gdb.session session
--- @tparam function next_byte as for packet.each
--- @tparam function write sends bytes to the client; returns false or nil if it has left
--- @tparam ?function stopped returns `"left"` if the client has left, `"interrupted"` if it
--- has sent Ctrl-C, else nil; called regularly during a request
+-- @tparam function next_byte as packet.each wants it
+-- @tparam function write sends bytes to the client; false or nil when it is gone
+-- @tparam ?function stopped returns `"left"` when the client is gone, `"interrupted"` when it
+-- has sent Ctrl-C, else nil; called now and then while a request is worked on
 -- @treturn boolean whether the client spoke the protocol
 return function(session, next_byte, write, stopped)
   local acknowledged, last = true, ""
@@ -75,7 +76,7 @@ return function(session, next_byte, write, stopped)
   for kind, text in packet.each(next_byte) do
     if kind == "noise" then
       return false
-    elseif acknowledged and kind ~= "resend" and not write(kind == "damaged" and "-" or "+") then
+    elseif acknowledged and kind ~= "again" and not write(kind == "damaged" and "-" or "+") then
       break
     end
     local reply, is_over
@@ -83,7 +84,7 @@ return function(session, next_byte, write, stopped)
       reply, is_over = answer(session, text, send, stopped or never)
     elseif kind == "long" then
       reply = "E.a packet is too long"
-    elseif kind == "resend" and acknowledged and not write(last) then
+    elseif kind == "again" and acknowledged and not write(last) then
       break
     end
     if reply and not send(reply) or is_over then

@@ -1,6 +1,6 @@
--- Answers gdb's requests: one session is one client of one dump. Requests and replies are
--- described in the GDB manual, "Remote Protocol". A dump cannot be changed or run: such requests
--- are refused.
+-- What is answered to gdb: one session is one client that looks at one dump. Requests and
+-- replies are those of the GDB manual, "Remote Protocol". The dump is as it is: what would
+-- change it, or run it, is refused.
 
 local Memory = require "qvm.gdb.memory"
 local monitor = require "qvm.gdb.monitor"
@@ -15,13 +15,13 @@ local MISSING = "E01" -- a register that the dump lacks
 local READ_ONLY = "E.a dump can be read, not changed"
 local STOPPED = "E.a dump does not run"
 
-local ROOM = (packet.SIZE - 16) // 2 -- bytes that fit a packet as digits, or escaped
+local ROOM = (packet.SIZE - 16) // 2 -- bytes whose digits, or escapes, fit a packet
 
---- Makes a session for a dump; nil, message, code if gdb cannot use it.
+--- A session with a dump; nil, message, code where gdb can do nothing with it.
 function Session.of(dump)
   local cpu, message, code = dump:vcpu(0)
   if not cpu then
-    return nil, message or dump.path .. ": it has no vCPU registers, which gdb needs",
+    return nil, message or dump.path .. ": no registers of vCPUs, which gdb begins with",
       code or "unsupported"
   end
   local described
@@ -33,7 +33,7 @@ function Session.of(dump)
     Session)
 end
 
--- The vCPU of a thread: index + 1, in hexadecimal. 0 and -1 stand for any.
+-- The vCPU of a thread's number: index + 1, in hexadecimal. 0 and -1 are any.
 function Session:thread(digits)
   if digits == "0" or digits == "-1" then
     return self.cpu
@@ -83,7 +83,7 @@ function requests.p(self, text)
   return value:find("x", 1, true) and MISSING or value -- LLDB takes "x" for a value
 end
 
--- "ADDRESS,LENGTH", both in hexadecimal; at most as many bytes as fit a reply.
+-- "ADDRESS,LENGTH", both in hexadecimal; at most so many bytes as a reply holds.
 function Session:bytes(text)
   local address, length = text:match("^(%x+),(%x+)$")
   address, length = packet.number(address or ""), packet.number(length or "")
@@ -130,7 +130,7 @@ function multi.Cont()
 end
 
 multi["Cont?"] = function()
-  return "vCont;c;C;s;S" -- gdb requires all four, or does not use threads
+  return "vCont;c;C;s;S" -- gdb wants all four, or does without threads
 end
 
 function multi.Kill()
@@ -162,7 +162,7 @@ function queries.Symbol()
   return "OK"
 end
 
--- How far the kernel was moved from its link address: gdb moves its symbols by that.
+-- How far a kernel was moved from where it was linked to: gdb moves its symbols so.
 function queries.Offsets(self)
   local guest = self.dump:vmcoreinfo()
   local digits = guest and guest.values.KERNELOFFSET or ""
@@ -172,7 +172,7 @@ function queries.Offsets(self)
   return ""
 end
 
--- As many threads as fit, from one on; gdb asks until there are no more.
+-- As many threads as fit, from one on; gdb asks again until there are no more.
 local function threads_from(self, first)
   local parts, size = {}, 2
   for index = first, math.maxinteger do
@@ -200,8 +200,8 @@ function queries.ThreadExtraInfo(self, text)
   return cpu and packet.to_hex(tostring(cpu)) or NO_SUCH
 end
 
--- Documents that gdb reads in parts, "NAME:read:ANNEX:OFFSET,LENGTH". Each is an iterator over
--- pieces.
+-- Documents that gdb reads in parts, "NAME:read:ANNEX:OFFSET,LENGTH": each is an iterator
+-- over pieces.
 local documents = {
   ["features:read:target.xml"] = function(self)
     local text = self.target.text
@@ -214,16 +214,16 @@ local documents = {
   ["threads:read:"] = function(self) return target.threads(self.dump) end,
 }
 
--- Drops the text before an offset.
+-- Drops what is before an offset.
 local function drop(document, offset)
   local count = math.min(offset - document.start, #document.text)
   document.text = document.text:sub(count + 1)
   document.start = document.start + count
 end
 
--- Returns `length` bytes of a document and whether they are its last; nil if it cannot be read.
--- gdb reads parts in order: earlier text is dropped, and the document is made again for a client
--- that goes back.
+-- Returns `length` bytes of a document and whether they are its last; nil where it cannot be
+-- read. gdb asks for one part after the other: only the part that is asked for is kept, and a
+-- client that goes back has the document made again.
 function Session:part(name, offset, length)
   local document = self.document
   if not document or document.name ~= name or offset < document.start then
@@ -265,12 +265,12 @@ function queries.Search(self, text)
   end
   local found, failed = self.memory:find(self.cpu, address, length, pattern)
   if failed or not found and not self.memory:read(self.cpu, address, 1) then
-    return FAULT -- memory that cannot be read was not searched
+    return FAULT -- what cannot be read was not searched
   end
   return found and ("1,%x"):format(found) or "0"
 end
 
--- Sends text to the user of a monitor command.
+-- Sends text for the user of a monitor command.
 local function send_text(send, text)
   for at = 1, #text, ROOM do
     send("O" .. packet.to_hex(text:sub(at, at + ROOM - 1)))
@@ -288,14 +288,15 @@ end
 
 --- Returns the reply to a request that Ctrl-C has ended.
 function Session.interrupted(text, send)
-  if text:find("^qRcmd,") then -- gdb shows an error here as garbage
+  if text:find("^qRcmd,") then -- gdb takes an error there for garbage
     send_text(send, "interrupted\n")
     return "OK"
   end
   return "E.interrupted"
 end
 
--- Families of requests. Names in them end at one of ":,;", or at the end of the request.
+-- What a request of a family names, and what is behind it: names end at one of ":,;" or
+-- where the request does.
 local families = {q = queries, Q = sets, v = multi}
 
 local function named(family, text)
@@ -303,8 +304,8 @@ local function named(family, text)
   return name and family[name], rest
 end
 
---- Answers a request. send(text) gets what is sent before the reply.
--- @treturn ?string reply, nil if there is none
+--- Answers a request. send(text) is given what goes out before the answer is there.
+-- @treturn ?string reply, nil where none is due
 -- @treturn ?boolean whether the client leaves
 function Session:answer(text, send)
   local letter = text:sub(1, 1)
@@ -313,7 +314,7 @@ function Session:answer(text, send)
     request, rest = named(families[letter], rest)
   end
   if not request then
-    return "" -- the protocol's reply to unknown requests
+    return "" -- as the protocol has it for what is not known
   end
   return request(self, rest, send)
 end

@@ -1,13 +1,14 @@
--- A vCPU's registers in gdb's terms: names, order and sizes, and the description of them for
--- gdb. Names of features and registers: the GDB manual, "Standard Target Features".
+-- The registers of a vCPU as gdb knows them: which there are, in what order, of what
+-- size, and the description that tells gdb so. Names of features and registers: the GDB
+-- manual, "Standard Target Features".
 
 local line = require "qvm.util.text"
 local packet = require "qvm.gdb.packet"
 
 local target = {}
 
--- A feature is a name and registers: name in gdb, bits, gdb's type, and the name in `regs` or
--- `extra` of a vCPU if it is different.
+-- A feature is a name and registers: name in gdb, bits, type for gdb, and the name that
+-- the register has in `regs` or `extra` of a vCPU where that is another one.
 
 local function numbered(prefix, count, bits, type)
   local registers = {}
@@ -34,7 +35,7 @@ local function named(names, bits, type)
 end
 
 -- The floating-point unit. Dumps do not have its registers, but gdb rejects a description
--- without them.
+-- that lacks them.
 local x87 = joined(numbered("st", 8, 80, "i387_ext"),
   named("fctrl fstat ftag fiseg fioff foseg fooff fop", 32, "int"))
 
@@ -68,7 +69,7 @@ local machines = {
   },
 }
 
--- QEMU's note of the aarch64 floating-point unit: V0 to V31, then fpsr, fpcr.
+-- QEMU's note of the aarch64 unit of floating point: V0 to V31, then fpsr, fpcr.
 local VECTOR_TYPE = [[
 <vector id="v2d" type="ieee_double" count="2"/><vector id="v2u" type="uint64" count="2"/>
 <vector id="v4f" type="ieee_single" count="4"/><vector id="v16b" type="uint8" count="16"/>
@@ -89,8 +90,8 @@ local function vectors_of(dump, cpu)
     types = VECTOR_TYPE}
 end
 
--- Registers that gdb has no name for, as named in the dump; only as many as leave room in the
--- reply to `g`.
+-- The registers that gdb has no name for, as the dump calls them: at most as many as
+-- leave room in the reply to `g`.
 local EXTRA_MAX = 512
 
 local function extras_of(cpu, known)
@@ -137,12 +138,13 @@ local HEADING = [[
 <target version="1.0">
 ]]
 
--- No operating system is named: gdb's code for Linux requires registers that dumps lack, and
--- generate-core-file would fail an assertion in gdb.
+-- Without an operating system: gdb's code for Linux takes registers for granted that dumps
+-- lack, and generate-core-file then fails an assertion of gdb itself.
 local BODY = "%s<architecture>%s</architecture>\n<osabi>none</osabi>\n%s</target>\n"
 
---- Describes a dump's vCPUs: `text`, for gdb; `registers`, in the order in which it reads
--- them. cpu: the first vCPU. nil, message, code if the machine is not supported.
+--- What gdb is to know of a dump's vCPUs: `text`, for gdb; `registers`, in the order in
+-- which it asks for them. cpu: the first one. nil, message, code for a machine that
+-- it has no registers of here.
 function target.of(dump, cpu)
   local machine = machines[dump.machine]
   if not machine then
@@ -157,7 +159,7 @@ function target.of(dump, cpu)
     table.concat(texts))}
 end
 
---- Describes the machine to LLDB, which gets byte order and pointer size from it.
+--- Describes the machine to LLDB, which learns byte order and pointer size here.
 function target.host(dump)
   local machine, is_big = machines[dump.machine], dump.byteorder == "big"
   local triple = (is_big and machine.big or machine.llvm) .. "-unknown-none"
@@ -165,8 +167,8 @@ function target.host(dump)
     machine.pointer)
 end
 
---- A register's bytes in hexadecimal, in the dump's byte order; with "x" for digits if the
--- dump lacks it.
+--- A register's bytes in hexadecimal, in the dump's byte order; "x" for each digit where
+-- the dump does not have it.
 function target.value(dump, cpu, register)
   local size = register[2] // 8
   if register.at then
@@ -191,7 +193,7 @@ local function thread_text(cpu)
 end
 
 --- Describes the threads to gdb, one for each vCPU: an iterator over the pieces of a
--- document. Returns nil and a message if a vCPU cannot be read.
+-- document. It returns nil and a message where a vCPU cannot be read.
 function target.threads(dump)
   local index, is_over = -1, false
   return function()
