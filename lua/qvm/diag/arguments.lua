@@ -18,7 +18,7 @@ end
 function arguments.of(parser, name)
   local options, mistake = arguments.parse(parser)
   if not options then
-    io.stderr:write(line.escape_controls(name .. ": " .. mistake), "\n")
+    io.stderr:write(line.harmless(name .. ": " .. mistake), "\n")
     os.exit(2, true)
   end
   return options

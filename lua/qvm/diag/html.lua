@@ -1,10 +1,10 @@
 -- A report as one HTML page that needs nothing else: to attach to a ticket.
 
 local core = require "qvm.core"
-local iterators = require "qvm.util.iterators"
+local qvm = require "qvm"
 local map = require "qvm.diag.map"
 local Markup = require "qvm.diag.markup"
-local qvm = require "qvm"
+local Plain = require "qvm.diag.plain"
 local text = require "qvm.diag.text"
 
 local element = Markup.element
@@ -87,8 +87,8 @@ local function registers_of(cpu)
   for _, name in ipairs(getmetatable(cpu.registers).order) do
     parts[#parts + 1] = register(name, cpu.registers[name])
   end
-  for name, value in iterators.sorted(cpu.extra) do
-    parts[#parts + 1] = register(name, value)
+  for _, name in ipairs(text.sorted_keys(cpu.extra)) do
+    parts[#parts + 1] = register(name, cpu.extra[name])
   end
   return element("dl", {class = "registers"}, parts)
 end
@@ -129,8 +129,8 @@ local function summary(about)
   local list = {{"state", state(about)}, {"process", about.pid or about.process},
     {"directory", about.path}}
   list[#list + 1] = about.reason and {"reason", about.reason}
-  for name, fact in iterators.sorted(about.facts or {}) do
-    list[#list + 1] = {name, fact}
+  for _, name in ipairs(text.sorted_keys(about.facts or {})) do
+    list[#list + 1] = {name, about.facts[name]}
   end
   if not about.nodes then
     list[#list + 1] = {"vdev nodes", "unknown: its directory was not read"}
@@ -177,7 +177,7 @@ end
 
 -- A value that is long would hide the others: the JSON has it whole.
 local function cell(value)
-  return value == nil and "-" or text.cut(text.raw(value))
+  return text.cut(Plain.raw_value(value))
 end
 
 local function difference(baseline)

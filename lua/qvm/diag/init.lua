@@ -2,12 +2,11 @@
 -- command is what scripts may rely on.
 
 local core = require "qvm.core"
-local errors = require "qvm.util.errors"
+local qvm = require "qvm"
 local json = require "qvm.diag.json"
 local options_of = require "qvm.diag.options".parse
 local Plain = require "qvm.diag.plain"
 local Problems = require "qvm.diag.problems"
-local qvm = require "qvm"
 local tasks = require "qvm.diag.tasks"
 local terminal = require "qvm.diag.terminal"
 local text = require "qvm.diag.text"
@@ -48,7 +47,7 @@ local function report_of(run)
   if ok and report then
     return report
   end
-  run.problems:add(ok and message or errors.without_position(report))
+  run.problems:add(ok and message or text.without_place(report))
 end
 
 local function none_message()
@@ -146,10 +145,10 @@ local function watch(run)
   run.paint = terminal.painter(1)
   local options = run.options
   local ok, message = require "qvm.diag.watch".run(NAME .. " "
-    .. (options.vm and text.escape_controls(options.vm) or options.list and "--list" or "--all"),
+    .. (options.vm and text.harmless(options.vm) or options.list and "--list" or "--all"),
     options.watch, function() return lines_of(run) end)
   if not ok then
-    run.problems:add(errors.without_position(message))
+    run.problems:add(text.without_place(message))
   end
   return ok and 0 or 1
 end

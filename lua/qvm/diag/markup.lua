@@ -1,7 +1,6 @@
 -- Markup out of values: whatever is not made here is text, and is escaped. So no
 -- value can become markup.
 
-local iterators = require "qvm.util.iterators"
 local text = require "qvm.diag.text"
 
 local Markup = {}
@@ -12,7 +11,7 @@ local ENTITIES = {["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quo
 
 -- What a terminal may not get, HTML need not hold either: it is shown as `\xNN`.
 local function escape(value)
-  return (text.escape_controls(tostring(value)):gsub("[&<>\"']", ENTITIES))
+  return (text.harmless(tostring(value)):gsub("[&<>\"']", ENTITIES))
 end
 
 local function new(parts)
@@ -37,8 +36,8 @@ local EMPTY = {meta = true, br = true}
 -- an array of them.
 function Markup.element(name, attributes, content)
   local parts = {"<", name}
-  for key, value in iterators.sorted(attributes or {}) do
-    parts[#parts + 1] = (' %s="%s"'):format(key, escape(value))
+  for _, key in ipairs(text.sorted_keys(attributes or {})) do
+    parts[#parts + 1] = (' %s="%s"'):format(key, escape(attributes[key]))
   end
   parts[#parts + 1] = ">"
   if not EMPTY[name] then

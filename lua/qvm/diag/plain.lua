@@ -1,10 +1,15 @@
 -- A report as text of 80 columns.
 
 local columns = require "qvm.util.columns"
-local iterators = require "qvm.util.iterators"
+local raw = require "qvm.util.text".raw
 local text = require "qvm.diag.text"
 
-local in_units, pad, shown = text.in_units, columns.pad, text.field
+local harmless, in_units, pad = text.harmless, text.in_units, columns.pad
+
+-- A name or a value, harmless and not too long for a line.
+local function shown(bytes)
+  return harmless(text.cut(bytes))
+end
 
 local WIDTH = 80
 local NAME_MAX = 40 -- columns of a name in a table; a longer one pushes its line
@@ -25,8 +30,13 @@ function Plain:say(format, ...)
   self.put(format:format(...):match("^(.*%S)") or "")
 end
 
+-- A value of an env as a string, and as one that is harmless and not too long.
+function Plain.raw_value(value)
+  return value == nil and "-" or raw(value)
+end
+
 local function value_text(value)
-  return value == nil and "-" or shown(text.raw(value))
+  return shown(Plain.raw_value(value))
 end
 
 local function width_of(list, member, least)
@@ -84,8 +94,8 @@ function Plain:vm(about)
       self:say("%s", part)
     end)
   end
-  for name, fact in iterators.sorted(about.facts or {}) do
-    self:say("  %s %s", pad(shown(name), 12), shown(fact))
+  for _, name in ipairs(text.sorted_keys(about.facts or {})) do
+    self:say("  %s %s", pad(shown(name), 12), shown(about.facts[name]))
   end
   if about.vcpus then
     self:vcpus(about.vcpus)
@@ -126,7 +136,7 @@ function Plain:text(title, bytes)
   local lines = text.lines(bytes)
   self:say("\n%s (%s)", title, text.count(#lines, "line"))
   for _, line in ipairs(lines) do
-    text.wrap("  " .. text.escape_controls(line), WIDTH, function(part)
+    text.wrap("  " .. harmless(line), WIDTH, function(part)
       self:say("%s", part)
     end)
   end

@@ -13,7 +13,7 @@ end
 
 -- Says it, and no more.
 function Problems:complain(message)
-  message = text.escape_controls(message)
+  message = text.harmless(message)
   if self.put then
     return self.put(message)
   end

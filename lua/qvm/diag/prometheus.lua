@@ -1,8 +1,9 @@
 -- VMs as metrics: the text format of Prometheus, as the textfile collector of its
 -- node_exporter reads it.
 
-local core = require "qvm.core"
 local dumping = require "qvm.host.dump_request"
+local core = require "qvm.core"
+local Plain = require "qvm.diag.plain"
 local text = require "qvm.diag.text"
 
 local prometheus = {}
@@ -14,7 +15,7 @@ local ESCAPES = {["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n"}
 -- Of what is long, the beginning; a backslash of an escape is one of the value.
 local function label_value(value)
   value = text.valid(text.cut(value), function() return "\u{fffd}" end)
-  return (value:gsub("[^\n]+", text.escape_controls):gsub('[\\"\n]', ESCAPES))
+  return (value:gsub("[^\n]+", text.harmless):gsub('[\\"\n]', ESCAPES))
 end
 
 local Family = {}
@@ -93,7 +94,7 @@ local function add_vm(families, about, directory, dumps)
   end
   for _, erratum in ipairs(about.errata or {}) do
     families.errata:add({vm, {"cpu", erratum.cpu and ("%d"):format(erratum.cpu) or "all"},
-      {"erratum", erratum.id}, {"value", text.raw(erratum.value)}}, 1)
+      {"erratum", erratum.id}, {"value", Plain.raw_value(erratum.value)}}, 1)
   end
   local dumped = last_dump(directory, dumps or {}, about.name)
   if dumped then

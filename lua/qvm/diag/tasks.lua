@@ -2,10 +2,10 @@
 -- its problems, the baseline, and `text`, what writes for people; nil where nobody
 -- reads it. It gives the report, or nil and a message.
 
+local qvm = require "qvm"
 local collect = require "qvm.diag.collect"
 local errors = require "qvm.util.errors"
 local json = require "qvm.diag.json"
-local qvm = require "qvm"
 local terminal = require "qvm.diag.terminal"
 local text = require "qvm.diag.text"
 

@@ -3,11 +3,13 @@
 local oneline = require "qvm.util.text"
 
 local text = {
-  valid = oneline.valid, escape_controls = oneline.escape_controls, field = oneline.field,
-  in_units = oneline.in_units, float = oneline.float, cut = oneline.cut, count = oneline.count,
-  raw = oneline.raw,
-  harmless = oneline.escape_controls, -- the former name, which examples use
+  valid = oneline.valid, harmless = oneline.harmless, in_units = oneline.in_units,
+  float = oneline.float, cut = oneline.cut,
 }
+
+function text.count(n, what)
+  return ("%d %s%s"):format(n, what, n == 1 and "" or "s")
+end
 
 -- How many elements a list of a report has; "-" where the list is not known.
 function text.known_count(list)
@@ -21,6 +23,15 @@ function text.lines(bytes)
     lines[#lines + 1] = line
   end
   return lines
+end
+
+function text.sorted_keys(map)
+  local keys = {}
+  for key in pairs(map) do
+    keys[#keys + 1] = key
+  end
+  table.sort(keys)
+  return keys
 end
 
 -- Calls put for each part of a line that is too long: the parts but the first are
@@ -46,6 +57,12 @@ function text.wrap(line, width, put)
   if from <= #line then
     put(indent .. line:sub(from))
   end
+end
+
+-- What the library raises inside a loop is about the world too: the place in a
+-- script does not matter.
+function text.without_place(message)
+  return (tostring(message):gsub("^[^:]*:%d+: ", ""))
 end
 
 return text

@@ -83,11 +83,6 @@ function errors.raise(message)
   error(message, level)
 end
 
--- Returns a message without the position in a script that error() has put before it.
-function errors.without_position(message)
-  return (tostring(message):gsub("^[^:]*:%d+: ", ""))
-end
-
 -- Failures that leave several calls at once ---------------------------------------------
 
 local Failure = {}
