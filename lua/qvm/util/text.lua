@@ -46,7 +46,7 @@ function line.valid(bytes, replace)
 end
 
 -- Escapes what could drive a terminal or deceive a reader as `\xNN` (see
--- csrc/core/util/escape.c). For text of a VM or of a file.
+-- csrc/core/util/text.c). For text of a VM or of a file.
 function line.escape_controls(text)
   return text:find("[^ -~]") and core.escape(text) or text
 end
