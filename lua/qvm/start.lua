@@ -1,14 +1,14 @@
--- Starts a command: decides where its modules are loaded from, before the first of them is
--- loaded. Arguments: the command's name; its directory, which has lua/ beside it in a checkout,
--- or is bin/ of an installation; the exit status if it cannot start. Returns `need`, which is
--- `require` with advice.
+-- How a command starts: decides where its modules come from, before the first of them is
+-- loaded. Arguments: the command's name; the directory that has lua/ beside it in a checkout,
+-- or that is bin/ of an installation; the exit status when it cannot start. Returns `need`,
+-- which is `require` with advice.
 --
--- Lua's default path includes the current directory, where another user may have placed a file
--- of the right name. So relative entries are removed, and the command's own directories come
--- first. A checkout is recognised by lua/qvm beside the command's directory, never by the
--- current directory; $QVM_BUILD is used only there.
+-- Lua's own path ends in the current directory, where somebody else may have left a file of
+-- the right name. So relative entries are removed, whoever added them, and the command's own
+-- directories come first. A checkout is recognised by lua/qvm beside the command's directory,
+-- never by the current directory; only there is $QVM_BUILD honoured.
 --
--- This file uses only the syntax of Lua 5.1, so that older versions show the message.
+-- Nothing here is beyond the syntax of Lua 5.1: an older Lua gets as far as the message.
 
 local command, here, status = ...
 
