@@ -1,7 +1,7 @@
 -- What is found of VMs and dumps, as plain tables: for people, for JSON, for a page.
 
 local qvm = require "qvm"
-local text = require "qvm.diag.text"
+local text = require "qvm.cli.text"
 
 local collect = {}
 

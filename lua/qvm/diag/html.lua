@@ -1,11 +1,11 @@
 -- A report as one HTML page that needs nothing else: to attach to a ticket.
 
-local core = require "qvm.core"
 local qvm = require "qvm"
 local map = require "qvm.diag.map"
 local Markup = require "qvm.diag.markup"
 local Plain = require "qvm.diag.plain"
-local text = require "qvm.diag.text"
+local system = require "qvm.util.system"
+local text = require "qvm.cli.text"
 
 local element = Markup.element
 
@@ -240,7 +240,7 @@ local function main_part(report, is_full)
     parts[#parts + 1] = element("section", {id = "vm" .. i}, {
       heading(2, "VM " .. about.name), vm_section(about, 3, "map" .. i)})
   end
-  return text.count(#report.vms, "VM") .. " of " .. core.host_name(), parts
+  return text.count(#report.vms, "VM") .. " of " .. system.host_name(), parts
 end
 
 local function problems(errors)
@@ -265,13 +265,13 @@ function html.page(report, is_full)
     element("meta", {name = "viewport", content = "width=device-width, initial-scale=1"}),
     element("meta", {name = "generator", content = "qvm " .. qvm.version}),
     element("title", nil, title),
-    element("style", nil, Markup.constant(require "qvm.diag.style")),
+    Markup.style(),
   })
   local body = element("body", nil, {
     element("header", nil, {heading(1, title), element("p", nil, {
       element("time", {datetime = os.date("!%Y-%m-%dT%H:%M:%SZ", now)},
         os.date("!%Y-%m-%d %H:%M:%S UTC", now)),
-      ", host ", core.host_name(), ", qvm ", qvm.version})}),
+      ", host ", system.host_name(), ", qvm ", qvm.version})}),
     element("main", nil, {problems(report.errors), content}),
   })
   return "<!DOCTYPE html>\n" .. element("html", {lang = "en"}, {head, body}).bytes .. "\n"

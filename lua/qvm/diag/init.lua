@@ -1,15 +1,14 @@
 -- The command qvm-diag: what the host knows of its virtual machines. Private: the
 -- command is what scripts may rely on.
 
-local core = require "qvm.core"
+local command = require "qvm.cli.command"
 local qvm = require "qvm"
 local json = require "qvm.diag.json"
 local options_of = require "qvm.diag.options".parse
 local Plain = require "qvm.diag.plain"
-local Problems = require "qvm.diag.problems"
+local system = require "qvm.util.system"
 local tasks = require "qvm.diag.tasks"
-local terminal = require "qvm.diag.terminal"
-local text = require "qvm.diag.text"
+local text = require "qvm.cli.text"
 
 local diag = {}
 
@@ -67,7 +66,7 @@ end
 local function write_page(run, report)
   report.errors = run.problems.list
   local page = require "qvm.diag.html".page(report, run.options.all)
-  local ok, message = core.save(run.options.html, page, true)
+  local ok, message = system.save(run.options.html, page, true)
   if not ok then
     run.problems:add(message)
   end
@@ -120,7 +119,7 @@ local function lines_of(run)
     end
   end
   local messages = {}
-  local problems = Problems.new(NAME, function(message)
+  local problems = command.problems(NAME, function(message)
     messages[#messages + 1] = paint(NAME .. ":", "bad") .. " " .. message
   end)
   local report, message = task_of(run.options) {options = run.options, problems = problems,
@@ -136,13 +135,13 @@ local function lines_of(run)
 end
 
 local function watch(run)
-  if not terminal.is_one(1) or terminal.is_dumb() then
+  if not command.is_terminal(1) or command.is_dumb() then
     run.problems:complain("--watch needs a terminal that can be written to in place")
     return 2
   elseif run.problems.failed then -- no baseline: it would scroll away unread
     return 1
   end
-  run.paint = terminal.painter(1)
+  run.paint = command.painter(1)
   local options = run.options
   local ok, message = require "qvm.diag.watch".run(NAME .. " "
     .. (options.vm and text.harmless(options.vm) or options.list and "--list" or "--all"),
@@ -155,7 +154,7 @@ end
 
 -- Does what the arguments say; gives the exit status.
 function diag.run(arguments)
-  local problems = Problems.new(NAME)
+  local problems = command.problems(NAME)
   local options, mistake = options_of(arguments)
   if not options then
     problems:complain(mistake)
@@ -167,7 +166,7 @@ function diag.run(arguments)
   local run = {options = options, problems = problems}
   run.baseline = options.baseline and load_baseline(run)
   if not options.json and not options.html and not options.watch then
-    run.text = Plain.new(put, terminal.painter(1))
+    run.text = Plain.new(put, command.painter(1))
   end
   local action = options.watch and watch or options.prometheus and write_metrics or report_once
   local status = action(run)

@@ -3,7 +3,7 @@
 -- Members are sorted, for reports that are compared; an empty list is an array.
 
 local writer = require "qvm.util.json_writer"
-local text = require "qvm.diag.text"
+local text = require "qvm.cli.text"
 
 local LISTS = {nodes = true, vcpus = true, errata = true, ranges = true, vms = true,
   errors = true, differences = true, messages = true}

@@ -2,7 +2,7 @@
 -- far as that can be seen and read.
 
 local element = require "qvm.diag.markup".element
-local text = require "qvm.diag.text"
+local text = require "qvm.cli.text"
 
 local map = {}
 

@@ -1,7 +1,7 @@
 -- The arguments of qvm-diag.
 
 local argparse = require "argparse"
-local arguments = require "qvm.diag.arguments"
+local command = require "qvm.cli.command"
 local qvm = require "qvm"
 
 local EPILOG = [[
@@ -101,7 +101,7 @@ end
 
 -- The options of a command line, or nil and the mistake in it.
 local function parse(words)
-  local options, mistake = arguments.parse(new_parser(), words)
+  local options, mistake = command.parse(new_parser(), words)
   if not options then
     return nil, mistake
   end

@@ -1,15 +1,9 @@
 -- A report as text of 80 columns.
 
 local cjson = require "cjson"
-local columns = require "qvm.util.columns"
-local text = require "qvm.diag.text"
+local text = require "qvm.cli.text"
 
-local harmless, in_units, pad = text.harmless, text.in_units, columns.pad
-
--- A name or a value, harmless and not too long for a line.
-local function shown(bytes)
-  return harmless(text.cut(bytes))
-end
+local in_units, pad, shown = text.in_units, text.pad, text.field
 
 local WIDTH = 80
 local NAME_MAX = 40 -- columns of a name in a table; a longer one pushes its line
@@ -21,7 +15,7 @@ local WAYS = {running = "good", gone = "bad", stuck = "bad", unavailable = "bad"
 local Plain = {}
 Plain.__index = Plain
 
--- put takes a line; paint is one of terminal.painter.
+-- put takes a line; paint is one of command.painter.
 function Plain.new(put, paint)
   return setmetatable({put = put, paint = paint}, Plain)
 end
@@ -47,7 +41,7 @@ end
 local function width_of(list, member, least)
   local width = least
   for _, element in ipairs(list) do
-    width = math.max(width, math.min(NAME_MAX, columns.of(shown(element[member]))))
+    width = math.max(width, math.min(NAME_MAX, text.width(shown(element[member]))))
   end
   return width
 end
@@ -141,7 +135,7 @@ function Plain:text(title, bytes)
   local lines = text.lines(bytes)
   self:say("\n%s (%s)", title, text.count(#lines, "line"))
   for _, line in ipairs(lines) do
-    text.wrap("  " .. harmless(line), WIDTH, function(part)
+    text.wrap("  " .. text.harmless(line), WIDTH, function(part)
       self:say("%s", part)
     end)
   end

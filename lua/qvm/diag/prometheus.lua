@@ -1,10 +1,10 @@
 -- VMs as metrics: the text format of Prometheus, as the textfile collector of its
 -- node_exporter reads it.
 
-local dumping = require "qvm.host.dump_request"
-local core = require "qvm.core"
+local dump_name = require "qvm.util.dump_name"
 local Plain = require "qvm.diag.plain"
-local text = require "qvm.diag.text"
+local system = require "qvm.util.system"
+local text = require "qvm.cli.text"
 
 local prometheus = {}
 
@@ -39,43 +39,11 @@ function Family:add(labels, value)
   end
 end
 
--- Seconds that local time is ahead of UTC at a time.
-local function offset_at(time)
-  local stamp = dumping.stamp_of(os.date("x-%Y%m%d-%H%M%S.gcore", time), "x")
-  return stamp and stamp - time
-end
-
-local DAY = 24 * 3600
-
--- When a dump was asked for, by the local time in its name: the time at which a clock of
--- this zone showed that. Of the two times of an hour that is repeated it is the later one,
--- unless the file was last changed before. For a time that no clock here showed it is the
--- time of the file's last change. nil if that is needed and the file is gone.
-local function time_of(stamp, path)
-  local times = {}
-  for _, near in ipairs {stamp + DAY, stamp - DAY} do -- after a change of the offset, before
-    local offset = offset_at(near)
-    if offset and offset_at(stamp - offset) == offset then
-      times[#times + 1] = stamp - offset
-    end
-  end
-  if times[1] and (not times[2] or times[1] == times[2]) then
-    return times[1]
-  end
-  local changed = select(4, core.stat(path, true))
-  if not times[1] then
-    return changed
-  end
-  local earlier, later = math.min(times[1], times[2]), math.max(times[1], times[2])
-  return changed and changed < later and earlier or later
-end
-
--- When the newest dump of a VM in a directory was asked for; nil without one.
-local function last_dump(directory, names, system)
+-- When the newest dump of a VM in a directory was requested; nil if there is none.
+local function last_dump(directory, names, vm)
   local newest
   for _, name in ipairs(names) do
-    local stamp = dumping.stamp_of(name, system)
-    local time = stamp and time_of(stamp, directory .. "/" .. name)
+    local time = dump_name.time_of(directory, name, vm)
     newest = time and (not newest or time > newest) and time or newest
   end
   return newest
@@ -108,7 +76,7 @@ end
 function prometheus.text(vms, directory)
   local dumps, message
   if directory then
-    dumps, message = core.entries(directory)
+    dumps, message = system.entries(directory)
     if not dumps then
       return nil, message
     end

@@ -3,26 +3,23 @@
 -- reads it. It gives the report, or nil and a message.
 
 local qvm = require "qvm"
+local command = require "qvm.cli.command"
 local collect = require "qvm.diag.collect"
 local json = require "qvm.diag.json"
-local terminal = require "qvm.diag.terminal"
-local text = require "qvm.diag.text"
+local text = require "qvm.cli.text"
 
 local tasks = {}
 
 local function show_progress(written, total)
-  io.stderr:write("\r\27[Kdump: ", text.in_units(written), total and
-    (" of %s, %d%%"):format(text.in_units(total), math.floor(written / total * 100)) or "")
+  command.show_progress("dump: " .. text.in_units(written) .. (total
+    and (" of %s, %d%%"):format(text.in_units(total), math.floor(written / total * 100)) or ""))
 end
 
--- Progress is for people: nothing goes to a pipe or a file.
 local function take_dump(run, vm)
-  local options, is_terminal = run.options, terminal.is_one(2)
+  local options = run.options
   local dump, message = vm:dump {dir = options.dump, timeout = options.timeout,
-    progress = is_terminal and show_progress or nil}
-  if is_terminal then
-    io.stderr:write("\r\27[K")
-  end
+    progress = show_progress}
+  command.show_progress ""
   if not dump then
     return run.problems:add(message)
   end

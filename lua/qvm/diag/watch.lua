@@ -1,9 +1,9 @@
 -- A page of text that is shown again and again in place, with marks at what has
 -- changed, until Ctrl-C. The terminal is left as it was, whatever ends this.
 
-local core = require "qvm.core"
-local terminal = require "qvm.diag.terminal"
-local text = require "qvm.diag.text"
+local command = require "qvm.cli.command"
+local qvm = require "qvm"
+local text = require "qvm.cli.text"
 
 local watch = {}
 
@@ -82,13 +82,13 @@ local function refresh(title, seconds, collect, paint)
     io.stdout:write(screen(head, marked, gone, paint))
     assert(io.stdout:flush())
     before = lines
-    core.sleep(math.ceil(seconds * 1000))
+    qvm.sleep(seconds)
   end
 end
 
 -- Returns true when Ctrl-C has ended it, else nil and why it ended.
 function watch.run(title, seconds, collect)
-  local paint = terminal.painter(1)
+  local paint = command.painter(1)
   local guard, why = new_guard()
   if not guard then
     return nil, why

@@ -1,6 +1,6 @@
 -- Serves a client of a dump, from its first byte to its last.
 
-local core = require "qvm.core"
+local system = require "qvm.util.system"
 local packet = require "qvm.gdb.packet"
 local Session = require "qvm.gdb.session"
 
@@ -13,14 +13,14 @@ local STOP = {} -- what ends the work on a request
 -- on raising where something between catches errors. Returns pcall's results, or false, STOP
 -- and the reason.
 local function stoppable(f, send, stopped)
-  local is_working, reason, due = true, nil, core.now() + EVERY
+  local is_working, reason, due = true, nil, system.now() + EVERY
   local function stop(why)
     reason = why
     error(STOP, 0)
   end
   local function look()
-    if is_working and not reason and core.now() >= due then
-      reason, due = stopped(), core.now() + EVERY
+    if is_working and not reason and system.now() >= due then
+      reason, due = stopped(), system.now() + EVERY
     end
     if is_working and reason then
       stop(reason)

@@ -5,7 +5,7 @@
 -- Three things are looked at in the world: which VMs there are (as qvm.names does),
 -- the names in a directory, and the registers of a vCPU of a dump that is open.
 
-local core = require "qvm.core"
+local system = require "qvm.util.system"
 local Dump = require "qvm.dump"
 local Env = require "qvm.host.env"
 local line = require "qvm.util.text"
@@ -64,8 +64,8 @@ end
 -- A field as it stands; of `vms`, the VM of that name.
 local function field(value, name, vms)
   if value == vms then
-    local root = core.is_name(name) and qvm.root()
-    return root and (VM.find(root, name)) or nil
+    local is_name, vm = pcall(qvm.vm, name)
+    return is_name and vm or nil
   elseif value == qvm and parts[name] then
     return qvm[name]
   end
@@ -215,11 +215,11 @@ end
 local function paths(typed)
   local directory = typed:match("^.*/") or ""
   local list = {}
-  for _, name in ipairs(core.entries(directory == "" and "." or directory) or {}) do
+  for _, name in ipairs(system.entries(directory == "" and "." or directory) or {}) do
     local path = directory .. name
     if path:sub(1, #typed) == typed
       and (name:sub(1, 1) ~= "." or typed:match("[^/]*$"):sub(1, 1) == ".") then
-      local _, _, kind = core.stat(path)
+      local _, _, kind = system.stat(path)
       list[#list + 1] = kind == "directory" and path .. "/" or path
     end
   end

@@ -1,7 +1,7 @@
 -- A Lua prompt that shows what it is given in a form worth reading.
 
 local columns = require "qvm.util.columns"
-local core = require "qvm.core"
+local system = require "qvm.util.system"
 local line = require "qvm.util.text"
 local view = require "qvm.prompt.show"
 
@@ -290,9 +290,9 @@ local function nothing() end
 -- @tparam table env the globals
 -- @tparam boolean is_script Ctrl-C ends all of it; else only what runs
 function prompt.run(read, env, is_script)
-  local call = is_script and pcall or core.interruptible
+  local call = is_script and pcall or system.interruptible
   if not is_script then
-    core.catch_interrupts()
+    system.catch_interrupts()
   end
   local text, chunk = read_chunk(read, env)
   while text do
