@@ -43,10 +43,20 @@ local c_rooms = {
   guest = set "util dump scan paging",
 }
 
-local function includes()
+-- The simulator's. Registers are among what is configured, and requests take dumps.
+local sim_rooms = {
+  util = set "",
+  conf = set "util dump",
+  dump = set "util conf vm",
+  vm = set "util conf dump",
+}
+
+-- The includes below csrc/core or csrc/sim.
+local function includes(tier)
   local uses = {}
-  for _, line in ipairs(lines_of [[grep -E '# *include "' csrc/core/*/*.[ch] ]]) do
-    local file, room, what = line:match '^(csrc/core/(%w+)/[^:]+):# *include "([^"]+)"'
+  local command = [[grep -E '# *include "' csrc/%s/*/*.[ch] ]]
+  for _, line in ipairs(lines_of(command:format(tier))) do
+    local file, room, what = line:match '^(csrc/%w+/(%w+)/[^:]+):# *include "([^"]+)"'
     uses[#uses + 1] = {file = file, from = room, what = what, to = what:match "^(%w+)/" or "none"}
   end
   return uses
@@ -101,9 +111,22 @@ local started = {diag = "qvm.diag", dumpdiff = "qvm.cli.dumpdiff", explore = "qv
 
 describe("the rooms", function()
   it("of the C core use only what they may", function()
-    local list, found = violations(c_rooms, includes())
+    local list, found = violations(c_rooms, includes "core")
     assert.are.same({}, list)
     assert.is_true(found > 50)
+  end)
+
+  it("of the simulator use only what they may", function()
+    local list, found = violations(sim_rooms, includes "sim")
+    assert.are.same({}, list)
+    assert.is_true(found > 50)
+    assert.are.same({}, lines_of "ls csrc/sim | grep '[.]'")
+  end)
+
+  it("of the simulator, and the helpers, have files that begin by saying what they do", function()
+    for _, path in ipairs(lines_of "ls csrc/sim/*/*.c spec/helpers/*.c") do
+      assert.matches("^/%*", files.read(path), 1, false, path)
+    end
   end)
 
   it("of the C core know nothing of Lua", function()

@@ -1,5 +1,6 @@
-/* Checks that the SIGBUS handler of mapped files lives with handlers of the program: prints
- * "ok", or what went wrong. Uses the core without Lua. */
+/* Checks that the SIGBUS handler of mapped files cooperates with handlers of the program:
+ * one installed before it, and one installed after it that calls it. Prints "ok" or what
+ * went wrong. Uses the core without Lua. */
 #include "dump/image_file.h"
 
 #include <setjmp.h>
@@ -19,7 +20,8 @@ static int fail(const char *what)
     return 1;
 }
 
-/* A program's handler that calls the one it has replaced, unless it is called too often. */
+/* A handler of the program that calls the one it replaced, unless it is called too often.
+ */
 static void chaining(int number, siginfo_t *info, void *context)
 {
     if (++calls > 3)
@@ -53,7 +55,7 @@ static int mask_is_empty(void)
     return !sigismember(&mask, SIGBUS) && !sigismember(&mask, SIGUSR1);
 }
 
-/* A read of a file that is cut while it is open. */
+/* Reads a file that is truncated while it is open. */
 static int cut_read(const char *path)
 {
     struct image_file file;
@@ -91,9 +93,9 @@ int main(int argc, char **argv)
         return 1;
     sigaction(SIGBUS, NULL, &now);
     if (now.sa_handler != at_the_bottom)
-        return fail("the program's handler was not put back");
+        return fail("the program's handler was not restored");
 
-    /* The program puts a handler in front of ours, and ours has to stay behind it. */
+    /* The program installs a handler that calls ours: ours must stay installed below it. */
     if (image_file_open(&file, argv[1], false, &err) != 0)
         return fail(err.message);
     image_file_map(&file);
@@ -117,7 +119,7 @@ int main(int argc, char **argv)
         default: break;
         }
         if (calls != 1)
-            return fail("the program's handler was passed over");
+            return fail("the program's handler was not called");
         image_file_close(&file);
     }
     return fail("ok") - 1;
