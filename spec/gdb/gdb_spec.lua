@@ -191,7 +191,7 @@ describe("gdb's monitor command", function()
       assert.matches("\nmonitor " .. name, "\n" .. text, 1, true)
     end
     assert.are.equal(text, rsp.monitor(gdbdump.x86_64(), ""))
-    assert.are.equal("no such command: x\\x1b; monitor help lists what there is\n",
+    assert.are.equal("no such command: x\\x1b; monitor help lists them\n",
       rsp.monitor(gdbdump.x86_64(), " x\27 "))
     for line in text:gmatch("[^\n]+") do
       assert.is_true(#line <= 80, line)
@@ -226,7 +226,7 @@ describe("gdb's monitor command", function()
     assert.matches("not mapped: level 1, entry 1 of",
       rsp.monitor(path, "translate 0xffffffff81001000"))
     assert.matches("VMCOREINFO", rsp.monitor(path, "translate main"))
-    assert.matches("^monitor translate ADDRESS", rsp.monitor(path, "translate"))
+    assert.matches("^usage: monitor translate ADDRESS", rsp.monitor(path, "translate"))
     assert.matches("0x1ffffffffffffffff has more than 64 bits",
       rsp.monitor(path, "translate 0x1ffffffffffffffff"))
     for _, number in ipairs {"9223372036854775808", "99999999999999999999"} do

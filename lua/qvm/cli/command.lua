@@ -17,6 +17,7 @@ command.WIDTH = 80 -- columns of a report
 -- exit statuses, at the end of the help.
 function command.parser(name, summary, usage, notes)
   return argparse(name, summary, notes):help_max_width(command.WIDTH)
+    :help_description_margin(22)
     :usage(("Usage: %s %s"):format(name, usage))
 end
 

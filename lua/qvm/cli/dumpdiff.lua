@@ -244,10 +244,9 @@ end
 -- The command -----------------------------------------------------------------------------
 
 local NOTES = [[
-BEFORE and AFTER are dumps of the same VM. The report shows which registers
-differ, how much of each region of physical memory changed, memory that only one
-of the dumps has, and where most bytes changed. A dump that is incomplete is
-compared as far as it goes.
+The report shows which registers differ, how much of each region of physical
+memory changed, memory that only one of the dumps has, and where most bytes
+changed. An incomplete dump is compared as far as it goes.
 
 Exit status:
    0  nothing differs
@@ -256,7 +255,7 @@ Exit status:
 
 local function new_parser()
   local parser = command.parser(NAME, "Compares two dumps of a VM: registers and memory.",
-    "[--all] BEFORE AFTER", NOTES)
+    "[--all] <before> <after>", NOTES)
   parser:argument("before", "The earlier dump.")
   parser:argument("after", "The later dump.")
   parser:flag("--all", ("List all changed places, not only the %d largest."):format(RUNS))

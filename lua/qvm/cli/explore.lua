@@ -125,9 +125,9 @@ Exit status:
 
 local function new_parser()
   local parser = command.parser(NAME, "A Lua prompt for the VMs of this host, and for dumps.",
-    "[--root DIR] [DUMP]...", NOTES)
+    "[--root DIR] [<dump>]...", NOTES)
   parser:argument("dump", "A dump to open: `d` is the first, `dumps` has all."):args("*")
-  parser:option("--root", "The directory of the VMs (default: $QVM_ROOT, or /dev/qvm).")
+  parser:option("--root", "Directory of the VMs (default: $QVM_ROOT or /dev/qvm).")
     :argname("DIR")
   return parser
 end

@@ -1,5 +1,6 @@
--- The command qvm-diag: what the host knows of its virtual machines. Private: the
--- command is what scripts may rely on.
+-- The command qvm-diag: reports what the host knows about its virtual machines. A task
+-- (qvm.diag.tasks) collects the report as a table (collect), which is written as text (plain),
+-- JSON, HTML or metrics (prometheus).
 
 local command = require "qvm.cli.command"
 local qvm = require "qvm"
@@ -16,7 +17,7 @@ local NAME = "qvm-diag"
 
 local write_error
 
--- print would not say when the disk is full.
+-- Unlike print, remembers that writing failed, as when the disk is full.
 local function write(...)
   local ok, why = io.stdout:write(...)
   write_error = write_error or not ok and why
@@ -62,7 +63,7 @@ local function differs(report)
   return false
 end
 
--- The page is there as a whole, or not at all.
+-- Writes the HTML page, as a whole or not at all.
 local function write_page(run, report)
   report.errors = run.problems.list
   local page = require "qvm.diag.html".page(report, run.options.all)
@@ -91,7 +92,7 @@ local function report_once(run)
   return run.problems.failed and 1 or report and differs(report) and 3 or 0
 end
 
--- That a VM is down is what the metrics say: no failure of the command.
+-- A VM that is down is no failure of the command: the metrics say so.
 local function write_metrics(run)
   local report = report_of(run)
   local directory = os.getenv("QVM_DUMP_DIR")
@@ -110,7 +111,7 @@ local function write_metrics(run)
   return 0
 end
 
--- The report as lines, with what went wrong at the end.
+-- The report as lines, with messages at the end.
 local function lines_of(run)
   local lines, paint = {}, run.paint
   local function add(more)
@@ -136,9 +137,9 @@ end
 
 local function watch(run)
   if not command.is_terminal(1) or command.is_dumb() then
-    run.problems:complain("--watch needs a terminal that can be written to in place")
+    run.problems:complain("--watch needs a terminal that can move its cursor")
     return 2
-  elseif run.problems.failed then -- no baseline: it would scroll away unread
+  elseif run.problems.failed then -- no baseline: the message would be overwritten
     return 1
   end
   run.paint = command.painter(1)
@@ -152,7 +153,7 @@ local function watch(run)
   return ok and 0 or 1
 end
 
--- Does what the arguments say; gives the exit status.
+-- Runs the command. Returns its exit status.
 function diag.run(arguments)
   local problems = command.problems(NAME)
   local options, mistake = options_of(arguments)

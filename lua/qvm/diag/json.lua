@@ -1,6 +1,5 @@
--- A report as JSON.
---
--- Members are sorted, for reports that are compared; an empty list is an array.
+-- Writes a report as JSON. Members are sorted, so that reports can be compared; an empty list is
+-- an array; strings can be any bytes, since they come from dumps.
 
 local writer = require "qvm.util.json_writer"
 local text = require "qvm.cli.text"
@@ -10,7 +9,7 @@ local LISTS = {nodes = true, vcpus = true, errata = true, ranges = true, vms = t
 
 local write
 
--- Names that the metatable has as `nullable` are written as null where they are nil.
+-- Members that are nil are written as null if the metatable lists them in `nullable`.
 local function write_object(put, object)
   local names, meta = {}, getmetatable(object)
   for _, name in ipairs(meta and meta.nullable or {}) do
@@ -29,7 +28,7 @@ local function write_object(put, object)
   put "}"
 end
 
--- Elements of `messages` are JSON already: there are many, and they are kept as such.
+-- Elements of `messages` are JSON already: there are many, and JSON takes less memory.
 local function write_list(put, list, name)
   put "["
   for index, element in ipairs(list) do
@@ -45,7 +44,7 @@ end
 
 function write(put, value, name)
   if type(value) == "string" then
-    put(writer.string(value)) -- of a dump: any bytes
+    put(writer.string(value))
   elseif value == nil then
     put "null"
   elseif type(value) ~= "table" then
@@ -57,7 +56,7 @@ function write(put, value, name)
   end
 end
 
--- The JSON of a small value.
+-- Returns the JSON of a small value.
 local function encode(value)
   local parts = {}
   write(function(part) parts[#parts + 1] = part end, value)

@@ -1,4 +1,4 @@
--- A report as text of 80 columns.
+-- Writes a report as text of 80 columns: for people.
 
 local cjson = require "cjson"
 local text = require "qvm.cli.text"
@@ -6,7 +6,7 @@ local text = require "qvm.cli.text"
 local in_units, pad, shown = text.in_units, text.pad, text.field
 
 local WIDTH = 80
-local NAME_MAX = 40 -- columns of a name in a table; a longer one pushes its line
+local NAME_MAX = 40 -- columns of a name in a table; after a longer name the columns shift
 
 local NO_ADDRESS = ("%-18s"):format("-")
 
@@ -15,7 +15,7 @@ local WAYS = {running = "good", gone = "bad", stuck = "bad", unavailable = "bad"
 local Plain = {}
 Plain.__index = Plain
 
--- put takes a line; paint is one of command.painter.
+-- put writes a line; paint: see command.painter.
 function Plain.new(put, paint)
   return setmetatable({put = put, paint = paint}, Plain)
 end
@@ -24,7 +24,7 @@ function Plain:say(format, ...)
   self.put(format:format(...):match("^(.*%S)") or "")
 end
 
--- A value of an env as a string, and as one that is harmless and not too long.
+-- A value of an env as a string, neither escaped nor cut.
 function Plain.raw_value(value)
   if value == nil then
     return "-"
@@ -67,7 +67,7 @@ function Plain:errata(errata)
   end
 end
 
--- What differs from a baseline.
+-- The differences from a baseline.
 function Plain:difference(baseline)
   local list, path = baseline.differences, shown(baseline.path)
   if #list == 0 then
@@ -119,7 +119,7 @@ function Plain:vm(about)
   end
 end
 
--- All VMs, a line each.
+-- A table of VMs, one line each.
 function Plain:list(vms)
   local width = width_of(vms, "name", 6)
   self:say("%-" .. width .. "s  state           pid  vCPUs  nodes  errata", "system")

@@ -1,5 +1,5 @@
--- VMs as metrics: the text format of Prometheus, as the textfile collector of its
--- node_exporter reads it.
+-- Writes VMs as metrics, in the text format of Prometheus, which the textfile collector of
+-- node_exporter reads.
 
 local dump_name = require "qvm.util.dump_name"
 local Plain = require "qvm.diag.plain"
@@ -12,7 +12,7 @@ local STATES = {"running", "suspended", "unavailable", "gone", "stuck", "unknown
 
 local ESCAPES = {["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n"}
 
--- Of what is long, the beginning; a backslash of an escape is one of the value.
+-- Cuts, escapes and quotes a value. The backslash of a `\xNN` is part of the value.
 local function label_value(value)
   value = text.valid(text.cut(value), function() return "\u{fffd}" end)
   return (value:gsub("[^\n]+", text.harmless):gsub('[\\"\n]', ESCAPES))
@@ -25,8 +25,8 @@ local function family(name, help)
   return setmetatable({name = name, help = help, samples = {}, seen = {}}, Family)
 end
 
--- labels: array of {name, value}. Of equal ones the first counts: a VM may report
--- an erratum twice, and a series may not be there twice.
+-- Adds a sample. labels: an array of {name, value}. A series may not occur twice, but a VM may
+-- report an erratum twice: then the first one counts.
 function Family:add(labels, value)
   local parts = {}
   for i, label in ipairs(labels) do
@@ -57,7 +57,7 @@ local function add_vm(families, about, directory, dumps)
   for _, state in ipairs(STATES) do
     families.state:add({vm, {"state", state}}, about.state == state and 1 or 0)
   end
-  if about.vcpus then -- else nobody knows how many
+  if about.vcpus then -- else their number is unknown
     families.vcpus:add({vm}, #about.vcpus)
   end
   for _, erratum in ipairs(about.errata or {}) do
@@ -70,9 +70,8 @@ local function add_vm(families, about, directory, dumps)
   end
 end
 
--- The metrics of these VMs, as collect.vm has them. The times of dumps are those
--- of the files in a directory, if one is given; nil, message where it cannot be
--- listed.
+-- Returns the metrics of VMs that collect.vm has described. If a directory is given, they
+-- include the times of the dumps in it; nil and a message if it cannot be listed.
 function prometheus.text(vms, directory)
   local dumps, message
   if directory then
@@ -83,11 +82,11 @@ function prometheus.text(vms, directory)
   end
   local families = {
     up = family("qvm_up", "Whether a qvm process serves the VM and answers."),
-    state = family("qvm_state", "The state that the VM is in has the value 1."),
-    vcpus = family("qvm_vcpus", "vCPUs in the env of the VM."),
+    state = family("qvm_state", "1 for the state of the VM, 0 for all others."),
+    vcpus = family("qvm_vcpus", "Number of vCPUs in the env of the VM."),
     errata = family("qvm_erratum_info", "An erratum that the VM reports; cpu is a number or all."),
     dump = family("qvm_last_dump_timestamp_seconds",
-      "When the newest dump of the VM in $QVM_DUMP_DIR was asked for, by its name."),
+      "When the newest dump of the VM in $QVM_DUMP_DIR was requested, by its name."),
   }
   for _, about in ipairs(vms) do
     add_vm(families, about, directory, dumps)

@@ -35,8 +35,8 @@ end
 
 local function new_parser()
   local parser = command.parser(NAME, "Shows a dump to gdb: threads, registers and memory.",
-    "[--port PORT] DUMP", NOTES)
-  parser:argument("dump", "The dump.")
+    "[--port PORT] <dump>", NOTES)
+  parser:argument("dump", "The dump, which may be gzip-compressed.")
   parser:option("--port", "Listen on this port of the loopback interface; 0: any free port.")
     :argname("PORT"):convert(port_of)
   return parser
