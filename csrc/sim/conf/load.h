@@ -41,8 +41,8 @@ struct loads {
 
 void loads_free(struct loads *loads);
 
-/* The index of the first extent, from index `first` on, that reaches to `address` or behind
-   it; the count, if there is none. */
+/* The index of the first extent, from index `first` on, that ends at or after `address`;
+   the count if there is none. */
 size_t loads_from(const struct loads *loads, size_t first, uint64_t address);
 
 /* Reads `size` bytes at `offset` of an extent, which must be in it. Returns 0, or an errno

@@ -86,7 +86,7 @@ bool number_boolean(const char *string, bool *value)
     return false;
 }
 
-/* Its index; the count, if there is none. */
+/* The index of a setting; the count if there is none. */
 static size_t index_of(const struct settings *settings, const char *prefix,
                        const char *name)
 {

@@ -19,7 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int complain(const char *path)
+/* Writes errno as a message about a path. Returns -1. */
+static int fail(const char *path)
 {
     (void)fprintf(stderr, "qvm: %s: %s\n", path, strerror(errno));
     return -1;
@@ -181,7 +182,7 @@ int node_create(struct node *node, const struct text *env)
 
     if (open_locked(node) || envfile_owner(node->directory, &owner) ||
         (!owner && fill(node, env))) {
-        (void)complain(node->path);
+        (void)fail(node->path);
         give_up(node);
         return -1;
     }

@@ -44,11 +44,11 @@ Problems.__index = Problems
 -- Collects what goes wrong while a command runs. put, if given, receives the messages that
 -- would otherwise go to stderr.
 function command.problems(name, put)
-  return setmetatable({name = name, put = put, list = {}, failed = false, _said = {}}, Problems)
+  return setmetatable({name = name, put = put, list = {}, failed = false, _reported = {}}, Problems)
 end
 
 -- Writes a message without keeping it.
-function Problems:complain(message)
+function Problems:report(message)
   message = text.harmless(message)
   if self.put then
     return self.put(message)
@@ -65,10 +65,10 @@ end
 
 -- Notes something that is unusual or left out of a report. No step failed.
 function Problems:warn(message)
-  if not self._said[message] then
-    self._said[message] = true
+  if not self._reported[message] then
+    self._reported[message] = true
     self.list[#self.list + 1] = message
-    self:complain(message)
+    self:report(message)
   end
 end
 

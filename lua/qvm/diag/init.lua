@@ -126,7 +126,7 @@ local function lines_of(run)
   local report, message = task_of(run.options) {options = run.options, problems = problems,
     baseline = run.baseline, text = Plain.new(add, paint)}
   if message or report.vms and #report.vms == 0 then
-    problems:complain(message or none_message())
+    problems:report(message or none_message())
   end
   for i, line in ipairs(messages) do
     lines[#lines + 1] = i == 1 and #lines > 0 and "" or nil
@@ -137,7 +137,7 @@ end
 
 local function watch(run)
   if not command.is_terminal(1) or command.is_dumb() then
-    run.problems:complain("--watch needs a terminal that can move its cursor")
+    run.problems:report("--watch needs a terminal that can move its cursor")
     return 2
   elseif run.problems.failed then -- no baseline: the message would be overwritten
     return 1
@@ -158,7 +158,7 @@ function diag.run(arguments)
   local problems = command.problems(NAME)
   local options, mistake = options_of(arguments)
   if not options then
-    problems:complain(mistake)
+    problems:report(mistake)
     return 2
   end
   if options.root then
