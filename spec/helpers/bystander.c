@@ -1,13 +1,12 @@
-/* A process for the specs that is not a simulated VM but resembles one: it holds the record
- * lock of an env, as a qvm does, and perhaps catches the signals.
+/* A process for the specs that is not a simulated VM, but looks like one in part.
  *
  *     bystander FILE lock     holds the file's record lock and does not catch signals
  *     bystander FILE catch    holds it and catches SIGUSR1 and SIGUSR2
- *     bystander FILE share    like catch; prints "child ID", a process that shares its
- *                             descriptors and outlives it
+ *     bystander FILE share    like catch; says "child ID", a process that shares its
+ *                             descriptors and lives on
  *
- * The name under which it is run decides the name of its executable. It prints "ready" when
- * it is, and "caught N" for each signal. */
+ * What it is called decides what its executable's name is. Says "ready" when it is, and
+ * "caught N" for each signal. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +31,7 @@ static int fail(const char *what)
     return 1;
 }
 
-/* A record lock belongs to a descriptor table, and lasts as long as the table. */
+/* A record lock belongs to a table of descriptors, and lasts as long as the table does. */
 static void share_descriptors(void)
 {
     long child = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
@@ -49,7 +48,7 @@ static int hold_lock(const char *path, int shared)
     int fd = open(path, O_RDWR | O_CREAT, 0600);
     sigset_t both, before;
 
-    /* Signals are delivered only in sigsuspend(): one before it would be missed. */
+    /* Taken only while it waits: one that comes earlier would leave it waiting. */
     sigemptyset(&both);
     sigaddset(&both, SIGUSR1);
     sigaddset(&both, SIGUSR2);

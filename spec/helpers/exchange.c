@@ -1,6 +1,5 @@
-/* Preloaded into a script by a spec: replaces mkdir(). As soon as a directory is created,
- * it runs the shell command in $QVM_EXCHANGE, so that the spec can replace the directory by
- * another one at this very moment. */
+/* Preloaded into a script by a spec: once a directory has been made, runs the shell text in
+ * $QVM_EXCHANGE, so that the spec can exchange the directory in just this moment. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* For programs that are preloaded into a script: replaces open(), under all its names, by
- * open_instead() of the file that includes this. */
+/* For what is preloaded into a script: open under both its names, however the caller was
+ * compiled, is open_instead of the file that includes this. */
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/types.h>
@@ -21,7 +21,7 @@ static int open_instead(const char *path, int flags, mode_t mode);
 INSTEAD_OF(open)
 INSTEAD_OF(open64)
 
-/* With _FORTIFY_SOURCE, glibc's headers make these of open(path, flags). */
+/* What glibc's headers call for open(path, flags) when _FORTIFY_SOURCE is defined. */
 #define FORTIFIED_INSTEAD_OF(name)           \
     int name(const char *path, int flags);   \
     int name(const char *path, int flags)    \

@@ -1,7 +1,7 @@
-/* Preloaded into a script by a spec: replaces open(). It pauses the script when it opens
- * the /proc directory of the process that serves a VM, so that the spec can end that
- * process and start another one with the same id. It prints "paused", and goes on when a
- * line arrives through the FIFO $QVM_PAUSE. */
+/* Preloaded into a script by a spec: stops it when it has found the process that serves a
+ * VM and is about to look at it, so that the spec can let that process die, and another get
+ * its id, in just this moment. $QVM_PAUSE names a FIFO: the script goes on when a line
+ * comes through it. */
 #define _GNU_SOURCE
 #include "opens.h"
 
@@ -27,8 +27,7 @@ static void pause_at(const char *path)
     if (write(STDOUT_FILENO, "paused\n", 7) != 7)
         abort();
     fd = next_open(fifo, O_RDONLY);
-    /* Not closed before the line is read: otherwise the spec, which writes it, would fail.
-     */
+    /* Closed before that line was written, it would be the spec's script that fails. */
     if (fd < 0 || read(fd, &line, 1) != 1)
         abort();
     close(fd);

@@ -1,6 +1,5 @@
-/* Checks that the SIGBUS handler of mapped files cooperates with handlers of the program:
- * one installed before it, and one installed after it that calls it. Prints "ok" or what
- * went wrong. Uses the core without Lua. */
+/* Checks that the SIGBUS handler of mapped files lives with handlers of the program: prints
+ * "ok", or what went wrong. Uses the core without Lua. */
 #include "dump/image_file.h"
 
 #include <setjmp.h>
@@ -20,8 +19,7 @@ static int fail(const char *what)
     return 1;
 }
 
-/* A handler of the program that calls the one it replaced, unless it is called too often.
- */
+/* A program's handler that calls the one it has replaced, unless it is called too often. */
 static void chaining(int number, siginfo_t *info, void *context)
 {
     if (++calls > 3)
@@ -55,7 +53,7 @@ static int mask_is_empty(void)
     return !sigismember(&mask, SIGBUS) && !sigismember(&mask, SIGUSR1);
 }
 
-/* Reads a file that is truncated while it is open. */
+/* A read of a file that is cut while it is open. */
 static int cut_read(const char *path)
 {
     struct image_file file;
@@ -93,9 +91,9 @@ int main(int argc, char **argv)
         return 1;
     sigaction(SIGBUS, NULL, &now);
     if (now.sa_handler != at_the_bottom)
-        return fail("the program's handler was not restored");
+        return fail("the program's handler was not put back");
 
-    /* The program installs a handler that calls ours: ours must stay installed below it. */
+    /* The program puts a handler in front of ours, and ours has to stay behind it. */
     if (image_file_open(&file, argv[1], false, &err) != 0)
         return fail(err.message);
     image_file_map(&file);
@@ -119,7 +117,7 @@ int main(int argc, char **argv)
         default: break;
         }
         if (calls != 1)
-            return fail("the program's handler was not called");
+            return fail("the program's handler was passed over");
         image_file_close(&file);
     }
     return fail("ok") - 1;
