@@ -14,7 +14,7 @@ local VALUE = 200 -- bytes of a value that are shown
 local escape = qvm.escape
 
 -- Cuts a long text between two characters.
-local function cut(text)
+local function shorten(text)
   if #text <= VALUE then
     return text
   end
@@ -36,7 +36,7 @@ function layout.value(value)
     and value ~= "true" and value ~= "false" and value ~= "null" then
     return value
   end
-  return escape(cut(qvm.errata.text(value)))
+  return escape(shorten(qvm.errata.text(value)))
 end
 
 -- A key by which names sort in natural order: board2 before board10.
