@@ -5,10 +5,11 @@
 
 #include "dump/dump.h"
 #include "util/bytes.h"
+#include "util/limits.h"
 #include "util/os.h"
 
 /* A shorter hole is read like data: finding its ends costs as much. */
-enum { HOLE_MIN = 64 << 10 };
+enum { HOLE_MIN = LIMIT(64 << 10, 5 << 10) };
 
 /* The rest of a memory run from `address` on; its bytes begin at a file offset. */
 static struct extent extent_in_file(const struct dump *dump, uint64_t offset,

@@ -1,6 +1,7 @@
 #include "dump/elf_sections.h"
 
 #include "util/bytes.h"
+#include "util/limits.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -107,7 +108,7 @@ static int find_strings(const struct elf *elf, const struct image_file *file,
 
 /* A name beyond this many bytes of the string table stays empty: names all over a large
  * compressed table would have it unpacked again for each. */
-enum { STRINGS_MAX = 4 << 20 };
+enum { STRINGS_MAX = LIMIT(4 << 20, 1 << 10) };
 
 static int read_name(const struct image_file *file, const struct elf_section *strings,
                      uint32_t at, char *name, struct qvm_error *err)
@@ -137,7 +138,7 @@ int sections_read_named(const struct elf *elf, const struct image_file *file,
     return read_name(file, &strings, bytes_u32(raw, elf->big_endian), section->name, err);
 }
 
-enum { NEAR = 1 << 20 };
+enum { NEAR = LIMIT(1 << 20, 1 << 12) };
 
 uint64_t sections_end(const struct elf *elf, const struct image_file *file)
 {

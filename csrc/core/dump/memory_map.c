@@ -1,5 +1,7 @@
 #include "dump/memory_map.h"
 
+#include "util/limits.h"
+
 #include <stdlib.h>
 
 /* A segment's memory, and its place in the file's order. */
@@ -160,7 +162,7 @@ static void scan(struct memory_map *map, const struct source *sources, size_t co
 
 /* A writer may show bytes of the file at several addresses, but not all of them many
  * times: each pass over memory would go through a small file for hours. */
-enum { TIMES_MAX = 8, FREE_OF_CHARGE = 64 << 20 };
+enum { TIMES_MAX = 8, FREE_OF_CHARGE = LIMIT(64 << 20, 64 << 10) };
 
 static int check_shown(const struct memory_map *map, const struct image_file *file,
                        struct qvm_error *err)

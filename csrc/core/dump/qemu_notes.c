@@ -2,6 +2,7 @@
 
 #include "dump/elf_notes.h"
 #include "util/bytes.h"
+#include "util/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,12 @@ enum {
     PRSTATUS_REGISTERS = 112,
     STATE_MAX = 1024
 };
-enum { EM_X86_64 = 62, EM_AARCH64 = 183, CPUS_MAX = 65536, NOTES_MAX = 1 << 18 };
+enum {
+    EM_X86_64 = 62,
+    EM_AARCH64 = 183,
+    CPUS_MAX = LIMIT(65536, 4),
+    NOTES_MAX = LIMIT(1 << 18, 20)
+};
 
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 
@@ -98,9 +104,11 @@ static const struct note_type x86_64_notes[] = {
 static const struct register_field aarch64_state[] = {{"fpsr", 512, 4}, {"fpcr", 516, 4}};
 
 static const struct note_type aarch64_notes[] = {
-    {"CORE", 1, 392, 392, PRSTATUS},         {"CORE", 2, 528, 528, STATE},
-    {"LINUX", 0x405, 0, 1 << 20, OTHER}, /* SVE */
-    {"VMCOREINFO", 0, 0, UINT32_MAX, OTHER}, {NULL, 0, 0, 0, OTHER},
+    {"CORE", 1, 392, 392, PRSTATUS},
+    {"CORE", 2, 528, 528, STATE},
+    {"LINUX", 0x405, 0, LIMIT(1 << 20, 1 << 8), OTHER}, /* SVE */
+    {"VMCOREINFO", 0, 0, UINT32_MAX, OTHER},
+    {NULL, 0, 0, 0, OTHER},
 };
 
 static const struct qemu_machine machines[] = {

@@ -1,6 +1,7 @@
 #include "dump/qnx_note.h"
 
 #include "util/bytes.h"
+#include "util/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,12 @@ enum { CPU_SIZE = 128, CPU_PGTBL = 0, CPU_CPUNUM = 8, CPU_PROCESS = 28, PROCESS_
 
 /* struct kdump, 64-bit; the text follows. In a 32-bit dump the pointer before
  * these members has 4 bytes, and they stand 4 bytes earlier. */
-enum { INFO_TEXT_SIZE = 36, INFO_TEXT_INDEX = 40, INFO_SIZE = 44, TEXT_MAX = 16 << 20 };
+enum {
+    INFO_TEXT_SIZE = 36,
+    INFO_TEXT_INDEX = 40,
+    INFO_SIZE = 44,
+    TEXT_MAX = LIMIT(16 << 20, 1 << 10)
+};
 
 /* Bytes that pad a size up to a multiple. */
 static uint64_t padding(uint64_t size, uint64_t multiple)

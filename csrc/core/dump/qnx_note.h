@@ -6,12 +6,13 @@
 
 #include "dump/elf.h"
 #include "dump/registers.h"
+#include "util/limits.h"
 
 /* Bytes of names, and of values: more is malformed. */
-#define QNX_NOTE_EXTRA_MAX (1u << 20)
+#define QNX_NOTE_EXTRA_MAX LIMIT(1u << 20, 1u << 8)
 
 /* Registers that are named; more are given as bytes. */
-#define QNX_NOTE_NAMED_MAX 512u
+#define QNX_NOTE_NAMED_MAX LIMIT(512u, 16u)
 
 /* Where things are in one dump's note, all of it inside the segment. */
 struct qnx_note {

@@ -4,12 +4,15 @@
 #define QVM_ENV_DOCUMENT_H
 
 #include "util/error.h"
+#include "util/limits.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define ENV_SIZE_MAX (16u << 20) /* bytes; a longer document is QVM_TOO_LARGE */
-#define ENV_WAIT_MS  2000        /* how long a server may take to answer, in milliseconds */
+/* Bytes; a longer document is QVM_TOO_LARGE. */
+#define ENV_SIZE_MAX LIMIT(16u << 20, 20u << 10)
+
+#define ENV_WAIT_MS 2000 /* how long a server may take to answer, in milliseconds */
 
 /* Must be all zero before the first use. The bytes are not terminated. */
 struct env_document {

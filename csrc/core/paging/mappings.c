@@ -1,18 +1,19 @@
 #include "paging/mappings.h"
 
 #include "util/bytes.h"
+#include "util/limits.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    TABLE_MAX = 65536, /* bytes of the largest table */
-    AT_ONCE = 1 << 16, /* spans that one call looks at */
+    TABLE_MAX = 65536,                /* bytes of the largest table */
+    AT_ONCE = LIMIT(1 << 16, 1 << 4), /* spans that one call looks at */
     /* The bound on steps: so many for each page of memory in the dump, and so many besides
      * for small dumps. A span is one step. */
     STEPS_PER_PAGE = 8,
-    STEPS_BESIDES = 1 << 24,
+    STEPS_BESIDES = LIMIT(1 << 24, 1 << 15),
     LOAD_STEPS = 32, /* what loading a table costs, in steps */
     PAGE = 4096
 };

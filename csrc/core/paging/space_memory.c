@@ -8,11 +8,12 @@
 #include "paging/address_space.h"
 
 #include "util/bytes.h"
+#include "util/limits.h"
 
 enum {
-    LIMIT_TIMES = 4,        /* the dump's memory so many times, */
-    LIMIT_MORE = 256 << 20, /* and so many bytes more, for small dumps */
-    ENTRIES_AT_ONCE = 16    /* of a table that one extent passes */
+    LIMIT_TIMES = 4,                        /* the dump's memory so many times, */
+    LIMIT_MORE = LIMIT(256 << 20, 1 << 20), /* and so many bytes more, for small dumps */
+    ENTRIES_AT_ONCE = 16                    /* of a table that one extent passes */
 };
 
 /* Up to where nothing is mapped, from an address on at which a walk has ended with an

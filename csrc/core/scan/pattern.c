@@ -8,13 +8,16 @@
  * byte, so the automaton goes on for a while before the filter has another try. */
 #include "scan/pattern.h"
 
+#include "util/limits.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     BLOCK = 64,      /* bytes that the filter looks at together */
     PAIR_REACH = 64, /* its two bytes are among the pattern's first so many */
-    PATIENCE = 256   /* bytes that the automaton takes before the filter has a try */
+    PATIENCE =
+        LIMIT(256, 16) /* bytes that the automaton takes before the filter has a try */
 };
 
 /* border[d]: of the pattern's first d bytes, how many at the end equal as many at the

@@ -4,15 +4,17 @@
 #include "scan/scan.h"
 
 #include "util/bytes.h"
+#include "util/limits.h"
 #include "util/os.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 enum {
-    PARALLEL_MIN = 8, /* units: with fewer a second thread is not worth its start */
+    PARALLEL_MIN =
+        LIMIT(8, 4),   /* units: with fewer a second thread is not worth its start */
     EXTENT_COST = 128, /* of asking for an extent, in bytes that are looked through */
-    OVERRUN_MIN = 64  /* bytes that are read past a unit at first */
+    OVERRUN_MIN = 64   /* bytes that are read past a unit at first */
 };
 
 static unsigned workers_for(const struct memory *memory, unsigned threads)

@@ -10,14 +10,16 @@
 
 #include "scan/found.h"
 #include "scan/parallel_for.h"
+#include "util/limits.h"
 #include "util/memory.h"
 
 enum {
-    SCAN_UNITS = 64,         /* at most, in one step */
-    SCAN_UNIT = 1 << 20,     /* bytes of a unit, more or less */
-    SCAN_BUFFER = 256 << 10, /* bytes that are read at once: they stay in the cache */
-    SCAN_FOUND = 16384,      /* a unit that has found so many stops */
-    SCAN_EXTENTS = 4096      /* extents that a planner passes at once */
+    SCAN_UNITS = LIMIT(64, 16),          /* at most, in one step */
+    SCAN_UNIT = LIMIT(1 << 20, 1 << 10), /* bytes of a unit, more or less */
+    SCAN_BUFFER =
+        LIMIT(256 << 10, 512), /* bytes that are read at once: they stay in the cache */
+    SCAN_FOUND = LIMIT(16384, 128), /* a unit that has found so many stops */
+    SCAN_EXTENTS = LIMIT(4096, 4)   /* extents that a planner passes at once */
 };
 
 struct scan_unit {

@@ -7,12 +7,14 @@
  * the string: then the next unit does not skip. */
 #include "scan/strings.h"
 
+#include "util/limits.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     BLOCK = 64,
-    TEXT_MAX = 256 << 10 /* bytes of strings after which a unit stops */
+    TEXT_MAX = LIMIT(256 << 10, 1 << 8) /* bytes of strings after which a unit stops */
 };
 
 /* In scan_unit.state. */

@@ -3,9 +3,10 @@
 #define QVM_STRINGS_H
 
 #include "scan/scan.h"
+#include "util/limits.h"
 
 /* A longer string is given in parts of so many bytes. */
-#define STRINGS_PART 65536
+#define STRINGS_PART LIMIT(65536, 128)
 
 struct strings_text {
     char *bytes; /* owned */
