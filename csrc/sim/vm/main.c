@@ -1,13 +1,12 @@
 /*
- * qvm: stands in for a QNX Hypervisor qvm process on Linux. One process simulates one VM,
- * as far as other processes on the host can see it; no guest runs.
+ * qvm: simulates a qvm process of a QNX Hypervisor host on Linux. One process simulates one
+ * VM, as far as other processes on the host can see it; no guest runs.
  */
 #include "conf/conf.h"
-#include "conf/usage.h"
-#include "exitcode.h"
-#include "file.h"
+#include "conf/message.h"
+#include "util/file.h"
+#include "util/signals.h"
 #include "vm/server.h"
-#include "vm/signals.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +15,7 @@
 
 #define DEFAULT_ROOT "/dev/qvm"
 
-/* Static: conf_read() may exit, and what it holds by then stays reachable. */
+/* Static: conf_read() may exit, and leak checkers must still find what it has allocated. */
 static struct conf conf;
 static struct server server;
 

@@ -1,4 +1,8 @@
-#include "text.h"
+/*
+ * A text buffer that doubles its capacity as it grows. After a failed allocation it
+ * ignores everything, and its user checks once.
+ */
+#include "util/text.h"
 
 #include <stdarg.h>
 #include <stdint.h>

@@ -1,5 +1,9 @@
+/*
+ * Signal handlers. They write the number of each signal into a pipe, which the main loop
+ * polls and reads. A signal to quit also sets a flag, which ends everything that waits.
+ */
 #define _GNU_SOURCE
-#include "vm/signals.h"
+#include "util/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +22,7 @@ static void note(int number)
 
     if (number != SIGUSR1 && number != SIGUSR2 && !quit)
         quit = number;
-    /* A full pipe has enough to do in it already. */
+    /* If the pipe is full, the signal is lost: enough requests are waiting. */
     if (write(pipe_ends[1], &byte, 1) < 0)
         errno = saved;
     errno = saved;
@@ -28,7 +32,7 @@ static int set_action(int number, void (*handler)(int))
 {
     struct sigaction action = {0};
 
-    /* Without SA_RESTART: a write to a reader that went to sleep ends when told to quit. */
+    /* Without SA_RESTART: a signal to quit ends a write that blocks. */
     action.sa_handler = handler;
     (void)sigemptyset(&action.sa_mask);
     return sigaction(number, &action, NULL);
@@ -37,8 +41,8 @@ static int set_action(int number, void (*handler)(int))
 int signals_install(void)
 {
     static const int noted[] = {SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGQUIT};
-    /* SIGXFSZ would kill where a write error is to be reported; SIGTTIN would stop a
-       background process that looks at its terminal. */
+    /* SIGXFSZ would kill the process instead of failing a write; SIGTTIN would stop a
+       background process that reads from its terminal. */
     static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGTTIN};
     sigset_t mask;
 
@@ -54,7 +58,7 @@ int signals_install(void)
         if (set_action(ignored[i], SIG_IGN))
             return -1;
     }
-    /* What the parent ignored or blocked is not to decide here. */
+    /* Undo what a parent may have ignored or blocked. */
     if (set_action(SIGCHLD, SIG_DFL))
         return -1;
     return sigprocmask(SIG_UNBLOCK, &mask, NULL);
@@ -85,7 +89,7 @@ double signals_clock(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* In short naps: a signal that comes just before a sleep does not end it. */
+/* Sleeps in short naps, because a signal just before a sleep does not end it. */
 bool signals_sleep_until(double deadline)
 {
     const double nap = 0.02;

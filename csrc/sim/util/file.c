@@ -1,7 +1,11 @@
+/*
+ * Reads whole files, and writes all bytes even if the system takes only some of them or a
+ * signal arrives. A write that blocks ends when the simulator is told to quit.
+ */
 #define _GNU_SOURCE
-#include "file.h"
+#include "util/file.h"
 
-#include "vm/signals.h"
+#include "util/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +51,7 @@ int file_read(const char *path, struct text *out)
     return result;
 }
 
-/* After a write that took nothing: true if it is to be tried again. */
+/* After a failed write: waits if necessary. True: try again. */
 static bool worth_retrying(int fd)
 {
     if (errno != EINTR && errno != EAGAIN)
@@ -85,7 +89,7 @@ int file_open_standard(void)
     for (int fd = 0; fd <= 2; fd++) {
         if (fcntl(fd, F_GETFD) >= 0)
             continue;
-        /* The lowest free descriptor is the one that is missing. */
+        /* open() returns the lowest free descriptor: the missing one. */
         if (open("/dev/null", O_RDWR) != fd)
             return -1;
     }

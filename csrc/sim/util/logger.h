@@ -1,10 +1,10 @@
 /*
- * Log lines: "linux1 info: ...", to the destinations that take their level.
+ * Log lines: "linux1 info: ...", to each destination that takes their level.
  */
 #ifndef SIM_LOGGER_H
 #define SIM_LOGGER_H
 
-#include "text.h"
+#include "util/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@ enum level {
     LEVEL_COUNT
 };
 
-/* What each destination takes: bit L stands for level L. */
+/* The levels that each destination takes: bit L is level L. */
 struct logger {
     const char *system; /* borrowed */
     unsigned out_levels;
@@ -32,7 +32,7 @@ enum { LOGGER_DEFAULT_LEVELS = (1 << (LEVEL_INFO + 1)) - 1 };
 /* Bits for a comma-separated list of levels. False: unknown level. */
 bool logger_filters(const char *list, unsigned *levels);
 
-/* Adds "SYSTEM LEVEL: " to `text`, which begins each line. */
+/* Adds "SYSTEM LEVEL: ", the beginning of each line, to `text`. */
 void logger_prefix(const struct logger *logger, enum level level, struct text *text);
 
 /* Writes whole lines, prefixes included, with one write() per destination. */

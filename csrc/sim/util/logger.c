@@ -1,6 +1,10 @@
-#include "vm/logger.h"
+/*
+ * Writes log lines. Each line goes to its destinations with a single write(), so that
+ * lines of several writers to one file do not mix.
+ */
+#include "util/logger.h"
 
-#include "file.h"
+#include "util/file.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -46,7 +50,7 @@ void logger_text(const struct logger *logger, enum level level, const struct tex
 {
     unsigned bit = 1U << level;
 
-    /* There is nowhere to report that a log line was not taken. */
+    /* There is no place to report that a log line was not written. */
     if (logger->out_levels & bit)
         (void)file_write(STDOUT_FILENO, lines->data, lines->length);
     if (logger->err_levels & bit)
