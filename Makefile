@@ -260,5 +260,6 @@ $(BUILD)/%_qnx.o: csrc/core/%_qnx.c $(wildcard spec/qnx/include/*.h spec/qnx/inc
 
 -include $(MODULE_OBJ:.o=.d) $(SIM_OBJ:.o=.d)
 
-# What the folders of specs add: fuzzing, other targets, races and the like.
-include $(wildcard spec/*/*.mk)
+# What the folders of specs add: fuzzing, other targets, races and the like; and the pictures
+# of the documents.
+include $(wildcard spec/*/*.mk docs/*/*.mk)
