@@ -213,7 +213,7 @@ $(BUILD)/helpers/%: spec/helpers/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -Icsrc/core $(PTHREAD) -o $@ $^ $(LIBS)
 
-$(BUILD)/bench/bound: $(addprefix spec/bench/,bound.c loads.c passes.c bound.h)
+$(BUILD)/bench/bound: $(addprefix spec/bench/,bound.c loads.c scans.c bound.h)
 $(BUILD)/bench/stopwatch: spec/bench/stopwatch.c
 $(BENCH):
 	@mkdir -p $(@D)

@@ -17,7 +17,7 @@
  */
 int push_failure(lua_State *L, const struct qvm_error *err);
 
-/* Pushes a text, escaped: see escape.h. */
+/* Pushes a text, escaped: see text.h. */
 void push_escaped(lua_State *L, const char *text, size_t size, bool json);
 
 /* Lets a hook run: in the standalone interpreter that is how Ctrl-C arrives. May raise. */
@@ -25,7 +25,7 @@ void poll_interrupt(lua_State *L);
 
 /* Did that fail only because there is more of it to do? Then polls, and the call is to be
  * made again. */
-bool again(lua_State *L, const struct qvm_error *err);
+bool poll_incomplete(lua_State *L, const struct qvm_error *err);
 
 /* Pushes a zeroed userdata whose collection frees what the core has put into it, so that an
  * error that Lua raises midway loses nothing. */
@@ -35,14 +35,14 @@ void *new_scratch(lua_State *L, size_t size, const char *type, lua_CFunction gc)
 int check_file(lua_State *L, int index);
 
 /* Each adds its functions to the module table on top of the stack. */
-void add_decode(lua_State *L);
+void add_json(lua_State *L);
 void add_dump(lua_State *L);
 void add_files(lua_State *L);
 void add_text(lua_State *L);
-void add_logs(lua_State *L);
+void add_slog2(lua_State *L);
 void add_symbols(lua_State *L);
 void add_terminal(lua_State *L);
 void add_vm(lua_State *L);
-void add_watch(lua_State *L);
+void add_dir_watch(lua_State *L);
 
 #endif

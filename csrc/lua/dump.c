@@ -114,7 +114,7 @@ static int user_close(lua_State *L)
     return 0;
 }
 
-void hold_dump(lua_State *L, int index)
+void pin_dump(lua_State *L, int index)
 {
     struct handle *handle = luaL_checkudata(L, index, TYPE);
 
@@ -156,11 +156,11 @@ static int held(lua_State *L)
     lua_pushvalue(L, 1);
     if (!is_dump_handle(L))
         lua_getiuservalue(L, 1, 1);
-    hold_dump(L, lua_gettop(L));
+    pin_dump(L, lua_gettop(L));
     return method(L);
 }
 
-void add_held(lua_State *L, const luaL_Reg *methods, bool with_address)
+void add_pinned(lua_State *L, const luaL_Reg *methods, bool with_address)
 {
     for (; methods->name; methods++) {
         lua_pushcfunction(L, methods->func);
@@ -234,7 +234,7 @@ static void call_progress(lua_State *L, int index, const struct dump *dump)
     if (lua_isnil(L, index))
         return;
     lua_pushvalue(L, index);
-    lua_pushinteger(L, (lua_Integer)file_known(&dump->file));
+    lua_pushinteger(L, (lua_Integer)image_file_bytes_unpacked(&dump->file));
     lua_call(L, 1, 0);
 }
 
@@ -256,12 +256,13 @@ static int core_open(lua_State *L)
     if (!*handle)
         return push_failure(L, &err);
     while (dump_load(*handle, &err) != 0) {
-        if (err.code != QVM_AGAIN) { /* its file is not left to the garbage collector */
+        if (err.code !=
+            QVM_INCOMPLETE) { /* its file is not left to the garbage collector */
             dump_close(*handle);
             *handle = NULL;
             return push_failure(L, &err);
         }
-        again(L, &err);
+        poll_incomplete(L, &err);
         call_progress(L, 3, *handle);
     }
     push_dump_table(L, *handle);
@@ -274,19 +275,19 @@ static int method_range(lua_State *L)
 {
     struct dump *dump = *check_dump(L, 1);
     lua_Integer index = luaL_checkinteger(L, 2);
-    const struct piece *pieces;
+    const struct memory_run *runs;
     size_t i;
 
     if (!dump)
         return push_closed(L);
-    if (index < 0 || index >= (lua_Integer)dump->ranges.count)
+    if (index < 0 || index >= (lua_Integer)dump->map.count)
         return 0;
-    pieces = dump->ranges.pieces;
+    runs = dump->map.runs;
     i = (size_t)index + 1;
-    while (i < dump->ranges.count && pieces[i].first - 1 == pieces[i - 1].last)
+    while (i < dump->map.count && runs[i].first - 1 == runs[i - 1].last)
         i++;
-    lua_pushinteger(L, (lua_Integer)pieces[index].first);
-    lua_pushinteger(L, (lua_Integer)(pieces[i - 1].last - pieces[index].first + 1));
+    lua_pushinteger(L, (lua_Integer)runs[index].first);
+    lua_pushinteger(L, (lua_Integer)(runs[i - 1].last - runs[index].first + 1));
     lua_pushinteger(L, (lua_Integer)i);
     return 3;
 }
@@ -368,7 +369,7 @@ static int method_vcpu(lua_State *L)
         return 0;
     vcpu = new_scratch(L, sizeof *vcpu, "qvm.vcpu", vcpu_gc);
     while (dump_read_vcpu(dump, (unsigned)index, vcpu, &err) != 0)
-        if (!again(L, &err))
+        if (!poll_incomplete(L, &err))
             return push_failure(L, &err);
     push_vcpu(L, vcpu, (unsigned)index, dump->elf.big_endian);
     push_names(L, vcpu->set->fields, vcpu->set->count);
@@ -401,9 +402,9 @@ static int method_log(lua_State *L)
     if (!dump)
         return push_closed(L);
     text = new_scratch(L, sizeof *text, "qvm.dumptext", text_gc);
-    while (kdump_read_text(&dump->kdump, &dump->elf, &dump->file, &text->bytes, &text->size,
-                           &err) != 0)
-        if (!again(L, &err))
+    while (qnx_note_read_log(&dump->qnx, &dump->elf, &dump->file, &text->bytes, &text->size,
+                             &err) != 0)
+        if (!poll_incomplete(L, &err))
             return push_failure(L, &err);
     if (text->bytes)
         lua_pushlstring(L, text->bytes, text->size);
@@ -434,10 +435,10 @@ void add_dump(lua_State *L)
     luaL_setfuncs(L, user, 0);
     lua_pop(L, 1);
     luaL_newlib(L, plain);
-    add_held(L, methods, false);
-    add_dump_parts(L);
+    add_pinned(L, methods, false);
+    add_elf_parts(L);
     add_values(L);
-    add_passes(L);
+    add_scans(L);
     lua_setfield(L, -2, "dump");
     add_spaces(L);
     add_addresses(L);

@@ -36,12 +36,12 @@ void push_handle(lua_State *L, int index);
 
 /* Pushes a value, to be closed, that keeps the dump of the handle at a stack index in
  * memory: whatever closes it, it goes when that value does. */
-void hold_dump(lua_State *L, int index);
+void pin_dump(lua_State *L, int index);
 
 /* Adds methods to the table on top of the stack, each of which finds its first argument
  * pinned and the dump held; with_address: and its second an integer, where the script gave
  * an address or a symbol. */
-void add_held(lua_State *L, const luaL_Reg *methods, bool with_address);
+void add_pinned(lua_State *L, const luaL_Reg *methods, bool with_address);
 
 /* The results of every method of a closed dump. */
 int push_closed(lua_State *L);
@@ -53,9 +53,9 @@ void set_u64(lua_State *L, const char *key, uint64_t value);
 /* Adds the functions of spaces to the module table on top of the stack. */
 void add_spaces(lua_State *L);
 
-/* Add the methods of parts.c, passes.c and values.c to the table on top of the stack. */
-void add_dump_parts(lua_State *L);
-void add_passes(lua_State *L);
+/* Add the methods of elf_parts.c, scans.c and values.c to the table on top of the stack. */
+void add_elf_parts(lua_State *L);
+void add_scans(lua_State *L);
 void add_values(lua_State *L);
 
 /* Adds what the library's limits are to it. */

@@ -2,10 +2,9 @@
  * answer. */
 #include "binding.h"
 #include "dump/dump.h"
+#include "util/file_io.h"
 #include "util/new_directory.h"
 #include "util/os.h"
-#include "util/regular.h"
-#include "util/save.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,7 +112,7 @@ static int core_extent(lua_State *L)
     struct qvm_error err;
     uint64_t extent;
 
-    if (dump_extent(fd, path, &extent, &err) != 0)
+    if (dump_whole_size(fd, path, &extent, &err) != 0)
         return push_failure(L, &err);
     lua_pushinteger(L, (lua_Integer)extent);
     return 1;

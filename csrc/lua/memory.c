@@ -69,7 +69,8 @@ static uint64_t space_reach(struct space *space, uint64_t address, uint64_t n)
     while (reached < n && address <= UINT64_MAX - reached) {
         if (space_translate(space, address + reached, &physical, &left, &err) != 0)
             break;
-        left = dump_reach(space->dump, physical, left < n - reached ? left : n - reached);
+        left =
+            dump_contiguous(space->dump, physical, left < n - reached ? left : n - reached);
         if (left == 0)
             break;
         reached += left;
@@ -77,8 +78,8 @@ static uint64_t space_reach(struct space *space, uint64_t address, uint64_t n)
     return reached;
 }
 
-uint64_t memory_reach(const struct memory *memory, uint64_t address, uint64_t n)
+uint64_t memory_contiguous(const struct memory *memory, uint64_t address, uint64_t n)
 {
     return memory->space ? space_reach(memory->space, address, n)
-                         : dump_reach(memory->dump, address, n);
+                         : dump_contiguous(memory->dump, address, n);
 }

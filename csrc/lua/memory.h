@@ -33,9 +33,9 @@ enum { ADDRESS_FAILURE = 3 };
  * Space, symbol) returns an address, or nil, message, code. */
 void add_addresses(lua_State *L);
 
-/* As dump_read and dump_reach. */
+/* As dump_read and dump_contiguous. */
 int memory_read(const struct memory *memory, uint64_t address, void *to, size_t n,
                 struct qvm_error *err);
-uint64_t memory_reach(const struct memory *memory, uint64_t address, uint64_t n);
+uint64_t memory_contiguous(const struct memory *memory, uint64_t address, uint64_t n);
 
 #endif

@@ -31,9 +31,9 @@ void poll_interrupt(lua_State *L)
     lua_call(L, 0, 0);
 }
 
-bool again(lua_State *L, const struct qvm_error *err)
+bool poll_incomplete(lua_State *L, const struct qvm_error *err)
 {
-    if (err->code != QVM_AGAIN)
+    if (err->code != QVM_INCOMPLETE)
         return false;
     poll_interrupt(L);
     return true;
@@ -57,14 +57,14 @@ EXPORT int luaopen_qvm_core(lua_State *L);
 EXPORT int luaopen_qvm_core(lua_State *L)
 {
     lua_newtable(L);
-    add_decode(L);
+    add_json(L);
     add_dump(L);
     add_files(L);
-    add_logs(L);
+    add_slog2(L);
     add_symbols(L);
     add_terminal(L);
     add_text(L);
     add_vm(L);
-    add_watch(L);
+    add_dir_watch(L);
     return 1;
 }

@@ -86,7 +86,7 @@ static int core_space(lua_State *L)
     luaL_setmetatable(L, SPACE);
     if (!*handle->dump) /* a finalizer or a metamethod may have closed it by now */
         return push_closed(L);
-    space_start(&handle->space, *handle->dump);
+    space_init(&handle->space, *handle->dump);
     return 1;
 }
 
@@ -103,11 +103,11 @@ static int method_translate(lua_State *L)
         return push_closed(L);
     dump_map(space->dump);
     while (space_resolve(space, address, &walk, &err) != 0)
-        if (!again(L, &err))
+        if (!poll_incomplete(L, &err))
             return push_failure(L, &err);
     lua_pushinteger(L, (lua_Integer)walk.address);
     lua_pushinteger(L, (lua_Integer)walk.size);
-    lua_pushinteger(L, walk.rights);
+    lua_pushinteger(L, walk.perms);
     return 3;
 }
 
@@ -122,12 +122,12 @@ static void push_step(lua_State *L, const struct walk *walk, const struct walk_s
     set_u64(L, "table", step->table);
     set_u64(L, "index", step->index);
     set_u64(L, "entry", step->entry);
-    set_string(L, "kind", kinds[step->means.kind]);
-    if (step->means.kind != ENTRY_INVALID) {
-        set_u64(L, "address", step->means.address);
-        set_u64(L, "rights", step->means.rights);
+    set_string(L, "kind", kinds[step->decoded.kind]);
+    if (step->decoded.kind != ENTRY_INVALID) {
+        set_u64(L, "address", step->decoded.address);
+        set_u64(L, "rights", step->decoded.perms);
     }
-    if (step->means.kind == ENTRY_LEAF)
+    if (step->decoded.kind == ENTRY_LEAF)
         set_u64(L, "size", walk->size);
 }
 
@@ -143,7 +143,7 @@ static int method_walk(lua_State *L)
     if (!space)
         return push_closed(L);
     while ((status = space_walk(space, address, &walk, &err)) != 0)
-        if (!again(L, &err))
+        if (!poll_incomplete(L, &err))
             break;
     if (!walk.paging)
         return push_failure(L, &err);
@@ -163,7 +163,7 @@ static int method_walk(lua_State *L)
 struct mapping_pass {
     bool begun;
     struct space_handle *handle;
-    struct mapper mapper;
+    struct mappings mappings;
 };
 
 static int mapper_gc(lua_State *L)
@@ -171,7 +171,7 @@ static int mapper_gc(lua_State *L)
     struct mapping_pass *pass = luaL_checkudata(L, 1, MAPPER);
 
     if (pass->begun)
-        mapper_free(&pass->mapper);
+        mappings_free(&pass->mappings);
     pass->begun = false;
     return 0;
 }
@@ -180,7 +180,7 @@ struct seek_pass {
     bool begun;
     struct space_handle *handle;
     size_t item;
-    struct seeker seeker;
+    struct space_find seeker;
 };
 
 static int seeker_gc(lua_State *L)
@@ -213,14 +213,14 @@ static void hold(lua_State *L, const struct space_handle *handle)
         luaL_error(L, "the dump is closed");
     lua_getiuservalue(L, lua_upvalueindex(1), 1);
     lua_getiuservalue(L, -1, 1);
-    hold_dump(L, lua_gettop(L));
+    pin_dump(L, lua_gettop(L));
 }
 
 /* Fails a loop, or polls where there is only more to do. */
 static void raise_or_poll(lua_State *L, const struct space_handle *handle,
                           const struct qvm_error *err)
 {
-    if (!again(L, err))
+    if (!poll_incomplete(L, err))
         luaL_error(L, "%s", err->message);
     if (!*handle->dump)
         luaL_error(L, "the dump is closed");
@@ -229,18 +229,18 @@ static void raise_or_poll(lua_State *L, const struct space_handle *handle,
 static int next_mapping(lua_State *L)
 {
     struct mapping_pass *pass = lua_touserdata(L, lua_upvalueindex(1));
-    struct mapping_range range;
+    struct mapping range;
     struct qvm_error err;
     int found;
 
     hold(L, pass->handle);
-    while ((found = mapper_next(&pass->mapper, &range, &err)) < 0)
+    while ((found = mappings_next(&pass->mappings, &range, &err)) < 0)
         raise_or_poll(L, pass->handle, &err);
     if (found == 0)
         return 0;
     lua_pushinteger(L, (lua_Integer)range.first);
     lua_pushinteger(L, (lua_Integer)(range.last - range.first + 1));
-    lua_pushinteger(L, range.rights);
+    lua_pushinteger(L, range.perms);
     return 3;
 }
 
@@ -258,7 +258,7 @@ static int method_mappings(lua_State *L)
         return push_closed(L);
     pass = new_pass(L, sizeof *pass, MAPPER, &handle);
     pass->handle = handle;
-    if (mapper_start(&pass->mapper, space, first, last, &err) != 0)
+    if (mappings_init(&pass->mappings, space, first, last, &err) != 0)
         return push_failure(L, &err);
     pass->begun = true;
     lua_pushcclosure(L, next_mapping, 1);
@@ -335,7 +335,7 @@ void add_spaces(lua_State *L)
     new_type(L, MAPPER, mapper_gc);
     new_type(L, SEEKER, seeker_gc);
     lua_newtable(L);
-    add_held(L, methods, false);
+    add_pinned(L, methods, false);
     lua_setfield(L, -2, "space_methods");
     lua_pushcfunction(L, core_space);
     lua_setfield(L, -2, "space");

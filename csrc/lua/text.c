@@ -1,6 +1,6 @@
 /* Text that leaves the program. */
+#include "util/text.h"
 #include "binding.h"
-#include "util/escape.h"
 
 void push_escaped(lua_State *L, const char *text, size_t size, bool json)
 {

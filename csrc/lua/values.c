@@ -43,7 +43,7 @@ static int get(lua_State *L, unsigned size, bool is_signed)
         return push_closed(L);
     dump_map(memory.dump);
     while (memory_read(&memory, address, bytes, size, &err) != 0) {
-        if (!again(L, &err))
+        if (!poll_incomplete(L, &err))
             return push_failure(L, &err);
         memory = check_memory(L); /* a hook may have closed it */
         if (!memory.dump)
@@ -162,7 +162,7 @@ static int method_array(lua_State *L)
         part = count - done < in_part ? count - done : in_part;
         while (memory_read(&memory, address + (uint64_t)done * type->size, bytes,
                            (size_t)part * type->size, &err) != 0)
-            if (!again(L, &err))
+            if (!poll_incomplete(L, &err))
                 return push_failure(L, &err);
         append(L, bytes, done + 1, part, type, memory.dump->elf.big_endian);
         if (done % POLL_EVERY < part)
@@ -195,7 +195,7 @@ static int method_read(lua_State *L)
         part = n - done < at_once ? n - done : at_once;
         to = luaL_prepbuffsize(&buffer, (size_t)part);
         while (memory_read(&memory, address + (uint64_t)done, to, (size_t)part, &err) != 0)
-            if (!again(L, &err))
+            if (!poll_incomplete(L, &err))
                 return push_failure(L, &err);
         luaL_addsize(&buffer, (size_t)part);
         if (part == at_once)
@@ -222,12 +222,12 @@ static int method_cstring(lua_State *L)
     luaL_buffinit(L, &buffer);
     while (!ended && max > 0) {
         char *to = luaL_prepbuffsize(&buffer, 256);
-        uint64_t n = memory_reach(&memory, address, max < 256 ? (uint64_t)max : 256);
+        uint64_t n = memory_contiguous(&memory, address, max < 256 ? (uint64_t)max : 256);
         const char *end;
 
         /* Without one byte that is there this fails, and says which address is not. */
         while (memory_read(&memory, address, to, n ? (size_t)n : 1, &err) != 0)
-            if (!again(L, &err))
+            if (!poll_incomplete(L, &err))
                 return push_failure(L, &err);
         n = n ? n : 1; /* it has become known meanwhile */
         end = memchr(to, '\0', (size_t)n);
@@ -257,5 +257,5 @@ void add_values(lua_State *L)
                                     {NULL, NULL}};
 
     luaL_setfuncs(L, methods, 0);
-    add_held(L, held, true);
+    add_pinned(L, held, true);
 }

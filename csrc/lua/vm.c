@@ -9,28 +9,28 @@ static const char LIST_TYPE[] = "qvm.list", TEXT_TYPE[] = "qvm.text";
 
 static int list_gc(lua_State *L)
 {
-    vmdir_close(lua_touserdata(L, 1));
+    vm_directory_close(lua_touserdata(L, 1));
     return 0;
 }
 
 static int text_gc(lua_State *L)
 {
-    env_text_free(lua_touserdata(L, 1));
+    env_document_free(lua_touserdata(L, 1));
     return 0;
 }
 
-static int push_list(lua_State *L, struct vmdir *list, const char *path)
+static int push_list(lua_State *L, struct vm_directory *list, const char *path)
 {
     lua_Integer count = 0;
     struct qvm_error err;
     const char *name;
 
     lua_newtable(L);
-    while ((name = vmdir_next(list)) != NULL) {
+    while ((name = vm_directory_next(list)) != NULL) {
         lua_pushstring(L, name);
         lua_rawseti(L, -2, ++count);
     }
-    vmdir_close(list);
+    vm_directory_close(list);
     if (list->failure == 0)
         return 1;
     qvm_fail_errno(&err, list->failure, path);
@@ -41,22 +41,22 @@ static int push_list(lua_State *L, struct vmdir *list, const char *path)
 static int core_names(lua_State *L)
 {
     const char *root = luaL_checkstring(L, 1);
-    struct vmdir *list = new_scratch(L, sizeof *list, LIST_TYPE, list_gc);
+    struct vm_directory *list = new_scratch(L, sizeof *list, LIST_TYPE, list_gc);
     struct qvm_error err;
 
-    return vmdir_open_root(list, root, &err) == 0 ? push_list(L, list, root)
-                                                  : push_failure(L, &err);
+    return vm_directory_open_root(list, root, &err) == 0 ? push_list(L, list, root)
+                                                         : push_failure(L, &err);
 }
 
 /* entries(directory): array of the names in it besides env, unsorted. */
 static int core_entries(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    struct vmdir *list = new_scratch(L, sizeof *list, LIST_TYPE, list_gc);
+    struct vm_directory *list = new_scratch(L, sizeof *list, LIST_TYPE, list_gc);
     struct qvm_error err;
 
-    return vmdir_open_nodes(list, path, &err) == 0 ? push_list(L, list, path)
-                                                   : push_failure(L, &err);
+    return vm_directory_open_nodes(list, path, &err) == 0 ? push_list(L, list, path)
+                                                          : push_failure(L, &err);
 }
 
 static int core_is_name(lua_State *L)
@@ -64,7 +64,7 @@ static int core_is_name(lua_State *L)
     size_t size;
     const char *name = luaL_checklstring(L, 1, &size);
 
-    lua_pushboolean(L, vmdir_is_name(name, size));
+    lua_pushboolean(L, vm_directory_is_name(name, size));
     return 1;
 }
 
@@ -77,10 +77,10 @@ static int64_t get_deadline(lua_State *L, int index)
     return os_clock_ms() + wait;
 }
 
-static int push_text(lua_State *L, struct env_text *text)
+static int push_text(lua_State *L, struct env_document *text)
 {
     lua_pushlstring(L, text->bytes, text->size);
-    env_text_free(text);
+    env_document_free(text);
     return 1;
 }
 
@@ -89,22 +89,22 @@ static int core_read_env(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     int64_t deadline = get_deadline(L, 2);
-    struct env_text *text = new_scratch(L, sizeof *text, TEXT_TYPE, text_gc);
+    struct env_document *text = new_scratch(L, sizeof *text, TEXT_TYPE, text_gc);
     struct qvm_error err;
 
-    return env_read(path, deadline, text, &err) == 0 ? push_text(L, text)
-                                                     : push_failure(L, &err);
+    return env_document_read(path, deadline, text, &err) == 0 ? push_text(L, text)
+                                                              : push_failure(L, &err);
 }
 
 /* read_file(path): a regular file's bytes. */
 static int core_read_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    struct env_text *text = new_scratch(L, sizeof *text, TEXT_TYPE, text_gc);
+    struct env_document *text = new_scratch(L, sizeof *text, TEXT_TYPE, text_gc);
     struct qvm_error err;
 
-    return env_read_file(path, text, &err) == 0 ? push_text(L, text)
-                                                : push_failure(L, &err);
+    return env_document_read_file(path, text, &err) == 0 ? push_text(L, text)
+                                                         : push_failure(L, &err);
 }
 
 /* pid(path of an env [, milliseconds]) */
@@ -115,7 +115,7 @@ static int core_pid(lua_State *L)
     struct qvm_error err;
     pid_t pid = 0;
 
-    if (host_server(path, deadline, &pid, &err) != 0)
+    if (vm_server_find(path, deadline, &pid, &err) != 0)
         return push_failure(L, &err);
     lua_pushinteger(L, pid);
     return 1;
@@ -125,12 +125,12 @@ static int core_pid(lua_State *L)
 static int core_request(lua_State *L)
 {
     static const char *const names[] = {"status", "dump", NULL};
-    static const enum host_request requests[] = {HOST_REQUEST_STATUS, HOST_REQUEST_DUMP};
+    static const enum vm_request requests[] = {VM_REQUEST_STATUS, VM_REQUEST_DUMP};
     const char *path = luaL_checkstring(L, 1);
-    enum host_request what = requests[luaL_checkoption(L, 2, NULL, names)];
+    enum vm_request what = requests[luaL_checkoption(L, 2, NULL, names)];
     struct qvm_error err;
 
-    if (host_request(path, what, os_clock_ms() + ENV_WAIT_MS, &err) != 0)
+    if (vm_server_request(path, what, os_clock_ms() + ENV_WAIT_MS, &err) != 0)
         return push_failure(L, &err);
     lua_pushboolean(L, 1);
     return 1;

@@ -29,9 +29,9 @@ static int print_vcpu(const struct dump *dump, unsigned index)
 }
 
 /* Each piece of memory with a sum of all of its bytes. */
-static int print_memory(const struct dump *dump, const struct piece *piece)
+static int print_memory(const struct dump *dump, const struct memory_run *run)
 {
-    uint64_t left = piece->last - piece->first + 1, sum = 0;
+    uint64_t left = run->last - run->first + 1, sum = 0;
     unsigned char bytes[512];
     struct qvm_error err;
 
@@ -40,15 +40,15 @@ static int print_memory(const struct dump *dump, const struct piece *piece)
         int status;
 
         do
-            status = dump_read(dump, piece->last - left + 1, bytes, part, &err);
-        while (status != 0 && err.code == QVM_AGAIN);
+            status = dump_read(dump, run->last - left + 1, bytes, part, &err);
+        while (status != 0 && err.code == QVM_INCOMPLETE);
         if (status != 0)
             return fail(&err);
         for (size_t i = 0; i < part; i++)
             sum = sum * 31 + bytes[i];
         left -= part;
     }
-    printf("memory %#" PRIx64 " - %#" PRIx64 ": %#" PRIx64 "\n", piece->first, piece->last,
+    printf("memory %#" PRIx64 " - %#" PRIx64 ": %#" PRIx64 "\n", run->first, run->last,
            sum);
     return 0;
 }
@@ -63,7 +63,7 @@ static int print_dump(const char *path)
         return fail(&err);
     do
         status = dump_load(dump, &err);
-    while (status != 0 && err.code == QVM_AGAIN);
+    while (status != 0 && err.code == QVM_INCOMPLETE);
     if (status != 0) {
         dump_close(dump);
         return fail(&err);
@@ -71,8 +71,8 @@ static int print_dump(const char *path)
     printf("%s %s\n", dump_format_name(dump), dump_machine(dump));
     for (unsigned i = 0; i < dump_vcpus(dump); i++)
         failed |= print_vcpu(dump, i);
-    for (size_t i = 0; i < dump->ranges.count; i++)
-        failed |= print_memory(dump, &dump->ranges.pieces[i]);
+    for (size_t i = 0; i < dump->map.count; i++)
+        failed |= print_memory(dump, &dump->map.runs[i]);
     dump_close(dump);
     return failed;
 }

@@ -6,10 +6,10 @@ local cjson = require "cjson"
 local folder = arg[1]
 
 local files = {
-  json = {"json/json.c", "json/json_number.c", "util/utf8.c"},
+  json = {"json/json.c", "json/json_number.c", "util/text.c"},
   elf = {"dump/elf.c", "dump/elf_sections.c", "dump/memory_map.c", "dump/dump.c",
     "dump/format.c"},
-  kdump = {"dump/qnx_note.c"},
+  qnx_note = {"dump/qnx_note.c"},
   notes = {"dump/elf_notes.c", "dump/qemu_notes.c"},
   gzip = {"dump/gzip.c", "dump/inflate.c"},
   pagetables = {"paging/page_table.c", "paging/address_space.c", "paging/mappings.c",

@@ -78,14 +78,14 @@ static void write_content(unsigned file, const struct fuzz_segment *segment,
 static void compress_file(unsigned file, const char *path, uint64_t lost)
 {
     static unsigned char plain[1 << 18], packed[1 << 18];
-    struct file opened;
+    struct image_file opened;
     z_stream stream = {.next_in = plain, .next_out = packed, .avail_out = sizeof packed};
 
-    MUST(file_open(&opened, path, true, fuzz_error()) == 0 && !opened.gzip);
+    MUST(image_file_open(&opened, path, true, fuzz_error()) == 0 && !opened.gzip);
     MUST(opened.size <= sizeof plain);
-    MUST(file_read(&opened, 0, plain, opened.size, fuzz_error()) == 0);
+    MUST(image_file_read(&opened, 0, plain, opened.size, fuzz_error()) == 0);
     stream.avail_in = (uInt)opened.size;
-    file_close(&opened);
+    image_file_close(&opened);
     MUST(deflateInit2(&stream, 1, Z_DEFLATED, 15 + 16, 8, 0) == Z_OK);
     MUST(deflate(&stream, Z_FINISH) == Z_STREAM_END);
     fuzz_file(file, packed, stream.total_out - (lost < stream.total_out ? lost : 0));
@@ -98,7 +98,7 @@ static void show(struct fuzz_memory *memory, const struct dump *dump)
     uint64_t size = dump->file.size;
 
     MUST(size <= sizeof content);
-    MUST(file_read(&dump->file, 0, content, size, fuzz_error()) == 0);
+    MUST(image_file_read(&dump->file, 0, content, size, fuzz_error()) == 0);
     for (uint64_t i = 0; i < FUZZ_MEMORY; i++) {
         uint64_t offset = 0;
         enum fuzz_where where = FUZZ_NOWHERE;
@@ -160,23 +160,23 @@ enum fuzz_where fuzz_where(const struct dump *dump, uint64_t address, uint64_t *
 static void check_address(const struct dump *dump, uint64_t address)
 {
     struct qvm_error *err = fuzz_error();
-    uint64_t offset = 0, reach = dump_reach(dump, address, 1);
+    uint64_t offset = 0, reach = dump_contiguous(dump, address, 1);
     enum fuzz_where where = fuzz_where(dump, address, &offset);
-    struct span span = span_at(dump, address, UINT64_MAX);
+    struct extent extent = extent_at(dump, address, UINT64_MAX);
     unsigned char byte = 1, same = 0;
     int status = dump_check(dump, address, 1, err);
 
     MUST(reach == (where == FUZZ_IN_FILE || where == FUZZ_ZERO));
     MUST(status == (reach ? 0 : -1));
     MUST(reach || err->code == (where == FUZZ_LOST ? QVM_TRUNCATED : QVM_UNMAPPED));
-    MUST((span.kind == SPAN_NONE) == (where == FUZZ_NOWHERE) && span.last >= address);
-    MUST((span.kind == SPAN_CUT) == (where == FUZZ_LOST));
+    MUST((extent.kind == EXTENT_NONE) == (where == FUZZ_NOWHERE) && extent.last >= address);
+    MUST((extent.kind == EXTENT_CUT) == (where == FUZZ_LOST));
     MUST(fuzz_read(dump, address, &byte, 1) == status || dump->file.gzip);
     if (where == FUZZ_ZERO)
         MUST(byte == 0);
     if (where == FUZZ_IN_FILE && !dump->file.gzip) {
-        MUST(file_read(&dump->file, offset, &same, 1, err) == 0);
-        MUST(same == byte && (span.kind == SPAN_DATA || same == 0));
+        MUST(image_file_read(&dump->file, offset, &same, 1, err) == 0);
+        MUST(same == byte && (extent.kind == EXTENT_DATA || same == 0));
     }
 }
 
@@ -185,7 +185,7 @@ static void check_bytes(const struct dump *dump, uint64_t address, uint64_t n)
 {
     static unsigned char bytes[2 * PAGE];
     struct qvm_error *err = fuzz_error();
-    uint64_t reach = dump_reach(dump, address, n);
+    uint64_t reach = dump_contiguous(dump, address, n);
     unsigned char last = 0;
 
     MUST(reach <= n && (n == 0 || reach - 1 <= UINT64_MAX - address || reach == 0));
@@ -202,27 +202,26 @@ static void check_bytes(const struct dump *dump, uint64_t address, uint64_t n)
 
 static void check_ranges(const struct dump *dump)
 {
-    const struct ranges *ranges = &dump->ranges;
+    const struct memory_map *map = &dump->map;
     uint64_t total = 0;
 
-    for (size_t i = 0; i < ranges->count; i++) {
-        const struct piece *piece = &ranges->pieces[i], *next = piece + 1;
-        uint64_t size = piece->last - piece->first;
+    for (size_t i = 0; i < map->count; i++) {
+        const struct memory_run *run = &map->runs[i], *next = run + 1;
+        uint64_t size = run->last - run->first;
 
-        MUST(piece->first <= piece->last && size < (uint64_t)INT64_MAX - total);
+        MUST(run->first <= run->last && size < (uint64_t)INT64_MAX - total);
         total += size + 1;
-        MUST(ranges_find(ranges, piece->first) == i &&
-             ranges_find(ranges, piece->last) == i);
-        if (i + 1 == ranges->count)
+        MUST(memory_map_find(map, run->first) == i && memory_map_find(map, run->last) == i);
+        if (i + 1 == map->count)
             break;
-        MUST(piece->last < next->first);
+        MUST(run->last < next->first);
         /* What goes on in the file goes on in the piece. */
-        if (piece->last + 1 == next->first)
-            MUST(piece->offset == PIECE_ZEROS ? next->offset != PIECE_ZEROS
-                                              : piece->offset + size + 1 != next->offset ||
-                                                    next->offset == PIECE_ZEROS);
+        if (run->last + 1 == next->first)
+            MUST(run->offset == RUN_ZEROS
+                     ? next->offset != RUN_ZEROS
+                     : run->offset + size + 1 != next->offset || next->offset == RUN_ZEROS);
     }
-    MUST(span_total(dump, 0, UINT64_MAX) == total);
+    MUST(extent_total(dump, 0, UINT64_MAX) == total);
 }
 
 void fuzz_check_memory(const struct dump *dump, uint64_t seed)

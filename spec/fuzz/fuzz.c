@@ -50,7 +50,7 @@ struct qvm_error *fuzz_error(void)
 
 void fuzz_failed(const struct qvm_error *err, const char *text)
 {
-    MUST((unsigned)err->code < QVM_AGAIN);
+    MUST((unsigned)err->code < QVM_INCOMPLETE);
     MUST(memchr(err->message, '\0', sizeof err->message) != NULL);
     MUST(strstr(err->message, text) != NULL);
 }
@@ -66,7 +66,7 @@ struct dump *fuzz_open(const char *path, bool partial)
 
     if (dump) {
         for (int calls = 0; (status = dump_load(dump, err)) != 0; calls++) {
-            if (err->code != QVM_AGAIN)
+            if (err->code != QVM_INCOMPLETE)
                 break;
             MUST(calls < CALLS_MAX);
         }
@@ -83,7 +83,7 @@ int fuzz_read(const struct dump *dump, uint64_t address, void *to, size_t n)
     struct qvm_error *err = fuzz_error();
 
     for (int calls = 0; dump_read(dump, address, to, n, err) != 0; calls++) {
-        if (err->code != QVM_AGAIN) {
+        if (err->code != QVM_INCOMPLETE) {
             fuzz_failed(err, dump->file.path);
             return -1;
         }

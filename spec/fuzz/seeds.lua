@@ -199,8 +199,8 @@ for i, machine in ipairs(kdump_machines) do
     local flags = (form[2] == 32 and 1 or 0) | (form[1] == ">" and 2 or 0) | 8
     -- The text is a part of the note: of its first CPU's record.
     note = note:sub(1, 60) .. info .. note:sub(61 + #info)
-    seed("kdump", string.pack("<BBI2I2I2", flags, i - 1, 0, 40, 60) .. note)
-    seed("kdump", string.pack("<BBI2I2I2", flags, i - 1, 60, #info, 60) .. note)
+    seed("qnx_note", string.pack("<BBI2I2I2", flags, i - 1, 0, 40, 60) .. note)
+    seed("qnx_note", string.pack("<BBI2I2I2", flags, i - 1, 60, #info, 60) .. note)
   end
 end
 

@@ -56,20 +56,20 @@ static int mask_is_empty(void)
 /* A read of a file that is cut while it is open. */
 static int cut_read(const char *path)
 {
-    struct file file;
+    struct image_file file;
     struct qvm_error err;
     char byte;
     int status;
 
-    if (file_open(&file, path, false, &err) != 0)
+    if (image_file_open(&file, path, false, &err) != 0)
         return fail(err.message);
-    file_map(&file);
-    if (file_read(&file, 0, &byte, 1, &err) != 0)
+    image_file_map(&file);
+    if (image_file_read(&file, 0, &byte, 1, &err) != 0)
         return fail(err.message);
     if (truncate(path, 0) != 0)
         return fail("truncate");
-    status = file_read(&file, 8000, &byte, 1, &err);
-    file_close(&file);
+    status = image_file_read(&file, 8000, &byte, 1, &err);
+    image_file_close(&file);
     if (truncate(path, 10000) != 0)
         return fail("truncate");
     return status != 0 && err.code == QVM_TRUNCATED ? 0 : fail("not truncated");
@@ -78,7 +78,7 @@ static int cut_read(const char *path)
 int main(int argc, char **argv)
 {
     struct sigaction bottom, now;
-    struct file file;
+    struct image_file file;
     struct qvm_error err;
 
     if (argc < 2 || truncate(argv[1], 10000) != 0)
@@ -94,20 +94,20 @@ int main(int argc, char **argv)
         return fail("the program's handler was not put back");
 
     /* The program puts a handler in front of ours, and ours has to stay behind it. */
-    if (file_open(&file, argv[1], false, &err) != 0)
+    if (image_file_open(&file, argv[1], false, &err) != 0)
         return fail(err.message);
-    file_map(&file);
+    image_file_map(&file);
     install(&before, 0);
     for (calls = 0; calls < 2;)
         if (cut_read(argv[1]) != 0 || !mask_is_empty())
             return fail("the signal mask was changed");
     sigaction(SIGBUS, &before, NULL);
     install(&before, SA_NODEFER);
-    file_close(&file);
+    image_file_close(&file);
     for (int again = 0; again < 2; again++) {
-        if (file_open(&file, argv[1], false, &err) != 0)
+        if (image_file_open(&file, argv[1], false, &err) != 0)
             return fail(err.message);
-        file_map(&file);
+        image_file_map(&file);
         if (cut_read(argv[1]) != 0)
             return 1;
         calls = 0;
@@ -118,7 +118,7 @@ int main(int argc, char **argv)
         }
         if (calls != 1)
             return fail("the program's handler was passed over");
-        file_close(&file);
+        image_file_close(&file);
     }
     return fail("ok") - 1;
 }

@@ -52,7 +52,7 @@ static pid_t server(void)
 {
     pid_t pid = 0;
 
-    return host_server(ENV, soon(), &pid, &err) == 0 ? pid : -1;
+    return vm_server_find(ENV, soon(), &pid, &err) == 0 ? pid : -1;
 }
 
 static bool refused(enum qvm_code code, const char *text)
@@ -60,15 +60,15 @@ static bool refused(enum qvm_code code, const char *text)
     return server() == -1 && err.code == code && strstr(err.message, text);
 }
 
-static bool request(enum host_request what)
+static bool request(enum vm_request what)
 {
-    return host_request(ENV, what, soon(), &err) == 0;
+    return vm_server_request(ENV, what, soon(), &err) == 0;
 }
 
 /* A request that fails with this code, and no process gets anything. */
 static bool unsent(enum qvm_code code)
 {
-    return !request(HOST_REQUEST_DUMP) && err.code == code &&
+    return !request(VM_REQUEST_DUMP) && err.code == code &&
            fake.processes[0].signals == 0 && fake.processes[2].signals == 0;
 }
 
@@ -81,33 +81,33 @@ static void fail_times(enum fake_call call, int times, int number)
 static void test_reading(void)
 {
     char text[16] = "";
-    int fd = host_open(ENV, soon(), &err);
-    ssize_t got = host_read(fd, ENV, text, 2, soon(), &err);
+    int fd = vm_server_open(ENV, soon(), &err);
+    ssize_t got = vm_server_read(fd, ENV, text, 2, soon(), &err);
 
-    got += host_read(fd, ENV, text + got, 2, soon(), &err);
-    got += host_read(fd, ENV, text + got, 2, soon(), &err);
+    got += vm_server_read(fd, ENV, text + got, 2, soon(), &err);
+    got += vm_server_read(fd, ENV, text + got, 2, soon(), &err);
     fake.connections[0].open = false;
     check(got == 3 && strcmp(text, "{}\n") == 0, "the env is read to its end");
     fake.env = NULL;
-    check(host_open(ENV, soon(), &err) == -1 && err.code == QVM_NOT_FOUND, "no env");
+    check(vm_server_open(ENV, soon(), &err) == -1 && err.code == QVM_NOT_FOUND, "no env");
     fail_times(FAKE_OPEN_ENV, 1, EACCES);
-    check(host_open(ENV, soon(), &err) == -1 && err.code == QVM_PERMISSION,
+    check(vm_server_open(ENV, soon(), &err) == -1 && err.code == QVM_PERMISSION,
           "an env that this user may not open");
-    fd = host_open(ENV, soon(), &err);
+    fd = vm_server_open(ENV, soon(), &err);
     fail_times(FAKE_READ_ENV, 1, EIO);
-    got = host_read(fd, ENV, text, 2, soon(), &err);
+    got = vm_server_read(fd, ENV, text, 2, soon(), &err);
     fake.connections[0].open = false;
     check(got == -1 && err.code == QVM_IO, "an error of the server's is told");
-    fd = host_open(ENV, soon(), &err);
+    fd = vm_server_open(ENV, soon(), &err);
     fail_times(FAKE_READ_ENV, 1, EIO);
-    got = host_read(fd, ENV, text, 2, os_clock_ms() - 1, &err);
+    got = vm_server_read(fd, ENV, text, 2, os_clock_ms() - 1, &err);
     fake.connections[0].open = false;
     check(got == -1 && err.code == QVM_IO, "also when it comes late");
 }
 
 static bool says_stuck(int64_t deadline)
 {
-    return host_open(ENV, deadline, &err) == -1 && err.code == QVM_TIMEOUT &&
+    return vm_server_open(ENV, deadline, &err) == -1 && err.code == QVM_TIMEOUT &&
            strstr(err.message, "may be stuck") && fake.bound > 0 && fake.bound <= 500000000;
 }
 
@@ -121,29 +121,29 @@ static void test_stuck(void)
           "a stuck server: opening is bounded by the time that is left");
     fake.server->stuck = true;
     check(says_stuck(os_clock_ms() - 1), "a stuck server: also when no time is left");
-    fd = host_open(ENV, soon(), &err);
+    fd = vm_server_open(ENV, soon(), &err);
     fake.server->stuck = true;
-    check(host_read(fd, ENV, text, sizeof text, soon(), &err) == -1 &&
+    check(vm_server_read(fd, ENV, text, sizeof text, soon(), &err) == -1 &&
               err.code == QVM_TIMEOUT && (fake.connections[0].open = false, true),
           "a stuck server: reading is bounded");
     fail_times(FAKE_READ_ENV, 1000000000, EINTR);
-    fd = host_open(ENV, soon(), &err);
-    check(host_read(fd, ENV, text, sizeof text, os_clock_ms() + 50, &err) == -1 &&
+    fd = vm_server_open(ENV, soon(), &err);
+    check(vm_server_read(fd, ENV, text, sizeof text, os_clock_ms() + 50, &err) == -1 &&
               err.code == QVM_TIMEOUT && (fake.connections[0].open = false, true),
           "signals without end do not prolong the wait for reading");
     fail_times(FAKE_OPEN_ENV, 1000000000, EINTR);
-    check(host_open(ENV, os_clock_ms() + 50, &err) == -1 && err.code == QVM_TIMEOUT,
+    check(vm_server_open(ENV, os_clock_ms() + 50, &err) == -1 && err.code == QVM_TIMEOUT,
           "nor that for opening");
 }
 
 static void test_interrupted(void)
 {
     char text[16];
-    int fd = host_open(ENV, soon(), &err);
+    int fd = vm_server_open(ENV, soon(), &err);
     ssize_t got;
 
     fail_times(FAKE_READ_ENV, 2, EINTR);
-    got = host_read(fd, ENV, text, sizeof text, soon(), &err);
+    got = vm_server_read(fd, ENV, text, sizeof text, soon(), &err);
     fake.connections[0].open = false;
     check(got == 3, "a signal while the env is read");
     fail_times(FAKE_OPEN_ENV, 2, EINTR);
@@ -229,11 +229,11 @@ static void test_executable(void)
 
 static void test_request(void)
 {
-    bool sent = request(HOST_REQUEST_STATUS);
+    bool sent = request(VM_REQUEST_STATUS);
 
     check(sent && fake.server->signals == 1 && fake.server->last_signal == SIGUSR1,
           "status is SIGUSR1, once, to the server");
-    sent = request(HOST_REQUEST_DUMP);
+    sent = request(VM_REQUEST_DUMP);
     check(sent && fake.server->signals == 1 && fake.server->last_signal == SIGUSR2,
           "dump is SIGUSR2, once, to the server");
     fail_times(FAKE_KILL, 1, EPERM);
@@ -317,18 +317,17 @@ static void test_races(void)
 
 static void test_rest(void)
 {
-    struct host_watch *watch = host_watch_open("/", &err);
+    struct dir_watch *watch = dir_watch_open("/", &err);
     const char *name = NULL;
     int64_t start = os_clock_ms();
     bool hole = true;
 
-    check(watch && !host_watch_sees_close(watch),
-          "the watch does not claim to see closing");
-    check(host_watch_wait(watch, 10, &name) == 2 && os_clock_ms() - start < 1000,
+    check(watch && !dir_watch_sees_close(watch), "the watch does not claim to see closing");
+    check(dir_watch_wait(watch, 10, &name) == 2 && os_clock_ms() - start < 1000,
           "waiting ends with a look at the directory");
-    check(host_watch_wait(watch, 0, &name) == 0, "no time to wait: nothing has happened");
-    host_watch_close(watch);
-    check(!host_watch_open("/proc/self/status", &err) && err.code == QVM_NOT_FOUND,
+    check(dir_watch_wait(watch, 0, &name) == 0, "no time to wait: nothing has happened");
+    dir_watch_close(watch);
+    check(!dir_watch_open("/proc/self/status", &err) && err.code == QVM_NOT_FOUND,
           "a watch needs a directory");
     check(os_file_extent(3, 5, 77, &hole) == 77 && !hole, "no holes: all is data");
     check(os_processors() == 4, "processors are those of the system page");

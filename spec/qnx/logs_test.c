@@ -71,20 +71,20 @@ static void check(bool passed, const char *what)
 
 static bool reads(pid_t owner, const char *expected)
 {
-    struct logs logs = {NULL, 0};
-    bool same = logs_read(&logs, owner, &err) == 0 && logs.size == strlen(expected) &&
+    struct slog2_text logs = {NULL, 0};
+    bool same = slog2_read(&logs, owner, &err) == 0 && logs.size == strlen(expected) &&
                 (logs.size == 0 || memcmp(logs.bytes, expected, logs.size) == 0);
 
-    logs_free(&logs);
+    slog2_free(&logs);
     return same;
 }
 
 static bool refuses(enum qvm_code code)
 {
-    struct logs logs = {NULL, 0};
-    bool refused = logs_read(&logs, 0, &err) == -1 && err.code == code;
+    struct slog2_text logs = {NULL, 0};
+    bool refused = slog2_read(&logs, 0, &err) == -1 && err.code == code;
 
-    logs_free(&logs);
+    slog2_free(&logs);
     return refused;
 }
 
@@ -121,16 +121,16 @@ static void test_limits(void)
 {
     static char text[60001];
     static const struct packet large[] = {{1, SLOG2_TYPE_ASCII_STRING, 0, text}};
-    struct logs logs;
+    struct slog2_text logs;
 
     memset(text, 'x', sizeof text - 1);
     give(large, 1);
     rounds = 279; /* of 60001 bytes: as many as there is room for */
-    check(logs_read(&logs, 0, &err) == 0 && logs.size == 279 * sizeof text &&
+    check(slog2_read(&logs, 0, &err) == 0 && logs.size == 279 * sizeof text &&
               logs.bytes[sizeof text - 1] == '\n',
           "up to 16 MiB");
-    logs_free(&logs);
-    logs_free(&logs);
+    slog2_free(&logs);
+    slog2_free(&logs);
     give(large, 1);
     rounds = 1000;
     check(refuses(QVM_TOO_LARGE) && calls == 280, "and no more: the parsing ends there");

@@ -9,22 +9,22 @@
 
 enum { FILES = 128, LINES = 2048, NAME = 64 };
 
-struct file {
+struct image_file {
     char name[NAME]; /* below the checkout, such as lua/qvm/init.lua */
     unsigned char run[LINES];
 };
 
-static struct file files[FILES], *last;
+static struct image_file files[FILES], *last;
 static char last_source[512];
 
 /* The file of a chunk by the name that Lua has for it, NULL where it is none of ours. */
-static struct file *find(const char *source)
+static struct image_file *find(const char *source)
 {
     const char *name = strstr(source, "lua/qvm/");
 
     if (source[0] != '@' || !name || strlen(name) >= NAME)
         return NULL;
-    for (struct file *file = files; file < files + FILES; file++) {
+    for (struct image_file *file = files; file < files + FILES; file++) {
         if (!file->name[0])
             snprintf(file->name, sizeof file->name, "%s", name);
         if (strcmp(file->name, name) == 0)
@@ -51,7 +51,8 @@ static void leave(void)
 
     snprintf(path, sizeof path, "%s/%ld", getenv("QVM_LINES"), (long)getpid());
     out = fopen(path, "a");
-    for (struct file *file = files; out && file < files + FILES && file->name[0]; file++)
+    for (struct image_file *file = files; out && file < files + FILES && file->name[0];
+         file++)
         for (int line = 1; line < LINES; line++)
             if (file->run[line])
                 fprintf(out, "%s:%d\n", file->name, line);

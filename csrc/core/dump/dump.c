@@ -16,9 +16,10 @@ bool dump_is_whole(const struct dump *dump)
 static int check_whole(struct dump *dump, struct qvm_error *err)
 {
     uint64_t extent = dump->elf.extent;
-    uint64_t sections = sections_extent(&dump->elf, &dump->file);
+    uint64_t sections = sections_end(&dump->elf, &dump->file);
 
-    if (file_settle(&dump->file, sections > extent ? sections : extent, extent, err) != 0)
+    if (image_file_resolve_size(&dump->file, sections > extent ? sections : extent, extent,
+                                err) != 0)
         return -1;
     if (dump->partial || dump_is_whole(dump))
         return 0;
@@ -34,12 +35,13 @@ static int load(struct dump *dump, struct qvm_error *err)
 {
     if (check_whole(dump, err) != 0 || format_find(dump, err) != 0)
         return -1;
-    return ranges_build(&dump->ranges, &dump->elf, dump->format->zeros, &dump->file, err);
+    return memory_map_build(&dump->map, &dump->elf, dump->format->zeros, &dump->file, err);
 }
 
 int dump_load(struct dump *dump, struct qvm_error *err)
 {
-    if (file_begin(&dump->file, err) != 0 || elf_read(&dump->elf, &dump->file, err) != 0)
+    if (image_file_detect_gzip(&dump->file, err) != 0 ||
+        elf_read(&dump->elf, &dump->file, err) != 0)
         return -1;
     if (load(dump, err) == 0)
         return 0;
@@ -59,7 +61,7 @@ static struct dump *new_dump(const char *path, bool partial, struct qvm_error *e
         return NULL;
     }
     dump->partial = partial;
-    dump->kdump_segment = -1;
+    dump->qnx_note_segment = -1;
     return dump;
 }
 
@@ -67,7 +69,7 @@ struct dump *dump_open(const char *path, bool partial, struct qvm_error *err)
 {
     struct dump *dump = new_dump(path, partial, err);
 
-    if (!dump || file_open(&dump->file, path, partial, err) == 0)
+    if (!dump || image_file_open(&dump->file, path, partial, err) == 0)
         return dump;
     free(dump);
     return NULL;
@@ -77,7 +79,7 @@ struct dump *dump_open_fd(int fd, const char *path, bool partial, struct qvm_err
 {
     struct dump *dump = new_dump(path, partial, err);
 
-    if (!dump || file_open_fd(&dump->file, fd, path, partial, err) == 0)
+    if (!dump || image_file_open_fd(&dump->file, fd, path, partial, err) == 0)
         return dump;
     free(dump);
     return NULL;
@@ -87,9 +89,9 @@ void dump_close(struct dump *dump)
 {
     if (dump->format)
         dump->format->release(dump);
-    ranges_free(&dump->ranges);
+    memory_map_free(&dump->map);
     elf_free(&dump->elf);
-    file_close(&dump->file);
+    image_file_close(&dump->file);
     free(dump);
 }
 
@@ -120,18 +122,18 @@ enum warning {
 /* How many things a warning counts; 0: there is no reason for it. */
 static unsigned reason(const struct dump *dump, enum warning warning)
 {
-    const struct qemu *qemu = &dump->qemu;
+    const struct qemu_notes *qemu = &dump->qemu;
 
     switch (warning) {
     case DAMAGED: return dump->file.damaged;
     case GARBAGE: return dump->file.garbage;
-    case OVERLAP: return dump->ranges.overlaps;
+    case OVERLAP: return dump->map.overlaps;
     case REPEATED: return dump->elf.repeated;
     case NOTES_CUT: return notes_are_cut(dump);
-    case LOST: return dump->kdump.missing + qemu->missing;
+    case LOST: return dump->qnx.missing + qemu->missing;
     case STATES: return qemu->cpus - qemu->states;
     case REJECTED: return dump->format->zeros && (dump->rejected || qemu->rejected);
-    case RAW: return dump->kdump.extra_size && !dump->kdump.extra_count;
+    case RAW: return dump->qnx.extra_size && !dump->qnx.extra_count;
     }
     return 0;
 }
@@ -157,7 +159,7 @@ bool dump_warning(const struct dump *dump, unsigned index, char text[DUMP_WARNIN
             snprintf(text, DUMP_WARNING_SIZE,
                      "segments overlap %u times, first at 0x%016" PRIx64
                      ": where they do, the first in the file is read",
-                     count, dump->ranges.overlap_at);
+                     count, dump->map.overlap_at);
         else if (i == REPEATED)
             snprintf(text, DUMP_WARNING_SIZE,
                      "%u note segments are skipped: they share bytes of the file with "
@@ -189,7 +191,7 @@ unsigned dump_vcpus(const struct dump *dump)
 
 unsigned dump_vcpus_lost(const struct dump *dump)
 {
-    return dump->kdump.missing;
+    return dump->qnx.missing;
 }
 
 int dump_read_vcpu(const struct dump *dump, unsigned index, struct vcpu *vcpu,
@@ -206,31 +208,31 @@ const char *dump_machine(const struct dump *dump)
 }
 
 /* Of n bytes of a piece from an address in it, how many the file has. */
-static uint64_t present(const struct dump *dump, const struct piece *piece,
+static uint64_t present(const struct dump *dump, const struct memory_run *run,
                         uint64_t address, uint64_t n)
 {
-    uint64_t offset = piece->offset + (address - piece->first);
+    uint64_t offset = run->offset + (address - run->first);
     uint64_t left = dump->file.size > offset ? dump->file.size - offset : 0;
 
-    if (piece->offset == PIECE_ZEROS)
+    if (run->offset == RUN_ZEROS)
         return n;
     return n < left ? n : left;
 }
 
-uint64_t dump_reach(const struct dump *dump, uint64_t address, uint64_t n)
+uint64_t dump_contiguous(const struct dump *dump, uint64_t address, uint64_t n)
 {
-    const struct ranges *ranges = &dump->ranges;
+    const struct memory_map *map = &dump->map;
     uint64_t reached = 0;
 
-    for (size_t i = ranges_find(ranges, address); i < ranges->count && reached < n; i++) {
-        const struct piece *piece = &ranges->pieces[i];
+    for (size_t i = memory_map_find(map, address); i < map->count && reached < n; i++) {
+        const struct memory_run *run = &map->runs[i];
         uint64_t at = address + reached, here = n - reached, got;
 
-        if (at < piece->first || at < address)
+        if (at < run->first || at < address)
             break;
-        if (piece->last - at < here)
-            here = piece->last - at + 1;
-        got = present(dump, piece, at, here);
+        if (run->last - at < here)
+            here = run->last - at + 1;
+        got = present(dump, run, at, here);
         reached += got;
         if (got < here)
             break;
@@ -241,8 +243,8 @@ uint64_t dump_reach(const struct dump *dump, uint64_t address, uint64_t n)
 /* What is wrong with the first byte from an address on that cannot be read. */
 static int fail_at(const struct dump *dump, uint64_t address, struct qvm_error *err)
 {
-    size_t i = ranges_find(&dump->ranges, address);
-    bool mapped = i < dump->ranges.count && dump->ranges.pieces[i].first <= address;
+    size_t i = memory_map_find(&dump->map, address);
+    bool mapped = i < dump->map.count && dump->map.runs[i].first <= address;
 
     if (mapped)
         return qvm_fail(err, QVM_TRUNCATED,
@@ -259,35 +261,35 @@ int dump_check(const struct dump *dump, uint64_t address, uint64_t n, struct qvm
     if (n > 0 && n - 1 > UINT64_MAX - address)
         return qvm_fail(err, QVM_UNMAPPED, "%s: beyond the last address, 0x%016" PRIx64,
                         dump->file.path, UINT64_MAX);
-    reach = dump_reach(dump, address, n);
+    reach = dump_contiguous(dump, address, n);
     return reach == n ? 0 : fail_at(dump, address + reach, err);
 }
 
 void dump_map(struct dump *dump)
 {
-    file_map(&dump->file);
+    image_file_map(&dump->file);
 }
 
 int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
               struct qvm_error *err)
 {
-    const struct ranges *ranges = &dump->ranges;
+    const struct memory_map *map = &dump->map;
     unsigned char *out = to;
 
     if (n > 0 && n - 1 > UINT64_MAX - address)
         return dump_check(dump, address, n, err);
-    for (size_t i = ranges_find(ranges, address); n > 0; i++) {
-        const struct piece *piece = &ranges->pieces[i];
+    for (size_t i = memory_map_find(map, address); n > 0; i++) {
+        const struct memory_run *run = &map->runs[i];
         size_t part = n;
 
-        if (i == ranges->count || piece->first > address)
+        if (i == map->count || run->first > address)
             return fail_at(dump, address, err);
-        if (piece->last - address < n - 1)
-            part = (size_t)(piece->last - address) + 1;
-        if (piece->offset == PIECE_ZEROS)
+        if (run->last - address < n - 1)
+            part = (size_t)(run->last - address) + 1;
+        if (run->offset == RUN_ZEROS)
             memset(out, 0, part);
-        else if (file_read(&dump->file, piece->offset + (address - piece->first), out, part,
-                           err) != 0)
+        else if (image_file_read(&dump->file, run->offset + (address - run->first), out,
+                                 part, err) != 0)
             return -1;
         out += part;
         n -= part;
@@ -296,22 +298,22 @@ int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
     return 0;
 }
 
-int dump_extent(int fd, const char *path, uint64_t *extent, struct qvm_error *err)
+int dump_whole_size(int fd, const char *path, uint64_t *extent, struct qvm_error *err)
 {
-    struct file file;
+    struct image_file file;
     struct elf elf;
     int status;
 
     *extent = 0;
-    if (file_open_fd(&file, fd, path, false, err) != 0)
+    if (image_file_open_fd(&file, fd, path, false, err) != 0)
         return -1;
-    status = file_begin(&file, err) == 0 ? elf_read(&elf, &file, err) : -1;
+    status = image_file_detect_gzip(&file, err) == 0 ? elf_read(&elf, &file, err) : -1;
     if (status == 0) {
         *extent = elf.extent;
         elf_free(&elf);
     }
-    if (status != 0 && (err->code == QVM_TRUNCATED || err->code == QVM_AGAIN))
+    if (status != 0 && (err->code == QVM_TRUNCATED || err->code == QVM_INCOMPLETE))
         status = 0;
-    file_close(&file);
+    image_file_close(&file);
     return status;
 }

@@ -11,21 +11,21 @@
 struct dump_format;
 
 struct dump {
-    struct file file;
+    struct image_file file;
     bool partial;
     struct elf elf;
-    struct ranges ranges;
+    struct memory_map map;
     const struct dump_format *format;
-    struct kdump kdump; /* format "qnx" */
-    int kdump_segment;  /* the PT_NOTE it stands in, which holds no ELF notes; -1: none */
-    struct qemu qemu;   /* format "qemu" */
-    bool rejected;      /* a note was nearly one of QNX's */
+    struct qnx_note qnx;  /* format "qnx" */
+    int qnx_note_segment; /* the PT_NOTE it stands in, which holds no ELF notes; -1: none */
+    struct qemu_notes qemu; /* format "qemu" */
+    bool rejected;          /* a note was nearly one of QNX's */
 };
 
 /* Opens the file only; dump_load is due. NULL on failure, else the caller closes. */
 struct dump *dump_open(const char *path, bool partial, struct qvm_error *err);
 
-/* The same for a file that is open already, see file_open_fd. */
+/* The same for a file that is open already, see image_file_open_fd. */
 struct dump *dump_open_fd(int fd, const char *path, bool partial, struct qvm_error *err);
 void dump_close(struct dump *dump);
 
@@ -60,7 +60,7 @@ const char *dump_machine(const struct dump *dump);
 
 /* How many bytes of physical memory from an address on the dump holds without a gap, up to
  * n. */
-uint64_t dump_reach(const struct dump *dump, uint64_t address, uint64_t n);
+uint64_t dump_contiguous(const struct dump *dump, uint64_t address, uint64_t n);
 
 /* Does it hold all n? Code unmapped, or truncated where the file has lost them, with the
  * first address that is missing. */
@@ -75,7 +75,7 @@ int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
               struct qvm_error *err);
 
 /* The bytes that the dump in an open file must have to be whole, as far as its headers can
- * be read by now; 0 where they cannot yet. See file_open_fd. */
-int dump_extent(int fd, const char *path, uint64_t *extent, struct qvm_error *err);
+ * be read by now; 0 where they cannot yet. See image_file_open_fd. */
+int dump_whole_size(int fd, const char *path, uint64_t *extent, struct qvm_error *err);
 
 #endif

@@ -65,7 +65,7 @@ enum {
 static const unsigned char magic[4] = {0x7f, 'E', 'L', 'F'};
 
 /* What else an integrator may hold in hands. */
-static int fail_magic(const unsigned char *head, const struct file *file,
+static int fail_magic(const unsigned char *head, const struct image_file *file,
                       struct qvm_error *err)
 {
     static const struct {
@@ -97,8 +97,8 @@ static int fail_magic(const unsigned char *head, const struct file *file,
 }
 
 /* The class's layout; NULL, and a failure, for a header that is not one. */
-static const struct layout *layout_of(const unsigned char *header, const struct file *file,
-                                      struct qvm_error *err)
+static const struct layout *layout_of(const unsigned char *header,
+                                      const struct image_file *file, struct qvm_error *err)
 {
     if (header[E_CLASS] != 1 && header[E_CLASS] != 2) {
         qvm_fail(err, QVM_MALFORMED, "%s: offset %d: ELF class %u", file->path, E_CLASS,
@@ -114,13 +114,13 @@ static const struct layout *layout_of(const unsigned char *header, const struct 
 }
 
 static int read_header(unsigned char *header, const struct layout **layout,
-                       const struct file *file, struct qvm_error *err)
+                       const struct image_file *file, struct qvm_error *err)
 {
     size_t present = file->size < HEADER_MAX ? (size_t)file->size : HEADER_MAX;
     size_t compared = present < sizeof magic ? present : sizeof magic;
 
     memset(header, 0, HEADER_MAX);
-    if (file_read(file, 0, header, present, err) != 0)
+    if (image_file_read(file, 0, header, present, err) != 0)
         return -1;
     if (memcmp(header, magic, compared) != 0)
         return fail_magic(header, file, err);
@@ -154,7 +154,7 @@ static void decode_segment(struct elf_segment *segment, const unsigned char *ent
 }
 
 static int check_segment(const struct elf_segment *segment, const struct layout *layout,
-                         unsigned index, uint64_t at, const struct file *file,
+                         unsigned index, uint64_t at, const struct image_file *file,
                          struct qvm_error *err)
 {
     uint64_t last_address = layout->bits == 32 ? UINT32_MAX : UINT64_MAX;
@@ -226,7 +226,7 @@ enum { ENTRIES_AT_ONCE = 64, ENTRY_MAX = 56 };
 
 /* Reads the table in blocks: it is not kept beside the segments. */
 static int decode_table(struct elf *elf, const struct layout *layout, uint64_t start,
-                        const struct file *file, struct qvm_error *err)
+                        const struct image_file *file, struct qvm_error *err)
 {
     unsigned char block[ENTRIES_AT_ONCE * ENTRY_MAX];
 
@@ -240,7 +240,7 @@ static int decode_table(struct elf *elf, const struct layout *layout, uint64_t s
         if (left > ENTRIES_AT_ONCE)
             left = ENTRIES_AT_ONCE;
         if (within == 0 &&
-            file_read(file, at, block, (size_t)left * layout->entry_size, err) != 0)
+            image_file_read(file, at, block, (size_t)left * layout->entry_size, err) != 0)
             return -1;
         decode_segment(&elf->segments[i], block + (size_t)within * layout->entry_size, elf,
                        layout);
@@ -253,7 +253,7 @@ static int decode_table(struct elf *elf, const struct layout *layout, uint64_t s
 
 /* Program headers at `start`, elf->count of them. */
 static int read_table(struct elf *elf, const struct layout *layout, uint64_t start,
-                      const struct file *file, struct qvm_error *err)
+                      const struct image_file *file, struct qvm_error *err)
 {
     size_t size = (size_t)elf->count * layout->entry_size;
 
@@ -270,7 +270,7 @@ static int read_table(struct elf *elf, const struct layout *layout, uint64_t sta
 
 /* The number of program headers that does not fit the ELF header: section 0 has it. */
 static int read_large_count(struct elf *elf, const struct layout *layout,
-                            const struct file *file, struct qvm_error *err)
+                            const struct image_file *file, struct qvm_error *err)
 {
     struct elf_section first;
 
@@ -290,7 +290,7 @@ static int read_large_count(struct elf *elf, const struct layout *layout,
 }
 
 static int read_count(struct elf *elf, const struct layout *layout,
-                      const unsigned char *header, const struct file *file,
+                      const unsigned char *header, const struct image_file *file,
                       struct qvm_error *err)
 {
     unsigned entry_size = bytes_u16(header + layout->phentsize, elf->big_endian);
@@ -305,7 +305,7 @@ static int read_count(struct elf *elf, const struct layout *layout,
 
 /* The header's fields; `header` gets its bytes, and *layout where the others are in it. */
 static int decode_header(struct elf *elf, unsigned char *header,
-                         const struct layout **layout, const struct file *file,
+                         const struct layout **layout, const struct image_file *file,
                          struct qvm_error *err)
 {
     *elf = (struct elf){0};
@@ -322,7 +322,7 @@ static int decode_header(struct elf *elf, unsigned char *header,
     return 0;
 }
 
-int elf_read_header(struct elf *elf, const struct file *file, struct qvm_error *err)
+int elf_read_header(struct elf *elf, const struct image_file *file, struct qvm_error *err)
 {
     unsigned char header[HEADER_MAX];
     const struct layout *layout = &layouts[1];
@@ -330,7 +330,7 @@ int elf_read_header(struct elf *elf, const struct file *file, struct qvm_error *
     return decode_header(elf, header, &layout, file, err);
 }
 
-int elf_read(struct elf *elf, const struct file *file, struct qvm_error *err)
+int elf_read(struct elf *elf, const struct image_file *file, struct qvm_error *err)
 {
     unsigned char header[HEADER_MAX];
     const struct layout *layout = &layouts[1];

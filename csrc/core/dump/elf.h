@@ -40,10 +40,10 @@ struct elf {
 /* Reads the headers. Codes malformed, unsupported, truncated (the file ends within the
  * headers); a file that ends within a segment is not an error here: see extent. 0, or -1
  * and nothing to free. */
-int elf_read(struct elf *elf, const struct file *file, struct qvm_error *err);
+int elf_read(struct elf *elf, const struct image_file *file, struct qvm_error *err);
 
 /* Reads the ELF header alone, of a file of any type: no segments, nothing to free. */
-int elf_read_header(struct elf *elf, const struct file *file, struct qvm_error *err);
+int elf_read_header(struct elf *elf, const struct image_file *file, struct qvm_error *err);
 void elf_free(struct elf *elf);
 
 #endif

@@ -6,15 +6,15 @@
 
 enum { NOTE_HEADER = 12, NAME_SIZE_MAX = 1 << 16 };
 
-void notes_start(struct notes *notes, const struct elf *elf, const struct file *file,
-                 int skip)
+void elf_notes_init(struct elf_notes *notes, const struct elf *elf,
+                    const struct image_file *file, int skip)
 {
-    *notes = (struct notes){.elf = elf, .file = file, .skip = skip};
+    *notes = (struct elf_notes){.elf = elf, .file = file, .skip = skip};
 }
 
 /* Moves on to a segment that has notes left; false at the end. What is too short for a
  * note's header is padding. */
-static bool find_segment(struct notes *notes)
+static bool find_segment(struct elf_notes *notes)
 {
     const struct elf *elf = notes->elf;
 
@@ -36,7 +36,7 @@ static uint64_t padded(const struct elf_segment *segment, uint64_t size)
     return (size + unit - 1) / unit * unit;
 }
 
-int notes_next(struct notes *notes, struct elf_note *note, struct qvm_error *err)
+int elf_notes_next(struct elf_notes *notes, struct elf_note *note, struct qvm_error *err)
 {
     const struct elf_segment *segment;
     unsigned char header[NOTE_HEADER];
@@ -48,7 +48,7 @@ int notes_next(struct notes *notes, struct elf_note *note, struct qvm_error *err
     segment = &notes->elf->segments[notes->segment];
     left = segment->filesz - notes->at;
     offset = segment->offset + notes->at;
-    if (file_read(notes->file, offset, header, sizeof header, err) != 0)
+    if (image_file_read(notes->file, offset, header, sizeof header, err) != 0)
         return -1;
     note->segment = notes->segment;
     note->name_size = bytes_u32(header, big);

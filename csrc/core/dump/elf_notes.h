@@ -1,7 +1,7 @@
 /* ELF notes, one after another. A note's type means something only together with its name.
  */
-#ifndef QVM_NOTES_H
-#define QVM_NOTES_H
+#ifndef QVM_ELF_NOTES_H
+#define QVM_ELF_NOTES_H
 
 #include "dump/elf.h"
 
@@ -14,18 +14,18 @@ struct elf_note {
     uint32_t size;
 };
 
-struct notes {
+struct elf_notes {
     const struct elf *elf;
-    const struct file *file;
+    const struct image_file *file;
     int skip; /* a PT_NOTE that does not hold ELF notes; -1: none */
     unsigned segment;
     uint64_t at; /* bytes into the segment */
 };
 
-void notes_start(struct notes *notes, const struct elf *elf, const struct file *file,
-                 int skip);
+void elf_notes_init(struct elf_notes *notes, const struct elf *elf,
+                    const struct image_file *file, int skip);
 
 /* 1 and the next note; 0 at the end; -1 where a note does not fit its segment. */
-int notes_next(struct notes *notes, struct elf_note *note, struct qvm_error *err);
+int elf_notes_next(struct elf_notes *notes, struct elf_note *note, struct qvm_error *err);
 
 #endif

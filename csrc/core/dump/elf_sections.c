@@ -21,7 +21,7 @@ static const struct layout *layout_of(const struct elf *elf)
     return elf->bits == 32 ? &layout32 : &layout64;
 }
 
-static int read_raw(const struct elf *elf, const struct file *file, uint32_t index,
+static int read_raw(const struct elf *elf, const struct image_file *file, uint32_t index,
                     unsigned char *raw, struct qvm_error *err)
 {
     const struct layout *layout = layout_of(elf);
@@ -39,7 +39,7 @@ static int read_raw(const struct elf *elf, const struct file *file, uint32_t ind
                  index, elf->sections_at);
         return -1;
     }
-    return file_read(file, elf->sections_at + skipped, raw, layout->size, err);
+    return image_file_read(file, elf->sections_at + skipped, raw, layout->size, err);
 }
 
 static uint64_t word(const struct elf *elf, const unsigned char *raw, unsigned at)
@@ -63,7 +63,7 @@ static void decode(const struct elf *elf, const unsigned char *raw,
     section->name[0] = '\0';
 }
 
-int sections_read(const struct elf *elf, const struct file *file, uint32_t index,
+int sections_read(const struct elf *elf, const struct image_file *file, uint32_t index,
                   struct elf_section *section, struct qvm_error *err)
 {
     unsigned char raw[HEADER_MAX];
@@ -75,7 +75,7 @@ int sections_read(const struct elf *elf, const struct file *file, uint32_t index
 }
 
 /* A count that does not fit the ELF header is in section 0. */
-int sections_count(const struct elf *elf, const struct file *file, uint32_t *count,
+int sections_count(const struct elf *elf, const struct image_file *file, uint32_t *count,
                    struct qvm_error *err)
 {
     struct elf_section first;
@@ -92,7 +92,7 @@ int sections_count(const struct elf *elf, const struct file *file, uint32_t *cou
     return 0;
 }
 
-static int find_strings(const struct elf *elf, const struct file *file,
+static int find_strings(const struct elf *elf, const struct image_file *file,
                         struct elf_section *strings, struct qvm_error *err)
 {
     uint32_t index = elf->section_names;
@@ -109,7 +109,7 @@ static int find_strings(const struct elf *elf, const struct file *file,
  * compressed table would have it unpacked again for each. */
 enum { STRINGS_MAX = 4 << 20 };
 
-static int read_name(const struct file *file, const struct elf_section *strings,
+static int read_name(const struct image_file *file, const struct elf_section *strings,
                      uint32_t at, char *name, struct qvm_error *err)
 {
     uint64_t left = at < strings->file_size ? strings->file_size - at : 0;
@@ -118,11 +118,11 @@ static int read_name(const struct file *file, const struct elf_section *strings,
     name[size] = '\0';
     if (size == 0 || at > STRINGS_MAX || strings->offset > UINT64_MAX - at)
         return 0;
-    return file_read(file, strings->offset + at, name, size, err);
+    return image_file_read(file, strings->offset + at, name, size, err);
 }
 
-int sections_read_named(const struct elf *elf, const struct file *file, uint32_t index,
-                        struct elf_section *section, struct qvm_error *err)
+int sections_read_named(const struct elf *elf, const struct image_file *file,
+                        uint32_t index, struct elf_section *section, struct qvm_error *err)
 {
     unsigned char raw[HEADER_MAX];
     struct elf_section strings;
@@ -139,7 +139,7 @@ int sections_read_named(const struct elf *elf, const struct file *file, uint32_t
 
 enum { NEAR = 1 << 20 };
 
-uint64_t sections_extent(const struct elf *elf, const struct file *file)
+uint64_t sections_end(const struct elf *elf, const struct image_file *file)
 {
     uint64_t size = (uint64_t)elf->section_count * layout_of(elf)->size, extent;
     struct elf_section section;

@@ -1,6 +1,6 @@
 /* Section headers: few dumps have them; what has them may keep text there. */
-#ifndef QVM_SECTIONS_H
-#define QVM_SECTIONS_H
+#ifndef QVM_ELF_SECTIONS_H
+#define QVM_ELF_SECTIONS_H
 
 #include "dump/elf.h"
 
@@ -18,19 +18,19 @@ struct elf_section {
 };
 
 /* How many section headers there are. Codes malformed, truncated. */
-int sections_count(const struct elf *elf, const struct file *file, uint32_t *count,
+int sections_count(const struct elf *elf, const struct image_file *file, uint32_t *count,
                    struct qvm_error *err);
 
 /* The section header of an index below the count, without its name. */
-int sections_read(const struct elf *elf, const struct file *file, uint32_t index,
+int sections_read(const struct elf *elf, const struct image_file *file, uint32_t index,
                   struct elf_section *section, struct qvm_error *err);
 
 /* The same, with its name; empty where the string table does not have it. */
-int sections_read_named(const struct elf *elf, const struct file *file, uint32_t index,
-                        struct elf_section *section, struct qvm_error *err);
+int sections_read_named(const struct elf *elf, const struct image_file *file,
+                        uint32_t index, struct elf_section *section, struct qvm_error *err);
 
 /* Where the last of the sections ends in the file, headers and data, if all headers stand
  * in its first mebibyte; else 0. A guess at the file's size: failures are 0, too. */
-uint64_t sections_extent(const struct elf *elf, const struct file *file);
+uint64_t sections_end(const struct elf *elf, const struct image_file *file);
 
 #endif

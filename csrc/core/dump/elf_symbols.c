@@ -26,8 +26,9 @@ static const struct layout *layout_of(const struct elf *elf)
 }
 
 /* The first section of a type. 1; 0 where there is none; -1. */
-static int find_section(const struct elf *elf, const struct file *file, uint32_t count,
-                        uint32_t type, struct elf_section *found, struct qvm_error *err)
+static int find_section(const struct elf *elf, const struct image_file *file,
+                        uint32_t count, uint32_t type, struct elf_section *found,
+                        struct qvm_error *err)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (sections_read(elf, file, i, found, err) != 0)
@@ -59,9 +60,9 @@ static int find_table(struct elf_symbols *s, struct qvm_error *err)
                         "%s: the symbol table's names are in section %u of %u",
                         s->file.path, (unsigned)s->table.link, (unsigned)count);
     if (sections_read(&s->elf, &s->file, s->table.link, &s->names, err) != 0 ||
-        file_check(&s->file, s->table.offset, s->table.file_size, err) != 0)
+        image_file_check(&s->file, s->table.offset, s->table.file_size, err) != 0)
         return -1;
-    return file_check(&s->file, s->names.offset, s->names.file_size, err);
+    return image_file_check(&s->file, s->names.offset, s->names.file_size, err);
 }
 
 int elf_symbols_open(struct elf_symbols *s, const char *path, struct qvm_error *err)
@@ -69,10 +70,10 @@ int elf_symbols_open(struct elf_symbols *s, const char *path, struct qvm_error *
     s->is_open = false;
     s->at = s->skipped = 0;
     s->buffered = s->used = 0;
-    if (file_open(&s->file, path, false, err) != 0)
+    if (image_file_open(&s->file, path, false, err) != 0)
         return -1;
     s->is_open = true;
-    file_map(&s->file);
+    image_file_map(&s->file);
     if (s->file.gzip)
         qvm_fail(err, QVM_UNSUPPORTED, "%s: compressed by gzip: gzip -d it first", path);
     else if (find_table(s, err) == 0)
@@ -84,7 +85,7 @@ int elf_symbols_open(struct elf_symbols *s, const char *path, struct qvm_error *
 void elf_symbols_close(struct elf_symbols *s)
 {
     if (s->is_open)
-        file_close(&s->file);
+        image_file_close(&s->file);
     s->is_open = false;
 }
 
@@ -101,7 +102,8 @@ static bool has_entry(struct elf_symbols *s, unsigned size, int *status,
     s->buffered = left < most ? (size_t)left / size * size : most;
     if (s->buffered == 0)
         return false;
-    *status = file_read(&s->file, s->table.offset + s->at, s->buffer, s->buffered, err);
+    *status =
+        image_file_read(&s->file, s->table.offset + s->at, s->buffer, s->buffered, err);
     if (*status != 0)
         s->buffered = 0;
     s->at += s->buffered;
@@ -119,11 +121,11 @@ static int read_name(struct elf_symbols *s, uint32_t at, struct elf_symbol *symb
 
     if (left == 0)
         return 0;
-    if (file_read(&s->file, s->names.offset + at, symbol->name, size, err) != 0)
+    if (image_file_read(&s->file, s->names.offset + at, symbol->name, size, err) != 0)
         return -1;
     end = memchr(symbol->name, '\0', size);
     if (!end && size < most) {
-        if (file_read(&s->file, s->names.offset + at, symbol->name, most, err) != 0)
+        if (image_file_read(&s->file, s->names.offset + at, symbol->name, most, err) != 0)
             return -1;
         end = memchr(symbol->name, '\0', most);
     }
@@ -177,22 +179,22 @@ static size_t find_build_id(struct elf_symbols *s, const struct elf_section *sec
     struct elf_segment segment = {
         .type = ELF_PT_NOTE, .offset = section->offset, .filesz = section->file_size};
     struct elf elf = s->elf;
-    struct notes notes;
+    struct elf_notes notes;
     struct elf_note note;
     struct qvm_error ignored;
     char name[4];
 
-    if (file_check(&s->file, section->offset, section->file_size, &ignored) != 0)
+    if (image_file_check(&s->file, section->offset, section->file_size, &ignored) != 0)
         return 0;
     elf.segments = &segment;
     elf.count = 1;
-    notes_start(&notes, &elf, &s->file, -1);
-    for (int i = 0; i < NOTES_MAX && notes_next(&notes, &note, &ignored) == 1; i++)
+    elf_notes_init(&notes, &elf, &s->file, -1);
+    for (int i = 0; i < NOTES_MAX && elf_notes_next(&notes, &note, &ignored) == 1; i++)
         if (note.type == NT_GNU_BUILD_ID && note.name_size == sizeof name &&
             note.size > 0 && note.size <= ELF_BUILD_ID_MAX &&
-            file_read(&s->file, note.name_at, name, sizeof name, &ignored) == 0 &&
+            image_file_read(&s->file, note.name_at, name, sizeof name, &ignored) == 0 &&
             memcmp(name, "GNU", sizeof name) == 0 &&
-            file_read(&s->file, note.offset, id, note.size, &ignored) == 0)
+            image_file_read(&s->file, note.offset, id, note.size, &ignored) == 0)
             return note.size;
     return 0;
 }

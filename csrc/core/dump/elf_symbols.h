@@ -16,7 +16,7 @@ struct elf_symbol {
 };
 
 struct elf_symbols {
-    struct file file;
+    struct image_file file;
     bool is_open;
     struct elf elf;
     struct elf_section table, names;

@@ -8,53 +8,54 @@ enum { HOLE_MIN = 64 << 10 };
 
 /* The rest of a piece from an address in it, the file's data of which begins at an
  * offset. */
-static struct span within(const struct dump *dump, uint64_t offset, uint64_t address,
-                          uint64_t last)
+static struct extent within(const struct dump *dump, uint64_t offset, uint64_t address,
+                            uint64_t last)
 {
     uint64_t end = offset + (last - address); /* inclusive, as the last address is */
-    uint64_t same;
+    uint64_t run_end;
     bool hole;
 
     if (offset >= dump->file.size)
-        return (struct span){SPAN_CUT, last};
+        return (struct extent){EXTENT_CUT, last};
     end = smaller_u64(end, dump->file.size - 1);
     if (dump->file.gzip)
-        return (struct span){SPAN_DATA, address + (end - offset)};
-    same = os_file_extent(dump->file.fd, offset, dump->file.size, &hole);
-    if (hole && same - offset < HOLE_MIN && end >= same)
-        return (struct span){SPAN_DATA, address + (same - 1 - offset)};
-    end = smaller_u64(end, same - 1);
-    return (struct span){hole ? SPAN_ZEROS : SPAN_DATA, address + (end - offset)};
+        return (struct extent){EXTENT_DATA, address + (end - offset)};
+    run_end = os_file_extent(dump->file.fd, offset, dump->file.size, &hole);
+    if (hole && run_end - offset < HOLE_MIN && end >= run_end)
+        return (struct extent){EXTENT_DATA, address + (run_end - 1 - offset)};
+    end = smaller_u64(end, run_end - 1);
+    return (struct extent){hole ? EXTENT_ZEROS : EXTENT_DATA, address + (end - offset)};
 }
 
-struct span span_at(const struct dump *dump, uint64_t address, uint64_t last)
+struct extent extent_at(const struct dump *dump, uint64_t address, uint64_t last)
 {
-    const struct ranges *ranges = &dump->ranges;
-    size_t i = ranges_find(ranges, address);
-    const struct piece *piece = &ranges->pieces[i];
+    const struct memory_map *map = &dump->map;
+    size_t i = memory_map_find(map, address);
+    const struct memory_run *run = &map->runs[i];
 
-    if (i == ranges->count)
-        return (struct span){SPAN_NONE, last};
-    if (piece->first > address)
-        return (struct span){SPAN_NONE, smaller_u64(last, piece->first - 1)};
-    last = smaller_u64(last, piece->last);
-    if (piece->offset == PIECE_ZEROS)
-        return (struct span){last - address < HOLE_MIN ? SPAN_DATA : SPAN_ZEROS, last};
-    return within(dump, piece->offset + (address - piece->first), address, last);
+    if (i == map->count)
+        return (struct extent){EXTENT_NONE, last};
+    if (run->first > address)
+        return (struct extent){EXTENT_NONE, smaller_u64(last, run->first - 1)};
+    last = smaller_u64(last, run->last);
+    if (run->offset == RUN_ZEROS)
+        return (struct extent){last - address < HOLE_MIN ? EXTENT_DATA : EXTENT_ZEROS,
+                               last};
+    return within(dump, run->offset + (address - run->first), address, last);
 }
 
-uint64_t span_total(const struct dump *dump, uint64_t first, uint64_t last)
+uint64_t extent_total(const struct dump *dump, uint64_t first, uint64_t last)
 {
-    const struct ranges *ranges = &dump->ranges;
+    const struct memory_map *map = &dump->map;
     uint64_t total = 0;
 
-    for (size_t i = ranges_find(ranges, first); i < ranges->count; i++) {
-        const struct piece *piece = &ranges->pieces[i];
-        uint64_t from = piece->first > first ? piece->first : first;
+    for (size_t i = memory_map_find(map, first); i < map->count; i++) {
+        const struct memory_run *run = &map->runs[i];
+        uint64_t from = run->first > first ? run->first : first;
 
-        if (piece->first > last)
+        if (run->first > last)
             break;
-        total += smaller_u64(piece->last, last) - from + 1;
+        total += smaller_u64(run->last, last) - from + 1;
     }
     return total;
 }

@@ -7,13 +7,13 @@ static int probe_qnx(struct dump *dump, struct qvm_error *err)
         int found = 0;
 
         if (segment->type == ELF_PT_NOTE && !segment->repeated && segment->filesz > 0)
-            found = kdump_probe(&dump->kdump, &dump->elf, segment, &dump->file, err);
+            found = qnx_note_probe(&dump->qnx, &dump->elf, segment, &dump->file, err);
         /* In a partial dump the note may be missing, or its beginning be all there is. */
         if (found < 0 && err->code == QVM_TRUNCATED && dump->partial)
             found = 0;
-        dump->rejected |= found == 0 && dump->kdump.rejected;
+        dump->rejected |= found == 0 && dump->qnx.rejected;
         if (found > 0)
-            dump->kdump_segment = (int)i;
+            dump->qnx_note_segment = (int)i;
         if (found != 0)
             return found;
     }
@@ -22,28 +22,28 @@ static int probe_qnx(struct dump *dump, struct qvm_error *err)
 
 static void release_qnx(struct dump *dump)
 {
-    kdump_free(&dump->kdump);
+    qnx_note_free(&dump->qnx);
 }
 
 static unsigned vcpus_qnx(const struct dump *dump)
 {
-    return dump->kdump.cpus;
+    return dump->qnx.cpus;
 }
 
 static int read_vcpu_qnx(const struct dump *dump, unsigned index, struct vcpu *vcpu,
                          struct qvm_error *err)
 {
-    return kdump_read_cpu(&dump->kdump, index, &dump->file, vcpu, err);
+    return qnx_note_read_vcpu(&dump->qnx, index, &dump->file, vcpu, err);
 }
 
 static int probe_qemu(struct dump *dump, struct qvm_error *err)
 {
-    return qemu_probe(&dump->qemu, &dump->elf, &dump->file, err);
+    return qemu_notes_probe(&dump->qemu, &dump->elf, &dump->file, err);
 }
 
 static void release_qemu(struct dump *dump)
 {
-    qemu_free(&dump->qemu);
+    qemu_notes_free(&dump->qemu);
 }
 
 static unsigned vcpus_qemu(const struct dump *dump)
@@ -54,7 +54,7 @@ static unsigned vcpus_qemu(const struct dump *dump)
 static int read_vcpu_qemu(const struct dump *dump, unsigned index, struct vcpu *vcpu,
                           struct qvm_error *err)
 {
-    return qemu_read_cpu(&dump->qemu, index, &dump->file, vcpu, err);
+    return qemu_notes_read_vcpu(&dump->qemu, index, &dump->file, vcpu, err);
 }
 
 static int probe_elf(struct dump *dump, struct qvm_error *err)

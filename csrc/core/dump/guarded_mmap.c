@@ -117,12 +117,12 @@ static void count(bool one_more)
     pthread_mutex_unlock(&lock);
 }
 
-bool mapping_open(struct mapping *map, int fd, uint64_t size)
+bool guarded_mmap_open(struct guarded_mmap *map, int fd, uint64_t size)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     void *base;
 
-    *map = (struct mapping){.fd = fd, .size = size};
+    *map = (struct guarded_mmap){.fd = fd, .size = size};
     if (size == 0 || size > SIZE_MAX / 2)
         return false;
     base = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, fd, 0);
@@ -134,7 +134,7 @@ bool mapping_open(struct mapping *map, int fd, uint64_t size)
     return true;
 }
 
-void mapping_close(struct mapping *map)
+void guarded_mmap_close(struct guarded_mmap *map)
 {
     if (!map->base)
         return;
@@ -145,7 +145,8 @@ void mapping_close(struct mapping *map)
 
 /* Touching the file's last byte faults when the file was cut anywhere below its last page,
  * so that zeros behind the new end cannot pass for data. */
-static bool guarded_copy(const struct mapping *map, void *to, uint64_t offset, size_t n)
+static bool guarded_copy(const struct guarded_mmap *map, void *to, uint64_t offset,
+                         size_t n)
 {
     struct guard guard = {.from = map->base, .to = map->base + map->size};
     const volatile unsigned char *last = map->base + map->size - 1;
@@ -164,7 +165,7 @@ static bool guarded_copy(const struct mapping *map, void *to, uint64_t offset, s
     return true;
 }
 
-bool mapping_copy(const struct mapping *map, void *to, uint64_t offset, size_t n)
+bool guarded_mmap_copy(const struct guarded_mmap *map, void *to, uint64_t offset, size_t n)
 {
     struct stat status;
 

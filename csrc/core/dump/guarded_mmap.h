@@ -4,14 +4,14 @@
  * new end reads as zeros without a word. Both are found here and told apart from data.
  * While any mapping exists a SIGBUS handler is installed; a SIGBUS that is not a mapping's
  * goes to the handler that was there before. */
-#ifndef QVM_MAPPING_H
-#define QVM_MAPPING_H
+#ifndef QVM_GUARDED_MMAP_H
+#define QVM_GUARDED_MMAP_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct mapping {
+struct guarded_mmap {
     const unsigned char *base; /* NULL: not mapped */
     uint64_t size;
     uint64_t last_page; /* offset of the page that holds the last byte */
@@ -20,11 +20,11 @@ struct mapping {
 
 /* Maps the first `size` bytes of the file. False where that cannot be done (an empty file,
  * no address space): read it then. The descriptor stays the caller's and must stay open. */
-bool mapping_open(struct mapping *map, int fd, uint64_t size);
-void mapping_close(struct mapping *map);
+bool guarded_mmap_open(struct guarded_mmap *map, int fd, uint64_t size);
+void guarded_mmap_close(struct guarded_mmap *map);
 
 /* Copies n bytes from an offset; offset + n <= size. False if that failed: the file was
  * cut, or its disk has an error. Reading tells which. */
-bool mapping_copy(const struct mapping *map, void *to, uint64_t offset, size_t n);
+bool guarded_mmap_copy(const struct guarded_mmap *map, void *to, uint64_t offset, size_t n);
 
 #endif

@@ -17,8 +17,8 @@ enum {
     SIZE_FIELD = 4      /* the last bytes of a member */
 };
 
-struct point {
-    struct inflater_place place;
+struct stored_point {
+    struct access_point point;
     unsigned window_size;
     unsigned char *window; /* NULL: nothing but zeros */
 };
@@ -37,7 +37,7 @@ struct gzip {
 
     struct inflater first; /* the first pass: it leaves the points behind */
     struct slot front;     /* the chunk that it is in; none before it has begun */
-    struct point points[GZIP_POINTS];
+    struct stored_point points[GZIP_POINTS];
     size_t count;
     uint64_t spacing;
 
@@ -67,7 +67,7 @@ struct gzip *gzip_open(int fd, const char *path, bool lenient, struct qvm_error 
     gzip->front.bytes = malloc(CHUNK);
     if (gzip->front.bytes && inflater_open(&gzip->first, fd, path, err) == 0 &&
         inflater_open(&gzip->later, fd, path, err) == 0) {
-        gzip->later.state = INFLATER_NOWHERE;
+        gzip->later.state = INFLATER_UNPOSITIONED;
         return gzip;
     }
     if (!gzip->front.bytes)
@@ -105,34 +105,34 @@ static void thin_out(struct gzip *gzip)
 }
 
 /* Memory of guests is zeros for the most part, and such windows need no room. */
-static int add_point(struct gzip *gzip, const struct inflater_place *place,
+static int add_point(struct gzip *gzip, const struct access_point *point,
                      struct qvm_error *err)
 {
-    struct point point = {.place = *place};
+    struct stored_point stored = {.point = *point};
 
-    point.window_size = inflater_window(&gzip->first, gzip->window);
-    if (!bytes_are_zero(gzip->window, point.window_size)) {
-        point.window = malloc(point.window_size);
-        if (!point.window)
+    stored.window_size = inflater_window(&gzip->first, gzip->window);
+    if (!bytes_are_zero(gzip->window, stored.window_size)) {
+        stored.window = malloc(stored.window_size);
+        if (!stored.window)
             return qvm_fail_memory(err, gzip->path);
-        memcpy(point.window, gzip->window, point.window_size);
+        memcpy(stored.window, gzip->window, stored.window_size);
     }
     if (gzip->count == GZIP_POINTS)
         thin_out(gzip);
-    gzip->points[gzip->count++] = point;
+    gzip->points[gzip->count++] = stored;
     return 0;
 }
 
 static int mark(struct gzip *gzip, struct qvm_error *err)
 {
-    struct inflater_place place;
+    struct access_point point;
 
-    if (!inflater_place(&gzip->first, &place))
+    if (!inflater_access_point(&gzip->first, &point))
         return 0;
     if (gzip->count > 0 &&
-        place.out - gzip->points[gzip->count - 1].place.out < gzip->spacing)
+        point.out - gzip->points[gzip->count - 1].point.out < gzip->spacing)
         return 0;
-    return add_point(gzip, &place, err);
+    return add_point(gzip, &point, err);
 }
 
 /* Unpacks the first pass's next chunk, or what there is of it. */
@@ -175,14 +175,14 @@ static struct slot *take_slot(struct gzip *gzip, struct qvm_error *err)
 }
 
 /* The last point at or before an offset; the first is at 0, or everything fails. */
-static const struct point *point_before(const struct gzip *gzip, uint64_t offset)
+static const struct stored_point *point_before(const struct gzip *gzip, uint64_t offset)
 {
     size_t low = 0, high = gzip->count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (gzip->points[middle].place.out <= offset)
+        if (gzip->points[middle].point.out <= offset)
             low = middle + 1;
         else
             high = middle;
@@ -195,24 +195,24 @@ static int go_to(struct gzip *gzip, uint64_t offset, unsigned char *scratch,
                  struct qvm_error *err)
 {
     struct inflater *later = &gzip->later;
-    const struct point *point = point_before(gzip, offset);
+    const struct stored_point *point = point_before(gzip, offset);
     const unsigned char *window;
     size_t got;
 
     if (!point)
         return qvm_fail(err, QVM_MALFORMED, "%s: no gzip data", gzip->path);
-    if (later->out > offset || later->out < point->place.out ||
+    if (later->out > offset || later->out < point->point.out ||
         later->state != INFLATER_RUNS) {
         memset(gzip->window, 0, point->window_size);
         window = point->window ? point->window : gzip->window;
-        if (inflater_go(later, &point->place, window, point->window_size, err) != 0)
+        if (inflater_seek(later, &point->point, window, point->window_size, err) != 0)
             return -1;
     }
     for (uint64_t begun = later->out; later->out < offset;) {
         uint64_t left = offset - later->out;
 
         if (later->out - begun >= AT_ONCE)
-            return qvm_fail(err, QVM_AGAIN, "%s: not unpacked so far", gzip->path);
+            return qvm_fail(err, QVM_INCOMPLETE, "%s: not unpacked so far", gzip->path);
         if (inflater_run(later, scratch, left < CHUNK ? (size_t)left : CHUNK, false, &got,
                          err) != 0)
             return -1;
@@ -233,8 +233,9 @@ static struct slot *fetch(struct gzip *gzip, uint64_t chunk, struct qvm_error *e
     slot = take_slot(gzip, err);
     if (!slot || go_to(gzip, chunk * CHUNK, slot->bytes, err) != 0 ||
         inflater_run(&gzip->later, slot->bytes, CHUNK, false, &slot->size, err) != 0) {
-        if (slot && err->code == QVM_AGAIN) /* it begins again, and must come to an end */
-            gzip->later.patience *= 2;
+        if (slot &&
+            err->code == QVM_INCOMPLETE) /* it begins again, and must come to an end */
+            gzip->later.overhead_max *= 2;
         return NULL;
     }
     slot->used = true;
@@ -249,7 +250,7 @@ static int reach(struct gzip *gzip, uint64_t offset, struct qvm_error *err)
 
     while (gzip->first.out <= offset && gzip->first.state == INFLATER_RUNS) {
         if (gzip->first.out - begun >= AT_ONCE)
-            return qvm_fail(err, QVM_AGAIN, "%s: not unpacked so far", gzip->path);
+            return qvm_fail(err, QVM_INCOMPLETE, "%s: not unpacked so far", gzip->path);
         if (advance(gzip, err) != 0)
             return -1;
     }
@@ -325,7 +326,7 @@ bool gzip_has_garbage(const struct gzip *gzip)
     return gzip->first.garbage;
 }
 
-uint64_t gzip_known(const struct gzip *gzip)
+uint64_t gzip_bytes_unpacked(const struct gzip *gzip)
 {
     return gzip->first.out;
 }

@@ -34,9 +34,9 @@ void gzip_close(struct gzip *gzip);
 int gzip_read(struct gzip *gzip, uint64_t offset, void *to, size_t n,
               struct qvm_error *err);
 
-/* Unpacks on to the end, to learn the size and check the checksums; code again as above.
- * A file that is cut is no failure, nor is one that is damaged if `lenient`: the size is
- * what can be had of it. */
+/* Unpacks on to the end, to learn the size and check the checksums; code incomplete as
+ * above. A file that is cut is no failure, nor is one that is damaged if `lenient`: the
+ * size is what can be had of it. */
 int gzip_finish(struct gzip *gzip, struct qvm_error *err);
 
 /* The size of the data modulo 2^32 as the end of the file states it: true for files of one
@@ -53,6 +53,6 @@ bool gzip_is_damaged(const struct gzip *gzip);
 bool gzip_has_garbage(const struct gzip *gzip);
 
 /* Bytes unpacked by the first pass so far; after a successful gzip_finish, the size. */
-uint64_t gzip_known(const struct gzip *gzip);
+uint64_t gzip_bytes_unpacked(const struct gzip *gzip);
 
 #endif

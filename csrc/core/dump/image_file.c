@@ -1,7 +1,7 @@
 #include "dump/image_file.h"
 
 #include "dump/gzip.h"
-#include "util/regular.h"
+#include "util/file_io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,18 +18,18 @@
 #define COPY_MAX 4096
 
 /* Not at once: to map and unmap costs more than to read what opening needs. */
-void file_map(struct file *file)
+void image_file_map(struct image_file *file)
 {
     if (!file->map_tried && !file->gzip)
-        mapping_open(&file->map, file->fd, file->size);
+        guarded_mmap_open(&file->map, file->fd, file->size);
     file->map_tried = true;
 }
 
-static int finish(struct file *file, struct qvm_error *err)
+static int finish(struct image_file *file, struct qvm_error *err)
 {
     if (gzip_finish(file->gzip, err) != 0)
         return -1;
-    file->size = gzip_known(file->gzip);
+    file->size = gzip_bytes_unpacked(file->gzip);
     file->cut = gzip_is_cut(file->gzip);
     file->damaged = gzip_is_damaged(file->gzip);
     file->garbage = gzip_has_garbage(file->gzip);
@@ -37,7 +37,7 @@ static int finish(struct file *file, struct qvm_error *err)
 }
 
 /* What is too small to be a dump has its size at once, so that it can be told from one. */
-int file_begin(struct file *file, struct qvm_error *err)
+int image_file_detect_gzip(struct image_file *file, struct qvm_error *err)
 {
     unsigned char head[64];
 
@@ -48,11 +48,11 @@ int file_begin(struct file *file, struct qvm_error *err)
     return err->code == QVM_TRUNCATED ? finish(file, err) : -1;
 }
 
-static int open_content(struct file *file, struct qvm_error *err)
+static int open_content(struct image_file *file, struct qvm_error *err)
 {
     unsigned char head[4] = {0};
 
-    if (file->size >= sizeof head && file_read(file, 0, head, sizeof head, err) != 0)
+    if (file->size >= sizeof head && image_file_read(file, 0, head, sizeof head, err) != 0)
         return -1;
     if (!gzip_is_magic(head))
         return 0;
@@ -62,20 +62,21 @@ static int open_content(struct file *file, struct qvm_error *err)
 }
 
 /* The descriptor is closed on failure. */
-static int adopt(struct file *file, int fd, uint64_t size, const char *path, bool lenient,
-                 struct qvm_error *err)
+static int adopt(struct image_file *file, int fd, uint64_t size, const char *path,
+                 bool lenient, struct qvm_error *err)
 {
-    *file = (struct file){.fd = fd, .size = size, .lenient = lenient};
+    *file = (struct image_file){.fd = fd, .size = size, .lenient = lenient};
     file->path = strdup(path);
     if (!file->path)
         qvm_fail_memory(err, path);
     else if (open_content(file, err) == 0)
         return 0;
-    file_close(file);
+    image_file_close(file);
     return -1;
 }
 
-int file_open(struct file *file, const char *path, bool lenient, struct qvm_error *err)
+int image_file_open(struct image_file *file, const char *path, bool lenient,
+                    struct qvm_error *err)
 {
     uint64_t size;
     int fd = regular_open(path, &size, err);
@@ -83,8 +84,8 @@ int file_open(struct file *file, const char *path, bool lenient, struct qvm_erro
     return fd < 0 ? -1 : adopt(file, fd, size, path, lenient, err);
 }
 
-int file_open_fd(struct file *file, int fd, const char *path, bool lenient,
-                 struct qvm_error *err)
+int image_file_open_fd(struct image_file *file, int fd, const char *path, bool lenient,
+                       struct qvm_error *err)
 {
     struct stat status;
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -101,8 +102,8 @@ int file_open_fd(struct file *file, int fd, const char *path, bool lenient,
 /* Most compressed files state their size at their end, and there is no need to unpack them
  * to believe it: reading does not depend on it. A lenient reader must learn what is wrong
  * with the file. */
-int file_settle(struct file *file, uint64_t expected, uint64_t or_expected,
-                struct qvm_error *err)
+int image_file_resolve_size(struct image_file *file, uint64_t expected,
+                            uint64_t or_expected, struct qvm_error *err)
 {
     uint32_t stated;
 
@@ -121,17 +122,17 @@ int file_settle(struct file *file, uint64_t expected, uint64_t or_expected,
     return 0;
 }
 
-uint64_t file_known(const struct file *file)
+uint64_t image_file_bytes_unpacked(const struct image_file *file)
 {
-    return file->gzip ? gzip_known(file->gzip) : file->size;
+    return file->gzip ? gzip_bytes_unpacked(file->gzip) : file->size;
 }
 
-void file_close(struct file *file)
+void image_file_close(struct image_file *file)
 {
     if (file->gzip)
         gzip_close(file->gzip);
     file->gzip = NULL;
-    mapping_close(&file->map);
+    guarded_mmap_close(&file->map);
     if (file->fd >= 0)
         close(file->fd);
     file->fd = -1;
@@ -139,7 +140,7 @@ void file_close(struct file *file)
     file->path = NULL;
 }
 
-static int fail_truncated(const struct file *file, uint64_t offset, uint64_t n,
+static int fail_truncated(const struct image_file *file, uint64_t offset, uint64_t n,
                           struct qvm_error *err)
 {
     return qvm_fail(err, QVM_TRUNCATED,
@@ -147,8 +148,8 @@ static int fail_truncated(const struct file *file, uint64_t offset, uint64_t n,
                     file->path, n, offset);
 }
 
-static int read_at(const struct file *file, uint64_t offset, unsigned char *to, size_t n,
-                   struct qvm_error *err)
+static int read_at(const struct image_file *file, uint64_t offset, unsigned char *to,
+                   size_t n, struct qvm_error *err)
 {
     while (n > 0) {
         ssize_t got = pread(file->fd, to, n, (off_t)offset);
@@ -166,21 +167,22 @@ static int read_at(const struct file *file, uint64_t offset, unsigned char *to, 
     return 0;
 }
 
-int file_check(const struct file *file, uint64_t offset, uint64_t n, struct qvm_error *err)
+int image_file_check(const struct image_file *file, uint64_t offset, uint64_t n,
+                     struct qvm_error *err)
 {
     if (offset > file->size || n > file->size - offset)
         return fail_truncated(file, offset, n, err);
     return 0;
 }
 
-int file_read(const struct file *file, uint64_t offset, void *to, size_t n,
-              struct qvm_error *err)
+int image_file_read(const struct image_file *file, uint64_t offset, void *to, size_t n,
+                    struct qvm_error *err)
 {
-    if (file_check(file, offset, n, err) != 0)
+    if (image_file_check(file, offset, n, err) != 0)
         return -1;
     if (file->gzip)
         return gzip_read(file->gzip, offset, to, n, err);
-    if (file->map.base && n <= COPY_MAX && mapping_copy(&file->map, to, offset, n))
+    if (file->map.base && n <= COPY_MAX && guarded_mmap_copy(&file->map, to, offset, n))
         return 0;
     return read_at(file, offset, to, n, err);
 }

@@ -1,20 +1,20 @@
 /* Random access to a file of any size, compressed by gzip or not. */
-#ifndef QVM_FILE_H
-#define QVM_FILE_H
+#ifndef QVM_IMAGE_FILE_H
+#define QVM_IMAGE_FILE_H
 
 #include "dump/guarded_mmap.h"
 #include "util/error.h"
 
 #include <stdint.h>
 
-struct file {
+struct image_file {
     int fd;
-    uint64_t size;      /* bytes, when it was opened; compressed: see file_settle */
-    bool lenient;       /* see file_open */
-    bool cut;           /* compressed, and its end is missing */
-    bool damaged;       /* compressed, and its data cannot go on or has a wrong checksum */
-    bool garbage;       /* compressed, and something follows its data */
-    struct mapping map; /* see file_map */
+    uint64_t size; /* bytes, when it was opened; compressed: see image_file_resolve_size */
+    bool lenient;  /* see image_file_open */
+    bool cut;      /* compressed, and its end is missing */
+    bool damaged;  /* compressed, and its data cannot go on or has a wrong checksum */
+    bool garbage;  /* compressed, and something follows its data */
+    struct guarded_mmap map; /* see image_file_map */
     bool map_tried;
     struct gzip *gzip; /* NULL: not compressed */
     char *path;
@@ -22,37 +22,39 @@ struct file {
 
 /* 0, or -1 and nothing to close. If `lenient`, a compressed file that is damaged is read as
  * far as that goes. */
-int file_open(struct file *file, const char *path, bool lenient, struct qvm_error *err);
+int image_file_open(struct image_file *file, const char *path, bool lenient,
+                    struct qvm_error *err);
 
 /* The same for a regular file that is open already: the descriptor stays the caller's, the
  * path is what messages say. */
-int file_open_fd(struct file *file, int fd, const char *path, bool lenient,
-                 struct qvm_error *err);
+int image_file_open_fd(struct image_file *file, int fd, const char *path, bool lenient,
+                       struct qvm_error *err);
 
-void file_close(struct file *file);
+void image_file_close(struct image_file *file);
 
-/* Due before anything is read. Code again: call once more. */
-int file_begin(struct file *file, struct qvm_error *err);
+/* Due before anything is read. Code incomplete: call once more. */
+int image_file_detect_gzip(struct image_file *file, struct qvm_error *err);
 
 /* To be called before many small reads: maps the file, where that can be done. Once is
  * enough. Not while another thread reads the file. */
-void file_map(struct file *file);
+void image_file_map(struct image_file *file);
 
 /* Makes the size of a compressed file known, unpacked. Before this it is only a bound. If
  * it states one of the two sizes that are expected of it, that is believed: it is unpacked
- * to its end only if not, or if lenient. Code again: call once more. */
-int file_settle(struct file *file, uint64_t expected, uint64_t or_expected,
-                struct qvm_error *err);
+ * to its end only if not, or if lenient. Code incomplete: call once more. */
+int image_file_resolve_size(struct image_file *file, uint64_t expected,
+                            uint64_t or_expected, struct qvm_error *err);
 
 /* Bytes of the data that were seen so far: of a compressed file, what was unpacked. */
-uint64_t file_known(const struct file *file);
+uint64_t image_file_bytes_unpacked(const struct image_file *file);
 
 /* Did the file have n bytes at an offset when it was opened? Code truncated. */
-int file_check(const struct file *file, uint64_t offset, uint64_t n, struct qvm_error *err);
+int image_file_check(const struct image_file *file, uint64_t offset, uint64_t n,
+                     struct qvm_error *err);
 
 /* Reads exactly n bytes at an offset. Code truncated if the file has, or now has, fewer;
  * again: a compressed file is to be unpacked further first, call once more. */
-int file_read(const struct file *file, uint64_t offset, void *to, size_t n,
-              struct qvm_error *err);
+int image_file_read(const struct image_file *file, uint64_t offset, void *to, size_t n,
+                    struct qvm_error *err);
 
 #endif

@@ -12,7 +12,7 @@
  * must fit its counters. */
 enum { TRAILER = 8, BUFFER = 65536, AT_ONCE = 1 << 30 };
 
-enum { PATIENCE = 8 << 20 };
+enum { OVERHEAD_MAX = 8 << 20 };
 
 /* zlib's windowBits: raw deflate data, and data with gzip's header and trailer. */
 enum { RAW = -15, GZIP = 15 + 16 };
@@ -35,7 +35,7 @@ int inflater_open(struct inflater *inflater, int fd, const char *path,
                   struct qvm_error *err)
 {
     *inflater = (struct inflater){
-        .fd = fd, .path = path, .state = INFLATER_RUNS, .patience = PATIENCE};
+        .fd = fd, .path = path, .state = INFLATER_RUNS, .overhead_max = OVERHEAD_MAX};
     inflater->buffer = malloc(BUFFER);
     if (inflater->buffer && inflateInit2(&inflater->stream, RAW) == Z_OK) {
         if (take_window(&inflater->stream))
@@ -128,27 +128,27 @@ static int next_member(struct inflater *inflater, struct qvm_error *err)
     return 0;
 }
 
-int inflater_go(struct inflater *inflater, const struct inflater_place *place,
-                const unsigned char *window, unsigned size, struct qvm_error *err)
+int inflater_seek(struct inflater *inflater, const struct access_point *point,
+                  const unsigned char *window, unsigned size, struct qvm_error *err)
 {
     z_stream *stream = &inflater->stream;
 
     stream->avail_in = 0;
-    inflater->state = INFLATER_NOWHERE;
+    inflater->state = INFLATER_UNPOSITIONED;
     inflater->raw = true;
     inflater->in_member = true;
     inflater->ended = false;
-    inflater->in = place->in - (place->bits ? 1 : 0);
-    inflater->out = place->out;
+    inflater->in = point->in - (point->bits ? 1 : 0);
+    inflater->out = point->out;
     inflateReset2(stream, RAW);
-    if (place->bits) {
+    if (point->bits) {
         if (fill(inflater, 1, err) != 0)
             return -1;
         if (stream->avail_in == 0) {
             inflater->state = INFLATER_CUT;
             return 0;
         }
-        inflatePrime(stream, (int)place->bits, stream->next_in[0] >> (8 - place->bits));
+        inflatePrime(stream, (int)point->bits, stream->next_in[0] >> (8 - point->bits));
         skip(stream, 1);
     }
     inflateSetDictionary(stream, window, size);
@@ -202,11 +202,11 @@ static uint64_t taken_in(const struct inflater *inflater)
 /* Compressed data is not longer than what it gives, but for headers. */
 static bool is_too_much(struct inflater *inflater, uint64_t taken, uint64_t made)
 {
-    inflater->waste += taken;
-    inflater->waste -= made < inflater->waste ? made : inflater->waste;
-    if (inflater->waste <= inflater->patience)
+    inflater->overhead += taken;
+    inflater->overhead -= made < inflater->overhead ? made : inflater->overhead;
+    if (inflater->overhead <= inflater->overhead_max)
         return false;
-    inflater->waste = 0;
+    inflater->overhead = 0;
     return true;
 }
 
@@ -214,7 +214,7 @@ int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by
                  size_t *got, struct qvm_error *err)
 {
     z_stream *stream = &inflater->stream;
-    struct inflater_place place;
+    struct access_point point;
     int status;
 
     *got = 0;
@@ -231,23 +231,23 @@ int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by
         if (status != 0)
             return -1;
         if (is_too_much(inflater, taken_in(inflater) - before, made))
-            return qvm_fail(err, QVM_AGAIN, "%s: not unpacked so far", inflater->path);
-        if (by_blocks && inflater_place(inflater, &place))
+            return qvm_fail(err, QVM_INCOMPLETE, "%s: not unpacked so far", inflater->path);
+        if (by_blocks && inflater_access_point(inflater, &point))
             break;
     }
     return 0;
 }
 
-bool inflater_place(const struct inflater *inflater, struct inflater_place *place)
+bool inflater_access_point(const struct inflater *inflater, struct access_point *point)
 {
     const z_stream *stream = &inflater->stream;
 
     if (inflater->state != INFLATER_RUNS || !inflater->in_member ||
         (stream->data_type & (AT_BLOCK | IN_LAST)) != AT_BLOCK)
         return false;
-    *place = (struct inflater_place){.out = inflater->out,
-                                     .in = inflater->in - stream->avail_in,
-                                     .bits = (unsigned)stream->data_type & 7};
+    *point = (struct access_point){.out = inflater->out,
+                                   .in = inflater->in - stream->avail_in,
+                                   .bits = (unsigned)stream->data_type & 7};
     return true;
 }
 

@@ -1,7 +1,7 @@
 /* One pass of zlib over a gzip file, from its beginning or from a place that an earlier
  * pass has marked. Members that follow one another are one stream of data. */
-#ifndef QVM_INFLATER_H
-#define QVM_INFLATER_H
+#ifndef QVM_INFLATE_H
+#define QVM_INFLATE_H
 
 #include "util/error.h"
 
@@ -13,7 +13,7 @@
 #define INFLATER_WINDOW 32768 /* bytes that a block may refer back to */
 
 enum inflater_state {
-    INFLATER_NOWHERE, /* inflater_go is due */
+    INFLATER_UNPOSITIONED, /* inflater_seek is due */
     INFLATER_RUNS,
     INFLATER_ENDED,    /* the data is whole, its checksums are right */
     INFLATER_CUT,      /* the file ends in the middle of the data */
@@ -32,13 +32,13 @@ struct inflater {
     uint64_t in;    /* file offset behind what is in the buffer */
     uint64_t out;   /* offset of the next byte of data */
     /* Bytes of the file that gave no data, and how many of them are too many at once. */
-    uint64_t waste, patience;
+    uint64_t overhead, overhead_max;
     z_stream stream; /* zlib's, once opened */
     unsigned char *buffer;
 };
 
 /* A place to begin at: the end of a block. */
-struct inflater_place {
+struct access_point {
     uint64_t out, in; /* offsets in the data, and of the first whole byte in the file */
     unsigned bits;    /* of the byte before `in` that belong to the next block */
 };
@@ -49,18 +49,19 @@ int inflater_open(struct inflater *inflater, int fd, const char *path,
 void inflater_close(struct inflater *inflater);
 
 /* Goes to a place, with the up to INFLATER_WINDOW bytes of data that stand before it. */
-int inflater_go(struct inflater *inflater, const struct inflater_place *place,
-                const unsigned char *window, unsigned size, struct qvm_error *err);
+int inflater_seek(struct inflater *inflater, const struct access_point *point,
+                  const unsigned char *window, unsigned size, struct qvm_error *err);
 
 /* The next bytes of data, up to n, and how many they are: fewer only at the end of a block
  * where that is asked for, or of the data (see state). A file that cannot be read is a
- * failure, before which bytes may have come; so is code again: much of the file was taken
- * in for no data, as where members are empty. One that is cut or damaged is a state. */
+ * failure, before which bytes may have come; so is code incomplete: much of the file was
+ * taken in for no data, as where members are empty. One that is cut or damaged is a state.
+ */
 int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by_blocks,
                  size_t *got, struct qvm_error *err);
 
 /* Is here a place to begin at? Right after a run by blocks. */
-bool inflater_place(const struct inflater *inflater, struct inflater_place *place);
+bool inflater_access_point(const struct inflater *inflater, struct access_point *point);
 
 /* The bytes before that place. Returns how many. */
 unsigned inflater_window(struct inflater *inflater, unsigned char window[INFLATER_WINDOW]);

@@ -41,7 +41,7 @@ static size_t collect(struct source *sources, const struct elf *elf, bool zeros)
         if (zeros && has_zeros(s))
             sources[count++] = (struct source){.first = s->paddr + s->filesz,
                                                .last = s->paddr + (s->memsz - 1),
-                                               .offset = PIECE_ZEROS,
+                                               .offset = RUN_ZEROS,
                                                .index = i};
     }
     qsort(sources, count, sizeof *sources, by_address);
@@ -91,12 +91,12 @@ static void heap_pop(struct heap *heap)
 
 static uint64_t offset_of(const struct source *source, uint64_t address)
 {
-    return source->offset == PIECE_ZEROS ? PIECE_ZEROS
-                                         : source->offset + (address - source->first);
+    return source->offset == RUN_ZEROS ? RUN_ZEROS
+                                       : source->offset + (address - source->first);
 }
 
 /* Segments that show the same bytes of the file at one address do not contradict. */
-static void note_overlap(struct ranges *ranges, const struct heap *heap,
+static void note_overlap(struct memory_map *map, const struct heap *heap,
                          const struct source *next)
 {
     const struct source *top = heap->count ? heap->items[0] : NULL;
@@ -104,31 +104,31 @@ static void note_overlap(struct ranges *ranges, const struct heap *heap,
     if (!top || top->last < next->first ||
         offset_of(top, next->first) == offset_of(next, next->first))
         return;
-    if (ranges->overlaps++ == 0)
-        ranges->overlap_at = next->first;
+    if (map->overlaps++ == 0)
+        map->overlap_at = next->first;
 }
 
-static void add_piece(struct ranges *ranges, const struct source *from, uint64_t first,
+static void add_piece(struct memory_map *map, const struct source *from, uint64_t first,
                       uint64_t last)
 {
     uint64_t offset = offset_of(from, first);
-    struct piece *before = ranges->count ? &ranges->pieces[ranges->count - 1] : NULL;
+    struct memory_run *before = map->count ? &map->runs[map->count - 1] : NULL;
 
     if (before && before->last + 1 == first &&
-        (offset == PIECE_ZEROS ? before->offset == PIECE_ZEROS
-                               : before->offset != PIECE_ZEROS &&
-                                     before->offset + (first - before->first) == offset)) {
+        (offset == RUN_ZEROS ? before->offset == RUN_ZEROS
+                             : before->offset != RUN_ZEROS &&
+                                   before->offset + (first - before->first) == offset)) {
         before->last = last;
         return;
     }
-    ranges->pieces[ranges->count++] =
-        (struct piece){.first = first, .last = last, .offset = offset};
+    map->runs[map->count++] =
+        (struct memory_run){.first = first, .last = last, .offset = offset};
 }
 
 /* Goes through the addresses in ascending order. Each step ends where the winner ends or
  * where the next source begins, so there are at most two steps for each source. */
-static void sweep(struct ranges *ranges, const struct source *sources, size_t count,
-                  struct heap *heap)
+static void scan(struct memory_map *map, const struct source *sources, size_t count,
+                 struct heap *heap)
 {
     uint64_t address = 0;
     size_t next = 0;
@@ -144,14 +144,14 @@ static void sweep(struct ranges *ranges, const struct source *sources, size_t co
         if (heap->count == 0)
             address = sources[next].first;
         for (; next < count && sources[next].first == address; next++) {
-            note_overlap(ranges, heap, &sources[next]);
+            note_overlap(map, heap, &sources[next]);
             heap_push(heap, &sources[next]);
         }
         winner = heap->items[0];
         last = winner->last;
         if (next < count && sources[next].first <= last)
             last = sources[next].first - 1;
-        add_piece(ranges, winner, address, last);
+        add_piece(map, winner, address, last);
         if (last == UINT64_MAX)
             return;
         address = last + 1;
@@ -162,20 +162,20 @@ static void sweep(struct ranges *ranges, const struct source *sources, size_t co
  * times: each pass over memory would go through a small file for hours. */
 enum { TIMES_MAX = 8, FREE_OF_CHARGE = 64 << 20 };
 
-static int check_shown(const struct ranges *ranges, const struct file *file,
+static int check_shown(const struct memory_map *map, const struct image_file *file,
                        struct qvm_error *err)
 {
     uint64_t left = file->size > INT64_MAX / TIMES_MAX ? INT64_MAX : file->size * TIMES_MAX;
 
     left += FREE_OF_CHARGE;
-    for (size_t i = 0; i < ranges->count; i++) {
-        const struct piece *piece = &ranges->pieces[i];
-        uint64_t size = piece->last - piece->first;
+    for (size_t i = 0; i < map->count; i++) {
+        const struct memory_run *run = &map->runs[i];
+        uint64_t size = run->last - run->first;
 
-        if (piece->offset >= file->size) /* zeros, or missing */
+        if (run->offset >= file->size) /* zeros, or missing */
             continue;
-        if (size >= file->size - piece->offset)
-            size = file->size - piece->offset - 1;
+        if (size >= file->size - run->offset)
+            size = file->size - run->offset - 1;
         if (size >= left)
             return qvm_fail(err, QVM_TOO_LARGE,
                             "%s: its segments show the file's bytes more than %d times",
@@ -185,14 +185,15 @@ static int check_shown(const struct ranges *ranges, const struct file *file,
     return 0;
 }
 
-static int check_total(const struct ranges *ranges, const char *path, struct qvm_error *err)
+static int check_total(const struct memory_map *map, const char *path,
+                       struct qvm_error *err)
 {
     uint64_t total = 0;
 
-    for (size_t i = 0; i < ranges->count; i++) {
-        uint64_t size = ranges->pieces[i].last - ranges->pieces[i].first;
+    for (size_t i = 0; i < map->count; i++) {
+        uint64_t size = map->runs[i].last - map->runs[i].first;
 
-        if (size >= RANGES_BYTES_MAX - total)
+        if (size >= MEMORY_MAP_BYTES_MAX - total)
             return qvm_fail(err, QVM_TOO_LARGE,
                             "%s: its segments claim 2^63 bytes of memory or more", path);
         total += size + 1;
@@ -200,44 +201,44 @@ static int check_total(const struct ranges *ranges, const char *path, struct qvm
     return 0;
 }
 
-int ranges_build(struct ranges *ranges, const struct elf *elf, bool zeros,
-                 const struct file *file, struct qvm_error *err)
+int memory_map_build(struct memory_map *map, const struct elf *elf, bool zeros,
+                     const struct image_file *file, struct qvm_error *err)
 {
     size_t room = elf->count ? (zeros ? 2 : 1) * (size_t)elf->count : 1;
     struct source *sources = calloc(room, sizeof *sources);
     struct heap heap = {.items = calloc(room, sizeof *heap.items)};
     int status;
 
-    ranges->pieces = calloc(2 * room, sizeof *ranges->pieces);
-    ranges->count = 0;
-    ranges->overlaps = 0;
-    if (sources && heap.items && ranges->pieces) {
-        sweep(ranges, sources, collect(sources, elf, zeros), &heap);
-        status = check_total(ranges, file->path, err);
+    map->runs = calloc(2 * room, sizeof *map->runs);
+    map->count = 0;
+    map->overlaps = 0;
+    if (sources && heap.items && map->runs) {
+        scan(map, sources, collect(sources, elf, zeros), &heap);
+        status = check_total(map, file->path, err);
         if (status == 0)
-            status = check_shown(ranges, file, err);
+            status = check_shown(map, file, err);
     } else
         status = qvm_fail_memory(err, file->path);
     free(sources);
     free(heap.items);
     if (status != 0)
-        ranges_free(ranges);
+        memory_map_free(map);
     return status;
 }
 
-void ranges_free(struct ranges *ranges)
+void memory_map_free(struct memory_map *map)
 {
-    free(ranges->pieces);
-    *ranges = (struct ranges){0};
+    free(map->runs);
+    *map = (struct memory_map){0};
 }
 
-size_t ranges_find(const struct ranges *ranges, uint64_t address)
+size_t memory_map_find(const struct memory_map *map, uint64_t address)
 {
-    size_t low = 0, high = ranges->count;
+    size_t low = 0, high = map->count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (ranges->pieces[middle].last < address)
+        if (map->runs[middle].last < address)
             low = middle + 1;
         else
             high = middle;

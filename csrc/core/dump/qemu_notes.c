@@ -121,7 +121,7 @@ static const struct qemu_machine *machine_of(const struct elf *elf)
 
 /* The note's type by its name, number and size; NULL for one that QEMU does not write. */
 static int find_type(const struct qemu_machine *machine, const struct elf_note *note,
-                     const struct file *file, const struct note_type **type,
+                     const struct image_file *file, const struct note_type **type,
                      struct qvm_error *err)
 {
     char name[16];
@@ -129,7 +129,7 @@ static int find_type(const struct qemu_machine *machine, const struct elf_note *
     *type = NULL;
     if (note->name_size == 0 || note->name_size > sizeof name)
         return 0;
-    if (file_read(file, note->name_at, name, note->name_size, err) != 0)
+    if (image_file_read(file, note->name_at, name, note->name_size, err) != 0)
         return -1;
     if (name[note->name_size - 1] != '\0')
         return 0;
@@ -143,12 +143,12 @@ static int find_type(const struct qemu_machine *machine, const struct elf_note *
 /* QEMU numbers its vCPUs from 1, and leaves whatever a process would have at zero. The
  * number, or 0 where this is another's prstatus. */
 static int read_number(uint64_t offset, uint32_t *number, const struct elf *elf,
-                       const struct file *file, struct qvm_error *err)
+                       const struct image_file *file, struct qvm_error *err)
 {
     unsigned char head[PRSTATUS_REGISTERS];
     size_t behind = PRSTATUS_PID + PRSTATUS_PID_SIZE;
 
-    if (file_read(file, offset, head, sizeof head, err) != 0)
+    if (image_file_read(file, offset, head, sizeof head, err) != 0)
         return -1;
     *number = bytes_u32(head + PRSTATUS_PID, elf->big_endian);
     if (!bytes_are_zero(head, PRSTATUS_PID) ||
@@ -157,7 +157,8 @@ static int read_number(uint64_t offset, uint32_t *number, const struct elf *elf,
     return 0;
 }
 
-static int make_room(struct qemu *qemu, const struct file *file, struct qvm_error *err)
+static int make_room(struct qemu_notes *qemu, const struct image_file *file,
+                     struct qvm_error *err)
 {
     unsigned room = qemu->room ? 2 * qemu->room : 8;
     struct qemu_cpu *places;
@@ -172,8 +173,8 @@ static int make_room(struct qemu *qemu, const struct file *file, struct qvm_erro
     return 0;
 }
 
-static int take_prstatus(struct qemu *qemu, uint64_t offset, const struct elf *elf,
-                         const struct file *file, struct qvm_error *err)
+static int take_prstatus(struct qemu_notes *qemu, uint64_t offset, const struct elf *elf,
+                         const struct image_file *file, struct qvm_error *err)
 {
     uint32_t next = qemu->cpus + qemu->missing + 1, number;
 
@@ -189,7 +190,7 @@ static int take_prstatus(struct qemu *qemu, uint64_t offset, const struct elf *e
     return 1;
 }
 
-static int take_state(struct qemu *qemu, const struct elf_note *note)
+static int take_state(struct qemu_notes *qemu, const struct elf_note *note)
 {
     unsigned index = qemu->machine->by_vcpu ? qemu->cpus - 1 : qemu->states;
 
@@ -202,8 +203,8 @@ static int take_state(struct qemu *qemu, const struct elf_note *note)
 }
 
 /* Takes one note in. 1, or 0 where QEMU would not have written it here, or -1. */
-static int take(struct qemu *qemu, const struct elf_note *note, const struct elf *elf,
-                const struct file *file, struct qvm_error *err)
+static int take(struct qemu_notes *qemu, const struct elf_note *note, const struct elf *elf,
+                const struct image_file *file, struct qvm_error *err)
 {
     const struct note_type *type;
 
@@ -213,7 +214,7 @@ static int take(struct qemu *qemu, const struct elf_note *note, const struct elf
         return 0;
     if (type->kind == OTHER)
         return 1;
-    if (file_check(file, note->offset, note->size, err) != 0)
+    if (image_file_check(file, note->offset, note->size, err) != 0)
         return -1;
     return type->kind == STATE ? take_state(qemu, note)
                                : take_prstatus(qemu, note->offset, elf, file, err);
@@ -221,7 +222,7 @@ static int take(struct qemu *qemu, const struct elf_note *note, const struct elf
 
 /* Where one of several states is missing and all follow the prstatus notes, nobody can say
  * whose the others are. */
-static int conclude(struct qemu *qemu)
+static int conclude(struct qemu_notes *qemu)
 {
     qemu->rejected = qemu->cpus > 0;
     if (qemu->cpus == 0 || qemu->missing > qemu->cpus || (qemu->states == 0 && !qemu->cut))
@@ -234,16 +235,16 @@ static int conclude(struct qemu *qemu)
     return 1;
 }
 
-static int collect(struct qemu *qemu, const struct elf *elf, const struct file *file,
-                   struct qvm_error *err)
+static int collect(struct qemu_notes *qemu, const struct elf *elf,
+                   const struct image_file *file, struct qvm_error *err)
 {
-    struct notes notes;
+    struct elf_notes notes;
     struct elf_note note;
     unsigned looked_at = 0;
     int found;
 
-    notes_start(&notes, elf, file, -1);
-    while ((found = notes_next(&notes, &note, err)) > 0) {
+    elf_notes_init(&notes, elf, file, -1);
+    while ((found = elf_notes_next(&notes, &note, err)) > 0) {
         found = ++looked_at > NOTES_MAX ? 0 : take(qemu, &note, elf, file, err);
         qemu->rejected = found == 0 && qemu->cpus > 0;
         if (found == 0)
@@ -257,32 +258,33 @@ static int collect(struct qemu *qemu, const struct elf *elf, const struct file *
     return conclude(qemu);
 }
 
-int qemu_probe(struct qemu *qemu, const struct elf *elf, const struct file *file,
-               struct qvm_error *err)
+int qemu_notes_probe(struct qemu_notes *qemu, const struct elf *elf,
+                     const struct image_file *file, struct qvm_error *err)
 {
     int found;
 
-    *qemu = (struct qemu){.machine = machine_of(elf)};
+    *qemu = (struct qemu_notes){.machine = machine_of(elf)};
     if (!qemu->machine)
         return 0;
     found = collect(qemu, elf, file, err);
     if (found <= 0) {
         bool rejected = qemu->rejected;
 
-        qemu_free(qemu);
+        qemu_notes_free(qemu);
         qemu->rejected = rejected;
     }
     return found;
 }
 
-void qemu_free(struct qemu *qemu)
+void qemu_notes_free(struct qemu_notes *qemu)
 {
     free(qemu->places);
-    *qemu = (struct qemu){0};
+    *qemu = (struct qemu_notes){0};
 }
 
-int qemu_read_cpu(const struct qemu *qemu, unsigned index, const struct file *file,
-                  struct vcpu *vcpu, struct qvm_error *err)
+int qemu_notes_read_vcpu(const struct qemu_notes *qemu, unsigned index,
+                         const struct image_file *file, struct vcpu *vcpu,
+                         struct qvm_error *err)
 {
     const struct qemu_machine *machine = qemu->machine;
     const struct qemu_cpu *place = &qemu->places[index];
@@ -292,8 +294,8 @@ int qemu_read_cpu(const struct qemu *qemu, unsigned index, const struct file *fi
 
     if (!data)
         return qvm_fail_memory(err, file->path);
-    if (file_read(file, place->prstatus, data, size, err) != 0 ||
-        file_read(file, place->state, data + size, place->state_size, err) != 0) {
+    if (image_file_read(file, place->prstatus, data, size, err) != 0 ||
+        image_file_read(file, place->state, data + size, place->state_size, err) != 0) {
         free(data);
         return -1;
     }

@@ -36,38 +36,38 @@ static bool explains(uint64_t rest, uint32_t names_size)
     return rest == 0 || rest == padding(names_size, 4) || rest == padding(names_size, 8);
 }
 
-static int read_names(struct kdump *kdump, uint64_t at, uint32_t size,
-                      const struct file *file, struct qvm_error *err)
+static int read_names(struct qnx_note *qnx, uint64_t at, uint32_t size,
+                      const struct image_file *file, struct qvm_error *err)
 {
     if (size == 0)
         return 0;
-    kdump->names = malloc((size_t)size + 1);
-    if (!kdump->names)
+    qnx->names = malloc((size_t)size + 1);
+    if (!qnx->names)
         return qvm_fail_memory(err, file->path);
-    kdump->names[size] = '\0';
-    return file_read(file, at, kdump->names, size, err);
+    qnx->names[size] = '\0';
+    return image_file_read(file, at, qnx->names, size, err);
 }
 
 /* Names without a terminator, or that do not match the values, are left uncounted. */
-static int index_names(struct kdump *kdump, uint32_t size, const struct file *file,
+static int index_names(struct qnx_note *qnx, uint32_t size, const struct image_file *file,
                        struct qvm_error *err)
 {
-    const char *name = kdump->names;
+    const char *name = qnx->names;
     unsigned count = 0;
 
     for (uint32_t i = 0; i < size; i++)
-        count += kdump->names[i] == '\0';
-    if (size == 0 || kdump->names[size - 1] != '\0' || count > KDUMP_NAMED_MAX ||
-        count * UINT64_C(8) != kdump->extra_size)
+        count += qnx->names[i] == '\0';
+    if (size == 0 || qnx->names[size - 1] != '\0' || count > QNX_NOTE_NAMED_MAX ||
+        count * UINT64_C(8) != qnx->extra_size)
         return 0;
-    kdump->extra = calloc(count, sizeof *kdump->extra);
-    if (!kdump->extra)
+    qnx->extra = calloc(count, sizeof *qnx->extra);
+    if (!qnx->extra)
         return qvm_fail_memory(err, file->path);
     for (unsigned i = 0; i < count; i++) {
-        kdump->extra[i] = (struct register_field){name, 8 * i, 8};
+        qnx->extra[i] = (struct register_field){name, 8 * i, 8};
         name += strlen(name) + 1;
     }
-    kdump->extra_count = count;
+    qnx->extra_count = count;
     return 0;
 }
 
@@ -77,100 +77,101 @@ static bool has_set_size(const struct register_set *set, uint32_t regset, uint32
            (regset - extra == set->size || regset - extra == set->padded);
 }
 
-static int fits(struct kdump *kdump, const unsigned char *note, uint64_t size,
+static int fits(struct qnx_note *qnx, const unsigned char *note, uint64_t size,
                 uint64_t *pad)
 {
-    uint32_t regset = bytes_u32(note + NOTE_REGSET_SIZE, kdump->big_endian);
-    uint32_t names = bytes_u32(note + NOTE_EXTRA_NAMES, kdump->big_endian);
+    uint32_t regset = bytes_u32(note + NOTE_REGSET_SIZE, qnx->big_endian);
+    uint32_t names = bytes_u32(note + NOTE_EXTRA_NAMES, qnx->big_endian);
     uint64_t records;
 
-    kdump->extra_size = bytes_u32(note + NOTE_EXTRA_VALUES, kdump->big_endian);
-    kdump->cpus = bytes_u16(note + NOTE_NUM_CPUS, kdump->big_endian);
-    kdump->dumpinfo = bytes_u32(note + NOTE_DUMPINFO, kdump->big_endian);
-    if (note[NOTE_VERSION] != 0 || kdump->cpus == 0)
+    qnx->extra_size = bytes_u32(note + NOTE_EXTRA_VALUES, qnx->big_endian);
+    qnx->cpus = bytes_u16(note + NOTE_NUM_CPUS, qnx->big_endian);
+    qnx->dumpinfo = bytes_u32(note + NOTE_DUMPINFO, qnx->big_endian);
+    if (note[NOTE_VERSION] != 0 || qnx->cpus == 0)
         return 0;
-    if (kdump->extra_size > KDUMP_EXTRA_MAX || names > KDUMP_EXTRA_MAX)
+    if (qnx->extra_size > QNX_NOTE_EXTRA_MAX || names > QNX_NOTE_EXTRA_MAX)
         return 0;
-    if (!has_set_size(kdump->set, regset, kdump->extra_size))
+    if (!has_set_size(qnx->set, regset, qnx->extra_size))
         return 0;
-    kdump->record_size = (uint64_t)CPU_SIZE + regset;
-    kdump->extra_at = CPU_SIZE + (regset - kdump->extra_size);
-    records = kdump->cpus * kdump->record_size; /* below 2^16 * 2^22 */
+    qnx->record_size = (uint64_t)CPU_SIZE + regset;
+    qnx->extra_at = CPU_SIZE + (regset - qnx->extra_size);
+    records = qnx->cpus * qnx->record_size; /* below 2^16 * 2^22 */
     *pad = size - (NOTE_SIZE + records + names);
-    kdump->rejected = size < NOTE_SIZE + records + names || !explains(*pad, names);
-    return !kdump->rejected;
+    qnx->rejected = size < NOTE_SIZE + records + names || !explains(*pad, names);
+    return !qnx->rejected;
 }
 
 /* Of the records, those that a file which ends among them still has. */
-static void count_present(struct kdump *kdump, const struct file *file)
+static void count_present(struct qnx_note *qnx, const struct image_file *file)
 {
-    uint64_t left = file->size > kdump->records ? file->size - kdump->records : 0;
-    uint64_t whole = left / kdump->record_size;
+    uint64_t left = file->size > qnx->records ? file->size - qnx->records : 0;
+    uint64_t whole = left / qnx->record_size;
 
-    if (whole < kdump->cpus) {
-        kdump->missing = kdump->cpus - (unsigned)whole;
-        kdump->cpus = (unsigned)whole;
+    if (whole < qnx->cpus) {
+        qnx->missing = qnx->cpus - (unsigned)whole;
+        qnx->cpus = (unsigned)whole;
     }
 }
 
-int kdump_probe(struct kdump *kdump, const struct elf *elf,
-                const struct elf_segment *segment, const struct file *file,
-                struct qvm_error *err)
+int qnx_note_probe(struct qnx_note *qnx, const struct elf *elf,
+                   const struct elf_segment *segment, const struct image_file *file,
+                   struct qvm_error *err)
 {
     unsigned char note[NOTE_SIZE];
     uint32_t names_size;
     uint64_t pad;
 
-    *kdump =
-        (struct kdump){.big_endian = elf->big_endian, .set = registers_of(elf->machine)};
-    if (!kdump->set) /* the rest is zero: no CPUs */
+    *qnx =
+        (struct qnx_note){.big_endian = elf->big_endian, .set = registers_of(elf->machine)};
+    if (!qnx->set) /* the rest is zero: no CPUs */
         return 0;
     if (segment->filesz >= NOTE_SIZE &&
-        file_read(file, segment->offset, note, sizeof note, err) != 0)
+        image_file_read(file, segment->offset, note, sizeof note, err) != 0)
         return -1;
-    if (segment->filesz < NOTE_SIZE || !fits(kdump, note, segment->filesz, &pad)) {
-        *kdump = (struct kdump){.rejected = kdump->rejected};
+    if (segment->filesz < NOTE_SIZE || !fits(qnx, note, segment->filesz, &pad)) {
+        *qnx = (struct qnx_note){.rejected = qnx->rejected};
         return 0;
     }
-    names_size = bytes_u32(note + NOTE_EXTRA_NAMES, kdump->big_endian);
-    kdump->records = segment->offset + NOTE_SIZE + names_size + pad;
-    if (read_names(kdump, segment->offset + NOTE_SIZE, names_size, file, err) != 0 ||
-        index_names(kdump, names_size, file, err) != 0) {
-        kdump_free(kdump);
+    names_size = bytes_u32(note + NOTE_EXTRA_NAMES, qnx->big_endian);
+    qnx->records = segment->offset + NOTE_SIZE + names_size + pad;
+    if (read_names(qnx, segment->offset + NOTE_SIZE, names_size, file, err) != 0 ||
+        index_names(qnx, names_size, file, err) != 0) {
+        qnx_note_free(qnx);
         return -1;
     }
-    count_present(kdump, file);
+    count_present(qnx, file);
     return 1;
 }
 
-void kdump_free(struct kdump *kdump)
+void qnx_note_free(struct qnx_note *qnx)
 {
-    free(kdump->names);
-    free(kdump->extra);
-    *kdump = (struct kdump){0};
+    free(qnx->names);
+    free(qnx->extra);
+    *qnx = (struct qnx_note){0};
 }
 
-int kdump_read_cpu(const struct kdump *kdump, unsigned index, const struct file *file,
-                   struct vcpu *vcpu, struct qvm_error *err)
+int qnx_note_read_vcpu(const struct qnx_note *qnx, unsigned index,
+                       const struct image_file *file, struct vcpu *vcpu,
+                       struct qvm_error *err)
 {
-    uint64_t at = kdump->records + index * kdump->record_size;
-    unsigned char *record = malloc((size_t)kdump->record_size);
+    uint64_t at = qnx->records + index * qnx->record_size;
+    unsigned char *record = malloc((size_t)qnx->record_size);
 
     if (!record)
         return qvm_fail_memory(err, file->path);
-    if (file_read(file, at, record, (size_t)kdump->record_size, err) != 0) {
+    if (image_file_read(file, at, record, (size_t)qnx->record_size, err) != 0) {
         free(record);
         return -1;
     }
     *vcpu = (struct vcpu){.data = record,
-                          .pgtbl = bytes_u64(record + CPU_PGTBL, kdump->big_endian),
-                          .cpunum = bytes_u32(record + CPU_CPUNUM, kdump->big_endian),
-                          .set = kdump->set,
+                          .pgtbl = bytes_u64(record + CPU_PGTBL, qnx->big_endian),
+                          .cpunum = bytes_u32(record + CPU_CPUNUM, qnx->big_endian),
+                          .set = qnx->set,
                           .registers = record + CPU_SIZE,
-                          .extra_fields = kdump->extra,
-                          .extra_count = kdump->extra_count,
-                          .extra = record + kdump->extra_at,
-                          .extra_size = kdump->extra_size};
+                          .extra_fields = qnx->extra,
+                          .extra_count = qnx->extra_count,
+                          .extra = record + qnx->extra_at,
+                          .extra_size = qnx->extra_size};
     memcpy(vcpu->process, record + CPU_PROCESS, PROCESS_MAX);
     return 0;
 }
@@ -200,8 +201,8 @@ static bool is_text(const char *text, size_t size)
 
 /* The text's size as the structure states it; 0 where the segment holds no such structure.
  */
-static int text_size(const struct kdump *kdump, const struct elf_segment *segment,
-                     unsigned info_size, const struct file *file, uint32_t *size,
+static int text_size(const struct qnx_note *qnx, const struct elf_segment *segment,
+                     unsigned info_size, const struct image_file *file, uint32_t *size,
                      struct qvm_error *err)
 {
     unsigned char info[INFO_SIZE];
@@ -210,34 +211,34 @@ static int text_size(const struct kdump *kdump, const struct elf_segment *segmen
     *size = 0;
     if (!segment || segment->filesz < info_size)
         return 0;
-    if (file_read(file, segment->offset, info, info_size, err) != 0)
+    if (image_file_read(file, segment->offset, info, info_size, err) != 0)
         return -1;
-    *size = bytes_u32(info + INFO_TEXT_SIZE - shift, kdump->big_endian);
+    *size = bytes_u32(info + INFO_TEXT_SIZE - shift, qnx->big_endian);
     if (*size > segment->filesz - info_size || *size > TEXT_MAX ||
-        bytes_u32(info + INFO_TEXT_INDEX - shift, kdump->big_endian) > *size)
+        bytes_u32(info + INFO_TEXT_INDEX - shift, qnx->big_endian) > *size)
         *size = 0;
     return 0;
 }
 
-int kdump_read_text(const struct kdump *kdump, const struct elf *elf,
-                    const struct file *file, char **text, size_t *size,
-                    struct qvm_error *err)
+int qnx_note_read_log(const struct qnx_note *qnx, const struct elf *elf,
+                      const struct image_file *file, char **text, size_t *size,
+                      struct qvm_error *err)
 {
-    const struct elf_segment *segment = segment_without_notes(elf, kdump->dumpinfo);
+    const struct elf_segment *segment = segment_without_notes(elf, qnx->dumpinfo);
     unsigned info_size = elf->bits == 32 ? INFO_SIZE - 4 : INFO_SIZE;
     uint32_t stated;
 
     *text = NULL;
-    if (!kdump->set) /* no such note */
+    if (!qnx->set) /* no such note */
         return 0;
-    if (text_size(kdump, segment, info_size, file, &stated, err) != 0)
+    if (text_size(qnx, segment, info_size, file, &stated, err) != 0)
         return -1;
     if (stated == 0)
         return 0;
     *text = malloc(stated);
     if (!*text)
         return qvm_fail_memory(err, file->path);
-    if (file_read(file, segment->offset + info_size, *text, stated, err) != 0) {
+    if (image_file_read(file, segment->offset + info_size, *text, stated, err) != 0) {
         free(*text);
         *text = NULL;
         return -1;

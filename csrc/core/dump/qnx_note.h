@@ -1,19 +1,20 @@
 /* The PT_NOTE payload of QNX dumps. It is not a sequence of ELF notes: the segment's bytes
  * are the structures of the public header <sys/kdump.h>, in two generations (SDP 8 has
  * extra registers behind each CPU's own). */
-#ifndef QVM_KDUMP_H
-#define QVM_KDUMP_H
+#ifndef QVM_QNX_NOTE_H
+#define QVM_QNX_NOTE_H
 
 #include "dump/elf.h"
-#include "dump/vcpu.h"
+#include "dump/registers.h"
 
-#define KDUMP_EXTRA_MAX (1u << 20) /* bytes of names, and of values: more is malformed */
+/* Bytes of names, and of values: more is malformed. */
+#define QNX_NOTE_EXTRA_MAX (1u << 20)
 
-/* More extra registers than this are given as bytes only. */
-#define KDUMP_NAMED_MAX 512u
+/* Registers that are named; more are given as bytes. */
+#define QNX_NOTE_NAMED_MAX 512u
 
 /* Where things are in one dump's note, all of it inside the segment. */
-struct kdump {
+struct qnx_note {
     bool big_endian;
     const struct register_set *set;
     unsigned cpus;        /* whose records the file has */
@@ -32,18 +33,20 @@ struct kdump {
 /* Is this segment such a note, and of this machine? 1 it is, and kdump is filled and due to
  * be freed; 0 it is something else; -1 error. It is one only
  * if a reading of it accounts for every byte of the segment. */
-int kdump_probe(struct kdump *kdump, const struct elf *elf, const struct elf_segment *note,
-                const struct file *file, struct qvm_error *err);
-void kdump_free(struct kdump *kdump);
+int qnx_note_probe(struct qnx_note *qnx, const struct elf *elf,
+                   const struct elf_segment *note, const struct image_file *file,
+                   struct qvm_error *err);
+void qnx_note_free(struct qnx_note *qnx);
 
 /* One CPU's record, index below kdump->cpus. After 0, vcpu_free is due. */
-int kdump_read_cpu(const struct kdump *kdump, unsigned index, const struct file *file,
-                   struct vcpu *vcpu, struct qvm_error *err);
+int qnx_note_read_vcpu(const struct qnx_note *qnx, unsigned index,
+                       const struct image_file *file, struct vcpu *vcpu,
+                       struct qvm_error *err);
 
 /* The text in the segment that the note names as dump information. NULL in *text where
  * there is none; else the caller frees it. */
-int kdump_read_text(const struct kdump *kdump, const struct elf *elf,
-                    const struct file *file, char **text, size_t *size,
-                    struct qvm_error *err);
+int qnx_note_read_log(const struct qnx_note *qnx, const struct elf *elf,
+                      const struct image_file *file, char **text, size_t *size,
+                      struct qvm_error *err);
 
 #endif

@@ -4,6 +4,8 @@
  * the same offsets. */
 #include "dump/registers.h"
 
+#include <stdlib.h>
+
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 #define X(n)               \
     {                      \
@@ -68,4 +70,10 @@ const struct register_set *registers_of(uint16_t machine)
         if (sets[i].machine == machine)
             return &sets[i];
     return NULL;
+}
+
+void vcpu_free(struct vcpu *vcpu)
+{
+    free(vcpu->data);
+    vcpu->data = NULL;
 }

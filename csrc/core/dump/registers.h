@@ -1,4 +1,4 @@
-/* The CPU register sets of guest dumps, a table for each machine. */
+/* The register sets of guest dumps, a table for each machine; and a vCPU, which has one. */
 #ifndef QVM_REGISTERS_H
 #define QVM_REGISTERS_H
 
@@ -23,5 +23,23 @@ struct register_set {
 
 /* NULL for a machine that is not known. */
 const struct register_set *registers_of(uint16_t machine);
+
+/* A vCPU as a dump holds it, whatever the format of the dump. */
+#define VCPU_PROCESS_MAX 100
+
+struct vcpu {
+    uint64_t pgtbl; /* physical address of its page table, 0: not known */
+    uint32_t cpunum;
+    char process[VCPU_PROCESS_MAX + 1]; /* empty: not known */
+    const struct register_set *set;
+    const unsigned char *registers; /* where the set's fields count from */
+    const struct register_field *extra_fields;
+    unsigned extra_count;
+    const unsigned char *extra; /* where the extra fields count from */
+    size_t extra_size;          /* bytes */
+    unsigned char *data;        /* owned: what the above point into */
+};
+
+void vcpu_free(struct vcpu *vcpu);
 
 #endif

@@ -8,20 +8,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct host_watch;
+struct dir_watch;
 
-/* Ownership: the caller's, until host_watch_close. NULL on failure. */
-struct host_watch *host_watch_open(const char *directory, struct qvm_error *err);
-void host_watch_close(struct host_watch *watch);
+/* Ownership: the caller's, until dir_watch_close. NULL on failure. */
+struct dir_watch *dir_watch_open(const char *directory, struct qvm_error *err);
+void dir_watch_close(struct dir_watch *watch);
 
 /* True if the watch reports when a writer closes its file. Where it does not, a reader must
  * judge from the file itself whether it is complete. */
-bool host_watch_sees_close(const struct host_watch *watch);
+bool dir_watch_sees_close(const struct dir_watch *watch);
 
 /* Waits up to timeout_ms, or until a signal arrives, for something to happen in the
  * directory. Returns 1 and the name of a file that its writer has closed, 2 if something
  * else happened or may have (look at the directory), with the name of a file that is new,
  * or NULL, 0 if nothing did. The name is valid until the next call. */
-int host_watch_wait(struct host_watch *watch, int64_t timeout_ms, const char **name);
+int dir_watch_wait(struct dir_watch *watch, int64_t timeout_ms, const char **name);
 
 #endif

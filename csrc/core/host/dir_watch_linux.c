@@ -17,17 +17,17 @@ static int to_poll_timeout(int64_t milliseconds)
     return milliseconds > 1000000 ? 1000000 : (int)milliseconds;
 }
 
-struct host_watch {
+struct dir_watch {
     int fd;
     bool lost;       /* the queue overflowed: a closing may have been missed */
     size_t at, size; /* unread events in the buffer */
     _Alignas(struct inotify_event) char buffer[4096];
 };
 
-struct host_watch *host_watch_open(const char *directory, struct qvm_error *err)
+struct dir_watch *dir_watch_open(const char *directory, struct qvm_error *err)
 {
     const uint32_t events = IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR;
-    struct host_watch *watch = calloc(1, sizeof *watch);
+    struct dir_watch *watch = calloc(1, sizeof *watch);
 
     if (!watch) {
         qvm_fail_memory(err, directory);
@@ -37,24 +37,24 @@ struct host_watch *host_watch_open(const char *directory, struct qvm_error *err)
     if (watch->fd >= 0 && inotify_add_watch(watch->fd, directory, events) >= 0)
         return watch;
     qvm_fail_errno(err, errno, directory);
-    host_watch_close(watch);
+    dir_watch_close(watch);
     return NULL;
 }
 
-void host_watch_close(struct host_watch *watch)
+void dir_watch_close(struct dir_watch *watch)
 {
     if (watch->fd >= 0)
         close(watch->fd);
     free(watch);
 }
 
-bool host_watch_sees_close(const struct host_watch *watch)
+bool dir_watch_sees_close(const struct dir_watch *watch)
 {
     return !watch->lost;
 }
 
 /* Fills the buffer with events if it is empty; false if there are none by then. */
-static bool fill_events(struct host_watch *watch, int64_t timeout_ms)
+static bool fill_events(struct dir_watch *watch, int64_t timeout_ms)
 {
     struct pollfd ready = {.fd = watch->fd, .events = POLLIN};
     ssize_t got;
@@ -69,7 +69,7 @@ static bool fill_events(struct host_watch *watch, int64_t timeout_ms)
     return watch->size > 0;
 }
 
-int host_watch_wait(struct host_watch *watch, int64_t timeout_ms, const char **name)
+int dir_watch_wait(struct dir_watch *watch, int64_t timeout_ms, const char **name)
 {
     const struct inotify_event *event;
 

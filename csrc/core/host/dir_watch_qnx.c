@@ -9,13 +9,13 @@
 #    include <stdlib.h>
 #    include <sys/stat.h>
 
-struct host_watch {
+struct dir_watch {
     int64_t interval_ms;
 };
 
-struct host_watch *host_watch_open(const char *directory, struct qvm_error *err)
+struct dir_watch *dir_watch_open(const char *directory, struct qvm_error *err)
 {
-    struct host_watch *watch;
+    struct dir_watch *watch;
     struct stat status;
 
     if (stat(directory, &status) != 0 || !S_ISDIR(status.st_mode)) {
@@ -30,18 +30,18 @@ struct host_watch *host_watch_open(const char *directory, struct qvm_error *err)
     return watch;
 }
 
-void host_watch_close(struct host_watch *watch)
+void dir_watch_close(struct dir_watch *watch)
 {
     free(watch);
 }
 
-bool host_watch_sees_close(const struct host_watch *watch)
+bool dir_watch_sees_close(const struct dir_watch *watch)
 {
     (void)watch;
     return false;
 }
 
-int host_watch_wait(struct host_watch *watch, int64_t timeout_ms, const char **name)
+int dir_watch_wait(struct dir_watch *watch, int64_t timeout_ms, const char **name)
 {
     *name = NULL;
     if (timeout_ms <= 0)

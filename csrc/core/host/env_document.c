@@ -1,13 +1,13 @@
 #include "host/env_document.h"
 
 #include "host/vm_server.h"
+#include "util/file_io.h"
 #include "util/os.h"
-#include "util/regular.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-static int grow(struct env_text *text, const char *path, struct qvm_error *err)
+static int grow(struct env_document *text, const char *path, struct qvm_error *err)
 {
     size_t room = text->room ? text->room * 2 : 8192;
     char *bytes;
@@ -22,7 +22,7 @@ static int grow(struct env_text *text, const char *path, struct qvm_error *err)
     return 0;
 }
 
-static int read_all(int fd, const char *path, struct env_text *text, int64_t deadline,
+static int read_all(int fd, const char *path, struct env_document *text, int64_t deadline,
                     struct qvm_error *err)
 {
     ssize_t got;
@@ -33,16 +33,16 @@ static int read_all(int fd, const char *path, struct env_text *text, int64_t dea
                             ENV_SIZE_MAX >> 20);
         if (grow(text, path, err) != 0)
             return -1;
-        got = host_read(fd, path, text->bytes + text->size, text->room - text->size,
-                        deadline, err);
+        got = vm_server_read(fd, path, text->bytes + text->size, text->room - text->size,
+                             deadline, err);
         if (got > 0)
             text->size += (size_t)got;
     } while (got > 0);
     return (int)got;
 }
 
-static int read_and_close(int fd, const char *path, struct env_text *text, int64_t deadline,
-                          struct qvm_error *err)
+static int read_and_close(int fd, const char *path, struct env_document *text,
+                          int64_t deadline, struct qvm_error *err)
 {
     int status;
 
@@ -54,13 +54,14 @@ static int read_and_close(int fd, const char *path, struct env_text *text, int64
     return status;
 }
 
-int env_read(const char *path, int64_t deadline, struct env_text *text,
-             struct qvm_error *err)
+int env_document_read(const char *path, int64_t deadline, struct env_document *text,
+                      struct qvm_error *err)
 {
-    return read_and_close(host_open(path, deadline, err), path, text, deadline, err);
+    return read_and_close(vm_server_open(path, deadline, err), path, text, deadline, err);
 }
 
-int env_read_file(const char *path, struct env_text *text, struct qvm_error *err)
+int env_document_read_file(const char *path, struct env_document *text,
+                           struct qvm_error *err)
 {
     int64_t deadline = os_clock_ms() + ENV_WAIT_MS;
     uint64_t size;
@@ -68,8 +69,8 @@ int env_read_file(const char *path, struct env_text *text, struct qvm_error *err
     return read_and_close(regular_open(path, &size, err), path, text, deadline, err);
 }
 
-void env_text_free(struct env_text *text)
+void env_document_free(struct env_document *text)
 {
     free(text->bytes);
-    *text = (struct env_text){0};
+    *text = (struct env_document){0};
 }

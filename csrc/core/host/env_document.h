@@ -1,6 +1,6 @@
 /* Reading a VM's env document. */
-#ifndef QVM_ENV_H
-#define QVM_ENV_H
+#ifndef QVM_ENV_DOCUMENT_H
+#define QVM_ENV_DOCUMENT_H
 
 #include "util/error.h"
 
@@ -11,21 +11,22 @@
 #define ENV_WAIT_MS  2000        /* how long a server may take to answer */
 
 /* The document's bytes. All zero before the first use. */
-struct env_text {
+struct env_document {
     char *bytes;
     size_t size, room;
 };
 
 /* Reads until the end of the file, whatever size its status claims: the file is composed by
  * the server while it is read. The deadline is a time of os_clock_ms(). 0, or -1; in both
- * cases env_text_free is due. */
-int env_read(const char *path, int64_t deadline, struct env_text *text,
-             struct qvm_error *err);
+ * cases env_document_free is due. */
+int env_document_read(const char *path, int64_t deadline, struct env_document *text,
+                      struct qvm_error *err);
 
 /* The same of a file, a configuration for instance. It must be a regular one: a pipe whose
  * writer has yet to come would be empty. */
-int env_read_file(const char *path, struct env_text *text, struct qvm_error *err);
+int env_document_read_file(const char *path, struct env_document *text,
+                           struct qvm_error *err);
 
-void env_text_free(struct env_text *text);
+void env_document_free(struct env_document *text);
 
 #endif

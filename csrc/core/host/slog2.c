@@ -8,10 +8,10 @@
 
 #include <stdlib.h>
 
-void logs_free(struct logs *logs)
+void slog2_free(struct slog2_text *logs)
 {
     free(logs->bytes);
-    *logs = (struct logs){NULL, 0};
+    *logs = (struct slog2_text){NULL, 0};
 }
 
 #if defined(__QNXNTO__)
@@ -20,7 +20,7 @@ void logs_free(struct logs *logs)
 #    include <string.h>
 
 struct reader {
-    struct logs *logs;
+    struct slog2_text *logs;
     size_t capacity;
     pid_t owner;
     struct qvm_error *err;
@@ -32,9 +32,9 @@ static int make_room(struct reader *reader, size_t more)
     size_t capacity = reader->capacity ? reader->capacity : 4096;
     char *bytes;
 
-    if (more > LOGS_SIZE_MAX - reader->logs->size)
+    if (more > SLOG2_SIZE_MAX - reader->logs->size)
         return qvm_fail(reader->err, QVM_TOO_LARGE, "slog2: more than %u MiB of text",
-                        LOGS_SIZE_MAX >> 20);
+                        SLOG2_SIZE_MAX >> 20);
     while (capacity < reader->logs->size + more)
         capacity *= 2;
     if (capacity == reader->capacity)
@@ -52,7 +52,7 @@ static int make_room(struct reader *reader, size_t more)
 static int add_packet(slog2_packet_info_t *info, void *payload, void *parameter)
 {
     struct reader *reader = parameter;
-    struct logs *logs = reader->logs;
+    struct slog2_text *logs = reader->logs;
     size_t length;
 
     if (info->data_type != SLOG2_TYPE_ASCII_STRING ||
@@ -70,13 +70,13 @@ static int add_packet(slog2_packet_info_t *info, void *payload, void *parameter)
 }
 
 /* No flags and no directory: the buffers as they are now, merged by time. */
-int logs_read(struct logs *logs, pid_t owner, struct qvm_error *err)
+int slog2_read(struct slog2_text *logs, pid_t owner, struct qvm_error *err)
 {
     struct reader reader = {.logs = logs, .owner = owner, .err = err};
     slog2_packet_info_t info = SLOG2_PACKET_INFO_INIT;
     int parsed;
 
-    *logs = (struct logs){NULL, 0};
+    *logs = (struct slog2_text){NULL, 0};
     parsed = slog2_parse_all(0, NULL, NULL, &info, add_packet, &reader);
     if (reader.status != 0)
         return -1;
@@ -88,10 +88,10 @@ int logs_read(struct logs *logs, pid_t owner, struct qvm_error *err)
 }
 
 #else
-int logs_read(struct logs *logs, pid_t owner, struct qvm_error *err)
+int slog2_read(struct slog2_text *logs, pid_t owner, struct qvm_error *err)
 {
     (void)owner;
-    *logs = (struct logs){NULL, 0};
+    *logs = (struct slog2_text){NULL, 0};
     return qvm_fail(err, QVM_UNSUPPORTED,
                     "slog2: only QNX has it: give the path of a log, or a function");
 }

@@ -7,14 +7,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-bool vmdir_is_name(const char *name, size_t size)
+bool vm_directory_is_name(const char *name, size_t size)
 {
     if (size == 0 || memchr(name, '/', size) || memchr(name, '\0', size))
         return false;
     return !(name[0] == '.' && (size == 1 || (size == 2 && name[1] == '.')));
 }
 
-static int open_list(struct vmdir *list, const char *path, bool systems,
+static int open_list(struct vm_directory *list, const char *path, bool systems,
                      struct qvm_error *err)
 {
     list->systems = systems;
@@ -22,17 +22,19 @@ static int open_list(struct vmdir *list, const char *path, bool systems,
     return list->dir ? 0 : qvm_fail_errno(err, errno, path);
 }
 
-int vmdir_open_root(struct vmdir *list, const char *root, struct qvm_error *err)
+int vm_directory_open_root(struct vm_directory *list, const char *root,
+                           struct qvm_error *err)
 {
     return open_list(list, root, true, err);
 }
 
-int vmdir_open_nodes(struct vmdir *list, const char *path, struct qvm_error *err)
+int vm_directory_open_nodes(struct vm_directory *list, const char *path,
+                            struct qvm_error *err)
 {
     return open_list(list, path, false, err);
 }
 
-static bool has_env(const struct vmdir *list, const char *name)
+static bool has_env(const struct vm_directory *list, const char *name)
 {
     char path[NAME_MAX + sizeof "/env"];
     struct stat status;
@@ -42,14 +44,14 @@ static bool has_env(const struct vmdir *list, const char *name)
            fstatat(dirfd(list->dir), path, &status, 0) == 0;
 }
 
-static bool is_wanted(const struct vmdir *list, const char *name)
+static bool is_wanted(const struct vm_directory *list, const char *name)
 {
-    if (!vmdir_is_name(name, strlen(name)))
+    if (!vm_directory_is_name(name, strlen(name)))
         return false;
     return list->systems ? has_env(list, name) : strcmp(name, "env") != 0;
 }
 
-const char *vmdir_next(struct vmdir *list)
+const char *vm_directory_next(struct vm_directory *list)
 {
     const struct dirent *entry;
 
@@ -65,7 +67,7 @@ const char *vmdir_next(struct vmdir *list)
     return NULL;
 }
 
-void vmdir_close(struct vmdir *list)
+void vm_directory_close(struct vm_directory *list)
 {
     if (list->dir)
         closedir(list->dir);

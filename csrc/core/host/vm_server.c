@@ -1,11 +1,11 @@
 /* The part of finding a VM's process that is the same on every system: a qvm is known by
  * the base name of its executable, whatever directory that is in. */
-#include "host/host_process.h"
+#include "host/vm_server.h"
 
 #include <string.h>
 
-int host_check_name(const char *executable, pid_t pid, const char *path,
-                    struct qvm_error *err)
+int vm_server_check_name(const char *executable, pid_t pid, const char *path,
+                         struct qvm_error *err)
 {
     const char *slash = strrchr(executable, '/');
     const char *name = slash ? slash + 1 : executable;

@@ -14,26 +14,32 @@
 /* The only two things that a VM's process can be asked for. There is no way to name a
  * signal by its number: whatever else could be sent ends the guest (QNX Hypervisor User's
  * Guide). */
-enum host_request {
-    HOST_REQUEST_STATUS, /* SIGUSR1: status text to the log */
-    HOST_REQUEST_DUMP    /* SIGUSR2: a guest dump */
+enum vm_request {
+    VM_REQUEST_STATUS, /* SIGUSR1: status text to the log */
+    VM_REQUEST_DUMP    /* SIGUSR2: a guest dump */
 };
 
 /* Opens a VM's env for reading; returns a descriptor, close-on-exec. */
-int host_open(const char *path, int64_t deadline, struct qvm_error *err);
+int vm_server_open(const char *path, int64_t deadline, struct qvm_error *err);
 
 /* Reads at most size bytes; 0 is the end of the file. */
-ssize_t host_read(int fd, const char *path, void *buffer, size_t size, int64_t deadline,
-                  struct qvm_error *err);
+ssize_t vm_server_read(int fd, const char *path, void *buffer, size_t size,
+                       int64_t deadline, struct qvm_error *err);
 
 /* The process that serves this env now and is a qvm. Codes: gone (nobody serves it),
- * not_qvm, permission (this process may not look at that one), and those of host_open. */
-int host_server(const char *path, int64_t deadline, pid_t *pid, struct qvm_error *err);
+ * not_qvm, permission (this process may not look at that one), and those of vm_server_open.
+ */
+int vm_server_find(const char *path, int64_t deadline, pid_t *pid, struct qvm_error *err);
 
 /* Sends the request's signal to the process that serves this env, if it is certain that it
  * does, is a qvm, and (where the system can tell) catches that signal: the default action
- * of both signals is to end the process. Codes as host_server. */
-int host_request(const char *path, enum host_request what, int64_t deadline,
-                 struct qvm_error *err);
+ * of both signals is to end the process. Codes as vm_server_find. */
+int vm_server_request(const char *path, enum vm_request what, int64_t deadline,
+                      struct qvm_error *err);
+
+/* For the platforms' files: is `executable`, that of process `pid`, which serves the env
+ * `path`, a qvm? 0, or -1 and code not_qvm. */
+int vm_server_check_name(const char *executable, pid_t pid, const char *path,
+                         struct qvm_error *err);
 
 #endif

@@ -11,7 +11,7 @@
 #if defined(__linux__)
 #    define _GNU_SOURCE
 
-#    include "host/host_process.h"
+#    include "host/vm_server.h"
 #    include "util/os.h"
 #    include "util/retry.h"
 
@@ -39,7 +39,7 @@ static bool may_be_opened(mode_t mode)
     return S_ISREG(mode) || S_ISFIFO(mode);
 }
 
-int host_open(const char *path, int64_t deadline, struct qvm_error *err)
+int vm_server_open(const char *path, int64_t deadline, struct qvm_error *err)
 {
     struct stat status;
     int fd;
@@ -49,7 +49,7 @@ int host_open(const char *path, int64_t deadline, struct qvm_error *err)
         return qvm_fail_errno(err, errno, path);
     if (!may_be_opened(status.st_mode))
         return qvm_fail(err, QVM_UNSUPPORTED, "%s: not a file", path);
-    fd = open_again(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    fd = retry_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return qvm_fail_errno(err, errno, path);
     if (fstat(fd, &status) != 0)
@@ -62,8 +62,8 @@ int host_open(const char *path, int64_t deadline, struct qvm_error *err)
     return -1;
 }
 
-ssize_t host_read(int fd, const char *path, void *buffer, size_t size, int64_t deadline,
-                  struct qvm_error *err)
+ssize_t vm_server_read(int fd, const char *path, void *buffer, size_t size,
+                       int64_t deadline, struct qvm_error *err)
 {
     for (;;) {
         struct pollfd ready = {.fd = fd, .events = POLLIN};
@@ -116,7 +116,7 @@ static int open_served(const char *path, int64_t deadline, pid_t *pid,
                        struct qvm_error *err)
 {
     for (;;) {
-        int fd = host_open(path, deadline, err);
+        int fd = vm_server_open(path, deadline, err);
 
         if (fd < 0)
             return -1;
@@ -153,7 +153,7 @@ static int fail_look(const char *path, pid_t pid, int number, struct qvm_error *
 /* The descriptors of a process: a stream over its directory "fd", or NULL with errno. */
 static DIR *open_descriptors(int process)
 {
-    int fd = openat_again(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC), number;
+    int fd = retry_openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC), number;
     DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
 
     if (!directory && fd >= 0) {
@@ -227,14 +227,14 @@ static int check_executable(int process, pid_t pid, const char *path, struct qvm
         return fail_look(path, pid, errno, err);
     target[length] = '\0';
     drop_deleted(target, process);
-    return host_check_name(target, pid, path, err);
+    return vm_server_check_name(target, pid, path, err);
 }
 
 /* The rest of a line of a process's status file that begins with `key`: 1, 0 if there is no
  * such line, -1 with errno. */
 static int read_status(int process, const char *key, char *value, size_t size)
 {
-    int fd = openat_again(process, "status", O_RDONLY | O_CLOEXEC), found = 0, number;
+    int fd = retry_openat(process, "status", O_RDONLY | O_CLOEXEC), found = 0, number;
     FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
 
     if (!file) {
@@ -304,7 +304,7 @@ static int fail_proc(const char *path, struct qvm_error *err)
 static int check_proc(const char *path, struct qvm_error *err)
 {
     char ids[128], *end;
-    int self = open_again("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int self = retry_open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int found, number;
 
     if (self < 0)
@@ -330,7 +330,7 @@ static int open_process(int env, pid_t pid, const char *path, struct qvm_error *
     if (check_proc(path, err) != 0)
         return -1;
     snprintf(name, sizeof name, "/proc/%ld", (long)pid);
-    process = open_again(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    process = retry_open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (process >= 0)
         return process;
     if (!is_of_ended(errno))
@@ -368,11 +368,11 @@ static int serve_through(int process, int env, pid_t pid, int number, const char
 }
 
 static int try_server(const char *path, int number, int64_t deadline, pid_t *pid,
-                      bool *again, struct qvm_error *err)
+                      bool *changed, struct qvm_error *err)
 {
     int env = open_served(path, deadline, pid, err), process, status = -1;
 
-    *again = false;
+    *changed = false;
     if (env < 0)
         return -1;
     process = open_process(env, *pid, path, err);
@@ -380,7 +380,7 @@ static int try_server(const char *path, int number, int64_t deadline, pid_t *pid
         status = serve_through(process, env, *pid, number, path, err);
         close(process);
     }
-    *again = status != 0 && err->code == QVM_GONE && is_replaced(env, path);
+    *changed = status != 0 && err->code == QVM_GONE && is_replaced(env, path);
     close(env);
     return status;
 }
@@ -389,26 +389,26 @@ static int try_server(const char *path, int number, int64_t deadline, pid_t *pid
 static int ask_server(const char *path, int number, int64_t deadline, pid_t *pid,
                       struct qvm_error *err)
 {
-    bool again;
+    bool changed;
     int status;
 
     do
-        status = try_server(path, number, deadline, pid, &again, err);
-    while (again && os_clock_ms() < deadline);
+        status = try_server(path, number, deadline, pid, &changed, err);
+    while (changed && os_clock_ms() < deadline);
     return status;
 }
 
-int host_server(const char *path, int64_t deadline, pid_t *pid, struct qvm_error *err)
+int vm_server_find(const char *path, int64_t deadline, pid_t *pid, struct qvm_error *err)
 {
     return ask_server(path, 0, deadline, pid, err);
 }
 
-int host_request(const char *path, enum host_request what, int64_t deadline,
-                 struct qvm_error *err)
+int vm_server_request(const char *path, enum vm_request what, int64_t deadline,
+                      struct qvm_error *err)
 {
     pid_t pid = 0;
 
-    return ask_server(path, what == HOST_REQUEST_STATUS ? SIGUSR1 : SIGUSR2, deadline, &pid,
+    return ask_server(path, what == VM_REQUEST_STATUS ? SIGUSR1 : SIGUSR2, deadline, &pid,
                       err);
 }
 

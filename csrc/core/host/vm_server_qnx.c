@@ -10,7 +10,7 @@
 #if defined(__QNXNTO__)
 #    define _QNX_SOURCE
 
-#    include "host/host_process.h"
+#    include "host/vm_server.h"
 #    include "util/os.h"
 #    include "util/retry.h"
 
@@ -46,7 +46,7 @@ static int fail_server(struct qvm_error *err, int number, const char *path)
     return qvm_fail_errno(err, number, path);
 }
 
-int host_open(const char *path, int64_t deadline, struct qvm_error *err)
+int vm_server_open(const char *path, int64_t deadline, struct qvm_error *err)
 {
     int number;
 
@@ -63,8 +63,8 @@ int host_open(const char *path, int64_t deadline, struct qvm_error *err)
     return fail_server(err, number, path);
 }
 
-ssize_t host_read(int fd, const char *path, void *buffer, size_t size, int64_t deadline,
-                  struct qvm_error *err)
+ssize_t vm_server_read(int fd, const char *path, void *buffer, size_t size,
+                       int64_t deadline, struct qvm_error *err)
 {
     int number;
 
@@ -116,7 +116,7 @@ static int open_exefile(pid_t pid, const char *path, struct qvm_error *err)
     int fd;
 
     snprintf(file, sizeof file, EXEFILE, (long)pid);
-    fd = open_again(file, O_RDONLY | O_CLOEXEC);
+    fd = retry_open(file, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return qvm_fail(err, QVM_GONE, "%s: process %ld is gone", path, (long)pid);
     return fd >= 0 ? fd : fail_exefile(err, errno, path, pid);
@@ -156,14 +156,14 @@ static int check_executable(pid_t pid, const char *path, struct qvm_error *err)
                         path, (long)pid);
     target[length] = '\0';
     target[strcspn(target, "\n")] = '\0';
-    return host_check_name(target, pid, path, err);
+    return vm_server_check_name(target, pid, path, err);
 }
 
 /* The server of the env, verified, with the connection still open. */
 static int open_server(const char *path, int64_t deadline, pid_t *pid,
                        struct qvm_error *err)
 {
-    int fd = host_open(path, deadline, err);
+    int fd = vm_server_open(path, deadline, err);
 
     if (fd < 0)
         return -1;
@@ -173,7 +173,7 @@ static int open_server(const char *path, int64_t deadline, pid_t *pid,
     return -1;
 }
 
-int host_server(const char *path, int64_t deadline, pid_t *pid, struct qvm_error *err)
+int vm_server_find(const char *path, int64_t deadline, pid_t *pid, struct qvm_error *err)
 {
     int fd = open_server(path, deadline, pid, err);
 
@@ -187,17 +187,17 @@ int host_server(const char *path, int64_t deadline, pid_t *pid, struct qvm_error
  * before: a server that has died in between is reported by _NTO_COF_DEAD. What remains: a
  * qvm that ends between the last question and kill(), whose process id is given away in
  * that moment. */
-int host_request(const char *path, enum host_request what, int64_t deadline,
-                 struct qvm_error *err)
+int vm_server_request(const char *path, enum vm_request what, int64_t deadline,
+                      struct qvm_error *err)
 {
-    int number = what == HOST_REQUEST_STATUS ? SIGUSR1 : SIGUSR2;
-    pid_t pid = 0, again = 0;
+    int number = what == VM_REQUEST_STATUS ? SIGUSR1 : SIGUSR2;
+    pid_t pid = 0, second = 0;
     int fd = open_server(path, deadline, &pid, err), status;
 
     if (fd < 0)
         return -1;
-    status = server_of(fd, path, &again, err);
-    if (status == 0 && again != pid)
+    status = server_of(fd, path, &second, err);
+    if (status == 0 && second != pid)
         status =
             qvm_fail(err, QVM_GONE, "%s: process %ld serves it no longer", path, (long)pid);
     if (status == 0 && kill(pid, number) != 0)

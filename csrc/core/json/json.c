@@ -1,6 +1,6 @@
 #include "json/json.h"
 
-#include "util/utf8.h"
+#include "util/text.h"
 #include "json/json_number.h"
 
 #include <string.h>
@@ -16,12 +16,13 @@ void json_init(struct json_reader *r, const char *text, size_t size)
     r->expect = VALUE;
 }
 
-void json_start(struct json_place *place)
+void json_place_init(struct json_place *place)
 {
     *place = (struct json_place){.line = 1, .column = 1};
 }
 
-void json_advance(const struct json_reader *r, struct json_place *place, size_t offset)
+void json_place_advance(const struct json_reader *r, struct json_place *place,
+                        size_t offset)
 {
     for (; place->offset < offset && place->offset < r->size; place->offset++) {
         char c = r->text[place->offset];

@@ -64,13 +64,13 @@ enum json_type json_next(struct json_reader *reader, struct json_token *token);
  * token->size bytes; returns the value's length, which is never more. */
 size_t json_string(const struct json_token *token, char *out);
 
-/* A place in the text. Start with json_start and move forward only. */
+/* A place in the text. Start with json_place_init and move forward only. */
 struct json_place {
     size_t offset, line, column; /* line and column (in characters) from 1 */
 };
 
-void json_start(struct json_place *place);
-void json_advance(const struct json_reader *reader, struct json_place *place,
-                  size_t offset);
+void json_place_init(struct json_place *place);
+void json_place_advance(const struct json_reader *reader, struct json_place *place,
+                        size_t offset);
 
 #endif

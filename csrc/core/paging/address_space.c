@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void space_start(struct space *space, struct dump *dump)
+void space_init(struct space *space, struct dump *dump)
 {
     space->dump = dump;
     space->page_shift = 16;
@@ -64,7 +64,7 @@ static int fail_table(const struct space *space, uint64_t address, const struct 
                       struct qvm_error *err)
 {
     uint64_t table =
-        walk->count > 0 ? walk->steps[walk->count - 1].means.address : walk->paging->root;
+        walk->count > 0 ? walk->steps[walk->count - 1].decoded.address : walk->paging->root;
 
     if (err->code != QVM_UNMAPPED && err->code != QVM_TRUNCATED)
         return -1;
@@ -81,7 +81,7 @@ int space_walk(const struct space *space, uint64_t address, struct walk *walk,
     const struct paging *paging = space_paging(space, address, err);
     uint64_t table;
 
-    *walk = (struct walk){.paging = paging, .rights = RIGHTS_ALL};
+    *walk = (struct walk){.paging = paging, .perms = PERM_ALL};
     if (!paging)
         return -1;
     table = paging->root;
@@ -94,10 +94,10 @@ int space_walk(const struct space *space, uint64_t address, struct walk *walk,
         if (read_entry(space, paging, step, err) != 0)
             return fail_table(space, address, walk, err);
         walk->count++;
-        step->means = paging_decode(paging, step->level, step->entry);
-        walk->rights &= step->means.rights;
-        table = step->means.address;
-        if (step->means.kind == ENTRY_TABLE)
+        step->decoded = paging_decode(paging, step->level, step->entry);
+        walk->perms &= step->decoded.perms;
+        table = step->decoded.address;
+        if (step->decoded.kind == ENTRY_TABLE)
             continue;
         walk->size = UINT64_C(1) << level->shift;
         walk->address = table + (address & (walk->size - 1));
@@ -126,7 +126,7 @@ int space_resolve(const struct space *space, uint64_t address, struct walk *walk
 {
     if (space_walk(space, address, walk, err) != 0)
         return -1;
-    if (walk->steps[walk->count - 1].means.kind != ENTRY_LEAF)
+    if (walk->steps[walk->count - 1].decoded.kind != ENTRY_LEAF)
         return fail_walk(space, address, walk, err);
     return 0;
 }

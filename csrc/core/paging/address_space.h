@@ -1,8 +1,8 @@
 /* An address space: the memory of a dump by virtual address, through page tables in it. The
  * tables are a guest's, and may say anything: a walk has as many steps as there are levels,
  * whatever they say. */
-#ifndef QVM_SPACE_H
-#define QVM_SPACE_H
+#ifndef QVM_ADDRESS_SPACE_H
+#define QVM_ADDRESS_SPACE_H
 
 #include "dump/dump.h"
 #include "paging/page_table.h"
@@ -27,10 +27,10 @@ struct space {
 };
 
 struct walk_step {
-    unsigned level;            /* an index into paging->level */
-    uint64_t table, index;     /* physical address of the table; the entry's number in it */
-    uint64_t entry;            /* as it stands there */
-    struct paging_entry means; /* what it says */
+    unsigned level;        /* an index into paging->level */
+    uint64_t table, index; /* physical address of the table; the entry's number in it */
+    uint64_t entry;        /* as it stands there */
+    struct paging_entry decoded; /* what it says */
 };
 
 struct walk {
@@ -39,11 +39,11 @@ struct walk {
     unsigned count;
     uint64_t address; /* physical, if the last step is a leaf */
     uint64_t size;    /* bytes of the page or block it is in */
-    unsigned rights;  /* by all steps together */
+    unsigned perms;   /* by all steps together */
 };
 
 /* To be called once the halves are set up. */
-void space_start(struct space *space, struct dump *dump);
+void space_init(struct space *space, struct dump *dump);
 
 /* The page tables for an address. NULL: not canonical (unmapped), or those of its half are
  * not known (unsupported). */

@@ -20,58 +20,58 @@ enum {
 
 /* From an address on, what is mapped alike. */
 struct alike {
-    uint64_t last;   /* inclusive */
-    unsigned rights; /* 0: not mapped */
+    uint64_t last;  /* inclusive */
+    unsigned perms; /* 0: not mapped */
 };
 
-int mapper_start(struct mapper *mapper, const struct space *space, uint64_t first,
-                 uint64_t last, struct qvm_error *err)
+int mappings_init(struct mappings *mappings, const struct space *space, uint64_t first,
+                  uint64_t last, struct qvm_error *err)
 {
     unsigned char *bytes = malloc((size_t)PAGING_LEVELS_MAX * TABLE_MAX);
 
     if (!bytes)
         return qvm_fail_memory(err, space->dump->file.path);
-    *mapper = (struct mapper){.space = space,
-                              .first = first,
-                              .next = first,
-                              .last = last,
-                              .finished = first > last};
-    mapper->left =
-        span_total(space->dump, 0, UINT64_MAX) / PAGE * STEPS_PER_PAGE + STEPS_BESIDES;
+    *mappings = (struct mappings){.space = space,
+                                  .first = first,
+                                  .next = first,
+                                  .last = last,
+                                  .finished = first > last};
+    mappings->left =
+        extent_total(space->dump, 0, UINT64_MAX) / PAGE * STEPS_PER_PAGE + STEPS_BESIDES;
     for (size_t i = 0; i < PAGING_LEVELS_MAX; i++)
-        mapper->tables[i].bytes = bytes + i * TABLE_MAX;
+        mappings->tables[i].bytes = bytes + i * TABLE_MAX;
     return 0;
 }
 
-void mapper_free(struct mapper *mapper)
+void mappings_free(struct mappings *mappings)
 {
-    free(mapper->tables[0].bytes);
-    mapper->tables[0].bytes = NULL;
+    free(mappings->tables[0].bytes);
+    mappings->tables[0].bytes = NULL;
 }
 
-static struct paging_entry entry_at(const struct mapper *mapper,
+static struct paging_entry entry_at(const struct mappings *mappings,
                                     const struct paging *paging, unsigned level,
                                     uint64_t index)
 {
-    const unsigned char *at = mapper->tables[level].bytes + index * paging->entry_size;
+    const unsigned char *at = mappings->tables[level].bytes + index * paging->entry_size;
 
     return paging_decode(
         paging, level,
-        bytes_get(at, paging->entry_size, mapper->space->dump->elf.big_endian));
+        bytes_get(at, paging->entry_size, mappings->space->dump->elf.big_endian));
 }
 
 static bool maps_alike(const struct paging_entry *a, const struct paging_entry *b)
 {
-    return a->kind == b->kind && (a->kind != ENTRY_LEAF || a->rights == b->rights);
+    return a->kind == b->kind && (a->kind != ENTRY_LEAF || a->perms == b->perms);
 }
 
-static bool is_uniform(const struct mapper *mapper, const struct paging *paging,
+static bool is_uniform(const struct mappings *mappings, const struct paging *paging,
                        unsigned level)
 {
-    struct paging_entry first = entry_at(mapper, paging, level, 0);
+    struct paging_entry first = entry_at(mappings, paging, level, 0);
 
     for (uint64_t i = 1; i < UINT64_C(1) << paging->level[level].bits; i++) {
-        struct paging_entry other = entry_at(mapper, paging, level, i);
+        struct paging_entry other = entry_at(mappings, paging, level, i);
 
         if (!maps_alike(&first, &other))
             return false;
@@ -82,47 +82,47 @@ static bool is_uniform(const struct mapper *mapper, const struct paging *paging,
 /* Does the dump have any of these bytes? */
 static bool has_some(const struct dump *dump, uint64_t address, size_t size)
 {
-    size_t i = ranges_find(&dump->ranges, address);
+    size_t i = memory_map_find(&dump->map, address);
 
-    return i < dump->ranges.count && (dump->ranges.pieces[i].first <= address ||
-                                      dump->ranges.pieces[i].first - address < size);
+    return i < dump->map.count &&
+           (dump->map.runs[i].first <= address || dump->map.runs[i].first - address < size);
 }
 
 /* Reads entry by entry where not all of a table is there; the others say nothing, and are
  * not tried: a message about each would take most of the time. */
-static int read_pieces(const struct mapper *mapper, uint64_t address, unsigned char *to,
+static int read_pieces(const struct mappings *mappings, uint64_t address, unsigned char *to,
                        size_t size, unsigned entry_size, struct qvm_error *err)
 {
-    const struct dump *dump = mapper->space->dump;
+    const struct dump *dump = mappings->space->dump;
 
     memset(to, 0, size);
     if (!has_some(dump, address, size))
         return 0;
     for (size_t at = 0; at < size && address <= UINT64_MAX - at; at += entry_size)
-        if (dump_reach(dump, address + at, entry_size) == entry_size &&
+        if (dump_contiguous(dump, address + at, entry_size) == entry_size &&
             dump_read(dump, address + at, to + at, entry_size, err) != 0 &&
             err->code != QVM_UNMAPPED && err->code != QVM_TRUNCATED)
             return -1;
     return 0;
 }
 
-static int load(struct mapper *mapper, const struct paging *paging, unsigned level,
+static int load(struct mappings *mappings, const struct paging *paging, unsigned level,
                 uint64_t address, struct qvm_error *err)
 {
-    struct mapper_table *table = &mapper->tables[level];
+    struct mappings_table *table = &mappings->tables[level];
     size_t size = (size_t)paging->entry_size << paging->level[level].bits;
 
     if (table->used && table->address == address)
         return 0;
     table->used = false;
-    mapper->left -= smaller_u64(mapper->left, LOAD_STEPS);
-    if (dump_read(mapper->space->dump, address, table->bytes, size, err) != 0 &&
+    mappings->left -= smaller_u64(mappings->left, LOAD_STEPS);
+    if (dump_read(mappings->space->dump, address, table->bytes, size, err) != 0 &&
         ((err->code != QVM_UNMAPPED && err->code != QVM_TRUNCATED) ||
-         read_pieces(mapper, address, table->bytes, size, paging->entry_size, err) != 0))
+         read_pieces(mappings, address, table->bytes, size, paging->entry_size, err) != 0))
         return -1;
     table->used = true;
     table->address = address;
-    table->uniform = level + 1 == paging->levels && is_uniform(mapper, paging, level);
+    table->uniform = level + 1 == paging->levels && is_uniform(mappings, paging, level);
     return 0;
 }
 
@@ -132,25 +132,25 @@ static uint64_t end_of(uint64_t address, unsigned bits)
     return bits > 63 ? UINT64_MAX : address | ((UINT64_C(1) << bits) - 1);
 }
 
-static int look(struct mapper *mapper, const struct paging *paging, struct alike *span,
-                struct qvm_error *err)
+static int look(struct mappings *mappings, const struct paging *paging,
+                struct alike *extent, struct qvm_error *err)
 {
-    uint64_t address = mapper->next, table = paging->root;
+    uint64_t address = mappings->next, table = paging->root;
 
-    span->rights = RIGHTS_ALL;
+    extent->perms = PERM_ALL;
     for (unsigned i = 0; i < paging->levels; i++) {
         const struct paging_level *level = &paging->level[i];
         uint64_t index = address >> level->shift & ((UINT64_C(1) << level->bits) - 1);
         struct paging_entry entry;
 
-        if (load(mapper, paging, i, table, err) != 0)
+        if (load(mappings, paging, i, table, err) != 0)
             return -1;
-        entry = entry_at(mapper, paging, i, index);
-        span->rights &= entry.kind == ENTRY_INVALID ? 0 : entry.rights;
+        entry = entry_at(mappings, paging, i, index);
+        extent->perms &= entry.kind == ENTRY_INVALID ? 0 : entry.perms;
         table = entry.address;
-        span->last = end_of(address, level->shift);
-        if (mapper->tables[i].uniform)
-            span->last = end_of(address, level->shift + level->bits);
+        extent->last = end_of(address, level->shift);
+        if (mappings->tables[i].uniform)
+            extent->last = end_of(address, level->shift + level->bits);
         if (entry.kind != ENTRY_TABLE)
             break;
     }
@@ -173,72 +173,74 @@ static uint64_t last_without(const struct space *space, uint64_t address)
     return start - 1;
 }
 
-static int fail_budget(const struct mapper *mapper, struct qvm_error *err)
+static int fail_budget(const struct mappings *mappings, struct qvm_error *err)
 {
     return qvm_fail(
         err, QVM_TOO_LARGE,
         "%s: too_large: the page tables map far more than the memory of the dump, as "
         "tables that lead back to themselves do; looked at from 0x%016" PRIx64
         " up to 0x%016" PRIx64,
-        mapper->space->dump->file.path, mapper->first, mapper->next);
+        mappings->space->dump->file.path, mappings->first, mappings->next);
 }
 
-static int next_span(struct mapper *mapper, struct alike *span, struct qvm_error *err)
+static int next_extent(struct mappings *mappings, struct alike *extent,
+                       struct qvm_error *err)
 {
-    const struct paging *paging = space_paging(mapper->space, mapper->next, err);
+    const struct paging *paging = space_paging(mappings->space, mappings->next, err);
 
-    if (paging != mapper->paging)
+    if (paging != mappings->paging)
         for (size_t i = 0; i < PAGING_LEVELS_MAX; i++)
-            mapper->tables[i].used = false;
-    mapper->paging = paging;
-    if (paging && look(mapper, paging, span, err) != 0)
+            mappings->tables[i].used = false;
+    mappings->paging = paging;
+    if (paging && look(mappings, paging, extent, err) != 0)
         return -1;
     if (!paging)
-        *span = (struct alike){.last = last_without(mapper->space, mapper->next)};
-    if (span->last > mapper->last)
-        span->last = mapper->last;
+        *extent = (struct alike){.last = last_without(mappings->space, mappings->next)};
+    if (extent->last > mappings->last)
+        extent->last = mappings->last;
     return 0;
 }
 
 /* Adds a span to the range that is open. True: that one ends before it. */
-static bool add(struct mapper *mapper, const struct alike *span,
-                struct mapping_range *range)
+static bool add(struct mappings *mappings, const struct alike *extent,
+                struct mapping *range)
 {
-    bool ends = mapper->open && mapper->range.rights != span->rights;
+    bool ends = mappings->open && mappings->range.perms != extent->perms;
 
     if (ends)
-        *range = mapper->range;
-    if (!mapper->open || ends)
-        mapper->range = (struct mapping_range){mapper->next, span->last, span->rights};
-    mapper->range.last = span->last;
-    mapper->open = span->rights != 0;
+        *range = mappings->range;
+    if (!mappings->open || ends)
+        mappings->range = (struct mapping){mappings->next, extent->last, extent->perms};
+    mappings->range.last = extent->last;
+    mappings->open = extent->perms != 0;
     return ends;
 }
 
-int mapper_next(struct mapper *mapper, struct mapping_range *range, struct qvm_error *err)
+int mappings_next(struct mappings *mappings, struct mapping *range, struct qvm_error *err)
 {
-    struct alike span = {0};
+    struct alike extent = {0};
 
-    for (unsigned spans = 0; !mapper->finished; spans++) {
+    for (unsigned extents = 0; !mappings->finished; extents++) {
         bool ends;
 
-        if (spans == AT_ONCE)
-            return qvm_fail(err, QVM_AGAIN, "%s: more of the page tables is to be read",
-                            mapper->space->dump->file.path);
-        if (mapper->left == 0)
-            return fail_budget(mapper, err);
-        mapper->left--;
-        if (next_span(mapper, &span, err) != 0)
+        if (extents == AT_ONCE)
+            return qvm_fail(err, QVM_INCOMPLETE,
+                            "%s: more of the page tables is to be read",
+                            mappings->space->dump->file.path);
+        if (mappings->left == 0)
+            return fail_budget(mappings, err);
+        mappings->left--;
+        if (next_extent(mappings, &extent, err) != 0)
             return -1;
-        ends = add(mapper, &span, range);
-        mapper->finished = span.last == mapper->last;
-        mapper->next = span.last + 1;
+        ends = add(mappings, &extent, range);
+        mappings->finished = extent.last == mappings->last;
+        mappings->next = extent.last + 1;
         if (ends)
             return 1;
     }
-    *range = mapper->range;
-    if (!mapper->open)
+    *range = mappings->range;
+    if (!mappings->open)
         return 0;
-    mapper->open = false;
+    mappings->open = false;
     return 1;
 }

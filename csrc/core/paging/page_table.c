@@ -81,15 +81,15 @@ int paging_setup(struct paging *paging, struct qvm_error *err)
 
 static unsigned rights_x86(uint64_t entry, bool has_nx)
 {
-    unsigned rights = RIGHTS_ALL;
+    unsigned perms = PERM_ALL;
 
     if (!(entry & WRITABLE))
-        rights &= ~(unsigned)(RIGHT_KERNEL_WRITE | RIGHT_USER_WRITE);
+        perms &= ~(unsigned)(PERM_KERNEL_WRITE | PERM_USER_WRITE);
     if (!(entry & USER))
-        rights &= ~(unsigned)(RIGHT_USER_READ | RIGHT_USER_WRITE | RIGHT_USER_EXECUTE);
+        perms &= ~(unsigned)(PERM_USER_READ | PERM_USER_WRITE | PERM_USER_EXECUTE);
     if (has_nx && entry & BIT(63))
-        rights &= ~(unsigned)(RIGHT_KERNEL_EXECUTE | RIGHT_USER_EXECUTE);
-    return rights;
+        perms &= ~(unsigned)(PERM_KERNEL_EXECUTE | PERM_USER_EXECUTE);
+    return perms;
 }
 
 /* A page of 4 MiB has bits 39 to 32 of its address in bits 20 to 13. */
@@ -114,43 +114,43 @@ static struct paging_entry decode_x86(const struct paging *paging, unsigned leve
     result.address = address_x86(paging, result.kind == ENTRY_LEAF ? at->shift : 12, entry);
     /* The first of three levels has addresses only. */
     if (paging->kind == PAGING_X86_PAE && level == 0)
-        result.rights = RIGHTS_ALL;
+        result.perms = PERM_ALL;
     else
-        result.rights = rights_x86(entry, paging->kind != PAGING_X86);
+        result.perms = rights_x86(entry, paging->kind != PAGING_X86);
     return result;
 }
 
 /* APTable, UXNTable, PXNTable: a table takes rights from everything behind it. */
 static unsigned rights_of_table(uint64_t entry)
 {
-    unsigned rights = RIGHTS_ALL;
+    unsigned perms = PERM_ALL;
 
     if (entry & BIT(61))
-        rights &= ~(unsigned)(RIGHT_USER_READ | RIGHT_USER_WRITE);
+        perms &= ~(unsigned)(PERM_USER_READ | PERM_USER_WRITE);
     if (entry & BIT(62))
-        rights &= ~(unsigned)(RIGHT_KERNEL_WRITE | RIGHT_USER_WRITE);
+        perms &= ~(unsigned)(PERM_KERNEL_WRITE | PERM_USER_WRITE);
     if (entry & BIT(60))
-        rights &= ~(unsigned)RIGHT_USER_EXECUTE;
+        perms &= ~(unsigned)PERM_USER_EXECUTE;
     if (entry & BIT(59))
-        rights &= ~(unsigned)RIGHT_KERNEL_EXECUTE;
-    return rights;
+        perms &= ~(unsigned)PERM_KERNEL_EXECUTE;
+    return perms;
 }
 
 /* AP[2:1] in bits 7 and 6, UXN, PXN. What users may write privileged code cannot execute.
  */
 static unsigned rights_of_page(uint64_t entry)
 {
-    unsigned rights = RIGHTS_ALL;
+    unsigned perms = PERM_ALL;
 
     if (entry & BIT(7))
-        rights &= ~(unsigned)(RIGHT_KERNEL_WRITE | RIGHT_USER_WRITE);
+        perms &= ~(unsigned)(PERM_KERNEL_WRITE | PERM_USER_WRITE);
     if (!(entry & BIT(6)))
-        rights &= ~(unsigned)(RIGHT_USER_READ | RIGHT_USER_WRITE);
+        perms &= ~(unsigned)(PERM_USER_READ | PERM_USER_WRITE);
     if (entry & BIT(54))
-        rights &= ~(unsigned)RIGHT_USER_EXECUTE;
-    if (entry & BIT(53) || rights & RIGHT_USER_WRITE)
-        rights &= ~(unsigned)RIGHT_KERNEL_EXECUTE;
-    return rights;
+        perms &= ~(unsigned)PERM_USER_EXECUTE;
+    if (entry & BIT(53) || perms & PERM_USER_WRITE)
+        perms &= ~(unsigned)PERM_KERNEL_EXECUTE;
+    return perms;
 }
 
 static uint64_t address_aarch64(const struct paging *paging, unsigned shift, uint64_t entry)
@@ -180,10 +180,10 @@ static struct paging_entry decode_aarch64(const struct paging *paging, unsigned 
         result.kind = ENTRY_LEAF;
     if (result.kind == ENTRY_LEAF) {
         result.address = address_aarch64(paging, at->shift, entry);
-        result.rights = rights_of_page(entry);
+        result.perms = rights_of_page(entry);
     } else if (result.kind == ENTRY_TABLE) {
         result.address = address_aarch64(paging, paging->page_shift, entry);
-        result.rights = rights_of_table(entry);
+        result.perms = rights_of_table(entry);
     }
     return result;
 }

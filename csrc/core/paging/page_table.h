@@ -2,8 +2,8 @@
  * count at each, what an entry says. A table of parameters; the walks are in space.h.
  * Sources: AMD64 Architecture Programmer's Manual, volume 2, and Arm Architecture Reference
  * Manual, VMSAv8-64. */
-#ifndef QVM_PAGING_H
-#define QVM_PAGING_H
+#ifndef QVM_PAGE_TABLE_H
+#define QVM_PAGE_TABLE_H
 
 #include "util/error.h"
 
@@ -21,13 +21,13 @@ enum paging_kind {
 
 /* Who may do what: privileged code and user code. */
 enum {
-    RIGHT_KERNEL_READ = 1,
-    RIGHT_KERNEL_WRITE = 2,
-    RIGHT_KERNEL_EXECUTE = 4,
-    RIGHT_USER_READ = 8,
-    RIGHT_USER_WRITE = 16,
-    RIGHT_USER_EXECUTE = 32,
-    RIGHTS_ALL = 63
+    PERM_KERNEL_READ = 1,
+    PERM_KERNEL_WRITE = 2,
+    PERM_KERNEL_EXECUTE = 4,
+    PERM_USER_READ = 8,
+    PERM_USER_WRITE = 16,
+    PERM_USER_EXECUTE = 32,
+    PERM_ALL = 63
 };
 
 struct paging_level {
@@ -52,7 +52,7 @@ enum entry_kind { ENTRY_INVALID, ENTRY_TABLE, ENTRY_LEAF };
 struct paging_entry {
     enum entry_kind kind;
     uint64_t address; /* physical: of the next table, or of the page or block */
-    unsigned rights;  /* what remains of RIGHTS_ALL by this entry */
+    unsigned perms;   /* what remains of PERM_ALL by this entry */
 };
 
 /* Fills the levels in from kind, va_bits, page_shift and wide. Code unsupported: there is

@@ -18,14 +18,15 @@ enum {
         512 /* what a look costs at least, in bytes, where there is nothing to read */
 };
 
-int seeker_start(struct seeker *seeker, struct space *space, const struct pattern *pattern,
-                 uint64_t first, uint64_t last, uint64_t align, struct qvm_error *err)
+int seeker_start(struct space_find *seeker, struct space *space,
+                 const struct pattern *pattern, uint64_t first, uint64_t last,
+                 uint64_t align, struct qvm_error *err)
 {
-    *seeker = (struct seeker){.space = space, .last = last, .align = align};
-    seeker->left = span_total(space->dump, 0, UINT64_MAX);
+    *seeker = (struct space_find){.space = space, .last = last, .align = align};
+    seeker->left = extent_total(space->dump, 0, UINT64_MAX);
     seeker->left = smaller_u64(seeker->left, UINT64_MAX / TIMES - BYTES_BESIDES) * TIMES +
                    BYTES_BESIDES;
-    if (mapper_start(&seeker->mapper, space, first, last, err) != 0)
+    if (mappings_init(&seeker->mappings, space, first, last, err) != 0)
         return -1;
     seeker->matcher = matcher_new(pattern, 1, err);
     seeker->buffer = malloc(BUFFER);
@@ -37,9 +38,9 @@ int seeker_start(struct seeker *seeker, struct space *space, const struct patter
     return -1;
 }
 
-void seeker_free(struct seeker *seeker)
+void seeker_free(struct space_find *seeker)
 {
-    mapper_free(&seeker->mapper);
+    mappings_free(&seeker->mappings);
     free(seeker->buffer);
     seeker->buffer = NULL;
     if (seeker->matcher)
@@ -49,15 +50,15 @@ void seeker_free(struct seeker *seeker)
 }
 
 /* Goes to the next range, where one does not go on. 1, or 0 at the end, or -1. */
-static int enter(struct seeker *seeker, struct qvm_error *err)
+static int enter(struct space_find *seeker, struct qvm_error *err)
 {
     uint64_t before = seeker->range.last;
-    bool first = seeker->range.rights == 0;
+    bool first = seeker->range.perms == 0;
     int found;
 
     if (seeker->in_range)
         return 1;
-    found = mapper_next(&seeker->mapper, &seeker->range, err);
+    found = mappings_next(&seeker->mappings, &seeker->range, err);
     if (found <= 0)
         return found;
     if (first || seeker->range.first != before + 1)
@@ -67,14 +68,14 @@ static int enter(struct seeker *seeker, struct qvm_error *err)
     return 1;
 }
 
-static void pass(struct seeker *seeker, uint64_t n)
+static void pass(struct space_find *seeker, uint64_t n)
 {
     seeker->in_range = seeker->range.last - seeker->next >= n;
     seeker->next += n;
 }
 
 /* Passes what is not in the dump. */
-static int pass_missing(struct seeker *seeker, uint64_t n, uint64_t *done)
+static int pass_missing(struct space_find *seeker, uint64_t n, uint64_t *done)
 {
     seeker->state = 0;
     pass(seeker, n);
@@ -82,24 +83,24 @@ static int pass_missing(struct seeker *seeker, uint64_t n, uint64_t *done)
     return 0;
 }
 
-static int fail_budget(const struct seeker *seeker, struct qvm_error *err)
+static int fail_budget(const struct space_find *seeker, struct qvm_error *err)
 {
     return qvm_fail(
         err, QVM_TOO_LARGE,
         "%s: too_large: the page tables map far more than the memory of the dump, as "
         "tables that lead back to themselves do; searched from 0x%016" PRIx64
         " up to 0x%016" PRIx64,
-        seeker->space->dump->file.path, seeker->mapper.first, seeker->next);
+        seeker->space->dump->file.path, seeker->mappings.first, seeker->next);
 }
 
 /* Takes what a look has cost off what is left. */
-static void charge(struct seeker *seeker, uint64_t bytes)
+static void charge(struct space_find *seeker, uint64_t bytes)
 {
     seeker->left -= smaller_u64(seeker->left, bytes > LOOK_MIN ? bytes : LOOK_MIN);
 }
 
 /* Looks through some of a page of the range. *done: bytes that were passed. */
-static int look(struct seeker *seeker, uint64_t *done, struct qvm_error *err)
+static int look(struct space_find *seeker, uint64_t *done, struct qvm_error *err)
 {
     const struct dump *dump = seeker->space->dump;
     uint64_t physical, n, reach;
@@ -112,11 +113,12 @@ static int look(struct seeker *seeker, uint64_t *done, struct qvm_error *err)
         return -1;
     n = smaller_u64(n, BUFFER);
     n = smaller_u64(n - 1, seeker->range.last - seeker->next) + 1;
-    reach = dump_reach(dump, physical, n);
+    reach = dump_contiguous(dump, physical, n);
     charge(seeker, reach);
     if (reach == 0)
         return pass_missing(
-            seeker, span_at(dump, physical, physical + (n - 1)).last - physical + 1, done);
+            seeker, extent_at(dump, physical, physical + (n - 1)).last - physical + 1,
+            done);
     n = reach;
     if (dump_read(dump, physical, seeker->buffer, (size_t)n, err) != 0)
         return -1;
@@ -131,7 +133,7 @@ static int look(struct seeker *seeker, uint64_t *done, struct qvm_error *err)
     return 0;
 }
 
-static void keep_aligned(struct seeker *seeker)
+static void keep_aligned(struct space_find *seeker)
 {
     struct results *results = &seeker->results;
     size_t kept = 0;
@@ -142,7 +144,7 @@ static void keep_aligned(struct seeker *seeker)
     results->count = kept;
 }
 
-int seeker_step(struct seeker *seeker, struct qvm_error *err)
+int seeker_step(struct space_find *seeker, struct qvm_error *err)
 {
     uint64_t passed = 0, done = 0;
     int status = 1;

@@ -6,28 +6,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_there(const struct span *span)
+static bool is_there(const struct extent *extent)
 {
-    return span->kind == SPAN_DATA || span->kind == SPAN_ZEROS;
+    return extent->kind == EXTENT_DATA || extent->kind == EXTENT_ZEROS;
 }
 
 /* A unit of memory that both have, to be compared; unit->last is how far that goes on for
  * sure. It ends with a multiple of the granularity, or where memory ends in one of them; a
  * hole may end elsewhere. Goes on in both at once: one may be in many small pieces where
  * the other has none. */
-static void plan_memory(const struct differ *differ, struct sweep_unit *unit)
+static void plan_memory(const struct diff *diff, struct scan_unit *unit)
 {
-    uint64_t size = differ->granularity > SWEEP_UNIT ? differ->granularity : SWEEP_UNIT;
-    uint64_t end = smaller_u64(unit->first | (size - 1), differ->sweep.last);
+    uint64_t size = diff->granularity > SCAN_UNIT ? diff->granularity : SCAN_UNIT;
+    uint64_t end = smaller_u64(unit->first | (size - 1), diff->scan.last);
 
     while (unit->last < end) {
-        struct span here = span_at(differ->here, unit->last + 1, end);
-        struct span there = span_at(differ->there, unit->last + 1, end);
+        struct extent here = extent_at(diff->here, unit->last + 1, end);
+        struct extent there = extent_at(diff->there, unit->last + 1, end);
 
         if (!is_there(&here) || !is_there(&there))
             return;
-        if (here.kind == SPAN_ZEROS && there.kind == SPAN_ZEROS)
-            end = smaller_u64(end, unit->last | (differ->granularity - 1));
+        if (here.kind == EXTENT_ZEROS && there.kind == EXTENT_ZEROS)
+            end = smaller_u64(end, unit->last | (diff->granularity - 1));
         unit->last = smaller_u64(smaller_u64(here.last, there.last), end);
     }
     unit->last = end;
@@ -35,38 +35,39 @@ static void plan_memory(const struct differ *differ, struct sweep_unit *unit)
 
 /* Zeros in both, which need no looking at: but only whole multiples of the granularity, or
  * what else belongs to one is not seen. */
-static bool pass_zeros(struct differ *differ, struct sweep_unit *unit)
+static bool pass_zeros(struct diff *diff, struct scan_unit *unit)
 {
-    uint64_t mask = differ->granularity - 1, behind = unit->last + 1;
+    uint64_t mask = diff->granularity - 1, behind = unit->last + 1;
 
-    if (unit->last != differ->sweep.last && (behind & mask) != 0) {
+    if (unit->last != diff->scan.last && (behind & mask) != 0) {
         behind &= ~mask;
         if (behind <= unit->first)
             return false;
         unit->last = behind - 1;
     }
-    sweep_pass(&differ->sweep, unit->last);
+    scan_pass(&diff->scan, unit->last);
     return true;
 }
 
-static bool plan(struct sweep *sweep, struct sweep_unit *unit)
+static bool plan(struct scan *scan, struct scan_unit *unit)
 {
-    struct differ *differ = (struct differ *)sweep;
+    struct diff *diff = (struct diff *)scan;
 
-    for (unsigned spans = 0; !sweep->finished && spans < SWEEP_SPANS; spans++) {
-        struct span here = span_at(differ->here, sweep->next, sweep->last);
-        struct span there = span_at(differ->there, sweep->next, sweep->last);
+    for (unsigned extents = 0; !scan->finished && extents < SCAN_EXTENTS; extents++) {
+        struct extent here = extent_at(diff->here, scan->next, scan->last);
+        struct extent there = extent_at(diff->there, scan->next, scan->last);
 
-        unit->first = sweep->next;
+        unit->first = scan->next;
         unit->last = smaller_u64(here.last, there.last);
-        if (here.kind == SPAN_ZEROS && there.kind == SPAN_ZEROS && pass_zeros(differ, unit))
+        if (here.kind == EXTENT_ZEROS && there.kind == EXTENT_ZEROS &&
+            pass_zeros(diff, unit))
             continue;
-        unit->kind = is_there(&here) ? DIFFER_ONLY_HERE : DIFFER_ONLY_THERE;
+        unit->kind = is_there(&here) ? DIFF_ONLY_HERE : DIFF_ONLY_THERE;
         if (is_there(&here) && is_there(&there)) {
-            unit->kind = DIFFER_CHANGED;
-            plan_memory(differ, unit);
+            unit->kind = DIFF_CHANGED;
+            plan_memory(diff, unit);
         }
-        sweep_pass(sweep, unit->last);
+        scan_pass(scan, unit->last);
         if (is_there(&here) || is_there(&there))
             return true;
     }
@@ -108,10 +109,10 @@ static size_t first_equal(const unsigned char *a, const unsigned char *b, size_t
 }
 
 /* Adds what differs in n bytes at an address, which is in the unit. */
-static int compare(const struct differ *differ, struct sweep_unit *unit, uint64_t address,
+static int compare(const struct diff *diff, struct scan_unit *unit, uint64_t address,
                    const unsigned char *a, const unsigned char *b, size_t n)
 {
-    uint64_t mask = differ->granularity - 1;
+    uint64_t mask = diff->granularity - 1;
 
     if (memcmp(a, b, n) == 0)
         return 0;
@@ -131,7 +132,7 @@ static int compare(const struct differ *differ, struct sweep_unit *unit, uint64_
             last = unit->last;
         if (add(&unit->results, first, last) != 0)
             return -1;
-        if (unit->results.count >= SWEEP_RESULTS && last < unit->last) {
+        if (unit->results.count >= SCAN_RESULTS && last < unit->last) {
             unit->done = last;
             return 0;
         }
@@ -139,57 +140,57 @@ static int compare(const struct differ *differ, struct sweep_unit *unit, uint64_
     return 0;
 }
 
-static int run(struct sweep *sweep, struct sweep_unit *unit, unsigned worker,
+static int run(struct scan *scan, struct scan_unit *unit, unsigned worker,
                struct qvm_error *err)
 {
-    const struct differ *differ = (const struct differ *)sweep;
-    unsigned char *a = differ->buffers[worker], *b = a + SWEEP_BUFFER;
+    const struct diff *diff = (const struct diff *)scan;
+    unsigned char *a = diff->buffers[worker], *b = a + SCAN_BUFFER;
     uint64_t address = unit->first;
 
-    if (unit->kind != DIFFER_CHANGED)
+    if (unit->kind != DIFF_CHANGED)
         return add(&unit->results, unit->first, unit->last) == 0
                    ? 0
-                   : qvm_fail_memory(err, differ->here->file.path);
+                   : qvm_fail_memory(err, diff->here->file.path);
     for (;;) {
         uint64_t left = unit->done - address;
-        size_t n = left < SWEEP_BUFFER ? (size_t)left + 1 : SWEEP_BUFFER;
+        size_t n = left < SCAN_BUFFER ? (size_t)left + 1 : SCAN_BUFFER;
 
-        if (dump_read(differ->here, address, a, n, err) != 0 ||
-            dump_read(differ->there, address, b, n, err) != 0)
+        if (dump_read(diff->here, address, a, n, err) != 0 ||
+            dump_read(diff->there, address, b, n, err) != 0)
             return -1;
-        if (compare(differ, unit, address, a, b, n) != 0)
-            return qvm_fail_memory(err, differ->here->file.path);
+        if (compare(diff, unit, address, a, b, n) != 0)
+            return qvm_fail_memory(err, diff->here->file.path);
         if (unit->done - address < n)
             return 0;
         address += n;
     }
 }
 
-int differ_start(struct differ *differ, const struct dump *here, const struct dump *there,
-                 uint64_t first, uint64_t last, uint64_t granularity, struct qvm_error *err)
+int diff_init(struct diff *diff, const struct dump *here, const struct dump *there,
+              uint64_t first, uint64_t last, uint64_t granularity, struct qvm_error *err)
 {
-    *differ = (struct differ){.here = here, .there = there, .granularity = granularity};
-    differ->sweep.next = first;
-    differ->sweep.last = last;
-    differ->sweep.finished = first > last;
-    differ->sweep.plan = plan;
-    differ->sweep.run = run;
-    sweep_start(&differ->sweep, !here->file.gzip && !there->file.gzip);
-    for (unsigned i = 0; i < differ->sweep.workers; i++) {
-        differ->buffers[i] = malloc(2 * SWEEP_BUFFER);
-        if (!differ->buffers[i]) {
-            differ_free(differ);
+    *diff = (struct diff){.here = here, .there = there, .granularity = granularity};
+    diff->scan.next = first;
+    diff->scan.last = last;
+    diff->scan.finished = first > last;
+    diff->scan.plan = plan;
+    diff->scan.run = run;
+    scan_init(&diff->scan, !here->file.gzip && !there->file.gzip);
+    for (unsigned i = 0; i < diff->scan.workers; i++) {
+        diff->buffers[i] = malloc(2 * SCAN_BUFFER);
+        if (!diff->buffers[i]) {
+            diff_free(diff);
             return qvm_fail_memory(err, here->file.path);
         }
     }
     return 0;
 }
 
-void differ_free(struct differ *differ)
+void diff_free(struct diff *diff)
 {
-    for (unsigned i = 0; i < TEAM_MAX; i++) {
-        free(differ->buffers[i]);
-        differ->buffers[i] = NULL;
+    for (unsigned i = 0; i < PARALLEL_MAX; i++) {
+        free(diff->buffers[i]);
+        diff->buffers[i] = NULL;
     }
-    sweep_free(&differ->sweep);
+    scan_free(&diff->scan);
 }

@@ -8,126 +8,126 @@
 enum { OVERRUN = 64 };
 
 /* Known zeros are read like data where a pattern is nothing else. */
-static struct span next_span(const struct finder *finder, uint64_t address, uint64_t last)
+static struct extent next_extent(const struct find *find, uint64_t address, uint64_t last)
 {
-    struct span span = span_at(finder->dump, address, last);
+    struct extent extent = extent_at(find->dump, address, last);
 
-    if (span.kind == SPAN_ZEROS && matcher_has_zeros(finder->matcher))
-        span.kind = SPAN_DATA;
-    return span;
+    if (extent.kind == EXTENT_ZEROS && matcher_has_zeros(find->matcher))
+        extent.kind = EXTENT_DATA;
+    return extent;
 }
 
 /* Of known zeros only the end can be the beginning of a match. */
-static bool plan_zeros(struct finder *finder, struct sweep_unit *unit, uint64_t last)
+static bool plan_zeros(struct find *find, struct scan_unit *unit, uint64_t last)
 {
-    struct sweep *sweep = &finder->sweep;
-    uint64_t reach = matcher_zeros(finder->matcher);
+    struct scan *scan = &find->scan;
+    uint64_t reach = matcher_zeros(find->matcher);
 
-    unit->first = last - sweep->next < reach ? sweep->next : last - reach + 1;
+    unit->first = last - scan->next < reach ? scan->next : last - reach + 1;
     unit->last = last;
-    sweep_pass(sweep, last);
-    return reach > 0 && last != sweep->last;
+    scan_pass(scan, last);
+    return reach > 0 && last != scan->last;
 }
 
 /* A unit is large beside the patterns, though it takes many small segments. */
-static bool plan_data(struct finder *finder, struct sweep_unit *unit, uint64_t last)
+static bool plan_data(struct find *find, struct scan_unit *unit, uint64_t last)
 {
-    struct sweep *sweep = &finder->sweep;
-    uint64_t longest = matcher_longest(finder->matcher);
-    uint64_t size = longest > SWEEP_UNIT / 4 ? 4 * longest : SWEEP_UNIT;
-    uint64_t end = sweep->last;
+    struct scan *scan = &find->scan;
+    uint64_t longest = matcher_longest(find->matcher);
+    uint64_t size = longest > SCAN_UNIT / 4 ? 4 * longest : SCAN_UNIT;
+    uint64_t end = scan->last;
 
-    unit->first = sweep->next;
+    unit->first = scan->next;
     if (end - unit->first >= size)
         end = unit->first + (size - 1);
     while (last < end) {
-        struct span more = next_span(finder, last + 1, end);
+        struct extent more = next_extent(find, last + 1, end);
 
-        if (more.kind != SPAN_DATA)
+        if (more.kind != EXTENT_DATA)
             break;
         last = more.last;
     }
     unit->last = last < end ? last : end;
-    sweep_pass(sweep, unit->last);
+    scan_pass(scan, unit->last);
     return true;
 }
 
 /* A unit is where matches may begin; they may end behind it. */
-static bool plan(struct sweep *sweep, struct sweep_unit *unit)
+static bool plan(struct scan *scan, struct scan_unit *unit)
 {
-    struct finder *finder = (struct finder *)sweep;
+    struct find *find = (struct find *)scan;
 
-    for (unsigned spans = 0; !sweep->finished && spans < SWEEP_SPANS; spans++) {
-        struct span span = next_span(finder, sweep->next, sweep->last);
+    for (unsigned extents = 0; !scan->finished && extents < SCAN_EXTENTS; extents++) {
+        struct extent extent = next_extent(find, scan->next, scan->last);
 
-        if (span.kind == SPAN_DATA)
-            return plan_data(finder, unit, span.last);
-        if (span.kind != SPAN_ZEROS)
-            sweep_pass(sweep, span.last);
-        else if (plan_zeros(finder, unit, span.last))
+        if (extent.kind == EXTENT_DATA)
+            return plan_data(find, unit, extent.last);
+        if (extent.kind != EXTENT_ZEROS)
+            scan_pass(scan, extent.last);
+        else if (plan_zeros(find, unit, extent.last))
             return true;
     }
     return false;
 }
 
 /* Leaves out what does not begin in the unit and at a multiple, and puts it in order. */
-static void tidy(const struct finder *finder, struct sweep_unit *unit)
+static void tidy(const struct find *find, struct scan_unit *unit)
 {
     struct results *results = &unit->results;
     size_t kept = 0;
 
     for (size_t i = 0; i < results->count; i++)
-        if (results->items[i].a <= unit->done && results->items[i].a % finder->align == 0)
+        if (results->items[i].a <= unit->done && results->items[i].a % find->align == 0)
             results->items[kept++] = results->items[i];
     results->count = kept;
-    if (finder->sort)
+    if (find->sort)
         results_sort(results);
 }
 
 /* How many bytes to take next: none where memory ends, or where nothing that begins in the
  * unit can still be a match. Behind the unit about as many as a match has there already, so
  * that a small unit does not cost a large read. */
-static size_t take(const struct finder *finder, const struct sweep_unit *unit,
-                   uint64_t address, uint64_t depth)
+static size_t take(const struct find *find, const struct scan_unit *unit, uint64_t address,
+                   uint64_t depth)
 {
-    uint64_t want = SWEEP_BUFFER;
+    uint64_t want = SCAN_BUFFER;
 
-    if (address > finder->sweep.last || (address == 0 && depth > 0)) /* wrapped around */
+    if (address > find->scan.last || (address == 0 && depth > 0)) /* wrapped around */
         return 0;
     if (address > unit->last) {
         if (address - depth > unit->last)
             return 0;
-        want = depth < OVERRUN ? OVERRUN : depth < SWEEP_BUFFER ? depth : SWEEP_BUFFER;
+        want = depth < OVERRUN ? OVERRUN : depth < SCAN_BUFFER ? depth : SCAN_BUFFER;
     } else if (unit->last - address < want)
         want = unit->last - address + 1;
-    if (finder->sweep.last - address < want)
-        want = finder->sweep.last - address + 1;
-    return (size_t)dump_reach(finder->dump, address, want);
+    if (find->scan.last - address < want)
+        want = find->scan.last - address + 1;
+    return (size_t)dump_contiguous(find->dump, address, want);
 }
 
 /* Stops a unit that has found too much, in front of what is not yet decided. */
-static bool is_full(const struct sweep_unit *unit, uint64_t address, uint64_t depth)
+static bool is_full(const struct scan_unit *unit, uint64_t address, uint64_t depth)
 {
-    return unit->results.count >= SWEEP_RESULTS && address - depth > unit->first &&
+    return unit->results.count >= SCAN_RESULTS && address - depth > unit->first &&
            address - depth <= unit->last;
 }
 
-static int run(struct sweep *sweep, struct sweep_unit *unit, unsigned worker,
+static int run(struct scan *scan, struct scan_unit *unit, unsigned worker,
                struct qvm_error *err)
 {
-    struct finder *finder = (struct finder *)sweep;
-    unsigned char *buffer = finder->buffers[worker];
+    struct find *find = (struct find *)scan;
+    unsigned char *buffer = find->buffers[worker];
     uint64_t address = unit->first, depth = 0;
     matcher_state state = 0;
     size_t n, taken;
 
-    while ((n = take(finder, unit, address, depth)) > 0) {
-        if (dump_read(finder->dump, address, buffer, n, err) != 0)
+    while ((n = take(find, unit, address, depth)) > 0) {
+        if (dump_read(find->dump, address, buffer, n, err) != 0)
             return -1;
-        if (matcher_feed(finder->matcher, &state, buffer, n, address, &unit->results,
-                         unit->results.count + SWEEP_RESULTS, &taken) != 0)
-            return qvm_fail_memory(err, finder->dump->file.path);
-        depth = matcher_depth(finder->matcher, state);
+        if (matcher_feed(find->matcher, &state, buffer, n, address, &unit->results,
+                         unit->results.count + SCAN_RESULTS, &taken) != 0)
+            return qvm_fail_memory(err, find->dump->file.path);
+        depth = matcher_depth(find->matcher, state);
         address += taken;
         if (is_full(unit, address, depth)) {
             unit->done = address - depth - 1;
@@ -136,40 +136,40 @@ static int run(struct sweep *sweep, struct sweep_unit *unit, unsigned worker,
         if (address == 0) /* behind the last address */
             break;
     }
-    tidy(finder, unit);
+    tidy(find, unit);
     return 0;
 }
 
-int finder_start(struct finder *finder, const struct dump *dump,
-                 const struct pattern *patterns, size_t count, uint64_t first,
-                 uint64_t last, uint64_t align, struct qvm_error *err)
+int find_init(struct find *find, const struct dump *dump, const struct pattern *patterns,
+              size_t count, uint64_t first, uint64_t last, uint64_t align,
+              struct qvm_error *err)
 {
     bool parallel = !dump->file.gzip, ok = true;
 
-    *finder = (struct finder){.dump = dump, .align = align, .sort = count > 1};
-    finder->sweep.next = first;
-    finder->sweep.last = last;
-    finder->sweep.finished = first > last;
-    finder->sweep.plan = plan;
-    finder->sweep.run = run;
-    sweep_start(&finder->sweep, parallel);
-    for (unsigned i = 0; i < finder->sweep.workers; i++)
-        ok = (finder->buffers[i] = malloc(SWEEP_BUFFER)) != NULL && ok;
-    finder->matcher = matcher_new(patterns, count, err);
-    if (finder->matcher && ok)
+    *find = (struct find){.dump = dump, .align = align, .sort = count > 1};
+    find->scan.next = first;
+    find->scan.last = last;
+    find->scan.finished = first > last;
+    find->scan.plan = plan;
+    find->scan.run = run;
+    scan_init(&find->scan, parallel);
+    for (unsigned i = 0; i < find->scan.workers; i++)
+        ok = (find->buffers[i] = malloc(SCAN_BUFFER)) != NULL && ok;
+    find->matcher = matcher_new(patterns, count, err);
+    if (find->matcher && ok)
         return 0;
-    finder_free(finder);
+    find_free(find);
     return qvm_fail_memory(err, dump->file.path);
 }
 
-void finder_free(struct finder *finder)
+void find_free(struct find *find)
 {
-    if (finder->matcher)
-        matcher_free(finder->matcher);
-    finder->matcher = NULL;
-    for (unsigned i = 0; i < TEAM_MAX; i++) {
-        free(finder->buffers[i]);
-        finder->buffers[i] = NULL;
+    if (find->matcher)
+        matcher_free(find->matcher);
+    find->matcher = NULL;
+    for (unsigned i = 0; i < PARALLEL_MAX; i++) {
+        free(find->buffers[i]);
+        find->buffers[i] = NULL;
     }
-    sweep_free(&finder->sweep);
+    scan_free(&find->scan);
 }

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <stdbool.h>
 
-struct team {
+struct parallel_loop {
     pthread_mutex_t lock;
     size_t next, parts;
     void (*run)(void *context, size_t part, unsigned worker);
@@ -12,11 +12,11 @@ struct team {
 };
 
 struct worker {
-    struct team *team;
+    struct parallel_loop *team;
     unsigned number;
 };
 
-static bool take(struct team *team, size_t *part)
+static bool take(struct parallel_loop *team, size_t *part)
 {
     bool more;
 
@@ -55,18 +55,18 @@ static bool start(pthread_t *thread, struct worker *worker)
     return started;
 }
 
-void team_run(unsigned workers, size_t parts,
-              void (*run)(void *context, size_t part, unsigned worker), void *context)
+void parallel_for(unsigned workers, size_t parts,
+                  void (*run)(void *context, size_t part, unsigned worker), void *context)
 {
-    struct team team = {.parts = parts, .run = run, .context = context};
-    struct worker members[TEAM_MAX];
-    pthread_t threads[TEAM_MAX];
+    struct parallel_loop team = {.parts = parts, .run = run, .context = context};
+    struct worker members[PARALLEL_MAX];
+    pthread_t threads[PARALLEL_MAX];
     unsigned started = 1;
 
     pthread_mutex_init(&team.lock, NULL);
-    for (unsigned i = 0; i < TEAM_MAX; i++)
+    for (unsigned i = 0; i < PARALLEL_MAX; i++)
         members[i] = (struct worker){&team, i};
-    while (started < workers && started < TEAM_MAX &&
+    while (started < workers && started < PARALLEL_MAX &&
            start(&threads[started], &members[started]))
         started++;
     work(&members[0]);

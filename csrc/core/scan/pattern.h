@@ -1,7 +1,7 @@
 /* Finding byte patterns in a stream: every place of every pattern, overlapping ones too, in
  * time that is linear in the bytes whatever they and the patterns are. */
-#ifndef QVM_MATCHER_H
-#define QVM_MATCHER_H
+#ifndef QVM_PATTERN_H
+#define QVM_PATTERN_H
 
 #include "scan/results.h"
 #include "util/error.h"

@@ -5,72 +5,72 @@
 /* With fewer units a second thread is not worth its start. */
 enum { PARALLEL_MIN = 8 };
 
-void sweep_start(struct sweep *sweep, bool parallel)
+void scan_init(struct scan *scan, bool parallel)
 {
     unsigned processors = os_processors();
 
-    sweep->workers = !parallel ? 1 : processors < TEAM_MAX ? processors : TEAM_MAX;
-    sweep->width = 1;
+    scan->workers = !parallel ? 1 : processors < PARALLEL_MAX ? processors : PARALLEL_MAX;
+    scan->width = 1;
 }
 
-void sweep_free(struct sweep *sweep)
+void scan_free(struct scan *scan)
 {
-    for (size_t i = 0; i < SWEEP_UNITS; i++)
-        results_free(&sweep->units[i].results);
+    for (size_t i = 0; i < SCAN_UNITS; i++)
+        results_free(&scan->units[i].results);
 }
 
-void sweep_pass(struct sweep *sweep, uint64_t address)
+void scan_pass(struct scan *scan, uint64_t address)
 {
-    sweep->finished = address >= sweep->last;
-    if (!sweep->finished)
-        sweep->next = address + 1;
+    scan->finished = address >= scan->last;
+    if (!scan->finished)
+        scan->next = address + 1;
 }
 
 static void run_unit(void *context, size_t part, unsigned worker)
 {
-    struct sweep *sweep = context;
-    struct sweep_unit *unit = &sweep->units[part];
+    struct scan *scan = context;
+    struct scan_unit *unit = &scan->units[part];
 
     unit->done = unit->last;
     unit->results.count = 0;
-    sweep->failed[part] =
-        sweep->run(sweep, unit, worker, &sweep->errors[worker]) != 0 ? 1 + (int)worker : 0;
+    scan->failed[part] =
+        scan->run(scan, unit, worker, &scan->errors[worker]) != 0 ? 1 + (int)worker : 0;
 }
 
 /* Units count up to one that failed or stopped early: from there on it is planned again. */
-static int settle(struct sweep *sweep, struct qvm_error *err)
+static int settle(struct scan *scan, struct qvm_error *err)
 {
-    for (sweep->ready = 0; sweep->ready < sweep->planned; sweep->ready++) {
-        struct sweep_unit *unit = &sweep->units[sweep->ready];
+    for (scan->ready = 0; scan->ready < scan->planned; scan->ready++) {
+        struct scan_unit *unit = &scan->units[scan->ready];
 
-        if (sweep->failed[sweep->ready] || unit->done != unit->last) {
-            sweep->finished = false;
-            sweep->next = unit->first;
-            sweep->width = 1;
-            if (sweep->failed[sweep->ready]) {
-                if (sweep->ready == 0)
-                    *err = sweep->errors[sweep->failed[0] - 1];
-                return sweep->ready == 0 ? -1 : 0;
+        if (scan->failed[scan->ready] || unit->done != unit->last) {
+            scan->finished = false;
+            scan->next = unit->first;
+            scan->width = 1;
+            if (scan->failed[scan->ready]) {
+                if (scan->ready == 0)
+                    *err = scan->errors[scan->failed[0] - 1];
+                return scan->ready == 0 ? -1 : 0;
             }
-            sweep_pass(sweep, unit->done);
-            sweep->ready++;
+            scan_pass(scan, unit->done);
+            scan->ready++;
             return 0;
         }
     }
     return 0;
 }
 
-int sweep_step(struct sweep *sweep, struct qvm_error *err)
+int scan_step(struct scan *scan, struct qvm_error *err)
 {
-    sweep->ready = sweep->planned = 0;
-    while (sweep->planned < sweep->width && !sweep->finished &&
-           sweep->plan(sweep, &sweep->units[sweep->planned]))
-        sweep->planned++;
-    if (sweep->planned == 0)
-        return sweep->finished ? 0 : 1;
-    if (sweep->width < SWEEP_UNITS)
-        sweep->width *= 2;
-    team_run(sweep->planned < PARALLEL_MIN ? 1 : sweep->workers, sweep->planned, run_unit,
-             sweep);
-    return settle(sweep, err) == 0 ? 1 : -1;
+    scan->ready = scan->planned = 0;
+    while (scan->planned < scan->width && !scan->finished &&
+           scan->plan(scan, &scan->units[scan->planned]))
+        scan->planned++;
+    if (scan->planned == 0)
+        return scan->finished ? 0 : 1;
+    if (scan->width < SCAN_UNITS)
+        scan->width *= 2;
+    parallel_for(scan->planned < PARALLEL_MIN ? 1 : scan->workers, scan->planned, run_unit,
+                 scan);
+    return settle(scan, err) == 0 ? 1 : -1;
 }

@@ -8,7 +8,7 @@
 enum { CHUNK = 256 << 10, BLOCK = 64 };
 
 /* What one step does at most. */
-enum { STEP = 32 << 20, SPANS = 4096, FOUND_MAX = 16384 };
+enum { STEP = 32 << 20, EXTENTS = 4096, FOUND_MAX = 16384 };
 
 static inline bool is_printable(unsigned char byte)
 {
@@ -37,7 +37,7 @@ static int finish(struct strings *strings)
     size_t n = strings->open;
 
     strings->open = 0;
-    if (n > 0 && (n >= strings->min || strings->piece))
+    if (n > 0 && (n >= strings->min || strings->run))
         return results_add(&strings->found, strings->start, n);
     strings->size -= n;
     return 0;
@@ -48,7 +48,7 @@ static int extend(struct strings *strings, const unsigned char *bytes, size_t n,
                   uint64_t address)
 {
     while (n > 0) {
-        size_t room = STRINGS_PIECE - strings->open, part = n < room ? n : room;
+        size_t room = STRINGS_PART - strings->open, part = n < room ? n : room;
 
         if (strings->open == 0)
             strings->start = address;
@@ -58,10 +58,10 @@ static int extend(struct strings *strings, const unsigned char *bytes, size_t n,
         bytes += part;
         address += part;
         n -= part;
-        if (strings->open == STRINGS_PIECE) {
+        if (strings->open == STRINGS_PART) {
             if (finish(strings) != 0)
                 return -1;
-            strings->piece = true;
+            strings->run = true;
         }
     }
     return 0;
@@ -71,7 +71,7 @@ static int close_string(struct strings *strings)
 {
     int status = finish(strings);
 
-    strings->piece = false;
+    strings->run = false;
     return status;
 }
 
@@ -123,7 +123,7 @@ static int feed(struct strings *strings, const unsigned char *bytes, size_t n,
 {
     size_t start = 0, end;
 
-    if (strings->open == 0 && !strings->piece)
+    if (strings->open == 0 && !strings->run)
         start = find_start(bytes, 0, n, strings->min);
     while (start < n) {
         for (end = start; end < n && is_printable(bytes[end]);)
@@ -162,20 +162,20 @@ static void rewind_to(struct strings *strings, const struct strings *before)
     strings->finished = false;
     strings->size = before->size - before->open;
     strings->open = 0;
-    strings->piece = before->piece;
+    strings->run = before->run;
     strings->found.count = before->found.count;
 }
 
 /* Goes on with one piece of memory. How many bytes were read, or -1. */
 static int64_t go_on(struct strings *strings, struct qvm_error *err)
 {
-    struct span span = span_at(strings->dump, strings->next, strings->last);
+    struct extent extent = extent_at(strings->dump, strings->next, strings->last);
     const struct strings before = *strings;
-    uint64_t passed = span.last;
+    uint64_t passed = extent.last;
     size_t n = 0;
 
-    if (span.kind == SPAN_DATA) {
-        n = read_on(strings, span.last, err);
+    if (extent.kind == EXTENT_DATA) {
+        n = read_on(strings, extent.last, err);
         if (n == 0) {
             rewind_to(strings, &before);
             return -1;
@@ -185,7 +185,7 @@ static int64_t go_on(struct strings *strings, struct qvm_error *err)
     strings->finished = passed >= strings->last;
     if (!strings->finished)
         strings->next = passed + 1;
-    if ((strings->finished || span.kind != SPAN_DATA) && close_string(strings) != 0) {
+    if ((strings->finished || extent.kind != EXTENT_DATA) && close_string(strings) != 0) {
         rewind_to(strings, &before);
         return qvm_fail_memory(err, strings->dump->file.path);
     }
@@ -201,9 +201,9 @@ int strings_step(struct strings *strings, struct qvm_error *err)
     strings->found.count = 0;
     if (strings->finished)
         return 0;
-    for (unsigned spans = 0; !strings->finished && spans < SPANS && done < STEP &&
-                             strings->found.count < FOUND_MAX;
-         spans++) {
+    for (unsigned extents = 0; !strings->finished && extents < EXTENTS && done < STEP &&
+                               strings->found.count < FOUND_MAX;
+         extents++) {
         n = go_on(strings, err);
         if (n < 0) /* first what was found */
             return strings->found.count > 0 ? 1 : -1;
@@ -212,8 +212,8 @@ int strings_step(struct strings *strings, struct qvm_error *err)
     return 1;
 }
 
-int strings_start(struct strings *strings, const struct dump *dump, size_t min,
-                  uint64_t first, uint64_t last, struct qvm_error *err)
+int strings_init(struct strings *strings, const struct dump *dump, size_t min,
+                 uint64_t first, uint64_t last, struct qvm_error *err)
 {
     *strings = (struct strings){.dump = dump,
                                 .min = min,

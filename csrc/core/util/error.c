@@ -19,7 +19,7 @@ const char *qvm_code_name(enum qvm_code code)
         [QVM_UNSUPPORTED] = "unsupported",
         [QVM_IO] = "io",
         [QVM_BUSY] = "busy",
-        [QVM_AGAIN] = "again",
+        [QVM_INCOMPLETE] = "incomplete",
         [QVM_NO_MEMORY] = "out of memory",
     };
     return names[code];

@@ -18,8 +18,8 @@ enum qvm_code {
     QVM_IO,
     QVM_BUSY,
     /* These have no name for scripts. */
-    QVM_AGAIN,    /* call again: a part of the work was done (compressed files) */
-    QVM_NO_MEMORY /* a binding raises it */
+    QVM_INCOMPLETE, /* call once more: part of the work is done (compressed files) */
+    QVM_NO_MEMORY   /* a binding raises it */
 };
 
 /* Room for a path of PATH_MAX and what there is to say about it. */

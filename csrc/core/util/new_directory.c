@@ -2,8 +2,8 @@
  * descriptors: whoever exchanges a name on the way to them gains nothing. */
 #include "util/new_directory.h"
 
+#include "util/file_io.h"
 #include "util/retry.h"
-#include "util/save.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@ static int open_made(struct new_directory *made, struct qvm_error *err)
     const struct entry *entry = &made->entry;
     struct stat status;
 
-    made->fd = openat_again(entry->directory, entry->name,
+    made->fd = retry_openat(entry->directory, entry->name,
                             O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (made->fd < 0 || fstat(made->fd, &status) != 0)
         return qvm_fail_errno(err, errno, made->path);

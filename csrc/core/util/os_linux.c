@@ -56,7 +56,7 @@ unsigned os_processors(void)
 
 int os_open_directory(const char *path)
 {
-    return open_again(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return retry_open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 static int copy_acl(const char *path, size_t size, int fd)
@@ -92,7 +92,7 @@ static int keep_acl_of(int old, int fd, bool *has_list)
 int os_keep_acl(int directory, const char *name, const struct stat *expected, int fd,
                 bool *has_list)
 {
-    int old = openat_again(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), number;
+    int old = retry_openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), number;
     struct stat status;
     int result = -1;
 

@@ -19,7 +19,7 @@ uint64_t os_file_extent(int fd, uint64_t offset, uint64_t size, bool *hole)
 
 int os_open_directory(const char *path)
 {
-    return open_again(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return retry_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 int os_keep_acl(int directory, const char *name, const struct stat *expected, int fd,

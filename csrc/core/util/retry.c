@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-int open_again(const char *path, int flags)
+int retry_open(const char *path, int flags)
 {
     int fd;
 
@@ -14,7 +14,7 @@ int open_again(const char *path, int flags)
     return fd;
 }
 
-int openat_again(int directory, const char *name, int flags)
+int retry_openat(int directory, const char *name, int flags)
 {
     int fd;
 
@@ -24,7 +24,7 @@ int openat_again(int directory, const char *name, int flags)
     return fd;
 }
 
-int create_again(int directory, const char *name, mode_t mode)
+int retry_create(int directory, const char *name, mode_t mode)
 {
     int fd;
 
@@ -35,7 +35,7 @@ int create_again(int directory, const char *name, mode_t mode)
     return fd;
 }
 
-int fsync_again(int fd)
+int retry_fsync(int fd)
 {
     int status;
 

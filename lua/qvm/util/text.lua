@@ -43,7 +43,7 @@ function line.valid(bytes, replace)
 end
 
 -- Text of a VM or a file must not drive the terminal or deceive its reader: what could
--- is written as `\xNN` (see csrc/core/util/escape.c).
+-- is written as `\xNN` (see csrc/core/util/text.c).
 function line.harmless(text)
   return text:find("[^ -~]") and core.escape(text) or text
 end

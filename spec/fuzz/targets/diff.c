@@ -24,9 +24,9 @@ static void extend(uint64_t i, uint64_t first, uint64_t last, uint64_t mask)
     uint64_t low = address & ~mask, high = address | mask;
 
     for (uint64_t k = i; in_both(k) && here.base + k <= high && here.base + k <= last; k++)
-        kinds[k] = DIFFER_CHANGED;
+        kinds[k] = DIFF_CHANGED;
     for (uint64_t k = i; in_both(k) && here.base + k >= low && here.base + k >= first; k--)
-        kinds[k] = DIFFER_CHANGED;
+        kinds[k] = DIFF_CHANGED;
 }
 
 static void compare(uint64_t first, uint64_t last, uint64_t granularity)
@@ -35,8 +35,8 @@ static void compare(uint64_t first, uint64_t last, uint64_t granularity)
         bool looked_at = here.base + i >= first && here.base + i <= last;
 
         kinds[i] = !looked_at || here.there[i] == there.there[i] ? NOWHERE
-                   : here.there[i]                               ? DIFFER_ONLY_HERE
-                                                                 : DIFFER_ONLY_THERE;
+                   : here.there[i]                               ? DIFF_ONLY_HERE
+                                                                 : DIFF_ONLY_THERE;
     }
     for (uint64_t i = 0; i < FUZZ_MEMORY; i++)
         if (in_both(i) && here.bytes[i] != there.bytes[i] && here.base + i >= first &&
@@ -46,7 +46,7 @@ static void compare(uint64_t first, uint64_t last, uint64_t granularity)
 
 /* A unit's results: each behind the last, all that it spans of one kind; *at: up to where
  * all was told. */
-static void check_unit(const struct sweep_unit *unit, uint64_t *at)
+static void check_unit(const struct scan_unit *unit, uint64_t *at)
 {
     for (size_t i = 0; i < unit->results.count; i++) {
         uint64_t from = unit->results.items[i].a - here.base;
@@ -61,17 +61,17 @@ static void check_unit(const struct sweep_unit *unit, uint64_t *at)
     }
 }
 
-static void diff(struct differ *differ, struct qvm_error *err)
+static void diff(struct diff *differ, struct qvm_error *err)
 {
     uint64_t at = 0;
     int calls = 0, status;
 
-    while ((status = sweep_step(&differ->sweep, err)) != 0) {
-        MUST(++calls < CALLS_MAX && (status > 0 || err->code == QVM_AGAIN));
-        for (size_t i = 0; i < differ->sweep.ready; i++)
-            check_unit(&differ->sweep.units[i], &at);
+    while ((status = scan_step(&differ->scan, err)) != 0) {
+        MUST(++calls < CALLS_MAX && (status > 0 || err->code == QVM_INCOMPLETE));
+        for (size_t i = 0; i < differ->scan.ready; i++)
+            check_unit(&differ->scan.units[i], &at);
     }
-    MUST(differ->sweep.finished);
+    MUST(differ->scan.finished);
     for (; at < FUZZ_MEMORY; at++)
         MUST(kinds[at] == NOWHERE);
 }
@@ -79,7 +79,7 @@ static void diff(struct differ *differ, struct qvm_error *err)
 static void use(const struct dump *a, const struct dump *b, struct fuzz_input *options,
                 uint64_t seed)
 {
-    static struct differ differ;
+    static struct diff differ;
     struct qvm_error *err = fuzz_error();
     unsigned flags = (unsigned)fuzz_take(options, 1);
     uint64_t granularity = UINT64_C(1) << flags / 4 % 14;
@@ -87,16 +87,16 @@ static void use(const struct dump *a, const struct dump *b, struct fuzz_input *o
     uint64_t last = flags & 2 ? here.base + fuzz_take(options, 2) : UINT64_MAX;
 
     compare(first, last, granularity);
-    MUST(differ_start(&differ, a, b, first, last, granularity, err) == 0);
+    MUST(diff_init(&differ, a, b, first, last, granularity, err) == 0);
     diff(&differ, err);
-    differ_free(&differ);
+    diff_free(&differ);
     if (seed % 4 != 0)
         return;
     fuzz_faults(seed / 4);
-    if (differ_start(&differ, a, b, first, last, granularity, err) == 0) {
-        while (sweep_step(&differ.sweep, err) > 0)
+    if (diff_init(&differ, a, b, first, last, granularity, err) == 0) {
+        while (scan_step(&differ.scan, err) > 0)
             ;
-        differ_free(&differ);
+        diff_free(&differ);
     }
     fuzz_faults_end();
 }

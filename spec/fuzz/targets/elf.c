@@ -17,23 +17,23 @@
 static void use_notes(struct dump *dump)
 {
     struct qvm_error *err = fuzz_error();
-    struct notes notes;
+    struct elf_notes notes;
     struct elf_note note;
     uint64_t behind = 0;
     unsigned segment = 0;
     int found;
 
-    notes_start(&notes, &dump->elf, &dump->file, dump->kdump_segment);
-    while ((found = notes_next(&notes, &note, err)) > 0) {
+    elf_notes_init(&notes, &dump->elf, &dump->file, dump->qnx_note_segment);
+    while ((found = elf_notes_next(&notes, &note, err)) > 0) {
         const struct elf_segment *s = &dump->elf.segments[note.segment];
 
-        MUST(s->type == ELF_PT_NOTE && (int)note.segment != dump->kdump_segment);
+        MUST(s->type == ELF_PT_NOTE && (int)note.segment != dump->qnx_note_segment);
         MUST(note.segment > segment || note.name_at >= behind);
         MUST(note.offset + note.size <= s->offset + s->filesz);
         segment = note.segment;
         behind = note.offset + note.size;
     }
-    if (found < 0 && err->code != QVM_AGAIN)
+    if (found < 0 && err->code != QVM_INCOMPLETE)
         fuzz_failed(err, dump->file.path);
 }
 
@@ -43,13 +43,14 @@ static void use_sections(const struct dump *dump)
     struct qvm_error *err = fuzz_error();
     uint32_t count = 0;
 
-    if (sections_count(&dump->elf, &dump->file, &count, err) != 0 && err->code != QVM_AGAIN)
+    if (sections_count(&dump->elf, &dump->file, &count, err) != 0 &&
+        err->code != QVM_INCOMPLETE)
         fuzz_failed(err, dump->file.path);
     for (uint32_t i = 0; i < count && i < 8; i++) {
         err = fuzz_error();
         if (sections_read_named(&dump->elf, &dump->file, i, &section, err) == 0)
             MUST(memchr(section.name, '\0', sizeof section.name) != NULL);
-        else if (err->code != QVM_AGAIN)
+        else if (err->code != QVM_INCOMPLETE)
             fuzz_failed(err, dump->file.path);
     }
 }
@@ -62,7 +63,7 @@ static void use_vcpus(const struct dump *dump)
 
         if (dump_read_vcpu(dump, i, &vcpu, err) == 0)
             vcpu_free(&vcpu);
-        else if (err->code != QVM_AGAIN)
+        else if (err->code != QVM_INCOMPLETE)
             fuzz_failed(err, dump->file.path);
     }
 }
@@ -73,9 +74,9 @@ static void use_text(const struct dump *dump)
     char *text = NULL;
     size_t size = 0;
 
-    if (kdump_read_text(&dump->kdump, &dump->elf, &dump->file, &text, &size, err) == 0)
+    if (qnx_note_read_log(&dump->qnx, &dump->elf, &dump->file, &text, &size, err) == 0)
         MUST(!text || size > 0);
-    else if (err->code != QVM_AGAIN)
+    else if (err->code != QVM_INCOMPLETE)
         fuzz_failed(err, dump->file.path);
     free(text);
 }
@@ -122,7 +123,7 @@ static int extent_of(const char *path, uint64_t *extent, struct qvm_error *err)
 
     if (fd < 0)
         return qvm_fail_errno(err, errno, path);
-    status = dump_extent(fd, path, extent, err);
+    status = dump_whole_size(fd, path, extent, err);
     close(fd);
     return status;
 }
@@ -142,7 +143,7 @@ static void use_failing(const char *path, uint64_t seed)
     if (dump && dump_load(dump, err) == 0) {
         if (dump_vcpus(dump) > 0 && dump_read_vcpu(dump, 0, &vcpu, err) == 0)
             vcpu_free(&vcpu);
-        if (kdump_read_text(&dump->kdump, &dump->elf, &dump->file, &text, &size, err) == 0)
+        if (qnx_note_read_log(&dump->qnx, &dump->elf, &dump->file, &text, &size, err) == 0)
             free(text);
     }
     extent_of(path, &extent, err);

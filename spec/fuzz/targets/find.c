@@ -58,7 +58,7 @@ static bool next_match(const struct query *query, uint64_t *at)
     return false;
 }
 
-static void check_unit(const struct sweep_unit *unit, const struct query *query,
+static void check_unit(const struct scan_unit *unit, const struct query *query,
                        uint64_t *at)
 {
     for (size_t i = 0; i < unit->results.count; i++, ++*at) {
@@ -76,25 +76,25 @@ static void check_total(const struct dump *dump, const struct query *query)
         total += memory.there[i] && memory.base + i >= query->first &&
                  memory.base + i <= query->last;
     MUST(query->first > query->last || dump->file.size < dump->elf.extent ||
-         span_total(dump, query->first, query->last) == total);
+         extent_total(dump, query->first, query->last) == total);
 }
 
 static void find(const struct dump *dump, const struct query *query)
 {
     struct qvm_error *err = fuzz_error();
-    static struct finder finder;
+    static struct find finder;
     uint64_t at = 0;
     int calls = 0, status;
 
-    MUST(finder_start(&finder, dump, query->patterns, query->count, query->first,
-                      query->last, query->align, err) == 0);
-    while ((status = sweep_step(&finder.sweep, err)) != 0) {
-        MUST(++calls < CALLS_MAX && (status > 0 || err->code == QVM_AGAIN));
-        for (size_t i = 0; i < finder.sweep.ready; i++)
-            check_unit(&finder.sweep.units[i], query, &at);
+    MUST(find_init(&finder, dump, query->patterns, query->count, query->first, query->last,
+                   query->align, err) == 0);
+    while ((status = scan_step(&finder.scan, err)) != 0) {
+        MUST(++calls < CALLS_MAX && (status > 0 || err->code == QVM_INCOMPLETE));
+        for (size_t i = 0; i < finder.scan.ready; i++)
+            check_unit(&finder.scan.units[i], query, &at);
     }
-    MUST(finder.sweep.finished && !next_match(query, &at));
-    finder_free(&finder);
+    MUST(finder.scan.finished && !next_match(query, &at));
+    find_free(&finder);
 }
 
 static bool is_printable(uint64_t i, const struct query *query)
@@ -107,21 +107,21 @@ static bool is_printable(uint64_t i, const struct query *query)
 }
 
 /* The next string or piece of one: where it begins and its bytes; 0 at the end. */
-static size_t next_string(const struct query *query, size_t min, uint64_t *at, bool *piece)
+static size_t next_string(const struct query *query, size_t min, uint64_t *at, bool *run)
 {
-    for (;; *piece = false) {
+    for (;; *run = false) {
         size_t n = 0;
 
-        while (!*piece && *at < FUZZ_MEMORY && !is_printable(*at, query))
+        while (!*run && *at < FUZZ_MEMORY && !is_printable(*at, query))
             ++*at;
-        while (n < STRINGS_PIECE && is_printable(*at + n, query))
+        while (n < STRINGS_PART && is_printable(*at + n, query))
             n++;
-        if (n > 0 && (n >= min || *piece)) {
-            *piece = n == STRINGS_PIECE;
+        if (n > 0 && (n >= min || *run)) {
+            *run = n == STRINGS_PART;
             return n;
         }
         *at += n;
-        if (n == 0 && !*piece)
+        if (n == 0 && !*run)
             return 0;
     }
 }
@@ -131,16 +131,16 @@ static void find_strings(const struct dump *dump, const struct query *query, siz
     struct qvm_error *err = fuzz_error();
     struct strings strings;
     uint64_t at = 0;
-    bool piece = false;
+    bool run = false;
     int calls = 0, status;
 
-    MUST(strings_start(&strings, dump, min, query->first, query->last, err) == 0);
+    MUST(strings_init(&strings, dump, min, query->first, query->last, err) == 0);
     while ((status = strings_step(&strings, err)) != 0) {
         const char *text = strings.text;
 
-        MUST(++calls < CALLS_MAX && (status > 0 || err->code == QVM_AGAIN));
+        MUST(++calls < CALLS_MAX && (status > 0 || err->code == QVM_INCOMPLETE));
         for (size_t i = 0; i < strings.found.count; i++) {
-            size_t n = next_string(query, min, &at, &piece);
+            size_t n = next_string(query, min, &at, &run);
 
             MUST(n > 0 && strings.found.items[i].b == n);
             MUST(strings.found.items[i].a == memory.base + at);
@@ -149,24 +149,24 @@ static void find_strings(const struct dump *dump, const struct query *query, siz
             at += n;
         }
     }
-    MUST(strings.finished && next_string(query, min, &at, &piece) == 0);
+    MUST(strings.finished && next_string(query, min, &at, &run) == 0);
     strings_free(&strings);
 }
 
 static void find_failing(const struct dump *dump, const struct query *query, uint64_t seed)
 {
     struct qvm_error *err = fuzz_error();
-    static struct finder finder;
+    static struct find finder;
     struct strings strings;
 
     fuzz_faults(seed);
-    if (finder_start(&finder, dump, query->patterns, query->count, query->first,
-                     query->last, query->align, err) == 0) {
-        while (sweep_step(&finder.sweep, err) > 0)
+    if (find_init(&finder, dump, query->patterns, query->count, query->first, query->last,
+                  query->align, err) == 0) {
+        while (scan_step(&finder.scan, err) > 0)
             ;
-        finder_free(&finder);
+        find_free(&finder);
     }
-    if (strings_start(&strings, dump, 4, query->first, query->last, err) == 0) {
+    if (strings_init(&strings, dump, 4, query->first, query->last, err) == 0) {
         while (strings_step(&strings, err) > 0)
             ;
         strings_free(&strings);
@@ -180,7 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct query query = {.align = UINT64_C(1) << fuzz_take(&input, 1) % 5};
     unsigned flags = (unsigned)fuzz_take(&input, 1);
     uint64_t from = fuzz_take(&input, 2), to = fuzz_take(&input, 2);
-    size_t min = 1 + fuzz_take(&input, 1) % STRINGS_PIECE;
+    size_t min = 1 + fuzz_take(&input, 1) % STRINGS_PART;
     struct dump *dump = fuzz_fill(0, &memory, &input);
 
     if (!dump)

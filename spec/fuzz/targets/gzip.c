@@ -55,7 +55,7 @@ static int read_on(struct gzip *gzip, uint64_t offset, void *to, size_t n,
                    struct qvm_error *err)
 {
     for (int calls = 0; gzip_read(gzip, offset, to, n, err) != 0; calls++) {
-        if (err->code != QVM_AGAIN)
+        if (err->code != QVM_INCOMPLETE)
             return -1;
         MUST(calls < CALLS_MAX);
     }
@@ -102,12 +102,12 @@ static void finish(struct gzip *gzip, size_t length, enum ending ending, bool le
     int status;
 
     for (int calls = 0; (status = gzip_finish(gzip, err)) != 0; calls++) {
-        if (err->code != QVM_AGAIN)
+        if (err->code != QVM_INCOMPLETE)
             break;
         MUST(calls < CALLS_MAX);
     }
     MUST((status == 0) == (lenient || ending == WHOLE || ending == CUT));
-    MUST(gzip_known(gzip) == length);
+    MUST(gzip_bytes_unpacked(gzip) == length);
     MUST(gzip_is_cut(gzip) == (ending == CUT));
     MUST(gzip_is_damaged(gzip) == (ending >= DAMAGED));
 }

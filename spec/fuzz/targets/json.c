@@ -3,7 +3,7 @@
 #include "json/json.h"
 
 #include "fuzz.h"
-#include "util/utf8.h"
+#include "util/text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -283,8 +283,8 @@ static void check_place(const struct json_reader *reader)
     struct json_place place;
 
     MUST(reader->at <= reader->size);
-    json_start(&place);
-    json_advance(reader, &place, reader->at);
+    json_place_init(&place);
+    json_place_advance(reader, &place, reader->at);
     MUST(place.offset == reader->at && place.line >= 1 && place.column >= 1);
     MUST(place.line + place.column <= reader->at + 2);
 }
@@ -317,6 +317,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (json_next(&reader, &token) > JSON_END)
         ;
     fuzz_faults_end();
-    json_advance(&reader, &(struct json_place){.line = 1, .column = 1}, size + 1);
+    json_place_advance(&reader, &(struct json_place){.line = 1, .column = 1}, size + 1);
     return 0;
 }

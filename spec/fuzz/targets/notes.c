@@ -12,17 +12,17 @@ enum { OPTIONS = 4, NOTE_HEADER = 12 };
 static const uint16_t machines[] = {62, 183, 3, 40};
 
 /* Each note behind the one before it, inside its segment. */
-static int check_notes(const struct elf *elf, const struct file *file, int skip)
+static int check_notes(const struct elf *elf, const struct image_file *file, int skip)
 {
     struct qvm_error *err = fuzz_error();
-    struct notes notes;
+    struct elf_notes notes;
     struct elf_note note;
     unsigned segment = 0;
     uint64_t behind = 0;
     int found, count = 0;
 
-    notes_start(&notes, elf, file, skip);
-    while ((found = notes_next(&notes, &note, err)) > 0) {
+    elf_notes_init(&notes, elf, file, skip);
+    while ((found = elf_notes_next(&notes, &note, err)) > 0) {
         const struct elf_segment *s = &elf->segments[note.segment];
 
         if (note.segment != segment || count == 0)
@@ -40,12 +40,12 @@ static int check_notes(const struct elf *elf, const struct file *file, int skip)
     return count;
 }
 
-static void use_qemu(const struct elf *elf, const struct file *file, int count)
+static void use_qemu(const struct elf *elf, const struct image_file *file, int count)
 {
     struct qvm_error *err = fuzz_error();
-    struct qemu qemu;
+    struct qemu_notes qemu;
     unsigned sum = 0;
-    int found = qemu_probe(&qemu, elf, file, err);
+    int found = qemu_notes_probe(&qemu, elf, file, err);
 
     if (found < 0)
         fuzz_failed(err, file->path);
@@ -53,7 +53,7 @@ static void use_qemu(const struct elf *elf, const struct file *file, int count)
     for (unsigned i = 0; found > 0 && i < qemu.cpus; i++) {
         struct vcpu vcpu;
 
-        MUST(qemu_read_cpu(&qemu, i, file, &vcpu, err) == 0 && vcpu.cpunum >= i);
+        MUST(qemu_notes_read_vcpu(&qemu, i, file, &vcpu, err) == 0 && vcpu.cpunum >= i);
         for (size_t r = 0; r < vcpu.set->count; r++)
             sum |=
                 vcpu.registers[vcpu.set->fields[r].offset + vcpu.set->fields[r].size - 1];
@@ -64,20 +64,20 @@ static void use_qemu(const struct elf *elf, const struct file *file, int count)
         vcpu_free(&vcpu);
     }
     if (found > 0)
-        qemu_free(&qemu);
+        qemu_notes_free(&qemu);
 }
 
-static void use_failing(const struct elf *elf, const struct file *file, uint64_t seed)
+static void use_failing(const struct elf *elf, const struct image_file *file, uint64_t seed)
 {
     struct qvm_error *err = fuzz_error();
-    struct qemu qemu;
+    struct qemu_notes qemu;
     struct vcpu vcpu;
 
     fuzz_faults(seed);
-    if (qemu_probe(&qemu, elf, file, err) > 0) {
-        if (qemu_read_cpu(&qemu, 0, file, &vcpu, err) == 0)
+    if (qemu_notes_probe(&qemu, elf, file, err) > 0) {
+        if (qemu_notes_read_vcpu(&qemu, 0, file, &vcpu, err) == 0)
             vcpu_free(&vcpu);
-        qemu_free(&qemu);
+        qemu_notes_free(&qemu);
     }
     fuzz_faults_end();
 }
@@ -95,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                       .count = flags & 4 ? 3 : 1,
                       .segments = segments};
     struct qvm_error *err = fuzz_error();
-    struct file file;
+    struct image_file file;
 
     if (size < OPTIONS)
         return 0;
@@ -106,14 +106,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     segments[2] = segments[0];
     segments[2].offset = split;
     segments[2].filesz = flags & 16 ? UINT64_MAX / 2 : input.left - split;
-    MUST(file_open(&file, fuzz_file(0, input.at, input.left), true, err) == 0);
+    MUST(image_file_open(&file, fuzz_file(0, input.at, input.left), true, err) == 0);
     if (!file.gzip) {
         check_notes(&elf, &file, flags & 32 ? 0 : 2);
         use_qemu(&elf, &file, check_notes(&elf, &file, -1));
         for (int i = 0; i < 3; i++)
             use_failing(&elf, &file, fuzz_random(&seed));
     }
-    file_close(&file);
+    image_file_close(&file);
     return 0;
 }
 

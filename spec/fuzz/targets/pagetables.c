@@ -36,7 +36,7 @@ static uint64_t load(uint64_t address, unsigned size, bool *there)
 struct found {
     bool mapped;
     uint64_t physical, size;
-    unsigned rights;
+    unsigned perms;
 };
 
 enum { KR = 1, KW = 2, KX = 4, UR = 8, UW = 16, UX = 32, ALL = 63 };
@@ -49,7 +49,7 @@ static struct found walk_x86(const struct paging *p, uint64_t va)
               : p->va_bits == 48          ? 4
                                           : 5;
     uint64_t table = p->root, fields = UINT64_C(0x000ffffffffff000) & ~p->encryption_mask;
-    unsigned rights = ALL;
+    unsigned perms = ALL;
 
     for (int level = top; level >= 1; level--) {
         unsigned shift = 12 + bits * (unsigned)(level - 1);
@@ -61,9 +61,9 @@ static struct found walk_x86(const struct paging *p, uint64_t va)
         e = load(table + index * size, size, &there);
         if (!there || !(e & 1))
             return (struct found){0};
-        rights &= pointer || e & 2 ? ALL : ALL & ~(KW | UW);
-        rights &= pointer || e & 4 ? ALL : ALL & ~(UR | UW | UX);
-        rights &= !pointer && size == 8 && e >> 63 ? ALL & ~(KX | UX) : ALL;
+        perms &= pointer || e & 2 ? ALL : ALL & ~(KW | UW);
+        perms &= pointer || e & 4 ? ALL : ALL & ~(UR | UW | UX);
+        perms &= !pointer && size == 8 && e >> 63 ? ALL & ~(KX | UX) : ALL;
         leaf = level == 1 || (e & 128 && !pointer && (level == 2 || level == 3));
         table = e & (size == 4 ? 0xfffff000 : fields);
         if (!leaf)
@@ -71,7 +71,7 @@ static struct found walk_x86(const struct paging *p, uint64_t va)
         if (size == 4 && level == 2)
             table = (e & 0xffc00000) | (e >> 13 & 0xff) << 32;
         table &= ~(page - 1);
-        return (struct found){true, table + (va & (page - 1)), page, rights};
+        return (struct found){true, table + (va & (page - 1)), page, perms};
     }
     return (struct found){0};
 }
@@ -92,7 +92,7 @@ static uint64_t output(const struct paging *p, uint64_t e)
 
 static struct found walk_arm(const struct paging *p, uint64_t va)
 {
-    unsigned bits = p->page_shift - 3, rights = ALL;
+    unsigned bits = p->page_shift - 3, perms = ALL;
     int first = 4 - (int)((p->va_bits - p->page_shift + bits - 1) / bits);
     uint64_t table = p->root;
 
@@ -115,19 +115,19 @@ static struct found walk_arm(const struct paging *p, uint64_t va)
             return (struct found){0};
         table = output(p, e);
         if (level < 3 && e & 2) {
-            rights &= e >> 61 & 1 ? ALL & ~(UR | UW) : ALL;
-            rights &= e >> 62 & 1 ? ALL & ~(KW | UW) : ALL;
-            rights &= e >> 60 & 1 ? ALL & ~UX : ALL;
-            rights &= e >> 59 & 1 ? ALL & ~KX : ALL;
+            perms &= e >> 61 & 1 ? ALL & ~(UR | UW) : ALL;
+            perms &= e >> 62 & 1 ? ALL & ~(KW | UW) : ALL;
+            perms &= e >> 60 & 1 ? ALL & ~UX : ALL;
+            perms &= e >> 59 & 1 ? ALL & ~KX : ALL;
             table &= ~((UINT64_C(1) << p->page_shift) - 1);
             continue;
         }
-        rights &= e & 128 ? ALL & ~(KW | UW) : ALL;
-        rights &= e & 64 ? ALL : ALL & ~(UR | UW);
-        rights &= e >> 54 & 1 ? ALL & ~UX : ALL;
-        rights &= e >> 53 & 1 || (e & 64 && !(e & 128)) ? ALL & ~KX : ALL;
+        perms &= e & 128 ? ALL & ~(KW | UW) : ALL;
+        perms &= e & 64 ? ALL : ALL & ~(UR | UW);
+        perms &= e >> 54 & 1 ? ALL & ~UX : ALL;
+        perms &= e >> 53 & 1 || (e & 64 && !(e & 128)) ? ALL & ~KX : ALL;
         table &= ~(page - 1);
-        return (struct found){true, table + (va & (page - 1)), page, rights};
+        return (struct found){true, table + (va & (page - 1)), page, perms};
     }
     return (struct found){0};
 }
@@ -168,58 +168,58 @@ static void check_address(struct space *space, uint64_t va)
     MUST(found.mapped && physical == found.physical && left > 0 && left <= found.size);
     MUST(space_resolve(space, va, &steps, err) == 0 && steps.count <= PAGING_LEVELS_MAX);
     MUST(steps.address == physical && steps.size == found.size);
-    MUST(steps.rights == found.rights);
+    MUST(steps.perms == found.perms);
     in = physical >= base && physical - base < MEMORY;
     at = in ? memory + (physical - base) : &byte;
     MUST((space_read(space, va, &byte, 1, err) == 0) == in && (!in || byte == *at));
 }
 
-/* As mapper_next; 2 where it goes on for long, or is given up: tables may point to
+/* As mappings_next; 2 where it goes on for long, or is given up: tables may point to
  * themselves.
  */
-static int next_range(struct mapper *mapper, struct mapping_range *range)
+static int next_range(struct mappings *mapper, struct mapping *range)
 {
     struct qvm_error *err = fuzz_error();
     int found;
 
-    for (int calls = 0; (found = mapper_next(mapper, range, err)) < 0; calls++) {
-        MUST(err->code == QVM_AGAIN || err->code == QVM_TOO_LARGE);
+    for (int calls = 0; (found = mappings_next(mapper, range, err)) < 0; calls++) {
+        MUST(err->code == QVM_INCOMPLETE || err->code == QVM_TOO_LARGE);
         if (calls == CALLS_MAX || err->code == QVM_TOO_LARGE)
             return 2;
     }
     return found;
 }
 
-/* Mapped throughout with these rights, and neither before nor behind. */
-static void check_range(struct space *space, const struct mapping_range *r, uint64_t first,
+/* Mapped throughout with these perms, and neither before nor behind. */
+static void check_range(struct space *space, const struct mapping *r, uint64_t first,
                         uint64_t last, uint64_t random)
 {
     uint64_t size = r->last - r->first;
     const uint64_t inside[] = {r->first, r->last,
                                r->first + fuzz_random(&random) % (size ? size : 1)};
 
-    MUST(r->first <= r->last && r->rights != 0 && r->first >= first && r->last <= last);
+    MUST(r->first <= r->last && r->perms != 0 && r->first >= first && r->last <= last);
     for (int i = 0; i < 3; i++) {
         struct found found = walk(space, inside[i]);
 
-        MUST(found.mapped && found.rights == r->rights);
+        MUST(found.mapped && found.perms == r->perms);
         check_address(space, inside[i]);
     }
     if (r->first > first)
-        MUST(walk(space, r->first - 1).rights != r->rights);
+        MUST(walk(space, r->first - 1).perms != r->perms);
     if (r->last < last)
-        MUST(walk(space, r->last + 1).rights != r->rights);
+        MUST(walk(space, r->last + 1).perms != r->perms);
 }
 
 /* Lists what is mapped; addresses in between are not. */
 static void list(struct space *space, uint64_t first, uint64_t last, uint64_t random)
 {
-    struct mapping_range range, before = {0};
+    struct mapping range, before = {0};
     struct qvm_error *err = fuzz_error();
-    struct mapper mapper;
+    struct mappings mapper;
     int count = 0, found;
 
-    MUST(mapper_start(&mapper, space, first, last, err) == 0);
+    MUST(mappings_init(&mapper, space, first, last, err) == 0);
     while ((found = next_range(&mapper, &range)) == 1 && count < RANGES_MAX) {
         uint64_t gap = count ? range.first - before.last - 1 : range.first - first;
         uint64_t from = count ? before.last + 1 : first;
@@ -235,7 +235,7 @@ static void list(struct space *space, uint64_t first, uint64_t last, uint64_t ra
     }
     if (found == 0)
         MUST((count && before.last == last) || !walk(space, last).mapped);
-    mapper_free(&mapper);
+    mappings_free(&mapper);
 }
 
 /* Some bytes at once: each as it is alone. */
@@ -289,14 +289,14 @@ static void search(struct space *space, uint64_t first, size_t n, uint64_t rando
     struct pattern pattern = {memory + fuzz_random(&random) % (MEMORY - size), size};
     uint64_t align = UINT64_C(1) << fuzz_random(&random) % 4;
     struct qvm_error *err = fuzz_error();
-    struct seeker seeker;
+    struct space_find seeker;
     size_t at = 0;
     int status;
 
     look(space, first, n);
     MUST(seeker_start(&seeker, space, &pattern, first, first + (n - 1), align, err) == 0);
     for (int calls = 0; (status = seeker_step(&seeker, err)) != 0; calls++) {
-        MUST(calls < 1 << 16 && (status > 0 || err->code == QVM_AGAIN));
+        MUST(calls < 1 << 16 && (status > 0 || err->code == QVM_INCOMPLETE));
         for (size_t i = 0; status > 0 && i < seeker.results.count; i++, at++) {
             while (at < n && (!is_at(at, n, &pattern) || (first + at) % align != 0))
                 at++;
@@ -312,7 +312,7 @@ static void search(struct space *space, uint64_t first, size_t n, uint64_t rando
 static void fill(struct fuzz_input *input, const struct paging *paging)
 {
     static const uint64_t steps[] = {0, 4096, 1 << 21, 1 << 16};
-    static const unsigned high[] = {53, 54, 59, 60, 61, 62, 8, 63}; /* that say rights */
+    static const unsigned high[] = {53, 54, 59, 60, 61, 62, 8, 63}; /* that say perms */
     unsigned size = paging->entry_size;
 
     memset(memory, 0, sizeof memory);
@@ -387,18 +387,18 @@ static void use_failing(struct space *space, uint64_t seed)
     static unsigned char bytes[6000];
     struct qvm_error *err = fuzz_error();
     struct pattern pattern = {(const unsigned char *)"\3", 1};
-    struct mapping_range range;
-    struct mapper mapper;
-    struct seeker seeker;
+    struct mapping range;
+    struct mappings mapper;
+    struct space_find seeker;
 
     fuzz_faults(seed);
     if (space_read(space, seed >> 48, bytes, sizeof bytes, err) != 0)
         MUST(err->code == QVM_UNMAPPED || err->code == QVM_IO ||
              err->code == QVM_UNSUPPORTED);
-    if (mapper_start(&mapper, space, 0, UINT64_MAX, err) == 0) {
-        for (int i = 0; i < 4 && mapper_next(&mapper, &range, err) != 0; i++)
+    if (mappings_init(&mapper, space, 0, UINT64_MAX, err) == 0) {
+        for (int i = 0; i < 4 && mappings_next(&mapper, &range, err) != 0; i++)
             ;
-        mapper_free(&mapper);
+        mappings_free(&mapper);
     }
     if (seeker_start(&seeker, space, &pattern, 0, UINT64_MAX, 1, err) == 0) {
         for (int i = 0; i < 4 && seeker_step(&seeker, err) != 0; i++)
@@ -434,12 +434,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     segment.filesz = segment.memsz = MEMORY;
     path = fuzz_dump(0, 62, &segment, 1);
     fuzz_file_extend(0, 4096 + MEMORY);
-    space_start(&space, fuzz_open(path, false));
+    space_init(&space, fuzz_open(path, false));
     MUST(space.dump != NULL);
     space.dump->elf.big_endian = big;
     use(&space, &input, seed);
     for (uint64_t i = seed % 4; i < 2; i++) {
-        space_start(&space, space.dump); /* nothing is remembered */
+        space_init(&space, space.dump); /* nothing is remembered */
         use_failing(&space, fuzz_random(&seed));
     }
     dump_close(space.dump);

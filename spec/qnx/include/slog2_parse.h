@@ -1,4 +1,4 @@
-/* Declarations for a check of logs.c on other systems. The members of the packet's
+/* Declarations for a check of slog2.c on other systems. The members of the packet's
  * information are documented (QNX C Library Reference, slog2_packet_info_t); the prototype
  * of slog2_parse_all() and of its callback is what public programs for QNX use. Not QNX's
  * header: values and layouts are made up. */

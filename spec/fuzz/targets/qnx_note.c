@@ -12,29 +12,27 @@ enum { OPTIONS = 8, NOTE = 40, RECORD = 128 };
 static const uint16_t machines[] = {183, 62, 3, 40, 8};
 
 /* All of it lies in the segment, and accounts for it. */
-static void check(const struct kdump *kdump, const struct elf_segment *note)
+static void check(const struct qnx_note *qnx, const struct elf_segment *note)
 {
     uint64_t end = note->offset + note->filesz;
 
-    MUST(kdump->cpus + kdump->missing > 0 && kdump->set &&
-         kdump->set->size <= kdump->set->padded);
-    MUST(kdump->records >= note->offset + NOTE);
-    MUST(kdump->records + (uint64_t)(kdump->cpus + kdump->missing) * kdump->record_size ==
-         end);
-    MUST(kdump->extra_at + kdump->extra_size == kdump->record_size);
-    MUST(kdump->extra_at >= RECORD + kdump->set->size);
-    for (unsigned i = 0; i < kdump->extra_count; i++)
-        MUST(strlen(kdump->extra[i].name) <= KDUMP_EXTRA_MAX &&
-             kdump->extra[i].offset + kdump->extra[i].size <= kdump->extra_size);
+    MUST(qnx->cpus + qnx->missing > 0 && qnx->set && qnx->set->size <= qnx->set->padded);
+    MUST(qnx->records >= note->offset + NOTE);
+    MUST(qnx->records + (uint64_t)(qnx->cpus + qnx->missing) * qnx->record_size == end);
+    MUST(qnx->extra_at + qnx->extra_size == qnx->record_size);
+    MUST(qnx->extra_at >= RECORD + qnx->set->size);
+    for (unsigned i = 0; i < qnx->extra_count; i++)
+        MUST(strlen(qnx->extra[i].name) <= QNX_NOTE_EXTRA_MAX &&
+             qnx->extra[i].offset + qnx->extra[i].size <= qnx->extra_size);
 }
 
-static void use_vcpus(const struct kdump *kdump, const struct file *file)
+static void use_vcpus(const struct qnx_note *qnx, const struct image_file *file)
 {
-    for (unsigned i = 0; i < kdump->cpus; i++) {
+    for (unsigned i = 0; i < qnx->cpus; i++) {
         struct vcpu vcpu;
         unsigned char last;
 
-        MUST(kdump_read_cpu(kdump, i, file, &vcpu, fuzz_error()) == 0);
+        MUST(qnx_note_read_vcpu(qnx, i, file, &vcpu, fuzz_error()) == 0);
         MUST(memchr(vcpu.process, '\0', sizeof vcpu.process) != NULL);
         memcpy(&last, vcpu.registers + vcpu.set->size - 1, 1);
         if (vcpu.extra_size > 0)
@@ -43,14 +41,14 @@ static void use_vcpus(const struct kdump *kdump, const struct file *file)
     }
 }
 
-static void use_text(const struct kdump *kdump, const struct elf *elf,
-                     const struct file *file)
+static void use_text(const struct qnx_note *qnx, const struct elf *elf,
+                     const struct image_file *file)
 {
     struct qvm_error *err = fuzz_error();
     char *text = (char *)err;
     size_t size = 0;
 
-    if (kdump_read_text(kdump, elf, file, &text, &size, err) != 0)
+    if (qnx_note_read_log(qnx, elf, file, &text, &size, err) != 0)
         fuzz_failed(err, file->path);
     else if (text) {
         MUST(size > 0 && size <= file->size && text[size - 1] != '\0');
@@ -60,9 +58,9 @@ static void use_text(const struct kdump *kdump, const struct elf *elf,
         free(text);
 }
 
-static void use_failing(const struct elf *elf, const struct file *file, uint64_t seed)
+static void use_failing(const struct elf *elf, const struct image_file *file, uint64_t seed)
 {
-    struct kdump kdump;
+    struct qnx_note qnx;
     struct qvm_error *err = fuzz_error();
     struct vcpu vcpu;
     char *text;
@@ -70,13 +68,13 @@ static void use_failing(const struct elf *elf, const struct file *file, uint64_t
     int found;
 
     fuzz_faults(seed);
-    found = kdump_probe(&kdump, elf, &elf->segments[1], file, err);
+    found = qnx_note_probe(&qnx, elf, &elf->segments[1], file, err);
     if (found > 0) {
-        if (kdump.cpus > 0 && kdump_read_cpu(&kdump, 0, file, &vcpu, err) == 0)
+        if (qnx.cpus > 0 && qnx_note_read_vcpu(&qnx, 0, file, &vcpu, err) == 0)
             vcpu_free(&vcpu);
-        if (kdump_read_text(&kdump, elf, file, &text, &size, err) == 0)
+        if (qnx_note_read_log(&qnx, elf, file, &text, &size, err) == 0)
             free(text);
-        kdump_free(&kdump);
+        qnx_note_free(&qnx);
     }
     fuzz_faults_end();
 }
@@ -92,10 +90,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                       .machine = machines[fuzz_take(&input, 1) % 5],
                       .count = 1 + flags / 4 % 3,
                       .segments = segments};
-    struct kdump kdump;
+    struct qnx_note qnx;
     struct qvm_error *err = fuzz_error();
     uint64_t seed = fuzz_hash(data, size);
-    struct file file;
+    struct image_file file;
     int found;
 
     if (size < OPTIONS)
@@ -105,19 +103,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     segments[2].offset = fuzz_take(&input, 2);
     segments[2].filesz = UINT32_MAX;
     segments[1].filesz = flags & 64 ? input.left + 100 : input.left;
-    MUST(file_open(&file, fuzz_file(0, input.at, input.left), true, err) == 0);
-    found = file.gzip ? 0 : kdump_probe(&kdump, &elf, &segments[1], &file, err);
+    MUST(image_file_open(&file, fuzz_file(0, input.at, input.left), true, err) == 0);
+    found = file.gzip ? 0 : qnx_note_probe(&qnx, &elf, &segments[1], &file, err);
     if (found > 0) {
-        check(&kdump, &segments[1]);
+        check(&qnx, &segments[1]);
         if (!(flags & 64))
-            use_vcpus(&kdump, &file);
-        use_text(&kdump, &elf, &file);
-        kdump_free(&kdump);
+            use_vcpus(&qnx, &file);
+        use_text(&qnx, &elf, &file);
+        qnx_note_free(&qnx);
     } else if (found < 0)
         fuzz_failed(err, file.path);
     for (int i = 0; i < 3 && !file.gzip; i++)
         use_failing(&elf, &file, fuzz_random(&seed));
-    file_close(&file);
+    image_file_close(&file);
     return 0;
 }
 

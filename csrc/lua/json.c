@@ -24,7 +24,7 @@ struct decoder {
 
 static void push_place(lua_State *L, struct decoder *d, size_t offset, const char *what)
 {
-    json_advance(&d->reader, &d->place, offset);
+    json_place_advance(&d->reader, &d->place, offset);
     lua_pushfstring(L, "%I:%I: %s", (LUAI_UACINT)d->place.line,
                     (LUAI_UACINT)d->place.column, what);
 }
@@ -193,7 +193,7 @@ static int core_decode(lua_State *L)
 
     lua_settop(L, 1);
     json_init(&d.reader, text, size);
-    json_start(&d.place);
+    json_place_init(&d.place);
     why = check(L, &d.reader, most, &code);
     if (why == json_no_memory)
         return luaL_error(L, "%s", json_no_memory);
@@ -218,7 +218,7 @@ static int core_decode(lua_State *L)
     return 3;
 }
 
-void add_decode(lua_State *L)
+void add_json(lua_State *L)
 {
     lua_pushcfunction(L, core_decode);
     lua_setfield(L, -2, "decode");

@@ -40,7 +40,7 @@ static int method_section_count(lua_State *L)
     if (!dump)
         return push_closed(L);
     while (sections_count(&dump->elf, &dump->file, &count, &err) != 0)
-        if (!again(L, &err))
+        if (!poll_incomplete(L, &err))
             return push_failure(L, &err);
     lua_pushinteger(L, count);
     return 1;
@@ -58,7 +58,7 @@ static int method_section(lua_State *L)
         return push_closed(L);
     while (sections_read_named(&dump->elf, &dump->file, (uint32_t)index, &section, &err) !=
            0)
-        if (!again(L, &err))
+        if (!poll_incomplete(L, &err))
             return push_failure(L, &err);
     lua_createtable(L, 0, 8);
     set_u64(L, "index", (uint64_t)index);
@@ -83,10 +83,10 @@ static int push_bytes(lua_State *L, const struct dump *dump, uint64_t offset, ui
     if (size > BYTES_MAX)
         qvm_fail(&err, QVM_TOO_LARGE, "%s: more than %d MiB", dump->file.path,
                  BYTES_MAX >> 20);
-    else if (file_check(&dump->file, offset, size, &err) == 0) {
+    else if (image_file_check(&dump->file, offset, size, &err) == 0) {
         to = luaL_buffinitsize(L, &buffer, (size_t)size);
-        while ((status = file_read(&dump->file, offset, to, (size_t)size, &err)) != 0)
-            if (!again(L, &err))
+        while ((status = image_file_read(&dump->file, offset, to, (size_t)size, &err)) != 0)
+            if (!poll_incomplete(L, &err))
                 break;
         if (status == 0) {
             luaL_pushresultsize(&buffer, (size_t)size);
@@ -110,18 +110,18 @@ static int method_bytes(lua_State *L)
 static int method_note(lua_State *L)
 {
     struct dump *dump = *check_dump(L, 1);
-    struct notes notes;
+    struct elf_notes notes;
     struct elf_note note;
     struct qvm_error err;
     int found;
 
     if (!dump)
         return push_closed(L);
-    notes_start(&notes, &dump->elf, &dump->file, dump->kdump_segment);
+    elf_notes_init(&notes, &dump->elf, &dump->file, dump->qnx_note_segment);
     notes.segment = (unsigned)luaL_checkinteger(L, 2);
     notes.at = (uint64_t)luaL_checkinteger(L, 3);
-    while ((found = notes_next(&notes, &note, &err)) < 0)
-        if (!again(L, &err))
+    while ((found = elf_notes_next(&notes, &note, &err)) < 0)
+        if (!poll_incomplete(L, &err))
             break;
     if (found <= 0)
         return found < 0 ? push_failure(L, &err) : 0;
@@ -139,7 +139,7 @@ static int method_note(lua_State *L)
     return 3;
 }
 
-void add_dump_parts(lua_State *L)
+void add_elf_parts(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"segment", method_segment}, {"section_count", method_section_count},
@@ -147,5 +147,5 @@ void add_dump_parts(lua_State *L)
         {"note", method_note},       {NULL, NULL},
     };
 
-    add_held(L, methods, false);
+    add_pinned(L, methods, false);
 }

@@ -30,9 +30,9 @@ struct pass {
     bool failed; /* the last step has, with: */
     struct qvm_error err;
     union {
-        struct finder finder;
+        struct find finder;
         struct strings strings;
-        struct differ differ;
+        struct diff differ;
     } as;
 };
 
@@ -46,11 +46,11 @@ static int pass_gc(lua_State *L)
         return 0;
     pass->begun = false;
     if (pass->kind == FIND)
-        finder_free(&pass->as.finder);
+        find_free(&pass->as.finder);
     else if (pass->kind == STRINGS)
         strings_free(&pass->as.strings);
     else
-        differ_free(&pass->as.differ);
+        diff_free(&pass->as.differ);
     return 0;
 }
 
@@ -96,9 +96,9 @@ static struct pattern *get_patterns(lua_State *L, size_t count)
     return patterns;
 }
 
-static struct sweep *sweep_of(struct pass *pass)
+static struct scan *sweep_of(struct pass *pass)
 {
-    return pass->kind == FIND ? &pass->as.finder.sweep : &pass->as.differ.sweep;
+    return pass->kind == FIND ? &pass->as.finder.scan : &pass->as.differ.scan;
 }
 
 static int do_step(struct pass *pass, struct qvm_error *err)
@@ -106,19 +106,19 @@ static int do_step(struct pass *pass, struct qvm_error *err)
     pass->unit = pass->item = pass->text_at = 0;
     if (pass->kind == STRINGS)
         return strings_step(&pass->as.strings, err);
-    return sweep_step(sweep_of(pass), err);
+    return scan_step(sweep_of(pass), err);
 }
 
 static uint64_t next_address(struct pass *pass, bool *finished)
 {
-    const struct sweep *sweep = sweep_of(pass);
+    const struct scan *scan = sweep_of(pass);
 
     if (pass->kind == STRINGS) {
         *finished = pass->as.strings.finished;
         return pass->as.strings.next;
     }
-    *finished = sweep->finished;
-    return sweep->next;
+    *finished = scan->finished;
+    return scan->next;
 }
 
 /* Calls progress(bytes of memory that were passed, and of all of it), if there is one. */
@@ -130,7 +130,7 @@ static void report(lua_State *L, struct pass *pass)
     if (lua_isnil(L, lua_upvalueindex(2)))
         return;
     if (!pass->reported) {
-        pass->total = span_total(*pass->here, pass->first, pass->last);
+        pass->total = extent_total(*pass->here, pass->first, pass->last);
         pass->counted = pass->first;
         pass->reported = true;
     }
@@ -138,7 +138,7 @@ static void report(lua_State *L, struct pass *pass)
     if (finished)
         pass->done = pass->total;
     else if (next > pass->counted) {
-        pass->done += span_total(*pass->here, pass->counted, next - 1);
+        pass->done += extent_total(*pass->here, pass->counted, next - 1);
         pass->counted = next;
     }
     lua_pushvalue(L, lua_upvalueindex(2));
@@ -159,9 +159,9 @@ static bool step(lua_State *L, struct pass *pass, bool quiet)
         luaL_error(L, "the dump is closed");
     for (int i = 1; i <= 2; i++) /* progress, or a hook, may close them */
         if (lua_getiuservalue(L, lua_upvalueindex(1), i) == LUA_TUSERDATA)
-            hold_dump(L, lua_gettop(L));
+            pin_dump(L, lua_gettop(L));
     while ((status = do_step(pass, err)) < 0) {
-        if (!again(L, err)) {
+        if (!poll_incomplete(L, err)) {
             if (!quiet)
                 luaL_error(L, "%s", err->message);
             pass->failed = true;
@@ -182,12 +182,12 @@ static bool step(lua_State *L, struct pass *pass, bool quiet)
 /* The next result of the last step. */
 static const struct result *next_of_sweep(struct pass *pass, int *kind)
 {
-    const struct sweep *sweep = sweep_of(pass);
+    const struct scan *scan = sweep_of(pass);
 
-    for (; pass->unit < sweep->ready; pass->unit++, pass->item = 0)
-        if (pass->item < sweep->units[pass->unit].results.count) {
-            *kind = sweep->units[pass->unit].kind;
-            return &sweep->units[pass->unit].results.items[pass->item++];
+    for (; pass->unit < scan->ready; pass->unit++, pass->item = 0)
+        if (pass->item < scan->units[pass->unit].results.count) {
+            *kind = scan->units[pass->unit].kind;
+            return &scan->units[pass->unit].results.items[pass->item++];
         }
     return NULL;
 }
@@ -284,9 +284,8 @@ static bool next_range(lua_State *L, struct pass *pass, struct result *range, in
 
 static int next_difference(lua_State *L)
 {
-    static const char *const kinds[] = {[DIFFER_CHANGED] = "changed",
-                                        [DIFFER_ONLY_HERE] = "here",
-                                        [DIFFER_ONLY_THERE] = "there"};
+    static const char *const kinds[] = {
+        [DIFF_CHANGED] = "changed", [DIFF_ONLY_HERE] = "here", [DIFF_ONLY_THERE] = "there"};
     struct pass *pass = upvalue_pass(L);
     struct result range;
     int kind;
@@ -328,8 +327,8 @@ static int method_find(lua_State *L)
     pass = new_pass(L, FIND);
     if (!pass)
         return push_closed(L);
-    if (finder_start(&pass->as.finder, *pass->here, patterns, count, pass->first,
-                     pass->last, align, &err) != 0)
+    if (find_init(&pass->as.finder, *pass->here, patterns, count, pass->first, pass->last,
+                  align, &err) != 0)
         return push_failure(L, &err);
     pass->begun = true;
     pass->several = lua_toboolean(L, 6);
@@ -345,9 +344,9 @@ static int method_strings(lua_State *L)
 
     if (!pass)
         return push_closed(L);
-    luaL_argcheck(L, min > 0 && min <= STRINGS_PIECE, 4, "from 1 to 65536 bytes");
-    if (strings_start(&pass->as.strings, *pass->here, (size_t)min, pass->first, pass->last,
-                      &err) != 0)
+    luaL_argcheck(L, min > 0 && min <= STRINGS_PART, 4, "from 1 to 65536 bytes");
+    if (strings_init(&pass->as.strings, *pass->here, (size_t)min, pass->first, pass->last,
+                     &err) != 0)
         return push_failure(L, &err);
     pass->begun = true;
     return push_iterator(L, next_string, 5);
@@ -370,14 +369,14 @@ static int method_diff(lua_State *L)
     lua_setiuservalue(L, -2, 2);
     if (!*pass->there)
         return push_closed(L);
-    if (differ_start(&pass->as.differ, *pass->here, *pass->there, pass->first, pass->last,
-                     granularity, &err) != 0)
+    if (diff_init(&pass->as.differ, *pass->here, *pass->there, pass->first, pass->last,
+                  granularity, &err) != 0)
         return push_failure(L, &err);
     pass->begun = true;
     return push_iterator(L, next_difference, 6);
 }
 
-void add_passes(lua_State *L)
+void add_scans(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"find", method_find},
                                        {"strings", method_strings},
@@ -388,7 +387,7 @@ void add_passes(lua_State *L)
     lua_pushcfunction(L, pass_gc);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
-    add_held(L, methods, false);
+    add_pinned(L, methods, false);
 }
 
 void add_limits(lua_State *L)

@@ -1,6 +1,8 @@
-/* A regular file is replaced by a new one, which is written beside it and renamed. What is
- * none is written through. The directory is held open meanwhile. */
-#include "util/save.h"
+/* Opening judges a file by its descriptor: its name may mean another file by then. Saving
+ * replaces a regular file by a new one, which is written beside it and renamed; what is not
+ * a regular file is written through. The directory stays open meanwhile, so that all steps
+ * work on the same one. */
+#include "util/file_io.h"
 
 #include "util/entry.h"
 #include "util/os.h"
@@ -11,8 +13,55 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Opening --------------------------------------------------------------------------- */
+
+static int fail_other(const char *path, struct qvm_error *err)
+{
+    return qvm_fail(err, QVM_UNSUPPORTED, "%s: not a regular file", path);
+}
+
+static int open_regular(const char *path, int more_flags, uint64_t *size,
+                        struct qvm_error *err)
+{
+    struct stat status;
+    /* O_NONBLOCK: a FIFO must not make us wait before it is refused. */
+    int fd = retry_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | more_flags);
+
+    if (fd < 0)
+        return qvm_fail_errno(err, errno, path);
+    if (fstat(fd, &status) != 0)
+        qvm_fail_errno(err, errno, path);
+    else if (!S_ISREG(status.st_mode))
+        fail_other(path, err);
+    else {
+        *size = (uint64_t)status.st_size;
+        return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+int regular_open(const char *path, uint64_t *size, struct qvm_error *err)
+{
+    return open_regular(path, 0, size, err);
+}
+
+int regular_open_checked(const char *path, uint64_t *size, struct qvm_error *err)
+{
+    struct stat status;
+
+    if (lstat(path, &status) != 0)
+        return qvm_fail_errno(err, errno, path);
+    if (!S_ISREG(status.st_mode))
+        return fail_other(path, err);
+    return open_regular(path, O_NOFOLLOW, size, err);
+}
+
+/* Saving ---------------------------------------------------------------------------- */
 
 #define LINKS_MAX 8 /* links to links */
 
@@ -63,7 +112,7 @@ static int write_new(const struct entry *entry, const char *name,
                      const struct content *content, const struct stat *old)
 {
     int directory = entry->directory;
-    int fd = create_again(directory, name, content->is_private || old ? 0600 : 0666);
+    int fd = retry_create(directory, name, content->is_private || old ? 0600 : 0666);
     int number = 0;
 
     if (fd < 0)
@@ -72,7 +121,7 @@ static int write_new(const struct entry *entry, const char *name,
         number = errno;
     /* On the disk before it takes the old one's name: the power may fail. */
     if (number == 0 &&
-        (write_all(fd, content->bytes, content->n) != 0 || fsync_again(fd) != 0))
+        (write_all(fd, content->bytes, content->n) != 0 || retry_fsync(fd) != 0))
         number = errno;
     /* What was interrupted is on the disk, and nobody can close it once more. */
     if (close(fd) != 0 && number == 0 && errno != EINTR)
@@ -150,7 +199,7 @@ static bool is_stream(const struct stat *status)
 static int write_through(const struct entry *entry, const char *path, int more_flags,
                          bool is_fifo, const struct content *content, struct qvm_error *err)
 {
-    int fd = openat_again(entry->directory, entry->name,
+    int fd = retry_openat(entry->directory, entry->name,
                           O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | more_flags);
     struct stat status;
     int number = fd < 0 ? errno : 0;

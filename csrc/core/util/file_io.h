@@ -1,11 +1,21 @@
-/* Writing a file so that there is always a whole one: the old or the new. */
-#ifndef QVM_SAVE_H
-#define QVM_SAVE_H
+/* Regular files: opening what must be one (anything else might wait for ever, or have no
+ * end), and writing one so that the old or the new file is always there whole. */
+#ifndef QVM_FILE_IO_H
+#define QVM_FILE_IO_H
 
 #include "util/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+/* A descriptor for reading, closed on exec, and the file's size in bytes; or -1, with
+ * QVM_UNSUPPORTED for what is no regular file. */
+int regular_open(const char *path, uint64_t *size, struct qvm_error *err);
+
+/* The same for a name that others may change: a symbolic link is not followed, and what is
+ * no regular file is not opened (a device may act when it is). */
+int regular_open_checked(const char *path, uint64_t *size, struct qvm_error *err);
 
 /* Replaces the file at a path, or makes one: for this user alone if `is_private`, else as
  * the umask has it. A file that is replaced keeps its mode, access list, owner and group;

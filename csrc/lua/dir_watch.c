@@ -1,12 +1,12 @@
 /* Waiting for a file in a directory. */
-#include "binding.h"
 #include "host/dir_watch.h"
+#include "binding.h"
 
 static const char TYPE[] = "qvm.watch";
 
-static struct host_watch **check_watch(lua_State *L)
+static struct dir_watch **check_watch(lua_State *L)
 {
-    struct host_watch **watch = luaL_checkudata(L, 1, TYPE);
+    struct dir_watch **watch = luaL_checkudata(L, 1, TYPE);
 
     luaL_argcheck(L, *watch, 1, "closed");
     return watch;
@@ -14,10 +14,10 @@ static struct host_watch **check_watch(lua_State *L)
 
 static int watch_close(lua_State *L)
 {
-    struct host_watch **watch = luaL_checkudata(L, 1, TYPE);
+    struct dir_watch **watch = luaL_checkudata(L, 1, TYPE);
 
     if (*watch)
-        host_watch_close(*watch);
+        dir_watch_close(*watch);
     *watch = NULL;
     return 0;
 }
@@ -27,10 +27,10 @@ static int watch_close(lua_State *L)
  * nothing has. */
 static int watch_wait(lua_State *L)
 {
-    struct host_watch *watch = *check_watch(L);
+    struct dir_watch *watch = *check_watch(L);
     lua_Integer milliseconds = luaL_checkinteger(L, 2);
     const char *name = NULL;
-    int happened = host_watch_wait(watch, milliseconds, &name);
+    int happened = dir_watch_wait(watch, milliseconds, &name);
 
     if (happened == 1)
         lua_pushstring(L, name);
@@ -45,7 +45,7 @@ static int watch_wait(lua_State *L)
 /* watch:sees_close(): does wait tell of every file that is closed? */
 static int watch_sees_close(lua_State *L)
 {
-    lua_pushboolean(L, host_watch_sees_close(*check_watch(L)));
+    lua_pushboolean(L, dir_watch_sees_close(*check_watch(L)));
     return 1;
 }
 
@@ -53,16 +53,16 @@ static int watch_sees_close(lua_State *L)
 static int core_watch(lua_State *L)
 {
     const char *directory = luaL_checkstring(L, 1);
-    struct host_watch **watch = lua_newuserdatauv(L, sizeof *watch, 0);
+    struct dir_watch **watch = lua_newuserdatauv(L, sizeof *watch, 0);
     struct qvm_error err;
 
     *watch = NULL;
     luaL_setmetatable(L, TYPE);
-    *watch = host_watch_open(directory, &err);
+    *watch = dir_watch_open(directory, &err);
     return *watch ? 1 : push_failure(L, &err);
 }
 
-void add_watch(lua_State *L)
+void add_dir_watch(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"wait", watch_wait}, {"sees_close", watch_sees_close}, {NULL, NULL}};
