@@ -159,6 +159,7 @@ valgrind: ## run the specs under valgrind
 docs: ## the reference as HTML, in build/docs
 	@sh .ci/deps docs
 	ldoc --fatalwarnings -d $(BUILD)/docs -o index .
+	@cp docs/*.png docs/*.svg $(BUILD)/docs/topics
 
 rock: ## check the rockspec, and build and install by it into build/rock
 	@sh .ci/deps build rock
