@@ -1,6 +1,6 @@
 # Signals, races and load. The torture needs root: it makes namespaces.
 
-RACES := $(BUILD)/races/hatchery $(BUILD)/races/delay.so $(BUILD)/races/host
+RACES := $(BUILD)/races/churn $(BUILD)/races/delay.so $(BUILD)/races/host
 TSAN  := -O1 -g -fsanitize=thread
 
 .PHONY: test-races torture
@@ -18,7 +18,7 @@ torture: ## 100000 signals while VMs die and process ids are given away again
 	@QVM_BUILD="$(BUILD)" QVM_TRIGGERS=100000 busted --run=races \
 		--lua="$$(command -v $(LUA))" spec/races/torture_races.lua
 
-$(BUILD)/races/hatchery: spec/races/hatchery.c
+$(BUILD)/races/churn: spec/races/churn.c
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
 

@@ -1,6 +1,5 @@
 #include "paging/mappings.h"
 
-#include "dump/extent.h"
 #include "util/bytes.h"
 
 #include <inttypes.h>
@@ -36,8 +35,8 @@ int mappings_init(struct mappings *mappings, const struct space *space, uint64_t
                                   .next = first,
                                   .last = last,
                                   .finished = first > last};
-    mappings->left =
-        extent_total(space->dump, 0, UINT64_MAX) / PAGE * STEPS_PER_PAGE + STEPS_BESIDES;
+    mappings->left = dump_memory_total(space->dump, 0, UINT64_MAX) / PAGE * STEPS_PER_PAGE +
+                     STEPS_BESIDES;
     for (size_t i = 0; i < PAGING_LEVELS_MAX; i++)
         mappings->tables[i].bytes = bytes + i * TABLE_MAX;
     return 0;
@@ -157,22 +156,6 @@ static int look(struct mappings *mappings, const struct paging *paging,
     return 0;
 }
 
-/* The last of the addresses from one on that no tables are for: those between the two
- * halves, and those of a half that is not known. */
-static uint64_t last_without(const struct space *space, uint64_t address)
-{
-    enum space_half upper =
-        space->half[SPACE_LOWER].kind == PAGING_AARCH64 ? SPACE_UPPER : SPACE_LOWER;
-    const struct paging *paging = &space->half[upper];
-    unsigned bits = paging->va_bits - (paging->kind == PAGING_X86_64);
-    uint64_t start = UINT64_MAX << bits;
-
-    if (!space->has[upper] || paging->kind == PAGING_X86 ||
-        paging->kind == PAGING_X86_PAE || address >= start)
-        return UINT64_MAX;
-    return start - 1;
-}
-
 static int fail_budget(const struct mappings *mappings, struct qvm_error *err)
 {
     return qvm_fail(
@@ -195,7 +178,7 @@ static int next_extent(struct mappings *mappings, struct alike *extent,
     if (paging && look(mappings, paging, extent, err) != 0)
         return -1;
     if (!paging)
-        *extent = (struct alike){.last = last_without(mappings->space, mappings->next)};
+        *extent = (struct alike){.last = space_gap_last(mappings->space, mappings->next)};
     if (extent->last > mappings->last)
         extent->last = mappings->last;
     return 0;
