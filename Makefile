@@ -192,6 +192,7 @@ valgrind: ## run the unit tests and the specs under valgrind
 docs: ## build the reference as HTML, in build/docs
 	@sh .ci/deps docs
 	ldoc --fatalwarnings -d $(BUILD)/docs -o index .
+	@cp docs/*.png docs/*.svg $(BUILD)/docs/topics
 
 rock: ## check the rockspec, and build and install with it into build/rock
 	@sh .ci/deps build rock
@@ -335,8 +336,9 @@ unit_FLAGS := $(FLAGS) -Icsrc/core -Ispec/support
 
 comma := ,
 
-# The tests and tools in the directories below spec/: fuzzing, other targets, races, ...
-include $(wildcard spec/*/*.mk)
+# The tests and tools in the directories below spec/: fuzzing, other targets, races, ...; and
+# the pictures of the documents.
+include $(wildcard spec/*/*.mk docs/*/*.mk)
 
 define newline
 
