@@ -230,15 +230,15 @@ helpers: $(HELPERS)
 units: $(UNITS)
 
 # Each of these files holds the values of some variables and changes only when they do.
-# What depends on it is rebuilt when, say, CC or CFLAGS changes. `make install` installs what
-# was built, whatever the flags are by then.
+# What depends on it is rebuilt when, say, CC or CFLAGS changes. `make install` and, with
+# KEEP_FLAGS=1, all targets use what was built with other flags.
 C_FLAGS    := $(BUILD)/flags/c
 LUA_FLAGS  := $(BUILD)/flags/lua
 VALUES_c    = $(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) $(RELRO) $(LDFLAGS) $(PTHREAD) \
 	$(INCLUDE_ZLIB) $(LIBS)
 VALUES_lua  = $(LUA) $(LUA_INCDIR)
 
-$(BUILD)/flags/%: $(if $(filter install,$(MAKECMDGOALS)),,FORCE)
+$(BUILD)/flags/%: $(if $(filter install,$(MAKECMDGOALS))$(KEEP_FLAGS),,FORCE)
 	@mkdir -p $(@D)
 	@echo '$(subst ','\'',$(VALUES_$*))' | cmp -s - $@ || echo '$(subst ','\'',$(VALUES_$*))' >$@
 
