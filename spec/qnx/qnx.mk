@@ -1,12 +1,12 @@
-# The QNX files of the core on Linux: against declarations and a fake of QNX's calls, both
-# written from QNX's public documentation. It shows what they do if the documentation was
-# read rightly, and nothing more.
+# Tests the QNX files of the core on Linux, with declarations and a fake of QNX's calls that
+# were written from QNX's public documentation. The tests are only as good as our reading of
+# that documentation.
 QNX_SPEC := $(wildcard spec/qnx/*.[ch])
 QNX_TEST := $(BUILD)/qnx/host_test $(BUILD)/qnx/logs_test
 
 .PHONY: test-qnx
 
-test-qnx: $(QNX_TEST) ## the QNX files of the core on a fake of QNX's calls
+test-qnx: $(QNX_TEST) ## test the QNX files of the core on a fake of QNX's calls
 	@for test in $(QNX_TEST); do $$test || exit 1; done
 	@$(MAKE) -s STAGE=$(BUILD)/qnx/stage all qnx-stage
 	@sh spec/qnx/stage_test.sh $(BUILD)/qnx/stage $(BUILD)
@@ -29,15 +29,15 @@ C_GROUPS += qnx
 qnx_C     := $(filter %.c,$(QNX_SPEC)) $(filter %_qnx.c,$(CORE_SRC))
 qnx_FLAGS := $(FLAGS) -D__QNXNTO__ -Icsrc/core -Ispec/qnx/include
 
-# What goes onto a target. A compiler that is not for QNX builds against the declarations:
-# the result cannot run anywhere.
+# The files for a QNX target. A compiler for another system builds the module against the
+# declarations; the result cannot run anywhere.
 STAGE      ?= $(BUILD)/qnx-stage
 QNX_BUILD  := $(BUILD)/qnx/target
 QNX_MODULE := $(QNX_BUILD)/qvm/core.so
 
 .PHONY: qnx-stage
 
-qnx-stage: $(HELP) ## what goes onto a QNX target, into STAGE: CC="qcc -Vgcc_ntoaarch64le"
+qnx-stage: $(HELP) ## put the files for a QNX target into STAGE: CC="qcc -V..."
 	@mkdir -p $(QNX_BUILD)
 	@printf '#ifndef __QNXNTO__\n#error\n#endif\nint probe;\n' >$(QNX_BUILD)/probe.c
 	@if $(CC) -c -o $(QNX_BUILD)/probe.o $(QNX_BUILD)/probe.c 2>/dev/null; then \

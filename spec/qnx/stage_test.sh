@@ -1,6 +1,6 @@
 #!/bin/sh
-# stage_test.sh STAGE BUILD: is what was staged whole? On Linux, with the Linux module in
-# place of the staged one. Prints TAP.
+# stage_test.sh STAGE BUILD: checks that the staged files are complete, on Linux, with the Linux
+# module in place of the staged one. Prints TAP.
 stage=$1 build=$2
 count=0 failed=0
 work=$(mktemp -d)
