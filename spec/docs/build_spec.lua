@@ -40,8 +40,8 @@ describe("make", function()
   end
 
   it("rebuilds what was built with other flags, and nothing else", function()
-    local objects = {"csrc/core/util/retry.o", "csrc/sim/main.o"}
-    local both = "csrc/core/util/retry.c\ncsrc/sim/main.c\n"
+    local objects = {"csrc/core/util/retry.o", "csrc/sim/vm/main.o"}
+    local both = "csrc/core/util/retry.c\ncsrc/sim/vm/main.c\n"
     local cc, other = compiler("cc", files.path("log")), compiler("other", files.path("log"))
     assert.are.equal(both, compiled(objects, "CC=" .. cc, "CFLAGS=-O0"))
     assert.are.equal("", compiled(objects, "CC=" .. cc, "CFLAGS=-O0"))

@@ -88,9 +88,9 @@ describe("a small file", function()
       local body = ([[
         io.stdout = {write = function(self) return self end, flush = function() return true end,
           setvbuf = function() return true end}
-        local Problems = require "qvm.diag.problems"
+        local command = require "qvm.cli.command"
         local said = {}
-        local problems = Problems.new("x", function(m) said[#said + 1] = m end)
+        local problems = command.problems("x", function(m) said[#said + 1] = m end)
         local about = require "qvm.diag.collect".dump(assert(qvm.open(%q)), problems)
         local option, size = %q, 0
         if option == "--json" then

@@ -39,7 +39,7 @@ static const char *names_of(struct vm_directory *list)
 
     while (count < 16 && (name = vm_directory_next(list)))
         snprintf(names[count++], sizeof names[0], "%.31s", name);
-    CHECK(list->failure == 0);
+    CHECK(list->error == 0);
     qsort(names, count, sizeof names[0], by_name);
     text[0] = '\0';
     for (unsigned i = 0; i < count; i++) {

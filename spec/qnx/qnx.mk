@@ -1,8 +1,8 @@
-# Tests the QNX files of the core on Linux, with declarations and a fake of QNX's calls that
-# were written from QNX's public documentation. The tests are only as good as our reading of
-# that documentation.
+# Builds and tests the QNX files of the core on Linux, with declarations and a fake of QNX's
+# calls that are both written from QNX's public documentation. This shows what the files do if
+# the documentation was understood correctly, and nothing more.
 QNX_SPEC := $(wildcard spec/qnx/*.[ch])
-QNX_TEST := $(BUILD)/qnx/host_test $(BUILD)/qnx/logs_test
+QNX_TEST := $(BUILD)/qnx/host_test $(BUILD)/qnx/slog2_test
 
 .PHONY: test-qnx
 
@@ -14,7 +14,7 @@ test-qnx: $(QNX_TEST) ## test the QNX files of the core on a fake of QNX's calls
 $(BUILD)/qnx/host_test: $(addprefix $(BUILD)/qnx/,host/vm_server_qnx.o host/dir_watch_qnx.o \
 		host/vm_server.o util/os_qnx.o util/os_posix.o util/retry.o util/error.o) \
 		spec/qnx/fake.c spec/qnx/host_test.c
-$(BUILD)/qnx/logs_test: $(addprefix $(BUILD)/qnx/,host/slog2.o util/error.o) spec/qnx/logs_test.c
+$(BUILD)/qnx/slog2_test: $(addprefix $(BUILD)/qnx/,host/slog2.o util/error.o) spec/qnx/slog2_test.c
 $(QNX_TEST): spec/qnx/fake.h $(C_FLAGS)
 	$(CC) $(FLAGS) $(WARNINGS) -Werror $(CFLAGS) $(LDFLAGS) -Icsrc/core -Ispec/qnx/include \
 		-o $@ $(filter %.c %.o,$^)
@@ -29,8 +29,8 @@ C_GROUPS += qnx
 qnx_C     := $(filter %.c,$(QNX_SPEC)) $(filter %_qnx.c,$(CORE_SRC))
 qnx_FLAGS := $(FLAGS) -D__QNXNTO__ -Icsrc/core -Ispec/qnx/include
 
-# The files for a QNX target. A compiler for another system builds the module against the
-# declarations; the result cannot run anywhere.
+# The files for a target. A compiler that is not for QNX builds against the declarations; the
+# result cannot run anywhere.
 STAGE      ?= $(BUILD)/qnx-stage
 QNX_BUILD  := $(BUILD)/qnx/target
 QNX_MODULE := $(QNX_BUILD)/qvm/core.so

@@ -1,10 +1,10 @@
 #!/bin/sh
-# stage.sh STAGE MODULE HELP_TEXT STATE: copies the files for a QNX target into the new directory
-# STAGE. STATE is a line about the module for the README there.
+# stage.sh STAGE MODULE HELP_TEXT STATE: copies the files for a QNX target to the directory
+# STAGE, which is created anew. STATE is a line about the module for the README there.
 set -eu
 stage=$1 module=$2 help=$3 state=$4
 
-# STAGE comes from a command line and is removed below: only what was staged before may be.
+# STAGE is removed, so a mistyped one must not be lost.
 if [ -n "$(ls -A "$stage" 2>/dev/null)" ] && [ ! -f "$stage/FILES" ]; then
     echo "$stage: not empty, and nothing was staged there: remove it, or name another STAGE" >&2
     exit 1

@@ -1,6 +1,6 @@
 # Signals, races and load. `make torture` needs root, since it makes namespaces.
 
-RACES := $(BUILD)/races/hatchery $(BUILD)/races/delay.so $(BUILD)/races/host
+RACES := $(BUILD)/races/churn $(BUILD)/races/delay.so $(BUILD)/races/host
 TSAN  := -O1 -g -fsanitize=thread
 
 .PHONY: test-races torture
@@ -20,7 +20,7 @@ torture: ## send 100000 signals while VMs end and process ids are reused
 
 $(RACES): $(C_FLAGS)
 
-$(BUILD)/races/hatchery: spec/races/hatchery.c
+$(BUILD)/races/churn: spec/races/churn.c
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
 

@@ -1,6 +1,6 @@
-/* The pattern matcher against a search that compares every pattern at every place, on
- * random texts of few different bytes, so that patterns overlap and share beginnings. The
- * text is fed in pieces of random sizes, with random limits on the results of one call. */
+/* The pattern matcher against a search that compares the pattern at every place, on random
+ * texts of few different bytes, so that occurrences overlap. The text is fed in pieces of
+ * random sizes, with random limits on the occurrences of one call. */
 #include "scan/pattern.h"
 
 #include "check.h"
@@ -8,14 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CASES = 2000, TEXT_MAX = 1500, PATTERNS_MAX = 12, SIZE_MAX_HERE = 90 };
+enum { CASES = 4000, TEXT_MAX = 1500, SIZE_MAX_HERE = 90 };
 
 #define BASE UINT64_C(0xffffffffffff0000) /* the address of the text's first byte */
 
-static unsigned char text[TEXT_MAX], stored[PATTERNS_MAX][SIZE_MAX_HERE];
-static struct pattern patterns[PATTERNS_MAX];
-static size_t text_size, count;
-static bool seen[TEXT_MAX][PATTERNS_MAX];
+static unsigned char text[TEXT_MAX], stored[SIZE_MAX_HERE];
+static size_t text_size, size;
+static bool seen[TEXT_MAX];
 
 static void random_bytes(unsigned char *bytes, size_t n, unsigned letters)
 {
@@ -25,20 +24,14 @@ static void random_bytes(unsigned char *bytes, size_t n, unsigned letters)
         bytes[i] = alphabet[check_random(letters)];
 }
 
-/* Patterns are mostly short; some are taken from the text, so that long ones match. */
-static void random_patterns(unsigned letters)
+/* A pattern is mostly short; some are taken from the text, so that long ones match. */
+static void random_pattern(unsigned letters)
 {
-    count = check_random(4) == 0 ? 1 : 1 + check_random(PATTERNS_MAX);
-    for (size_t i = 0; i < count; i++) {
-        size_t longest = check_random(3) == 0 ? SIZE_MAX_HERE : 6;
-        size_t size = 1 + check_random(longest);
-
-        if (check_random(2) == 0 && size <= text_size)
-            memcpy(stored[i], text + check_random(text_size - size + 1), size);
-        else
-            random_bytes(stored[i], size, letters);
-        patterns[i] = (struct pattern){stored[i], size};
-    }
+    size = 1 + check_random(check_random(3) == 0 ? SIZE_MAX_HERE : 6);
+    if (check_random(2) == 0 && size <= text_size)
+        memcpy(stored, text + check_random(text_size - size + 1), size);
+    else
+        random_bytes(stored, size, letters);
 }
 
 static void random_case(void)
@@ -49,50 +42,48 @@ static void random_case(void)
     random_bytes(text, text_size, letters);
     if (check_random(2) == 0) /* long stretches that the filter skips */
         memset(text, 'x', text_size - text_size / 8);
-    random_patterns(letters);
+    random_pattern(letters);
     memset(seen, 0, sizeof seen);
 }
 
-static bool matches(size_t at, size_t pattern)
+static bool matches(size_t at)
 {
-    return patterns[pattern].size <= text_size - at &&
-           memcmp(text + at, patterns[pattern].bytes, patterns[pattern].size) == 0;
+    return size <= text_size - at && memcmp(text + at, stored, size) == 0;
 }
 
-/* The longest end of the first n bytes that is the beginning of a pattern. */
+/* The longest end of the first n bytes that is the beginning of the pattern. */
 static size_t naive_depth(size_t n)
 {
-    for (size_t depth = n < SIZE_MAX_HERE ? n : SIZE_MAX_HERE; depth > 0; depth--)
-        for (size_t p = 0; p < count; p++)
-            if (depth <= patterns[p].size &&
-                memcmp(text + n - depth, patterns[p].bytes, depth) == 0)
-                return depth;
+    for (size_t depth = n < size ? n : size; depth > 0; depth--)
+        if (memcmp(text + n - depth, stored, depth) == 0)
+            return depth;
     return 0;
 }
 
-static void check_results(const struct results *results, size_t first, size_t last)
+/* Each occurrence is one, ends in the bytes from first to last, and comes once. */
+static void check_found(const struct found *found, size_t first, size_t last)
 {
     size_t end_before = first;
 
-    for (size_t i = 0; i < results->count; i++) {
-        uint64_t at = results->items[i].a - BASE, pattern = results->items[i].b;
+    for (size_t i = 0; i < found->count; i++) {
+        uint64_t at = found->ranges[i].first - BASE;
         size_t end;
 
-        if (!CHECK(at < text_size && pattern < count) || !CHECK(matches(at, pattern)))
+        if (!CHECK(at < text_size) || !CHECK(matches(at)))
             return;
-        end = at + patterns[pattern].size;
+        end = at + size;
+        CHECK(found->ranges[i].last == BASE + end - 1);
         CHECK(end > first && end <= last && end >= end_before);
-        CHECK(!seen[at][pattern]);
-        seen[at][pattern] = true;
+        CHECK(!seen[at]);
+        seen[at] = true;
         end_before = end;
     }
 }
 
-static void feed_all(const struct matcher *matcher)
+static void feed_all(const struct pattern *pattern)
 {
-    struct results results = {0};
-    matcher_state state = 0;
-    size_t at = 0;
+    struct found found = {0};
+    size_t at = 0, depth = 0;
 
     while (at < text_size) {
         size_t n = 1 + check_random(check_random(2) ? text_size - at : 9), taken = 0;
@@ -100,45 +91,34 @@ static void feed_all(const struct matcher *matcher)
 
         if (n > text_size - at)
             n = text_size - at;
-        results.count = 0;
-        CHECK(matcher_feed(matcher, &state, text + at, n, BASE + at, &results, enough,
+        found.count = 0;
+        CHECK(pattern_feed(pattern, &depth, text + at, n, BASE + at, &found, enough,
                            &taken) == 0);
-        if (!CHECK(taken <= n && (taken == n || results.count >= enough)) ||
+        if (!CHECK(taken <= n && (taken == n || found.count >= enough)) ||
             !CHECK(taken > 0))
             break;
-        check_results(&results, at, at + taken);
+        check_found(&found, at, at + taken);
         at += taken;
-        CHECK(matcher_depth(matcher, state) <= naive_depth(at));
+        CHECK(depth <= naive_depth(at));
         /* A beginning may be ruled out by bytes that were seen but not taken. */
-        CHECK(taken < n || matcher_depth(matcher, state) == naive_depth(at));
+        CHECK(taken < n || depth == naive_depth(at));
     }
-    results_free(&results);
+    found_free(&found);
 }
 
 static void check_nothing_missed(void)
 {
     for (size_t at = 0; at < text_size; at++)
-        for (size_t p = 0; p < count; p++)
-            CHECK(seen[at][p] == matches(at, p));
+        CHECK(seen[at] == matches(at));
 }
 
-static void check_summary(const struct matcher *matcher)
+static void check_zeros(const struct pattern *pattern)
 {
-    size_t longest = 0, most_zeros = 0;
-    bool all_zeros = false;
+    size_t zeros = 0;
 
-    for (size_t p = 0; p < count; p++) {
-        size_t zeros = 0;
-
-        while (zeros < patterns[p].size && patterns[p].bytes[zeros] == 0)
-            zeros++;
-        longest = patterns[p].size > longest ? patterns[p].size : longest;
-        most_zeros = zeros > most_zeros ? zeros : most_zeros;
-        all_zeros = all_zeros || zeros == patterns[p].size;
-    }
-    CHECK(matcher_longest(matcher) == longest);
-    CHECK(matcher_zeros(matcher) == most_zeros);
-    CHECK(matcher_has_zeros(matcher) == all_zeros);
+    while (zeros < size && stored[zeros] == 0)
+        zeros++;
+    CHECK(pattern->zeros == zeros);
 }
 
 static void finds_what_a_naive_search_finds(void)
@@ -146,16 +126,15 @@ static void finds_what_a_naive_search_finds(void)
     struct qvm_error err;
 
     for (check_case = 1; check_case <= CASES; check_case++) {
-        struct matcher *matcher;
+        struct pattern pattern;
 
         random_case();
-        matcher = matcher_new(patterns, count, &err);
-        if (!CHECK(matcher))
+        if (!CHECK(pattern_init(&pattern, stored, size, &err) == 0))
             return;
-        check_summary(matcher);
-        feed_all(matcher);
+        check_zeros(&pattern);
+        feed_all(&pattern);
         check_nothing_missed();
-        matcher_free(matcher);
+        pattern_free(&pattern);
     }
 }
 

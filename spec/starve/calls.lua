@@ -159,7 +159,6 @@ local dump_calls = {
   cstring = function(d) return d:cstring(0x80000000, 20) end,
   array = function(d) return d:array(0x80000000, "u16", 8) end,
   find = function(d) return all(d:find("O", {align = 2})) end,
-  find_any = function(d) return all(d:find_any {"Oops", "last words", "guest"}) end,
   strings = function(d) return all(d:strings(6)) end,
   log = function(d) return d:log() end,
   ranges = function(d) return all(d:ranges()) end,
@@ -424,6 +423,7 @@ local function add_rest(list, o)
     return qvm.conf.check(o.Conf, o.VM, {variables = "  sim-erratum-1286807 (boolean, cpu)\n"})
   end)
   add("qvm.conf.check", function() return qvm.conf.check(o.Conf, o.VM) end)
+  add("qvm.escape", function() return qvm.escape("a\27[2Jb") end)
   add("qvm.hex", function() return qvm.hex(-1) end)
   add("qvm.hexdump", function() return qvm.hexdump(o.first, 0x80000000, 64) end)
   for _, kind in ipairs {"Env", "VM", "Dump", "Vcpu"} do

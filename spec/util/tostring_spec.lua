@@ -10,7 +10,7 @@ local EVIL = "a\27[2J\r\n\7\155\226\128\174b" -- no UTF-8, a C1 byte among it
 local EVIL_UTF8 = "a\27[2J\r\n\7\194\155\226\128\174b"
 
 -- One line that a terminal takes for text.
-local function check_harmless(text)
+local function check_escaped(text)
   assert.is_nil(text:find("[%c\127]"), ("%q"):format(text))
   assert.is_truthy(utf8.len(text), ("%q"):format(text))
   assert.is_nil(text:find("\194[\128-\159]"))
@@ -49,7 +49,7 @@ local function all(list)
   local texts = {}
   for i, item in ipairs(list) do
     texts[i] = tostring(item)
-    check_harmless(texts[i])
+    check_escaped(texts[i])
   end
   return texts
 end
@@ -101,7 +101,7 @@ describe("as text", function()
     local path = files.path("record")
     assert(qvm.record(vm_called(EVIL_UTF8, '{"vcpus": []}'), path))
     local text = tostring(assert(qvm.replay(path)))
-    check_harmless(text)
+    check_escaped(text)
     assert.matches("^VM a\\x1b%[2J.*b %(recorded ", text)
   end)
 
@@ -110,7 +110,7 @@ describe("as text", function()
       .. 'ram 0x80000000,1M\ncpu runmask 3\nvdev virtio-net name "y\27" loc 0x1c0c0000\n'
       .. 'set errata-1 on\nlogger info,warn stderr\ndump "|gzip \27"\nodd \27 b\n')))
     local path = files.path("vm.qvmconf")
-    assert.matches("^Conf .*: x\\x1b, 1 cpus, 1 vdevs$", tostring(conf))
+    assert.matches("^Conf .*: x\\x1b, 1 cpu, 1 vdev$", tostring(conf))
     local texts = all {conf.ram[1], conf.cpus[1], conf.vdevs[1], conf.set[1], conf.loggers[1],
       conf.dump, conf.others[1]}
     assert.are.same({
@@ -139,7 +139,7 @@ describe("as text", function()
       all({cpu})[1])
     assert.are.equal("segment 0: LOAD 0x0000000080000000 memsz 0x100 filesz 0x100 at 0xb0",
       all(segments)[1])
-    assert.matches("^Dump .*a\\x1b%[2J.*: qnx aarch64, 1 vCPUs, 256 bytes of memory$",
+    assert.matches("^Dump .*a\\x1b%[2J.*: qnx aarch64, 1 vCPU, 256 bytes of memory$",
       all({dump})[1])
     dump:close()
     assert.matches(", closed$", all({dump, cpu, segments[1]})[1])
@@ -175,9 +175,9 @@ describe("as text", function()
       for name in pairs(object) do
         object[name] = nil
       end
-      check_harmless(tostring(object))
+      check_escaped(tostring(object))
       for line in qvm.show(object):gmatch("[^\n]+") do
-        check_harmless(line)
+        check_escaped(line)
       end
     end
   end)
@@ -192,7 +192,7 @@ describe("as text", function()
     for _, value in ipairs {vm, vm:env(), odd, failing, setmetatable({}, {__metatable = "x"}),
       {odd, failing}} do
       for line in qvm.show(value):gmatch("[^\n]+") do
-        check_harmless(line)
+        check_escaped(line)
       end
     end
     assert.matches("\n    node\\x1b\n", qvm.show(vm))

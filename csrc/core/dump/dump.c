@@ -40,9 +40,11 @@ static int load(struct dump *dump, struct qvm_error *err)
 
 int dump_load(struct dump *dump, struct qvm_error *err)
 {
+    dump->memory.path = dump->file.path;
     if (image_file_detect_gzip(&dump->file, err) != 0 ||
         elf_read(&dump->elf, &dump->file, err) != 0)
         return -1;
+    dump->memory.concurrent = !dump->file.gzip;
     if (load(dump, err) == 0)
         return 0;
     if (dump->format)
@@ -60,6 +62,7 @@ static struct dump *new_dump(const char *path, bool partial, struct qvm_error *e
         qvm_fail_memory(err, path);
         return NULL;
     }
+    dump->memory.ops = &dump_memory_ops;
     dump->partial = partial;
     dump->qnx_note_segment = -1;
     return dump;

@@ -3,6 +3,7 @@
 #ifndef QVM_DUMP_H
 #define QVM_DUMP_H
 
+#include "dump/dump_memory.h"
 #include "dump/elf.h"
 #include "dump/memory_map.h"
 #include "dump/qemu_notes.h"
@@ -11,6 +12,7 @@
 struct dump_format;
 
 struct dump {
+    struct memory memory; /* physical: see dump_memory.h */
     struct image_file file;
     bool partial;
     struct elf elf;

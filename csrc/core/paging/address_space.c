@@ -1,3 +1,7 @@
+/* Translation: a walk reads one entry at each level, from the root table on, until an entry
+ * is invalid or maps a page. Translations of pages are cached, as a processor caches them:
+ * a page's number selects the one place in the cache where it may be. Dumps do not change,
+ * so nothing is ever stale. */
 #include "paging/address_space.h"
 
 #include "util/bytes.h"
@@ -8,6 +12,7 @@
 
 void space_init(struct space *space, struct dump *dump)
 {
+    space->memory = (struct memory){.ops = &space_memory_ops, .path = dump->file.path};
     space->dump = dump;
     space->page_shift = 16;
     for (int i = 0; i < SPACE_HALVES; i++)
@@ -44,8 +49,22 @@ const struct paging *space_paging(const struct space *space, uint64_t address,
     return &space->half[half];
 }
 
-static int read_entry(const struct space *space, const struct paging *paging,
-                      struct walk_step *step, struct qvm_error *err)
+uint64_t space_gap_last(const struct space *space, uint64_t address)
+{
+    enum space_half upper =
+        space->half[SPACE_LOWER].kind == PAGING_AARCH64 ? SPACE_UPPER : SPACE_LOWER;
+    const struct paging *paging = &space->half[upper];
+    unsigned bits = paging->va_bits - (paging->kind == PAGING_X86_64);
+    uint64_t start = UINT64_MAX << bits;
+
+    if (!space->has[upper] || paging->kind == PAGING_X86 ||
+        paging->kind == PAGING_X86_PAE || address >= start)
+        return UINT64_MAX;
+    return start - 1;
+}
+
+int space_read_entry(const struct space *space, const struct paging *paging,
+                     struct walk_step *step, struct qvm_error *err)
 {
     unsigned char bytes[8];
     uint64_t offset = step->index * paging->entry_size;
@@ -56,10 +75,11 @@ static int read_entry(const struct space *space, const struct paging *paging,
     if (dump_read(space->dump, step->table + offset, bytes, paging->entry_size, err) != 0)
         return -1;
     step->entry = bytes_get(bytes, paging->entry_size, space->dump->elf.big_endian);
+    step->decoded = paging_decode(paging, step->level, step->entry);
     return 0;
 }
 
-/* A table that is not in the dump, or the file has lost. */
+/* A table is not in the dump, or is missing from a truncated file. */
 static int fail_table(const struct space *space, uint64_t address, const struct walk *walk,
                       struct qvm_error *err)
 {
@@ -91,10 +111,9 @@ int space_walk(const struct space *space, uint64_t address, struct walk *walk,
 
         *step = (struct walk_step){.level = walk->count, .table = table};
         step->index = address >> level->shift & ((UINT64_C(1) << level->bits) - 1);
-        if (read_entry(space, paging, step, err) != 0)
+        if (space_read_entry(space, paging, step, err) != 0)
             return fail_table(space, address, walk, err);
         walk->count++;
-        step->decoded = paging_decode(paging, step->level, step->entry);
         walk->perms &= step->decoded.perms;
         table = step->decoded.address;
         if (step->decoded.kind == ENTRY_TABLE)
@@ -106,7 +125,7 @@ int space_walk(const struct space *space, uint64_t address, struct walk *walk,
     return 0;
 }
 
-/* What stopped a walk. Returns -1. */
+/* Names the entry that stopped a walk. */
 static int fail_walk(const struct space *space, uint64_t address, const struct walk *walk,
                      struct qvm_error *err)
 {
@@ -150,7 +169,7 @@ int space_translate(struct space *space, uint64_t address, uint64_t *physical,
     return 0;
 }
 
-/* The tables are right, but the dump has not the memory. */
+/* The page is mapped to memory that the dump does not have. */
 static int fail_physical(const struct space *space, uint64_t address, uint64_t physical,
                          struct qvm_error *err)
 {

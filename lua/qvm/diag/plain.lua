@@ -1,18 +1,12 @@
--- A report as text of 80 columns.
+-- Writes a report as text of 80 columns: for people.
 
-local cjson = require "cjson"
-local columns = require "qvm.util.columns"
-local text = require "qvm.diag.text"
+local raw = require "qvm.util.text".raw
+local text = require "qvm.cli.text"
 
-local harmless, in_units, pad = text.harmless, text.in_units, columns.pad
-
--- A name or a value, harmless and not too long for a line.
-local function shown(bytes)
-  return harmless(text.cut(bytes))
-end
+local in_units, pad, shown = text.in_units, text.pad, text.field
 
 local WIDTH = 80
-local NAME_MAX = 40 -- columns of a name in a table; a longer one pushes its line
+local NAME_MAX = 40 -- columns of a name in a table; after a longer name the columns shift
 
 local NO_ADDRESS = ("%-18s"):format("-")
 
@@ -21,7 +15,7 @@ local WAYS = {running = "good", gone = "bad", stuck = "bad", unavailable = "bad"
 local Plain = {}
 Plain.__index = Plain
 
--- put takes a line; paint is one of terminal.painter.
+-- put writes a line; paint: see command.painter.
 function Plain.new(put, paint)
   return setmetatable({put = put, paint = paint}, Plain)
 end
@@ -30,14 +24,9 @@ function Plain:say(format, ...)
   self.put(format:format(...):match("^(.*%S)") or "")
 end
 
--- A value of an env as a string, and as one that is harmless and not too long.
+-- A value of an env as a string, neither escaped nor cut.
 function Plain.raw_value(value)
-  if value == nil then
-    return "-"
-  elseif value == cjson.null then
-    return "null"
-  end
-  return math.type(value) == "float" and text.float("%.14g", value) or tostring(value)
+  return value == nil and "-" or raw(value)
 end
 
 local function value_text(value)
@@ -47,7 +36,7 @@ end
 local function width_of(list, member, least)
   local width = least
   for _, element in ipairs(list) do
-    width = math.max(width, math.min(NAME_MAX, columns.of(shown(element[member]))))
+    width = math.max(width, math.min(NAME_MAX, text.width(shown(element[member]))))
   end
   return width
 end
@@ -73,7 +62,7 @@ function Plain:errata(errata)
   end
 end
 
--- What differs from a baseline.
+-- The differences from a baseline.
 function Plain:difference(baseline)
   local list, path = baseline.differences, shown(baseline.path)
   if #list == 0 then
@@ -125,7 +114,7 @@ function Plain:vm(about)
   end
 end
 
--- All VMs, a line each.
+-- A table of VMs, one line each.
 function Plain:list(vms)
   local width = width_of(vms, "name", 6)
   self:say("%-" .. width .. "s  state           pid  vCPUs  nodes  errata", "system")
@@ -141,7 +130,7 @@ function Plain:text(title, bytes)
   local lines = text.lines(bytes)
   self:say("\n%s (%s)", title, text.count(#lines, "line"))
   for _, line in ipairs(lines) do
-    text.wrap("  " .. harmless(line), WIDTH, function(part)
+    text.wrap("  " .. text.escape_controls(line), WIDTH, function(part)
       self:say("%s", part)
     end)
   end
