@@ -176,8 +176,8 @@ sanitize: ## run the unit tests and the specs with AddressSanitizer and Undefine
 
 # Valgrind does not follow the processes that specs start. The specs that do their work in
 # such processes are left out.
-IN_OTHERS := diag/diag diag/diag_terminal diag/dumpdiff diag/fleet docs/docs docs/docs_runner \
-	dump/dump_cost dump/interrupt gdb/gdb gdb/gdb_client host/conf_syntax host/env_cost \
+IN_OTHERS := diag/diag diag/diag_terminal diag/dumpdiff diag/fleet docs/build docs/docs \
+	docs/docs_runner dump/dump_cost dump/interrupt gdb/gdb gdb/gdb_client host/conf_syntax host/env_cost \
 	host/errata_suite prompt/explore util/foreign_text util/load
 
 VALGRIND := valgrind -q --leak-check=full --error-exitcode=9 --child-silent-after-fork=yes
@@ -231,15 +231,15 @@ helpers: $(HELPERS)
 units: $(UNITS)
 
 # Each of these files holds the values of some variables and changes only when they do.
-# What depends on it is rebuilt when, say, CC or CFLAGS changes. `make install` installs what
-# was built, whatever the flags are by then.
+# What depends on it is rebuilt when, say, CC or CFLAGS changes. `make install` and, with
+# KEEP_FLAGS=1, all targets use what was built with other flags.
 C_FLAGS    := $(BUILD)/flags/c
 LUA_FLAGS  := $(BUILD)/flags/lua
 VALUES_c    = $(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) $(RELRO) $(LDFLAGS) $(PTHREAD) \
 	$(INCLUDE_ZLIB) $(LIBS)
 VALUES_lua  = $(LUA) $(LUA_INCDIR)
 
-$(BUILD)/flags/%: $(if $(filter install,$(MAKECMDGOALS)),,FORCE)
+$(BUILD)/flags/%: $(if $(filter install,$(MAKECMDGOALS))$(KEEP_FLAGS),,FORCE)
 	@mkdir -p $(@D)
 	@echo '$(subst ','\'',$(VALUES_$*))' | cmp -s - $@ || echo '$(subst ','\'',$(VALUES_$*))' >$@
 

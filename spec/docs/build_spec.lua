@@ -61,9 +61,10 @@ describe("make", function()
 
   it("installs what was built, whatever the flags are by then", function()
     local build = "BUILD=" .. (os.getenv("QVM_BUILD") or "build")
+    local COMPILED = "%-c %-o [^ ]*/obj/csrc/core/"
     assert.matches("install ", run({"make", "-n", "install", "CFLAGS=-O0", build}))
-    assert.is_nil(run({"make", "-n", "install", "CFLAGS=-O0", build}):find("-c -o", 1, true))
-    assert.is_truthy(run({"make", "-n", "all", "CFLAGS=-O0", build}):find("-c -o", 1, true))
+    assert.is_nil(run({"make", "-n", "install", "CFLAGS=-O0", build}):find(COMPILED))
+    assert.is_truthy(run({"make", "-n", "all", "CFLAGS=-O0", build}):find(COMPILED))
   end)
 end)
 
