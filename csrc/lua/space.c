@@ -1,4 +1,5 @@
-/* Address spaces: translation, walks, and the passes over what is mapped. */
+/* Address spaces: translation, walks and mappings. Scans over their memory are in scans.c.
+ */
 #include "memory.h"
 #include "paging/mappings.h"
 
@@ -31,7 +32,7 @@ static uint64_t get_u64(lua_State *L, int index, const char *name)
     return value;
 }
 
-/* A number of bits; what is more than fits is more than there can be. */
+/* A number of bits. A number that does not fit is too large in any case. */
 static unsigned get_bits(lua_State *L, int index, const char *name)
 {
     uint64_t value = get_u64(L, index, name);
@@ -39,7 +40,7 @@ static unsigned get_bits(lua_State *L, int index, const char *name)
     return value < UINT_MAX ? (unsigned)value : UINT_MAX;
 }
 
-/* Takes the page tables in that a table at an index tells of. */
+/* Reads the description of page tables from the table at an index. */
 static int get_paging(lua_State *L, int index, enum paging_kind kind, struct paging *paging,
                       struct qvm_error *err)
 {
