@@ -47,16 +47,14 @@ static int get_paging(lua_State *L, int index, enum paging_kind kind, struct pag
     *paging = (struct paging){.kind = kind,
                               .va_bits = get_bits(L, index, "va_bits"),
                               .page_shift = get_bits(L, index, "page_shift"),
+                              .pa_bits = get_bits(L, index, "pa_bits"),
                               .root = get_u64(L, index, "root"),
                               .encryption_mask = get_u64(L, index, "encryption_mask")};
-    lua_getfield(L, index, "wide");
-    paging->wide = lua_toboolean(L, -1);
-    lua_pop(L, 1);
     return paging_setup(paging, err);
 }
 
 /* space(dump, kind, tables of the lower half or of all, of the upper half): the userdata.
- * Each is a table of root, va_bits, page_shift, wide, encryption_mask, or nil. */
+ * Each is a table of root, va_bits, page_shift, pa_bits, encryption_mask, or nil. */
 static int core_space(lua_State *L)
 {
     static const char *const kinds[] = {[PAGING_X86] = "x86",
