@@ -48,6 +48,9 @@ local function try(bytes, options)
   return qvm.open(files.write("test.gcore.gz", bytes), options)
 end
 
+-- Too much memory or work for valgrind.
+local it_large = os.getenv("QVM_VALGRIND") and pending or it
+
 describe("a compressed dump", function()
   after_each(files.clean)
 
@@ -239,11 +242,7 @@ describe("a compressed dump", function()
     assert.are.equal(0, #assert(try(compressed, {partial = true})).warnings)
   end)
 
-  it("reads correctly after and between millions of empty members", function()
-    if os.getenv("QVM_VALGRIND") then
-      pending("too much work for valgrind")
-      return
-    end
+  it_large("reads correctly after and between millions of empty members", function()
     local plain = sample(3 << 19)
     local empty = gzip(""):rep(500000)
     local third = #plain // 3
@@ -292,11 +291,7 @@ describe("a compressed dump", function()
     end
   end)
 
-  it("reads correctly with more access points than the index keeps", function()
-    if os.getenv("QVM_VALGRIND") then
-      pending("1.5 GiB are too much for valgrind")
-      return
-    end
+  it_large("reads correctly with more access points than the index keeps", function()
     local count = 1500
     local block = memory(1 << 20)
     local head = writer.header {machine = 183, phnum = 1}
@@ -312,7 +307,7 @@ describe("a compressed dump", function()
 
   it("takes little memory, regardless of its unpacked size", function()
     local path, size = bomb(33)
-    local _, out, errors = process.run({os.getenv("LUA") or "lua5.4", "-e",
+    local _, out, errors = process.run_lua {"-e",
       ("package.path=%q;package.cpath=%q;"):format(package.path, package.cpath) .. ([[
         local qvm = require "qvm"
         local steps = 0
@@ -323,7 +318,7 @@ describe("a compressed dump", function()
         end
         for line in io.lines("/proc/self/status") do
           if line:match("^VmHWM") then print(line:match("%%d+")) end
-        end]]):format(path, size - 8)}, {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+        end]]):format(path, size - 8)}
     local seen_size, kib = out:match("^(%d+)\ttrue\ttrue\n(%d+)\n$")
     assert.are.equal(size + 120, tonumber(seen_size), out .. errors)
     if not os.getenv("LD_PRELOAD") and not os.getenv("QVM_VALGRIND") then

@@ -7,8 +7,6 @@ local pagetables = require "support.pagetables"
 local process = require "support.process"
 local writer = require "support.dumpwriter"
 
-local lua = os.getenv("LUA") or "lua5.4"
-
 -- hostile(change, restore, calls): repeats each call, and runs `change` in the first garbage
 -- collection of the first run, in the second collection of the second run, and so on, until a
 -- run has no further collection. With these settings every allocation collects garbage.
@@ -69,8 +67,8 @@ describe("a hostile script", function()
   local function survives(program)
     local script = files.write("hostile.lua", HEAD:format(package.path, package.cpath)
       .. program .. "\nprint('survived')")
-    local status, output, errors = process.run({lua, script, path, other, ("%d"):format(root)},
-      {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+    local status, output, errors = process.run_lua {script, path, other,
+      ("%d"):format(root)}
     assert.are.equal("0 survived\n", status .. " " .. output, errors)
   end
 

@@ -5,8 +5,6 @@ local files = require "support.files"
 local process = require "support.process"
 local writer = require "support.dumpwriter"
 
-local lua = os.getenv("LUA") or "lua5.4"
-
 local function head(size, filesz)
   return writer.header {machine = 183, phnum = 1}
     .. writer.program_header {offset = 120, filesz = filesz or size, memsz = size}
@@ -35,7 +33,7 @@ local function interrupt(path, code)
     collectgarbage() collectgarbage()
     print(count("task") - threads, count("fd") - descriptors, dump:u8(0))]]):format(
     package.path, package.cpath, path, code)
-  local child = process.start({lua, files.write("program.lua", program)},
+  local child = process.start({process.lua, files.write("program.lua", program)},
     {log = files.path("errors"), env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
   assert.are.equal("begun", child:line(30), files.read(files.path("errors")))
   process.sleep(0.3 + math.random() / 3)

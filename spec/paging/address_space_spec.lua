@@ -1,6 +1,7 @@
 -- Virtual memory: translation, walks, mappings, reads and searches.
 
 local cost = require "support.cost"
+local dumps = require "support.dumps"
 local files = require "support.files"
 local pagetables = require "support.pagetables"
 local qvm = require "qvm"
@@ -28,11 +29,7 @@ local function at(space, address)
 end
 
 local function mappings(space, from, to)
-  local list = {}
-  for start, size, rights in space:mappings(from, to) do
-    list[#list + 1] = ("%x+%x %s"):format(start, size, rights)
-  end
-  return list
+  return dumps.extents(space:mappings(from, to))
 end
 
 describe("an address space", function()
@@ -347,11 +344,7 @@ describe("an address space", function()
       {paddr = 0x5000, bytes = "dle" .. ("needle"):rep(2) .. ("y"):rep(4081)})
     local space = assert(dump:space {root = t.root})
     local function all(options)
-      local list = {}
-      for address in space:find("needle", options) do
-        list[#list + 1] = ("%x"):format(address)
-      end
-      return list
+      return dumps.addresses(space:find("needle", options))
     end
     assert.are.same({"1ffd", "2003", "2009", "6003", "6009", "9003", "9009"}, all())
     assert.are.same({"2003", "2009"}, all {from = 0x1ffe, to = 0x200f})
@@ -393,11 +386,7 @@ describe("an address space", function()
       {paddr = 0x9800, bytes = "xxneedle"}, {paddr = 0x9ffd, bytes = "nee"},
       {paddr = 0xa000, bytes = "dle"}, {paddr = 0xaffa, bytes = "needle"})
     local space = assert(dump:space {root = t.root})
-    local list = {}
-    for address in space:find("needle") do
-      list[#list + 1] = ("%x"):format(address)
-    end
-    assert.are.same({"1010", "1802", "1ffd", "2ffa"}, list)
+    assert.are.same({"1010", "1802", "1ffd", "2ffa"}, dumps.addresses(space:find("needle")))
   end)
 
   it("fails after its dump is closed", function()

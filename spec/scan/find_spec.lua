@@ -7,22 +7,15 @@ local qvm = require "qvm"
 local sim = require "support.sim"
 local writer = require "support.dumpwriter"
 
-local open = dumps.open
+local open, all = dumps.open, dumps.addresses
 
 -- Opens a plain ELF core that consists of these segments.
 local function memory(...)
   return open(writer.file {machine = "aarch64", segments = {...}})
 end
 
--- Collects the results of an iterator: each address in hexadecimal, or "address:value" if
--- the iterator returns a second value.
-local function all(iterator)
-  local list = {}
-  for address, value in iterator do
-    list[#list + 1] = ("%x"):format(address) .. (value and ":" .. value or "")
-  end
-  return list
-end
+-- Too much memory for valgrind.
+local it_large = os.getenv("QVM_VALGRIND") and pending or it
 
 describe("find", function()
   after_each(files.clean)
@@ -231,11 +224,7 @@ describe("find", function()
     segments[6001].bytes = "needlX"
     local other = assert(qvm.open(files.write("other.gcore", writer.file {machine = "aarch64",
       segments = segments})))
-    local list = {}
-    for start, size, kind in dump:diff(other) do
-      list[#list + 1] = ("%x+%x %s"):format(start, size, kind)
-    end
-    assert.are.same({"10000000005+1 changed"}, list)
+    assert.are.same({"10000000005+1 changed"}, dumps.extents(dump:diff(other)))
   end)
 
   -- An emulator may report a wrong fault address (spec/cross/cross.mk).
@@ -368,11 +357,7 @@ describe("find, on any memory,", function()
     end
   end)
 
-  it("finds the same in large memory as in small, with all processors", function()
-    if os.getenv("QVM_VALGRIND") then
-      pending("too much memory for valgrind")
-      return
-    end
+  it_large("finds the same in large memory as in small, with all processors", function()
     -- 40 MiB, with a match across every boundary between units of work.
     local block = ("\1\2\3\4"):rep(1 << 17)
     local bytes = block:sub(1, -4) .. "needle" .. block:sub(4)
@@ -448,11 +433,7 @@ describe("find, on any memory,", function()
     assert.matches("the loop over this iterator has ended", message, 1, true)
   end)
 
-  it("takes time proportional to the memory for any pattern", function()
-    if os.getenv("QVM_VALGRIND") then
-      pending("too much memory for valgrind")
-      return
-    end
+  it_large("takes time proportional to the memory for any pattern", function()
     -- The pattern almost matches everywhere: quadratic time would take hours.
     local dump = memory {paddr = 0, bytes = ("a"):rep(1 << 20) .. "b"}
     local pattern = ("a"):rep(1 << 18) .. "b"
@@ -517,11 +498,7 @@ describe("strings", function()
     end
   end)
 
-  it("agrees with string.gmatch on large memory, with one or more threads", function()
-    if os.getenv("QVM_VALGRIND") then
-      pending("too much memory for valgrind")
-      return
-    end
+  it_large("agrees with string.gmatch on large memory, with one or more threads", function()
     -- Strings of all sizes at odd addresses, some longer than several units of work, and
     -- binary blocks, some with many short strings.
     math.randomseed(11)
