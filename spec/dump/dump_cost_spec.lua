@@ -45,7 +45,7 @@ describe("a small file", function()
       .. "file with another one, or are more than 256", answer)
   end)
 
-  it("with more notes than any real dump opens, but cannot list them", function()
+  it("with too many notes opens, but raises when they are listed", function()
     local path = compressed("many.gcore", writer.file {machine = "x86_64", segments = {
       {type = 4, bytes = writer.elf_note("", 1, ""):rep(1 << 20), align = 4}}})
     local answer = cost.check(([[

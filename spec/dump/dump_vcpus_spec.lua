@@ -229,7 +229,7 @@ describe("the vCPUs of a QNX dump", function()
   not_qnx("a huge register size", writer.small {note = {regset_size = 0xffffffff}})
   not_qnx("huge extra registers",
     writer.small {note = {regset_size = 0xffffffff, extra_size = 0xffffffff - 272}})
-  not_qnx("a size of missing names", writer.small {note = {names_size = 4}})
+  not_qnx("a wrong size of the names", writer.small {note = {names_size = 4}})
   not_qnx("huge names", writer.small {note = {names_size = 0xffffffff}})
   not_qnx("a note with an extra byte", writer.small {note = {pad = 1}})
   not_qnx("the registers of another machine",

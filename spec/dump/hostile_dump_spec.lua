@@ -209,7 +209,7 @@ describe("a file that is truncated while it is open", function()
     end
   end)
 
-  it("leaves the process sensitive to other faults", function()
+  it("does not hide other faults from the process", function()
     -- A SIGBUS sent by another process must still end this one.
     local program = [[
       local qvm = require "qvm"
