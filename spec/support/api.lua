@@ -38,7 +38,7 @@ local map = "0000000000000000 T first\n0000000000001000 T second\n"
 
 -- Options of dump:space for the page tables in the dump.
 local by_hand = {root = 0x41000, kernel_root = 0x41000, va_bits = 39, granule = 4096,
-  wide = false, kind = "aarch64", encryption_mask = 0}
+  pa_bits = 48, kind = "aarch64", encryption_mask = 0}
 
 -- A dump with all parts: memory, page tables, vCPUs, text, notes and sections. `stamp` is part
 -- of its memory and registers, so that two dumps differ.
