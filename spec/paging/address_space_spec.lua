@@ -122,13 +122,13 @@ describe("an address space", function()
   for _, form in ipairs {{12, 32}, {12, 39}, {12, 48}, {14, 36}, {14, 47}, {14, 48}, {16, 42},
     {16, 48},
     {12, 52, true}, {14, 52, true}, {16, 52, true}} do
-    local shift, va_bits, wide = table.unpack(form)
+    local shift, va_bits, pa52 = table.unpack(form)
     it(("translates aarch64 pages of %d KiB with %d bits"):format(1 << shift - 10, va_bits),
     function()
       local page, block = 1 << shift, 1 << 2 * shift - 3
-      local high = wide and 0xf << 48 or 0
-      local lower = pagetables.aarch64(0x100000, shift, va_bits, wide)
-      local upper = pagetables.aarch64(0x1000000, shift, va_bits, wide)
+      local high = pa52 and 0xf << 48 or 0
+      local lower = pagetables.aarch64(0x100000, shift, va_bits, pa52)
+      local upper = pagetables.aarch64(0x1000000, shift, va_bits, pa52)
       local top = (1 << va_bits) - page
       lower:map(page, 0x123450000 | high, 0, arm.user | arm.read_only | arm.pxn)
       lower:map(top, 0x40000, 0, arm.user | arm.uxn)
@@ -157,8 +157,8 @@ describe("an address space", function()
   it("translates aarch64's larger blocks, including those that need 52 bits", function()
     for _, case in ipairs {{12, 48, false, 2, 1 << 30}, {12, 52, true, 3, 1 << 39},
       {14, 52, true, 2, 1 << 36}, {16, 52, true, 2, 1 << 42}} do
-      local shift, va_bits, wide, level, size = table.unpack(case)
-      local t = pagetables.aarch64(0x100000, shift, va_bits, wide)
+      local shift, va_bits, pa52, level, size = table.unpack(case)
+      local t = pagetables.aarch64(0x100000, shift, va_bits, pa52)
       t:map(size, size, level, 0)
       local dump = dump_of("aarch64", t)
       local space = assert(dump:space {root = t.root, va_bits = va_bits, granule = 1 << shift})

@@ -110,25 +110,25 @@ function pagetables.x86_32(at)
     address = function(entry) return entry & 0xfffff000 end}
 end
 
--- Encodes an address for an entry. With 64 KiB pages, bits 51:48 move to 15:12; otherwise, with
--- LPA2, bits 49:48 stay and 51:50 move to 9:8.
-local function arm_address(address, shift, lpa2)
+-- Encodes an address for an entry. pa52: whether physical addresses have 52 bits. With 64 KiB
+-- pages, bits 51:48 move to 15:12; with smaller ones (LPA2), 49:48 stay and 51:50 move to 9:8.
+local function arm_address(address, shift, pa52)
   if shift == 16 then
     return address & 0x0000ffffffffffff | (address >> 48 & 0xf) << 12
-  elseif lpa2 then
+  elseif pa52 then
     return address & 0x0003ffffffffffff | (address >> 50 & 3) << 8
   end
   return address
 end
 
-function pagetables.aarch64(at, shift, va_bits, lpa2)
+function pagetables.aarch64(at, shift, va_bits, pa52)
   local bits = shift - 3
   local levels = (va_bits - shift + bits - 1) // bits
   return pagetables.new {at = at, bits = bits, shift = shift, levels = levels,
     top_bits = (va_bits - shift - 1) % bits + 1,
-    table = function(address) return arm_address(address, shift, lpa2) | 3 end,
+    table = function(address) return arm_address(address, shift, pa52) | 3 end,
     leaf = function(address, level, flags)
-      return arm_address(address, shift, lpa2) | flags | (level > 0 and 1 or 3)
+      return arm_address(address, shift, pa52) | flags | (level > 0 and 1 or 3)
     end,
     address = function(entry) -- of a table; tables have low addresses
       return entry & 0x0000fffffffff000 & ~((1 << shift) - 1)
