@@ -1,3 +1,6 @@
+/* What functions that take a Dump or a Space have in common: the memory that the argument
+ * stands for, and addresses, which may be given as symbols. The symbols of the guest's kernel
+ * are Lua's (util/address.lua), so a symbol calls a Lua function that is registered here. */
 #include "memory.h"
 
 struct opened_memory check_memory(lua_State *L)

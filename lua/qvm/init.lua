@@ -185,7 +185,7 @@ end
 
 --- Sets where the env of your hypervisor keeps things.
 --
--- Overrides the rules that find them (see the guide, "The env document").
+-- Overrides the rules that find them (see docs/vms.md, "The env document").
 -- @tparam ?table schema `nil` restores the rules
 -- @tparam[opt] string schema.vcpus path of the array or object that holds the vCPU
 -- records

@@ -257,7 +257,8 @@ describe("the address space of a vCPU", function()
     assert.are.equal(0x42000000, s.upper.root)
     local _, message, code = space {t0sz = 0, epd1 = 1}
     assert.are.equal("unsupported", code)
-    assert.matches("vCPU 0: its control registers do not show the page tables", message, 1, true)
+    assert.matches("vCPU 0: its control registers do not give the format of its page tables",
+      message, 1, true)
     -- Then the dump's VMCOREINFO is used.
     local dump = qnx("aarch64", {pgtbl = 0, extra = {1, 2, tcr {t0sz = 0, epd1 = 1}}},
       {"TTBR0_EL1", "TTBR1_EL1", "TCR_EL1"}, {paddr = 0, bytes = "x"})
@@ -325,8 +326,8 @@ describe("the address space of a vCPU", function()
     local dump = qnx("aarch64", {pgtbl = t.root}, nil, t:segments()[1])
     local _, message, code = space_of(dump)
     assert.are.equal("unsupported", code)
-    assert.matches("vCPU 0: its page table is at 0x0000000000100000 (pgtbl), but its form is "
-      .. "not known: pass va_bits and granule to dump:space(cpu, options)", message, 1, true)
+    assert.matches("vCPU 0: its page table is at 0x0000000000100000 (pgtbl), in an unknown "
+      .. "format: pass va_bits and granule to dump:space(cpu, options)", message, 1, true)
     local space = assert(space_of(dump, {va_bits = 47, granule = 16384}))
     assert.are.same({root = t.root, va_bits = 47, page_size = 16384}, space.lower)
     assert.is_nil(space.upper)

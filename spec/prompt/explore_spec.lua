@@ -165,7 +165,8 @@ describe("explore, from a pipe,", function()
     for _, count in ipairs {'"30"', "-5", "0", "2.5", "0/0", "1e400"} do
       local shown, problem = answer(('list(d:find("x"), %s)'):format(count), path)
       assert.are.equal("", shown)
-      assert.matches("^bad argument #2 to 'list' %(a number of items expected, got ", problem)
+      assert.matches("^error: bad argument #2 to 'list' %(a number of items expected, got ",
+        problem)
     end
     output = answer('x = qvm.open(d.path)\nlist(d:diff_registers(x))', path)
     assert.are.equal("(none)\n", output)
@@ -176,7 +177,7 @@ describe("explore, from a pipe,", function()
     assert.are.equal(("0x0000000080000011  %s... (100 bytes)\n"):format(("x"):rep(44)), output)
     local nothing, errors = answer("d:close()\nlist(d:vcpus())", path)
     assert.are.equal("", nothing)
-    assert.are.equal("the dump is closed\n", errors)
+    assert.are.equal("error: the dump is closed\n", errors)
     assert.matches("^function: ", (answer("print", path)))
     assert.matches("^function: ", (answer("x = d:find('x')\nx", path)))
   end)
@@ -205,19 +206,21 @@ describe("explore, from a pipe,", function()
   it("tells failures, errors and mistakes in a line each", function()
     for line, expected in pairs {
       ["qvm.vm 'nope'"] = "^failed: .*no VM \"nope\".*%(not_found%)\n$",
-      ["vms.nope"] = "^.*no VM \"nope\": it does not exist, or is rebooting\n$",
-      ["nil + 1"] = "^attempt to perform arithmetic on a nil value\n$",
-      ["qvm.open(5)"] = "^bad argument #1 to 'open' %(string expected, got number%)\n$",
+      ["vms.nope"] = "^error: .*no VM \"nope\": it does not exist, or is rebooting\n$",
+      ["nil + 1"] = "^error: attempt to perform arithmetic on a nil value\n$",
+      ["qvm.open(5)"] = "^error: bad argument #1 to 'open' %(string expected, got number%)\n$",
       ["error({1})"] = "^table\n  %[1%]: 1\n$",
       ["x ="] = "^the last line is not complete\n$",
-      ["x = = 1"] = "^unexpected symbol near '='\n$",
-      ["for i = 1, 2 do\nx x\nend"] = "^prompt:2: syntax error near 'x'\n",
+      ["x = = 1"] = "^error: unexpected symbol near '='\n$",
+      ["for i = 1, 2 do\nx x\nend"] = "^error: prompt:2: syntax error near 'x'\n",
       ["local y = 5\nlocal z"] = "^%(a local ends with its line[^\n]*\n$",
     } do
       local output, errors = answer(line)
       assert.are.equal("", output)
       assert.matches(expected, errors)
     end
+    assert.are.equal("(empty)\n", (answer "{}"))
+    assert.are.equal((answer "help()"), (answer "?"))
     -- And goes on.
     assert.are.equal("3\n", (answer "nil + 1\n1 + 2"))
   end)

@@ -1,3 +1,4 @@
+/* An array that doubles when it is full. Its memory is kept for the next unit. */
 #include "scan/found.h"
 
 #include <stdlib.h>

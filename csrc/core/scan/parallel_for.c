@@ -1,3 +1,6 @@
+/* Threads are started for each loop and joined at its end: nothing of them is left between
+ * the steps of a scan, so a script may fork, or replace signal handlers, at any time. Each
+ * thread, the caller's among them, takes the next part until none is left. */
 #include "scan/parallel_for.h"
 
 #include <pthread.h>

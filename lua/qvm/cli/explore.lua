@@ -47,7 +47,8 @@ local function vms_text()
   for vm in qvm.vms() do
     lines[#lines + 1] = vm_line(vm)
   end
-  return lines[1] and table.concat(lines, "\n") or ("no VMs below %s"):format(qvm.root())
+  return lines[1] and table.concat(lines, "\n")
+    or ("no VMs below %s (--root or $QVM_ROOT names another directory)"):format(qvm.root())
 end
 
 -- The VMs by name; each use looks one up. As text, a line for each.

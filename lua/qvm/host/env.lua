@@ -3,7 +3,7 @@
 -- QNX documents that it is JSON and holds vCPU thread ids and errata data, but not the
 -- names or the nesting. An integrator's script uses a member `last_known_ip` for each
 -- vCPU. Therefore the whole document is kept, and vCPUs and errata are found by rules
--- (see the guide, "The env document"), which `qvm.schema` overrides.
+-- (see docs/vms.md, "The env document"), which `qvm.schema` overrides.
 -- @classmod qvm.env
 
 local check = require "qvm.util.arguments"

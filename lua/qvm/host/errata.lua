@@ -1,7 +1,7 @@
 --- Saves and compares snapshots of a VM's errata settings.
 --
 -- Which errata a VM reports depends on the hypervisor and its configuration variables
--- (documented). How they are found in an env is described in the guide, "The env
+-- (documented). How they are found in an env is described in docs/vms.md, "The env
 -- document". A baseline is a JSON file with one erratum per line, in a fixed order, so
 -- that two versions of it can be compared line by line.
 -- @module qvm.errata

@@ -48,7 +48,8 @@ function VM:pid()
   return core.pid(self.path .. "/env")
 end
 
---- Reads the VM's env. Each call reads it again.
+--- Reads the VM's env. Each call reads it again. The vCPUs are the env's:
+-- `vm:env():vcpu(1)`.
 -- @treturn[1] qvm.env.Env the document
 -- @return[2] nil, message, code: `not_found` `malformed` `too_large` (more than
 -- 16 MiB, or than 65536 values) `timeout` (no answer within 2 s) `permission` `io`

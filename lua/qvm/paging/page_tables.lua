@@ -154,7 +154,7 @@ local function by_record(machine, cpu, info, given)
         pa_bits = pa_bits_of(given, shift, va_bits), encryption_mask = given.encryption_mask}, upper
     end
   end
-  return nil, ("its page table is at 0x%016x (pgtbl), but its form is not known: "
+  return nil, ("its page table is at 0x%016x (pgtbl), in an unknown format: "
     .. "pass %s to dump:space(cpu, options)"):format(cpu.pgtbl,
     machine == "aarch64" and "va_bits and granule" or "a kind, \"x86\" or \"x86 PAE\",")
 end
@@ -193,7 +193,7 @@ local function by_registers(machine, cpu, info, given)
     if lower or upper then
       return kind, lower, upper
     end
-    return false, "its control registers do not show the page tables"
+    return false, "its control registers do not give the format of its page tables"
   end
   return false
 end

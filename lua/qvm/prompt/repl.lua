@@ -221,7 +221,7 @@ local function message_of(problem)
   end
   local hint = problem:find("attempt to index a nil value (local 'self')", 1, true)
     and "\n(methods are called with a colon: object:method())" or ""
-  return problem:gsub("^prompt:1: ", "") .. hint
+  return "error: " .. problem:gsub("^prompt:1: ", "") .. hint
 end
 
 -- Compiles a line as Lua's prompt does: as an expression if it is one. "help" also takes a
@@ -229,7 +229,8 @@ end
 -- needed.
 local function compile(text, env)
   local about = text:match("^%s*help%s+([%a_][%w_.:]*)%s*$")
-  local expression = about and ("help %q"):format(about) or text
+  local expression = about and ("help %q"):format(about) or text:match("^%s*%?%s*$") and "help()"
+    or text
   local chunk = load("return " .. expression, "=prompt", "t", env)
   local message
   if not chunk then

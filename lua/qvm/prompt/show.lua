@@ -155,6 +155,16 @@ local function add_list(lines, name, iterator)
   end
 end
 
+-- The state of a VM or of an Env, with the reason where there is one.
+local function add_state(lines, value)
+  if type(value.state) ~= "function" then
+    return
+  end
+  local state, reason = value:state()
+  lines[#lines + 1] = "  state: " .. (state or "unknown")
+    .. (reason and " (" .. line.escape_controls(reason) .. ")" or "")
+end
+
 local function add_parts(lines, value)
   for _, part in ipairs {{"vcpus", "vCPUs"}, {"errata", "errata"}, {"ranges", "memory"},
     {"nodes", "nodes"}} do
@@ -172,13 +182,15 @@ function view.text(value)
   if type(value) ~= "table" then
     return scalar(nil, value)
   end
-  local lines = {title(value) or "table"}
+  local name = title(value)
+  local lines = {name or "table"}
   local meta = getmetatable(value)
   if type(meta) == "table" and type(meta.__index) == "table" then
+    add_state(lines, value)
     add_parts(lines, value)
   end
   add_members(lines, "  ", value, {}, 1)
-  return table.concat(lines, "\n")
+  return not name and #lines == 1 and "(empty)" or table.concat(lines, "\n")
 end
 
 local LINE = 16
