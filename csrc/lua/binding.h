@@ -17,6 +17,9 @@
  */
 int push_failure(lua_State *L, const struct qvm_error *err);
 
+/* Raises the message, where a failure cannot be returned. Does not return. */
+int raise_failure(lua_State *L, const struct qvm_error *err);
+
 /* Pushes a text, escaped: see text.h. */
 void push_escaped(lua_State *L, const char *text, size_t size, bool json);
 

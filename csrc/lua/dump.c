@@ -124,9 +124,11 @@ void pin_dump(lua_State *L, int index)
     lua_toclose(L, -1);
 }
 
-static void new_handle(lua_State *L)
+/* Pushes a closed handle. Its user values: the user, and the path at a stack index, which
+ * the dump and its errors refer to. */
+static void new_handle(lua_State *L, int path)
 {
-    struct handle *handle = lua_newuserdatauv(L, sizeof *handle, 1);
+    struct handle *handle = lua_newuserdatauv(L, sizeof *handle, 2);
     struct handle **user;
 
     *handle = (struct handle){.dump = NULL};
@@ -135,6 +137,8 @@ static void new_handle(lua_State *L)
     *user = handle;
     luaL_setmetatable(L, USER);
     lua_setiuservalue(L, -2, 1);
+    lua_pushvalue(L, path);
+    lua_setiuservalue(L, -2, 2);
 }
 
 /* Calls a method that may call Lua, by allocating or otherwise, while it uses the dump. An
@@ -249,7 +253,7 @@ static int core_open(lua_State *L)
     struct qvm_error err;
 
     lua_settop(L, 4);
-    new_handle(L);
+    new_handle(L, 1);
     handle = lua_touserdata(L, -1);
     *handle =
         fd < 0 ? dump_open(path, partial, &err) : dump_open_fd(fd, path, partial, &err);

@@ -8,12 +8,24 @@
 #    define EXPORT
 #endif
 
+int raise_failure(lua_State *L, const struct qvm_error *err)
+{
+    char message[QVM_MESSAGE_SIZE];
+
+    qvm_error_text(err, message, sizeof message);
+    return luaL_error(L, "%s", message);
+}
+
 int push_failure(lua_State *L, const struct qvm_error *err)
 {
+    char message[QVM_MESSAGE_SIZE];
+    size_t size;
+
     if (err->code == QVM_NO_MEMORY)
-        return luaL_error(L, "%s", err->message);
+        return raise_failure(L, err);
+    size = qvm_error_text(err, message, sizeof message);
     lua_pushnil(L);
-    push_escaped(L, err->message, strlen(err->message), false);
+    push_escaped(L, message, size, false);
     lua_pushstring(L, qvm_code_name(err->code));
     return 3;
 }

@@ -163,7 +163,7 @@ static bool step(lua_State *L, struct pass *pass, bool quiet)
     while ((status = do_step(pass, err)) < 0) {
         if (!poll_incomplete(L, err)) {
             if (!quiet)
-                luaL_error(L, "%s", err->message);
+                raise_failure(L, err);
             pass->failed = true;
             lua_settop(L, top);
             return false;

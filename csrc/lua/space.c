@@ -221,7 +221,7 @@ static void raise_or_poll(lua_State *L, const struct space_handle *handle,
                           const struct qvm_error *err)
 {
     if (!poll_incomplete(L, err))
-        luaL_error(L, "%s", err->message);
+        raise_failure(L, err);
     if (!*handle->dump)
         luaL_error(L, "the dump is closed");
 }

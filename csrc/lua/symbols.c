@@ -47,11 +47,13 @@ static void push_about(lua_State *L, struct elf_symbols *symbols)
 static int core_open_symbols(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    struct symbol_file *file = lua_newuserdatauv(L, sizeof *file, 0);
+    struct symbol_file *file = lua_newuserdatauv(L, sizeof *file, 1);
     struct qvm_error err;
 
     file->symbols.is_open = false;
     luaL_setmetatable(L, TYPE);
+    lua_pushvalue(L, 1); /* the file and its errors refer to the path */
+    lua_setiuservalue(L, -2, 1);
     if (elf_symbols_open(&file->symbols, path, &err) != 0)
         return push_failure(L, &err);
     push_about(L, &file->symbols);

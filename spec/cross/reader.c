@@ -8,7 +8,10 @@
 
 static int fail(const struct qvm_error *err)
 {
-    printf("%s: %s\n", qvm_code_name(err->code), err->message);
+    char text[QVM_MESSAGE_SIZE];
+
+    qvm_error_text(err, text, sizeof text);
+    printf("%s: %s\n", qvm_code_name(err->code), text);
     return 1;
 }
 

@@ -53,6 +53,14 @@ static int mask_is_empty(void)
     return !sigismember(&mask, SIGBUS) && !sigismember(&mask, SIGUSR1);
 }
 
+static int fail_error(const struct qvm_error *err)
+{
+    char text[QVM_MESSAGE_SIZE];
+
+    qvm_error_text(err, text, sizeof text);
+    return fail(text);
+}
+
 /* A read of a file that is cut while it is open. */
 static int cut_read(const char *path)
 {
@@ -62,10 +70,10 @@ static int cut_read(const char *path)
     int status;
 
     if (image_file_open(&file, path, false, &err) != 0)
-        return fail(err.message);
+        return fail_error(&err);
     image_file_map(&file);
     if (image_file_read(&file, 0, &byte, 1, &err) != 0)
-        return fail(err.message);
+        return fail_error(&err);
     if (truncate(path, 0) != 0)
         return fail("truncate");
     status = image_file_read(&file, 8000, &byte, 1, &err);
@@ -95,7 +103,7 @@ int main(int argc, char **argv)
 
     /* The program puts a handler in front of ours, and ours has to stay behind it. */
     if (image_file_open(&file, argv[1], false, &err) != 0)
-        return fail(err.message);
+        return fail_error(&err);
     image_file_map(&file);
     install(&before, 0);
     for (calls = 0; calls < 2;)
@@ -106,7 +114,7 @@ int main(int argc, char **argv)
     image_file_close(&file);
     for (int again = 0; again < 2; again++) {
         if (image_file_open(&file, argv[1], false, &err) != 0)
-            return fail(err.message);
+            return fail_error(&err);
         image_file_map(&file);
         if (cut_read(argv[1]) != 0)
             return 1;

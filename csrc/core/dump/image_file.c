@@ -65,11 +65,8 @@ static int open_content(struct image_file *file, struct qvm_error *err)
 static int adopt(struct image_file *file, int fd, uint64_t size, const char *path,
                  bool lenient, struct qvm_error *err)
 {
-    *file = (struct image_file){.fd = fd, .size = size, .lenient = lenient};
-    file->path = strdup(path);
-    if (!file->path)
-        qvm_fail_memory(err, path);
-    else if (open_content(file, err) == 0)
+    *file = (struct image_file){.fd = fd, .size = size, .lenient = lenient, .path = path};
+    if (open_content(file, err) == 0)
         return 0;
     image_file_close(file);
     return -1;
@@ -136,8 +133,6 @@ void image_file_close(struct image_file *file)
     if (file->fd >= 0)
         close(file->fd);
     file->fd = -1;
-    free(file->path);
-    file->path = NULL;
 }
 
 static int fail_truncated(const struct image_file *file, uint64_t offset, uint64_t n,

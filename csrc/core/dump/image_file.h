@@ -17,11 +17,12 @@ struct image_file {
     struct guarded_mmap map; /* see image_file_map */
     bool map_tried;
     struct gzip *gzip; /* NULL: not compressed */
-    char *path;
+    const char *path;  /* the caller's */
 };
 
-/* 0, or -1 and nothing to close. If `lenient`, a compressed file that is damaged is read as
- * far as that goes. */
+/* The path stays the caller's, and must outlive the file and the errors of its functions,
+ * which refer to it. 0, or -1 and nothing to close. If `lenient`, a compressed file that is
+ * damaged is read as far as that goes. */
 int image_file_open(struct image_file *file, const char *path, bool lenient,
                     struct qvm_error *err);
 

@@ -5,6 +5,7 @@
 
 #include "util/error.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +18,12 @@ int regular_open(const char *path, uint64_t *size, struct qvm_error *err);
  * no regular file is not opened (a device may act when it is). */
 int regular_open_checked(const char *path, uint64_t *size, struct qvm_error *err);
 
+/* Room for the paths of symbolic links that save_file() follows: the caller's, since a
+ * failure refers to the last one. */
+struct save_paths {
+    char path[2][PATH_MAX];
+};
+
 /* Replaces the file at a path, or makes one: for this user alone if `is_private`, else as
  * the umask has it. A file that is replaced keeps its mode, access list, owner and group;
  * if the owner or the group cannot be kept, nobody gains access by it.
@@ -28,6 +35,7 @@ int regular_open_checked(const char *path, uint64_t *size, struct qvm_error *err
  *
  * 0, or -1 and a regular file is as it was. */
 int save_file(const char *path, const void *bytes, size_t n, bool is_private,
+              struct save_paths *paths,
               struct qvm_error *err);
 
 /* Makes a file that is on the disk when this returns, for this user alone if `is_private`.

@@ -14,7 +14,7 @@
 
 /* Where others can change the names, one of them may have taken the place of the directory
  * since it was made: it must be no link, and this user's. */
-static int open_made(struct new_directory *made, struct qvm_error *err)
+static int open_made(struct new_directory *made, const char *path, struct qvm_error *err)
 {
     const struct entry *entry = &made->entry;
     struct stat status;
@@ -22,22 +22,22 @@ static int open_made(struct new_directory *made, struct qvm_error *err)
     made->fd = retry_openat(entry->directory, entry->name,
                             O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (made->fd < 0 || fstat(made->fd, &status) != 0)
-        return qvm_fail_errno(err, errno, made->path);
+        return qvm_fail_errno(err, errno, path);
     if (entry_is_safe(entry) || status.st_uid == geteuid())
         return 0;
-    return qvm_fail(err, QVM_BUSY, "%s: was exchanged for another directory", made->path);
+    return qvm_fail(err, QVM_BUSY, "%s: was exchanged for another directory", path);
 }
 
-static int make(struct new_directory *made, struct qvm_error *err)
+static int make(struct new_directory *made, const char *path, struct qvm_error *err)
 {
     const struct entry *entry = &made->entry;
 
     if (mkdirat(entry->directory, entry->name, 0700) != 0) {
         if (errno == EEXIST)
-            return qvm_fail(err, QVM_BUSY, "%s: exists already", made->path);
-        return qvm_fail_errno(err, errno, made->path);
+            return qvm_fail(err, QVM_BUSY, "%s: exists already", path);
+        return qvm_fail_errno(err, errno, path);
     }
-    if (open_made(made, err) == 0)
+    if (open_made(made, path, err) == 0)
         return 0;
     unlinkat(entry->directory, entry->name, AT_REMOVEDIR);
     return -1;
@@ -58,7 +58,7 @@ int new_directory_open(struct new_directory *made, const char *path, struct qvm_
     made->path = strdup(path);
     if (!made->path)
         return qvm_fail_memory(err, path);
-    if (entry_open(&made->entry, path, err) == 0 && make(made, err) == 0)
+    if (entry_open(&made->entry, path, err) == 0 && make(made, path, err) == 0)
         return 0;
     release(made);
     return -1;
@@ -67,15 +67,12 @@ int new_directory_open(struct new_directory *made, const char *path, struct qvm_
 int new_directory_write(struct new_directory *made, const char *name, const void *bytes,
                         size_t n, struct qvm_error *err)
 {
-    char subject[PATH_MAX + NEW_NAME_SIZE];
-    int number = 0;
+    int number = EINVAL;
 
-    snprintf(subject, sizeof subject, "%s/%s", made->path, name);
-    if (made->count == NEW_FILES_MAX || strlen(name) >= NEW_NAME_SIZE || strchr(name, '/'))
-        return qvm_fail_errno(err, EINVAL, subject);
-    number = save_new(made->fd, name, bytes, n, true);
+    if (made->count < NEW_FILES_MAX && strlen(name) < NEW_NAME_SIZE && !strchr(name, '/'))
+        number = save_new(made->fd, name, bytes, n, true);
     if (number != 0)
-        return qvm_fail_errno(err, number, subject);
+        return qvm_fail_system(err, number, "%s/%s", made->path, name);
     memcpy(made->names[made->count++], name, strlen(name) + 1);
     return 0;
 }
