@@ -72,7 +72,7 @@ static int core_next_symbols(lua_State *L)
 {
     struct symbol_file *file = luaL_checkudata(L, 1, TYPE);
     struct elf_symbol *symbol = &file->symbol;
-    unsigned patience = ENTRIES;
+    unsigned budget = ENTRIES;
     lua_Integer count, from, bytes = 0;
     struct qvm_error err;
     int found = 0;
@@ -85,7 +85,7 @@ static int core_next_symbols(lua_State *L)
     if (!file->symbols.is_open)
         return luaL_argerror(L, 1, "closed");
     while (count - from < SYMBOLS && bytes < NAME_BYTES &&
-           (found = elf_symbols_next(&file->symbols, symbol, &patience, &err)) == 1) {
+           (found = elf_symbols_next(&file->symbols, symbol, &budget, &err)) == 1) {
         count++;
         bytes += (lua_Integer)symbol->name_size;
         append_integer(L, 2, count, symbol->value);
@@ -95,7 +95,7 @@ static int core_next_symbols(lua_State *L)
     }
     if (found < 0)
         return push_failure(L, &err);
-    if (found == 0 && patience > 0 && count == from)
+    if (found == 0 && budget > 0 && count == from)
         return 0;
     lua_pushinteger(L, bytes);
     lua_pushinteger(L, (lua_Integer)file->symbols.skipped);

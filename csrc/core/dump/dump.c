@@ -1,5 +1,6 @@
 #include "dump/dump.h"
 
+#include "dump/elf_core.h"
 #include "dump/elf_sections.h"
 #include "dump/format.h"
 
@@ -41,7 +42,7 @@ static int load(struct dump *dump, struct qvm_error *err)
 int dump_load(struct dump *dump, struct qvm_error *err)
 {
     if (image_file_detect_gzip(&dump->file, err) != 0 ||
-        elf_read(&dump->elf, &dump->file, err) != 0)
+        elf_core_read(&dump->elf, &dump->file, err) != 0)
         return -1;
     if (load(dump, err) == 0)
         return 0;
@@ -307,7 +308,7 @@ int dump_whole_size(int fd, const char *path, uint64_t *extent, struct qvm_error
     *extent = 0;
     if (image_file_open_fd(&file, fd, path, false, err) != 0)
         return -1;
-    status = image_file_detect_gzip(&file, err) == 0 ? elf_read(&elf, &file, err) : -1;
+    status = image_file_detect_gzip(&file, err) == 0 ? elf_core_read(&elf, &file, err) : -1;
     if (status == 0) {
         *extent = elf.extent;
         elf_free(&elf);

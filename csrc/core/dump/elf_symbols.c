@@ -1,6 +1,7 @@
 /* Reads the symbol table of an ELF file (System V ABI, "Symbol Table") in one pass, with a
- * buffer for its entries. Names are looked up one by one, so that neither the size of the
- * string table nor entries that share one long name cost memory. */
+ * buffer for its entries. Names are looked up one by one in the mapped file, so that
+ * neither the size of the string table nor entries that share one long name cost memory.
+ * Most names are short: a first read of a few bytes usually has the NUL. */
 #include "dump/elf_symbols.h"
 
 #include "dump/elf_notes.h"
@@ -12,7 +13,7 @@ enum { SHT_SYMTAB = 2, SHT_NOTE = 7, SHT_DYNSYM = 11, SHN_UNDEF = 0 };
 enum { STT_SECTION = 3, STT_FILE = 4, NT_GNU_BUILD_ID = 3 };
 enum { NAME_GUESS = 64, NOTE_SECTIONS_MAX = 64, NOTES_MAX = 64 };
 
-/* Where the fields of an entry are; st_name is the first word. */
+/* Where the fields of an entry are; st_name is the first four bytes. */
 struct layout {
     unsigned size, info, section, value, bytes, word;
 };
@@ -25,7 +26,7 @@ static const struct layout *layout_of(const struct elf *elf)
     return elf->bits == 32 ? &layout32 : &layout64;
 }
 
-/* The first section of a type. 1; 0 where there is none; -1. */
+/* Finds the first section of a type. 1; 0 where there is none; -1. */
 static int find_section(const struct elf *elf, const struct image_file *file,
                         uint32_t count, uint32_t type, struct elf_section *found,
                         struct qvm_error *err)
@@ -39,6 +40,7 @@ static int find_section(const struct elf *elf, const struct image_file *file,
     return 0;
 }
 
+/* Finds the table and its names, and checks that the file has both. */
 static int find_table(struct elf_symbols *s, struct qvm_error *err)
 {
     uint32_t count;
@@ -68,7 +70,7 @@ static int find_table(struct elf_symbols *s, struct qvm_error *err)
 int elf_symbols_open(struct elf_symbols *s, const char *path, struct qvm_error *err)
 {
     s->is_open = false;
-    s->at = s->skipped = 0;
+    s->next = s->skipped = 0;
     s->buffered = s->used = 0;
     if (image_file_open(&s->file, path, false, err) != 0)
         return -1;
@@ -89,11 +91,12 @@ void elf_symbols_close(struct elf_symbols *s)
     s->is_open = false;
 }
 
-/* Fills the buffer with whole entries. False at the table's end. */
+/* Fills the buffer with whole entries where it is used up. False at the table's end, and
+ * where that fails: then *status is -1. */
 static bool has_entry(struct elf_symbols *s, unsigned size, int *status,
                       struct qvm_error *err)
 {
-    uint64_t left = s->table.file_size - s->at;
+    uint64_t left = s->table.file_size - s->next;
     size_t most = sizeof s->buffer / size * size;
 
     if (s->used < s->buffered)
@@ -103,14 +106,14 @@ static bool has_entry(struct elf_symbols *s, unsigned size, int *status,
     if (s->buffered == 0)
         return false;
     *status =
-        image_file_read(&s->file, s->table.offset + s->at, s->buffer, s->buffered, err);
+        image_file_read(&s->file, s->table.offset + s->next, s->buffer, s->buffered, err);
     if (*status != 0)
         s->buffered = 0;
-    s->at += s->buffered;
+    s->next += s->buffered;
     return *status == 0;
 }
 
-/* A name, up to its NUL. 1; 0 where it is too long or not in the string table; -1. */
+/* Reads a name, up to its NUL. 1; 0 where it is too long or not in the string table; -1. */
 static int read_name(struct elf_symbols *s, uint32_t at, struct elf_symbol *symbol,
                      struct qvm_error *err)
 {
@@ -144,19 +147,19 @@ static bool is_mapping(const char *name)
            (name[2] == '\0' || name[2] == '.');
 }
 
-int elf_symbols_next(struct elf_symbols *s, struct elf_symbol *symbol, unsigned *patience,
+int elf_symbols_next(struct elf_symbols *s, struct elf_symbol *symbol, unsigned *budget,
                      struct qvm_error *err)
 {
     const struct layout *layout = layout_of(&s->elf);
     bool big = s->elf.big_endian;
     int status = 0;
 
-    while (*patience > 0 && has_entry(s, layout->size, &status, err)) {
+    while (*budget > 0 && has_entry(s, layout->size, &status, err)) {
         const unsigned char *entry = s->buffer + s->used;
         unsigned kind = entry[layout->info] & 15u;
 
         s->used += layout->size;
-        --*patience;
+        --*budget;
         if (kind == STT_FILE || kind == STT_SECTION || bytes_u32(entry, big) == 0 ||
             bytes_u16(entry + layout->section, big) == SHN_UNDEF)
             continue;
@@ -172,7 +175,8 @@ int elf_symbols_next(struct elf_symbols *s, struct elf_symbol *symbol, unsigned 
     return status;
 }
 
-/* The build id among the notes of one section. */
+/* Finds the build id among the notes of one section: the section is given to the iterator
+ * as if it were a segment. */
 static size_t find_build_id(struct elf_symbols *s, const struct elf_section *section,
                             unsigned char *id)
 {

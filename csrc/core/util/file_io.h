@@ -35,8 +35,7 @@ struct save_paths {
  *
  * 0, or -1 and a regular file is as it was. */
 int save_file(const char *path, const void *bytes, size_t n, bool is_private,
-              struct save_paths *paths,
-              struct qvm_error *err);
+              struct save_paths *paths, struct qvm_error *err);
 
 /* Makes a file that is on the disk when this returns, for this user alone if `is_private`.
  * 0, or the errno of the first step that failed: then there is no such file, or (EEXIST)
