@@ -3,6 +3,7 @@
 #include "memory.h"
 #include "util/bytes.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -273,26 +274,23 @@ static int core_open(lua_State *L)
     return 1;
 }
 
-/* range(dump, piece from 0): start, size, the next range's piece; nothing behind the last.
- * Pieces that adjoin are one range. */
+/* range(dump, position): start, size, the next range's position; nothing after the last
+ * range. The first position is 0. */
 static int method_range(lua_State *L)
 {
     struct dump *dump = *check_dump(L, 1);
-    lua_Integer index = luaL_checkinteger(L, 2);
-    const struct memory_run *runs;
-    size_t i;
+    lua_Integer position = luaL_checkinteger(L, 2);
+    uint64_t first, last;
+    size_t index;
 
     if (!dump)
         return push_closed(L);
-    if (index < 0 || index >= (lua_Integer)dump->map.count)
+    index = position < 0 ? SIZE_MAX : (size_t)position;
+    if (!memory_map_next(&dump->map, &index, &first, &last))
         return 0;
-    runs = dump->map.runs;
-    i = (size_t)index + 1;
-    while (i < dump->map.count && runs[i].first - 1 == runs[i - 1].last)
-        i++;
-    lua_pushinteger(L, (lua_Integer)runs[index].first);
-    lua_pushinteger(L, (lua_Integer)(runs[i - 1].last - runs[index].first + 1));
-    lua_pushinteger(L, (lua_Integer)i);
+    lua_pushinteger(L, (lua_Integer)first);
+    lua_pushinteger(L, (lua_Integer)(last - first + 1));
+    lua_pushinteger(L, (lua_Integer)index);
     return 3;
 }
 
@@ -302,7 +300,7 @@ static int method_vcpu_count(lua_State *L)
 
     if (!dump)
         return push_closed(L);
-    lua_pushinteger(L, dump_vcpus(dump));
+    lua_pushinteger(L, dump_vcpu_count(dump));
     return 1;
 }
 
@@ -357,19 +355,14 @@ static int vcpu_gc(lua_State *L)
 static int method_vcpu(lua_State *L)
 {
     struct dump *dump = *check_dump(L, 1);
-    lua_Integer index = luaL_checkinteger(L, 2);
+    lua_Integer index = luaL_checkinteger(L, 2), count;
     struct vcpu *vcpu;
     struct qvm_error err;
 
     if (!dump)
         return push_closed(L);
-    if (index >= (lua_Integer)dump_vcpus(dump) &&
-        index - (lua_Integer)dump_vcpus(dump) < (lua_Integer)dump_vcpus_lost(dump)) {
-        qvm_fail(&err, QVM_TRUNCATED, "%s: the file ends before the registers of vCPU %d",
-                 dump->file.path, (int)index);
-        return push_failure(L, &err);
-    }
-    if (index < 0 || index >= (lua_Integer)dump_vcpus(dump))
+    count = (lua_Integer)dump_vcpu_count(dump) + (lua_Integer)dump_vcpus_lost(dump);
+    if (index < 0 || index >= count)
         return 0;
     vcpu = new_scratch(L, sizeof *vcpu, "qvm.vcpu", vcpu_gc);
     while (dump_read_vcpu(dump, (unsigned)index, vcpu, &err) != 0)
@@ -406,8 +399,7 @@ static int method_log(lua_State *L)
     if (!dump)
         return push_closed(L);
     text = new_scratch(L, sizeof *text, "qvm.dumptext", text_gc);
-    while (qnx_note_read_log(&dump->qnx, &dump->elf, &dump->file, &text->bytes, &text->size,
-                             &err) != 0)
+    while (dump_read_log(dump, &text->bytes, &text->size, &err) != 0)
         if (!poll_incomplete(L, &err))
             return push_failure(L, &err);
     if (text->bytes)

@@ -1,7 +1,6 @@
 /* What an ELF file holds besides memory: segments, sections, notes, and their bytes. */
 #include "dump_handle.h"
 
-#include "dump/elf_notes.h"
 #include "dump/elf_sections.h"
 
 #define BYTES_MAX (64 << 20)
@@ -117,7 +116,7 @@ static int method_note(lua_State *L)
 
     if (!dump)
         return push_closed(L);
-    elf_notes_init(&notes, &dump->elf, &dump->file, dump->qnx_note_segment);
+    dump_notes_init(dump, &notes);
     notes.segment = (unsigned)luaL_checkinteger(L, 2);
     notes.at = (uint64_t)luaL_checkinteger(L, 3);
     while ((found = elf_notes_next(&notes, &note, &err)) < 0)

@@ -245,3 +245,18 @@ size_t memory_map_find(const struct memory_map *map, uint64_t address)
     }
     return low;
 }
+
+bool memory_map_next(const struct memory_map *map, size_t *index, uint64_t *first,
+                     uint64_t *last)
+{
+    size_t i = *index;
+
+    if (i >= map->count)
+        return false;
+    *first = map->runs[i].first;
+    while (++i < map->count && map->runs[i].first - 1 == map->runs[i - 1].last)
+        ;
+    *last = map->runs[i - 1].last;
+    *index = i;
+    return true;
+}

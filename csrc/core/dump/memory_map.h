@@ -36,6 +36,12 @@ int memory_map_build(struct memory_map *map, const struct elf *elf, bool zeros,
                      const struct image_file *file, struct qvm_error *err);
 void memory_map_free(struct memory_map *map);
 
+/* Iterates over the contiguous ranges of memory, which may take several runs: the range
+ * that begins with the run of this index, and moves the index on. False: there are no more.
+ */
+bool memory_map_next(const struct memory_map *map, size_t *index, uint64_t *first,
+                     uint64_t *last);
+
 /* The piece that holds an address; where none does, the first one above it, or count. */
 size_t memory_map_find(const struct memory_map *map, uint64_t address);
 
