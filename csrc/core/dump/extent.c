@@ -1,15 +1,17 @@
+/* An extent is at most a run of the memory map, and within a run at most a hole or a
+ * stretch of data of the file. The file system knows these (os_file_extent) unless the file
+ * is compressed: then the data's offsets are not the file's, and all of it is data. */
 #include "dump/extent.h"
 
 #include "util/bytes.h"
 #include "util/os.h"
 
-/* A shorter hole is read like data: finding its ends costs as much. */
+/* A shorter hole is read like data: finding its end costs as much. */
 enum { HOLE_MIN = 64 << 10 };
 
-/* The rest of a piece from an address in it, the file's data of which begins at an
- * offset. */
-static struct extent within(const struct dump *dump, uint64_t offset, uint64_t address,
-                            uint64_t last)
+/* The extent of memory whose bytes are at an offset of the file. */
+static struct extent in_file(const struct dump *dump, uint64_t offset, uint64_t address,
+                             uint64_t last)
 {
     uint64_t end = offset + (last - address); /* inclusive, as the last address is */
     uint64_t run_end;
@@ -41,7 +43,7 @@ struct extent extent_at(const struct dump *dump, uint64_t address, uint64_t last
     if (run->offset == RUN_ZEROS)
         return (struct extent){last - address < HOLE_MIN ? EXTENT_DATA : EXTENT_ZEROS,
                                last};
-    return within(dump, run->offset + (address - run->first), address, last);
+    return in_file(dump, run->offset + (address - run->first), address, last);
 }
 
 uint64_t extent_total(const struct dump *dump, uint64_t first, uint64_t last)

@@ -216,8 +216,8 @@ static uint64_t taken_in(const struct inflater *inflater)
     return inflater->in - inflater->stream.avail_in;
 }
 
-/* Counts what was taken in beyond what came out: deflate's output is at least as long as
- * its input, headers aside. True if that is too much: the count then begins anew. */
+/* Counts what was taken in beyond what came out: compressed data is at most as long as what
+ * it unpacks to, headers aside. True if that is too much: the count then begins anew. */
 static bool is_too_much(struct inflater *inflater, uint64_t taken, uint64_t made)
 {
     inflater->overhead += taken;
