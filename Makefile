@@ -1,5 +1,5 @@
 # qvm: virtual machines of a QNX Hypervisor host, from Lua 5.4.
-# `make help` lists what can be made.
+# `make help` lists the targets.
 
 PREFIX ?= /usr/local
 LUADIR ?= $(PREFIX)/share/lua/5.4
@@ -7,25 +7,27 @@ LIBDIR ?= $(PREFIX)/lib/lua/5.4
 BINDIR ?= $(PREFIX)/bin
 BUILD  ?= build
 LUA    ?= lua5.4
+# Architecture of the guest in `make guest-dump`, as its `uname -m` prints it.
 ARCH   ?= x86_64
 CFLAGS ?= -O2 -g
 ifneq ($(words $(BUILD)),1)
-$(error BUILD must be one word: make cannot build in a directory with a space in its name)
+$(error BUILD must not contain spaces)
 endif
-# Where lua.h is. For a cross compiler, give the target's.
+# The directory of lua.h. For a cross compiler, the target's.
 LUA_INCDIR ?= $(firstword $(wildcard /usr/include/lua5.4 /usr/local/include/lua5.4) \
 	/usr/include)
 
 FLAGS    := -std=c11 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes
-# What makes a memory error harder to use, should there be one after all. The sanitizers
-# have their own checks; the library's need an optimizing compiler.
+# Hardening against memory errors. It is off with sanitizers, which have their own checks;
+# _FORTIFY_SOURCE needs an optimizing compiler.
 HARDEN   := -fstack-protector-strong $(if $(findstring -fsanitize,$(CFLAGS)),, \
 	$(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
 RELRO    := -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 MODULE   := -fPIC -fvisibility=hidden
-LIBS     := -lz
+LIBS     := $(if $(ZLIB_LIBDIR),-L$(ZLIB_LIBDIR)) -lz
+INCLUDE_ZLIB := $(if $(ZLIB_INCDIR),-I$(ZLIB_INCDIR))
 PTHREAD  := -pthread
 
 # QNX has threads in its libc, and its compilers refuse -pthread.
@@ -39,20 +41,36 @@ LUA_SRC    := $(wildcard csrc/lua/*.c)
 SIM_SRC    := $(wildcard csrc/sim/*.c csrc/sim/*/*.c)
 HELPER_SRC := $(wildcard spec/helpers/*.c)
 BENCH_SRC  := $(wildcard spec/bench/*.c)
+UNIT_SRC   := $(filter-out spec/qnx/%,$(wildcard spec/*/*_test.c))
 LUA_FILES  := $(wildcard lua/qvm/*.lua lua/qvm/*/*.lua)
-# examples/NAME.lua is installed as qvm-NAME.
+# The names in COMMANDS: examples/NAME.lua is installed as qvm-NAME.
 COMMANDS   := diag dumpdiff explore gdbserve
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
 SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))
-PRELOADED  := $(BUILD)/helpers/pause.so $(BUILD)/helpers/exchange.so
+PRELOADED  := $(addprefix $(BUILD)/helpers/,pause.so exchange.so threads.so)
 HELPERS    := $(PRELOADED) $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%, \
 	$(filter-out $(PRELOADED:$(BUILD)/helpers/%.so=spec/helpers/%.c),$(HELPER_SRC)))
 BENCH      := $(BUILD)/bench/bound $(BUILD)/bench/stopwatch
 
-# What runs a file of specs, and the files.
+# The command that runs a spec file, the spec files, and the unit tests of the C core.
 BUSTED := busted --lua=$(shell command -v $(LUA))
 SPECS  := $(wildcard spec/*/*_spec.lua)
+UNITS  := $(UNIT_SRC:spec/%_test.c=$(BUILD)/unit/%)
+
+# `make test SPECS=FILES` runs those files alone.
+TESTS   = $(if $(findstring command,$(origin SPECS)),,$(UNITS)) $(SPECS)
+
+# The part of the specs that `make check` runs: see docs/testing.md.
+CHECK_SPECS := $(patsubst %,spec/%_spec.lua,docs/build docs/docs docs/docs_runner \
+	docs/structure docs/stubs dump/dump dump/dump_parts dump/dump_vcpus dump/large_dump \
+	dump/qemu_dump guest/address guest/backtrace guest/guest guest/guest_image host/conf \
+	host/discovery host/env host/env_shapes host/errata host/record host/signal host/slog2 \
+	json/json paging/address_space prompt/complete scan/diff sim/simulator util/columns \
+	util/save util/tostring)
+
+# A nested make builds on all processors, unless -j was given.
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell getconf _NPROCESSORS_ONLN))
 
 MODULE_SO := $(BUILD)/qvm/core.so
 SIMULATOR := $(BUILD)/sim/qvm
@@ -64,8 +82,8 @@ SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 	-fno-omit-frame-pointer
 
 .DEFAULT_GOAL := all
-.PHONY: help all deps demo test test-real test-html test-fleet guest-dump bench lint format \
-	sanitize valgrind docs rock install clean
+.PHONY: help all deps demo check test unit test-real test-html test-fleet guest-dump bench lint \
+	format sanitize valgrind docs rock install clean FORCE
 
 help: ## list the targets
 	@echo "make TARGET [CC=...] [CFLAGS=...] [LUA=lua5.4] [PREFIX=/usr/local]"
@@ -77,42 +95,55 @@ all: $(LUA_CHECKED) $(MODULE_SO) $(SIMULATOR) $(HELP) $(STUBS) ## build the C mo
 deps: ## install the Debian packages that are missing
 	@sh .ci/deps build test lint docs rock valgrind
 
-demo: ## two simulated VMs, and what diag tells of one of them
-	@sh .ci/deps build
-	@$(MAKE) -s all
+demo: ## start two simulated VMs and diagnose one of them
+	@sh .ci/deps build commands
+	@$(MAKE) -s $(JOBS) all
 	@LUA="$(LUA)" BUILD="$(BUILD)" sh examples/demo.sh
 
-test: ## run the specs
-	@sh .ci/deps build test
-	@$(MAKE) -s all $(HELPERS)
-	@QVM_BUILD="$(BUILD)" BUSTED="$(BUSTED)" sh spec/run.sh $(SPECS)
+check: ## run the checks to make before each commit: under 30 seconds
+	@sh .ci/deps build test lint
+	@$(MAKE) -s $(JOBS) BUILD=$(BUILD)/check CFLAGS="-O2 -Werror" all helpers units
+	@luacheck -q .
+	@clang-format --dry-run --Werror $(C_FILES)
+	@QVM_BUILD=$(BUILD)/check BUSTED="$(BUSTED)" \
+		sh spec/run.sh $(UNITS:$(BUILD)/%=$(BUILD)/check/%) $(CHECK_SPECS)
 
-test-real: ## the specs that need dumps of real guests; boots them under QEMU
+test: ## run the unit tests and the specs; SPECS=FILES for some of the specs
+	@sh .ci/deps build test
+	@$(MAKE) -s $(JOBS) all helpers units
+	@QVM_BUILD="$(BUILD)" BUSTED="$(BUSTED)" sh spec/run.sh $(TESTS)
+
+unit: ## run the unit tests of the C core
+	@sh .ci/deps build
+	@$(MAKE) -s $(JOBS) units
+	@sh spec/run.sh $(UNITS)
+
+test-real: ## run the specs on dumps of real guests, which QEMU boots
 	@sh .ci/deps build test guest peers
 	@$(MAKE) -s all
 	@$(LUA) spec/real/guest.lua x86_64 >/dev/null
 	@$(LUA) spec/real/guest.lua aarch64 >/dev/null
 	@$(LUA) spec/real/guest.lua x86_64 --la57 >/dev/null
 	@$(LUA) spec/real/guest.lua aarch64 --16k >/dev/null
-	@$(LUA) spec/real/guest.lua x86_64 --testing >/dev/null || true # the specs say what is absent
+	@$(LUA) spec/real/guest.lua x86_64 --testing >/dev/null || true # pending specs name it
 	@$(LUA) spec/real/guest.lua aarch64 --testing >/dev/null || true
 	@QVM_BUILD="$(BUILD)" busted --run=real --lua="$$(command -v $(LUA))"
 
-test-html: ## the specs that look at pages in a browser (Chromium)
+test-html: ## run the specs that open the HTML report in a browser (Chromium)
 	@sh .ci/deps build test browser
 	@$(MAKE) -s all
 	@QVM_BUILD="$(BUILD)" busted --run=html --lua="$$(command -v $(LUA))"
 
-test-fleet: ## examples/fleet: Ansible gathers from boards that are on this machine
+test-fleet: ## run examples/fleet: Ansible gathers from simulated boards
 	@sh .ci/deps build test fleet
 	@$(MAKE) -s all
 	@QVM_BUILD="$(BUILD)" busted --run=fleet --lua="$$(command -v $(LUA))"
 
-guest-dump: ## a real dump of a Linux guest under QEMU: ARCH=x86_64|aarch64
+guest-dump: ## dump a Linux guest that runs under QEMU: ARCH=x86_64|aarch64
 	@sh .ci/deps build test guest
 	@$(LUA) spec/real/guest.lua $(ARCH)
 
-bench: ## figures against peers and bounds, on a dump of 4 GiB; some ten minutes
+bench: ## measure against other tools, on a dump of 4 GiB: ten minutes
 	@sh .ci/deps build test bench
 	@$(MAKE) -s all $(BENCH)
 	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/dumps.lua
@@ -121,46 +152,48 @@ bench: ## figures against peers and bounds, on a dump of 4 GiB; some ten minutes
 
 C_FILES := $(wildcard csrc/*/*.[ch] csrc/*/*/*.[ch] spec/*/*.[ch] spec/*/*/*.[ch] spec/*/*/*/*.[ch])
 
-lint: ## check the sources; both compilers' warnings as errors
+lint: ## check the sources; both compilers' warnings are errors
 	@sh .ci/deps build lint
 	luacheck -q .
 	@clang-format --dry-run --Werror $(C_FILES)
-	$(MAKE) -s BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all \
+	$(MAKE) -s BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all units \
 		$(addprefix $(BUILD)/gcc/,$(QNX_OBJ))
-	$(MAKE) -s BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all \
+	$(MAKE) -s BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all units \
 		$(addprefix $(BUILD)/clang/,$(QNX_OBJ))
-	clang-tidy --quiet $(CORE_SRC) $(LUA_SRC) $(HELPER_SRC) $(BENCH_SRC) -- $(FLAGS) \
-		-Icsrc/core -I$(LUA_INCDIR)
-	clang-tidy --quiet $(SIM_SRC) -- $(FLAGS) -Icsrc/sim
+	@echo clang-tidy
+	@$(MAKE) -s $(BUILD)/compile_commands.json
+	@run-clang-tidy -quiet -p $(BUILD) >$(BUILD)/tidy.log 2>&1 || { cat $(BUILD)/tidy.log; exit 1; }
 
-format: ## lay out the C files
+format: ## format the C files
 	clang-format -i $(C_FILES)
 
-sanitize: ## run the specs with AddressSanitizer and UndefinedBehaviorSanitizer
+sanitize: ## run the unit tests and the specs with AddressSanitizer and UndefinedBehaviorSanitizer
 	@sh .ci/deps build test
-	@$(MAKE) -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE)" all helpers
+	@$(MAKE) -s $(JOBS) BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE)" all helpers units
 	@QVM_BUILD=$(BUILD)/sanitize QVM_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
 		BUSTED="env LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(BUSTED)" \
-		sh spec/run.sh $(SPECS)
+		sh spec/run.sh $(TESTS:$(BUILD)/%=$(BUILD)/sanitize/%)
 
-# valgrind does not go with the processes that specs start: those that do their work in
-# others are left out.
+# Valgrind does not follow the processes that specs start. The specs that do their work in
+# such processes are left out.
 IN_OTHERS := diag/diag diag/diag_terminal diag/dumpdiff diag/fleet docs/docs docs/docs_runner \
 	dump/dump_cost dump/interrupt gdb/gdb gdb/gdb_client host/conf_syntax host/env_cost \
 	host/errata_suite prompt/explore util/foreign_text util/load
 
-valgrind: ## run the specs under valgrind
-	@sh .ci/deps build test valgrind
-	@$(MAKE) -s all $(HELPERS)
-	@QVM_VALGRIND=1 QVM_BUILD="$(BUILD)" BUSTED="valgrind -q --leak-check=full \
-		--error-exitcode=9 --child-silent-after-fork=yes $(LUA) $$(command -v busted)" \
-		sh spec/run.sh $(filter-out $(IN_OTHERS:%=spec/%_spec.lua),$(SPECS))
+VALGRIND := valgrind -q --leak-check=full --error-exitcode=9 --child-silent-after-fork=yes
 
-docs: ## the reference as HTML, in build/docs
+valgrind: ## run the unit tests and the specs under valgrind
+	@sh .ci/deps build test valgrind
+	@$(MAKE) -s $(JOBS) all helpers units
+	@QVM_VALGRIND=1 QVM_BUILD="$(BUILD)" UNDER="$(VALGRIND)" \
+		BUSTED="$(VALGRIND) $(LUA) $$(command -v busted)" \
+		sh spec/run.sh $(filter-out $(IN_OTHERS:%=spec/%_spec.lua),$(TESTS))
+
+docs: ## build the reference as HTML, in build/docs
 	@sh .ci/deps docs
 	ldoc --fatalwarnings -d $(BUILD)/docs -o index .
 
-rock: ## check the rockspec, and build and install by it into build/rock
+rock: ## check the rockspec, and build and install with it into build/rock
 	@sh .ci/deps build rock
 	luarocks lint qvm-scm-1.rockspec
 	@rm -rf $(BUILD)/rock $(BUILD)/rock-source
@@ -170,10 +203,11 @@ rock: ## check the rockspec, and build and install by it into build/rock
 	cd $(BUILD)/rock-source && luarocks --lua-version 5.4 make --deps-mode=none \
 		--tree=../rock qvm-scm-1.rockspec
 
-# The interpreter in the first line of a command: an absolute LUA, or what $PATH has as lua5.4.
+# The interpreter in the first line of a command: LUA if it is absolute, else the lua5.4 that
+# $PATH finds.
 COMMAND_LUA = $(if $(filter /%,$(LUA)),$(LUA),lua5.4)
 
-# Quoted: the directories of an installation may have spaces in their names.
+# The quotes are for directories whose names contain spaces.
 install: all ## install below $(DESTDIR)$(PREFIX)
 	install -d "$(DESTDIR)$(LIBDIR)/qvm" "$(DESTDIR)$(BINDIR)" \
 		"$(DESTDIR)$(PREFIX)/libexec/qvm" "$(DESTDIR)$(PREFIX)/share/qvm/luacats/qvm"
@@ -191,16 +225,33 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 clean: ## remove what was built
 	rm -rf $(BUILD)
 
-.PHONY: helpers
+.PHONY: helpers units
 helpers: $(HELPERS)
+units: $(UNITS)
+
+# Each of these files holds the values of some variables and changes only when they do.
+# What depends on it is rebuilt when, say, CC or CFLAGS changes. `make install` installs what
+# was built, whatever the flags are by then.
+C_FLAGS    := $(BUILD)/flags/c
+LUA_FLAGS  := $(BUILD)/flags/lua
+VALUES_c    = $(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) $(RELRO) $(LDFLAGS) $(PTHREAD) \
+	$(INCLUDE_ZLIB) $(LIBS)
+VALUES_lua  = $(LUA) $(LUA_INCDIR)
+
+$(BUILD)/flags/%: $(if $(filter install,$(MAKECMDGOALS)),,FORCE)
+	@mkdir -p $(@D)
+	@echo '$(subst ','\'',$(VALUES_$*))' | cmp -s - $@ || echo '$(subst ','\'',$(VALUES_$*))' >$@
+
+$(MODULE_OBJ) $(SIM_OBJ) $(MODULE_SO) $(SIMULATOR) $(HELPERS) $(UNITS) $(BENCH): $(C_FLAGS)
+$(LUA_SRC:%.c=$(BUILD)/obj/%.o) $(LUA_CHECKED): $(LUA_FLAGS)
 
 $(MODULE_SO): $(MODULE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) -shared $(PTHREAD) -o $@ $^ $(LIBS)
+	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) -shared $(PTHREAD) -o $@ $(MODULE_OBJ) $(LIBS)
 
 $(SIMULATOR): $(SIM_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) $(PTHREAD) -o $@ $^
+	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) $(PTHREAD) -o $@ $(SIM_OBJ)
 
 $(HELP) $(STUBS) &: $(LUA_FILES) config.ld docs/reference.lua $(wildcard docs/reference/*.lua) \
 		| $(LUA_CHECKED)
@@ -211,7 +262,13 @@ CORE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC))
 
 $(BUILD)/helpers/%: spec/helpers/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -Icsrc/core $(PTHREAD) -o $@ $^ $(LIBS)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -Icsrc/core $(PTHREAD) -o $@ $< $(CORE_OBJ) \
+		$(LIBS)
+
+$(BUILD)/unit/%: spec/%_test.c $(CORE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -Icsrc/core -Ispec/support $(PTHREAD) \
+		-MMD -MP -MF $@.d -o $@ $< $(CORE_OBJ) $(LIBS)
 
 $(BUILD)/bench/bound: $(addprefix spec/bench/,bound.c loads.c scans.c bound.h)
 $(BUILD)/bench/stopwatch: spec/bench/stopwatch.c
@@ -230,19 +287,19 @@ $(BUILD)/obj/csrc/sim/%.o: csrc/sim/%.c
 
 $(BUILD)/obj/csrc/core/%.o: csrc/core/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) -Icsrc/core $(PTHREAD) -MMD -MP \
-		-c -o $@ $<
+	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) -Icsrc/core $(INCLUDE_ZLIB) \
+		$(PTHREAD) -MMD -MP -c -o $@ $<
 
-# Said once, before another Lua's headers fail in a hundred compiler errors, or another
-# interpreter in the first script.
+# One message in place of a hundred compiler errors about another Lua's headers, or of the
+# errors that another interpreter finds in the first script.
 NEEDS_LUA = { echo "qvm needs Lua 5.4: $(1)" >&2; exit 1; }
 
 $(LUA_CHECKED):
 	@mkdir -p $(@D)
 	@$(LUA) -e 'assert(_VERSION == "Lua 5.4")' 2>/dev/null || \
-		$(call NEEDS_LUA,$(LUA) is not that: give LUA=)
+		$(call NEEDS_LUA,$(LUA) is another version: set LUA)
 	@$(CC) -E -Icsrc/core -I"$(LUA_INCDIR)" csrc/lua/binding.h >/dev/null || \
-		$(call NEEDS_LUA,its lua.h is not in $(LUA_INCDIR): give LUA_INCDIR=)
+		$(call NEEDS_LUA,there is no lua.h of it in $(LUA_INCDIR): set LUA_INCDIR)
 	@touch $@
 
 $(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c | $(LUA_CHECKED)
@@ -250,15 +307,47 @@ $(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c | $(LUA_CHECKED)
 	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) -Icsrc/core -I"$(LUA_INCDIR)" \
 		-MMD -MP -c -o $@ $<
 
-# The files for QNX, against declarations written from QNX's public documentation: shows that
-# they are C, not that they work.
+# The files for QNX, compiled against declarations written from QNX's public documentation.
+# This shows that they are valid C, not that they work.
 QNX_OBJ := $(patsubst csrc/core/%.c,%.o,$(wildcard csrc/core/*/*_qnx.c))
 
 $(BUILD)/%_qnx.o: csrc/core/%_qnx.c $(wildcard spec/qnx/include/*.h spec/qnx/include/sys/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -D__QNXNTO__ -Icsrc/core -Ispec/qnx/include -c -o $@ $<
 
--include $(MODULE_OBJ:.o=.d) $(SIM_OBJ:.o=.d)
+-include $(MODULE_OBJ:.o=.d) $(SIM_OBJ:.o=.d) $(UNITS:=.d)
 
-# What the folders of specs add: fuzzing, other targets, races and the like.
+# C files by how they are compiled, for compile_commands.json. The files below spec/ that
+# are included at the end add groups of their own.
+C_GROUPS := core lua sim bench helpers unit
+core_C     := $(filter-out %_qnx.c,$(CORE_SRC))
+core_FLAGS := $(FLAGS) -Icsrc/core
+lua_C     := $(LUA_SRC)
+lua_FLAGS := $(FLAGS) -Icsrc/core -I$(LUA_INCDIR)
+sim_C     := $(SIM_SRC)
+sim_FLAGS := $(FLAGS) -Icsrc/sim
+bench_C     := $(BENCH_SRC)
+bench_FLAGS := $(FLAGS)
+helpers_C     := $(HELPER_SRC)
+helpers_FLAGS := $(FLAGS) -Icsrc/core
+unit_C     := $(UNIT_SRC)
+unit_FLAGS := $(FLAGS) -Icsrc/core -Ispec/support
+
+comma := ,
+
+# The tests and tools in the directories below spec/: fuzzing, other targets, races, ...
 include $(wildcard spec/*/*.mk)
+
+define newline
+
+
+endef
+json_quoted = "$(subst ",\",$(1))"
+command_of  = {"directory": $(call json_quoted,$(CURDIR)), "file": "$(1)", "command": $(call json_quoted,$(CC) $(2) -c $(1))}
+commands    = $(foreach group,$(C_GROUPS),$(foreach file,$($(group)_C),$(call command_of,$(file),$($(group)_FLAGS))))
+
+# For clang-tidy, clangd and editors.
+$(BUILD)/compile_commands.json: Makefile $(wildcard spec/*/*.mk) $(filter %.c,$(C_FILES)) $(C_FLAGS) \
+		$(LUA_FLAGS)
+	@mkdir -p $(@D)
+	$(file >$@,[$(subst } {,}$(comma)$(newline){,$(commands))])

@@ -18,19 +18,25 @@ supported_platforms = {"linux"}
 dependencies = {
   "lua ~> 5.4",
   "lua-cjson >= 2.1.0",
-  "argparse >= 0.7.0",
+  "argparse >= 0.7.0", -- for the commands only: require "qvm" works without it
 }
 external_dependencies = {
-  ZLIB = {header = "zlib.h"},
+  ZLIB = {header = "zlib.h", library = "z"},
 }
+-- `make test` also needs gdb, tmux and Python 3: .ci/deps has the Debian packages.
 test_dependencies = {
   "busted >= 2.1",
+  "luafilesystem >= 1.8",
+  "luasocket >= 3.0",
+  "luasystem >= 0.2",
+  "readline >= 3.0",
 }
 test = {
   type = "command",
   command = "make test",
 }
--- A wrapper would load luarocks.loader, which the current directory may have.
+-- LuaRocks' wrapper scripts would load luarocks.loader from the current directory if that has
+-- one.
 deploy = {
   wrap_bin_scripts = false,
 }
@@ -40,6 +46,8 @@ build = {
     CFLAGS = "$(CFLAGS)",
     LUA = "$(LUA)",
     LUA_INCDIR = "$(LUA_INCDIR)",
+    ZLIB_INCDIR = "$(ZLIB_INCDIR)",
+    ZLIB_LIBDIR = "$(ZLIB_LIBDIR)",
   },
   install_variables = {
     LUA = "$(LUA)",

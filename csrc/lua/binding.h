@@ -34,6 +34,14 @@ bool poll_incomplete(lua_State *L, const struct qvm_error *err);
  * error that Lua raises midway loses nothing. */
 void *new_scratch(lua_State *L, size_t size, const char *type, lua_CFunction gc);
 
+/* Makes the type of an iterator's state: a userdata whose resources `close` frees, when a
+ * loop ends or is left, or when it is collected; it must allow a second call. */
+void new_iterator_type(lua_State *L, const char *type, lua_CFunction close);
+
+/* Returns the four values of a generic for, as the results of a C function: `next`, whose
+ * upvalue is the state on top of the stack, two nils, and that state, to be closed. */
+int push_iterator(lua_State *L, lua_CFunction next);
+
 /* The descriptor of an open file of Lua's io library or of open_file. */
 int check_file(lua_State *L, int index);
 

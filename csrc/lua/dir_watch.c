@@ -1,8 +1,9 @@
-/* Waiting for a file in a directory. */
+/* Binds host/dir_watch.h: waiting for a file in a directory. A watch is a userdata that
+ * contains a pointer, NULL once it is closed. */
 #include "host/dir_watch.h"
 #include "binding.h"
 
-static const char TYPE[] = "qvm.watch";
+static const char TYPE[] = "qvm.dir_watch";
 
 static struct dir_watch **check_watch(lua_State *L)
 {
@@ -22,34 +23,32 @@ static int watch_close(lua_State *L)
     return 0;
 }
 
-/* watch:wait(milliseconds): the name of a file that its writer has closed; true when
- * something else has happened, and the name of a file that is new or nil; false when
+/* watch:wait(milliseconds): the name of a file that its writer has closed; or true, if
+ * anything else has happened, and the name of a new file if there is one; or false, if
  * nothing has. */
 static int watch_wait(lua_State *L)
 {
     struct dir_watch *watch = *check_watch(L);
     lua_Integer milliseconds = luaL_checkinteger(L, 2);
     const char *name = NULL;
-    int happened = dir_watch_wait(watch, milliseconds, &name);
+    enum dir_watch_event event = dir_watch_wait(watch, milliseconds, &name);
 
-    if (happened == 1)
-        lua_pushstring(L, name);
-    else
-        lua_pushboolean(L, happened != 0);
-    if (happened != 2 || !name)
+    if (event != DIR_WATCH_CLOSED)
+        lua_pushboolean(L, event == DIR_WATCH_CHANGED);
+    if (event == DIR_WATCH_NOTHING)
         return 1;
-    lua_pushstring(L, name);
-    return 2;
+    lua_pushstring(L, name); /* nil for NULL */
+    return event == DIR_WATCH_CLOSED ? 1 : 2;
 }
 
-/* watch:sees_close(): does wait tell of every file that is closed? */
+/* watch:sees_close(): whether wait reports every file that is closed. */
 static int watch_sees_close(lua_State *L)
 {
     lua_pushboolean(L, dir_watch_sees_close(*check_watch(L)));
     return 1;
 }
 
-/* watch(directory) */
+/* watch(directory): a new watch. */
 static int core_watch(lua_State *L)
 {
     const char *directory = luaL_checkstring(L, 1);

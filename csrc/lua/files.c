@@ -1,5 +1,8 @@
-/* Files, and small questions about them and about time that Lua's own library cannot
- * answer. */
+/* Binds util/file_io.h, util/new_directory.h and util/os.h, and adds what Lua's own library
+ * lacks: the status of a file, directories, the host's name, a clock.
+ *
+ * Open files are those of Lua's io library: open_file() fills the same userdata, so the io
+ * methods work on it, and check_file() takes either. */
 #include "binding.h"
 #include "dump/dump.h"
 #include "util/file_io.h"
@@ -20,21 +23,26 @@ int check_file(lua_State *L, int index)
     return fileno(stream->f);
 }
 
-/* stat(path), stat(file, name): size in bytes, an identity (a string equal only for the
- * same file), kind: "file", "directory" or "other", and when it was last changed, in
- * seconds from 1970. */
+static int push_errno(lua_State *L, const char *subject)
+{
+    struct qvm_error err;
+
+    qvm_fail_errno(&err, errno, subject);
+    return push_failure(L, &err);
+}
+
+/* stat(path), stat(file, name): the size in bytes; an identity, a string that is equal only
+ * for the same file; the kind, "file", "directory" or "other"; the time of the last change
+ * in seconds since 1970. */
 static int core_stat(lua_State *L)
 {
     bool is_path = lua_type(L, 1) == LUA_TSTRING;
     int fd = is_path ? -1 : check_file(L, 1);
     const char *path = is_path ? lua_tostring(L, 1) : luaL_optstring(L, 2, "file");
-    struct qvm_error err;
     struct stat status;
 
-    if ((is_path ? stat(path, &status) : fstat(fd, &status)) != 0) {
-        qvm_fail_errno(&err, errno, path);
-        return push_failure(L, &err);
-    }
+    if ((is_path ? stat(path, &status) : fstat(fd, &status)) != 0)
+        return push_errno(L, path);
     lua_pushinteger(L, (lua_Integer)status.st_size);
     lua_pushfstring(L, "%I:%I", (LUAI_UACINT)status.st_dev, (LUAI_UACINT)status.st_ino);
     if (S_ISREG(status.st_mode))
@@ -52,8 +60,8 @@ static int close_stream(lua_State *L)
     return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
 }
 
-/* open_file(path [, checked]): a regular file for reading, as io.open has it; see
- * regular_open_checked. */
+/* open_file(path [, checked]): a file of the io library, open for reading. It must be a
+ * regular file; `checked` selects regular_open_checked(). */
 static int core_open_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -62,7 +70,7 @@ static int core_open_file(lua_State *L)
     uint64_t size;
     int fd;
 
-    stream->closef = NULL; /* not open yet */
+    stream->closef = NULL; /* marks it as closed while opening may fail */
     luaL_setmetatable(L, LUA_FILEHANDLE);
     fd = (lua_toboolean(L, 2) ? regular_open_checked : regular_open)(path, &size, &err);
     if (fd < 0)
@@ -77,22 +85,19 @@ static int core_open_file(lua_State *L)
     return 1;
 }
 
-/* find_data(file, offset): where the first data at or after `offset` begins; the file's end
- * if a hole is all that follows, or `offset` is not before it. */
+/* find_data(file, offset): the offset of the first data at or after `offset`; the file's
+ * size if only a hole follows, or if `offset` is not below the size. */
 static int core_find_data(lua_State *L)
 {
     int fd = check_file(L, 1);
     lua_Integer offset = luaL_checkinteger(L, 2), size;
-    struct qvm_error err;
     struct stat status;
     bool is_hole = false;
     uint64_t end;
 
     luaL_argcheck(L, offset >= 0, 2, "negative");
-    if (fstat(fd, &status) != 0) {
-        qvm_fail_errno(&err, errno, "file");
-        return push_failure(L, &err);
-    }
+    if (fstat(fd, &status) != 0)
+        return push_errno(L, "file");
     size = (lua_Integer)status.st_size;
     if (offset < size) {
         end = os_file_extent(fd, (uint64_t)offset, (uint64_t)size, &is_hole);
@@ -103,23 +108,22 @@ static int core_find_data(lua_State *L)
     return 1;
 }
 
-/* extent(file, path): bytes that a dump must have to be whole, 0 while its headers cannot
- * be read. */
-static int core_extent(lua_State *L)
+/* whole_size(file, path): the size in bytes that a dump has when it is complete; 0 while
+ * its headers cannot be read. */
+static int core_whole_size(lua_State *L)
 {
     int fd = check_file(L, 1);
     const char *path = luaL_checkstring(L, 2);
     struct qvm_error err;
-    uint64_t extent;
+    uint64_t size;
 
-    if (dump_whole_size(fd, path, &extent, &err) != 0)
+    if (dump_whole_size(fd, path, &size, &err) != 0)
         return push_failure(L, &err);
-    lua_pushinteger(L, (lua_Integer)extent);
+    lua_pushinteger(L, (lua_Integer)size);
     return 1;
 }
 
-/* save(path, bytes [, private]): true, once the file has them, whole and on the disk. See
- * save_file. */
+/* save(path, bytes [, private]): true, when the file is on the disk; see save_file(). */
 static int core_save(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -138,10 +142,10 @@ static const char DIRECTORY[] = "qvm.new_directory";
 
 static struct new_directory *check_directory(lua_State *L)
 {
-    struct new_directory *made = luaL_checkudata(L, 1, DIRECTORY);
+    struct new_directory *directory = luaL_checkudata(L, 1, DIRECTORY);
 
-    luaL_argcheck(L, made->path, 1, "closed");
-    return made;
+    luaL_argcheck(L, directory->path, 1, "closed");
+    return directory;
 }
 
 static int directory_close(lua_State *L)
@@ -150,42 +154,42 @@ static int directory_close(lua_State *L)
     return 0;
 }
 
-/* directory:keep(): ends it, and leaves it and its files. */
+/* directory:keep(): closes it and leaves it and its files in place. */
 static int directory_keep(lua_State *L)
 {
     new_directory_close(check_directory(L), true);
     return 0;
 }
 
-/* directory:write(name, bytes): true. */
+/* directory:write(name, bytes): true, when the file is on the disk. */
 static int directory_write(lua_State *L)
 {
-    struct new_directory *made = check_directory(L);
+    struct new_directory *directory = check_directory(L);
     const char *name = luaL_checkstring(L, 2);
     struct qvm_error err;
     size_t size;
     const char *bytes = luaL_checklstring(L, 3, &size);
 
-    if (new_directory_write(made, name, bytes, size, &err) != 0)
+    if (new_directory_write(directory, name, bytes, size, &err) != 0)
         return push_failure(L, &err);
     lua_pushboolean(L, 1);
     return 1;
 }
 
-/* new_directory(path): a directory for this user alone that is removed with its files when
- * it is closed or collected, unless it is kept. */
+/* new_directory(path): a directory for this user alone. Closing or collecting it removes it
+ * with its files, unless it was kept. */
 static int core_new_directory(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    struct new_directory *made = lua_newuserdatauv(L, sizeof *made, 0);
+    struct new_directory *directory = lua_newuserdatauv(L, sizeof *directory, 0);
     struct qvm_error err;
 
-    made->path = NULL;
+    directory->path = NULL; /* marks it as closed while opening may fail */
     luaL_setmetatable(L, DIRECTORY);
-    return new_directory_open(made, path, &err) == 0 ? 1 : push_failure(L, &err);
+    return new_directory_open(directory, path, &err) == 0 ? 1 : push_failure(L, &err);
 }
 
-/* make_directory(path [, private]): true; a directory that exists is busy. */
+/* make_directory(path [, private]): true; "busy" if the name is taken. */
 static int core_make_directory(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -195,26 +199,21 @@ static int core_make_directory(lua_State *L)
         lua_pushboolean(L, 1);
         return 1;
     }
-    if (errno == EEXIST)
-        qvm_fail(&err, QVM_BUSY, "%s: exists already", path);
-    else
-        qvm_fail_errno(&err, errno, path);
+    if (errno != EEXIST)
+        return push_errno(L, path);
+    qvm_fail(&err, QVM_BUSY, "%s: exists already", path);
     return push_failure(L, &err);
 }
 
-/* make_private(path): true, once the file is there; a new one is this user's alone. */
+/* make_private(path): true; creates the file, for this user alone, if there is none. */
 static int core_make_private(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    int descriptor =
-        open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600);
-    struct qvm_error err;
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600);
 
-    if (descriptor < 0) {
-        qvm_fail_errno(&err, errno, path);
-        return push_failure(L, &err);
-    }
-    close(descriptor);
+    if (fd < 0)
+        return push_errno(L, path);
+    close(fd);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -223,17 +222,14 @@ static int core_make_private(lua_State *L)
 static int core_current_directory(lua_State *L)
 {
     char path[PATH_MAX];
-    struct qvm_error err;
 
-    if (!getcwd(path, sizeof path)) {
-        qvm_fail_errno(&err, errno, "the current directory");
-        return push_failure(L, &err);
-    }
+    if (!getcwd(path, sizeof path))
+        return push_errno(L, "the current directory");
     lua_pushstring(L, path);
     return 1;
 }
 
-/* host_name(): of this host; empty where it has none. */
+/* host_name(): the name of this host, "" if it has none. */
 static int core_host_name(lua_State *L)
 {
     char name[256] = "";
@@ -243,14 +239,14 @@ static int core_host_name(lua_State *L)
     return 1;
 }
 
-/* now(): milliseconds of a clock that only goes forward. */
+/* now(): milliseconds; see os_clock_ms(). */
 static int core_now(lua_State *L)
 {
     lua_pushinteger(L, os_clock_ms());
     return 1;
 }
 
-/* sleep(milliseconds): may return early. */
+/* sleep(milliseconds): returns early when a signal arrives. */
 static int core_sleep(lua_State *L)
 {
     lua_Integer milliseconds = luaL_checkinteger(L, 1);
@@ -266,7 +262,7 @@ void add_files(lua_State *L)
         {"stat", core_stat},
         {"open_file", core_open_file},
         {"find_data", core_find_data},
-        {"extent", core_extent},
+        {"whole_size", core_whole_size},
         {"save", core_save},
         {"make_directory", core_make_directory},
         {"make_private", core_make_private},

@@ -1,8 +1,8 @@
 #include "memory.h"
 
-struct memory check_memory(lua_State *L)
+struct opened_memory check_memory(lua_State *L)
 {
-    struct memory memory = {NULL, NULL};
+    struct opened_memory memory = {NULL, NULL, NULL};
     struct space_handle *handle;
 
     push_handle(L, 1);
@@ -14,6 +14,8 @@ struct memory check_memory(lua_State *L)
         memory.dump = *handle->dump;
         memory.space = &handle->space;
     }
+    if (memory.dump)
+        memory.memory = memory.space ? &memory.space->memory : &memory.dump->memory;
     lua_pop(L, 1);
     return memory;
 }
@@ -51,35 +53,4 @@ void add_addresses(lua_State *L)
 {
     lua_pushcfunction(L, core_resolve_with);
     lua_setfield(L, -2, "resolve_with");
-}
-
-int memory_read(const struct memory *memory, uint64_t address, void *to, size_t n,
-                struct qvm_error *err)
-{
-    return memory->space ? space_read(memory->space, address, to, n, err)
-                         : dump_read(memory->dump, address, to, n, err);
-}
-
-/* Whether the pages are in the dump the read will tell. */
-static uint64_t space_reach(struct space *space, uint64_t address, uint64_t n)
-{
-    uint64_t reached = 0, physical, left;
-    struct qvm_error err;
-
-    while (reached < n && address <= UINT64_MAX - reached) {
-        if (space_translate(space, address + reached, &physical, &left, &err) != 0)
-            break;
-        left =
-            dump_contiguous(space->dump, physical, left < n - reached ? left : n - reached);
-        if (left == 0)
-            break;
-        reached += left;
-    }
-    return reached;
-}
-
-uint64_t memory_contiguous(const struct memory *memory, uint64_t address, uint64_t n)
-{
-    return memory->space ? space_reach(memory->space, address, n)
-                         : dump_contiguous(memory->dump, address, n);
 }

@@ -1,14 +1,15 @@
 /* Memory that scripts read: of a dump by physical address, or of an address space of one by
  * virtual address. */
-#ifndef QVM_MEMORY_H
-#define QVM_MEMORY_H
+#ifndef QVM_LUA_MEMORY_H
+#define QVM_LUA_MEMORY_H
 
 #include "dump_handle.h"
 #include "paging/address_space.h"
 
-struct memory {
-    struct dump *dump;   /* NULL: closed */
-    struct space *space; /* NULL: physical addresses */
+struct opened_memory {
+    struct dump *dump;     /* NULL: closed */
+    struct space *space;   /* NULL: physical addresses */
+    struct memory *memory; /* of the one or the other */
 };
 
 /* A space as scripts hold it: a table with this userdata at index 1, as a Dump is one with
@@ -19,7 +20,7 @@ struct space_handle {
 };
 
 /* The memory of the Dump or Space that is argument 1. Does not allocate. */
-struct memory check_memory(lua_State *L);
+struct opened_memory check_memory(lua_State *L);
 
 /* The address that is the argument at an index: an integer, or a symbol, whose address Lua
  * finds ("schedule", "schedule+0x10"). False: it has none, and the results of that failure
@@ -32,10 +33,5 @@ enum { ADDRESS_FAILURE = 3 };
 /* Adds resolve_with(function) to the module table on top of the stack: function(Dump or
  * Space, symbol) returns an address, or nil, message, code. */
 void add_addresses(lua_State *L);
-
-/* As dump_read and dump_contiguous. */
-int memory_read(const struct memory *memory, uint64_t address, void *to, size_t n,
-                struct qvm_error *err);
-uint64_t memory_contiguous(const struct memory *memory, uint64_t address, uint64_t n);
 
 #endif

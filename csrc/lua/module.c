@@ -64,6 +64,31 @@ void *new_scratch(lua_State *L, size_t size, const char *type, lua_CFunction gc)
     return scratch;
 }
 
+void new_iterator_type(lua_State *L, const char *type, lua_CFunction close)
+{
+    if (luaL_newmetatable(L, type)) {
+        lua_pushcfunction(L, close);
+        lua_setfield(L, -2, "__gc");
+        lua_pushcfunction(L, close);
+        lua_setfield(L, -2, "__close");
+        lua_pushboolean(L, 0); /* scripts see the state */
+        lua_setfield(L, -2, "__metatable");
+    }
+    lua_pop(L, 1);
+}
+
+int push_iterator(lua_State *L, lua_CFunction next)
+{
+    int state = lua_gettop(L);
+
+    lua_pushvalue(L, state);
+    lua_pushcclosure(L, next, 1);
+    lua_pushnil(L);
+    lua_pushnil(L);
+    lua_pushvalue(L, state);
+    return 4;
+}
+
 EXPORT int luaopen_qvm_core(lua_State *L);
 
 EXPORT int luaopen_qvm_core(lua_State *L)

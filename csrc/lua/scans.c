@@ -1,283 +1,294 @@
-/* Passes over the memory of dumps: find, strings, diff. Each is a userdata behind an
- * iterator, which gives what the last step has found, and does another step when that is
- * all. A pass keeps its dumps' handles alive, and asks at every step whether they are open.
- */
-#include "dump_handle.h"
+/* Scans over memory: find, strings, diff. Each is a userdata behind an iterator, which
+ * gives what the last step has found, and does another step when that is all. Between steps
+ * it calls the progress function and lets hooks run; either may close the dump.
+ *
+ * An iterator is the four values of a generic for: the function, two nils, and the scan
+ * itself, which is freed at once when the loop is left. */
+#include "memory.h"
 
-#include "dump/extent.h"
 #include "scan/diff.h"
 #include "scan/find.h"
 #include "scan/strings.h"
 
 enum kind { FIND, STRINGS, DIFF };
 
-enum { PATTERNS_MAX = 1 << 16 };
+/* User values of a scan: the handles of its memories, and the progress function or nil. */
+enum { HERE = 1, THERE, PROGRESS, USER_VALUES = PROGRESS };
 
-struct pass {
+struct lua_scan {
     enum kind kind;
-    bool begun; /* there is something to free */
-    struct dump **here, **there;
-    uint64_t first, last;
-    /* For progress: bytes of memory in all, those before an address. */
-    bool reported;
-    uint64_t total, done, counted;
-    size_t unit, item; /* what is given next of the last step's results */
+    bool begun;                  /* there is something to free */
+    bool returns_failure;        /* of a step, as nil, message, code, and does not raise */
+    struct dump **here, **there; /* the dumps whose memories they are */
+    size_t unit, item;           /* the next of the last step's results */
     size_t text_at;
-    bool several;        /* patterns: their indices are given, too */
-    bool kept;           /* the differing range that more may be joined to is: */
-    struct result range; /* first and last address */
+    /* Of diff: the range that is kept back, since what follows may extend it. */
+    bool kept;
+    struct range range;
     int range_kind;
-    bool failed; /* the last step has, with: */
-    struct qvm_error err;
+    /* For progress: bytes of memory before an address. */
+    uint64_t total, done, counted;
     union {
-        struct find finder;
+        struct scan scan;
+        struct find find;
         struct strings strings;
-        struct diff differ;
+        struct diff diff;
     } as;
 };
 
-static const char TYPE[] = "qvm.pass";
+static const char TYPE[] = "qvm.scan";
 
-static int pass_gc(lua_State *L)
+static int scan_close(lua_State *L)
 {
-    struct pass *pass = luaL_checkudata(L, 1, TYPE);
+    struct lua_scan *scan = luaL_checkudata(L, 1, TYPE);
 
-    if (!pass->begun)
+    if (!scan->begun)
         return 0;
-    pass->begun = false;
-    if (pass->kind == FIND)
-        find_free(&pass->as.finder);
-    else if (pass->kind == STRINGS)
-        strings_free(&pass->as.strings);
+    scan->begun = false;
+    if (scan->kind == FIND)
+        find_free(&scan->as.find);
+    else if (scan->kind == STRINGS)
+        strings_free(&scan->as.strings);
     else
-        diff_free(&pass->as.differ);
+        diff_free(&scan->as.diff);
     return 0;
 }
 
-/* Pushes a pass over the dump that is argument 1, from argument 2 to argument 3, both
- * inclusive. NULL: the dump is closed. */
-static struct pass *new_pass(lua_State *L, enum kind kind)
-{
-    struct dump **here = check_dump(L, 1);
-    struct pass *pass;
+/* Options of every scan: the arguments from 2 on are its first and last address, both
+ * inclusive, a progress function or nil, and the number of threads, 0 for as many as help.
+ */
+struct bounds {
+    uint64_t first, last;
+    unsigned threads;
+};
 
-    pass = lua_newuserdatauv(L, sizeof *pass, 2);
-    memset(pass, 0, sizeof *pass);
-    pass->kind = kind;
-    pass->here = pass->there = here;
-    pass->first = (uint64_t)luaL_checkinteger(L, 2);
-    pass->last = (uint64_t)luaL_checkinteger(L, 3);
+enum { FIRST = 2, LAST, PROGRESS_ARGUMENT, THREADS, REST };
+
+static struct bounds check_bounds(lua_State *L)
+{
+    lua_Integer threads = luaL_optinteger(L, THREADS, 0);
+
+    return (struct bounds){.first = (uint64_t)luaL_checkinteger(L, FIRST),
+                           .last = (uint64_t)luaL_checkinteger(L, LAST),
+                           .threads = threads < PARALLEL_MAX ? (unsigned)threads : 0};
+}
+
+/* Pushes the handle of the dump whose memory that of the handle at an index is. */
+static struct dump **push_dump_handle(lua_State *L, int index)
+{
+    lua_pushvalue(L, index);
+    if (is_space_handle(L)) {
+        lua_getiuservalue(L, -1, 1);
+        lua_remove(L, -2);
+    }
+    return lua_touserdata(L, -1);
+}
+
+static struct dump **set_memory(lua_State *L, int index, int user_value)
+{
+    struct dump **dump = push_dump_handle(L, index);
+
+    lua_pop(L, 1);
+    lua_pushvalue(L, index);
+    lua_setiuservalue(L, -2, user_value);
+    return dump;
+}
+
+/* Pushes a scan over the memory that is argument 1, and over that of the argument `there`,
+ * if that is not 0. */
+static struct lua_scan *new_scan(lua_State *L, enum kind kind, int there)
+{
+    struct lua_scan *scan = lua_newuserdatauv(L, sizeof *scan, USER_VALUES);
+
+    memset(scan, 0, sizeof *scan);
+    scan->kind = kind;
     luaL_setmetatable(L, TYPE);
-    lua_pushvalue(L, 1);
-    lua_setiuservalue(L, -2, 1);
-    return *here ? pass : NULL; /* a finalizer may have closed it by now */
+    scan->here = scan->there = set_memory(L, 1, HERE);
+    if (there)
+        scan->there = set_memory(L, there, THERE);
+    lua_pushvalue(L, PROGRESS_ARGUMENT);
+    lua_setiuservalue(L, -2, PROGRESS);
+    return scan;
 }
 
-/* The patterns in the array at index 4, in a userdata that is pushed. Their bytes are those
- * of the strings in a copy of the array, which takes its place: scripts can change the
- * array. */
-static struct pattern *get_patterns(lua_State *L, size_t count)
+static void check_open(lua_State *L, const struct lua_scan *scan)
 {
-    struct pattern *patterns = lua_newuserdatauv(L, count * sizeof *patterns, 0);
-    size_t total = 0;
-
-    lua_createtable(L, (int)count, 0);
-    for (size_t i = 0; i < count; i++) {
-        lua_rawgeti(L, 4, (lua_Integer)i + 1);
-        patterns[i].bytes =
-            (const unsigned char *)luaL_checklstring(L, -1, &patterns[i].size);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-        luaL_argcheck(L, patterns[i].size > 0, 4, "an empty pattern is everywhere");
-        luaL_argcheck(L, patterns[i].size <= MATCHER_SIZE_MAX - total, 4,
-                      "patterns of more than 1 MiB");
-        total += patterns[i].size;
-    }
-    lua_replace(L, 4);
-    return patterns;
+    if (!*scan->here || !*scan->there)
+        luaL_error(L, "the dump is closed");
+    if (!scan->begun)
+        luaL_error(L, "the loop over this iterator has ended");
 }
 
-static struct scan *sweep_of(struct pass *pass)
+/* Calls progress(bytes of memory done, bytes in total), if there is one. The total is nil
+ * where page tables say what memory there is. */
+static void report(lua_State *L, struct lua_scan *lua_scan, int index)
 {
-    return pass->kind == FIND ? &pass->as.finder.scan : &pass->as.differ.scan;
-}
+    const struct scan *scan = &lua_scan->as.scan;
+    const struct memory *memory = scan->memory;
 
-static int do_step(struct pass *pass, struct qvm_error *err)
-{
-    pass->unit = pass->item = pass->text_at = 0;
-    if (pass->kind == STRINGS)
-        return strings_step(&pass->as.strings, err);
-    return scan_step(sweep_of(pass), err);
-}
-
-static uint64_t next_address(struct pass *pass, bool *finished)
-{
-    const struct scan *scan = sweep_of(pass);
-
-    if (pass->kind == STRINGS) {
-        *finished = pass->as.strings.finished;
-        return pass->as.strings.next;
-    }
-    *finished = scan->finished;
-    return scan->next;
-}
-
-/* Calls progress(bytes of memory that were passed, and of all of it), if there is one. */
-static void report(lua_State *L, struct pass *pass)
-{
-    uint64_t next;
-    bool finished;
-
-    if (lua_isnil(L, lua_upvalueindex(2)))
+    if (lua_getiuservalue(L, index, PROGRESS) == LUA_TNIL)
         return;
-    if (!pass->reported) {
-        pass->total = extent_total(*pass->here, pass->first, pass->last);
-        pass->counted = pass->first;
-        pass->reported = true;
+    if (!memory->ops->total) {
+        lua_pushinteger(L, (lua_Integer)scan->passed);
+        lua_pushnil(L);
+    } else {
+        if (lua_scan->total == 0) {
+            lua_scan->total = memory->ops->total(memory, scan->first, scan->last);
+            lua_scan->counted = scan->first;
+        }
+        if (scan->finished)
+            lua_scan->done = lua_scan->total;
+        else if (scan->next > lua_scan->counted) {
+            lua_scan->done += memory->ops->total(memory, lua_scan->counted, scan->next - 1);
+            lua_scan->counted = scan->next;
+        }
+        lua_pushinteger(L, (lua_Integer)lua_scan->done);
+        lua_pushinteger(L, (lua_Integer)lua_scan->total);
     }
-    next = next_address(pass, &finished);
-    if (finished)
-        pass->done = pass->total;
-    else if (next > pass->counted) {
-        pass->done += extent_total(*pass->here, pass->counted, next - 1);
-        pass->counted = next;
-    }
-    lua_pushvalue(L, lua_upvalueindex(2));
-    lua_pushinteger(L, (lua_Integer)pass->done);
-    lua_pushinteger(L, (lua_Integer)pass->total);
     lua_call(L, 2, 0);
 }
 
-/* Does some more. False: there is no more, or it failed. A failure cannot be returned from
- * inside a loop, and raises, at the loop; unless it is quiet, and `failed` is set. */
-static bool step(lua_State *L, struct pass *pass, bool quiet)
+/* Does some more. 1; 0: there is no more; -1: failed. */
+static int step(lua_State *L, struct lua_scan *scan, int index, struct qvm_error *err)
 {
     int top = lua_gettop(L), status;
-    struct qvm_error *err = &pass->err;
 
-    pass->failed = false;
-    if (!*pass->here || !*pass->there)
-        luaL_error(L, "the dump is closed");
-    for (int i = 1; i <= 2; i++) /* progress, or a hook, may close them */
-        if (lua_getiuservalue(L, lua_upvalueindex(1), i) == LUA_TUSERDATA)
+    check_open(L, scan);
+    for (int i = HERE; i <= THERE; i++) /* progress, or a hook, may close them */
+        if (lua_getiuservalue(L, index, i) == LUA_TUSERDATA) {
+            push_dump_handle(L, lua_gettop(L));
             pin_dump(L, lua_gettop(L));
-    while ((status = do_step(pass, err)) < 0) {
-        if (!poll_incomplete(L, err)) {
-            if (!quiet)
-                raise_failure(L, err);
-            pass->failed = true;
-            lua_settop(L, top);
-            return false;
         }
-        if (!*pass->here || !*pass->there)
-            luaL_error(L, "the dump is closed");
+    scan->unit = scan->item = scan->text_at = 0;
+    while ((status = scan_step(&scan->as.scan, err)) < 0 && poll_incomplete(L, err))
+        check_open(L, scan);
+    if (status >= 0) {
+        report(L, scan, index);
+        poll_interrupt(L);
+        check_open(L, scan);
     }
-    report(L, pass);
-    poll_interrupt(L);
-    if (!*pass->here || !*pass->there)
-        luaL_error(L, "the dump is closed");
     lua_settop(L, top);
+    return status;
+}
+
+/* The same in a loop, which has no way to learn of a failure but an error. */
+static bool step_or_raise(lua_State *L, struct lua_scan *scan)
+{
+    struct qvm_error err;
+    int status = step(L, scan, lua_upvalueindex(1), &err);
+
+    if (status < 0)
+        raise_failure(L, &err);
     return status > 0;
 }
 
-/* The next result of the last step. */
-static const struct result *next_of_sweep(struct pass *pass, int *kind)
+/* The next result of the last step, and the unit it is of. */
+static const struct range *next_found(struct lua_scan *lua_scan,
+                                      const struct scan_unit **unit)
 {
-    const struct scan *scan = sweep_of(pass);
+    const struct scan *scan = &lua_scan->as.scan;
 
-    for (; pass->unit < scan->ready; pass->unit++, pass->item = 0)
-        if (pass->item < scan->units[pass->unit].results.count) {
-            *kind = scan->units[pass->unit].kind;
-            return &scan->units[pass->unit].results.items[pass->item++];
-        }
+    for (; lua_scan->unit < scan->ready; lua_scan->unit++) {
+        *unit = &scan->units[lua_scan->unit];
+        if (lua_scan->item < (*unit)->found.count)
+            return &(*unit)->found.ranges[lua_scan->item++];
+        lua_scan->item = lua_scan->text_at = 0;
+    }
     return NULL;
 }
 
-static struct pass *upvalue_pass(lua_State *L)
+static struct lua_scan *upvalue_scan(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* The iterators. Upvalues: the pass, and progress or nil. */
-
 static int next_match(lua_State *L)
 {
-    struct pass *pass = upvalue_pass(L);
-    const struct result *match;
-    int kind;
+    struct lua_scan *scan = upvalue_scan(L);
+    const struct scan_unit *unit;
+    const struct range *match;
+    struct qvm_error err;
 
-    while (!(match = next_of_sweep(pass, &kind)))
-        if (!step(L, pass, lua_toboolean(L, 1)))
-            return pass->failed ? push_failure(L, &pass->err) : 0;
-    lua_pushinteger(L, (lua_Integer)match->a);
-    if (!pass->several)
-        return 1;
-    lua_pushinteger(L, (lua_Integer)match->b + 1);
-    return 2;
+    check_open(L, scan);
+    while (!(match = next_found(scan, &unit)))
+        if (scan->returns_failure) {
+            int status = step(L, scan, lua_upvalueindex(1), &err);
+
+            if (status <= 0)
+                return status < 0 ? push_failure(L, &err) : 0;
+        } else if (!step_or_raise(L, scan))
+            return 0;
+    lua_pushinteger(L, (lua_Integer)match->first);
+    return 1;
 }
 
 static int next_string(lua_State *L)
 {
-    struct pass *pass = upvalue_pass(L);
-    const struct strings *strings = &pass->as.strings;
-    const struct result *found;
+    struct lua_scan *scan = upvalue_scan(L);
+    const struct scan_unit *unit;
+    const struct range *found;
     const char *text;
+    size_t n;
 
-    while (pass->item >= strings->found.count)
-        if (!step(L, pass, false))
+    check_open(L, scan);
+    while (!(found = next_found(scan, &unit)))
+        if (!step_or_raise(L, scan))
             return 0;
-    found = &strings->found.items[pass->item++];
-    text = strings->text + pass->text_at;
-    pass->text_at += (size_t)found->b; /* before Lua may run anything */
-    lua_pushinteger(L, (lua_Integer)found->a);
-    lua_pushlstring(L, text, (size_t)found->b);
+    n = (size_t)(found->last - found->first) + 1;
+    text = scan->as.strings.texts[unit - scan->as.scan.units].bytes + scan->text_at;
+    scan->text_at += n; /* before Lua may run anything */
+    lua_pushinteger(L, (lua_Integer)found->first);
+    lua_pushlstring(L, text, n);
     return 2;
 }
 
-/* May what comes behind the range that is kept still be joined to it? */
-static bool is_open(struct pass *pass)
+/* Can the next result extend the range that is kept back? */
+static bool can_extend(const struct lua_scan *scan)
 {
-    bool finished;
-    uint64_t next = next_address(pass, &finished);
-
-    return !pass->kept || (!finished && next == pass->range.b + 1);
+    return !scan->kept ||
+           (!scan->as.scan.finished && scan->as.scan.next == scan->range.last + 1);
 }
 
-/* The next range that the steps have found; NULL: there is no more, or none that can be
- * joined to the one that is kept. */
-static const struct result *more_ranges(lua_State *L, struct pass *pass, int *kind)
+/* The next range that the steps have found; NULL: there is no more, or none that could
+ * extend the range that is kept back. */
+static const struct range *more_ranges(lua_State *L, struct lua_scan *scan, int *kind)
 {
-    const struct result *more;
+    const struct scan_unit *unit;
+    const struct range *more;
 
-    while (!(more = next_of_sweep(pass, kind)) && is_open(pass))
-        if (!step(L, pass, false))
+    while (!(more = next_found(scan, &unit)) && can_extend(scan))
+        if (!step_or_raise(L, scan))
             return NULL;
+    if (more)
+        *kind = unit->kind;
     return more;
 }
 
-/* Ranges that adjoin and are of one kind are one, wherever the steps have cut them. True:
+/* Ranges that adjoin and are of one kind are one, wherever units have divided them. True:
  * the next one is in `range`. */
-static bool next_range(lua_State *L, struct pass *pass, struct result *range, int *kind)
+static bool next_range(lua_State *L, struct lua_scan *scan, struct range *range, int *kind)
 {
-    const struct result *more;
+    const struct range *more;
     int more_kind = 0;
 
-    while ((more = more_ranges(L, pass, &more_kind)) != NULL) {
-        if (pass->kept && (more_kind != pass->range_kind || more->a != pass->range.b + 1))
+    while ((more = more_ranges(L, scan, &more_kind)) != NULL) {
+        if (scan->kept &&
+            (more_kind != scan->range_kind || more->first != scan->range.last + 1))
             break;
-        if (!pass->kept)
-            pass->range = *more;
-        pass->range.b = more->b;
-        pass->range_kind = more_kind;
-        pass->kept = true;
+        if (!scan->kept)
+            scan->range = *more;
+        scan->range.last = more->last;
+        scan->range_kind = more_kind;
+        scan->kept = true;
     }
-    if (!pass->kept)
+    if (!scan->kept)
         return false;
-    *range = pass->range;
-    *kind = pass->range_kind;
-    pass->kept = more != NULL;
+    *range = scan->range;
+    *kind = scan->range_kind;
+    scan->kept = more != NULL;
     if (more) {
-        pass->range = *more;
-        pass->range_kind = more_kind;
+        scan->range = *more;
+        scan->range_kind = more_kind;
     }
     return true;
 }
@@ -286,114 +297,121 @@ static int next_difference(lua_State *L)
 {
     static const char *const kinds[] = {
         [DIFF_CHANGED] = "changed", [DIFF_ONLY_HERE] = "here", [DIFF_ONLY_THERE] = "there"};
-    struct pass *pass = upvalue_pass(L);
-    struct result range;
+    struct lua_scan *scan = upvalue_scan(L);
+    struct range range;
     int kind;
 
-    if (!next_range(L, pass, &range, &kind))
+    check_open(L, scan);
+    if (!next_range(L, scan, &range, &kind))
         return 0;
-    lua_pushinteger(L, (lua_Integer)range.a);
-    lua_pushinteger(L, (lua_Integer)(range.b - range.a + 1));
+    lua_pushinteger(L, (lua_Integer)range.first);
+    lua_pushinteger(L, (lua_Integer)(range.last - range.first + 1));
     lua_pushstring(L, kinds[kind]);
     return 3;
 }
 
-/* Makes the iterator of the pass on top of the stack; progress is at an index. */
-static int push_iterator(lua_State *L, lua_CFunction next, int progress)
+/* Pushes the scan that find's arguments ask for. NULL: failed, and *results of that are
+ * pushed instead. */
+static struct lua_scan *new_find(lua_State *L, int *results)
 {
-    if (lua_isnoneornil(L, progress))
-        lua_pushnil(L);
-    else
-        lua_pushvalue(L, progress);
-    lua_pushcclosure(L, next, 2);
-    return 1;
+    struct bounds bounds = check_bounds(L);
+    size_t size;
+    const char *bytes = luaL_checklstring(L, REST, &size);
+    uint64_t align = (uint64_t)luaL_checkinteger(L, REST + 1);
+    struct lua_scan *scan = new_scan(L, FIND, 0);
+    struct memory *memory = check_memory(L).memory;
+    struct qvm_error err;
+
+    luaL_argcheck(L, size > 0 && size <= PATTERN_SIZE_MAX, REST, "1 byte to 1 MiB");
+    *results = 0;
+    if (!memory) /* a finalizer may have closed it by now */
+        *results = push_closed(L);
+    else if (find_init(&scan->as.find, memory, bytes, size, bounds.first, bounds.last,
+                       align, bounds.threads, &err) != 0)
+        *results = push_failure(L, &err);
+    scan->begun = *results == 0;
+    return scan->begun ? scan : NULL;
 }
 
-/* find(dump, first, last, array of patterns, align, several, progress): an iterator over
- * address and, if `several`, the pattern's index from 1. */
+/* find(memory, first, last, progress, threads, bytes, align): an iterator over addresses.
+ */
 static int method_find(lua_State *L)
 {
-    struct pattern *patterns;
-    uint64_t align = (uint64_t)luaL_checkinteger(L, 5);
-    struct qvm_error err;
-    struct pass *pass;
-    size_t count;
+    int results;
 
-    luaL_checktype(L, 4, LUA_TTABLE);
-    count = (size_t)lua_rawlen(L, 4);
-    luaL_argcheck(L, count > 0, 4, "no pattern");
-    luaL_argcheck(L, count <= PATTERNS_MAX, 4, "too many patterns");
-    patterns = get_patterns(L, count);
-    pass = new_pass(L, FIND);
-    if (!pass)
-        return push_closed(L);
-    if (find_init(&pass->as.finder, *pass->here, patterns, count, pass->first, pass->last,
-                  align, &err) != 0)
-        return push_failure(L, &err);
-    pass->begun = true;
-    pass->several = lua_toboolean(L, 6);
-    return push_iterator(L, next_match, 7);
+    return new_find(L, &results) ? push_iterator(L, next_match) : results;
 }
 
-/* strings(dump, first, last, min, progress): an iterator over address, text. */
+/* matches(...), arguments as of find: an iterator that returns nil, message, code where
+ * that of find raises. */
+static int method_matches(lua_State *L)
+{
+    int results;
+    struct lua_scan *scan = new_find(L, &results);
+
+    if (!scan)
+        return results;
+    scan->returns_failure = true;
+    return push_iterator(L, next_match);
+}
+
+/* strings(memory, first, last, progress, threads, min): an iterator over address, text. */
 static int method_strings(lua_State *L)
 {
-    lua_Integer min = luaL_checkinteger(L, 4);
+    struct bounds bounds = check_bounds(L);
+    lua_Integer min = luaL_checkinteger(L, REST);
+    struct lua_scan *scan = new_scan(L, STRINGS, 0);
+    struct memory *memory = check_memory(L).memory;
     struct qvm_error err;
-    struct pass *pass = new_pass(L, STRINGS);
 
-    if (!pass)
+    luaL_argcheck(L, min > 0 && min <= STRINGS_PART, REST, "from 1 to 65536 bytes");
+    if (!memory)
         return push_closed(L);
-    luaL_argcheck(L, min > 0 && min <= STRINGS_PART, 4, "from 1 to 65536 bytes");
-    if (strings_init(&pass->as.strings, *pass->here, (size_t)min, pass->first, pass->last,
-                     &err) != 0)
+    if (strings_init(&scan->as.strings, memory, (size_t)min, bounds.first, bounds.last,
+                     bounds.threads, &err) != 0)
         return push_failure(L, &err);
-    pass->begun = true;
-    return push_iterator(L, next_string, 5);
+    scan->begun = true;
+    return push_iterator(L, next_string);
 }
 
-/* diff(dump, first, last, other Dump, granularity, progress): an iterator over start, size,
- * kind. */
+/* diff(dump, first, last, progress, threads, other Dump, granularity): an iterator over
+ * start, size, kind. */
 static int method_diff(lua_State *L)
 {
-    uint64_t granularity = (uint64_t)luaL_checkinteger(L, 5);
+    struct bounds bounds = check_bounds(L);
+    uint64_t granularity = (uint64_t)luaL_checkinteger(L, REST + 1);
     struct qvm_error err;
-    struct pass *pass;
+    struct lua_scan *scan;
 
-    pin(L, 4);
-    pass = new_pass(L, DIFF);
-    if (!pass)
+    pin(L, REST);
+    check_dump(L, 1);
+    check_dump(L, REST);
+    scan = new_scan(L, DIFF, REST);
+    if (!*scan->here || !*scan->there)
         return push_closed(L);
-    pass->there = check_dump(L, 4);
-    lua_pushvalue(L, 4);
-    lua_setiuservalue(L, -2, 2);
-    if (!*pass->there)
-        return push_closed(L);
-    if (diff_init(&pass->as.differ, *pass->here, *pass->there, pass->first, pass->last,
-                  granularity, &err) != 0)
+    if (diff_init(&scan->as.diff, &(*scan->here)->memory, &(*scan->there)->memory,
+                  bounds.first, bounds.last, granularity, bounds.threads, &err) != 0)
         return push_failure(L, &err);
-    pass->begun = true;
-    return push_iterator(L, next_difference, 6);
+    scan->begun = true;
+    return push_iterator(L, next_difference);
 }
 
 void add_scans(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"find", method_find},
+                                       {"matches", method_matches},
                                        {"strings", method_strings},
                                        {"diff", method_diff},
                                        {NULL, NULL}};
 
-    luaL_newmetatable(L, TYPE);
-    lua_pushcfunction(L, pass_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    new_iterator_type(L, TYPE, scan_close);
     add_pinned(L, methods, false);
 }
 
 void add_limits(lua_State *L)
 {
-    lua_pushinteger(L, MATCHER_SIZE_MAX);
+    lua_pushinteger(L, PATTERN_SIZE_MAX);
     lua_setfield(L, -2, "pattern_max");
-    lua_pushinteger(L, PATTERNS_MAX);
-    lua_setfield(L, -2, "patterns_max");
+    lua_pushinteger(L, STRINGS_PART);
+    lua_setfield(L, -2, "strings_max");
 }

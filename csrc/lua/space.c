@@ -1,12 +1,11 @@
 /* Address spaces: translation, walks, and the passes over what is mapped. */
 #include "memory.h"
 #include "paging/mappings.h"
-#include "paging/space_find.h"
 
 #include <limits.h>
 #include <stdlib.h>
 
-static const char SPACE[] = "qvm.space", MAPPER[] = "qvm.mapper", SEEKER[] = "qvm.seeker";
+static const char SPACE[] = "qvm.space", MAPPINGS[] = "qvm.mappings";
 
 bool is_space_handle(lua_State *L)
 {
@@ -16,7 +15,7 @@ bool is_space_handle(lua_State *L)
 /* The space that is argument 1. NULL: its dump is closed. */
 static struct space *check_space(lua_State *L)
 {
-    struct memory memory = check_memory(L);
+    struct opened_memory memory = check_memory(L);
 
     luaL_argexpected(L, memory.space, 1, "Space");
     return memory.dump ? memory.space : NULL;
@@ -159,88 +158,52 @@ static int method_walk(lua_State *L)
     return 3;
 }
 
-/* A pass: a userdata whose user value is the space's. */
-struct mapping_pass {
-    bool begun;
+/* The state of an iterator over mappings; its user value is the space's handle. */
+struct lua_mappings {
+    bool begun; /* there is something to free */
     struct space_handle *handle;
     struct mappings mappings;
 };
 
-static int mapper_gc(lua_State *L)
+static int mappings_close(lua_State *L)
 {
-    struct mapping_pass *pass = luaL_checkudata(L, 1, MAPPER);
+    struct lua_mappings *state = luaL_checkudata(L, 1, MAPPINGS);
 
-    if (pass->begun)
-        mappings_free(&pass->mappings);
-    pass->begun = false;
+    if (state->begun)
+        mappings_free(&state->mappings);
+    state->begun = false;
     return 0;
 }
 
-struct seek_pass {
-    bool begun;
-    struct space_handle *handle;
-    size_t item;
-    struct space_find seeker;
-};
-
-static int seeker_gc(lua_State *L)
+static void check_usable(lua_State *L, const struct lua_mappings *state)
 {
-    struct seek_pass *pass = luaL_checkudata(L, 1, SEEKER);
-
-    if (pass->begun)
-        seeker_free(&pass->seeker);
-    pass->begun = false;
-    return 0;
-}
-
-static void *new_pass(lua_State *L, size_t size, const char *type,
-                      struct space_handle **handle)
-{
-    void *pass = lua_newuserdatauv(L, size, 1);
-
-    memset(pass, 0, size);
-    lua_pushvalue(L, 1);
-    *handle = lua_touserdata(L, -1);
-    lua_setiuservalue(L, -2, 1);
-    luaL_setmetatable(L, type);
-    return pass;
-}
-
-/* Holds the dump of the pass that is upvalue 1. Raises where it is closed. */
-static void hold(lua_State *L, const struct space_handle *handle)
-{
-    if (!*handle->dump)
+    if (!*state->handle->dump)
         luaL_error(L, "the dump is closed");
-    lua_getiuservalue(L, lua_upvalueindex(1), 1);
-    lua_getiuservalue(L, -1, 1);
-    pin_dump(L, lua_gettop(L));
-}
-
-/* Fails a loop, or polls where there is only more to do. */
-static void raise_or_poll(lua_State *L, const struct space_handle *handle,
-                          const struct qvm_error *err)
-{
-    if (!poll_incomplete(L, err))
-        raise_failure(L, err);
-    if (!*handle->dump)
-        luaL_error(L, "the dump is closed");
+    if (!state->begun)
+        luaL_error(L, "the loop over this iterator has ended");
 }
 
 static int next_mapping(lua_State *L)
 {
-    struct mapping_pass *pass = lua_touserdata(L, lua_upvalueindex(1));
-    struct mapping range;
+    struct lua_mappings *state = lua_touserdata(L, lua_upvalueindex(1));
+    struct mapping mapping;
     struct qvm_error err;
     int found;
 
-    hold(L, pass->handle);
-    while ((found = mappings_next(&pass->mappings, &range, &err)) < 0)
-        raise_or_poll(L, pass->handle, &err);
+    check_usable(L, state);
+    lua_getiuservalue(L, lua_upvalueindex(1), 1);
+    lua_getiuservalue(L, -1, 1);
+    pin_dump(L, lua_gettop(L));
+    while ((found = mappings_next(&state->mappings, &mapping, &err)) < 0) {
+        if (!poll_incomplete(L, &err))
+            raise_failure(L, &err);
+        check_usable(L, state);
+    }
     if (found == 0)
         return 0;
-    lua_pushinteger(L, (lua_Integer)range.first);
-    lua_pushinteger(L, (lua_Integer)(range.last - range.first + 1));
-    lua_pushinteger(L, range.perms);
+    lua_pushinteger(L, (lua_Integer)mapping.first);
+    lua_pushinteger(L, (lua_Integer)(mapping.last - mapping.first + 1));
+    lua_pushinteger(L, mapping.perms);
     return 3;
 }
 
@@ -250,76 +213,21 @@ static int method_mappings(lua_State *L)
     struct space *space = check_space(L);
     uint64_t first = (uint64_t)luaL_checkinteger(L, 2);
     uint64_t last = (uint64_t)luaL_checkinteger(L, 3);
-    struct mapping_pass *pass;
-    struct space_handle *handle;
+    struct lua_mappings *state;
     struct qvm_error err;
 
     if (!space)
         return push_closed(L);
-    pass = new_pass(L, sizeof *pass, MAPPER, &handle);
-    pass->handle = handle;
-    if (mappings_init(&pass->mappings, space, first, last, &err) != 0)
+    state = lua_newuserdatauv(L, sizeof *state, 1);
+    memset(state, 0, sizeof *state);
+    state->handle = lua_touserdata(L, 1);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1);
+    luaL_setmetatable(L, MAPPINGS);
+    if (mappings_init(&state->mappings, space, first, last, &err) != 0)
         return push_failure(L, &err);
-    pass->begun = true;
-    lua_pushcclosure(L, next_mapping, 1);
-    return 1;
-}
-
-static int next_match(lua_State *L)
-{
-    struct seek_pass *pass = lua_touserdata(L, lua_upvalueindex(1));
-    struct results *results = &pass->seeker.results;
-    struct qvm_error err;
-    int status;
-
-    if (pass->item >= results->count)
-        hold(L, pass->handle);
-    while (pass->item >= results->count) {
-        pass->item = 0;
-        status = seeker_step(&pass->seeker, &err);
-        if (status == 0)
-            return 0;
-        if (status < 0)
-            raise_or_poll(L, pass->handle, &err);
-        poll_interrupt(L);
-        if (!*pass->handle->dump)
-            luaL_error(L, "the dump is closed");
-    }
-    lua_pushinteger(L, (lua_Integer)results->items[pass->item++].a);
-    return 1;
-}
-
-/* find(space, first, last, pattern, align): an iterator over addresses. */
-static int method_find(lua_State *L)
-{
-    struct space *space = check_space(L);
-    uint64_t first = (uint64_t)luaL_checkinteger(L, 2);
-    uint64_t last = (uint64_t)luaL_checkinteger(L, 3);
-    uint64_t align = (uint64_t)luaL_checkinteger(L, 5);
-    struct pattern pattern;
-    struct seek_pass *pass;
-    struct space_handle *handle;
-    struct qvm_error err;
-
-    pattern.bytes = (const unsigned char *)luaL_checklstring(L, 4, &pattern.size);
-    if (!space)
-        return push_closed(L);
-    dump_map(space->dump);
-    pass = new_pass(L, sizeof *pass, SEEKER, &handle);
-    pass->handle = handle;
-    if (seeker_start(&pass->seeker, space, &pattern, first, last, align, &err) != 0)
-        return push_failure(L, &err);
-    pass->begun = true;
-    lua_pushcclosure(L, next_match, 1);
-    return 1;
-}
-
-static void new_type(lua_State *L, const char *type, lua_CFunction gc)
-{
-    luaL_newmetatable(L, type);
-    lua_pushcfunction(L, gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    state->begun = true;
+    return push_iterator(L, next_mapping);
 }
 
 void add_spaces(lua_State *L)
@@ -327,15 +235,14 @@ void add_spaces(lua_State *L)
     static const luaL_Reg methods[] = {{"translate", method_translate},
                                        {"walk", method_walk},
                                        {"mappings", method_mappings},
-                                       {"find", method_find},
                                        {NULL, NULL}};
 
     luaL_newmetatable(L, SPACE);
     lua_rawsetp(L, LUA_REGISTRYINDEX, SPACE);
-    new_type(L, MAPPER, mapper_gc);
-    new_type(L, SEEKER, seeker_gc);
+    new_iterator_type(L, MAPPINGS, mappings_close);
     lua_newtable(L);
     add_pinned(L, methods, false);
+    add_scans(L);
     lua_setfield(L, -2, "space_methods");
     lua_pushcfunction(L, core_space);
     lua_setfield(L, -2, "space");

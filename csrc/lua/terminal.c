@@ -1,5 +1,12 @@
-/* What programs need of their terminal: at a prompt, Ctrl-C ends what runs there, not the
- * program; a server of standard input and output must know when its client is gone. */
+/* What interactive programs and servers need from their terminal and their standard
+ * streams.
+ *
+ * Ctrl-C (SIGINT) at the prompt ends the statement that runs, not the program. As in Lua's
+ * own interpreter, the signal handler sets a debug hook, which is one of the few things a
+ * handler may do with a state, and the hook raises an error at the next instruction.
+ * Between two statements there is nothing to end: the handler only sets a flag, which
+ * await_input() reports. A second Ctrl-C before the first has taken effect ends the
+ * program. */
 #include "binding.h"
 
 #include <errno.h>
@@ -10,20 +17,18 @@
 #include <sys/select.h>
 #include <unistd.h>
 
-/* The state that runs what Ctrl-C is to end, NULL between two lines. */
-static lua_State *volatile running;
+static lua_State *volatile running; /* the state of interruptible(), NULL outside it */
 static volatile sig_atomic_t interrupted;
 
-static void stop(lua_State *L, lua_Debug *where)
+static void raise_interrupt(lua_State *L, lua_Debug *where)
 {
     (void)where;
     lua_sethook(L, NULL, 0, 0);
     luaL_error(L, "interrupted!");
 }
 
-/* As in Lua's own interpreter: setting a hook is what a signal handler may do. It does not
- * reach a C function, nor a coroutine that was there before: the next Ctrl-C ends the
- * program then. */
+/* The hook is not called within a long C function, nor in a coroutine that was created
+ * before. Then the next Ctrl-C has its default action. */
 static void on_interrupt(int number)
 {
     lua_State *L = running;
@@ -34,11 +39,12 @@ static void on_interrupt(int number)
     }
     interrupted = 1;
     if (L)
-        lua_sethook(L, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+        lua_sethook(L, raise_interrupt,
+                    LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
 
-/* catch_interrupts(): from now on Ctrl-C does nothing but what the two functions below
- * say. */
+/* catch_interrupts(): from now on Ctrl-C has only the effects that interruptible() and
+ * await_input() describe. */
 static int core_catch_interrupts(lua_State *L)
 {
     struct sigaction action;
@@ -52,7 +58,7 @@ static int core_catch_interrupts(lua_State *L)
     return 0;
 }
 
-/* interruptible(f, ...): as pcall; Ctrl-C raises "interrupted!" in f. */
+/* interruptible(f, ...): like pcall; Ctrl-C raises "interrupted!" in f. */
 static int core_interruptible(lua_State *L)
 {
     int status;
@@ -73,7 +79,8 @@ static int core_interruptible(lua_State *L)
     return lua_gettop(L);
 }
 
-/* await_input(): true when standard input can be read, false on Ctrl-C. */
+/* await_input(): true when standard input can be read, false on Ctrl-C. The signal is
+ * blocked except inside pselect(), so one that arrives just before it is not missed. */
 static int core_await_input(lua_State *L)
 {
     sigset_t interrupt, before;
@@ -94,8 +101,8 @@ static int core_await_input(lua_State *L)
     return 1;
 }
 
-/* read_input(milliseconds): what standard input has, "" at its end; nil if it has nothing
- * in that time (-1: no limit) or if a signal came. */
+/* read_input(milliseconds): the bytes that standard input has, "" at its end; nil if there
+ * are none within that time (-1: no limit) or if a signal arrives. */
 static int core_read_input(lua_State *L)
 {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
@@ -113,7 +120,8 @@ static int core_read_input(lua_State *L)
     return 1;
 }
 
-/* is_output_closed(): whether nobody can read standard output any more. */
+/* is_output_closed(): whether the reader of standard output is gone. No event is asked for;
+ * POLLERR and POLLHUP are always reported. */
 static int core_is_output_closed(lua_State *L)
 {
     struct pollfd output = {.fd = STDOUT_FILENO};
@@ -122,7 +130,7 @@ static int core_is_output_closed(lua_State *L)
     return 1;
 }
 
-/* is_terminal(descriptor) */
+/* is_terminal(fd): whether the descriptor refers to a terminal. */
 static int core_is_terminal(lua_State *L)
 {
     lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));

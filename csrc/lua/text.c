@@ -1,4 +1,4 @@
-/* Text that leaves the program. */
+/* Binds util/text.h: escaping of text that leaves the program. */
 #include "util/text.h"
 #include "binding.h"
 
@@ -14,7 +14,7 @@ static bool is_plain(const char *text, size_t size)
 void push_escaped(lua_State *L, const char *text, size_t size, bool json)
 {
     enum escape_form form = json ? ESCAPE_JSON : ESCAPE_SHOWN;
-    char one[ESCAPE_SIZE], *out;
+    char unused[ESCAPE_SIZE], *out;
     size_t total = 0;
     luaL_Buffer buffer;
 
@@ -22,16 +22,18 @@ void push_escaped(lua_State *L, const char *text, size_t size, bool json)
         lua_pushlstring(L, text, size);
         return;
     }
-    /* Its size first: a buffer that grows would need a multiple of it. */
+    /* The first pass only counts: a buffer that grows would take up to three times the
+     * result's memory. */
     for (size_t at = 0, used; at < size; at += used)
-        total += escape_next(text + at, size - at, form, one, &used);
+        total += escape_next(text + at, size - at, form, unused, &used);
     out = luaL_buffinitsize(L, &buffer, total + ESCAPE_SIZE);
     for (size_t at = 0, used; at < size; at += used)
         out += escape_next(text + at, size - at, form, out, &used);
     luaL_pushresultsize(&buffer, total);
 }
 
-/* escape(text [, json]) */
+/* escape(text [, json]): the text, escaped for people or for the inside of a JSON string.
+ */
 static int core_escape(lua_State *L)
 {
     size_t size;
@@ -41,7 +43,8 @@ static int core_escape(lua_State *L)
     return 1;
 }
 
-/* null: what cjson.null is, and decode gives, without loading lua-cjson. */
+/* The constant `null` is what decode() returns for null, and equals cjson.null; it is here
+ * so that lua-cjson need not be loaded. */
 void add_text(lua_State *L)
 {
     lua_pushlightuserdata(L, NULL);

@@ -31,7 +31,7 @@ static lua_Integer decode(const unsigned char *bytes, unsigned size, bool is_sig
 
 static int get(lua_State *L, unsigned size, bool is_signed)
 {
-    struct memory memory;
+    struct opened_memory memory;
     uint64_t address;
     unsigned char bytes[8];
     struct qvm_error err;
@@ -42,7 +42,7 @@ static int get(lua_State *L, unsigned size, bool is_signed)
     if (!memory.dump)
         return push_closed(L);
     dump_map(memory.dump);
-    while (memory_read(&memory, address, bytes, size, &err) != 0) {
+    while (memory_read(memory.memory, address, bytes, size, &err) != 0) {
         if (!poll_incomplete(L, &err))
             return push_failure(L, &err);
         memory = check_memory(L); /* a hook may have closed it */
@@ -125,7 +125,7 @@ static void append(lua_State *L, const unsigned char *bytes, lua_Integer from,
 /* Does physical memory hold all of it? To be asked before room is made: n may be absurd.
  * Virtual memory is read a part at a time, and tells then; but no part is beyond the last
  * address. */
-static int check_size(const struct memory *memory, uint64_t address, uint64_t n,
+static int check_size(const struct opened_memory *memory, uint64_t address, uint64_t n,
                       struct qvm_error *err)
 {
     if (memory->space && n > 0 && n - 1 > UINT64_MAX - address)
@@ -142,7 +142,7 @@ static int check_size(const struct memory *memory, uint64_t address, uint64_t n,
 /* array(memory, address, type, count): a table of count integers. */
 static int method_array(lua_State *L)
 {
-    struct memory memory = check_memory(L);
+    struct opened_memory memory = check_memory(L);
     uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
     const struct value_type *type = check_type(L, 3);
     lua_Integer count = luaL_checkinteger(L, 4);
@@ -160,7 +160,7 @@ static int method_array(lua_State *L)
     lua_createtable(L, memory.space && count > in_part ? (int)in_part : (int)count, 0);
     for (lua_Integer done = 0, part; done < count; done += part) {
         part = count - done < in_part ? count - done : in_part;
-        while (memory_read(&memory, address + (uint64_t)done * type->size, bytes,
+        while (memory_read(memory.memory, address + (uint64_t)done * type->size, bytes,
                            (size_t)part * type->size, &err) != 0)
             if (!poll_incomplete(L, &err))
                 return push_failure(L, &err);
@@ -174,7 +174,7 @@ static int method_array(lua_State *L)
 /* read(memory, address, n): a string of n bytes. */
 static int method_read(lua_State *L)
 {
-    struct memory memory = check_memory(L);
+    struct opened_memory memory = check_memory(L);
     uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
     lua_Integer n = luaL_checkinteger(L, 3), at_once;
     luaL_Buffer buffer;
@@ -194,7 +194,8 @@ static int method_read(lua_State *L)
 
         part = n - done < at_once ? n - done : at_once;
         to = luaL_prepbuffsize(&buffer, (size_t)part);
-        while (memory_read(&memory, address + (uint64_t)done, to, (size_t)part, &err) != 0)
+        while (memory_read(memory.memory, address + (uint64_t)done, to, (size_t)part,
+                           &err) != 0)
             if (!poll_incomplete(L, &err))
                 return push_failure(L, &err);
         luaL_addsize(&buffer, (size_t)part);
@@ -205,10 +206,35 @@ static int method_read(lua_State *L)
     return 1;
 }
 
+/* The read tells why the rest cannot be. */
+static uint64_t contiguous_in_space(struct space *space, uint64_t address, uint64_t n)
+{
+    uint64_t reached = 0, physical, left;
+    struct qvm_error err;
+
+    while (reached < n && address <= UINT64_MAX - reached) {
+        if (space_translate(space, address + reached, &physical, &left, &err) != 0)
+            break;
+        left =
+            dump_contiguous(space->dump, physical, left < n - reached ? left : n - reached);
+        if (left == 0)
+            break;
+        reached += left;
+    }
+    return reached;
+}
+
+/* How many of n bytes from an address on can be read, without a gap. */
+static uint64_t contiguous(const struct opened_memory *memory, uint64_t address, uint64_t n)
+{
+    return memory->space ? contiguous_in_space(memory->space, address, n)
+                         : dump_contiguous(memory->dump, address, n);
+}
+
 /* cstring(memory, address, max = 4096): the bytes before the first NUL, at most max. */
 static int method_cstring(lua_State *L)
 {
-    struct memory memory = check_memory(L);
+    struct opened_memory memory = check_memory(L);
     uint64_t address = (uint64_t)luaL_checkinteger(L, 2);
     lua_Integer max = luaL_optinteger(L, 3, 4096);
     struct qvm_error err;
@@ -222,11 +248,11 @@ static int method_cstring(lua_State *L)
     luaL_buffinit(L, &buffer);
     while (!ended && max > 0) {
         char *to = luaL_prepbuffsize(&buffer, 256);
-        uint64_t n = memory_contiguous(&memory, address, max < 256 ? (uint64_t)max : 256);
+        uint64_t n = contiguous(&memory, address, max < 256 ? (uint64_t)max : 256);
         const char *end;
 
         /* Without one byte that is there this fails, and says which address is not. */
-        while (memory_read(&memory, address, to, n ? (size_t)n : 1, &err) != 0)
+        while (memory_read(memory.memory, address, to, n ? (size_t)n : 1, &err) != 0)
             if (!poll_incomplete(L, &err))
                 return push_failure(L, &err);
         n = n ? n : 1; /* it has become known meanwhile */
@@ -236,7 +262,7 @@ static int method_cstring(lua_State *L)
         address += n;
         max -= (lua_Integer)n;
         if (address == 0 && !ended && max > 0) { /* beyond the last address */
-            memory_read(&memory, UINT64_MAX, to, 2, &err);
+            memory_read(memory.memory, UINT64_MAX, to, 2, &err);
             return push_failure(L, &err);
         }
     }

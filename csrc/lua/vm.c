@@ -1,64 +1,66 @@
-/* Discovery, env and requests: functions of paths. */
+/* Binds host/vm_directory.h, env_document.h and vm_server.h: discovery, the env document
+ * and requests, all as functions of paths. What the core allocates is in a scratch userdata
+ * (new_scratch), whose collection frees it if Lua raises an error midway. */
 #include "binding.h"
 #include "host/env_document.h"
 #include "host/vm_directory.h"
 #include "host/vm_server.h"
 #include "util/os.h"
 
-static const char LIST_TYPE[] = "qvm.list", TEXT_TYPE[] = "qvm.text";
+static const char DIRECTORY[] = "qvm.vm_directory", DOCUMENT[] = "qvm.env_document";
 
-static int list_gc(lua_State *L)
+static int directory_gc(lua_State *L)
 {
     vm_directory_close(lua_touserdata(L, 1));
     return 0;
 }
 
-static int text_gc(lua_State *L)
+static int document_gc(lua_State *L)
 {
     env_document_free(lua_touserdata(L, 1));
     return 0;
 }
 
-static int push_list(lua_State *L, struct vm_directory *list, const char *path)
+typedef int directory_opener(struct vm_directory *directory, const char *path,
+                             struct qvm_error *err);
+
+/* Pushes an array of the names that vm_directory_next() returns. An error midway makes the
+ * whole list a failure: an incomplete one would look like VMs that are gone. */
+static int push_names(lua_State *L, directory_opener *open)
 {
+    const char *path = luaL_checkstring(L, 1), *name;
+    struct vm_directory *directory =
+        new_scratch(L, sizeof *directory, DIRECTORY, directory_gc);
     lua_Integer count = 0;
     struct qvm_error err;
-    const char *name;
 
+    if (open(directory, path, &err) != 0)
+        return push_failure(L, &err);
     lua_newtable(L);
-    while ((name = vm_directory_next(list)) != NULL) {
+    while ((name = vm_directory_next(directory)) != NULL) {
         lua_pushstring(L, name);
         lua_rawseti(L, -2, ++count);
     }
-    vm_directory_close(list);
-    if (list->failure == 0)
+    vm_directory_close(directory);
+    if (directory->error == 0)
         return 1;
-    qvm_fail_errno(&err, list->failure, path);
+    qvm_fail_errno(&err, directory->error, path);
     return push_failure(L, &err);
 }
 
-/* names(root): array of system names, unsorted. */
+/* names(root): an array of the systems that have an env, unsorted. */
 static int core_names(lua_State *L)
 {
-    const char *root = luaL_checkstring(L, 1);
-    struct vm_directory *list = new_scratch(L, sizeof *list, LIST_TYPE, list_gc);
-    struct qvm_error err;
-
-    return vm_directory_open_root(list, root, &err) == 0 ? push_list(L, list, root)
-                                                         : push_failure(L, &err);
+    return push_names(L, vm_directory_open_root);
 }
 
-/* entries(directory): array of the names in it besides env, unsorted. */
+/* entries(directory): an array of all names in it but env, unsorted. */
 static int core_entries(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
-    struct vm_directory *list = new_scratch(L, sizeof *list, LIST_TYPE, list_gc);
-    struct qvm_error err;
-
-    return vm_directory_open_nodes(list, path, &err) == 0 ? push_list(L, list, path)
-                                                          : push_failure(L, &err);
+    return push_names(L, vm_directory_open_nodes);
 }
 
+/* is_name(name): whether it can be the name of a system or vdev. */
 static int core_is_name(lua_State *L)
 {
     size_t size;
@@ -68,7 +70,7 @@ static int core_is_name(lua_State *L)
     return 1;
 }
 
-/* The argument that says how many milliseconds a server may take to answer. */
+/* The deadline for a server's answer, from an argument in milliseconds. */
 static int64_t get_deadline(lua_State *L, int index)
 {
     lua_Integer wait = luaL_optinteger(L, index, ENV_WAIT_MS);
@@ -77,10 +79,10 @@ static int64_t get_deadline(lua_State *L, int index)
     return os_clock_ms() + wait;
 }
 
-static int push_text(lua_State *L, struct env_document *text)
+static int push_document(lua_State *L, struct env_document *document)
 {
-    lua_pushlstring(L, text->bytes, text->size);
-    env_document_free(text);
+    lua_pushlstring(L, document->bytes, document->size);
+    env_document_free(document);
     return 1;
 }
 
@@ -89,25 +91,26 @@ static int core_read_env(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     int64_t deadline = get_deadline(L, 2);
-    struct env_document *text = new_scratch(L, sizeof *text, TEXT_TYPE, text_gc);
+    struct env_document *document = new_scratch(L, sizeof *document, DOCUMENT, document_gc);
     struct qvm_error err;
 
-    return env_document_read(path, deadline, text, &err) == 0 ? push_text(L, text)
-                                                              : push_failure(L, &err);
+    return env_document_read(path, deadline, document, &err) == 0
+               ? push_document(L, document)
+               : push_failure(L, &err);
 }
 
-/* read_file(path): a regular file's bytes. */
+/* read_file(path): the bytes of a regular file. */
 static int core_read_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    struct env_document *text = new_scratch(L, sizeof *text, TEXT_TYPE, text_gc);
+    struct env_document *document = new_scratch(L, sizeof *document, DOCUMENT, document_gc);
     struct qvm_error err;
 
-    return env_document_read_file(path, text, &err) == 0 ? push_text(L, text)
-                                                         : push_failure(L, &err);
+    return env_document_read_file(path, document, &err) == 0 ? push_document(L, document)
+                                                             : push_failure(L, &err);
 }
 
-/* pid(path of an env [, milliseconds]) */
+/* pid(path of an env [, milliseconds]): the id of the process that serves it. */
 static int core_pid(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -121,7 +124,7 @@ static int core_pid(lua_State *L)
     return 1;
 }
 
-/* request(path of an env, "status" or "dump"): true if it was sent. */
+/* request(path of an env, "status" or "dump"): true, when the signal was sent. */
 static int core_request(lua_State *L)
 {
     static const char *const names[] = {"status", "dump", NULL};

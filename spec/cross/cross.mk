@@ -1,6 +1,7 @@
-# The specs with the library built for another architecture, under QEMU's user mode: the
-# module, Lua and what busted needs are that architecture's; the kernel, the simulator and
-# the other programs that the specs start are this machine's.
+# The specs with the library built for another architecture, under QEMU's user mode. The
+# module, Lua and the modules busted needs are that architecture's; the kernel, the simulator
+# and the other programs that the specs start are this machine's. PORT is the architecture by
+# the name of Debian's port.
 CROSS := arm64 s390x armhf
 
 CROSS_TRIPLE_arm64 := aarch64-linux-gnu
@@ -10,52 +11,52 @@ CROSS_QEMU_arm64   := qemu-aarch64
 CROSS_QEMU_s390x   := qemu-s390x
 CROSS_QEMU_armhf   := qemu-arm
 
-# What differs most between architectures: bytes, sizes, offsets, signals.
+# The specs of what differs most between architectures: byte order, sizes, offsets, signals.
 CROSS_SPECS := $(patsubst %,spec/%_spec.lua,guest/backtrace guest/dmesg guest/guest \
 	dump/dump dump/dump_parts dump/dump_vcpus dump/hostile_dump dump/large_dump \
 	dump/qemu_dump host/env_shapes host/signal json/json paging/address_space)
 
-# QEMU 7.2's user mode tells the handler of a SIGBUS the host's address, or its halves in the
-# wrong order.
+# QEMU 7.2's user mode passes the handler of a SIGBUS the host's address, or the halves of the
+# address in the wrong order.
 CROSS_ENV_s390x    := QVM_WRONG_FAULTS=1
 CROSS_ENV_armhf    := QVM_WRONG_FAULTS=1
 
 .PHONY: test-cross test-arm64 test-s390x test-armhf cross-specs
 
-test-cross: ## a part of the specs on three other architectures, emulated
-	@for arch in $(CROSS); do \
-		$(MAKE) -s cross-specs ARCH=$$arch SPECS="$(CROSS_SPECS)" || exit 1; done
+test-cross: ## run part of the specs on three other architectures, emulated
+	@for port in $(CROSS); do \
+		$(MAKE) -s cross-specs PORT=$$port SPECS="$(CROSS_SPECS)" || exit 1; done
 
-test-arm64: ## the specs on aarch64, emulated; SPECS=FILES for some of them
-	@$(MAKE) -s cross-specs ARCH=arm64
-test-s390x: ## the specs on s390x, emulated: most significant byte first
-	@$(MAKE) -s cross-specs ARCH=s390x
-test-armhf: ## the specs on 32-bit ARM, emulated
-	@$(MAKE) -s cross-specs ARCH=armhf
+test-arm64: ## run the specs on aarch64, emulated; SPECS=FILES for some of them
+	@$(MAKE) -s cross-specs PORT=arm64
+test-s390x: ## run the specs on s390x, emulated: most significant byte first
+	@$(MAKE) -s cross-specs PORT=s390x
+test-armhf: ## run the specs on 32-bit ARM, emulated
+	@$(MAKE) -s cross-specs PORT=armhf
 
-CROSS_BUILD := $(BUILD)/cross/$(ARCH)
+CROSS_BUILD := $(BUILD)/cross/$(PORT)
 CROSS_ROOT  := $(abspath $(CROSS_BUILD))/root
-CROSS_RUN   := $(CROSS_QEMU_$(ARCH)) -L $(CROSS_ROOT)
+CROSS_RUN   := $(CROSS_QEMU_$(PORT)) -L $(CROSS_ROOT)
 
 cross-specs:
-	@sh .ci/deps build test cross-$(ARCH)
+	@sh .ci/deps build test cross-$(PORT)
 	@$(MAKE) -s all $(HELPERS)
-	@sh spec/cross/sysroot.sh $(ARCH) $(CROSS_BUILD)/root
+	@sh spec/cross/sysroot.sh $(PORT) $(CROSS_BUILD)/root
 	@$(MAKE) -s BUILD=$(CROSS_BUILD) CFLAGS="-O2 -Werror" LDFLAGS= \
-		CC="$(CROSS_TRIPLE_$(ARCH))-gcc --sysroot=$(CROSS_ROOT)" \
+		CC="$(CROSS_TRIPLE_$(PORT))-gcc --sysroot=$(CROSS_ROOT)" \
 		LUA_INCDIR=$(CROSS_ROOT)/usr/include/lua5.4 $(CROSS_BUILD)/qvm/core.so \
 		$(CROSS_BUILD)/qvm/help_text.lua $(addprefix $(CROSS_BUILD)/helpers/,pause.so sigbus)
 	@CROSS_RUN="$(CROSS_RUN)" sh spec/cross/programs.sh $(CROSS_BUILD) $(BUILD)
 	@unset MAKEFLAGS MAKEOVERRIDES MFLAGS; \
-	$(CROSS_ENV_$(ARCH)) LUA=$(abspath $(CROSS_BUILD)/lua5.4) QVM_BUILD=$(CROSS_BUILD) $(CROSS_BUILD)/lua5.4 \
+	$(CROSS_ENV_$(PORT)) LUA=$(abspath $(CROSS_BUILD)/lua5.4) QVM_BUILD=$(CROSS_BUILD) $(CROSS_BUILD)/lua5.4 \
 		$(CROSS_ROOT)/usr/bin/busted $(SPECS)
 
 .PHONY: musl lint-cross
 
-musl: ## the core with musl, without Lua
+musl: ## build and test the core with musl, without Lua
 	@sh .ci/deps build musl
 	@sh spec/cross/musl.sh $(BUILD)/musl $(FLAGS) $(WARNINGS)
 
-lint: lint-cross
-lint-cross:
-	clang-tidy --quiet spec/cross/*.c -- $(FLAGS) -Icsrc/core
+C_GROUPS += cross
+cross_C     := $(wildcard spec/cross/*.c)
+cross_FLAGS := $(FLAGS) -Icsrc/core

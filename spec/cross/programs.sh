@@ -1,7 +1,7 @@
 #!/bin/sh
-# programs.sh DIRECTORY BUILD, with $CROSS_RUN the command that runs a foreign program: makes
-# what the specs start. Programs that are the library are run by that command; those that
-# are the world around it are this machine's.
+# programs.sh DIRECTORY BUILD: makes the programs that the specs start. Those that contain the
+# library are run by $CROSS_RUN, the command that runs a program of the other architecture;
+# the simulator and the bystander are this machine's.
 set -eu
 directory=$1 build=$2
 here=$(pwd)

@@ -1,10 +1,10 @@
 #!/bin/sh
-# sysroot.sh ARCH DIRECTORY: Debian's libraries, Lua and busted for another
-# architecture, unpacked into a directory. apt is given an empty system of that
-# architecture, so nothing is installed and this machine's own apt and dpkg know
-# nothing of it. Needs no root.
+# sysroot.sh PORT DIRECTORY: unpacks the libraries, Lua and busted of another Debian
+# port (arm64, s390x, armhf) into a directory. apt works on an empty system of that
+# port: nothing is installed, and the state of this machine's apt and dpkg does not
+# change. Needs no root.
 set -eu
-arch=$1 root=$2
+port=$1 root=$2
 packages="lua5.4 liblua5.4-dev zlib1g-dev lua-busted lua-cjson lua-argparse lua-readline
     lua-filesystem lua-socket"
 
@@ -15,14 +15,14 @@ mkdir -p "$root" "$work/lists/partial" "$work/archives/partial"
 : >"$work/status"
 
 apt() {
-    apt-get -q -o APT::Architecture="$arch" -o APT::Architectures::="$arch" \
-        -o APT::Architectures="$arch" -o Dir::State::Status="$PWD/$work/status" \
+    apt-get -q -o APT::Architecture="$port" -o APT::Architectures::="$port" \
+        -o APT::Architectures="$port" -o Dir::State::Status="$PWD/$work/status" \
         -o Dir::State::Lists="$PWD/$work/lists" -o Dir::Cache="$PWD/$work" \
         -o Dir::Cache::Archives="$PWD/$work/archives" -o Debug::NoLocking=1 \
         -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
-# A source that does not know the architecture is no reason to stop.
+# Package sources that lack the port are passed over.
 apt update >"$work/log" 2>&1 || true
 # shellcheck disable=SC2086
 if ! apt install --download-only -y --no-install-recommends $packages >>"$work/log" 2>&1; then

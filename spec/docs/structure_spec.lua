@@ -36,9 +36,9 @@ local c_rooms = {
   json = set "util",
   host = set "util",
   dump = set "util",
-  scan = set "util dump",
-  paging = set "util dump scan",
-  guest = set "util dump scan paging",
+  scan = set "util",
+  paging = set "util dump",
+  guest = set "util dump paging",
 }
 
 local function includes()
@@ -56,9 +56,10 @@ local lua_rooms = {
   assertions = set "host util",
   util = set "core",
   host = set "core util dump",
-  paging = set "core util",
+  scan = set "core util",
+  paging = set "core util scan",
   guest = set "core util paging",
-  dump = set "core util paging guest",
+  dump = set "core util scan paging guest",
   prompt = set "core util host dump guest paging api",
   gdb = set "core util",
   diag = set "core util host api",

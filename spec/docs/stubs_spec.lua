@@ -156,7 +156,7 @@ describe("the stubs for the editor", function()
     assert.are.equal("---@param options? qvm.VM.dump.options", vm.functions.dump.notes[1])
     assert.matches('^%-%-%-@param kind "status"|"dump" ', vm.functions.signal.notes[1])
     local find = parse(main)["qvm.Dump"].functions.find.notes
-    assert.matches("^%-%-%-@return %(fun%(%): integer%)%? # iterator", find[3])
+    assert.matches("^%-%-%-@return fun%(%): integer # iterator", find[3])
   end)
 
   -- A function complains of an option that it does not know, and of a value that is
@@ -172,10 +172,10 @@ describe("the stubs for the editor", function()
       ["qvm.VM.dump.options"] = function(o) return vm:dump(o) end,
       ["qvm.VM.status.options"] = function(o) return vm:status(o) end,
       ["qvm.Dump.find.options"] = function(o) return dump:find("x", o) end,
-      ["qvm.Dump.find_any.options"] = function(o) return dump:find_any({"x"}, o) end,
       ["qvm.Dump.strings.options"] = function(o) return dump:strings(4, o) end,
       ["qvm.Dump.diff.options"] = function(o) return dump:diff(dump, o) end,
       ["qvm.Dump.space.options"] = function(o) return dump:space(dump:vcpu(0), o) end,
+      ["qvm.Space.strings.options"] = function(o) return objects.Space[1]:strings(4, o) end,
       ["qvm.Space.find.options"] = function(o) return objects.Space[1]:find("x", o) end,
       ["qvm.conf.load.options"] = function(o) return qvm.conf.load("x", o) end,
       ["qvm.conf.check.options"] = function(o) return qvm.conf.check(objects.Conf[1], vm, o) end,

@@ -100,7 +100,6 @@ describe("a hostile script", function()
         end, {
           function() d:space {root = root} end,
           function() for a in d:find("qvm") do end end,
-          function() for a in d:find_any {"qvm", "q"} do end end,
           function() for a in d:strings() do end end,
           function() for a in d:diff(e) do end end,
           function() d:vcpu(0) end,

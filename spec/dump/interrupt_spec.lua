@@ -61,7 +61,7 @@ describe("Ctrl-C", function()
     local path = files.write("large.gcore", head(1 << 50, 0))
     for _, code in ipairs {
       "for _ in dump:find('\\0', {align = 1 << 49, from = 1}) do end",
-      "for _ in dump:find_any({'\\0', '\\0\\0'}, {align = 1 << 49, from = 1}) do end",
+      "for _ in dump:find('\\0\\0', {align = 1 << 49, from = 1}) do end",
       "dump:read(0, 1 << 32)"} do
       check(path, code)
     end

@@ -1,6 +1,6 @@
 #include "dumps.h"
 
-#include "dump/extent.h"
+#include "dump/dump_memory.h"
 #include "dump/format.h"
 
 #include <string.h>
@@ -162,10 +162,12 @@ static void check_address(const struct dump *dump, uint64_t address)
     struct qvm_error *err = fuzz_error();
     uint64_t offset = 0, reach = dump_contiguous(dump, address, 1);
     enum fuzz_where where = fuzz_where(dump, address, &offset);
-    struct extent extent = extent_at(dump, address, UINT64_MAX);
+    struct extent extent;
     unsigned char byte = 1, same = 0;
     int status = dump_check(dump, address, 1, err);
 
+    MUST(memory_extent((struct memory *)&dump->memory, address, UINT64_MAX, &extent, err) ==
+         0);
     MUST(reach == (where == FUZZ_IN_FILE || where == FUZZ_ZERO));
     MUST(status == (reach ? 0 : -1));
     MUST(reach || err->code == (where == FUZZ_LOST ? QVM_TRUNCATED : QVM_UNMAPPED));
@@ -221,7 +223,7 @@ static void check_ranges(const struct dump *dump)
                      ? next->offset != RUN_ZEROS
                      : run->offset + size + 1 != next->offset || next->offset == RUN_ZEROS);
     }
-    MUST(extent_total(dump, 0, UINT64_MAX) == total);
+    MUST(dump_memory_total(dump, 0, UINT64_MAX) == total);
 }
 
 void fuzz_check_memory(const struct dump *dump, uint64_t seed)

@@ -1,5 +1,5 @@
-# Fuzzing by libFuzzer (clang): docs/fuzzing.md. The core is built with its limits scaled
-# down (spec/fuzz/scale.lua), so that small inputs come to them.
+# Fuzzing with libFuzzer (clang): docs/fuzzing.md. The core is built with lower limits
+# (csrc/core/util/limits.h), so that small inputs reach them.
 
 FUZZ      := $(BUILD)/fuzz
 FUZZ_TIME = $(or $(TIME),60)
@@ -10,7 +10,6 @@ FUZZ_LUA     := $(patsubst spec/fuzz/lua/%.lua,%,$(wildcard spec/fuzz/lua/*.lua)
 FUZZ_TARGETS := $(FUZZ_C) $(FUZZ_LUA)
 FUZZ_CHOSEN  = $(or $(TARGET),$(FUZZ_TARGETS))
 
-comma := ,
 FUZZ_SHARED  := fuzz faults dumps
 FUZZ_OTHER   := $(patsubst spec/fuzz/%.c,%,$(wildcard spec/fuzz/*.c))
 FUZZ_MUTATE  := elf symbols
@@ -21,11 +20,13 @@ FUZZ_WRAP    := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc free strdup
 
 FUZZ_FLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 -O1 -g \
 	-fno-omit-frame-pointer -pthread -MMD -MP -Ispec/fuzz -I$(LUA_INCDIR) \
-	-I$(FUZZ)/core -Wall -Wextra
+	-Icsrc/core -DQVM_LOW_LIMITS -Wall -Wextra
+FUZZ_VALUES := $(BUILD)/flags/fuzz
+VALUES_fuzz  = $(FUZZ_CC) $(FUZZ_FLAGS) $(LIBS)
 FUZZ_CHECKS := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_COVER  := -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping
 
-.PHONY: fuzz fuzz-ci fuzz-coverage fuzz-save fuzz-afl fuzz-seeds fuzz-build fuzz-lint
+.PHONY: fuzz fuzz-ci fuzz-coverage fuzz-save fuzz-afl fuzz-seeds fuzz-build
 
 fuzz: fuzz-build fuzz-seeds ## inputs that break the parsers, by libFuzzer: TARGET=json TIME=60
 	@sh spec/fuzz/run.sh $(FUZZ) $(FUZZ_TIME) $(FUZZ_CHOSEN)
@@ -54,41 +55,34 @@ fuzz-seeds:
 	@sh .ci/deps build
 	@$(LUA) spec/fuzz/seeds.lua $(FUZZ)/seeds
 
-lint: fuzz-lint
+C_GROUPS += fuzz
+fuzz_C     := $(wildcard spec/fuzz/*.c spec/fuzz/targets/*.c)
+fuzz_FLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -DSCRIPT='"env"' -Icsrc/core -Ispec/fuzz \
+	-I$(LUA_INCDIR)
 
-FUZZ_SOURCES := $(wildcard spec/fuzz/*.[ch] spec/fuzz/targets/*.c)
-
-fuzz-lint:
-	clang-tidy --quiet $(filter %.c,$(FUZZ_SOURCES)) -- -std=c11 -D_POSIX_C_SOURCE=200809L \
-		-DSCRIPT='"env"' -Icsrc/core -Ispec/fuzz -I$(LUA_INCDIR)
-
-$(FUZZ)/core/.scaled: $(wildcard csrc/core/*/*.[ch]) spec/fuzz/scale.lua
-	@mkdir -p $(@D)
-	@$(LUA) spec/fuzz/scale.lua $(@D)
-	@touch $@
-
-# $(1): the folder; $(2), $(3): flags to compile what is fuzzed, what fuzzes it; $(4): flags to
-# link. What fuzzes is not looked at for coverage: it would lead the search astray.
+# $(1): the directory; $(2), $(3): flags to compile the core and binding, the fuzzer's own
+# files; $(4): flags to link. The fuzzer's own files are not instrumented for coverage, which
+# would lead the search astray.
 define FUZZ_RULES
-$(FUZZ_CORE:%=$(FUZZ)/$(1)/core/%): $(FUZZ)/$(1)/core/%.o: $(FUZZ)/core/.scaled
-	@mkdir -p $$(@D)
-	$(FUZZ_CC) $(FUZZ_FLAGS) $(2) -c -o $$@ $(FUZZ)/core/$$*.c
-
-$(FUZZ_BINDING:%=$(FUZZ)/$(1)/binding/%): $(FUZZ)/$(1)/binding/%.o: csrc/lua/%.c \
-		$(FUZZ)/core/.scaled
+$(FUZZ_CORE:%=$(FUZZ)/$(1)/core/%): $(FUZZ)/$(1)/core/%.o: csrc/core/%.c $(FUZZ_VALUES)
 	@mkdir -p $$(@D)
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(2) -c -o $$@ $$<
 
-$(FUZZ_OTHER:%=$(FUZZ)/$(1)/shared/%.o): $(FUZZ)/$(1)/shared/%.o: spec/fuzz/%.c $(FUZZ)/core/.scaled
+$(FUZZ_BINDING:%=$(FUZZ)/$(1)/binding/%): $(FUZZ)/$(1)/binding/%.o: csrc/lua/%.c \
+		$(FUZZ_VALUES)
+	@mkdir -p $$(@D)
+	$(FUZZ_CC) $(FUZZ_FLAGS) $(2) -c -o $$@ $$<
+
+$(FUZZ_OTHER:%=$(FUZZ)/$(1)/shared/%.o): $(FUZZ)/$(1)/shared/%.o: spec/fuzz/%.c $(FUZZ_VALUES)
 	@mkdir -p $$(@D)
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(3) -c -o $$@ $$<
 
 $(FUZZ_C:%=$(FUZZ)/$(1)/targets/%.o): $(FUZZ)/$(1)/targets/%.o: spec/fuzz/targets/%.c \
-		$(FUZZ)/core/.scaled
+		$(FUZZ_VALUES)
 	@mkdir -p $$(@D)
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(3) -c -o $$@ $$<
 
-$(FUZZ_LUA:%=$(FUZZ)/$(1)/scripts/%.o): $(FUZZ)/$(1)/scripts/%.o: spec/fuzz/script.c $(FUZZ)/core/.scaled
+$(FUZZ_LUA:%=$(FUZZ)/$(1)/scripts/%.o): $(FUZZ)/$(1)/scripts/%.o: spec/fuzz/script.c $(FUZZ_VALUES)
 	@mkdir -p $$(@D)
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(3) -DSCRIPT='"$$*"' -c -o $$@ $$<
 

@@ -17,7 +17,9 @@ fuzz() { # fuzz TARGET
     [ -e "$saved" ] || saved=$folder/seeds/$target
     # Lua keeps memory between inputs; what leaks of the core shows in the other targets.
     [ ! -e "$here/lua/$target.lua" ] || leaks=0
-    set -- -max_total_time="$seconds" -max_len=$size -timeout=20 -malloc_limit_mb=64 -rss_limit_mb=1024 \
+    # What an input may cost is counted, not timed; the timeout is for an endless loop, on a
+    # machine that is busy with other work.
+    set -- -max_total_time="$seconds" -max_len=$size -timeout=120 -malloc_limit_mb=64 -rss_limit_mb=1024 \
         -detect_leaks=$leaks -print_final_stats=1 -artifact_prefix="$folder/crashes/$target-"
     [ ! -e "$here/dict/$target.dict" ] || set -- "$@" -dict="$here/dict/$target.dict"
     "$folder/bin/$target" "$@" "$folder/corpus/$target" "$folder/seeds/$target" \

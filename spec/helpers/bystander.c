@@ -1,12 +1,12 @@
-/* A process for the specs that is not a simulated VM, but looks like one in part.
+/* A process for the specs that is not a simulated VM, but resembles one in some respects.
  *
  *     bystander FILE lock     holds the file's record lock and does not catch signals
  *     bystander FILE catch    holds it and catches SIGUSR1 and SIGUSR2
- *     bystander FILE share    like catch; says "child ID", a process that shares its
- *                             descriptors and lives on
+ *     bystander FILE share    like catch; prints "child PID", a process that shares its
+ *                             descriptors and outlives it
  *
- * What it is called decides what its executable's name is. Says "ready" when it is, and
- * "caught N" for each signal. */
+ * The name under which it is run is the name of its executable. Prints "ready" when it
+ * holds the lock, and "caught N" for each signal. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,8 @@ static int fail(const char *what)
     return 1;
 }
 
-/* A record lock belongs to a table of descriptors, and lasts as long as the table does. */
+/* A record lock belongs to a table of descriptors and lasts as long as the table, which
+ * CLONE_FILES shares: the child keeps the lock when this process dies. */
 static void share_descriptors(void)
 {
     long child = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
@@ -48,7 +49,8 @@ static int hold_lock(const char *path, int shared)
     int fd = open(path, O_RDWR | O_CREAT, 0600);
     sigset_t both, before;
 
-    /* Taken only while it waits: one that comes earlier would leave it waiting. */
+    /* Signals are delivered only inside sigsuspend(): one that arrived just before it would
+     * be handled without waking it up. */
     sigemptyset(&both);
     sigaddset(&both, SIGUSR1);
     sigaddset(&both, SIGUSR2);

@@ -1,5 +1,5 @@
-/* Preloaded into a script by a spec: once a directory has been made, runs the shell text in
- * $QVM_EXCHANGE, so that the spec can exchange the directory in just this moment. */
+/* Preloaded into a script by a spec: after a directory has been created, runs the shell
+ * command in $QVM_EXCHANGE, so that the spec can exchange the directory at this moment. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -11,10 +11,10 @@ typedef int maker_at(int directory, const char *path, mode_t mode);
 
 static int exchange(int status)
 {
-    const char *text = getenv("QVM_EXCHANGE");
+    const char *command = getenv("QVM_EXCHANGE");
 
     unsetenv("LD_PRELOAD");
-    if (status == 0 && text && system(text) != 0)
+    if (status == 0 && command && system(command) != 0)
         abort();
     return status;
 }

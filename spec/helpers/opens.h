@@ -1,5 +1,6 @@
-/* For what is preloaded into a script: open under both its names, however the caller was
- * compiled, is open_instead of the file that includes this. */
+/* For a library that is preloaded into a script and replaces open(): every variant of the
+ * call, whichever way the caller was compiled, ends in open_instead(), which the file that
+ * includes this defines. */
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/types.h>
@@ -21,7 +22,7 @@ static int open_instead(const char *path, int flags, mode_t mode);
 INSTEAD_OF(open)
 INSTEAD_OF(open64)
 
-/* What glibc's headers call for open(path, flags) when _FORTIFY_SOURCE is defined. */
+/* With _FORTIFY_SOURCE, glibc's headers turn open(path, flags) into a call of these. */
 #define FORTIFIED_INSTEAD_OF(name)           \
     int name(const char *path, int flags);   \
     int name(const char *path, int flags)    \

@@ -1,7 +1,7 @@
 /* Preloaded into a script by a spec: stops it when it has found the process that serves a
- * VM and is about to look at it, so that the spec can let that process die, and another get
- * its id, in just this moment. $QVM_PAUSE names a FIFO: the script goes on when a line
- * comes through it. */
+ * VM and is about to open that process's /proc directory. The spec can then let the process
+ * die, and another one get its id, at this moment. $QVM_PAUSE names a FIFO: the script
+ * continues when a line comes through it. */
 #define _GNU_SOURCE
 #include "opens.h"
 
@@ -27,7 +27,7 @@ static void pause_at(const char *path)
     if (write(STDOUT_FILENO, "paused\n", 7) != 7)
         abort();
     fd = next_open(fifo, O_RDONLY);
-    /* Closed before that line was written, it would be the spec's script that fails. */
+    /* The line must be read: if the FIFO were closed before, writing it would fail. */
     if (fd < 0 || read(fd, &line, 1) != 1)
         abort();
     close(fd);

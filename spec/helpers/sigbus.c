@@ -1,5 +1,6 @@
-/* Checks that the SIGBUS handler of mapped files lives with handlers of the program: prints
- * "ok", or what went wrong. Uses the core without Lua. */
+/* Checks that the SIGBUS handler of mapped files (dump/guarded_mmap.h) works together with
+ * handlers of the program, installed before or after it. Prints "ok", or what went wrong.
+ * Uses the core without Lua. */
 #include "dump/image_file.h"
 
 #include <setjmp.h>
@@ -19,7 +20,8 @@ static int fail(const char *what)
     return 1;
 }
 
-/* A program's handler that calls the one it has replaced, unless it is called too often. */
+/* A program's handler that chains to the one it replaced. Two handlers that call each other
+ * are detected by the number of calls. */
 static void chaining(int number, siginfo_t *info, void *context)
 {
     if (++calls > 3)
@@ -28,7 +30,8 @@ static void chaining(int number, siginfo_t *info, void *context)
         before.sa_sigaction(number, info, context);
 }
 
-static void at_the_bottom(int number)
+/* A program's handler that was there first. */
+static void first_handler(int number)
 {
     (void)number;
     siglongjmp(escape, 2);
@@ -61,7 +64,7 @@ static int fail_error(const struct qvm_error *err)
     return fail(text);
 }
 
-/* A read of a file that is cut while it is open. */
+/* Reads a file that is truncated while it is mapped: QVM_TRUNCATED is expected. */
 static int cut_read(const char *path)
 {
     struct image_file file;
@@ -83,50 +86,74 @@ static int cut_read(const char *path)
     return status != 0 && err.code == QVM_TRUNCATED ? 0 : fail("not truncated");
 }
 
-int main(int argc, char **argv)
+/* With no other handler installed meanwhile: the first one is restored afterwards. */
+static int test_restore(const char *path)
 {
-    struct sigaction bottom, now;
+    struct sigaction first, now;
+
+    memset(&first, 0, sizeof first);
+    first.sa_handler = first_handler;
+    first.sa_flags = SA_NODEFER;
+    sigaction(SIGBUS, &first, NULL);
+    if (cut_read(path) != 0)
+        return 1;
+    sigaction(SIGBUS, NULL, &now);
+    return now.sa_handler == first_handler ? 0
+                                           : fail("the program's handler was not put back");
+}
+
+/* The program installs a handler over ours, which then has to remain reachable. */
+static int test_chain(const char *path)
+{
     struct image_file file;
     struct qvm_error err;
 
-    if (argc < 2 || truncate(argv[1], 10000) != 0)
-        return fail("usage: sigbus FILE");
-    memset(&bottom, 0, sizeof bottom);
-    bottom.sa_handler = at_the_bottom;
-    bottom.sa_flags = SA_NODEFER;
-    sigaction(SIGBUS, &bottom, NULL);
-    if (cut_read(argv[1]) != 0)
-        return 1;
-    sigaction(SIGBUS, NULL, &now);
-    if (now.sa_handler != at_the_bottom)
-        return fail("the program's handler was not put back");
-
-    /* The program puts a handler in front of ours, and ours has to stay behind it. */
-    if (image_file_open(&file, argv[1], false, &err) != 0)
+    if (image_file_open(&file, path, false, &err) != 0)
         return fail_error(&err);
     image_file_map(&file);
     install(&before, 0);
     for (calls = 0; calls < 2;)
-        if (cut_read(argv[1]) != 0 || !mask_is_empty())
+        if (cut_read(path) != 0 || !mask_is_empty())
             return fail("the signal mask was changed");
     sigaction(SIGBUS, &before, NULL);
     install(&before, SA_NODEFER);
     image_file_close(&file);
-    for (int again = 0; again < 2; again++) {
-        if (image_file_open(&file, argv[1], false, &err) != 0)
-            return fail_error(&err);
-        image_file_map(&file);
-        if (cut_read(argv[1]) != 0)
-            return 1;
-        calls = 0;
-        switch (sigsetjmp(escape, 1)) {
-        case 0: raise(SIGBUS); return fail("a SIGBUS was lost");
-        case 1: return fail("the handlers call each other for ever");
-        default: break;
-        }
-        if (calls != 1)
-            return fail("the program's handler was passed over");
-        image_file_close(&file);
+    return 0;
+}
+
+/* A SIGBUS that is not ours reaches the program's handlers: the chaining one, then the
+ * first. */
+static int test_foreign(const char *path)
+{
+    struct image_file file;
+    struct qvm_error err;
+
+    if (image_file_open(&file, path, false, &err) != 0)
+        return fail_error(&err);
+    image_file_map(&file);
+    if (cut_read(path) != 0)
+        return 1;
+    calls = 0;
+    switch (sigsetjmp(escape, 1)) {
+    case 0: raise(SIGBUS); return fail("a SIGBUS was lost");
+    case 1: return fail("the handlers call each other for ever");
+    default: break;
     }
-    return fail("ok") - 1;
+    if (calls != 1)
+        return fail("the program's handler was passed over");
+    image_file_close(&file);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || truncate(argv[1], 10000) != 0)
+        return fail("usage: sigbus FILE");
+    if (test_restore(argv[1]) != 0 || test_chain(argv[1]) != 0)
+        return 1;
+    for (int i = 0; i < 2; i++)
+        if (test_foreign(argv[1]) != 0)
+            return 1;
+    puts("ok");
+    return 0;
 }

@@ -360,6 +360,31 @@ describe("an address space", function()
     assert.is_false(pcall(space.find, space, ""))
   end)
 
+  it("gives the strings of mapped memory, across pages that adjoin, and their progress", function()
+    local t = pagetables.x86_64(0x100000)
+    t:map(0x1000, 0x9000, 0, 0)
+    t:map(0x2000, 0x5000, 0, x86.write)
+    t:map(0x4000, 0x9000, 0, 0)
+    t:map(0x5000, 0xffff0000, 0, 0) -- not in the dump
+    local dump = dump_of("x86_64", t, {paddr = 0x9000, bytes = ("\1"):rep(4086) .. "This is on"},
+      {paddr = 0x5000, bytes = "e string\0and another" .. ("\0"):rep(4076)})
+    local space = assert(dump:space {root = t.root})
+    local list, done = {}, {}
+    for address, text in space:strings(4, {progress = function(bytes, total)
+      done[#done + 1] = bytes
+      assert(total == nil)
+    end}) do
+      list[#list + 1] = ("%x %s"):format(address, text)
+    end
+    assert.are.same({"1ff6 This is one string", "2009 and another", "4ff6 This is on"}, list)
+    assert.are.equal(0x3000, done[#done])
+    list = {}
+    for address, text in space:strings(4, {from = 0x1ffb, to = 0x2004}) do
+      list[#list + 1] = ("%x %s"):format(address, text)
+    end
+    assert.are.same({"1ffb is one st"}, list)
+  end)
+
   it("finds what is in a page of which only pieces are in the dump", function()
     local t = pagetables.x86_64(0x100000)
     t:map(0x1000, 0x9000, 0, 0)
@@ -385,7 +410,11 @@ describe("an address space", function()
     for _, name in ipairs {"translate", "walk", "u64", "cstring"} do
       assert.are.equal("gone", select(3, space[name](space, 0x1000)))
     end
-    assert.are.equal("gone", select(3, space:mappings()))
+    for _, name in ipairs {"mappings", "strings"} do
+      local ok, message = pcall(function() local _ = space[name](space) end)
+      assert.is_false(ok)
+      assert.matches("address_space_spec.lua:%d+: the dump is closed", message)
+    end
     assert.are.equal("gone", select(3, dump:space {root = 0}))
     assert.is_false(pcall(iterator))
     assert.is_false(pcall(matches))

@@ -126,7 +126,7 @@ describe("Tab", function()
 
   it("offers methods of a dump behind a colon, fields behind a dot", function()
     local dump = open()
-    assert.are.equal("d:find | d:find_any", offers("d:fi"))
+    assert.are.equal("d:find", offers("d:fi"))
     assert.are.equal("", offers("d.fin"))
     assert.are.equal("d.path", offers("d.pa"))
     assert.are.equal("", offers("d:pat"))

@@ -1,3 +1,7 @@
+/* The fake: a small world of processes and connections in the global `fake`, which tests
+ * read and change. Kernel calls arrive here through the macros of fake_names.h. Time is
+ * real; a stuck server answers at once with ETIMEDOUT if the call is bounded, and with
+ * EDEADLK, which no QNX call here returns, if it would block for ever. */
 #define _QNX_SOURCE
 
 #include "fake.h"
@@ -12,7 +16,7 @@
 
 #define UNBLOCK 7 /* of SIGEV_UNBLOCK_INIT in these declarations */
 
-struct fake fake;
+struct fake fake; /* the world; see fake.h */
 
 static struct syspage_entry page = {.num_cpu = 4};
 struct syspage_entry *_syspage_ptr = &page;
@@ -55,6 +59,7 @@ int fake_open_count(void)
     return count;
 }
 
+/* The connection that a descriptor stands for; NULL and EBADF if it is not open. */
 static struct fake_connection *connection_of(int fd)
 {
     int index = fd - FAKE_FIRST_ID;
@@ -74,7 +79,7 @@ static struct fake_process *living(pid_t pid)
     return NULL;
 }
 
-/* What every call begins with: the world goes on, and what was to fail does. */
+/* The start of every call: lets the test change the world, and fails if it was told to. */
 static bool fails(enum fake_call call)
 {
     if (fake.before)
@@ -86,8 +91,8 @@ static bool fails(enum fake_call call)
     return true;
 }
 
-/* A call that sends a message to the env's server, and so waits for it. The timeout is for
- * this call and no later one. */
+/* A call that sends a message to the env's server and waits for the reply. It uses up the
+ * timeout. */
 static bool server_fails(struct fake_process *server)
 {
     bool armed = fake.armed;
@@ -112,6 +117,7 @@ int TimerTimeout(clockid_t id, int flags, const struct sigevent *notify,
     return 0;
 }
 
+/* /proc/PID/exefile is served by the process manager, which is never stuck. */
 static int open_exefile(pid_t pid)
 {
     struct fake_process *process;
@@ -178,14 +184,14 @@ int fake_close(int fd)
     return 0;
 }
 
-/* A kernel call: it uses up a timeout that was set for the call after it. */
+/* A kernel call as well: it uses up a timeout that was meant for the call after it. */
 int fake_clock_gettime(clockid_t id, struct timespec *time)
 {
     fake.armed = false;
     return clock_gettime(id, time);
 }
 
-/* Documented: without such a connection the next higher one is taken. */
+/* Documented: if there is no such connection, the next higher one is reported. */
 int ConnectServerInfo(pid_t pid, int coid, struct _server_info *info)
 {
     (void)pid;

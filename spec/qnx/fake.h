@@ -1,6 +1,6 @@
-/* A fake of the QNX calls that the QNX files of the core use, for tests on Linux. It does
- * what QNX's public documentation says that the calls do, as far as that matters here; no
- * more is known of the real ones, and nothing that runs on it has run on QNX. */
+/* A fake of the QNX calls that the QNX files of the core use, for tests on Linux. It
+ * behaves as QNX's public documentation describes the calls, as far as the tests need;
+ * nothing more is known of the real ones, and nothing that runs on it has run on QNX. */
 #ifndef QVM_SPEC_FAKE_H
 #define QVM_SPEC_FAKE_H
 
@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What can be made to fail, and what the world can change before. */
+/* The calls that can be made to fail, or be preceded by a change of the world. */
 enum fake_call {
     FAKE_OPEN_ENV,
     FAKE_READ_ENV,
@@ -23,7 +23,7 @@ struct fake_process {
     pid_t pid;
     const char *exefile;
     bool alive;
-    bool stuck; /* as a server: answers nothing */
+    bool stuck; /* as a server: does not answer */
     int signals, last_signal;
 };
 
@@ -36,36 +36,37 @@ enum {
 struct fake_connection {
     bool open, exefile;
     struct fake_process *server;
-    const char *text; /* what is left to read */
+    const char *text; /* the rest that can be read */
 };
 
 struct fake {
     struct fake_process processes[FAKE_PROCESSES];
     struct fake_process *server; /* of the env */
-    const char *env;             /* its text; NULL: there is none */
-    uint32_t node;               /* where the server is */
+    const char *env;             /* its text; NULL: there is no env */
+    uint32_t node;               /* of the server; 0: this machine */
     struct fake_connection connections[FAKE_CONNECTIONS];
     struct {
-        int times, number; /* so many calls fail with this errno */
+        int times, number; /* how many more calls fail, and with which errno */
     } failures[FAKE_CALLS];
-    void (*before)(enum fake_call call, int count); /* count: from 1, of this call */
+    /* Runs before each call; count is the number of this call, from 1. */
+    void (*before)(enum fake_call call, int count);
     int counts[FAKE_CALLS];
     bool armed;           /* TimerTimeout() bounds the next call */
-    uint64_t bound;       /* by so many nanoseconds */
+    uint64_t bound;       /* in nanoseconds */
     int unbounded;        /* calls to a server that nothing bounded */
-    int wrong_deliveries; /* of signals to no process, or to many */
+    int wrong_deliveries; /* signals to no process, or to many */
 };
 
 extern struct fake fake;
 
-/* A world with one VM, served by process 4099, "/proc/boot/qvm", which lives beside process
+/* Starts over with one VM, served by process 4099, "/proc/boot/qvm"; there is also process
  * 8201, "/usr/bin/innocent". */
 void fake_reset(void);
 
-/* Another connection of this process, to that server. Returns its id. */
+/* Opens another connection to a server; returns its id. */
 int fake_connect(struct fake_process *server);
 
-/* Connections that are open. */
+/* Number of connections that are open. */
 int fake_open_count(void);
 
 #endif

@@ -1,5 +1,5 @@
-/* Included before everything else in the files that run on the fake: their calls go to it.
- */
+/* Included before everything else in files that run on the fake: redirects their calls to
+ * it. */
 #ifndef QVM_SPEC_FAKE_NAMES_H
 #define QVM_SPEC_FAKE_NAMES_H
 

@@ -1,6 +1,6 @@
-/* csrc/core/host/vm_server_qnx.c on a fake of QNX's calls (fake.h), through host.h. Prints
- * TAP. What passes here is right by the documentation, as it was read; none of it has run
- * on QNX. */
+/* Tests the QNX files of host/ and util/ on a fake of QNX's calls (fake.h), through their
+ * headers. Prints TAP. What passes here is right if the documentation was understood
+ * correctly; none of it has run on QNX. */
 #include "fake.h"
 #include "host/dir_watch.h"
 #include "host/vm_server.h"
@@ -26,9 +26,9 @@ static const char *message(void)
     return text;
 }
 
-/* One line of TAP, and a fresh world for the next. In each of them every call to a server
- * was bounded, no connection stayed open, and no signal went to whom it was not meant for.
- */
+/* Prints one line of TAP and resets the world for the next. In all of them every call to a
+ * server must have been bounded, no connection may stay open, and no signal may have
+ * reached another process. A known gap is reported as TODO and does not fail. */
 static void check_known(bool passed, const char *what, const char *known_gap)
 {
     bool clean = fake.unbounded == 0 && fake_open_count() == 0 &&
@@ -76,7 +76,7 @@ static bool request(enum vm_request what)
     return vm_server_request(ENV, what, soon(), &err) == 0;
 }
 
-/* A request that fails with this code, and no process gets anything. */
+/* True if a request fails with this code and no process receives a signal. */
 static bool unsent(enum qvm_code code)
 {
     return !request(VM_REQUEST_DUMP) && err.code == code &&
@@ -108,12 +108,12 @@ static void test_reading(void)
     fail_times(FAKE_READ_ENV, 1, EIO);
     got = vm_server_read(fd, ENV, text, 2, soon(), &err);
     fake.connections[0].open = false;
-    check(got == -1 && err.code == QVM_IO, "an error of the server's is told");
+    check(got == -1 && err.code == QVM_IO, "an error of the server is reported");
     fd = vm_server_open(ENV, soon(), &err);
     fail_times(FAKE_READ_ENV, 1, EIO);
     got = vm_server_read(fd, ENV, text, 2, os_clock_ms() - 1, &err);
     fake.connections[0].open = false;
-    check(got == -1 && err.code == QVM_IO, "also when it comes late");
+    check(got == -1 && err.code == QVM_IO, "also if it comes late");
 }
 
 static bool says_stuck(int64_t deadline)
@@ -128,8 +128,7 @@ static void test_stuck(void)
     int fd;
 
     fake.server->stuck = true;
-    check(says_stuck(soon()),
-          "a stuck server: opening is bounded by the time that is left");
+    check(says_stuck(soon()), "a stuck server: opening is bounded by the remaining time");
     fake.server->stuck = true;
     check(says_stuck(os_clock_ms() - 1), "a stuck server: also when no time is left");
     fd = vm_server_open(ENV, soon(), &err);
@@ -141,7 +140,7 @@ static void test_stuck(void)
     fd = vm_server_open(ENV, soon(), &err);
     check(vm_server_read(fd, ENV, text, sizeof text, os_clock_ms() + 50, &err) == -1 &&
               err.code == QVM_TIMEOUT && (fake.connections[0].open = false, true),
-          "signals without end do not prolong the wait for reading");
+          "endless signals do not prolong the wait for reading");
     fail_times(FAKE_OPEN_ENV, 1000000000, EINTR);
     check(vm_server_open(ENV, os_clock_ms() + 50, &err) == -1 && err.code == QVM_TIMEOUT,
           "nor that for opening");
@@ -186,7 +185,7 @@ static void test_server(void)
     fake.processes[1].exefile = "/proc/boot/qvm";
     check(refused(QVM_GONE, "no process serves it") &&
               (fake.connections[0].open = fake.connections[1].open = false, true),
-          "the next higher connection is not taken for ours");
+          "the next higher connection is not mistaken for ours");
     fake.node = 5;
     check(refused(QVM_NOT_QVM, "another node"), "a server on another node");
     for (int i = 0; i < 3; i++) {
@@ -195,7 +194,7 @@ static void test_server(void)
     }
 }
 
-/* A path that is cut where a reader's buffer may end, and then ends in "/qvm". */
+/* A path that ends in "/qvm" if it is cut after `cut` bytes, where a buffer may end. */
 static const char *long_name(size_t cut)
 {
     static char name[5000];
@@ -230,7 +229,7 @@ static void test_executable(void)
     fake.server->exefile = "qvm";
     check(server() == 4099, "an executable without a directory");
     fake.server->exefile = "/proc/boot/qvm\n";
-    check(server() == 4099, "a line end behind its path");
+    check(server() == 4099, "a line end after its path");
     fail_times(FAKE_OPEN_EXEFILE, 1, EACCES);
     check(unsent(QVM_PERMISSION) && says_exefile(),
           "an executable that this user may not look at");
@@ -253,26 +252,26 @@ static void test_request(void)
     check(unsent(QVM_GONE), "a process that ended right before the signal");
 }
 
-/* The server ends, and its id is given to a process that a signal would kill. */
+/* The server ends, and its id is reused by a process that a signal would kill. */
 static void reuse(void)
 {
     fake.processes[0].alive = false;
     fake.processes[1].pid = fake.processes[0].pid;
 }
 
-static void reuse_before_look(enum fake_call call, int count)
+static void reuse_before_check(enum fake_call call, int count)
 {
     if (call == FAKE_OPEN_EXEFILE && count == 1)
         reuse();
 }
 
-static void end_before_look(enum fake_call call, int count)
+static void end_before_check(enum fake_call call, int count)
 {
     if (call == FAKE_OPEN_EXEFILE && count == 1)
         fake.processes[0].alive = false;
 }
 
-static void reuse_by_qvm_before_look(enum fake_call call, int count)
+static void reuse_by_qvm_before_check(enum fake_call call, int count)
 {
     if (call == FAKE_OPEN_EXEFILE && count == 1) {
         reuse();
@@ -280,13 +279,13 @@ static void reuse_by_qvm_before_look(enum fake_call call, int count)
     }
 }
 
-static void reuse_after_look(enum fake_call call, int count)
+static void reuse_after_check(enum fake_call call, int count)
 {
     if (call == FAKE_ASK && count == 2)
         reuse();
 }
 
-static void other_server(enum fake_call call, int count)
+static void change_server(enum fake_call call, int count)
 {
     if (call == FAKE_ASK && count == 2) {
         fake.processes[2] =
@@ -295,7 +294,7 @@ static void other_server(enum fake_call call, int count)
     }
 }
 
-static void other_node(enum fake_call call, int count)
+static void change_node(enum fake_call call, int count)
 {
     if (call == FAKE_ASK && count == 2)
         fake.node = 5;
@@ -309,20 +308,20 @@ static void reuse_before_kill(enum fake_call call, int count)
 
 static void test_races(void)
 {
-    fake.before = end_before_look;
-    check(unsent(QVM_GONE), "a server that ends before its executable is looked at");
-    fake.before = reuse_before_look;
-    check(unsent(QVM_NOT_QVM), "one whose id is given away before that");
-    fake.before = reuse_by_qvm_before_look;
-    check(unsent(QVM_GONE), "one whose id is given to another qvm before that");
-    fake.before = reuse_after_look;
-    check(unsent(QVM_GONE), "one whose id is given away after that");
-    fake.before = other_server;
+    fake.before = end_before_check;
+    check(unsent(QVM_GONE), "a server that ends before its executable is checked");
+    fake.before = reuse_before_check;
+    check(unsent(QVM_NOT_QVM), "one whose id is reused before that");
+    fake.before = reuse_by_qvm_before_check;
+    check(unsent(QVM_GONE), "one whose id is reused by another qvm before that");
+    fake.before = reuse_after_check;
+    check(unsent(QVM_GONE), "one whose id is reused after that");
+    fake.before = change_server;
     check(unsent(QVM_GONE), "a connection that has another server when asked again");
-    fake.before = other_node;
+    fake.before = change_node;
     check(unsent(QVM_NOT_QVM), "a server that is on another node when asked again");
     fake.before = reuse_before_kill;
-    check_known(unsent(QVM_GONE), "one whose id is given away right before the signal",
+    check_known(unsent(QVM_GONE), "one whose id is reused right before the signal",
                 "no documented call closes this gap (docs/qnx.md)");
 }
 
@@ -334,13 +333,15 @@ static void test_rest(void)
     bool hole = true;
 
     check(watch && !dir_watch_sees_close(watch), "the watch does not claim to see closing");
-    check(dir_watch_wait(watch, 10, &name) == 2 && os_clock_ms() - start < 1000,
+    check(dir_watch_wait(watch, 10, &name) == DIR_WATCH_CHANGED &&
+              os_clock_ms() - start < 1000,
           "waiting ends with a look at the directory");
-    check(dir_watch_wait(watch, 0, &name) == 0, "no time to wait: nothing has happened");
+    check(dir_watch_wait(watch, 0, &name) == DIR_WATCH_NOTHING,
+          "no time to wait: nothing has happened");
     dir_watch_close(watch);
     check(!dir_watch_open("/proc/self/status", &err) && err.code == QVM_NOT_FOUND,
           "a watch needs a directory");
-    check(os_file_extent(3, 5, 77, &hole) == 77 && !hole, "no holes: all is data");
+    check(os_file_extent(3, 5, 77, &hole) == 77 && !hole, "no holes: everything is data");
     check(os_processors() == 4, "processors are those of the system page");
 }
 

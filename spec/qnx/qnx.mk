@@ -1,10 +1,10 @@
-# The QNX files of the core on Linux: against declarations and a fake of QNX's calls, both
-# written from QNX's public documentation. It shows what they do if the documentation was
-# read rightly, and nothing more.
+# Builds and tests the QNX files of the core on Linux, with declarations and a fake of QNX's
+# calls that are both written from QNX's public documentation. This shows what the files do if
+# the documentation was understood correctly, and nothing more.
 QNX_SPEC := $(wildcard spec/qnx/*.[ch])
-QNX_TEST := $(BUILD)/qnx/host_test $(BUILD)/qnx/logs_test
+QNX_TEST := $(BUILD)/qnx/host_test $(BUILD)/qnx/slog2_test
 
-.PHONY: test-qnx lint-qnx
+.PHONY: test-qnx
 
 test-qnx: $(QNX_TEST) ## the QNX files of the core on a fake of QNX's calls
 	@for test in $(QNX_TEST); do $$test || exit 1; done
@@ -14,23 +14,23 @@ test-qnx: $(QNX_TEST) ## the QNX files of the core on a fake of QNX's calls
 $(BUILD)/qnx/host_test: $(addprefix $(BUILD)/qnx/,host/vm_server_qnx.o host/dir_watch_qnx.o \
 		host/vm_server.o util/os_qnx.o util/os_posix.o util/retry.o util/error.o) \
 		spec/qnx/fake.c spec/qnx/host_test.c
-$(BUILD)/qnx/logs_test: $(addprefix $(BUILD)/qnx/,host/slog2.o util/error.o) spec/qnx/logs_test.c
-$(QNX_TEST): spec/qnx/fake.h
+$(BUILD)/qnx/slog2_test: $(addprefix $(BUILD)/qnx/,host/slog2.o util/error.o) spec/qnx/slog2_test.c
+$(QNX_TEST): spec/qnx/fake.h $(C_FLAGS)
 	$(CC) $(FLAGS) $(WARNINGS) -Werror $(CFLAGS) $(LDFLAGS) -Icsrc/core -Ispec/qnx/include \
 		-o $@ $(filter %.c %.o,$^)
 
 $(BUILD)/qnx/%.o: csrc/core/%.c $(wildcard csrc/core/*/*.h spec/qnx/*.h spec/qnx/include/*.h \
-		spec/qnx/include/*/*.h)
+		spec/qnx/include/*/*.h) $(C_FLAGS)
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) -Werror $(CFLAGS) -D__QNXNTO__ -Icsrc/core -Ispec/qnx/include \
 		-include spec/qnx/fake_names.h -c -o $@ $<
 
-lint: lint-qnx
-lint-qnx:
-	clang-tidy --quiet $(filter %.c,$(QNX_SPEC)) -- $(FLAGS) -Icsrc/core -Ispec/qnx/include
+C_GROUPS += qnx
+qnx_C     := $(filter %.c,$(QNX_SPEC)) $(filter %_qnx.c,$(CORE_SRC))
+qnx_FLAGS := $(FLAGS) -D__QNXNTO__ -Icsrc/core -Ispec/qnx/include
 
-# What goes onto a target. A compiler that is not for QNX builds against the declarations:
-# the result cannot run anywhere.
+# The files for a target. A compiler that is not for QNX builds against the declarations; the
+# result cannot run anywhere.
 STAGE      ?= $(BUILD)/qnx-stage
 QNX_BUILD  := $(BUILD)/qnx/target
 QNX_MODULE := $(QNX_BUILD)/qvm/core.so
@@ -39,7 +39,6 @@ QNX_MODULE := $(QNX_BUILD)/qvm/core.so
 
 qnx-stage: $(HELP) ## what goes onto a QNX target, into STAGE: CC="qcc -Vgcc_ntoaarch64le"
 	@mkdir -p $(QNX_BUILD)
-	@rm -rf $(QNX_BUILD)/obj
 	@printf '#ifndef __QNXNTO__\n#error\n#endif\nint probe;\n' >$(QNX_BUILD)/probe.c
 	@if $(CC) -c -o $(QNX_BUILD)/probe.o $(QNX_BUILD)/probe.c 2>/dev/null; then \
 		$(MAKE) -s BUILD=$(QNX_BUILD) LIBS="-lz -lslog2parse" PTHREAD= $(QNX_MODULE) && \

@@ -1,10 +1,10 @@
 #!/bin/sh
-# stage.sh STAGE MODULE HELP_TEXT STATE: lays out what goes onto a QNX target below STAGE, a
-# directory that is made anew. STATE is a line about the module for the README there.
+# stage.sh STAGE MODULE HELP_TEXT STATE: copies the files for a QNX target to the directory
+# STAGE, which is created anew. STATE is a line about the module for the README there.
 set -eu
 stage=$1 module=$2 help=$3 state=$4
 
-# STAGE may be anything that somebody has typed.
+# STAGE is removed, so a mistyped one must not be lost.
 if [ -n "$(ls -A "$stage" 2>/dev/null)" ] && [ ! -f "$stage/FILES" ]; then
     echo "$stage: not empty, and nothing was staged there: remove it, or name another STAGE" >&2
     exit 1
@@ -21,7 +21,7 @@ done
 cp LICENSE "$stage"
 sed "s|@STATE@|$state|" spec/qnx/stage.md >"$stage/README.md"
 
-# Checksum, bytes and name of each, as POSIX's cksum prints them.
+# Checksum, size and name of each file, as POSIX's cksum prints them.
 (cd "$stage" && find . -type f ! -name FILES | sort | xargs cksum) >"$stage.files"
 mv "$stage.files" "$stage/FILES"
 echo "$stage: $(wc -l <"$stage/FILES") files, $(du -sk "$stage" | cut -f 1) KiB; $state"

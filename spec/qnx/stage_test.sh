@@ -1,6 +1,6 @@
 #!/bin/sh
-# stage_test.sh STAGE BUILD: is what was staged whole? On Linux, with the Linux module in
-# place of the staged one. Prints TAP.
+# stage_test.sh STAGE BUILD: tests that a stage is complete and works, on Linux, with the Linux
+# module in place of the staged one. Prints TAP.
 stage=$1 build=$2
 count=0 failed=0
 work=$(mktemp -d)
@@ -23,7 +23,7 @@ check() { # check NAME COMMAND...
 
 listed() { (cd "$stage" && cut -d ' ' -f 3 FILES | xargs cksum | cmp - FILES); }
 
-calls() { # the module asks QNX: for these, and for nothing that only Linux has
+calls() { # the module uses these calls of QNX, and none that only Linux has
     nm -D --undefined-only "$stage/lib/lua/5.4/qvm/core.so" >"$work/symbols"
     for symbol in ConnectServerInfo TimerTimeout slog2_parse_all kill; do
         grep -qw "$symbol" "$work/symbols" || { echo "no $symbol"; return 1; }
@@ -42,8 +42,8 @@ says() { # says TEXT COMMAND...
 check "FILES has the checksum of each file" listed
 check "every file is in FILES" sh -c \
     '[ "$(cd "$0" && find . -type f | wc -l)" -eq $(($(wc -l <"$0/FILES") + 1)) ]' "$stage"
-check "the README has no place left to fill" sh -c '! grep "@" "$0/README.md"' "$stage"
-check "the module is that of the QNX files" calls
+check "the README has no placeholder left" sh -c '! grep "@" "$0/README.md"' "$stage"
+check "the module is built from the QNX files" calls
 
 mkdir "$work/mine"
 echo text >"$work/mine/file"
@@ -64,7 +64,7 @@ check "qvm-gdbserve finds its library" says 'none: No such file' \
 check "qvm-explore finds its library" sh -c \
     'echo "qvm.help(\"VM:dump\")" | lua5.4 "$0/bin/qvm-explore" | grep -q "VM:dump("' "$work/qvm"
 
-# The README's steps beside a simulated VM, but those that need slogger2 or pidin.
+# The README's steps, run beside a simulated VM, except those that need slogger2 or pidin.
 steps() {
     printf 'set -e\nexport QVM_ROOT="%s/root"\npidin() { :; }\n' "$work"
     awk '/^```$/ { if (text !~ /slog2/) printf "%s", text; inside = 0 }

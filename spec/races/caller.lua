@@ -1,4 +1,4 @@
--- Signals one VM of a hatchery (hatchery.c) again and again, and accounts for
+-- Signals one VM of churn.c again and again, and accounts for
 -- every single success: the VM's count of signals rises by one before the next
 -- call is made, or that life was being killed during the call. A failure must
 -- not have sent anything: then the count would be one too high at the end.
@@ -15,12 +15,12 @@ local system = require "system"
 local board_path, index, count = arg[1], math.tointeger(arg[2]), math.tointeger(arg[3])
 local simulated = arg[4] == "simulated"
 
--- struct vm_board, behind the four counters of struct board.
+-- struct vm_counters, after the four counters of struct scoreboard.
 local at = 32 + index * 24
 local board = assert(io.open(board_path, "rb"))
 board:setvbuf("no")
 
--- Between two calls: the hatchery is to have the processor too.
+-- Between two calls: churn is to have the processor too.
 local PAUSE = 0.00005
 
 local function look()

@@ -1,6 +1,9 @@
-/* Preloaded into a script: lets time pass, up to half a millisecond, before each of the
- * calls by which a VM's process is found, looked at and signalled, so that it often dies,
- * and another is given its id, in between. */
+/* Preloaded into a script: waits up to half a millisecond before each of the calls by which
+ * a VM's process is found, inspected and signalled. So the process often dies in between,
+ * and its id is reused.
+ *
+ * Each function here replaces the one of the C library and calls it through dlsym(). The
+ * library that is tested is compiled for large files, hence the names with 64. */
 #define _GNU_SOURCE
 #include "../helpers/opens.h"
 
@@ -14,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+/* A delay in half of the calls. */
 static void delay(void)
 {
     static unsigned seed;
@@ -48,7 +52,7 @@ static int open_instead(const char *path, int flags, mode_t mode)
     return next(path, flags, mode);
 }
 
-/* Only to read: nothing is created here. */
+/* The calls that matter only read, so there is no mode to pass on. */
 static int openat_late(int directory, const char *path, int flags)
 {
     NEXT("openat", opener_at);
@@ -73,7 +77,7 @@ ssize_t readlinkat(int directory, const char *path, char *buffer, size_t size)
     return next(directory, path, buffer, size);
 }
 
-/* pidfd_send_signal */
+/* pidfd_send_signal() is called through this; it has four arguments. */
 long syscall(long number, ...)
 {
     va_list rest;

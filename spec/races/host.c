@@ -1,14 +1,16 @@
-/* A program that embeds Lua: runs a script in many states, each in a thread of its own, at
- * once.
+/* A program that embeds Lua: runs a script in many states at once, each in a thread of its
+ * own.
  *
  *     host SCRIPT THREADS before|after ARGUMENT
  *
- * It has handlers of its own for the signals that programs use, SIGBUS among them: that
- * one is installed before the threads run, or again and again while they do, calling what
- * was there before. A script gets the number of its thread and ARGUMENT, and the functions
+ * It has its own handlers for the signals that programs use. The handler of SIGBUS is
+ * installed before the threads run, or, with "after", again and again while they do; it
+ * chains to the handler that it replaced. A script receives the number of its thread and
+ * ARGUMENT, and has the functions
  *
- *     unchanged()    raises where a handler or the signal mask is another than at first
- *     fault()        a SIGBUS in memory of the program's own; whether its handler saw it
+ *     unchanged()    raises if a handler or the signal mask is not the initial one
+ *     fault()        causes a SIGBUS in the program's own memory; returns whether the
+ *                    program's handler got it
  *
  * Prints "ok", or what went wrong. */
 #define _GNU_SOURCE
@@ -38,26 +40,26 @@ static const int watched[] = {SIGUSR1, SIGUSR2, SIGCHLD, SIGPIPE, SIGINT,
                               SIGTERM, SIGALRM, SIGSEGV, SIGHUP};
 
 static _Thread_local sigjmp_buf *volatile escape;
-static struct sigaction behind;
-static volatile bool over;
+static struct sigaction previous;
+static volatile bool done;
 
 static void ignore(int number)
 {
     (void)number;
 }
 
-/* Takes the faults of fault(); another's are for what was there before. */
+/* Handles the faults of fault() and passes all others on to the previous handler. */
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     if (escape)
         siglongjmp(*escape, 1);
-    if (behind.sa_flags & SA_SIGINFO)
-        behind.sa_sigaction(number, info, context);
+    if (previous.sa_flags & SA_SIGINFO)
+        previous.sa_sigaction(number, info, context);
     else
         abort();
 }
 
-static void take_bus_errors(void)
+static void install_bus_handler(void)
 {
     struct sigaction action, before;
 
@@ -67,11 +69,11 @@ static void take_bus_errors(void)
     sigaction(SIGBUS, NULL, &before);
     if ((before.sa_flags & SA_SIGINFO) && before.sa_sigaction == on_bus_error)
         return;
-    behind = before;
+    previous = before;
     sigaction(SIGBUS, &action, NULL);
 }
 
-static void take_signals(void)
+static void install_handlers(void)
 {
     struct sigaction action;
     sigset_t mask;
@@ -105,17 +107,18 @@ static int unchanged(lua_State *L)
     return 0;
 }
 
+/* Reads the page; true if that raised SIGBUS and on_bus_error() jumped back here. */
 static bool faults(const volatile char *page)
 {
     sigjmp_buf here;
-    bool fell = true;
+    bool faulted = true;
 
     if (sigsetjmp(here, 1) == 0) {
         escape = &here;
-        fell = page[0] != 0;
+        faulted = page[0] != 0;
     }
     escape = NULL;
-    return fell;
+    return faulted;
 }
 
 static int fault(lua_State *L)
@@ -148,10 +151,10 @@ static void *run(void *context)
     return NULL;
 }
 
-static void *take_again(void *nothing)
+static void *reinstall_bus_handler(void *nothing)
 {
-    while (!over) {
-        take_bus_errors();
+    while (!done) {
+        install_bus_handler();
         usleep(1000);
     }
     return nothing;
@@ -162,26 +165,26 @@ int main(int argc, char **argv)
     static struct thread threads[MOST_THREADS];
     int count = argc == 5 ? atoi(argv[2]) : 0;
     bool good = true, after = argc == 5 && strcmp(argv[3], "after") == 0;
-    pthread_t taker;
+    pthread_t installer;
 
     if (count < 1 || count > MOST_THREADS)
         return 2;
-    take_signals();
-    take_bus_errors();
+    install_handlers();
+    install_bus_handler();
     for (int i = 0; i < count; i++) {
         threads[i] = (struct thread){.script = argv[1], .argument = argv[4], .number = i};
         pthread_create(&threads[i].id, NULL, run, &threads[i]);
     }
     if (after)
-        pthread_create(&taker, NULL, take_again, NULL);
+        pthread_create(&installer, NULL, reinstall_bus_handler, NULL);
     for (int i = 0; i < count; i++) {
         pthread_join(threads[i].id, NULL);
         good = good && !threads[i].problem[0];
         fputs(threads[i].problem, stdout);
     }
-    over = true;
+    done = true;
     if (after)
-        pthread_join(taker, NULL);
+        pthread_join(installer, NULL);
     if (good)
         puts("ok");
     return !good;

@@ -1,6 +1,6 @@
 # Signals, races and load. The torture needs root: it makes namespaces.
 
-RACES := $(BUILD)/races/hatchery $(BUILD)/races/delay.so $(BUILD)/races/host
+RACES := $(BUILD)/races/churn $(BUILD)/races/delay.so $(BUILD)/races/host
 TSAN  := -O1 -g -fsanitize=thread
 
 .PHONY: test-races torture
@@ -18,7 +18,9 @@ torture: ## 100000 signals while VMs die and process ids are given away again
 	@QVM_BUILD="$(BUILD)" QVM_TRIGGERS=100000 busted --run=races \
 		--lua="$$(command -v $(LUA))" spec/races/torture_races.lua
 
-$(BUILD)/races/hatchery: spec/races/hatchery.c
+$(RACES): $(C_FLAGS)
+
+$(BUILD)/races/churn: spec/races/churn.c
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
@@ -30,11 +32,9 @@ $(BUILD)/races/delay.so: spec/races/delay.c spec/helpers/opens.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -Wall -Wextra $(CFLAGS) -fPIC -shared -o $@ $< -ldl
 
-.PHONY: lint-races
-lint: lint-races
-lint-races:
-	@sh .ci/deps lint
-	clang-tidy --quiet $(wildcard spec/races/*.c) -- $(FLAGS) -Icsrc/core -I$(LUA_INCDIR)
+C_GROUPS += races
+races_C     := $(wildcard spec/races/*.c)
+races_FLAGS := $(FLAGS) -Icsrc/core -I$(LUA_INCDIR)
 
 .PHONY: soak
 soak: ## 1000 VMs, then 8 under mixed load for TIME seconds (600): figures

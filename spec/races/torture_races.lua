@@ -1,5 +1,5 @@
 -- Signals while VMs die and their process ids are given away again, as fast as
--- the machine can: see hatchery.c and caller.lua.
+-- the machine can: see churn.c and caller.lua.
 
 local files = require "support.files"
 local namespace = require "races.namespace"
@@ -15,9 +15,9 @@ local script = [[
   each=$1
   mkdir "$QVM_ROOT"
   mkfifo "$work/end"
-  cp "$build/races/hatchery" "$work/qvm"
+  cp "$build/races/churn" "$work/qvm"
   "$work/qvm" "$QVM_ROOT" "$work/board" 4 "$build/sim/qvm" <"$work/end" 2>"$work/log" &
-  hatchery=$!
+  churn=$!
   exec 3>"$work/end"
   until [ -s "$work/board" ]; do sleep 0.01; done
   call() { "$lua" "$specs/races/caller.lua" "$work/board" "$@"; }
@@ -30,14 +30,14 @@ local script = [[
   status=0
   for caller in $callers; do wait "$caller" || status=1; done
   exec 3>&-
-  wait "$hatchery" || echo "hatchery: status $?" >&2
+  wait "$churn" || echo "churn: status $?" >&2
   grep -v "^d " "$work/log" >&2 || true
   exit $status
 ]]
 
 local function read_board()
   local board = files.read(files.path("board"))
-  local names = {"bystanders", "reused", "strays", "deaths"}
+  local names = {"bystanders", "reused", "misdelivered", "deaths"}
   local result = {}
   for i, name in ipairs(names) do
     result[name] = ("i8"):unpack(board, i * 8 - 7)
@@ -87,7 +87,8 @@ describe("signals to VMs that die all the time", function()
     local board, figures = read_board(), read_figures(out)
     assert.are.equal(4, #figures)
     report(board, figures)
-    assert.are.same({strays = 0, deaths = 0}, {strays = board.strays, deaths = board.deaths},
+    assert.are.same({misdelivered = 0, deaths = 0},
+      {misdelivered = board.misdelivered, deaths = board.deaths},
       "bystanders caught signals, or died of them")
     for vm = 1, 4 do
       assert.are.equal(0, figures[vm].other, files.read(files.path("errors")))

@@ -4,6 +4,7 @@ local dumps = require "support.dumps"
 local files = require "support.files"
 local process = require "support.process"
 local qvm = require "qvm"
+local sim = require "support.sim"
 local writer = require "support.dumpwriter"
 
 local open = dumps.open
@@ -70,8 +71,7 @@ describe("find", function()
     dump = memory({paddr = 0, filesz = 0, memsz = 1 << 40}, {paddr = 1 << 40, bytes = "\1ab"})
     assert.are.same({"fffffffffe"}, all(dump:find("\0\0\1a")))
     assert.are.same({"ffffffffff"}, all(dump:find("\0\1")))
-    assert.are.same({"fffffffffd:3", "10000000000:1", "10000000001:2"},
-      all(dump:find_any {"\1a", "ab", "\0\0\0\1ab"}))
+    assert.are.same({"fffffffffd"}, all(dump:find("\0\0\0\1ab")))
     local first = dump:find("\0", {from = 1 << 39, align = 1 << 20})
     assert.are.same({1 << 39, (1 << 39) + (1 << 20)}, {first(), first()})
   end)
@@ -106,8 +106,9 @@ describe("find", function()
 
   it("raises for what is no pattern or no option", function()
     local dump = memory {paddr = 0, bytes = "x"}
-    for _, case in ipairs {{"", "empty pattern"}, {1, "string expected, got number"},
-      {nil, "string expected, got nil"}, {("x"):rep((1 << 20) + 1), "more than 1048576 bytes"}} do
+    for _, case in ipairs {{"", "from 1 to 1048576 bytes"}, {1, "string expected, got number"},
+      {nil, "string expected, got no value"},
+      {("x"):rep((1 << 20) + 1), "from 1 to 1048576 bytes"}} do
       local ok, message = pcall(function() dump:find(case[1]) end)
       assert.is_false(ok)
       assert.matches(case[2], message, 1, true)
@@ -119,15 +120,6 @@ describe("find", function()
       assert.is_false(ok)
       assert.matches("find_spec.lua:", message, 1, true)
     end
-    local many = {}
-    for i = 1, 65537 do
-      many[i] = "a"
-    end
-    for _, patterns in ipairs {{}, {""}, {1}, {"a", ""}, {nil, "a"}, many, "a"} do
-      local ok, message = pcall(function() dump:find_any(patterns) end)
-      assert.is_false(ok)
-      assert.matches("find_spec.lua:%d+: bad argument #1 to 'find_any'", message)
-    end
   end)
 
   it("is gone with its dump", function()
@@ -137,10 +129,12 @@ describe("find", function()
     local ok, message = pcall(function() for _ in iterator do end end)
     assert.is_false(ok)
     assert.matches("find_spec.lua:%d+: the dump is closed", message)
-    for _, name in ipairs {"find", "strings"} do
-      assert.are.equal("gone", select(3, dump[name](dump, name == "find" and "x" or nil)))
+    for _, make in ipairs {function() return dump:find("x") end,
+      function() return dump:strings() end, function() return dump:diff(dump) end} do
+      ok, message = pcall(make)
+      assert.is_false(ok)
+      assert.matches("find_spec.lua:%d+: the dump is closed", message)
     end
-    assert.are.equal("gone", select(3, dump:find_any {"x"}))
     assert.are.equal("gone", select(3, dump:array(0, "u8", 1)))
   end)
 
@@ -285,30 +279,11 @@ describe("find", function()
   end)
 end)
 
-describe("find_any", function()
+describe("find, whatever the memory,", function()
   after_each(files.clean)
 
-  it("gives every occurrence of each, in order of the addresses", function()
-    local dump = memory {paddr = 0x1000, bytes = "she sells sea shells"}
-    assert.are.same({"1000:2", "1001:1", "1004:3", "1007:4", "100a:3", "100e:2", "100f:1",
-      "1012:4"}, all(dump:find_any {"he", "sh", "se", "ls"}))
-    assert.are.same({"1000:1", "1000:2", "1000:4", "1001:3", "1001:5"},
-      all(dump:find_any({"s", "sh", "h", "she", "he"}, {to = 0x1003})))
-    assert.are.same({"1000:1", "1000:2"}, all(dump:find_any({"she ", "she "}, {to = 0x1008})))
-  end)
-
-  it("gives very many patterns at one place, and very many places of a long one", function()
-    local patterns = {}
-    for i = 1, 20000 do
-      patterns[i] = "a"
-    end
+  it("gives very many places of a long pattern", function()
     local count = 0
-    for address, index in memory({paddr = 6, bytes = "aab"}):find_any(patterns) do
-      assert(address == 6 + count // 20000 and index == count % 20000 + 1)
-      count = count + 1
-    end
-    assert.are.equal(40000, count)
-    count = 0
     for address in memory({paddr = 0, bytes = ("a"):rep(300000)}):find(("a"):rep(100000)) do
       assert(address == count)
       count = count + 1
@@ -316,30 +291,19 @@ describe("find_any", function()
     assert.are.equal(200001, count)
   end)
 
-  -- What string.find finds, for each pattern apart.
-  local function expected(pieces, patterns, options)
+  -- What string.find finds.
+  local function expected(pieces, pattern, options)
     local list = {}
     for _, piece in ipairs(pieces) do
-      for index, pattern in ipairs(patterns) do
-        local at = piece.bytes:find(pattern, 1, true)
-        while at do
-          local address = piece.paddr + at - 1
-          if address >= options.from and address + #pattern <= options.to
-            and address % options.align == 0 then
-            list[#list + 1] = {address, index}
-          end
-          at = piece.bytes:find(pattern, at + 1, true)
+      local at = piece.bytes:find(pattern, 1, true)
+      while at do
+        local address = piece.paddr + at - 1
+        if address >= options.from and address + #pattern <= options.to
+          and address % options.align == 0 then
+          list[#list + 1] = ("%x"):format(address)
         end
+        at = piece.bytes:find(pattern, at + 1, true)
       end
-    end
-    table.sort(list, function(a, b)
-      if a[1] ~= b[1] then
-        return a[1] < b[1]
-      end
-      return a[2] < b[2]
-    end)
-    for i, entry in ipairs(list) do
-      list[i] = ("%x:%d"):format(entry[1], entry[2])
     end
     return table.concat(list, " ")
   end
@@ -372,16 +336,12 @@ describe("find_any", function()
     return pieces, segments
   end
 
-  local function random_patterns(pieces, alphabet)
-    local patterns = {}
-    for i = 1, math.random(math.random() < 0.3 and 12 or 3) do
-      local bytes = pieces[math.random(#pieces)].bytes
-      local at = math.random(#bytes)
-      local size = math.random(0, math.random() < 0.2 and 5000 or 8)
-      patterns[i] = math.random() < 0.7 and bytes:sub(at, at + size)
-        or random_bytes(math.random(6), alphabet + 1)
-    end
-    return patterns
+  local function random_pattern(pieces, alphabet)
+    local bytes = pieces[math.random(#pieces)].bytes
+    local at = math.random(#bytes)
+    local size = math.random(0, math.random() < 0.2 and 5000 or 8)
+    return math.random() < 0.7 and bytes:sub(at, at + size)
+      or random_bytes(math.random(6), alphabet + 1)
   end
 
   it("finds what string.find finds, in 30 random memories", function()
@@ -393,26 +353,16 @@ describe("find_any", function()
         writer.file {machine = "aarch64", segments = segments})
       os.execute("fallocate -d " .. process.quote(path) .. " 2>/dev/null")
       local dump <close> = assert(qvm.open(path))
-      for _ = 1, 6 do
-        local patterns = random_patterns(pieces, alphabet)
+      for _ = 1, 12 do
+        local pattern = random_pattern(pieces, alphabet)
         local options = {from = 0, to = 1 << 40}
         options.align = math.random() < 0.3 and math.random(16) or 1
         if math.random() < 0.5 then
           options.from = 0x1000 + math.random(0, 2000)
           options.to = options.from + math.random(0, 100000)
         end
-        local found = {}
-        for address, index in dump:find_any(patterns, options) do
-          found[#found + 1] = ("%x:%d"):format(address, index)
-        end
-        assert(expected(pieces, patterns, options) == table.concat(found, " "), "others found")
-        if #patterns == 1 then
-          local count = 0
-          for _ in dump:find(patterns[1], options) do
-            count = count + 1
-          end
-          assert.are.equal(#found, count)
-        end
+        local found = table.concat(all(dump:find(pattern, options)), " ")
+        assert(expected(pieces, pattern, options) == found, "others found")
       end
     end
   end)
@@ -444,6 +394,59 @@ describe("find_any", function()
     assert.are.equal(40 * 2 * ((1 << 17) - 2) + 39, count)
   end)
 
+  -- The threads that a script starts which searches 40 MiB.
+  local function threads_of(options, ...)
+    local path = files.write("threads.gcore", writer.file {machine = "aarch64",
+      segments = {{paddr = 0, bytes = ("\1\2\3\4"):rep(10 << 20)}}})
+    local preload = (os.getenv("QVM_PRELOAD") or "") .. " " .. sim.build .. "/helpers/threads.so"
+    local arguments = {"env", "LD_PRELOAD=" .. preload, "LUA_PATH=" .. package.path,
+      "LUA_CPATH=" .. package.cpath, arg and arg[-1] or "lua5.4", "-e",
+      ("for _ in assert(require 'qvm'.open(%q)):find('\1\2\3\5', %s) do end"):format(path, options)}
+    for i, word in ipairs {...} do
+      table.insert(arguments, i, word)
+    end
+    local status, _, errors = process.run(arguments)
+    assert.are.equal(0, status, errors)
+    return select(2, errors:gsub("thread\n", ""))
+  end
+
+  it("takes as many threads as help, or one if it is asked to", function()
+    local two = io.popen("nproc"):read("n") > 1
+    assert.are.equal(two, threads_of("{}") > 0)
+    assert.are.equal(two, threads_of("{threads = 2}") > 0)
+    assert.are.equal(0, threads_of("{threads = 1}"))
+    assert.are.equal(0, threads_of("{}", "taskset", "-c", "0"))
+  end)
+
+  it("is freed at once when a loop is left", function()
+    local dump = memory {paddr = 0, bytes = ("needle "):rep(1 << 14)}
+    local function resident()
+      return tonumber(files.read("/proc/self/statm"):match("^%d+ (%d+)")) * 4096
+    end
+    collectgarbage()
+    collectgarbage("stop")
+    local before = resident()
+    for _ = 1, 2000 do
+      for _ in dump:find("needle") do -- luacheck: ignore 512
+        break
+      end
+    end
+    local grown = resident() - before
+    collectgarbage("restart")
+    assert.is_true(grown < 8 << 20, ("grown by %d bytes"):format(grown))
+  end)
+
+  it("cannot be resumed once its loop has ended", function()
+    local dump = memory {paddr = 0, bytes = "needle needle"}
+    local next, state, control, closing = dump:find("needle")
+    for _ in next, state, control, closing do -- luacheck: ignore 512
+      break
+    end
+    local ok, message = pcall(next)
+    assert.is_false(ok)
+    assert.matches("the loop over this iterator has ended", message, 1, true)
+  end)
+
   it("takes time in proportion to the memory, whatever the pattern", function()
     if os.getenv("QVM_VALGRIND") then
       pending("too much memory for valgrind")
@@ -453,8 +456,6 @@ describe("find_any", function()
     local dump = memory {paddr = 0, bytes = ("a"):rep(1 << 20) .. "b"}
     local pattern = ("a"):rep(1 << 18) .. "b"
     assert.are.same({("%x"):format((1 << 20) - (1 << 18))}, all(dump:find(pattern)))
-    assert.are.same({("%x:1"):format((1 << 20) - (1 << 18)), "fffff:2"},
-      all(dump:find_any {pattern, "ab"}))
     local count = 0
     for _ in dump:find(("a"):rep(1 << 19)) do
       count = count + 1
@@ -482,7 +483,7 @@ describe("strings", function()
     assert.are.same({"0:first", "1000:abcdef", "fffffffffffffffc:last"}, all(dump:strings()))
   end)
 
-  it("gives long ones in pieces", function()
+  it("gives long ones in parts", function()
     local long = ("0123456789abcdef"):rep(1 << 14) -- 256 KiB
     local dump = memory {paddr = 0x1000, bytes = long .. "rest\0" .. ("x"):rep(65536) .. "\0y"}
     local pieces, addresses = {}, {}
@@ -512,6 +513,47 @@ describe("strings", function()
         end
         assert.are.same(expected, all(dump:strings(min)))
       end
+    end
+  end)
+
+  it("finds in large memory what string.gmatch finds, by one thread or more", function()
+    if os.getenv("QVM_VALGRIND") then
+      pending("too much memory for valgrind")
+      return
+    end
+    -- Strings of all sizes, up to some that fill several units of work, at odd places; and
+    -- binary blocks, some of them with very many short strings.
+    math.randomseed(11)
+    local text = ("The quick brown fox jumps over the lazy dog. "):rep(1 << 16)
+    local parts = {}
+    for i = 1, 60 do
+      local kind = math.random()
+      if kind < 0.4 then
+        parts[i] = ("\1\2ab\0cde\255"):rep(math.random(1 << 16))
+      elseif kind < 0.6 then
+        parts[i] = ("\0abcdefg"):rep(math.random(1 << 17))
+      elseif kind < 0.8 then
+        parts[i] = text:sub(1, math.random(1 << 18))
+      else
+        parts[i] = text:sub(1, math.random(#text)) .. (math.random() < 0.5 and "\n" or "")
+      end
+    end
+    local bytes = table.concat(parts)
+    local expected = {}
+    for at, found in bytes:gmatch("()([\t -~]+)") do
+      for i = 1, #found >= 5 and #found or 0, 65536 do
+        expected[#expected + 1] = ("%x:%s"):format(0x1000 + at + i - 2, found:sub(i, i + 65535))
+      end
+    end
+    local dump <close> = memory({paddr = 0x1000, bytes = bytes:sub(1, 12345678)},
+      {paddr = 0x1000 + 12345678, bytes = bytes:sub(12345679)})
+    for _, options in ipairs {{}, {threads = 1}} do
+      local i = 0
+      for address, found in dump:strings(5, options) do
+        i = i + 1
+        assert(("%x:%s"):format(address, found) == expected[i], i)
+      end
+      assert.are.equal(#expected, i)
     end
   end)
 

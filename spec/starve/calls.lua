@@ -159,7 +159,6 @@ local dump_calls = {
   cstring = function(d) return d:cstring(0x80000000, 20) end,
   array = function(d) return d:array(0x80000000, "u16", 8) end,
   find = function(d) return all(d:find("O", {align = 2})) end,
-  find_any = function(d) return all(d:find_any {"Oops", "last words", "guest"}) end,
   strings = function(d) return all(d:strings(6)) end,
   log = function(d) return d:log() end,
   ranges = function(d) return all(d:ranges()) end,

@@ -1,5 +1,6 @@
 /* host SCRIPT [ARGUMENT...]: runs a Lua script in a state whose memory can be made to fail.
- * The script has a module `starve` for that. */
+ * The module `starve` controls the plan (starve.h): the script calls a function under a
+ * plan, then looks at what it returned, what it left allocated and which calls it made. */
 #include "starve.h"
 
 #include <errno.h>
@@ -11,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATIENCE = 20 }; /* seconds that a call may take before it counts as hung */
+enum { CALL_SECONDS = 20 }; /* a call that takes longer counts as hung */
 
 struct plan plan;
 
@@ -28,8 +29,8 @@ bool plan_takes(const char *what)
     return true;
 }
 
-/* run(f, what, at, all, number): whether that `at` was reached, how many there were, and
- * what pcall(f) gives. `number` is errno's value, or "short" or "slow". */
+/* run(f, what, at, all, number): calls f under a plan. Returns whether a call failed, how
+ * many calls there were, and pcall's results. `number` is an errno, "short" or "slow". */
 static int starve_run(lua_State *L)
 {
     static const char *const names[] = {"short", "slow", NULL};
@@ -48,7 +49,7 @@ static int starve_run(lua_State *L)
     lua_settop(L, 5);
     luaL_checkstack(L, 100, NULL);
     lua_pushvalue(L, 1);
-    alarm(PATIENCE);
+    alarm(CALL_SECONDS);
     plan.what = what;
     status = lua_pcall(L, 0, LUA_MULTRET, 0);
     plan.what = NULL;
@@ -59,8 +60,8 @@ static int starve_run(lua_State *L)
     return lua_gettop(L) - 5;
 }
 
-/* Calls a copy of the function on top of the stack and puts whether that went well, and
- * what it gave as text, into the results. */
+/* Calls a copy of the function on top of the stack under the plan. Pushes onto `results`
+ * whether it succeeded, and its result as text. */
 static void call_into(lua_State *L, lua_State *results, const char *what)
 {
     int status;
@@ -74,9 +75,9 @@ static void call_into(lua_State *L, lua_State *results, const char *what)
     lua_pop(L, 2);
 }
 
-/* fresh(chunk, what, at, all): in a new state, runs a chunk, which gives a function, and
- * calls that twice, the first time with failures as of run(). Whether `at` was reached; of
- * each call, whether it went well and what it gave; blocks that are left of it all. */
+/* fresh(chunk, what, at, all): in a new state, runs a chunk, which returns a function, and
+ * calls that twice, the first time under a plan. Returns whether a call failed; for each of
+ * the two, whether it succeeded and its result; the number of blocks left allocated. */
 static int starve_fresh(lua_State *results)
 {
     const char *chunk = luaL_checkstring(results, 1);
@@ -94,7 +95,7 @@ static int starve_fresh(lua_State *results)
     plan.number = 0;
     plan.count = 0;
     plan.hit = false;
-    alarm(PATIENCE);
+    alarm(CALL_SECONDS);
     lua_settop(results, 0);
     lua_pushnil(results);
     call_into(L, results, what);
@@ -106,7 +107,7 @@ static int starve_fresh(lua_State *results)
     return lua_gettop(results);
 }
 
-/* calls(): by name, how often each system call was made while the last plan was there. */
+/* calls(): how often each system call was made under the last plan, by name. */
 static int starve_calls(lua_State *L)
 {
     const char *name;
@@ -126,16 +127,16 @@ static int starve_blocks(lua_State *L)
     return 1;
 }
 
-/* What a child says before it ends; its own end of the pipe, or -1. */
-static int mouth = -1;
+static int report_pipe = -1; /* in a child: where its report goes */
 
+/* say(text): in a child, adds to its report. */
 static int starve_say(lua_State *L)
 {
     size_t size;
     const char *text = luaL_checklstring(L, 1, &size);
 
     while (size > 0) {
-        ssize_t done = write(mouth, text, size);
+        ssize_t done = write(report_pipe, text, size);
 
         if (done < 0)
             return luaL_error(L, "say: %s", strerror(errno));
@@ -145,7 +146,8 @@ static int starve_say(lua_State *L)
     return 0;
 }
 
-/* start(f): runs f in a child with a copy of everything: its id, where it can be heard. */
+/* start(f): runs f in a forked child. Returns its process id, and the descriptor on which
+ * its report is read. */
 static int starve_start(lua_State *L)
 {
     int ends[2];
@@ -154,7 +156,7 @@ static int starve_start(lua_State *L)
     luaL_checktype(L, 1, LUA_TFUNCTION);
     if (pipe(ends) != 0)
         return luaL_error(L, "pipe: %s", strerror(errno));
-    fflush(NULL); /* or the child says it once more */
+    fflush(NULL); /* or the child writes it a second time */
     child = fork();
     if (child < 0)
         return luaL_error(L, "fork: %s", strerror(errno));
@@ -165,14 +167,14 @@ static int starve_start(lua_State *L)
         return 2;
     }
     close(ends[0]);
-    mouth = ends[1];
+    report_pipe = ends[1];
     lua_settop(L, 1);
     if (lua_pcall(L, 0, 0, 0) != LUA_OK)
         starve_say(L);
     exit(0);
 }
 
-/* finish(id, where): what the child said, and the signal that ended it, if one did. */
+/* finish(pid, fd): the report of a child, and the signal that ended it, if one did. */
 static int starve_finish(lua_State *L)
 {
     pid_t child = (pid_t)luaL_checkinteger(L, 1);

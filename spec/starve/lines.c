@@ -1,6 +1,6 @@
-/* A module for $LUA_INIT_5_4 that notes which lines of the library an interpreter runs, and
- * leaves them in a file of the directory $QVM_LINES when the process exits. In C, since it
- * is called for every line. */
+/* A module for $LUA_INIT_5_4 that records which lines of the library an interpreter runs,
+ * and appends them to a file in the directory $QVM_LINES when the process exits. It is a
+ * line hook; in C, since it is called for every line. */
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,22 +9,22 @@
 
 enum { FILES = 128, LINES = 2048, NAME = 64 };
 
-struct image_file {
+struct source_file {
     char name[NAME]; /* below the checkout, such as lua/qvm/init.lua */
     unsigned char run[LINES];
 };
 
-static struct image_file files[FILES], *last;
+static struct source_file files[FILES], *last;
 static char last_source[512];
 
-/* The file of a chunk by the name that Lua has for it, NULL where it is none of ours. */
-static struct image_file *find(const char *source)
+/* The file of a chunk by the name that Lua has for it; NULL if it is not of the library. */
+static struct source_file *find(const char *source)
 {
     const char *name = strstr(source, "lua/qvm/");
 
     if (source[0] != '@' || !name || strlen(name) >= NAME)
         return NULL;
-    for (struct image_file *file = files; file < files + FILES; file++) {
+    for (struct source_file *file = files; file < files + FILES; file++) {
         if (!file->name[0])
             snprintf(file->name, sizeof file->name, "%s", name);
         if (strcmp(file->name, name) == 0)
@@ -33,7 +33,7 @@ static struct image_file *find(const char *source)
     return NULL;
 }
 
-static void note(lua_State *L, lua_Debug *where)
+static void record_line(lua_State *L, lua_Debug *where)
 {
     lua_getinfo(L, "S", where);
     if (strcmp(where->source, last_source) != 0) {
@@ -44,14 +44,14 @@ static void note(lua_State *L, lua_Debug *where)
         last->run[where->currentline] = 1;
 }
 
-static void leave(void)
+static void write_lines(void)
 {
     char path[4096];
     FILE *out;
 
     snprintf(path, sizeof path, "%s/%ld", getenv("QVM_LINES"), (long)getpid());
     out = fopen(path, "a");
-    for (struct image_file *file = files; out && file < files + FILES && file->name[0];
+    for (struct source_file *file = files; out && file < files + FILES && file->name[0];
          file++)
         for (int line = 1; line < LINES; line++)
             if (file->run[line])
@@ -64,7 +64,7 @@ int luaopen_lines(lua_State *L);
 
 int luaopen_lines(lua_State *L)
 {
-    atexit(leave);
-    lua_sethook(L, note, LUA_MASKLINE, 0); /* its coroutines take it over */
+    atexit(write_lines);
+    lua_sethook(L, record_line, LUA_MASKLINE, 0); /* coroutines inherit it */
     return 0;
 }

@@ -1,4 +1,9 @@
-/* malloc and what belongs to it, counted, and Lua's allocator. */
+/* malloc() and its relatives, which count the blocks in use and fail by the plan, and an
+ * allocator for Lua states that fails by it.
+ *
+ * The executable's malloc() replaces the C library's for all code in the process, and calls
+ * it through dlsym(). dlsym() may itself allocate before the address is known: such
+ * requests are served from a static buffer, whose blocks are never freed. */
 #include "starve.h"
 
 #include <dlfcn.h>
@@ -16,11 +21,10 @@ static reallocator *next_realloc;
 static clearing *next_calloc;
 static releaser *next_free;
 
-/* dlsym may allocate before it can be asked for malloc. */
 static _Alignas(16) char early[65536];
 static size_t early_used;
-static atomic_bool looking;
-static atomic_long live;
+static atomic_bool resolving;
+static atomic_long live_blocks;
 
 static bool is_early(const void *block)
 {
@@ -37,11 +41,12 @@ static void *take_early(size_t size)
     return block;
 }
 
-static bool look(void)
+/* Finds the C library's functions. False while that is going on. */
+static bool resolve(void)
 {
     if (next_free)
         return true;
-    if (atomic_exchange(&looking, true))
+    if (atomic_exchange(&resolving, true))
         return false;
     *(void **)&next_malloc = dlsym(RTLD_NEXT, "malloc");
     *(void **)&next_calloc = dlsym(RTLD_NEXT, "calloc");
@@ -59,20 +64,20 @@ static void *fail(void)
 static void *counted(void *block)
 {
     if (block)
-        live++;
+        live_blocks++;
     return block;
 }
 
 void *malloc(size_t size)
 {
-    if (!look())
+    if (!resolve())
         return take_early(size);
     return plan_takes("c") ? fail() : counted(next_malloc(size));
 }
 
 void *calloc(size_t count, size_t size)
 {
-    if (!look()) /* it is zeros */
+    if (!resolve()) /* the early buffer is zero */
         return take_early(count * size);
     return plan_takes("c") ? fail() : counted(next_calloc(count, size));
 }
@@ -87,7 +92,7 @@ void *realloc(void *block, size_t size)
             memcpy(moved, block, size);
         return moved;
     }
-    if (!look())
+    if (!resolve())
         return take_early(size);
     if (plan_takes("c"))
         return fail();
@@ -99,7 +104,7 @@ void free(void *block)
 {
     if (!block || is_early(block))
         return;
-    live--;
+    live_blocks--;
     next_free(block);
 }
 
@@ -113,17 +118,17 @@ char *strdup(const char *text)
 
 long starve_live(void)
 {
-    return live;
+    return live_blocks;
 }
 
-/* A smaller block may not fail, and a failure is followed by a full collection and one more
- * try, which fails as well. */
+/* Shrinking a block must not fail. After a failure Lua collects all garbage and tries once
+ * more; that attempt fails as well, or the failure would have no effect. */
 void *starve_lua(void *unused, void *block, size_t before, size_t size)
 {
-    static atomic_bool again;
+    static atomic_bool retry_fails;
 
     (void)unused;
-    look();
+    resolve();
     if (size == 0) {
         next_free(block);
         return NULL;
@@ -131,7 +136,7 @@ void *starve_lua(void *unused, void *block, size_t before, size_t size)
     if (!block || size > before) {
         bool failing = plan_takes("lua");
 
-        if (atomic_exchange(&again, failing && !plan.all && !again) || failing)
+        if (atomic_exchange(&retry_fails, failing && !plan.all && !retry_fails) || failing)
             return NULL;
     }
     return next_realloc(block, size);

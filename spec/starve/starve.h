@@ -1,6 +1,6 @@
-/* A Lua interpreter in which memory and system calls fail when a spec wants them to. As an
- * executable it comes before the C library where the module looks for malloc, open and the
- * rest, so what is tested is the module as it is. */
+/* A Lua interpreter in which memory and system calls fail on demand. It is an executable
+ * that defines malloc(), open() and the rest, so the dynamic linker finds them before those
+ * of the C library, and the module under test is used unchanged. */
 #ifndef STARVE_H
 #define STARVE_H
 
@@ -8,32 +8,35 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What is to fail, if `what` names it: the call number `at` from now on, and all that
- * follow if `all`. Number 0: none, they are only counted. */
+/* What is to fail: the calls named `what`, from number `at` on, only that one or, with
+ * `all`, every later one too. With at = 0 none fails; they are only counted. */
 struct plan {
-    const char *what; /* "lua", "c", or the name of a function; NULL: nothing */
+    const char *what; /* "lua", "c" (malloc), or a function's name; NULL: no plan */
     long at;
     bool all;
-    int number; /* errno, or one of the below */
-    _Atomic long count;
-    atomic_bool hit;
+    int number;         /* errno, or one of the values below */
+    _Atomic long count; /* calls so far */
+    atomic_bool hit;    /* a call has failed */
 };
 
-enum { SHORT = -1, SLOW = -2 };
+enum {
+    SHORT = -1, /* fewer bytes are transferred than were asked for */
+    SLOW = -2   /* the call takes its time */
+};
 
 extern struct plan plan;
 
-/* One more call of what is so named. Is it to fail? */
+/* Counts a call of this name; true if it is to fail. */
 bool plan_takes(const char *what);
 
-/* For lua_newstate. */
+/* An allocator for lua_newstate(). */
 void *starve_lua(void *unused, void *block, size_t before, size_t size);
 
-/* Blocks that malloc and the like gave, and that were not freed: not those of Lua. */
+/* Blocks from malloc() and its relatives that are not freed yet; Lua's are not counted. */
 long starve_live(void);
 
-/* Calls of each function so far while a plan was there: the name of the index-th one, NULL
- * behind the last. */
+/* The index-th function that was called and how often, since system_reset() and while there
+ * was a plan; NULL after the last one. */
 const char *system_name(unsigned index, long *count);
 void system_reset(void);
 

@@ -20,11 +20,9 @@ test-gc: ## run the specs with an eager garbage collector
 	@LUA_INIT_5_4="@$(CURDIR)/spec/starve/gc.lua" QVM_BUILD="$(BUILD)" \
 		busted --lua="$$(command -v $(LUA))"
 
-.PHONY: lint-starve
-lint: lint-starve
-lint-starve:
-	clang-tidy --quiet $(wildcard spec/starve/*.c) -- -std=gnu11 -D_GNU_SOURCE \
-		-I$(LUA_INCDIR)
+C_GROUPS += starve
+starve_C     := $(wildcard spec/starve/*.c)
+starve_FLAGS := -std=gnu11 -D_GNU_SOURCE -I$(LUA_INCDIR)
 
 COVERAGE := $(BUILD)/coverage
 
@@ -44,6 +42,8 @@ coverage: ## lines and branches that the specs run
 	@gcovr -r . --object-directory $(COVERAGE) -f csrc/core -f csrc/lua \
 		--json-summary $(COVERAGE)/coverage.json --txt $(COVERAGE)/coverage.txt
 	@$(LUA) spec/starve/coverage.lua $(COVERAGE)
+
+$(STARVE) $(BUILD)/lines.so: $(C_FLAGS)
 
 $(BUILD)/lines.so: spec/starve/lines.c
 	@mkdir -p $(@D)

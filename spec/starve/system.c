@@ -1,4 +1,7 @@
-/* System calls that fail, give less than was asked for, or take their time. */
+/* System calls that fail by the plan, transfer less than was asked for, or take their time.
+ * Each function here replaces the C library's and calls it through dlsym(). The macros
+ * generate those that differ only in their parameters; the names with 64 are those of
+ * programs compiled for large files. */
 #include "starve.h"
 
 #include <dirent.h>
@@ -47,22 +50,24 @@ void system_reset(void)
         counts[i] = 0;
 }
 
-/* 0: goes on; SHORT; or -2 with errno. */
+/* What a call of this name is to do: CONTINUE, FAIL with errno, or SHORT. */
+enum { CONTINUE = 0, FAIL = -2 };
+
 static int fault(const char *name)
 {
     if (!plan.what)
-        return 0;
+        return CONTINUE;
     count(name);
     if (!plan_takes(name))
-        return 0;
+        return CONTINUE;
     if (plan.number == SLOW) {
         nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
-        return 0;
+        return CONTINUE;
     }
     if (plan.number == SHORT)
         return SHORT;
     errno = plan.number;
-    return -2;
+    return FAIL;
 }
 
 #define NEXT(name)                 \
@@ -70,45 +75,44 @@ static int fault(const char *name)
     if (!next)                     \
     *(void **)&next = dlsym(RTLD_NEXT, #name)
 
-/* A function that fails with -1, or what else it is that it fails with. */
-#define CALL(type, symbol, label, failure, parameters, ...)      \
-    type symbol parameters                                       \
-    {                                                            \
-        NEXT(symbol);                                            \
-        return fault(label) == -2 ? failure : next(__VA_ARGS__); \
-    }
-
-/* One that moves `n` bytes. */
-#define TRANSFER(symbol, label, parameters, ...)   \
-    ssize_t symbol parameters                      \
-    {                                              \
-        int how = fault(label);                    \
-        NEXT(symbol);                              \
-        if (how == SHORT && n > 1)                 \
-            n = 1 + n / 3;                         \
-        return how == -2 ? -1 : next(__VA_ARGS__); \
-    }
-
-#define OPEN(symbol)                                               \
-    int symbol(const char *path, int flags, ...)                   \
-    {                                                              \
-        va_list rest;                                              \
-        mode_t mode;                                               \
-        NEXT(symbol);                                              \
-        va_start(rest, flags);                                     \
-        mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;         \
-        va_end(rest);                                              \
-        return fault("open") == -2 ? -1 : next(path, flags, mode); \
-    }
-
-#define OPENAT(symbol)                                             \
-    int symbol(int at, const char *path, int flags, ...)           \
+/* A function that reports a failure with the value `failure` and errno. */
+#define CALL(type, symbol, label, failure, parameters, ...)        \
+    type symbol parameters                                         \
     {                                                              \
         NEXT(symbol);                                              \
-        return fault("openat") == -2 ? -1 : next(at, path, flags); \
+        return fault(label) == FAIL ? failure : next(__VA_ARGS__); \
     }
 
-/* Programs compiled for large files have names of their own for these. */
+/* A function that transfers up to `n` bytes. */
+#define TRANSFER(symbol, label, parameters, ...)     \
+    ssize_t symbol parameters                        \
+    {                                                \
+        int how = fault(label);                      \
+        NEXT(symbol);                                \
+        if (how == SHORT && n > 1)                   \
+            n = 1 + n / 3;                           \
+        return how == FAIL ? -1 : next(__VA_ARGS__); \
+    }
+
+#define OPEN(symbol)                                                 \
+    int symbol(const char *path, int flags, ...)                     \
+    {                                                                \
+        va_list rest;                                                \
+        mode_t mode;                                                 \
+        NEXT(symbol);                                                \
+        va_start(rest, flags);                                       \
+        mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;           \
+        va_end(rest);                                                \
+        return fault("open") == FAIL ? -1 : next(path, flags, mode); \
+    }
+
+#define OPENAT(symbol)                                               \
+    int symbol(int at, const char *path, int flags, ...)             \
+    {                                                                \
+        NEXT(symbol);                                                \
+        return fault("openat") == FAIL ? -1 : next(at, path, flags); \
+    }
+
 OPEN(open)
 OPEN(open64)
 OPENAT(openat)
@@ -155,27 +159,27 @@ CALL(int, inotify_add_watch, "inotify_add_watch", -1,
 CALL(ssize_t, readlinkat, "readlinkat", -1, (int at, const char *path, char *to, size_t n),
      at, path, to, n)
 
-/* The file is closed all the same, as on Linux. */
+/* The descriptor is closed in spite of the error, as on Linux. */
 int close(int fd)
 {
     int how = fault("close");
     int number = errno;
 
     NEXT(close);
-    if (how != -2)
+    if (how != FAIL)
         return next(fd);
     next(fd);
     errno = number;
     return -1;
 }
 
-/* It gives its error number, and leaves errno alone. */
+/* Returns its error number and leaves errno alone. */
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *run(void *),
                    void *argument)
 {
     NEXT(pthread_create);
-    return fault("pthread_create") == -2 ? plan.number
-                                         : next(thread, attributes, run, argument);
+    return fault("pthread_create") == FAIL ? plan.number
+                                           : next(thread, attributes, run, argument);
 }
 
 int fcntl64(int fd, int command, ...)
@@ -187,16 +191,22 @@ int fcntl64(int fd, int command, ...)
     va_start(rest, command);
     argument = va_arg(rest, void *);
     va_end(rest);
-    return fault("fcntl") == -2 ? -1 : next(fd, command, argument);
+    return fault("fcntl") == FAIL ? -1 : next(fd, command, argument);
 }
 
-/* Reading by stdio does not come by read(), inside the C library. */
+/* Inside the C library, stdio does not call the read() above. */
 static bool lost(FILE *file, const char *label)
 {
-    if (fault(label) != -2)
+    if (fault(label) != FAIL)
         return false;
     fseek(file, 0, SEEK_CUR);
     return true;
+}
+
+/* Makes ferror() report an error: glibc's flag. */
+static void set_error(FILE *file)
+{
+    file->_flags |= 0x20;
 }
 
 size_t fread(void *to, size_t size, size_t n, FILE *file)
@@ -204,7 +214,7 @@ size_t fread(void *to, size_t size, size_t n, FILE *file)
     NEXT(fread);
     if (!lost(file, "fread"))
         return next(to, size, n, file);
-    file->_flags |= 0x20; /* glibc's mark of an error: ferror() tells */
+    set_error(file);
     return 0;
 }
 
@@ -213,6 +223,6 @@ char *fgets(char *to, int n, FILE *file)
     NEXT(fgets);
     if (!lost(file, "fgets"))
         return next(to, n, file);
-    file->_flags |= 0x20;
+    set_error(file);
     return NULL;
 }

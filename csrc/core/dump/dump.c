@@ -56,9 +56,11 @@ static int load_content(struct dump *dump, struct qvm_error *err)
 
 int dump_load(struct dump *dump, struct qvm_error *err)
 {
+    dump->memory.path = dump->file.path;
     if (image_file_detect_gzip(&dump->file, err) != 0 ||
         elf_core_read(&dump->elf, &dump->file, err) != 0)
         return -1;
+    dump->memory.concurrent = !dump->file.gzip;
     if (load_content(dump, err) == 0)
         return 0;
     format_release(dump);
@@ -70,10 +72,12 @@ static struct dump *new_dump(const char *path, bool partial, struct qvm_error *e
 {
     struct dump *dump = calloc(1, sizeof *dump);
 
-    if (dump)
-        dump->partial = partial;
-    else
+    if (!dump) {
         qvm_fail_memory(err, path);
+        return NULL;
+    }
+    dump->memory.ops = &dump_memory_ops;
+    dump->partial = partial;
     return dump;
 }
 

@@ -9,12 +9,14 @@
 #ifndef QVM_DUMP_H
 #define QVM_DUMP_H
 
+#include "dump/dump_memory.h"
 #include "dump/elf.h"
 #include "dump/elf_notes.h"
 #include "dump/memory_map.h"
 #include "dump/registers.h"
 
 struct dump {
+    struct memory memory; /* physical: see dump_memory.h */
     struct image_file file;
     bool partial; /* opened to read what a cut or damaged file has */
     struct elf elf;

@@ -5,6 +5,7 @@
 #define QVM_ELF_H
 
 #include "dump/image_file.h"
+#include "util/limits.h"
 
 #include <stdbool.h>
 
@@ -12,7 +13,7 @@ enum { ELF_PT_LOAD = 1, ELF_PT_NOTE = 4 };
 
 /* More program headers than this are too_large: the largest dumps have some 100000. With
  * the memory map made of them, this many take some 35 MiB. */
-#define ELF_SEGMENTS_MAX (1u << 17)
+#define ELF_SEGMENTS_MAX LIMIT(1u << 17, 1u << 12)
 
 /* More PT_NOTE segments than this are skipped: cores have one, or a few. In a compressed
  * file each costs unpacking up to where it is. */

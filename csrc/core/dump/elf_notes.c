@@ -5,10 +5,11 @@
 #include "dump/elf_notes.h"
 
 #include "util/bytes.h"
+#include "util/limits.h"
 
 #include <inttypes.h>
 
-enum { NOTE_HEADER = 12, NAME_SIZE_MAX = 1 << 16 };
+enum { NOTE_HEADER = 12, NAME_SIZE_MAX = LIMIT(1 << 16, 1 << 7) };
 
 void elf_notes_init(struct elf_notes *notes, const struct elf *elf,
                     const struct image_file *file, int skip)

@@ -4,6 +4,7 @@
 #include "dump/elf_sections.h"
 
 #include "util/bytes.h"
+#include "util/limits.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -110,7 +111,7 @@ static int find_strings(const struct elf *elf, const struct image_file *file,
 
 /* A name further than this into the string table stays empty: in a compressed file, names
  * scattered over a large table would have it unpacked again for each. */
-enum { STRINGS_MAX = 4 << 20 };
+enum { STRINGS_MAX = LIMIT(4 << 20, 1 << 10) };
 
 /* Reads a name, which ends at a NUL, at the table's end, or where `name` is full. */
 static int read_name(const struct image_file *file, const struct elf_section *strings,
@@ -142,7 +143,7 @@ int sections_read_named(const struct elf *elf, const struct image_file *file,
 }
 
 /* Where all section headers must end, lest a guess costs unpacking a compressed file. */
-enum { NEAR = 1 << 20 };
+enum { NEAR = LIMIT(1 << 20, 1 << 12) };
 
 uint64_t sections_end(const struct elf *elf, const struct image_file *file)
 {

@@ -4,9 +4,10 @@
 #define QVM_ELF_SECTIONS_H
 
 #include "dump/elf.h"
+#include "util/limits.h"
 
 /* More section headers than this are too_large. */
-#define SECTIONS_MAX (1u << 18)
+#define SECTIONS_MAX LIMIT(1u << 18, 1u << 10)
 
 #define SECTION_NAME_MAX 255 /* bytes; a longer name is cut */
 

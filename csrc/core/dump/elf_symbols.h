@@ -4,9 +4,10 @@
 #define QVM_ELF_SYMBOLS_H
 
 #include "dump/elf_sections.h"
+#include "util/limits.h"
 
 /* Bytes of a name. A symbol with a longer one is skipped. */
-#define ELF_SYMBOL_NAME_MAX 4095
+#define ELF_SYMBOL_NAME_MAX LIMIT(4095, 127)
 
 enum { ELF_BUILD_ID_MAX = 64 };
 
@@ -24,7 +25,7 @@ struct elf_symbols {
     uint64_t next;         /* bytes of the table that were buffered so far */
     uint64_t skipped;      /* symbols whose names are too long */
     size_t buffered, used; /* bytes of the buffer: that are filled, that were taken */
-    unsigned char buffer[24 * 2048]; /* entries of the table */
+    unsigned char buffer[LIMIT(24 * 2048, 24 * 16)]; /* entries of the table */
 };
 
 /* Opens a file. Its symbols are those of .symtab, or of .dynsym where it has no .symtab.

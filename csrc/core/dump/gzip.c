@@ -22,6 +22,7 @@
 
 #include "dump/inflate.h"
 #include "util/bytes.h"
+#include "util/limits.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -30,11 +31,13 @@
 #include <unistd.h>
 
 enum {
-    CHUNK = 256 << 10,  /* what is unpacked and kept at a time */
-    SLOTS = 32,         /* chunks that are kept */
-    SPACING = 1 << 20,  /* bytes of data between access points, at first */
-    AT_ONCE = 64 << 20, /* bytes that one call unpacks at most before those it is for */
-    SIZE_FIELD = 4      /* the last bytes of a member */
+    CHUNK = LIMIT(256 << 10, 4 << 10), /* what is unpacked and kept at a time */
+    SLOTS = LIMIT(32, 4),              /* chunks that are kept */
+    SPACING = LIMIT(1 << 20, 8 << 10), /* bytes of data between access points, at first */
+    AT_ONCE =
+        LIMIT(64 << 20,
+              64 << 10), /* bytes that one call unpacks at most before those it is for */
+    SIZE_FIELD = 4       /* the last bytes of a member */
 };
 
 struct stored_point {

@@ -12,12 +12,13 @@
 #define QVM_GZIP_H
 
 #include "util/error.h"
+#include "util/limits.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define GZIP_POINTS 512
+#define GZIP_POINTS LIMIT(512, 8)
 
 struct gzip;
 

@@ -15,6 +15,7 @@
 #include "dump/inflate.h"
 
 #include "util/bytes.h"
+#include "util/limits.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,9 +25,9 @@
 
 /* Bytes after a member's data: checksum and size (RFC 1952). What is given to zlib at once
  * must fit its counters, of type uInt. */
-enum { TRAILER = 8, BUFFER = 65536, AT_ONCE = 1 << 30 };
+enum { TRAILER = 8, BUFFER = LIMIT(65536, 512), AT_ONCE = LIMIT(1 << 30, 1 << 10) };
 
-enum { OVERHEAD_MAX = 8 << 20 };
+enum { OVERHEAD_MAX = LIMIT(8 << 20, 1 << 10) };
 
 /* zlib's windowBits: raw deflate data, and data with gzip's header and trailer. */
 enum { RAW = -15, GZIP = 15 + 16 };

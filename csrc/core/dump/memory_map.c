@@ -17,6 +17,8 @@
  * inclusive: a segment may end at the top of the address space. */
 #include "dump/memory_map.h"
 
+#include "util/limits.h"
+
 #include <stdlib.h>
 
 /* A part of a segment's memory: what is in the file, or what is zeros. */
@@ -193,7 +195,7 @@ static void sweep(struct memory_map *map, const struct source *sources, size_t c
 
 /* A writer may show bytes of the file at several addresses, but not all of them many times:
  * each scan of memory would go through a small file for hours. */
-enum { TIMES_MAX = 8, FREE_OF_CHARGE = 64 << 20 };
+enum { TIMES_MAX = 8, FREE_OF_CHARGE = LIMIT(64 << 20, 64 << 10) };
 
 static int check_shown(const struct memory_map *map, const struct image_file *file,
                        struct qvm_error *err)

@@ -5,6 +5,7 @@
 #include "dump/qemu_machines.h"
 
 #include "util/bytes.h"
+#include "util/limits.h"
 
 enum { EM_X86_64 = 62, EM_AARCH64 = 183, STATE_MAX = 1024 };
 
@@ -65,9 +66,11 @@ static const struct qemu_note_type x86_64_notes[] = {
 static const struct register_field aarch64_state[] = {{"fpsr", 512, 4}, {"fpcr", 516, 4}};
 
 static const struct qemu_note_type aarch64_notes[] = {
-    {"CORE", 1, 392, 392, QEMU_PRSTATUS},         {"CORE", 2, 528, 528, QEMU_STATE},
-    {"LINUX", 0x405, 0, 1 << 20, QEMU_OTHER}, /* SVE */
-    {"VMCOREINFO", 0, 0, UINT32_MAX, QEMU_OTHER}, {NULL, 0, 0, 0, QEMU_OTHER},
+    {"CORE", 1, 392, 392, QEMU_PRSTATUS},
+    {"CORE", 2, 528, 528, QEMU_STATE},
+    {"LINUX", 0x405, 0, LIMIT(1 << 20, 1 << 8), QEMU_OTHER}, /* SVE */
+    {"VMCOREINFO", 0, 0, UINT32_MAX, QEMU_OTHER},
+    {NULL, 0, 0, 0, QEMU_OTHER},
 };
 
 static const struct qemu_machine machines[] = {

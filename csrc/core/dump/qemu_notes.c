@@ -12,6 +12,7 @@
 #include "dump/format.h"
 #include "dump/qemu_machines.h"
 #include "util/bytes.h"
+#include "util/limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ struct qemu_vcpu {
 };
 
 enum { PRSTATUS_PID = 32, PRSTATUS_PID_SIZE = 4 };
-enum { VCPUS_MAX = 65536, NOTES_MAX = 1 << 18 };
+enum { VCPUS_MAX = LIMIT(65536, 4), NOTES_MAX = LIMIT(1 << 18, 20) };
 
 /* Reading -------------------------------------------------------------------------------
  */

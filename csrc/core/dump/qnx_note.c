@@ -17,6 +17,7 @@
 
 #include "dump/format.h"
 #include "util/bytes.h"
+#include "util/limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +39,12 @@ enum { CPU_SIZE = 128, CPU_PGTBL = 0, CPU_CPUNUM = 8, CPU_PROCESS = 28, PROCESS_
 
 /* struct kdump, 64-bit; the text follows. In a 32-bit dump the pointer before these members
  * has 4 bytes, and they are 4 bytes earlier. */
-enum { INFO_TEXT_SIZE = 36, INFO_TEXT_INDEX = 40, INFO_SIZE = 44, TEXT_MAX = 16 << 20 };
+enum {
+    INFO_TEXT_SIZE = 36,
+    INFO_TEXT_INDEX = 40,
+    INFO_SIZE = 44,
+    TEXT_MAX = LIMIT(16 << 20, 1 << 10)
+};
 
 /* The note ------------------------------------------------------------------------------
  */

@@ -6,6 +6,7 @@
 
 #include "dump/elf.h"
 #include "dump/registers.h"
+#include "util/limits.h"
 
 struct dump_format;
 
@@ -15,10 +16,10 @@ extern const struct dump_format qnx_format;
 /* The rest is for tests of the note alone. */
 
 /* Bytes of names, and of values: a note with more is not recognised. */
-#define QNX_NOTE_EXTRA_MAX (1u << 20)
+#define QNX_NOTE_EXTRA_MAX LIMIT(1u << 20, 1u << 8)
 
 /* Registers that are named; more are given as bytes. */
-#define QNX_NOTE_NAMED_MAX 512u
+#define QNX_NOTE_NAMED_MAX LIMIT(512u, 16u)
 
 /* Where things are in one dump's note, all of it inside the segment. */
 struct qnx_note {

@@ -1,26 +1,25 @@
-/* Watching a directory on Linux: inotify reports when a writer closes a file. */
+/* Watching a directory on Linux, with inotify. One read() returns several events, each a
+ * header and a padded name; they are kept in a buffer and returned one per call.
+ *
+ * IN_CLOSE_WRITE says that a writer has closed its file, IN_MOVED_TO that a file was
+ * renamed into the directory, as writers do with a finished one. The kernel drops events
+ * when its queue is full and says so once (IN_Q_OVERFLOW); from then on a missing event
+ * proves nothing. */
 #if defined(__linux__)
 #    define _GNU_SOURCE
 
 #    include "host/dir_watch.h"
+#    include "util/os.h"
 
 #    include <errno.h>
-#    include <poll.h>
 #    include <stdlib.h>
 #    include <sys/inotify.h>
 #    include <unistd.h>
 
-static int to_poll_timeout(int64_t milliseconds)
-{
-    if (milliseconds < 0)
-        return 0;
-    return milliseconds > 1000000 ? 1000000 : (int)milliseconds;
-}
-
 struct dir_watch {
     int fd;
-    bool lost;       /* the queue overflowed: a closing may have been missed */
-    size_t at, size; /* unread events in the buffer */
+    bool overflowed; /* events were lost */
+    size_t at, size; /* the buffer has unread events from `at` to `size` */
     _Alignas(struct inotify_event) char buffer[4096];
 };
 
@@ -50,38 +49,42 @@ void dir_watch_close(struct dir_watch *watch)
 
 bool dir_watch_sees_close(const struct dir_watch *watch)
 {
-    return !watch->lost;
+    return !watch->overflowed;
 }
 
-/* Fills the buffer with events if it is empty; false if there are none by then. */
-static bool fill_events(struct dir_watch *watch, int64_t timeout_ms)
+/* Fills the buffer if it is empty; false if no event arrives in time. */
+static bool fill_buffer(struct dir_watch *watch, int64_t timeout_ms)
 {
-    struct pollfd ready = {.fd = watch->fd, .events = POLLIN};
-    ssize_t got;
+    ssize_t length;
 
     if (watch->at < watch->size)
         return true;
-    if (poll(&ready, 1, to_poll_timeout(timeout_ms)) <= 0)
+    if (!os_wait_readable(watch->fd, timeout_ms))
         return false;
-    got = read(watch->fd, watch->buffer, sizeof watch->buffer);
+    length = read(watch->fd, watch->buffer, sizeof watch->buffer);
     watch->at = 0;
-    watch->size = got > 0 ? (size_t)got : 0;
+    watch->size = length > 0 ? (size_t)length : 0;
     return watch->size > 0;
 }
 
-int dir_watch_wait(struct dir_watch *watch, int64_t timeout_ms, const char **name)
+enum dir_watch_event dir_watch_wait(struct dir_watch *watch, int64_t timeout_ms,
+                                    const char **name)
 {
     const struct inotify_event *event;
 
-    if (!fill_events(watch, timeout_ms))
-        return 0;
+    *name = NULL;
+    if (!fill_buffer(watch, timeout_ms))
+        return DIR_WATCH_NOTHING;
     event = (const struct inotify_event *)(const void *)(watch->buffer + watch->at);
     watch->at += sizeof *event + event->len;
-    watch->lost = watch->lost || (event->mask & IN_Q_OVERFLOW) != 0;
-    *name = event->len > 0 ? event->name : NULL;
-    return *name && (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) ? 1 : 2;
+    if (event->mask & IN_Q_OVERFLOW)
+        watch->overflowed = true;
+    if (event->len > 0)
+        *name = event->name;
+    return *name && (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) ? DIR_WATCH_CLOSED
+                                                                   : DIR_WATCH_CHANGED;
 }
 
 #else
-typedef int dir_watch_is_another; /* a file must hold a declaration */
+typedef int dir_watch_linux_is_unused; /* a file must not be empty */
 #endif

@@ -1,5 +1,7 @@
-/* Watching a directory on QNX: no notification of closed files is relied on, so the watch
- * only waits, and its caller looks. Never run on a QNX system. */
+/* Watching a directory on QNX. Written from QNX's public documentation; never run on a QNX
+ * system. No notification of closed files is relied on there: the watch only sleeps for a
+ * short interval and reports that something may have changed, and the caller looks at the
+ * directory. */
 #if defined(__QNXNTO__)
 #    define _QNX_SOURCE
 
@@ -9,8 +11,10 @@
 #    include <stdlib.h>
 #    include <sys/stat.h>
 
+enum { INTERVAL_MS = 100 };
+
 struct dir_watch {
-    int64_t interval_ms;
+    char unused; /* a watch has no state here */
 };
 
 struct dir_watch *dir_watch_open(const char *directory, struct qvm_error *err)
@@ -23,9 +27,7 @@ struct dir_watch *dir_watch_open(const char *directory, struct qvm_error *err)
         return NULL;
     }
     watch = malloc(sizeof *watch);
-    if (watch)
-        watch->interval_ms = 100;
-    else
+    if (!watch)
         qvm_fail_memory(err, directory);
     return watch;
 }
@@ -41,15 +43,17 @@ bool dir_watch_sees_close(const struct dir_watch *watch)
     return false;
 }
 
-int dir_watch_wait(struct dir_watch *watch, int64_t timeout_ms, const char **name)
+enum dir_watch_event dir_watch_wait(struct dir_watch *watch, int64_t timeout_ms,
+                                    const char **name)
 {
+    (void)watch;
     *name = NULL;
     if (timeout_ms <= 0)
-        return 0;
-    os_sleep(timeout_ms < watch->interval_ms ? timeout_ms : watch->interval_ms);
-    return 2;
+        return DIR_WATCH_NOTHING;
+    os_sleep(timeout_ms < INTERVAL_MS ? timeout_ms : INTERVAL_MS);
+    return DIR_WATCH_CHANGED;
 }
 
 #else
-typedef int dir_watch_is_another; /* a file must hold a declaration */
+typedef int dir_watch_qnx_is_unused; /* a file must not be empty */
 #endif

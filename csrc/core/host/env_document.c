@@ -1,3 +1,10 @@
+/* Reads a document until read() returns 0. The env is composed by its server while it is
+ * read, so the size in its status may be 0 or out of date and is not used; instead the
+ * buffer grows by doubling, up to a limit that a broken server cannot exceed.
+ *
+ * The deadline covers the whole document: it is a point in time, and no read waits longer
+ * than until then, so a server that sends a byte now and then is stopped as well. The env
+ * may change between two reads; the decoder rejects a mixture that is not JSON. */
 #include "host/env_document.h"
 
 #include "host/vm_server.h"
@@ -7,70 +14,72 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static int grow(struct env_document *text, const char *path, struct qvm_error *err)
+/* Makes room for at least one more byte. */
+static int grow(struct env_document *document, const char *path, struct qvm_error *err)
 {
-    size_t room = text->room ? text->room * 2 : 8192;
+    size_t capacity = document->capacity ? document->capacity * 2 : 8192;
     char *bytes;
 
-    if (text->size < text->room)
+    if (document->size < document->capacity)
         return 0;
-    bytes = realloc(text->bytes, room);
+    bytes = realloc(document->bytes, capacity);
     if (!bytes)
         return qvm_fail_memory(err, path);
-    text->bytes = bytes;
-    text->room = room;
+    document->bytes = bytes;
+    document->capacity = capacity;
     return 0;
 }
 
-static int read_all(int fd, const char *path, struct env_document *text, int64_t deadline,
-                    struct qvm_error *err)
+static int read_all(int fd, const char *path, struct env_document *document,
+                    int64_t deadline, struct qvm_error *err)
 {
-    ssize_t got;
+    ssize_t length;
 
     do {
-        if (text->size > ENV_SIZE_MAX)
+        if (document->size > ENV_SIZE_MAX)
             return qvm_fail(err, QVM_TOO_LARGE, "%s: longer than %u MiB", path,
                             ENV_SIZE_MAX >> 20);
-        if (grow(text, path, err) != 0)
+        if (grow(document, path, err) != 0)
             return -1;
-        got = vm_server_read(fd, path, text->bytes + text->size, text->room - text->size,
-                             deadline, err);
-        if (got > 0)
-            text->size += (size_t)got;
-    } while (got > 0);
-    return (int)got;
+        length = vm_server_read(fd, path, document->bytes + document->size,
+                                document->capacity - document->size, deadline, err);
+        if (length > 0)
+            document->size += (size_t)length;
+    } while (length > 0);
+    return (int)length;
 }
 
-static int read_and_close(int fd, const char *path, struct env_document *text,
+static int read_and_close(int fd, const char *path, struct env_document *document,
                           int64_t deadline, struct qvm_error *err)
 {
     int status;
 
-    text->size = 0;
+    document->size = 0;
     if (fd < 0)
         return -1;
-    status = read_all(fd, path, text, deadline, err);
+    status = read_all(fd, path, document, deadline, err);
     close(fd);
     return status;
 }
 
-int env_document_read(const char *path, int64_t deadline, struct env_document *text,
+int env_document_read(const char *path, int64_t deadline, struct env_document *document,
                       struct qvm_error *err)
 {
-    return read_and_close(vm_server_open(path, deadline, err), path, text, deadline, err);
+    return read_and_close(vm_server_open(path, deadline, err), path, document, deadline,
+                          err);
 }
 
-int env_document_read_file(const char *path, struct env_document *text,
+int env_document_read_file(const char *path, struct env_document *document,
                            struct qvm_error *err)
 {
     int64_t deadline = os_clock_ms() + ENV_WAIT_MS;
     uint64_t size;
 
-    return read_and_close(regular_open(path, &size, err), path, text, deadline, err);
+    return read_and_close(regular_open(path, &size, err), path, document, deadline, err);
 }
 
-void env_document_free(struct env_document *text)
+void env_document_free(struct env_document *document)
 {
-    free(text->bytes);
-    *text = (struct env_document){0};
+    free(document->bytes);
+    *document = (struct env_document){0};
 }

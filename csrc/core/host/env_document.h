@@ -1,32 +1,36 @@
-/* Reading a VM's env document. */
+/* Reads a VM's env document (QNX Hypervisor 8.0 User's Guide: /dev/qvm/<system>/env), or a
+ * small regular file, into memory. */
 #ifndef QVM_ENV_DOCUMENT_H
 #define QVM_ENV_DOCUMENT_H
 
 #include "util/error.h"
+#include "util/limits.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define ENV_SIZE_MAX (16u << 20) /* bytes; a longer document is too_large */
-#define ENV_WAIT_MS  2000        /* how long a server may take to answer */
+/* Bytes; a longer document is QVM_TOO_LARGE. */
+#define ENV_SIZE_MAX LIMIT(16u << 20, 20u << 10)
 
-/* The document's bytes. All zero before the first use. */
+#define ENV_WAIT_MS 2000 /* how long a server may take to answer, in milliseconds */
+
+/* Must be all zero before the first use. The bytes are not terminated. */
 struct env_document {
     char *bytes;
-    size_t size, room;
+    size_t size, capacity;
 };
 
-/* Reads until the end of the file, whatever size its status claims: the file is composed by
- * the server while it is read. The deadline is a time of os_clock_ms(). 0, or -1; in both
- * cases env_document_free is due. */
-int env_document_read(const char *path, int64_t deadline, struct env_document *text,
+/* Reads the env at `path` to its end, until the deadline (a time of os_clock_ms()). Returns
+ * 0, or -1 and a filled err; in both cases the caller owns the bytes and must call
+ * env_document_free(). */
+int env_document_read(const char *path, int64_t deadline, struct env_document *document,
                       struct qvm_error *err);
 
-/* The same of a file, a configuration for instance. It must be a regular one: a pipe whose
- * writer has yet to come would be empty. */
-int env_document_read_file(const char *path, struct env_document *text,
+/* The same for a file such as a configuration, which must be a regular one: the first bytes
+ * of a FIFO may not have been written yet, and look like its end. */
+int env_document_read_file(const char *path, struct env_document *document,
                            struct qvm_error *err);
 
-void env_document_free(struct env_document *text);
+void env_document_free(struct env_document *document);
 
 #endif

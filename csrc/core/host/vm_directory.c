@@ -1,3 +1,7 @@
+/* Discovery. A system is a subdirectory of the root that has an env: while its qvm process
+ * lives, QNX shows /dev/qvm/<system>/env. The env is looked up with fstatat() relative to
+ * the open root, and not opened, so listing disturbs no VM. A directory without env belongs
+ * to a VM that is rebooting or gone. */
 #include "host/vm_directory.h"
 
 #include <errno.h>
@@ -14,62 +18,64 @@ bool vm_directory_is_name(const char *name, size_t size)
     return !(name[0] == '.' && (size == 1 || (size == 2 && name[1] == '.')));
 }
 
-static int open_list(struct vm_directory *list, const char *path, bool systems,
+static int open_list(struct vm_directory *directory, const char *path, bool systems,
                      struct qvm_error *err)
 {
-    list->systems = systems;
-    list->dir = opendir(path);
-    return list->dir ? 0 : qvm_fail_errno(err, errno, path);
+    directory->systems = systems;
+    directory->stream = opendir(path);
+    return directory->stream ? 0 : qvm_fail_errno(err, errno, path);
 }
 
-int vm_directory_open_root(struct vm_directory *list, const char *root,
+int vm_directory_open_root(struct vm_directory *directory, const char *root,
                            struct qvm_error *err)
 {
-    return open_list(list, root, true, err);
+    return open_list(directory, root, true, err);
 }
 
-int vm_directory_open_nodes(struct vm_directory *list, const char *path,
+int vm_directory_open_nodes(struct vm_directory *directory, const char *path,
                             struct qvm_error *err)
 {
-    return open_list(list, path, false, err);
+    return open_list(directory, path, false, err);
 }
 
-static bool has_env(const struct vm_directory *list, const char *name)
+/* False also if this user has no permission to search the directory. */
+static bool has_env(const struct vm_directory *directory, const char *name)
 {
     char path[NAME_MAX + sizeof "/env"];
     struct stat status;
     int length = snprintf(path, sizeof path, "%s/env", name);
 
     return length > 0 && (size_t)length < sizeof path &&
-           fstatat(dirfd(list->dir), path, &status, 0) == 0;
+           fstatat(dirfd(directory->stream), path, &status, 0) == 0;
 }
 
-static bool is_wanted(const struct vm_directory *list, const char *name)
+static bool is_listed(const struct vm_directory *directory, const char *name)
 {
     if (!vm_directory_is_name(name, strlen(name)))
         return false;
-    return list->systems ? has_env(list, name) : strcmp(name, "env") != 0;
+    return directory->systems ? has_env(directory, name) : strcmp(name, "env") != 0;
 }
 
-const char *vm_directory_next(struct vm_directory *list)
+const char *vm_directory_next(struct vm_directory *directory)
 {
     const struct dirent *entry;
 
+    /* readdir() returns NULL at the end and on an error; only errno tells which. */
     for (;;) {
         errno = 0;
-        entry = readdir(list->dir);
+        entry = readdir(directory->stream);
         if (!entry)
             break;
-        if (is_wanted(list, entry->d_name))
+        if (is_listed(directory, entry->d_name))
             return entry->d_name;
     }
-    list->failure = errno;
+    directory->error = errno;
     return NULL;
 }
 
-void vm_directory_close(struct vm_directory *list)
+void vm_directory_close(struct vm_directory *directory)
 {
-    if (list->dir)
-        closedir(list->dir);
-    list->dir = NULL;
+    if (directory->stream)
+        closedir(directory->stream);
+    directory->stream = NULL;
 }

@@ -1,5 +1,5 @@
-/* The pathname space of the VMs: ROOT/<system>/env and the vdev nodes beside it. Nothing in
- * it but env is ever opened: opening a vdev's node can have side effects. */
+/* Lists the VMs' part of the pathname space: ROOT/<system>/env and the vdevs' nodes beside
+ * it. Only names are read here; opening the node of a vdev can have side effects. */
 #ifndef QVM_VM_DIRECTORY_H
 #define QVM_VM_DIRECTORY_H
 
@@ -10,27 +10,28 @@
 #include <stddef.h>
 
 struct vm_directory {
-    DIR *dir;
+    DIR *stream;
     bool systems; /* list subdirectories that have an env; else: names beside env */
-    int failure;  /* errno's value when the list ended before its end, else 0 */
+    int error;    /* errno if reading the directory failed before its end, else 0 */
 };
 
-/* Is this a name that stays in the root? No '/', not "." or "..", no NUL, not empty. */
+/* Can this be the name of a system or node? Such a name stays within its directory: it is
+ * not empty, "." or "..", and has no '/' or NUL. */
 bool vm_directory_is_name(const char *name, size_t size);
 
-/* Lists the systems below a root. 0 or -1; after 0 the caller closes. */
-int vm_directory_open_root(struct vm_directory *list, const char *root,
+/* Opens a root to list its systems. Returns 0, or -1 and nothing to close. */
+int vm_directory_open_root(struct vm_directory *directory, const char *root,
                            struct qvm_error *err);
 
-/* Lists what is beside the env of one system's directory. */
-int vm_directory_open_nodes(struct vm_directory *list, const char *path,
+/* Opens the directory of one system to list the nodes beside its env. */
+int vm_directory_open_nodes(struct vm_directory *directory, const char *path,
                             struct qvm_error *err);
 
-/* The next name in the system's order, valid until the next call; NULL at the end. Entries
- * that vanish or cannot be read are passed over. */
-const char *vm_directory_next(struct vm_directory *list);
+/* The next name in the directory's order, valid until the next call; NULL at the end and on
+ * an error. Systems that vanish, or whose env cannot be found, are skipped. */
+const char *vm_directory_next(struct vm_directory *directory);
 
-/* May be called more than once. */
-void vm_directory_close(struct vm_directory *list);
+/* May be called more than once, and for one that is all zero. */
+void vm_directory_close(struct vm_directory *directory);
 
 #endif

@@ -1,8 +1,16 @@
-/* The part of finding a VM's process that is the same on every system: a qvm is known by
- * the base name of its executable, whatever directory that is in. */
+/* The part of vm_server.h that is the same on every system. A qvm is recognised by the base
+ * name of its executable; integrators install it in different directories (/sbin,
+ * /system/bin, /proc/boot). The messages are shared so that a failure reads the same
+ * wherever it is found. */
 #include "host/vm_server.h"
 
+#include <signal.h>
 #include <string.h>
+
+int vm_server_signal_number(enum vm_request what)
+{
+    return what == VM_REQUEST_STATUS ? SIGUSR1 : SIGUSR2;
+}
 
 int vm_server_check_name(const char *executable, pid_t pid, const char *path,
                          struct qvm_error *err)
@@ -14,4 +22,20 @@ int vm_server_check_name(const char *executable, pid_t pid, const char *path,
         return 0;
     return qvm_fail(err, QVM_NOT_QVM, "%s: served by process %ld, which is %s, not qvm",
                     path, (long)pid, qvm_error_copy(err, name));
+}
+
+int vm_server_fail_timeout(const char *path, struct qvm_error *err)
+{
+    return qvm_fail(err, QVM_TIMEOUT, "%s: no answer: its qvm process may be stuck", path);
+}
+
+int vm_server_fail_unserved(const char *path, struct qvm_error *err)
+{
+    return qvm_fail(err, QVM_GONE, "%s: no process serves it: the VM is gone", path);
+}
+
+int vm_server_fail_ended(const char *path, pid_t pid, struct qvm_error *err)
+{
+    return qvm_fail(err, QVM_GONE, "%s: process %ld, which served it, is gone", path,
+                    (long)pid);
 }

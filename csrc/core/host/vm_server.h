@@ -1,7 +1,8 @@
-/* The process that serves a VM: reading what it serves, finding it, signalling it. One file
- * for each system: vm_server_linux.c, vm_server_qnx.c.
+/* The process that serves a VM: reading its env, finding it, signalling it. One file for
+ * each system implements this: vm_server_linux.c, vm_server_qnx.c.
  *
- * All functions fail with -1 and a filled err. Deadlines are times of os_clock_ms(). */
+ * `path` is always that of an env. All functions that can fail return -1 and fill err.
+ * Deadlines are times of os_clock_ms(). */
 #ifndef QVM_VM_SERVER_H
 #define QVM_VM_SERVER_H
 
@@ -11,35 +12,44 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The only two things that a VM's process can be asked for. There is no way to name a
- * signal by its number: whatever else could be sent ends the guest (QNX Hypervisor User's
- * Guide). */
+/* The two requests that a VM's process can receive. There is no way to pass a signal's
+ * number: every other documented signal ends the guest (QNX Hypervisor User's Guide).
+ */
 enum vm_request {
     VM_REQUEST_STATUS, /* SIGUSR1: status text to the log */
     VM_REQUEST_DUMP    /* SIGUSR2: a guest dump */
 };
 
-/* Opens a VM's env for reading; returns a descriptor, close-on-exec. */
+/* Opens an env for reading; returns a descriptor, closed on exec. */
 int vm_server_open(const char *path, int64_t deadline, struct qvm_error *err);
 
-/* Reads at most size bytes; 0 is the end of the file. */
+/* Reads at most `size` bytes; returns how many, 0 at the end of the file. QVM_TIMEOUT if
+ * the server does not answer before the deadline. */
 ssize_t vm_server_read(int fd, const char *path, void *buffer, size_t size,
                        int64_t deadline, struct qvm_error *err);
 
-/* The process that serves this env now and is a qvm. Codes: gone (nobody serves it),
- * not_qvm, permission (this process may not look at that one), and those of vm_server_open.
- */
+/* Finds the process that serves the env now and verifies that it is a qvm. Codes: QVM_GONE
+ * (no process serves it), QVM_NOT_QVM, QVM_PERMISSION (this process may not inspect that
+ * one), and those of vm_server_open(). */
 int vm_server_find(const char *path, int64_t deadline, pid_t *pid, struct qvm_error *err);
 
-/* Sends the request's signal to the process that serves this env, if it is certain that it
- * does, is a qvm, and (where the system can tell) catches that signal: the default action
- * of both signals is to end the process. Codes as vm_server_find. */
+/* Sends the request's signal to the process that serves the env, after verifying that it
+ * serves the env, is a qvm and, where the system can tell, catches the signal: the default
+ * action of both signals is to end the process. Codes as for vm_server_find(). */
 int vm_server_request(const char *path, enum vm_request what, int64_t deadline,
                       struct qvm_error *err);
 
-/* For the platforms' files: is `executable`, that of process `pid`, which serves the env
- * `path`, a qvm? 0, or -1 and code not_qvm. */
+/* Shared by the systems' files -------------------------------------------------------- */
+
+int vm_server_signal_number(enum vm_request what);
+
+/* Is `executable`, that of process `pid`, a qvm? 0, or -1 with QVM_NOT_QVM. */
 int vm_server_check_name(const char *executable, pid_t pid, const char *path,
                          struct qvm_error *err);
+
+/* Each fills err and returns -1. */
+int vm_server_fail_timeout(const char *path, struct qvm_error *err);
+int vm_server_fail_unserved(const char *path, struct qvm_error *err);
+int vm_server_fail_ended(const char *path, pid_t pid, struct qvm_error *err);
 
 #endif

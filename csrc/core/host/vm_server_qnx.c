@@ -1,12 +1,29 @@
 /* The QNX host. Written from QNX's public documentation and compiled against declarations
  * made from it; never run on a QNX system.
  *
- * A descriptor is a connection to the process that serves the file, and ConnectServerInfo()
- * names that process, so the qvm of a VM is found without a scan. A client whose server is
- * stuck blocks in send or reply state: TimerTimeout() bounds that for the next kernel call.
- * open() may need more than one, and only the first is then bounded; and a server that
- * takes unblock pulses is told of the timeout and must answer it. docs/qnx.md states what
- * follows. */
+ * Documented, and relied on:
+ * - A descriptor is a connection id, and ConnectServerInfo() reports the process at its
+ *   other end. So opening the env and asking who serves it finds the qvm without a scan.
+ *   The call may return the next higher connection instead: its result is compared with the
+ *   descriptor. A server that has died is marked by _NTO_COF_DEAD.
+ * - /proc/PID/exefile has the path of the executable as text.
+ * - A client whose server does not answer blocks in send or reply state, and TimerTimeout()
+ *   bounds that for the next kernel call. A server whose channel takes unblock pulses is
+ *   told of the timeout and has to answer before the client goes on, so one that is too
+ *   stuck for that holds its client all the same.
+ *
+ * A request opens the env, asks for its server, checks the executable, asks for the server
+ * a second time over the same connection, and sends the signal. By the documentation:
+ * - If the qvm dies before the second question, that reports a dead server. So it does not
+ *   matter whose executable was read if the process id was reused in between.
+ * - If it dies between the second question and kill(), and its id is reused in that moment,
+ *   the signal goes to another process. No call is known that signals by connection.
+ *
+ * Unverified:
+ * - open() may make more than one kernel call; only the first is bounded then.
+ * - Whether the receiver catches the signal is not checked: no way to ask is known here.
+ *
+ * docs/qnx.md states what follows for users. */
 #if defined(__QNXNTO__)
 #    define _QNX_SOURCE
 
@@ -24,6 +41,8 @@
 #    include <time.h>
 #    include <unistd.h>
 
+/* Bounds the next kernel call by the time that is left, or by 1 ns if none is. The calls
+ * below follow at once: any other kernel call in between would use up the bound. */
 static int bound_next_call(int64_t deadline, const char *path, struct qvm_error *err)
 {
     int64_t left = deadline - os_clock_ms();
@@ -38,11 +57,11 @@ static int bound_next_call(int64_t deadline, const char *path, struct qvm_error 
     return 0;
 }
 
+/* A failed open or read of the env. */
 static int fail_server(struct qvm_error *err, int number, const char *path)
 {
     if (number == ETIMEDOUT || number == EINTR || number == EAGAIN)
-        return qvm_fail(err, QVM_TIMEOUT, "%s: no answer: its qvm process may be stuck",
-                        path);
+        return vm_server_fail_timeout(path, err);
     return qvm_fail_errno(err, number, path);
 }
 
@@ -69,20 +88,20 @@ ssize_t vm_server_read(int fd, const char *path, void *buffer, size_t size,
     int number;
 
     do {
-        ssize_t got;
+        ssize_t length;
 
         if (bound_next_call(deadline, path, err) != 0)
             return -1;
-        got = read(fd, buffer, size);
-        if (got >= 0)
-            return got;
+        length = read(fd, buffer, size);
+        if (length >= 0)
+            return length;
         number = errno;
     } while ((number == EINTR || number == EAGAIN) && os_clock_ms() < deadline);
     return fail_server(err, number, path);
 }
 
-/* kill() takes 0 and negative ids for many processes, so such an id is none. Node 0 is this
- * one. */
+/* The process at the other end of a connection. Node 0 is this machine. To kill(), an id of
+ * 0 or below means many processes, so it is refused here. */
 static int server_of(int fd, const char *path, pid_t *pid, struct qvm_error *err)
 {
     struct _server_info info;
@@ -91,7 +110,7 @@ static int server_of(int fd, const char *path, pid_t *pid, struct qvm_error *err
     if (found < 0)
         return qvm_fail_errno(err, errno, path);
     if (found != fd || (info.flags & _NTO_COF_DEAD) != 0)
-        return qvm_fail(err, QVM_GONE, "%s: no process serves it: the VM is gone", path);
+        return vm_server_fail_unserved(path, err);
     if (info.nd != 0)
         return qvm_fail(err, QVM_NOT_QVM, "%s: served from another node", path);
     if (info.pid <= 0)
@@ -115,11 +134,11 @@ static int open_exefile(pid_t pid, const char *path, struct qvm_error *err)
     snprintf(file, sizeof file, EXEFILE, (long)pid);
     fd = retry_open(file, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
-        return qvm_fail(err, QVM_GONE, "%s: process %ld is gone", path, (long)pid);
+        return vm_server_fail_ended(path, pid, err);
     return fd >= 0 ? fd : fail_exefile(err, errno, path, pid);
 }
 
-/* Reads to the end; -1 with errno, or a length: size if there is more. */
+/* Reads up to the end of the file or `size` bytes; returns the length, or -1 with errno. */
 static ssize_t read_all(int fd, char *buffer, size_t size)
 {
     size_t length = 0;
@@ -132,21 +151,20 @@ static ssize_t read_all(int fd, char *buffer, size_t size)
     return got < 0 ? -1 : (ssize_t)length;
 }
 
-/* /proc/PID/exefile holds the path of the executable as text. Of a path that is cut nobody
- * knows the name. */
+/* A path that fills the buffer may be cut, and its end is what counts: it is refused. A
+ * line end after the path is not part of it. */
 static int check_executable(pid_t pid, const char *path, struct qvm_error *err)
 {
     char target[4096];
-    int fd = open_exefile(pid, path, err), number;
+    int fd = open_exefile(pid, path, err);
     ssize_t length;
 
     if (fd < 0)
         return -1;
     length = read_all(fd, target, sizeof target);
-    number = errno;
-    close(fd);
+    os_close(fd);
     if (length < 0)
-        return fail_exefile(err, number, path, pid);
+        return fail_exefile(err, errno, path, pid);
     if (length == sizeof target)
         return qvm_fail(err, QVM_NOT_QVM,
                         "%s: served by process %ld, whose executable has too long a path",
@@ -156,7 +174,7 @@ static int check_executable(pid_t pid, const char *path, struct qvm_error *err)
     return vm_server_check_name(target, pid, path, err);
 }
 
-/* The server of the env, verified, with the connection still open. */
+/* Opens the env and verifies its server; returns the connection, still open. */
 static int open_server(const char *path, int64_t deadline, pid_t *pid,
                        struct qvm_error *err)
 {
@@ -180,30 +198,36 @@ int vm_server_find(const char *path, int64_t deadline, pid_t *pid, struct qvm_er
     return 0;
 }
 
-/* The connection stays open until the signal is sent, and is asked a second time right
- * before: a server that has died in between is reported by _NTO_COF_DEAD. What remains: a
- * qvm that ends between the last question and kill(), whose process id is given away in
- * that moment. */
+/* The second question to the same connection, then the signal: see the top of this file. */
+static int send_signal(int fd, pid_t pid, int number, const char *path,
+                       struct qvm_error *err)
+{
+    pid_t server = 0;
+
+    if (server_of(fd, path, &server, err) != 0)
+        return -1;
+    if (server != pid)
+        return qvm_fail(err, QVM_GONE, "%s: process %ld serves it no longer", path,
+                        (long)pid);
+    if (kill(pid, number) == 0)
+        return 0;
+    return errno == ESRCH ? vm_server_fail_ended(path, pid, err)
+                          : qvm_fail_errno(err, errno, path);
+}
+
 int vm_server_request(const char *path, enum vm_request what, int64_t deadline,
                       struct qvm_error *err)
 {
-    int number = what == VM_REQUEST_STATUS ? SIGUSR1 : SIGUSR2;
-    pid_t pid = 0, second = 0;
+    pid_t pid = 0;
     int fd = open_server(path, deadline, &pid, err), status;
 
     if (fd < 0)
         return -1;
-    status = server_of(fd, path, &second, err);
-    if (status == 0 && second != pid)
-        status =
-            qvm_fail(err, QVM_GONE, "%s: process %ld serves it no longer", path, (long)pid);
-    if (status == 0 && kill(pid, number) != 0)
-        status = errno == ESRCH ? qvm_fail(err, QVM_GONE, "%s: its process has ended", path)
-                                : qvm_fail_errno(err, errno, path);
+    status = send_signal(fd, pid, vm_server_signal_number(what), path, err);
     close(fd);
     return status;
 }
 
 #else
-typedef int vm_server_is_another; /* a file must hold a declaration */
+typedef int vm_server_qnx_is_unused; /* a file must not be empty */
 #endif

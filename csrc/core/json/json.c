@@ -1,3 +1,18 @@
+/* A tokenizer without a tree. JSON needs a stack only to know whether the innermost open
+ * level is an object or an array, which is one bit per level; everything else is a state
+ * that says what the grammar allows next:
+ *
+ *     VALUE          a value must come: at the start, after ':', after ',' in an array
+ *     VALUE_OR_END   after '[': a value or ']'
+ *     KEY            after ',' in an object: a member's name
+ *     KEY_OR_END     after '{': a name or '}'
+ *     COMMA_OR_END   after a value in an array or object: ',' or its closing bracket
+ *     DONE           the outermost value is complete: only blanks may follow
+ *     FAILED         an error was reported
+ *
+ * A name and its ':' are one token, and a ',' is part of the token that follows it. Strings
+ * are validated here, escapes and UTF-8 included, but not copied: a token points into the
+ * text, and json_string() decodes the few strings that have escapes. */
 #include "json/json.h"
 
 #include "util/text.h"
@@ -5,7 +20,6 @@
 
 #include <string.h>
 
-/* What may come next. */
 enum { VALUE, VALUE_OR_END, KEY, KEY_OR_END, COMMA_OR_END, DONE, FAILED };
 
 void json_init(struct json_reader *r, const char *text, size_t size)
@@ -30,17 +44,18 @@ void json_place_advance(const struct json_reader *r, struct json_place *place,
         if (c == '\n') {
             place->line++;
             place->column = 1;
-        } else if (((unsigned char)c & 0xc0) != 0x80) {
+        } else if (((unsigned char)c & 0xc0) != 0x80) { /* not within a character */
             place->column++;
         }
     }
 }
 
+/* Ends the reading with an error at an offset. */
 static enum json_type fail(struct json_reader *r, struct json_token *token, size_t at,
-                           const char *why)
+                           const char *error)
 {
     r->expect = FAILED;
-    r->error = why;
+    r->error = error;
     r->at = at;
     return token->type = JSON_ERROR;
 }
@@ -61,12 +76,13 @@ static bool inside_object(const struct json_reader *r)
     return r->in_object[level / 8] >> level % 8 & 1;
 }
 
-/* A value is complete: what follows depends on what it stands in. */
-static void value_done(struct json_reader *r)
+/* A value is complete: what may follow depends on where it is. */
+static void end_value(struct json_reader *r)
 {
     r->expect = r->depth == 0 ? DONE : COMMA_OR_END;
 }
 
+/* An array or object begins: records which of the two it is. */
 static enum json_type open_level(struct json_reader *r, struct json_token *token,
                                  bool object)
 {
@@ -91,7 +107,7 @@ static enum json_type close_level(struct json_reader *r, struct json_token *toke
 
     r->depth--;
     r->at++;
-    value_done(r);
+    end_value(r);
     return token->type = object ? JSON_OBJECT_END : JSON_ARRAY_END;
 }
 
@@ -106,7 +122,7 @@ static int hex_digit(char c)
     return -1;
 }
 
-/* The four hexadecimal digits of a \u escape, -1 where they are not that. */
+/* The code of the four hexadecimal digits of a \u escape; -1 if they are something else. */
 static int32_t hex4(const char *text, size_t size)
 {
     int32_t code = 0;
@@ -132,19 +148,20 @@ static bool is_low_surrogate(int32_t code)
     return code >= 0xdc00 && code <= 0xdfff;
 }
 
-/* Length of the escape that begins at text (a backslash), 0 and *why where it is none. */
-static size_t escape_length(const char *text, size_t size, const char **why)
+/* Length of the escape that begins at text (a backslash): 2, 6, or 12 for a surrogate pair.
+ * 0 and *error if it is invalid. A lone surrogate is: no UTF-8 can represent it. */
+static size_t escape_length(const char *text, size_t size, const char **error)
 {
     int32_t code;
 
-    *why = "unknown escape in string";
+    *error = "unknown escape in string";
     if (size < 2 || text[1] == '\0' || !strchr("\"\\/bfnrtu", text[1]))
         return 0;
     if (text[1] != 'u')
         return 2;
     code = hex4(text + 2, size - 2);
     if (code < 0) {
-        *why = "\\u is not followed by four hexadecimal digits";
+        *error = "\\u is not followed by four hexadecimal digits";
         return 0;
     }
     if (!is_high_surrogate(code) && !is_low_surrogate(code))
@@ -152,15 +169,16 @@ static size_t escape_length(const char *text, size_t size, const char **why)
     if (is_high_surrogate(code) && size >= 12 && text[6] == '\\' && text[7] == 'u' &&
         is_low_surrogate(hex4(text + 8, size - 8)))
         return 12;
-    *why = "lone surrogate in string";
+    *error = "lone surrogate in string";
     return 0;
 }
 
-/* Scans a string from its opening quote; at the end r->at is behind the closing one. */
+/* Scans a string from its opening quote and leaves r->at after the closing one. Each step
+ * of the loop takes one character or escape. */
 static enum json_type scan_string(struct json_reader *r, struct json_token *token,
                                   enum json_type type)
 {
-    const char *why;
+    const char *error;
     size_t at = r->at + 1, length;
 
     token->escaped = false;
@@ -171,9 +189,9 @@ static enum json_type scan_string(struct json_reader *r, struct json_token *toke
             return fail(r, token, at, "control character in string");
         if (c == '\\') {
             token->escaped = true;
-            length = escape_length(r->text + at, r->size - at, &why);
+            length = escape_length(r->text + at, r->size - at, &error);
             if (length == 0)
-                return fail(r, token, at, why);
+                return fail(r, token, at, error);
         } else if (c >= 0x80) {
             length = utf8_length(r->text + at, r->size - at);
             if (length == 0)
@@ -188,6 +206,8 @@ static enum json_type scan_string(struct json_reader *r, struct json_token *toke
     return token->type = type;
 }
 
+/* Decodes the escape at *from, which scan_string() has found valid, and moves past it. No
+ * escape is shorter than what it stands for: \uXXXX gives at most 3 bytes, a pair 4. */
 static size_t put_escape(const char **from, char *out)
 {
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
@@ -208,6 +228,7 @@ static size_t put_escape(const char **from, char *out)
     return utf8_put(out, (uint32_t)code);
 }
 
+/* The token is valid, so neither an escape nor a character needs to be checked again. */
 size_t json_string(const struct json_token *token, char *out)
 {
     const char *from = token->text, *end = token->text + token->size;
@@ -222,6 +243,7 @@ size_t json_string(const struct json_token *token, char *out)
     return (size_t)(to - out);
 }
 
+/* A member's name with the ':' after it. */
 static enum json_type scan_key(struct json_reader *r, struct json_token *token)
 {
     if (r->text[r->at] != '"')
@@ -260,9 +282,9 @@ static enum json_type scan_word(struct json_reader *r, struct json_token *token)
 
 static enum json_type scan_number(struct json_reader *r, struct json_token *token)
 {
-    const char *why = json_number(r->text, r->size, &r->at, token);
+    const char *error = json_number(r->text, r->size, &r->at, token);
 
-    return why ? fail(r, token, r->at, why) : token->type;
+    return error ? fail(r, token, r->at, error) : token->type;
 }
 
 static enum json_type scan_scalar(struct json_reader *r, struct json_token *token)
@@ -277,7 +299,7 @@ static enum json_type scan_scalar(struct json_reader *r, struct json_token *toke
     else
         type = scan_word(r, token);
     if (type != JSON_ERROR)
-        value_done(r);
+        end_value(r);
     return type;
 }
 
@@ -290,8 +312,8 @@ static enum json_type scan_value(struct json_reader *r, struct json_token *token
     }
 }
 
-/* Behind a value inside an array or object: the end of it, or a comma and the next one. */
-static bool take_comma(struct json_reader *r)
+/* Skips the ',' between two values or members. */
+static bool skip_comma(struct json_reader *r)
 {
     if (r->expect != COMMA_OR_END || r->text[r->at] != ',')
         return false;
@@ -301,7 +323,9 @@ static bool take_comma(struct json_reader *r)
     return true;
 }
 
-static bool at_closing(const struct json_reader *r)
+/* Is the next byte the bracket that ends the innermost array or object? After ',' or ':' it
+ * is not allowed. */
+static bool at_closing_bracket(const struct json_reader *r)
 {
     bool may_end =
         r->expect == VALUE_OR_END || r->expect == KEY_OR_END || r->expect == COMMA_OR_END;
@@ -309,7 +333,8 @@ static bool at_closing(const struct json_reader *r)
     return may_end && r->text[r->at] == (inside_object(r) ? '}' : ']');
 }
 
-static enum json_type at_end(struct json_reader *r, struct json_token *token)
+/* The text ends here, between two tokens. */
+static enum json_type end_text(struct json_reader *r, struct json_token *token)
 {
     if (r->expect == DONE)
         return token->type = JSON_END;
@@ -317,6 +342,8 @@ static enum json_type at_end(struct json_reader *r, struct json_token *token)
                 r->depth == 0 ? "the text is empty" : "the text ends too early");
 }
 
+/* One token: blanks, then a closing bracket; or a comma if one is due, blanks, and a name
+ * or value. */
 enum json_type json_next(struct json_reader *r, struct json_token *token)
 {
     if (r->expect == FAILED)
@@ -324,15 +351,15 @@ enum json_type json_next(struct json_reader *r, struct json_token *token)
     skip_blanks(r);
     token->at = r->at;
     if (r->at == r->size)
-        return at_end(r, token);
+        return end_text(r, token);
     if (r->expect == DONE)
         return fail(r, token, r->at, "text follows the end of the document");
-    if (at_closing(r))
+    if (at_closing_bracket(r))
         return close_level(r, token);
-    if (take_comma(r)) {
+    if (skip_comma(r)) {
         token->at = r->at;
         if (r->at == r->size)
-            return at_end(r, token);
+            return end_text(r, token);
     } else if (r->expect == COMMA_OR_END) {
         return fail(r, token, r->at,
                     inside_object(r) ? "',' or '}' is expected" : "',' or ']' is expected");

@@ -1,3 +1,7 @@
+/* Scans a number by the grammar of RFC 8259, then converts it. Guest addresses are above
+ * 2^63 and do not fit a double, so a number without fraction and exponent is converted by
+ * integer arithmetic, from -2^63 to 2^64-1. What is outside that range, or is not an
+ * integer, becomes the nearest double; the token says so if an integer lost digits. */
 #include "json/json_number.h"
 
 #include <locale.h>
@@ -19,19 +23,20 @@ static size_t skip_digits(const char *text, size_t size, size_t at)
     return at;
 }
 
-/* Magnitude of the digits; false if it does not fit 64 bits. */
+/* The value of decimal digits; false if it does not fit 64 bits. */
 static bool magnitude(const char *digits, size_t count, uint64_t *value)
 {
     *value = 0;
     for (size_t i = 0; i < count; i++) {
         unsigned digit = (unsigned)(digits[i] - '0');
-        if (*value > (UINT64_MAX - digit) / 10)
+        if (*value > (UINT64_MAX - digit) / 10) /* value * 10 + digit overflows */
             return false;
         *value = *value * 10 + digit;
     }
     return true;
 }
 
+/* False if the number is outside -2^63 .. 2^64-1. */
 static bool to_integer(const char *text, size_t size, int64_t *integer)
 {
     bool negative = text[0] == '-';
@@ -43,20 +48,23 @@ static bool to_integer(const char *text, size_t size, int64_t *integer)
         return false;
     if (negative)
         value = UINT64_C(0) - value;
-    memcpy(integer, &value, sizeof value);
+    memcpy(integer, &value, sizeof value); /* a cast is implementation-defined */
     return true;
 }
 
-/* strtod reads the decimal point of the current locale, and needs an end. */
+/* strtod() is correctly rounded, but needs a NUL after the number and expects the decimal
+ * point of the current locale. So it gets a copy in which the locale's point replaces the
+ * '.'; the copy is on the stack unless the number is very long. Returns NULL or an error.
+ */
 static const char *to_double(const char *text, size_t size, double *number)
 {
     const char *point = localeconv()->decimal_point;
     const char *dot = memchr(text, '.', size);
     size_t head = dot ? (size_t)(dot - text) : size, width = dot ? strlen(point) : 0;
-    char small[128], *copy = small;
+    char local[128], *copy = local;
     size_t tail = dot ? size - head - 1 : 0;
 
-    if (head + width + tail >= sizeof small) {
+    if (head + width + tail >= sizeof local) {
         copy = malloc(head + width + tail + 1);
         if (!copy)
             return json_no_memory;
@@ -68,19 +76,21 @@ static const char *to_double(const char *text, size_t size, double *number)
     }
     copy[head + width + tail] = '\0';
     *number = strtod(copy, NULL);
-    if (copy != small)
+    if (copy != local)
         free(copy);
     return NULL;
 }
 
-static const char *scan_fraction(const char *text, size_t size, size_t *at, bool *plain)
+/* Scans the fraction and the exponent, if they are there. */
+static const char *scan_fraction(const char *text, size_t size, size_t *at,
+                                 bool *is_integer)
 {
     if (*at < size && text[*at] == '.') {
         ++*at;
         if (!is_digit(text, size, *at))
             return "a digit is expected after the decimal point";
         *at = skip_digits(text, size, *at);
-        *plain = false;
+        *is_integer = false;
     }
     if (*at < size && (text[*at] == 'e' || text[*at] == 'E')) {
         ++*at;
@@ -89,16 +99,18 @@ static const char *scan_fraction(const char *text, size_t size, size_t *at, bool
         if (!is_digit(text, size, *at))
             return "a digit is expected in the exponent";
         *at = skip_digits(text, size, *at);
-        *plain = false;
+        *is_integer = false;
     }
     return NULL;
 }
 
+/* number = [ "-" ] ( "0" / digit1-9 *digit ) [ "." 1*digit ] [ "e" [ "+" / "-" ] 1*digit ]
+ * "-0" is the integer 0. */
 const char *json_number(const char *text, size_t size, size_t *at, struct json_token *token)
 {
     size_t start = *at, first = start + (text[start] == '-');
-    bool plain = true;
-    const char *why;
+    bool is_integer = true;
+    const char *error;
 
     if (!is_digit(text, size, first)) {
         *at = first;
@@ -109,17 +121,17 @@ const char *json_number(const char *text, size_t size, size_t *at, struct json_t
         *at = first;
         return "a number must not have leading zeros";
     }
-    why = scan_fraction(text, size, at, &plain);
-    if (why)
-        return why;
+    error = scan_fraction(text, size, at, &is_integer);
+    if (error)
+        return error;
     token->text = text + start;
     token->size = *at - start;
     token->inexact = false;
     token->type = JSON_INTEGER;
-    if (plain && to_integer(token->text, token->size, &token->integer))
+    if (is_integer && to_integer(token->text, token->size, &token->integer))
         return NULL;
     token->type = JSON_FLOAT;
-    why = to_double(token->text, token->size, &token->number);
-    token->inexact = plain || isinf(token->number);
-    return why;
+    error = to_double(token->text, token->size, &token->number);
+    token->inexact = is_integer || isinf(token->number);
+    return error;
 }

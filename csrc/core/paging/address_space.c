@@ -7,6 +7,7 @@
 
 void space_init(struct space *space, struct dump *dump)
 {
+    space->memory = (struct memory){.ops = &space_memory_ops, .path = dump->file.path};
     space->dump = dump;
     space->page_shift = 16;
     for (int i = 0; i < SPACE_HALVES; i++)
@@ -43,8 +44,22 @@ const struct paging *space_paging(const struct space *space, uint64_t address,
     return &space->half[half];
 }
 
-static int read_entry(const struct space *space, const struct paging *paging,
-                      struct walk_step *step, struct qvm_error *err)
+uint64_t space_gap_last(const struct space *space, uint64_t address)
+{
+    enum space_half upper =
+        space->half[SPACE_LOWER].kind == PAGING_AARCH64 ? SPACE_UPPER : SPACE_LOWER;
+    const struct paging *paging = &space->half[upper];
+    unsigned bits = paging->va_bits - (paging->kind == PAGING_X86_64);
+    uint64_t start = UINT64_MAX << bits;
+
+    if (!space->has[upper] || paging->kind == PAGING_X86 ||
+        paging->kind == PAGING_X86_PAE || address >= start)
+        return UINT64_MAX;
+    return start - 1;
+}
+
+int space_read_entry(const struct space *space, const struct paging *paging,
+                     struct walk_step *step, struct qvm_error *err)
 {
     unsigned char bytes[8];
     uint64_t offset = step->index * paging->entry_size;
@@ -55,6 +70,7 @@ static int read_entry(const struct space *space, const struct paging *paging,
     if (dump_read(space->dump, step->table + offset, bytes, paging->entry_size, err) != 0)
         return -1;
     step->entry = bytes_get(bytes, paging->entry_size, space->dump->elf.big_endian);
+    step->decoded = paging_decode(paging, step->level, step->entry);
     return 0;
 }
 
@@ -90,10 +106,9 @@ int space_walk(const struct space *space, uint64_t address, struct walk *walk,
 
         *step = (struct walk_step){.level = walk->count, .table = table};
         step->index = address >> level->shift & ((UINT64_C(1) << level->bits) - 1);
-        if (read_entry(space, paging, step, err) != 0)
+        if (space_read_entry(space, paging, step, err) != 0)
             return fail_table(space, address, walk, err);
         walk->count++;
-        step->decoded = paging_decode(paging, step->level, step->entry);
         walk->perms &= step->decoded.perms;
         table = step->decoded.address;
         if (step->decoded.kind == ENTRY_TABLE)

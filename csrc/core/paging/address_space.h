@@ -18,6 +18,7 @@ struct space_page {
 };
 
 struct space {
+    struct memory memory; /* virtual: see space_memory.c */
     struct dump *dump;
     bool has[SPACE_HALVES]; /* are the tables of this half known? */
     struct paging half[SPACE_HALVES];
@@ -42,6 +43,8 @@ struct walk {
     unsigned perms;   /* by all steps together */
 };
 
+extern const struct memory_ops space_memory_ops;
+
 /* To be called once the halves are set up. */
 void space_init(struct space *space, struct dump *dump);
 
@@ -49,6 +52,14 @@ void space_init(struct space *space, struct dump *dump);
  * not known (unsupported). */
 const struct paging *space_paging(const struct space *space, uint64_t address,
                                   struct qvm_error *err);
+
+/* The last address up to which no page tables are known, from one on that space_paging has
+ * refused: those between the two halves, and those of a half that is not known. */
+uint64_t space_gap_last(const struct space *space, uint64_t address);
+
+/* Reads the entry of step->level, ->table and ->index into the other members. */
+int space_read_entry(const struct space *space, const struct paging *paging,
+                     struct walk_step *step, struct qvm_error *err);
 
 /* Goes from the root to where the walk ends, at whatever. -1: not canonical, or a table is
  * not in the dump: walk->count steps have been done. */

@@ -1,19 +1,19 @@
 #include "paging/mappings.h"
 
-#include "dump/extent.h"
 #include "util/bytes.h"
+#include "util/limits.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    TABLE_MAX = 65536, /* bytes of the largest table */
-    AT_ONCE = 1 << 16, /* spans that one call looks at */
+    TABLE_MAX = 65536,                /* bytes of the largest table */
+    AT_ONCE = LIMIT(1 << 16, 1 << 4), /* spans that one call looks at */
     /* The bound on steps: so many for each page of memory in the dump, and so many besides
      * for small dumps. A span is one step. */
     STEPS_PER_PAGE = 8,
-    STEPS_BESIDES = 1 << 24,
+    STEPS_BESIDES = LIMIT(1 << 24, 1 << 15),
     LOAD_STEPS = 32, /* what loading a table costs, in steps */
     PAGE = 4096
 };
@@ -36,8 +36,8 @@ int mappings_init(struct mappings *mappings, const struct space *space, uint64_t
                                   .next = first,
                                   .last = last,
                                   .finished = first > last};
-    mappings->left =
-        extent_total(space->dump, 0, UINT64_MAX) / PAGE * STEPS_PER_PAGE + STEPS_BESIDES;
+    mappings->left = dump_memory_total(space->dump, 0, UINT64_MAX) / PAGE * STEPS_PER_PAGE +
+                     STEPS_BESIDES;
     for (size_t i = 0; i < PAGING_LEVELS_MAX; i++)
         mappings->tables[i].bytes = bytes + i * TABLE_MAX;
     return 0;
@@ -157,22 +157,6 @@ static int look(struct mappings *mappings, const struct paging *paging,
     return 0;
 }
 
-/* The last of the addresses from one on that no tables are for: those between the two
- * halves, and those of a half that is not known. */
-static uint64_t last_without(const struct space *space, uint64_t address)
-{
-    enum space_half upper =
-        space->half[SPACE_LOWER].kind == PAGING_AARCH64 ? SPACE_UPPER : SPACE_LOWER;
-    const struct paging *paging = &space->half[upper];
-    unsigned bits = paging->va_bits - (paging->kind == PAGING_X86_64);
-    uint64_t start = UINT64_MAX << bits;
-
-    if (!space->has[upper] || paging->kind == PAGING_X86 ||
-        paging->kind == PAGING_X86_PAE || address >= start)
-        return UINT64_MAX;
-    return start - 1;
-}
-
 static int fail_budget(const struct mappings *mappings, struct qvm_error *err)
 {
     return qvm_fail(
@@ -195,7 +179,7 @@ static int next_extent(struct mappings *mappings, struct alike *extent,
     if (paging && look(mappings, paging, extent, err) != 0)
         return -1;
     if (!paging)
-        *extent = (struct alike){.last = last_without(mappings->space, mappings->next)};
+        *extent = (struct alike){.last = space_gap_last(mappings->space, mappings->next)};
     if (extent->last > mappings->last)
         extent->last = mappings->last;
     return 0;

@@ -1,9 +1,11 @@
+/* Units are memory that only one of the two has, which differs as a whole, or memory that
+ * both have, which is read and compared. The latter end at multiples of the granularity, so
+ * that each granule is looked at by one unit. Zeros known without reading on both sides are
+ * skipped, but only whole granules of them: the rest of a granule may differ. */
 #include "scan/diff.h"
 
-#include "dump/extent.h"
 #include "util/bytes.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static bool is_there(const struct extent *extent)
@@ -11,83 +13,100 @@ static bool is_there(const struct extent *extent)
     return extent->kind == EXTENT_DATA || extent->kind == EXTENT_ZEROS;
 }
 
-/* A unit of memory that both have, to be compared; unit->last is how far that goes on for
- * sure. It ends with a multiple of the granularity, or where memory ends in one of them; a
- * hole may end elsewhere. Goes on in both at once: one may be in many small pieces where
- * the other has none. */
-static void plan_memory(const struct diff *diff, struct scan_unit *unit)
+/* What each of the two has at an address. */
+struct both {
+    struct extent here, there;
+    uint64_t last;         /* of the shorter extent */
+    bool in_both, in_none; /* do both have memory, or none? */
+    bool zeros;            /* do both have zeros that are known? */
+};
+
+static int both_at(struct diff *diff, uint64_t address, struct both *both,
+                   struct qvm_error *err)
+{
+    struct scan *scan = &diff->scan;
+
+    if (scan_extent(scan, scan->memory, address, &both->here, err) != 0 ||
+        scan_extent(scan, diff->there, address, &both->there, err) != 0)
+        return -1;
+    both->last = smaller_u64(both->here.last, both->there.last);
+    both->in_both = is_there(&both->here) && is_there(&both->there);
+    both->in_none = !is_there(&both->here) && !is_there(&both->there);
+    both->zeros = both->here.kind == EXTENT_ZEROS && both->there.kind == EXTENT_ZEROS;
+    return 0;
+}
+
+/* Extends a unit that both have, and that certainly goes on up to unit->last. It goes on in
+ * both at once: one may be in many small extents where the other has none. */
+static void extend_unit(struct diff *diff, struct scan_unit *unit)
 {
     uint64_t size = diff->granularity > SCAN_UNIT ? diff->granularity : SCAN_UNIT;
     uint64_t end = smaller_u64(unit->first | (size - 1), diff->scan.last);
+    struct both both;
+    struct qvm_error err; /* the next plan will come upon it again */
 
-    while (unit->last < end) {
-        struct extent here = extent_at(diff->here, unit->last + 1, end);
-        struct extent there = extent_at(diff->there, unit->last + 1, end);
-
-        if (!is_there(&here) || !is_there(&there))
-            return;
-        if (here.kind == EXTENT_ZEROS && there.kind == EXTENT_ZEROS)
+    while (unit->last < end && both_at(diff, unit->last + 1, &both, &err) == 0 &&
+           both.in_both) {
+        if (both.zeros)
             end = smaller_u64(end, unit->last | (diff->granularity - 1));
-        unit->last = smaller_u64(smaller_u64(here.last, there.last), end);
+        unit->last = smaller_u64(both.last, end);
     }
-    unit->last = end;
+    unit->last = smaller_u64(unit->last, end);
 }
 
-/* Zeros in both, which need no looking at: but only whole multiples of the granularity, or
- * what else belongs to one is not seen. */
-static bool pass_zeros(struct diff *diff, struct scan_unit *unit)
+/* Passes whole granules of zeros up to an address. False: there is none. */
+static bool pass_zeros(struct diff *diff, uint64_t last)
 {
-    uint64_t mask = diff->granularity - 1, behind = unit->last + 1;
+    uint64_t next = last + 1, mask = diff->granularity - 1;
 
-    if (unit->last != diff->scan.last && (behind & mask) != 0) {
-        behind &= ~mask;
-        if (behind <= unit->first)
+    if (last != diff->scan.last && (next & mask) != 0) {
+        next &= ~mask;
+        if (next <= diff->scan.next)
             return false;
-        unit->last = behind - 1;
     }
-    scan_pass(&diff->scan, unit->last);
+    scan_pass(&diff->scan, next - 1);
     return true;
 }
 
-static bool plan(struct scan *scan, struct scan_unit *unit)
+static int plan(struct scan *scan, struct scan_unit *unit, struct qvm_error *err)
 {
     struct diff *diff = (struct diff *)scan;
 
-    for (unsigned extents = 0; !scan->finished && extents < SCAN_EXTENTS; extents++) {
-        struct extent here = extent_at(diff->here, scan->next, scan->last);
-        struct extent there = extent_at(diff->there, scan->next, scan->last);
+    for (unsigned i = 0; !scan->finished && i < SCAN_EXTENTS; i++) {
+        struct both both;
 
-        unit->first = scan->next;
-        unit->last = smaller_u64(here.last, there.last);
-        if (here.kind == EXTENT_ZEROS && there.kind == EXTENT_ZEROS &&
-            pass_zeros(diff, unit))
+        if (both_at(diff, scan->next, &both, err) != 0)
+            return -1;
+        if (both.zeros && pass_zeros(diff, both.last))
             continue;
-        unit->kind = is_there(&here) ? DIFF_ONLY_HERE : DIFF_ONLY_THERE;
-        if (is_there(&here) && is_there(&there)) {
+        unit->first = scan->next;
+        unit->last = both.last;
+        unit->kind = is_there(&both.here) ? DIFF_ONLY_HERE : DIFF_ONLY_THERE;
+        if (both.in_both) {
             unit->kind = DIFF_CHANGED;
-            plan_memory(diff, unit);
+            extend_unit(diff, unit);
         }
         scan_pass(scan, unit->last);
-        if (is_there(&here) || is_there(&there))
-            return true;
+        if (!both.in_none)
+            return 1;
     }
-    return false;
+    return 0;
 }
 
 /* Adds a range, or extends the last one to it. */
-static int add(struct results *results, uint64_t first, uint64_t last)
+static int add(struct found *found, uint64_t first, uint64_t last)
 {
-    struct result *before = results->count ? &results->items[results->count - 1] : NULL;
+    struct range *before = found->count ? &found->ranges[found->count - 1] : NULL;
 
-    if (before && first <= before->b + 1) {
-        if (last > before->b)
-            before->b = last;
+    if (before && first <= before->last + 1) {
+        if (last > before->last)
+            before->last = last;
         return 0;
     }
-    return results_add(results, first, last);
+    return found_add(found, first, last);
 }
 
-/* The first place from i on where a and b differ, or n. */
+/* The first index from i on where a and b differ, or n. */
 static size_t first_different(const unsigned char *a, const unsigned char *b, size_t i,
                               size_t n)
 {
@@ -130,10 +149,11 @@ static int compare(const struct diff *diff, struct scan_unit *unit, uint64_t add
             first = unit->first;
         if (last > unit->last)
             last = unit->last;
-        if (add(&unit->results, first, last) != 0)
+        if (add(&unit->found, first, last) != 0)
             return -1;
-        if (unit->results.count >= SCAN_RESULTS && last < unit->last) {
+        if (unit->found.count >= SCAN_FOUND && last < unit->last) {
             unit->done = last;
+            unit->stopped = true;
             return 0;
         }
     }
@@ -144,53 +164,38 @@ static int run(struct scan *scan, struct scan_unit *unit, unsigned worker,
                struct qvm_error *err)
 {
     const struct diff *diff = (const struct diff *)scan;
-    unsigned char *a = diff->buffers[worker], *b = a + SCAN_BUFFER;
+    unsigned char *a = scan->buffers[worker], *b = a + SCAN_BUFFER;
     uint64_t address = unit->first;
 
     if (unit->kind != DIFF_CHANGED)
-        return add(&unit->results, unit->first, unit->last) == 0
+        return add(&unit->found, unit->first, unit->last) == 0
                    ? 0
-                   : qvm_fail_memory(err, diff->here->file.path);
+                   : qvm_fail_memory(err, scan->memory->path);
     for (;;) {
-        uint64_t left = unit->done - address;
-        size_t n = left < SCAN_BUFFER ? (size_t)left + 1 : SCAN_BUFFER;
+        size_t n = (size_t)smaller_u64(unit->done - address, SCAN_BUFFER - 1) + 1;
 
-        if (dump_read(diff->here, address, a, n, err) != 0 ||
-            dump_read(diff->there, address, b, n, err) != 0)
+        if (memory_read(scan->memory, address, a, n, err) != 0 ||
+            memory_read(diff->there, address, b, n, err) != 0)
             return -1;
         if (compare(diff, unit, address, a, b, n) != 0)
-            return qvm_fail_memory(err, diff->here->file.path);
+            return qvm_fail_memory(err, scan->memory->path);
         if (unit->done - address < n)
             return 0;
         address += n;
     }
 }
 
-int diff_init(struct diff *diff, const struct dump *here, const struct dump *there,
-              uint64_t first, uint64_t last, uint64_t granularity, struct qvm_error *err)
+int diff_init(struct diff *diff, struct memory *here, struct memory *there, uint64_t first,
+              uint64_t last, uint64_t granularity, unsigned threads, struct qvm_error *err)
 {
-    *diff = (struct diff){.here = here, .there = there, .granularity = granularity};
-    diff->scan.next = first;
-    diff->scan.last = last;
-    diff->scan.finished = first > last;
-    diff->scan.plan = plan;
-    diff->scan.run = run;
-    scan_init(&diff->scan, !here->file.gzip && !there->file.gzip);
-    for (unsigned i = 0; i < diff->scan.workers; i++) {
-        diff->buffers[i] = malloc(2 * SCAN_BUFFER);
-        if (!diff->buffers[i]) {
-            diff_free(diff);
-            return qvm_fail_memory(err, here->file.path);
-        }
-    }
-    return 0;
+    static const struct scan_ops ops = {plan, run};
+
+    *diff = (struct diff){.there = there, .granularity = granularity};
+    return scan_init(&diff->scan, &ops, here, first, last, 2 * SCAN_BUFFER,
+                     there->concurrent ? threads : 1, err);
 }
 
 void diff_free(struct diff *diff)
 {
-    for (unsigned i = 0; i < PARALLEL_MAX; i++) {
-        free(diff->buffers[i]);
-        diff->buffers[i] = NULL;
-    }
     scan_free(&diff->scan);
 }

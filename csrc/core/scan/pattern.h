@@ -1,50 +1,38 @@
-/* Finding byte patterns in a stream: every place of every pattern, overlapping ones too, in
- * time that is linear in the bytes whatever they and the patterns are. */
+/* Finding a byte pattern in a stream: every occurrence, overlapping ones too, in time that
+ * is linear in the bytes whatever they and the pattern are. */
 #ifndef QVM_PATTERN_H
 #define QVM_PATTERN_H
 
-#include "scan/results.h"
+#include "scan/found.h"
 #include "util/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of all patterns together: each takes some 30 bytes of memory. */
-#define MATCHER_SIZE_MAX (1u << 20)
+#define PATTERN_SIZE_MAX (1u << 20)
 
 struct pattern {
-    const unsigned char *bytes;
-    size_t size; /* from 1 */
+    unsigned char *bytes; /* owned */
+    size_t size;          /* 1 to PATTERN_SIZE_MAX */
+    size_t zeros;         /* zero bytes that it begins with */
+    uint32_t *border;     /* owned: see pattern.c */
+    /* Of its rarest two bytes, and where they are. */
+    unsigned char first, second;
+    unsigned first_at, second_at;
 };
 
-struct matcher;
+/* Copies the bytes. 0, or -1 and nothing to free. */
+int pattern_init(struct pattern *pattern, const void *bytes, size_t size,
+                 struct qvm_error *err);
+void pattern_free(struct pattern *pattern);
 
-/* Does not keep the patterns. NULL on failure: out of memory. */
-struct matcher *matcher_new(const struct pattern *patterns, size_t count,
-                            struct qvm_error *err);
-void matcher_free(struct matcher *matcher);
-
-/* Bytes of the longest pattern. */
-size_t matcher_longest(const struct matcher *matcher);
-
-/* Bytes of zeros that a pattern begins with, the one that has the most. */
-size_t matcher_zeros(const struct matcher *matcher);
-
-/* Is one of them nothing but zeros? */
-bool matcher_has_zeros(const struct matcher *matcher);
-
-/* Where in the patterns the stream's last bytes are; 0 is in none. */
-typedef uint32_t matcher_state;
-
-/* How many of the stream's last bytes may be the beginning of a match. */
-size_t matcher_depth(const struct matcher *matcher, matcher_state state);
-
-/* Takes n more bytes, which stand at an address; fewer, as *taken tells, once there are
- * `enough` results. Adds a result (the address where a match begins, the pattern's index)
- * for each match that ends in them, in the order of the ends. 0, or -1: out of memory. */
-int matcher_feed(const struct matcher *matcher, matcher_state *state,
-                 const unsigned char *bytes, size_t n, uint64_t address,
-                 struct results *results, size_t enough, size_t *taken);
+/* Takes n more bytes of the stream, which are at an address; fewer, as *taken says, once
+ * `enough` occurrences are found. *depth is how many of the stream's last bytes may be the
+ * beginning of an occurrence: 0 at the start of a stream. Adds each occurrence that ends in
+ * these bytes. 0, or -1: out of memory. */
+int pattern_feed(const struct pattern *pattern, size_t *depth, const unsigned char *bytes,
+                 size_t n, uint64_t address, struct found *found, size_t enough,
+                 size_t *taken);
 
 #endif

@@ -1,23 +1,64 @@
+/* Planning is sequential and cheap: it asks where memory is, not what is in it. Running is
+ * parallel. Steps grow from one unit to SCAN_UNITS, so that what is near the beginning is
+ * found at once, and a loop that is left early has cost little. */
 #include "scan/scan.h"
 
+#include "util/bytes.h"
+#include "util/limits.h"
 #include "util/os.h"
 
-/* With fewer units a second thread is not worth its start. */
-enum { PARALLEL_MIN = 8 };
+#include <inttypes.h>
+#include <stdlib.h>
 
-void scan_init(struct scan *scan, bool parallel)
+enum {
+    PARALLEL_MIN =
+        LIMIT(8, 4),   /* units: with fewer a second thread is not worth its start */
+    EXTENT_COST = 128, /* of asking for an extent, in bytes that are looked through */
+    OVERRUN_MIN = 64   /* bytes that are read past a unit at first */
+};
+
+static unsigned workers_for(const struct memory *memory, unsigned threads)
 {
-    unsigned processors = os_processors();
+    unsigned workers = memory->concurrent ? os_processors() : 1;
 
-    scan->workers = !parallel ? 1 : processors < PARALLEL_MAX ? processors : PARALLEL_MAX;
+    if (threads > 0 && workers > threads)
+        workers = threads;
+    return workers < PARALLEL_MAX ? workers : PARALLEL_MAX;
+}
+
+int scan_init(struct scan *scan, const struct scan_ops *ops, struct memory *memory,
+              uint64_t first, uint64_t last, size_t buffer_size, unsigned threads,
+              struct qvm_error *err)
+{
+    scan->ops = ops;
+    scan->memory = memory;
+    scan->first = scan->next = first;
+    scan->last = last;
+    scan->finished = first > last;
+    scan->left = memory->ops->scan_limit ? memory->ops->scan_limit(memory) : UINT64_MAX;
     scan->width = 1;
+    scan->workers = workers_for(memory, threads);
+    for (unsigned i = 0; i < scan->workers; i++) {
+        scan->buffers[i] = malloc(buffer_size);
+        if (!scan->buffers[i]) {
+            scan_free(scan);
+            return qvm_fail_memory(err, memory->path);
+        }
+    }
+    return 0;
 }
 
 void scan_free(struct scan *scan)
 {
+    for (unsigned i = 0; i < PARALLEL_MAX; i++) {
+        free(scan->buffers[i]);
+        scan->buffers[i] = NULL;
+    }
     for (size_t i = 0; i < SCAN_UNITS; i++)
-        results_free(&scan->units[i].results);
+        found_free(&scan->units[i].found);
 }
+
+/* Planning ----------------------------------------------------------------------------- */
 
 void scan_pass(struct scan *scan, uint64_t address)
 {
@@ -26,33 +67,129 @@ void scan_pass(struct scan *scan, uint64_t address)
         scan->next = address + 1;
 }
 
+/* Only memory that has a limit is charged for. */
+static void charge(struct scan *scan, uint64_t bytes)
+{
+    if (scan->memory->ops->scan_limit)
+        scan->left -= smaller_u64(scan->left, bytes);
+}
+
+static int fail_limit(const struct scan *scan, struct qvm_error *err)
+{
+    return qvm_fail(
+        err, QVM_TOO_LARGE,
+        "%s: too_large: the page tables map far more than the memory of the dump, as "
+        "tables that lead back to themselves do; searched from 0x%016" PRIx64
+        " up to 0x%016" PRIx64,
+        scan->memory->path, scan->first, scan->next);
+}
+
+int scan_extent(struct scan *scan, struct memory *memory, uint64_t address,
+                struct extent *extent, struct qvm_error *err)
+{
+    if (scan->left == 0)
+        return fail_limit(scan, err);
+    if (memory_extent(memory, address, scan->last, extent, err) != 0)
+        return -1;
+    charge(scan, EXTENT_COST);
+    return 0;
+}
+
+void scan_plan_data(struct scan *scan, struct scan_unit *unit, uint64_t last, uint64_t size,
+                    bool zeros_are_data)
+{
+    uint64_t end = scan->last - scan->next < size ? scan->last : scan->next + (size - 1);
+    struct extent more;
+    struct qvm_error err; /* the next plan will come upon it again */
+
+    while (last < end && scan_extent(scan, scan->memory, last + 1, &more, &err) == 0 &&
+           (more.kind == EXTENT_DATA || (more.kind == EXTENT_ZEROS && zeros_are_data)))
+        last = more.last;
+    unit->first = scan->next;
+    unit->last = smaller_u64(last, end);
+    scan_pass(scan, unit->last);
+}
+
+/* Running ------------------------------------------------------------------------------ */
+
+/* How many of n bytes from an address on are memory, without a gap. */
+static int contiguous(struct memory *memory, uint64_t address, uint64_t n, uint64_t *found,
+                      struct qvm_error *err)
+{
+    struct extent extent;
+
+    for (*found = 0; *found < n; *found = extent.last - address + 1) {
+        if (memory_extent(memory, address + *found, address + (n - 1), &extent, err) != 0)
+            return -1;
+        if (extent.kind != EXTENT_DATA && extent.kind != EXTENT_ZEROS)
+            return 0;
+    }
+    return 0;
+}
+
+int scan_read_size(struct scan *scan, const struct scan_unit *unit, uint64_t address,
+                   uint64_t open, size_t *n, struct qvm_error *err)
+{
+    uint64_t found = 0, want = SCAN_BUFFER;
+
+    *n = 0;
+    if (address > scan->last || address < unit->first) /* or wrapped around */
+        return 0;
+    if (address <= unit->last) {
+        *n = (size_t)smaller_u64(unit->last - address, want - 1) + 1;
+        return 0;
+    }
+    if (open == 0)
+        return 0;
+    want = smaller_u64(open < OVERRUN_MIN ? OVERRUN_MIN : open, want);
+    want = smaller_u64(scan->last - address, want - 1) + 1;
+    if (contiguous(scan->memory, address, want, &found, err) != 0)
+        return -1;
+    *n = (size_t)found;
+    return 0;
+}
+
 static void run_unit(void *context, size_t part, unsigned worker)
 {
     struct scan *scan = context;
     struct scan_unit *unit = &scan->units[part];
 
     unit->done = unit->last;
-    unit->results.count = 0;
+    unit->stopped = false;
+    unit->found.count = 0;
     scan->failed[part] =
-        scan->run(scan, unit, worker, &scan->errors[worker]) != 0 ? 1 + (int)worker : 0;
+        scan->ops->run(scan, unit, worker, &scan->errors[worker]) != 0 ? 1 + worker : 0;
 }
 
-/* Units count up to one that failed or stopped early: from there on it is planned again. */
+static void plan_again_from(struct scan *scan, uint64_t address)
+{
+    scan->finished = false;
+    scan->next = address;
+    scan->width = 1;
+}
+
+/* Units count up to the first one that failed or stopped: from there on they are planned
+ * again. 0, or -1: that was the first one, and it failed. */
 static int settle(struct scan *scan, struct qvm_error *err)
 {
     for (scan->ready = 0; scan->ready < scan->planned; scan->ready++) {
         struct scan_unit *unit = &scan->units[scan->ready];
+        unsigned failed = scan->failed[scan->ready];
 
-        if (scan->failed[scan->ready] || unit->done != unit->last) {
-            scan->finished = false;
-            scan->next = unit->first;
-            scan->width = 1;
-            if (scan->failed[scan->ready]) {
-                if (scan->ready == 0)
-                    *err = scan->errors[scan->failed[0] - 1];
-                return scan->ready == 0 ? -1 : 0;
-            }
+        if (failed) {
+            plan_again_from(scan, unit->first);
+            if (scan->ready > 0)
+                return 0;
+            *err = scan->errors[failed - 1];
+            return -1;
+        }
+        scan->passed += unit->done - unit->first + 1;
+        charge(scan, unit->done - unit->first + 1);
+        if (unit->stopped) {
+            plan_again_from(scan, unit->first);
             scan_pass(scan, unit->done);
+            scan->resume_at = scan->next;
+            scan->resume_state = unit->state;
             scan->ready++;
             return 0;
         }
@@ -62,12 +199,15 @@ static int settle(struct scan *scan, struct qvm_error *err)
 
 int scan_step(struct scan *scan, struct qvm_error *err)
 {
+    int status = 1;
+
     scan->ready = scan->planned = 0;
-    while (scan->planned < scan->width && !scan->finished &&
-           scan->plan(scan, &scan->units[scan->planned]))
-        scan->planned++;
+    while (status > 0 && scan->planned < scan->width && !scan->finished) {
+        status = scan->ops->plan(scan, &scan->units[scan->planned], err);
+        scan->planned += status > 0;
+    }
     if (scan->planned == 0)
-        return scan->finished ? 0 : 1;
+        return status < 0 ? -1 : !scan->finished;
     if (scan->width < SCAN_UNITS)
         scan->width *= 2;
     parallel_for(scan->planned < PARALLEL_MIN ? 1 : scan->workers, scan->planned, run_unit,

@@ -1,78 +1,112 @@
+/* A unit's strings are those that begin in it. Where the byte before a unit is printable
+ * and in memory, the unit begins within a string of an earlier one, and skips it. A string
+ * that goes on past the unit is read on.
+ *
+ * A string longer than STRINGS_PART is given in parts. A unit that has come to TEXT_MAX, or
+ * has read a part on past its end, stops there, and the scan is resumed in the middle of
+ * the string: then the next unit does not skip. */
 #include "scan/strings.h"
 
-#include "dump/extent.h"
+#include "util/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 256 << 10, BLOCK = 64 };
+enum {
+    BLOCK = 64,
+    TEXT_MAX = LIMIT(256 << 10, 1 << 8) /* bytes of strings after which a unit stops */
+};
 
-/* What one step does at most. */
-enum { STEP = 32 << 20, EXTENTS = 4096, FOUND_MAX = 16384 };
+/* In scan_unit.state. */
+enum { BETWEEN_STRINGS, WITHIN_STRING };
+
+/* The run of a unit. */
+struct run {
+    const struct strings *strings;
+    struct scan_unit *unit;
+    struct strings_text *text;
+    uint64_t start; /* of the string, or of its part, that is open */
+    size_t open;    /* bytes of it, at the end of the text */
+    bool continues; /* it is not the string's first part */
+};
 
 static inline bool is_printable(unsigned char byte)
 {
     return (unsigned char)(byte - ' ') <= '~' - ' ' || byte == '\t';
 }
 
-static int keep(struct strings *strings, const unsigned char *bytes, size_t n)
+static int keep(struct strings_text *text, const unsigned char *bytes, size_t n)
 {
-    if (n > strings->room - strings->size) {
-        size_t room = 2 * strings->room + n;
-        char *text = realloc(strings->text, room);
+    if (n > text->room - text->size) {
+        size_t room = 2 * text->room + n;
+        char *grown = realloc(text->bytes, room);
 
-        if (!text)
+        if (!grown)
             return -1;
-        strings->text = text;
-        strings->room = room;
+        text->bytes = grown;
+        text->room = room;
     }
-    memcpy(strings->text + strings->size, bytes, n);
-    strings->size += n;
+    memcpy(text->bytes + text->size, bytes, n);
+    text->size += n;
     return 0;
 }
 
-/* Gives the open string up: as a result, if it is long enough. */
-static int finish(struct strings *strings)
+/* Ends the open string, or a part of it: a result, if it is long enough. */
+static int finish(struct run *run)
 {
-    size_t n = strings->open;
+    size_t n = run->open;
 
-    strings->open = 0;
-    if (n > 0 && (n >= strings->min || strings->run))
-        return results_add(&strings->found, strings->start, n);
-    strings->size -= n;
+    run->open = 0;
+    if (n > 0 && (n >= run->strings->min || run->continues))
+        return found_add(&run->unit->found, run->start, run->start + (n - 1));
+    run->text->size -= n;
     return 0;
+}
+
+/* Stops the unit before an address if it has found enough. */
+static void stop_if_full(struct run *run, uint64_t address, int state)
+{
+    struct scan_unit *unit = run->unit;
+
+    if (run->text->size >= TEXT_MAX || unit->found.count >= SCAN_FOUND ||
+        (state == WITHIN_STRING && address - 1 > unit->last)) {
+        unit->stopped = true;
+        unit->done = address - 1;
+        unit->state = state;
+    }
 }
 
 /* Adds n printable bytes at an address to the open string, or opens one. */
-static int extend(struct strings *strings, const unsigned char *bytes, size_t n,
-                  uint64_t address)
+static int extend(struct run *run, const unsigned char *bytes, size_t n, uint64_t address)
 {
-    while (n > 0) {
-        size_t room = STRINGS_PART - strings->open, part = n < room ? n : room;
+    while (n > 0 && !run->unit->stopped) {
+        size_t room = STRINGS_PART - run->open, part = n < room ? n : room;
 
-        if (strings->open == 0)
-            strings->start = address;
-        if (keep(strings, bytes, part) != 0)
+        if (run->open == 0)
+            run->start = address;
+        if (keep(run->text, bytes, part) != 0)
             return -1;
-        strings->open += part;
+        run->open += part;
         bytes += part;
         address += part;
         n -= part;
-        if (strings->open == STRINGS_PART) {
-            if (finish(strings) != 0)
+        if (run->open == STRINGS_PART) {
+            if (finish(run) != 0)
                 return -1;
-            strings->run = true;
+            run->continues = true;
+            stop_if_full(run, address, WITHIN_STRING);
         }
     }
     return 0;
 }
 
-static int close_string(struct strings *strings)
+static int close_string(struct run *run, uint64_t address)
 {
-    int status = finish(strings);
-
-    strings->run = false;
-    return status;
+    if (finish(run) != 0)
+        return -1;
+    run->continues = false;
+    stop_if_full(run, address, BETWEEN_STRINGS);
+    return 0;
 }
 
 /* Is any of BLOCK bytes printable? Written for the compiler's vectors. */
@@ -87,11 +121,12 @@ static bool block_has(const unsigned char *bytes)
 }
 
 /* From i on, outside a string: where `min` printable bytes begin, or, at the end, fewer
- * that may go on behind it; else n. Most bytes that are not printable are never looked at.
- */
+ * that may go on past it; else n. Like the search of Boyer and Moore it looks at the last
+ * byte of where a string could be first: most bytes that are not printable are never looked
+ * at. */
 static size_t find_start(const unsigned char *bytes, size_t i, size_t n, size_t min)
 {
-    size_t known = i; /* from i up to here all are printable */
+    size_t all_from = i; /* from i up to here all are printable */
     size_t check = i;
 
     while (n - i >= min) {
@@ -100,140 +135,144 @@ static size_t find_start(const unsigned char *bytes, size_t i, size_t n, size_t 
         if (i >= check && n - i >= BLOCK) {
             check = i + BLOCK;
             if (!block_has(bytes + i)) {
-                i = known = check;
+                i = all_from = check;
                 continue;
             }
         }
-        while (k > known && is_printable(bytes[k - 1]))
+        while (k > all_from && is_printable(bytes[k - 1]))
             k--;
-        if (k <= known)
+        if (k <= all_from)
             return i;
-        known = i + min;
+        all_from = i + min;
         i = k;
     }
-    if (known < i)
-        known = i;
-    while (n > known && is_printable(bytes[n - 1]))
+    if (all_from < i)
+        all_from = i;
+    while (n > all_from && is_printable(bytes[n - 1]))
         n--;
-    return n == known ? i : n;
+    return n == all_from ? i : n;
 }
 
-static int feed(struct strings *strings, const unsigned char *bytes, size_t n,
-                uint64_t address)
+static size_t printable_end(const unsigned char *bytes, size_t i, size_t n)
+{
+    while (i < n && is_printable(bytes[i]))
+        i++;
+    return i;
+}
+
+/* Takes n bytes at an address. *within: the last of them is in a string. */
+static int feed(struct run *run, const unsigned char *bytes, size_t n, uint64_t address,
+                bool *within)
 {
     size_t start = 0, end;
 
-    if (strings->open == 0 && !strings->run)
-        start = find_start(bytes, 0, n, strings->min);
-    while (start < n) {
-        for (end = start; end < n && is_printable(bytes[end]);)
-            end++;
-        if (extend(strings, bytes + start, end - start, address + start) != 0)
+    if (!*within)
+        start = find_start(bytes, 0, n, run->strings->min);
+    *within = start < n;
+    while (start < n && !run->unit->stopped) {
+        end = printable_end(bytes, start, n);
+        if (extend(run, bytes + start, end - start, address + start) != 0)
             return -1;
         if (end == n)
             return 0;
-        if (close_string(strings) != 0)
+        if (!run->unit->stopped && close_string(run, address + end) != 0)
             return -1;
-        start = find_start(bytes, end, n, strings->min);
+        /* Past the unit, what begins is the next unit's. */
+        start =
+            address > run->unit->last ? n : find_start(bytes, end, n, run->strings->min);
+        *within = start < n;
     }
     return 0;
 }
 
-/* Reads on within data. How many bytes, or 0: failed. */
-static size_t read_on(struct strings *strings, uint64_t last, struct qvm_error *err)
+/* Does a unit begin within a string of an earlier one? */
+static int begins_within(struct scan *scan, const struct scan_unit *unit, bool *within,
+                         struct qvm_error *err)
 {
-    uint64_t left = last - strings->next;
-    size_t n = left < CHUNK ? (size_t)left + 1 : CHUNK;
+    struct extent extent;
+    unsigned char byte;
 
-    if (dump_read(strings->dump, strings->next, strings->buffer, n, err) != 0)
+    *within = false;
+    if (unit->first == scan->first)
         return 0;
-    if (feed(strings, strings->buffer, n, strings->next) != 0) {
-        qvm_fail_memory(err, strings->dump->file.path);
+    if (memory_extent(scan->memory, unit->first - 1, unit->first - 1, &extent, err) != 0)
+        return -1;
+    if (extent.kind != EXTENT_DATA)
         return 0;
-    }
-    return n;
+    if (memory_read(scan->memory, unit->first - 1, &byte, 1, err) != 0)
+        return -1;
+    *within = is_printable(byte);
+    return 0;
 }
 
-/* To where the string began that was open before what has failed. What was found before is
- * left as it was. */
-static void rewind_to(struct strings *strings, const struct strings *before)
+static int plan(struct scan *scan, struct scan_unit *unit, struct qvm_error *err)
 {
-    strings->next = before->open ? before->start : before->next;
-    strings->finished = false;
-    strings->size = before->size - before->open;
-    strings->open = 0;
-    strings->run = before->run;
-    strings->found.count = before->found.count;
-}
+    for (unsigned i = 0; !scan->finished && i < SCAN_EXTENTS; i++) {
+        struct extent extent;
 
-/* Goes on with one piece of memory. How many bytes were read, or -1. */
-static int64_t go_on(struct strings *strings, struct qvm_error *err)
-{
-    struct extent extent = extent_at(strings->dump, strings->next, strings->last);
-    const struct strings before = *strings;
-    uint64_t passed = extent.last;
-    size_t n = 0;
-
-    if (extent.kind == EXTENT_DATA) {
-        n = read_on(strings, extent.last, err);
-        if (n == 0) {
-            rewind_to(strings, &before);
+        if (scan_extent(scan, scan->memory, scan->next, &extent, err) != 0)
             return -1;
+        if (extent.kind == EXTENT_DATA) {
+            scan_plan_data(scan, unit, extent.last, SCAN_UNIT, false);
+            return 1;
         }
-        passed = strings->next + (n - 1);
+        scan_pass(scan, extent.last);
     }
-    strings->finished = passed >= strings->last;
-    if (!strings->finished)
-        strings->next = passed + 1;
-    if ((strings->finished || extent.kind != EXTENT_DATA) && close_string(strings) != 0) {
-        rewind_to(strings, &before);
-        return qvm_fail_memory(err, strings->dump->file.path);
-    }
-    return (int64_t)n;
+    return 0;
 }
 
-int strings_step(struct strings *strings, struct qvm_error *err)
+/* Skips the rest of an earlier unit's string in n bytes. */
+static size_t skip_string(const unsigned char *bytes, size_t n, bool *skips)
 {
-    int64_t done = 0, n;
+    size_t skipped = *skips ? printable_end(bytes, 0, n) : 0;
 
-    memmove(strings->text, strings->text + (strings->size - strings->open), strings->open);
-    strings->size = strings->open;
-    strings->found.count = 0;
-    if (strings->finished)
-        return 0;
-    for (unsigned extents = 0; !strings->finished && extents < EXTENTS && done < STEP &&
-                               strings->found.count < FOUND_MAX;
-         extents++) {
-        n = go_on(strings, err);
-        if (n < 0) /* first what was found */
-            return strings->found.count > 0 ? 1 : -1;
-        done += n;
-    }
-    return 1;
+    *skips = skipped == n;
+    return skipped;
 }
 
-int strings_init(struct strings *strings, const struct dump *dump, size_t min,
-                 uint64_t first, uint64_t last, struct qvm_error *err)
+static int run(struct scan *scan, struct scan_unit *unit, unsigned worker,
+               struct qvm_error *err)
 {
-    *strings = (struct strings){.dump = dump,
-                                .min = min,
-                                .next = first,
-                                .last = last,
-                                .finished = first > last,
-                                .room = CHUNK};
-    strings->text = malloc(strings->room);
-    strings->buffer = malloc(CHUNK);
-    if (strings->text && strings->buffer)
-        return 0;
-    strings_free(strings);
-    return qvm_fail_memory(err, dump->file.path);
+    struct strings *strings = (struct strings *)scan;
+    struct run run = {
+        .strings = strings, .unit = unit, .text = &strings->texts[unit - scan->units]};
+    unsigned char *buffer = scan->buffers[worker];
+    uint64_t address = unit->first;
+    bool skips = false, within = false;
+    size_t n, skipped;
+
+    run.text->size = 0;
+    if (unit->first == scan->resume_at && scan->resume_state == WITHIN_STRING)
+        within = run.continues = true;
+    else if (begins_within(scan, unit, &skips, err) != 0)
+        return -1;
+    for (; !unit->stopped; address += n) {
+        if (scan_read_size(scan, unit, address, within ? run.open + 1 : 0, &n, err) != 0 ||
+            (n > 0 && memory_read(scan->memory, address, buffer, n, err) != 0))
+            return -1;
+        if (n == 0)
+            return finish(&run) == 0 ? 0 : qvm_fail_memory(err, scan->memory->path);
+        skipped = skip_string(buffer, n, &skips);
+        if (feed(&run, buffer + skipped, n - skipped, address + skipped, &within) != 0)
+            return qvm_fail_memory(err, scan->memory->path);
+    }
+    return 0;
+}
+
+int strings_init(struct strings *strings, struct memory *memory, size_t min, uint64_t first,
+                 uint64_t last, unsigned threads, struct qvm_error *err)
+{
+    static const struct scan_ops ops = {plan, run};
+
+    *strings = (struct strings){.min = min};
+    return scan_init(&strings->scan, &ops, memory, first, last, SCAN_BUFFER, threads, err);
 }
 
 void strings_free(struct strings *strings)
 {
-    free(strings->text);
-    free(strings->buffer);
-    strings->text = NULL;
-    strings->buffer = NULL;
-    results_free(&strings->found);
+    for (size_t i = 0; i < SCAN_UNITS; i++) {
+        free(strings->texts[i].bytes);
+        strings->texts[i].bytes = NULL;
+    }
+    scan_free(&strings->scan);
 }

@@ -1,4 +1,4 @@
-/* Unsigned integers out of a file's bytes, in the byte order of the file. */
+/* Decodes unsigned integers from bytes at any alignment, in the byte order of a file. */
 #ifndef QVM_BYTES_H
 #define QVM_BYTES_H
 
@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* `size` bytes, 1 to 8. */
+/* The integer in `size` bytes, 1 to 8. */
 static inline uint64_t bytes_get(const unsigned char *p, unsigned size, bool big_endian)
 {
     uint64_t value = 0;
@@ -32,7 +32,8 @@ static inline uint64_t bytes_u64(const unsigned char *p, bool big_endian)
     return bytes_get(p, 8, big_endian);
 }
 
-/* Are they all zero? */
+/* True if all n bytes are zero: the first one is, and each equals the one after it, which
+ * memcmp compares many at a time. */
 static inline bool bytes_are_zero(const unsigned char *p, size_t n)
 {
     return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);

@@ -1,7 +1,18 @@
-/* Opening judges a file by its descriptor: its name may mean another file by then. Saving
- * replaces a regular file by a new one, which is written beside it and renamed; what is not
- * a regular file is written through. The directory stays open meanwhile, so that all steps
- * work on the same one. */
+/* Opening judges a file by its descriptor, not by its name, which may refer to another file
+ * a moment later.
+ *
+ * Saving a regular file takes these steps, all relative to one descriptor of its directory:
+ * 1. create NAME.new-PID-I beside it, with O_EXCL;
+ * 2. give it the access list, owner, group and mode of the file that it will replace;
+ * 3. write the bytes and fsync: they are on the disk before the name refers to them;
+ * 4. rename it to NAME, which replaces the old file atomically.
+ * A step that fails removes the new file and leaves the old one as it was. The access
+ * rights come before the bytes, so nobody who could not read the old file can read the new
+ * one at any time.
+ *
+ * FIFOs and character devices cannot be replaced by a rename; they are opened and written.
+ * Symbolic links are resolved here, one at a time, since each directory on the way has to
+ * pass the checks of entry.h. */
 #include "util/file_io.h"
 
 #include "util/entry.h"
@@ -17,18 +28,18 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Opening --------------------------------------------------------------------------- */
+/* Opening ----------------------------------------------------------------------------- */
 
-static int fail_other(const char *path, struct qvm_error *err)
+static int fail_not_regular(const char *path, struct qvm_error *err)
 {
     return qvm_fail(err, QVM_UNSUPPORTED, "%s: not a regular file", path);
 }
 
-static int open_regular(const char *path, int more_flags, uint64_t *size,
-                        struct qvm_error *err)
+static int open_and_check(const char *path, int more_flags, uint64_t *size,
+                          struct qvm_error *err)
 {
     struct stat status;
-    /* O_NONBLOCK: a FIFO must not make us wait before it is refused. */
+    /* O_NONBLOCK: opening a FIFO would otherwise wait for its writer. */
     int fd = retry_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | more_flags);
 
     if (fd < 0)
@@ -36,7 +47,7 @@ static int open_regular(const char *path, int more_flags, uint64_t *size,
     if (fstat(fd, &status) != 0)
         qvm_fail_errno(err, errno, path);
     else if (!S_ISREG(status.st_mode))
-        fail_other(path, err);
+        fail_not_regular(path, err);
     else {
         *size = (uint64_t)status.st_size;
         return fd;
@@ -47,7 +58,7 @@ static int open_regular(const char *path, int more_flags, uint64_t *size,
 
 int regular_open(const char *path, uint64_t *size, struct qvm_error *err)
 {
-    return open_regular(path, 0, size, err);
+    return open_and_check(path, 0, size, err);
 }
 
 int regular_open_checked(const char *path, uint64_t *size, struct qvm_error *err)
@@ -57,13 +68,13 @@ int regular_open_checked(const char *path, uint64_t *size, struct qvm_error *err
     if (lstat(path, &status) != 0)
         return qvm_fail_errno(err, errno, path);
     if (!S_ISREG(status.st_mode))
-        return fail_other(path, err);
-    return open_regular(path, O_NOFOLLOW, size, err);
+        return fail_not_regular(path, err);
+    return open_and_check(path, O_NOFOLLOW, size, err);
 }
 
-/* Saving ---------------------------------------------------------------------------- */
+/* Saving ------------------------------------------------------------------------------ */
 
-#define LINKS_MAX 8 /* links to links */
+#define LINKS_MAX 8 /* symbolic links followed for one path */
 
 struct content {
     const char *bytes;
@@ -86,20 +97,23 @@ static int write_all(int fd, const char *bytes, size_t n)
     return 0;
 }
 
-/* Regular files ------------------------------------------------------------------------ */
+/* Regular files ----------------------------------------------------------------------- */
 
-/* Gives a new file the owner and the access of the old one. Only root can give a file away:
- * what then is this user's own keeps of each right what the old owner had, and without the
- * old group what both the group and the others had. */
-static int keep_access(int fd, const struct entry *entry, const struct stat *old)
+/* Gives a new file the owner, group and access rights of the old one. Only root can give a
+ * file away. If the owner cannot be kept:
+ * - the file now belongs to this user, and no class gets a right that the old owner lacked;
+ * - if the group cannot be kept either, members of the old group may now count as others,
+ *   and a new group's members as group: both classes get the rights that both had. */
+static int copy_access(int fd, const struct entry *entry, const struct stat *old)
 {
     mode_t mode = old->st_mode & 0777, owner = mode >> 6, both = mode & (mode >> 3) & 07;
     bool has_list = false;
 
-    if (os_keep_acl(entry->directory, entry->name, old, fd, &has_list) != 0)
+    if (os_copy_acl(entry->directory, entry->name, old, fd, &has_list) != 0)
         return -1;
     if (fchown(fd, old->st_uid, old->st_gid) != 0) {
-        /* With an access list the mode does not tell what the old group was denied. */
+        /* With an access list the group bits are its mask: they do not say what the old
+         * group was denied. */
         if (fchown(fd, (uid_t)-1, old->st_gid) != 0)
             mode = has_list ? mode & 0700 : (mode & 0700) | both << 3 | both;
         mode &= owner << 6 | owner << 3 | owner;
@@ -107,7 +121,7 @@ static int keep_access(int fd, const struct entry *entry, const struct stat *old
     return fchmod(fd, mode);
 }
 
-/* As save_new; with the access of the file `old`, if there is one. */
+/* Like save_new(); with the access rights of the file `old` unless that is NULL. */
 static int write_new(const struct entry *entry, const char *name,
                      const struct content *content, const struct stat *old)
 {
@@ -117,13 +131,13 @@ static int write_new(const struct entry *entry, const char *name,
 
     if (fd < 0)
         return errno;
-    if (old && keep_access(fd, entry, old) != 0)
+    if (old && copy_access(fd, entry, old) != 0)
         number = errno;
-    /* On the disk before it takes the old one's name: the power may fail. */
+    /* A rename may reach the disk before the bytes do, unless they are there already. */
     if (number == 0 &&
         (write_all(fd, content->bytes, content->n) != 0 || retry_fsync(fd) != 0))
         number = errno;
-    /* What was interrupted is on the disk, and nobody can close it once more. */
+    /* EINTR: the bytes are on the disk, and a second close() is never right. */
     if (close(fd) != 0 && number == 0 && errno != EINTR)
         number = errno;
     if (number != 0)
@@ -139,18 +153,19 @@ int save_new(int directory, const char *name, const void *bytes, size_t n, bool 
     return write_new(&entry, name, &content, NULL);
 }
 
-/* old: what there is, or NULL. */
+/* Steps 1 to 4 for the file `old`, or for a new file if that is NULL. */
 static int replace(const struct entry *entry, const char *path, const struct stat *old,
                    const struct content *content, struct qvm_error *err)
 {
-    enum { ROOM = 40, TRIES = 16 }; /* for what is added to the name, which is cut for it */
+    enum { SUFFIX_MAX = 40, TRIES = 16 };
     char new_name[NAME_MAX + 1];
     int number = EEXIST;
 
-    /* A name that is taken was left by a process that ended, or was put there. */
+    /* A name that is taken was left by a process that crashed, or was put there by another
+     * user. */
     for (unsigned i = 0; i < TRIES && number == EEXIST; i++) {
-        snprintf(new_name, sizeof new_name, "%.*s.new-%ld-%u", NAME_MAX - ROOM, entry->name,
-                 (long)getpid(), i);
+        snprintf(new_name, sizeof new_name, "%.*s.new-%ld-%u", NAME_MAX - SUFFIX_MAX,
+                 entry->name, (long)getpid(), i);
         number = write_new(entry, new_name, content, old);
     }
     if (number == EEXIST)
@@ -163,14 +178,14 @@ static int replace(const struct entry *entry, const char *path, const struct sta
     return number == 0 ? 0 : qvm_fail_errno(err, number, path);
 }
 
-/* What is written through ---------------------------------------------------------------
- */
+/* FIFOs, devices and standard output -------------------------------------------------- */
 
-/* Without SIGPIPE: that a reader has left is an error of the call, not the end of the
- * process. One that was pending before stays so. */
+/* Writes without SIGPIPE, which would end the process when the reader has left: EPIPE is
+ * enough. The signal is blocked during the write and, if the write has raised it, taken
+ * from the pending ones. One that was pending before stays pending. */
 static int write_without_signal(int fd, const struct content *content)
 {
-    const struct timespec at_once = {0, 0};
+    const struct timespec no_wait = {0, 0};
     sigset_t pipe, before, pending;
     int number = 0;
     bool was_pending;
@@ -183,7 +198,7 @@ static int write_without_signal(int fd, const struct content *content)
     if (write_all(fd, content->bytes, content->n) != 0)
         number = errno;
     if (number == EPIPE && !was_pending)
-        sigtimedwait(&pipe, NULL, &at_once);
+        sigtimedwait(&pipe, NULL, &no_wait);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return number;
 }
@@ -193,9 +208,14 @@ static bool is_stream(const struct stat *status)
     return S_ISFIFO(status->st_mode) || S_ISCHR(status->st_mode);
 }
 
-/* Opens a FIFO or a device that was seen to be one; a FIFO that nobody reads would wait. */
-static int write_through(const struct entry *entry, const char *path, int more_flags,
-                         bool is_fifo, const struct content *content, struct qvm_error *err)
+/* Opens and writes an entry whose status said that it is a FIFO or a character device.
+ * O_NONBLOCK: opening a FIFO that nobody reads would wait; it fails with ENXIO instead.
+ * Writing may block, so the flag is cleared after that.
+ *
+ * The name may have been exchanged since its status was read, so the descriptor is judged
+ * once more. more_flags is O_NOFOLLOW, or 0 for a symbolic link in a safe directory. */
+static int write_stream(const struct entry *entry, const char *path, int more_flags,
+                        bool is_fifo, const struct content *content, struct qvm_error *err)
 {
     int fd = retry_openat(entry->directory, entry->name,
                           O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | more_flags);
@@ -209,8 +229,9 @@ static int write_through(const struct entry *entry, const char *path, int more_f
         number = errno;
     if (number == 0 && (!is_stream(&status) ||
                         (more_flags == O_NOFOLLOW && !entry_is_trusted(entry, &status))))
-        number = EBUSY; /* another one than was seen */
-    /* A link's target may be anywhere, and others can make FIFOs, though no devices. */
+        number = EBUSY; /* exchanged */
+    /* A link's target may be in a directory of others. They could put a FIFO of their own
+     * there; only root can create devices. */
     if (number == 0 && more_flags != O_NOFOLLOW && S_ISFIFO(status.st_mode) &&
         status.st_uid != 0 && status.st_uid != geteuid())
         number = EACCES;
@@ -221,28 +242,33 @@ static int write_through(const struct entry *entry, const char *path, int more_f
     return number == 0 ? 0 : qvm_fail_errno(err, number, path);
 }
 
-/* The standard output, if that is what the link leads to; else -1. Lua may have text for it
- * that is not written yet. */
-static int standard_output(const struct stat *target)
+static bool is_standard_output(const struct stat *target)
 {
     struct stat status;
 
-    if (fstat(STDOUT_FILENO, &status) != 0 || status.st_dev != target->st_dev ||
-        status.st_ino != target->st_ino)
-        return -1;
-    fflush(stdout);
-    return STDOUT_FILENO;
+    return fstat(STDOUT_FILENO, &status) == 0 && status.st_dev == target->st_dev &&
+           status.st_ino == target->st_ino;
 }
 
-/* By what is there -----------------------------------------------------------------------
- */
+static int write_standard_output(const char *path, const struct content *content,
+                                 struct qvm_error *err)
+{
+    int number;
 
-/* What the functions below return where a link leads to another path. */
+    fflush(stdout); /* what Lua has printed before comes first */
+    number = write_without_signal(STDOUT_FILENO, content);
+    return number == 0 ? 0 : qvm_fail_errno(err, number, path);
+}
+
+/* Which of these it is ---------------------------------------------------------------- */
+
+/* Returned by the functions below if a link leads to another path, which is in `next`. */
 enum { FOLLOW = 1 };
 
-/* Finds where a link leads by its text, since there may be nothing yet. */
-static int follow(const struct entry *entry, const char *path, char next[PATH_MAX],
-                  struct qvm_error *err)
+/* Reads where a link leads. The link's text is used since its target may not exist yet; a
+ * relative one counts from the link's directory. */
+static int read_link(const struct entry *entry, const char *path, char next[PATH_MAX],
+                     struct qvm_error *err)
 {
     char target[PATH_MAX];
     ssize_t length = readlinkat(entry->directory, entry->name, target, sizeof target - 1);
@@ -263,7 +289,6 @@ static int save_to_link(const struct entry *entry, const char *path,
                         struct qvm_error *err)
 {
     struct stat target;
-    int number;
 
     if (!entry_is_safe(entry))
         return qvm_fail(err, QVM_PERMISSION,
@@ -271,26 +296,26 @@ static int save_to_link(const struct entry *entry, const char *path,
                         "followed: name the file it leads to",
                         path);
     if (fstatat(entry->directory, entry->name, &target, 0) != 0)
-        return errno == ENOENT ? follow(entry, path, next, err)
+        return errno == ENOENT ? read_link(entry, path, next, err)
                                : qvm_fail_errno(err, errno, path);
-    if (standard_output(&target) >= 0) {
-        number = write_without_signal(STDOUT_FILENO, content);
-        return number == 0 ? 0 : qvm_fail_errno(err, number, path);
-    }
+    /* /dev/stdout leads to /proc/self/fd/1, which may be a pipe or a file without a name:
+     * the descriptor that is open already is the only way to it. */
+    if (is_standard_output(&target))
+        return write_standard_output(path, content, err);
     if (is_stream(&target))
-        return write_through(entry, path, 0, S_ISFIFO(target.st_mode), content, err);
+        return write_stream(entry, path, 0, S_ISFIFO(target.st_mode), content, err);
     if (S_ISREG(target.st_mode) && target.st_nlink == 0)
         return qvm_fail(err, QVM_NOT_FOUND, "%s: leads to a file that was removed", path);
-    return follow(entry, path, next, err);
+    return read_link(entry, path, next, err);
 }
 
-static int fail_kind(const char *path, const struct stat *there, struct qvm_error *err)
+static int fail_kind(const char *path, const struct stat *found, struct qvm_error *err)
 {
     return qvm_fail(err, QVM_UNSUPPORTED,
                     "%s: is a %s: a regular file, a FIFO or a character device is needed",
                     path,
-                    S_ISDIR(there->st_mode)   ? "directory"
-                    : S_ISBLK(there->st_mode) ? "block device"
+                    S_ISDIR(found->st_mode)   ? "directory"
+                    : S_ISBLK(found->st_mode) ? "block device"
                                               : "socket");
 }
 
@@ -298,26 +323,25 @@ static int save_entry(const struct entry *entry, const char *path,
                       const struct content *content, char next[PATH_MAX],
                       struct qvm_error *err)
 {
-    struct stat there;
+    struct stat found;
 
-    if (fstatat(entry->directory, entry->name, &there, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (fstatat(entry->directory, entry->name, &found, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno != ENOENT)
             return qvm_fail_errno(err, errno, path);
         return replace(entry, path, NULL, content, err);
     }
-    if (S_ISLNK(there.st_mode))
+    if (S_ISLNK(found.st_mode))
         return save_to_link(entry, path, content, next, err);
-    if (!S_ISREG(there.st_mode) && !is_stream(&there))
-        return fail_kind(path, &there, err);
-    if (!entry_is_trusted(entry, &there))
+    if (!S_ISREG(found.st_mode) && !is_stream(&found))
+        return fail_kind(path, &found, err);
+    if (!entry_is_trusted(entry, &found))
         return qvm_fail(err, QVM_PERMISSION,
                         "%s: belongs to another user, in a directory that others can "
                         "change: not written",
                         path);
-    if (is_stream(&there))
-        return write_through(entry, path, O_NOFOLLOW, S_ISFIFO(there.st_mode), content,
-                             err);
-    return replace(entry, path, &there, content, err);
+    if (is_stream(&found))
+        return write_stream(entry, path, O_NOFOLLOW, S_ISFIFO(found.st_mode), content, err);
+    return replace(entry, path, &found, content, err);
 }
 
 static int save_at(const char *path, const struct content *content, char next[PATH_MAX],
@@ -337,12 +361,12 @@ static int save_at(const char *path, const struct content *content, char next[PA
 }
 
 int save_file(const char *path, const void *bytes, size_t n, bool is_private,
-              struct save_paths *paths, struct qvm_error *err)
+              struct save_paths *followed, struct qvm_error *err)
 {
     const struct content content = {bytes, n, is_private};
 
     for (unsigned links = 0; links <= LINKS_MAX; links++) {
-        char *next = paths->path[links % 2];
+        char *next = followed->path[links % 2]; /* the other one is `path` */
         int status = save_at(path, &content, next, err);
 
         if (status != FOLLOW)

@@ -1,4 +1,5 @@
-/* A directory that is made, filled, and removed again unless it is kept. */
+/* A directory that is created, filled with files and, unless it is kept, removed again with
+ * them: what an interrupted program leaves is either complete or nothing. */
 #ifndef QVM_NEW_DIRECTORY_H
 #define QVM_NEW_DIRECTORY_H
 
@@ -7,25 +8,27 @@
 #include <stddef.h>
 
 #define NEW_FILES_MAX 8
-#define NEW_NAME_SIZE 32
+#define NEW_NAME_SIZE 32 /* bytes of a file's name, with its NUL */
 
 struct new_directory {
-    char *path; /* NULL: nothing to close */
+    char *path; /* NULL: closed */
     struct entry entry;
     int fd;
     unsigned count; /* files in it */
     char names[NEW_FILES_MAX][NEW_NAME_SIZE];
 };
 
-/* Makes a directory for this user alone. 0, or -1 and nothing to close. Code busy if the
- * name is taken. */
-int new_directory_open(struct new_directory *made, const char *path, struct qvm_error *err);
+/* Creates a directory for this user alone. Returns 0, or -1 and nothing to close; QVM_BUSY
+ * if the name is taken. */
+int new_directory_open(struct new_directory *directory, const char *path,
+                       struct qvm_error *err);
 
-/* Writes a file for this user alone into it, up to NEW_FILES_MAX of them. */
-int new_directory_write(struct new_directory *made, const char *name, const void *bytes,
-                        size_t n, struct qvm_error *err);
+/* Writes a file for this user alone into it; NEW_FILES_MAX files at most. */
+int new_directory_write(struct new_directory *directory, const char *name,
+                        const void *bytes, size_t n, struct qvm_error *err);
 
-/* Removes the files and the directory unless `keep`. To be called once, or again. */
-void new_directory_close(struct new_directory *made, bool keep);
+/* Closes it, and removes the files and the directory unless `keep`. Does nothing if it is
+ * closed already. */
+void new_directory_close(struct new_directory *directory, bool keep);
 
 #endif

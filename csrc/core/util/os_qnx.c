@@ -1,4 +1,9 @@
-/* The part of os.h for QNX. Never run on a QNX system. */
+/* The part of os.h for QNX. Written from QNX's public documentation; never run on a QNX
+ * system.
+ *
+ * What the documentation does not describe is left out: lseek() has no SEEK_DATA there, so
+ * files have no holes, and access lists are not copied. The number of processors is that
+ * of the system page; a runmask that excludes some of them is not taken into account. */
 #if defined(__QNXNTO__)
 #    define _QNX_SOURCE
 
@@ -8,7 +13,6 @@
 #    include <fcntl.h>
 #    include <sys/syspage.h>
 
-/* The documentation of lseek() knows no holes. */
 uint64_t os_file_extent(int fd, uint64_t offset, uint64_t size, bool *hole)
 {
     (void)fd;
@@ -17,12 +21,13 @@ uint64_t os_file_extent(int fd, uint64_t offset, uint64_t size, bool *hole)
     return size;
 }
 
+/* No O_PATH here, so the directory must be readable. */
 int os_open_directory(const char *path)
 {
     return retry_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-int os_keep_acl(int directory, const char *name, const struct stat *expected, int fd,
+int os_copy_acl(int directory, const char *name, const struct stat *expected, int fd,
                 bool *has_list)
 {
     (void)directory;
@@ -39,5 +44,5 @@ unsigned os_processors(void)
 }
 
 #else
-typedef int os_is_another; /* a file must hold a declaration */
+typedef int os_qnx_is_unused; /* a file must not be empty */
 #endif

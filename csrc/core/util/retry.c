@@ -1,3 +1,7 @@
+/* Repeats system calls that a signal has interrupted. A script may be run by a program
+ * whose handlers lack SA_RESTART, and its timers must not make a file fail to open. close()
+ * is not among these calls: after EINTR the descriptor is closed on Linux and unspecified
+ * elsewhere, so a second call could close another thread's file. */
 #include "util/retry.h"
 
 #include <errno.h>

@@ -1,16 +1,15 @@
-/* System calls that are made again when a signal has interrupted them. */
+/* System calls that are repeated when a signal interrupts them (EINTR). Each behaves like
+ * the call it is named after otherwise. */
 #ifndef QVM_RETRY_H
 #define QVM_RETRY_H
 
 #include <sys/types.h>
 
-/* As open, without O_CREAT. */
+/* open() and openat() without O_CREAT. */
 int retry_open(const char *path, int flags);
-
-/* As openat, without O_CREAT. */
 int retry_openat(int directory, const char *name, int flags);
 
-/* Opens a file that must be new for writing. */
+/* Creates a file and opens it for writing; EEXIST if the name is taken. */
 int retry_create(int directory, const char *name, mode_t mode);
 
 int retry_fsync(int fd);

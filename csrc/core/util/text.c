@@ -1,8 +1,14 @@
-/* UTF-8 by the table of the Unicode standard; escaping by a table of the code points that
- * are not shown as they are: ASCII and C1 control characters, invisible characters, those
- * that change the direction of writing, line and paragraph separators, and noncharacters,
- * two of which XML cannot hold. Bytes that are not UTF-8 (lone surrogates among them) are
- * escaped, too. */
+/* UTF-8 is validated with the table of the Unicode standard, which lists the byte ranges of
+ * well-formed sequences: comparing the first two bytes with it excludes overlong sequences,
+ * surrogates and what is above U+10FFFF without decoding.
+ *
+ * Escaping works on one character at a time. A character is unsafe, and is escaped, if it
+ * is
+ * - an ASCII or C1 control character: terminals act on them;
+ * - invisible, or one that changes the direction of writing: what is shown then differs
+ *   from what is there;
+ * - a line or paragraph separator, or a noncharacter: JSON and XML readers may reject them.
+ * A byte that does not begin a well-formed sequence is a character of its own. */
 #include "util/text.h"
 
 #include <stdbool.h>
@@ -17,10 +23,10 @@ static bool in_range(const char *text, size_t i, unsigned low, unsigned high)
 
 size_t utf8_length(const char *text, size_t size)
 {
-    /* Unicode, table 3-7: what may follow each lead byte. */
+    /* Unicode, table 3-7. Bytes after the second are always 80..BF. */
     static const struct {
         unsigned char lead_low, lead_high, second_low, second_high, length;
-    } forms[] = {
+    } sequences[] = {
         {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2},
         {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
         {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
@@ -28,18 +34,18 @@ size_t utf8_length(const char *text, size_t size)
         {0xf4, 0xf4, 0x80, 0x8f, 4},
     };
 
-    for (size_t f = 0; size > 0 && f < sizeof forms / sizeof forms[0]; f++) {
-        if (!in_range(text, 0, forms[f].lead_low, forms[f].lead_high))
+    for (size_t f = 0; size > 0 && f < sizeof sequences / sizeof sequences[0]; f++) {
+        if (!in_range(text, 0, sequences[f].lead_low, sequences[f].lead_high))
             continue;
-        if (forms[f].length > size)
+        if (sequences[f].length > size)
             return 0;
-        if (forms[f].length > 1 &&
-            !in_range(text, 1, forms[f].second_low, forms[f].second_high))
+        if (sequences[f].length > 1 &&
+            !in_range(text, 1, sequences[f].second_low, sequences[f].second_high))
             return 0;
-        for (size_t i = 2; i < forms[f].length; i++)
+        for (size_t i = 2; i < sequences[f].length; i++)
             if (!in_range(text, i, 0x80, 0xbf))
                 return 0;
-        return forms[f].length;
+        return sequences[f].length;
     }
     return 0;
 }
@@ -68,6 +74,8 @@ size_t utf8_put(char *out, uint32_t code)
     return 4;
 }
 
+/* Which characters are unsafe: see the top of this file. The last two code points of every
+ * plane are noncharacters. */
 static bool is_unsafe(uint32_t code)
 {
     static const struct {
@@ -84,6 +92,7 @@ static bool is_unsafe(uint32_t code)
     return (code & 0xfffe) == 0xfffe;
 }
 
+/* Decodes a well-formed sequence. */
 static uint32_t code_of(const char *text, size_t length)
 {
     static const unsigned char masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
@@ -112,6 +121,7 @@ static size_t put_shown(const char *text, size_t length, char *out)
     return (size_t)(end - out);
 }
 
+/* \u has four digits: what is above U+FFFF takes a surrogate pair. */
 static size_t put_json(uint32_t code, char *out)
 {
     char *end = out;

@@ -11,7 +11,7 @@ local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local line = require "qvm.util.text"
 local methods_of = require "qvm.util.methods"
-local passes = require "qvm.dump.scans"
+local make_scans = require "qvm.scan"
 
 --- @type Dump
 local Dump = {__name = "Dump"}
@@ -99,76 +99,61 @@ function Dump:array(address, type, count)
   return methods.array(self, address, type, count)
 end
 
---- Every occurrence of some bytes in physical memory.
+local scans = make_scans(methods)
+
+--- Finds every occurrence of some bytes in physical memory.
 --
--- Overlapping ones too, and those across segments that adjoin. Holes of sparse
--- files cost nothing. Memory that an incomplete dump has lost is passed over. A
--- failure on the way, such as a file that is cut meanwhile, raises. What is long
--- can be interrupted with Ctrl-C at the prompt.
+-- Overlapping occurrences too, and those that cross from one segment to the next. Holes of
+-- sparse files cost nothing. Memory that an incomplete dump has lost is skipped. A failure
+-- on the way, such as a file that is truncated meanwhile, raises. Ctrl-C ends a long search
+-- at the prompt. Leaving the loop frees what the search holds. A closed dump, or a symbol
+-- that is not found, raises.
 -- @function Dump:find
--- @tparam string bytes up to 1 MiB
+-- @tparam string bytes 1 byte to 1 MiB
 -- @tparam ?table options
--- @tparam[opt=0] integer|string options.from address to begin at
--- @tparam[opt] integer|string options.to address behind the last byte; the end of memory
--- if not given
--- @tparam[opt] function(integer,integer) options.progress called now and then with
--- the bytes of memory passed and the bytes of all of it
+-- @tparam[opt=0] integer|string options.from first address
+-- @tparam[opt] integer|string options.to address after the last byte; by default the end
+-- of memory
 -- @tparam[opt=1] integer options.align only addresses that are multiples of it
--- @treturn[1] function():integer iterator over addresses, ascending
--- @return[2] nil, message, code: `gone`
+-- @tparam[opt] function(integer,integer) options.progress called now and then with
+-- the bytes of memory done and the bytes in total
+-- @tparam[opt] integer options.threads at most so many; by default two, if this process may
+-- use two processors and the dump is not compressed
+-- @treturn function():integer iterator over addresses, ascending
 -- @usage for address in dump:find("linux1") do print(qvm.hex(address)) end
-Dump.find = passes.find
+Dump.find = scans.find
 
---- Every occurrence of several byte strings, in one pass.
--- @function Dump:find_any
--- @tparam {string,...} patterns up to 1 MiB together
--- @tparam ?table options
--- @tparam[opt=0] integer|string options.from address to begin at
--- @tparam[opt] integer|string options.to address behind the last byte; the end of memory
--- if not given
--- @tparam[opt] function(integer,integer) options.progress called now and then with
--- the bytes of memory passed and the bytes of all of it
--- @tparam[opt=1] integer options.align only addresses that are multiples of it
--- @treturn[1] function():integer,integer iterator over address, index of the
--- pattern, in order of the addresses
--- @return[2] nil, message, code: `gone`
--- @usage for address, which in dump:find_any {"Oops", "BUG:"} do print(which) end
-Dump.find_any = passes.find_any
-
---- The printable strings in physical memory.
+--- Finds the printable strings in physical memory.
 --
--- ASCII from blank to tilde, and tabs. One of more than 65536 bytes comes in
--- pieces.
+-- ASCII from blank to tilde, and tabs. A string of more than 65536 bytes comes in parts.
 -- @function Dump:strings
--- @tparam[opt=4] integer min bytes of the shortest that counts
+-- @tparam[opt=4] integer min bytes of the shortest string
 -- @tparam ?table options
--- @tparam[opt=0] integer|string options.from address to begin at
--- @tparam[opt] integer|string options.to address behind the last byte; the end of memory
--- if not given
--- @tparam[opt] function(integer,integer) options.progress called now and then with
--- the bytes of memory passed and the bytes of all of it
--- @treturn[1] function():integer,string iterator over address, text
--- @return[2] nil, message, code: `gone`
+-- @tparam[opt=0] integer|string options.from first address
+-- @tparam[opt] integer|string options.to address after the last byte; by default the end
+-- of memory
+-- @tparam[opt] function(integer,integer) options.progress as of `find`
+-- @tparam[opt] integer options.threads as of `find`
+-- @treturn function():integer,string iterator over address, text
 -- @usage for address, text in dump:strings(12) do print(text) end
-Dump.strings = passes.strings
+Dump.strings = scans.strings
 
---- What differs between this dump's memory and another's.
+--- Finds what differs between this dump's memory and another's.
 -- @function Dump:diff
 -- @tparam Dump other
 -- @tparam ?table options
 -- @tparam[opt=1] integer options.granularity ranges are extended to multiples of it
 -- (a power of two up to 2^30), as far as both dumps have memory; 1: exact
--- @tparam[opt=0] integer|string options.from address to begin at
--- @tparam[opt] integer|string options.to address behind the last byte; the end of memory
--- if not given
--- @tparam[opt] function(integer,integer) options.progress called now and then with
--- the bytes of memory passed and the bytes of all of it
--- @treturn[1] function():integer,integer,string iterator over start (address), size
+-- @tparam[opt=0] integer|string options.from first address
+-- @tparam[opt] integer|string options.to address after the last byte; by default the end
+-- of memory
+-- @tparam[opt] function(integer,integer) options.progress as of `find`
+-- @tparam[opt] integer options.threads as of `find`
+-- @treturn function():integer,integer,string iterator over start (address), size
 -- (bytes), kind, in order of the addresses: `"changed"`, or `"here"` or `"there"`
 -- for memory that is only in this dump or only in the other
--- @return[2] nil, message, code: `gone`
 -- @usage for start, size in dump:diff(other) do print(qvm.hex(start), size) end
-Dump.diff = passes.diff
+Dump.diff = scans.diff
 
 --- The text that the dump carries, oldest first.
 --

@@ -4,7 +4,10 @@
 -- Lines of KEY=value; most keys say what kind of value it is: SYMBOL(name) is an
 -- address in hexadecimal, SIZE, OFFSET and LENGTH are decimal, NUMBER is either.
 
+local core = require "qvm.core"
 local line = require "qvm.util.text"
+
+local find_matches = core.dump.matches
 
 local vmcoreinfo = {}
 
@@ -161,24 +164,25 @@ end
 -- beside, or of a kernel that ran before. is_right(info) tells.
 function vmcoreinfo.from_memory(dump, is_right)
   local looked_at, names = 0, 0
-  local matches, message, code = dump:find(NAME, {align = 4})
-  while matches do
+  local matches, message, code, closing = find_matches(dump, 0, -1, nil, nil, NAME, 4)
+  if not matches then
+    return nil, message, code
+  end
+  local _ <close> = closing
+  while looked_at < NOTES_MAX and names < NAMES_MAX do
     local address
-    address, message, code = matches(true)
+    address, message, code = matches()
     if not address then
-      break
+      return nil, message, code
     end
     local info = math.ult(HEADER, address) and at(dump, address)
     if info and is_right(info) then
       return info
     end
     looked_at, names = looked_at + (info and 1 or 0), names + 1
-    if looked_at == NOTES_MAX or names == NAMES_MAX then
-      return nil, ("memory has more than %d that are not the running kernel's"):format(
-        looked_at == NOTES_MAX and looked_at or names)
-    end
   end
-  return nil, message, code
+  return nil, ("memory has more than %d that are not the running kernel's"):format(
+    looked_at == NOTES_MAX and looked_at or names)
 end
 
 return vmcoreinfo

@@ -83,7 +83,7 @@ local function new_candidate(path)
       size, problem, code = core.stat(file, path)
     end
     if size then
-      extent, problem, code = core.extent(file, path)
+      extent, problem, code = core.whole_size(file, path)
     end
     size = size or 0
     if size ~= candidate.size then

@@ -9,6 +9,7 @@ local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local line = require "qvm.util.text"
+local make_scans = require "qvm.scan"
 local methods_of = require "qvm.util.methods"
 
 --- @type Space
@@ -205,65 +206,70 @@ end
 -- Pages that adjoin and have equal rights are one range. The entries of a table that is
 -- not in the dump are left out. Tables that lead back to themselves map without end: where
 -- far more is looked at than the dump's memory can account for, the loop raises, with
--- `too_large` and how far it came in the message. It can be interrupted.
+-- `too_large` and how far it came in the message. It can be interrupted. A closed dump, or
+-- a symbol that is not found, raises.
 -- @tparam[opt=0] integer|string from
--- @tparam[opt] integer|string to the address behind the last one (the end of the space)
--- @treturn[1] function():integer,integer,string iterator over start (virtual
--- address), size (bytes), rights (as of `translate`)
--- @return[2] nil, message, code: `gone`
+-- @tparam[opt] integer|string to the address after the last one (the end of the space)
+-- @treturn function():integer,integer,string iterator over start (virtual address), size
+-- (bytes), rights (as of `translate`)
 -- @usage for start, size, rights in space:mappings() do print(size, rights) end
 function Space:mappings(from, to)
-  local first, last, message, code = from, to, nil, nil
+  local first, last, message = from, to, nil
   if from ~= nil then
-    first, message, code = addresses.of(self, from, 1, "mappings")
+    first, message = addresses.of(self, from, 1, "mappings")
   end
-  if to ~= nil and not code then
-    last, message, code = addresses.of(self, to, 2, "mappings")
+  if to ~= nil and not message then
+    last, message = addresses.of(self, to, 2, "mappings")
   end
-  if code then
-    return nil, message, code
+  if message then
+    error(message, 2)
   end
-  local step
-  step, message, code = methods.mappings(self, range(first, last))
+  local step, failure, state, closing = methods.mappings(self, range(first, last))
   if not step then
-    return nil, message, code
+    error(failure, 2)
   end
   return function()
     local start, size, rights = step()
     if start then
       return start, size, rights_text[rights]
     end
-  end
+  end, nil, state, closing
 end
 
-local find_options = {from = "address", to = "address", align = "positive integer"}
+local scans = make_scans(methods)
 
---- Every occurrence of some bytes in mapped memory.
+--- Finds every occurrence of some bytes in mapped memory.
 --
--- Across pages that adjoin, too. As with `mappings`, the loop raises where the page
--- tables map far more than the memory of the dump: then search a part, with `from` and `to`.
--- @tparam string bytes
+-- Also those that cross from one page to the next. As with `mappings`, the loop raises where
+-- the page tables map far more than the memory of the dump: then search a part, with `from`
+-- and `to`.
+-- @function Space:find
+-- @tparam string bytes 1 byte to 1 MiB
 -- @tparam ?table options
--- @tparam[opt=0] integer|string options.from virtual address to begin at
--- @tparam[opt] integer|string options.to virtual address behind the last byte
+-- @tparam[opt=0] integer|string options.from first virtual address
+-- @tparam[opt] integer|string options.to virtual address after the last byte
 -- @tparam[opt=1] integer options.align only addresses that are multiples of it
--- @treturn[1] function():integer iterator over virtual addresses, ascending
--- @return[2] nil, message, code: `gone`
+-- @tparam[opt] function(integer) options.progress called now and then with the bytes of
+-- memory done (how many there are in total is not known)
+-- @tparam[opt] integer options.threads at most so many; it is one
+-- @treturn function():integer iterator over virtual addresses, ascending
 -- @usage for address in space:find("linux1") do print(qvm.hex(address)) end
-function Space:find(bytes, options)
-  check.string(bytes, 1, "find")
-  if bytes == "" or #bytes > core.pattern_max then
-    error(("bad argument #1 to 'find' (from 1 to %d bytes)"):format(core.pattern_max), 2)
-  end
-  check.options(options, "find", find_options, 2)
-  local message, code
-  options, message, code = addresses.in_options(self, options)
-  if not options then
-    return nil, message, code
-  end
-  local first, last = range(options.from, options.to)
-  return methods.find(self, first, last, bytes, options.align or 1)
-end
+Space.find = scans.find
+
+--- Finds the printable strings in mapped memory.
+--
+-- As `Dump:strings`, by virtual address: a string may cross pages that are far apart in
+-- physical memory.
+-- @function Space:strings
+-- @tparam[opt=4] integer min bytes of the shortest string
+-- @tparam ?table options
+-- @tparam[opt=0] integer|string options.from first virtual address
+-- @tparam[opt] integer|string options.to virtual address after the last byte
+-- @tparam[opt] function(integer) options.progress as of `find`
+-- @tparam[opt] integer options.threads as of `find`
+-- @treturn function():integer,string iterator over virtual address, text
+-- @usage for address, text in space:strings(12) do print(text) end
+Space.strings = scans.strings
 
 --- A step of a walk to a virtual address.
 -- @table Step

@@ -24,7 +24,7 @@ local codes = {not_found = true, permission = true, not_qvm = true, gone = true,
 -- What the iterators of this library give, by the name of the method that makes
 -- them: x an address, d a number, s text; "" for objects.
 local iterators = {vms = "", nodes = "", vcpus = "", errata = "", segments = "", sections = "",
-  notes = "", ranges = "xd", find = "x", find_any = "xd", strings = "xs", diff = "xds",
+  notes = "", ranges = "xd", find = "x", strings = "xs", diff = "xds",
   registers = "sx", extra_registers = "sx", diff_registers = "dsxx", dmesg = "", backtrace = "",
   mappings = "xds"}
 

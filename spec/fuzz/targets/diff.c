@@ -48,9 +48,9 @@ static void compare(uint64_t first, uint64_t last, uint64_t granularity)
  * all was told. */
 static void check_unit(const struct scan_unit *unit, uint64_t *at)
 {
-    for (size_t i = 0; i < unit->results.count; i++) {
-        uint64_t from = unit->results.items[i].a - here.base;
-        uint64_t to = unit->results.items[i].b - here.base;
+    for (size_t i = 0; i < unit->found.count; i++) {
+        uint64_t from = unit->found.ranges[i].first - here.base;
+        uint64_t to = unit->found.ranges[i].last - here.base;
 
         MUST(from >= *at && from <= to && to < FUZZ_MEMORY);
         MUST(i == 0 || from > *at); /* merged with the one before */
@@ -76,8 +76,7 @@ static void diff(struct diff *differ, struct qvm_error *err)
         MUST(kinds[at] == NOWHERE);
 }
 
-static void use(const struct dump *a, const struct dump *b, struct fuzz_input *options,
-                uint64_t seed)
+static void use(struct dump *a, struct dump *b, struct fuzz_input *options, uint64_t seed)
 {
     static struct diff differ;
     struct qvm_error *err = fuzz_error();
@@ -87,13 +86,13 @@ static void use(const struct dump *a, const struct dump *b, struct fuzz_input *o
     uint64_t last = flags & 2 ? here.base + fuzz_take(options, 2) : UINT64_MAX;
 
     compare(first, last, granularity);
-    MUST(diff_init(&differ, a, b, first, last, granularity, err) == 0);
+    MUST(diff_init(&differ, &a->memory, &b->memory, first, last, granularity, 0, err) == 0);
     diff(&differ, err);
     diff_free(&differ);
     if (seed % 4 != 0)
         return;
     fuzz_faults(seed / 4);
-    if (diff_init(&differ, a, b, first, last, granularity, err) == 0) {
+    if (diff_init(&differ, &a->memory, &b->memory, first, last, granularity, 0, err) == 0) {
         while (scan_step(&differ.scan, err) > 0)
             ;
         diff_free(&differ);

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     fuzz_file_extend(0, length);
     if (env_document_read(path, os_clock_ms() + ENV_WAIT_MS, &text, err) == 0) {
-        MUST(length <= ENV_SIZE_MAX && text.size == length && text.size <= text.room);
+        MUST(length <= ENV_SIZE_MAX && text.size == length && text.size <= text.capacity);
         MUST(memcmp(text.bytes, data, size < length ? size : length) == 0);
     } else {
         fuzz_failed(err, path);

@@ -1,59 +1,59 @@
-/* Patterns in a dump's memory, and printable strings: as a search byte by byte finds them.
+/* A pattern in a dump's memory, and printable strings: as a search byte by byte finds them.
  */
 #include "scan/find.h"
 
 #include "../dumps.h"
-#include "dump/extent.h"
+#include "dump/dump_memory.h"
 #include "fuzz.h"
 #include "scan/strings.h"
 
 #include <string.h>
 
-enum { PATTERNS_MAX = 12, CALLS_MAX = 1 << 16 };
+enum { CALLS_MAX = 1 << 16 };
 
 static struct fuzz_memory memory;
 
 struct query {
-    struct pattern patterns[PATTERNS_MAX];
-    size_t count;
+    const unsigned char *pattern;
+    size_t size;
     uint64_t first, last, align;
 };
 
 /* Some of the memory, or bytes of the input's own. */
-static struct pattern take_pattern(struct fuzz_input *input)
+static void take_pattern(struct fuzz_input *input, struct query *query)
 {
     uint64_t kind = fuzz_take(input, 1), at = fuzz_take(input, 2) % FUZZ_MEMORY;
     size_t size = 1 + (kind >> 2) * (kind & 2 ? 6 : 1);
 
     if (kind & 1 && input->left > 0) {
-        struct pattern pattern = {input->at, size < input->left ? size : input->left};
-
-        input->at += pattern.size;
-        input->left -= pattern.size;
-        return pattern;
+        query->pattern = input->at;
+        query->size = size < input->left ? size : input->left;
+        input->at += query->size;
+        input->left -= query->size;
+        return;
     }
-    at = at < FUZZ_MEMORY - size ? at : 0;
-    return (struct pattern){memory.bytes + at, size};
+    query->pattern = memory.bytes + (at < FUZZ_MEMORY - size ? at : 0);
+    query->size = size;
 }
 
-static bool is_at(uint64_t i, const struct pattern *pattern, const struct query *query)
+static bool is_at(uint64_t i, const struct query *query)
 {
     uint64_t address = memory.base + i;
 
     if (address < query->first || address > query->last || address % query->align != 0 ||
-        pattern->size - 1 > query->last - address || pattern->size > FUZZ_MEMORY - i)
+        query->size - 1 > query->last - address || query->size > FUZZ_MEMORY - i)
         return false;
-    for (size_t k = 0; k < pattern->size; k++)
-        if (!memory.there[i + k] || memory.bytes[i + k] != pattern->bytes[k])
+    for (size_t k = 0; k < query->size; k++)
+        if (!memory.there[i + k] || memory.bytes[i + k] != query->pattern[k])
             return false;
     return true;
 }
 
-/* The next match from *at on, which counts addresses and, at each, patterns. */
+/* The next match from *at on. */
 static bool next_match(const struct query *query, uint64_t *at)
 {
-    for (; *at < (uint64_t)FUZZ_MEMORY * query->count; ++*at)
-        if (is_at(*at / query->count, &query->patterns[*at % query->count], query))
+    for (; *at < FUZZ_MEMORY; ++*at)
+        if (is_at(*at, query))
             return true;
     return false;
 }
@@ -61,10 +61,10 @@ static bool next_match(const struct query *query, uint64_t *at)
 static void check_unit(const struct scan_unit *unit, const struct query *query,
                        uint64_t *at)
 {
-    for (size_t i = 0; i < unit->results.count; i++, ++*at) {
+    for (size_t i = 0; i < unit->found.count; i++, ++*at) {
         MUST(next_match(query, at));
-        MUST(unit->results.items[i].a == memory.base + *at / query->count);
-        MUST(unit->results.items[i].b == *at % query->count);
+        MUST(unit->found.ranges[i].first == memory.base + *at);
+        MUST(unit->found.ranges[i].last == memory.base + *at + (query->size - 1));
     }
 }
 
@@ -76,18 +76,18 @@ static void check_total(const struct dump *dump, const struct query *query)
         total += memory.there[i] && memory.base + i >= query->first &&
                  memory.base + i <= query->last;
     MUST(query->first > query->last || dump->file.size < dump->elf.extent ||
-         extent_total(dump, query->first, query->last) == total);
+         dump_memory_total(dump, query->first, query->last) == total);
 }
 
-static void find(const struct dump *dump, const struct query *query)
+static void find(struct dump *dump, const struct query *query)
 {
     struct qvm_error *err = fuzz_error();
     static struct find finder;
     uint64_t at = 0;
     int calls = 0, status;
 
-    MUST(find_init(&finder, dump, query->patterns, query->count, query->first, query->last,
-                   query->align, err) == 0);
+    MUST(find_init(&finder, &dump->memory, query->pattern, query->size, query->first,
+                   query->last, query->align, 0, err) == 0);
     while ((status = scan_step(&finder.scan, err)) != 0) {
         MUST(++calls < CALLS_MAX && (status > 0 || err->code == QVM_INCOMPLETE));
         for (size_t i = 0; i < finder.scan.ready; i++)
@@ -126,48 +126,60 @@ static size_t next_string(const struct query *query, size_t min, uint64_t *at, b
     }
 }
 
-static void find_strings(const struct dump *dump, const struct query *query, size_t min)
+static void check_strings(const struct strings *strings, size_t index,
+                          const struct query *query, size_t min, uint64_t *at, bool *run)
+{
+    const struct found *found = &strings->scan.units[index].found;
+    const struct strings_text *text = &strings->texts[index];
+    size_t size = 0;
+
+    for (size_t i = 0; i < found->count; i++) {
+        size_t n = next_string(query, min, at, run);
+
+        MUST(n > 0 && found->ranges[i].last - found->ranges[i].first == n - 1);
+        MUST(found->ranges[i].first == memory.base + *at);
+        MUST(n <= text->size - size);
+        MUST(memcmp(text->bytes + size, memory.bytes + *at, n) == 0);
+        size += n;
+        *at += n;
+    }
+    MUST(size == text->size);
+}
+
+static void find_strings(struct dump *dump, const struct query *query, size_t min)
 {
     struct qvm_error *err = fuzz_error();
-    struct strings strings;
+    static struct strings strings;
     uint64_t at = 0;
     bool run = false;
     int calls = 0, status;
 
-    MUST(strings_init(&strings, dump, min, query->first, query->last, err) == 0);
-    while ((status = strings_step(&strings, err)) != 0) {
-        const char *text = strings.text;
-
+    MUST(strings_init(&strings, &dump->memory, min, query->first, query->last, 0, err) ==
+         0);
+    while ((status = scan_step(&strings.scan, err)) != 0) {
         MUST(++calls < CALLS_MAX && (status > 0 || err->code == QVM_INCOMPLETE));
-        for (size_t i = 0; i < strings.found.count; i++) {
-            size_t n = next_string(query, min, &at, &run);
-
-            MUST(n > 0 && strings.found.items[i].b == n);
-            MUST(strings.found.items[i].a == memory.base + at);
-            MUST(memcmp(text, memory.bytes + at, n) == 0);
-            text += n;
-            at += n;
-        }
+        for (size_t i = 0; i < strings.scan.ready; i++)
+            check_strings(&strings, i, query, min, &at, &run);
     }
-    MUST(strings.finished && next_string(query, min, &at, &run) == 0);
+    MUST(strings.scan.finished && next_string(query, min, &at, &run) == 0);
     strings_free(&strings);
 }
 
-static void find_failing(const struct dump *dump, const struct query *query, uint64_t seed)
+static void find_failing(struct dump *dump, const struct query *query, uint64_t seed)
 {
     struct qvm_error *err = fuzz_error();
     static struct find finder;
-    struct strings strings;
+    static struct strings strings;
 
     fuzz_faults(seed);
-    if (find_init(&finder, dump, query->patterns, query->count, query->first, query->last,
-                  query->align, err) == 0) {
+    if (find_init(&finder, &dump->memory, query->pattern, query->size, query->first,
+                  query->last, query->align, 0, err) == 0) {
         while (scan_step(&finder.scan, err) > 0)
             ;
         find_free(&finder);
     }
-    if (strings_init(&strings, dump, 4, query->first, query->last, err) == 0) {
-        while (strings_step(&strings, err) > 0)
+    if (strings_init(&strings, &dump->memory, 4, query->first, query->last, 0, err) == 0) {
+        while (scan_step(&strings.scan, err) > 0)
             ;
         strings_free(&strings);
     }
@@ -187,9 +199,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     query.first = flags & 1 ? memory.base + from : 0;
     query.last = flags & 2 ? memory.base + to : UINT64_MAX;
-    query.count = flags & 4 ? 1 : 1 + flags / 8 % PATTERNS_MAX;
-    for (size_t i = 0; i < query.count; i++)
-        query.patterns[i] = take_pattern(&input);
+    take_pattern(&input, &query);
     check_total(dump, &query);
     find(dump, &query);
     find_strings(dump, &query, min);

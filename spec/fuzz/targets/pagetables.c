@@ -6,7 +6,7 @@
 
 #include "../dumps.h"
 #include "paging/mappings.h"
-#include "paging/space_find.h"
+#include "scan/find.h"
 
 #include <string.h>
 
@@ -33,7 +33,7 @@ static uint64_t load(uint64_t address, unsigned size, bool *there)
 }
 
 /* What an address is mapped to, by the manuals' figures. */
-struct found {
+struct mapped {
     bool mapped;
     uint64_t physical, size;
     unsigned perms;
@@ -41,7 +41,7 @@ struct found {
 
 enum { KR = 1, KW = 2, KX = 4, UR = 8, UW = 16, UX = 32, ALL = 63 };
 
-static struct found walk_x86(const struct paging *p, uint64_t va)
+static struct mapped walk_x86(const struct paging *p, uint64_t va)
 {
     unsigned bits = p->kind == PAGING_X86 ? 10 : 9, size = p->kind == PAGING_X86 ? 4 : 8;
     int top = p->kind == PAGING_X86       ? 2
@@ -60,7 +60,7 @@ static struct found walk_x86(const struct paging *p, uint64_t va)
             index &= 3;
         e = load(table + index * size, size, &there);
         if (!there || !(e & 1))
-            return (struct found){0};
+            return (struct mapped){0};
         perms &= pointer || e & 2 ? ALL : ALL & ~(KW | UW);
         perms &= pointer || e & 4 ? ALL : ALL & ~(UR | UW | UX);
         perms &= !pointer && size == 8 && e >> 63 ? ALL & ~(KX | UX) : ALL;
@@ -71,9 +71,9 @@ static struct found walk_x86(const struct paging *p, uint64_t va)
         if (size == 4 && level == 2)
             table = (e & 0xffc00000) | (e >> 13 & 0xff) << 32;
         table &= ~(page - 1);
-        return (struct found){true, table + (va & (page - 1)), page, perms};
+        return (struct mapped){true, table + (va & (page - 1)), page, perms};
     }
-    return (struct found){0};
+    return (struct mapped){0};
 }
 
 static uint64_t output(const struct paging *p, uint64_t e)
@@ -90,7 +90,7 @@ static uint64_t output(const struct paging *p, uint64_t e)
     return address & ~p->encryption_mask;
 }
 
-static struct found walk_arm(const struct paging *p, uint64_t va)
+static struct mapped walk_arm(const struct paging *p, uint64_t va)
 {
     unsigned bits = p->page_shift - 3, perms = ALL;
     int first = 4 - (int)((p->va_bits - p->page_shift + bits - 1) / bits);
@@ -106,13 +106,13 @@ static struct found walk_arm(const struct paging *p, uint64_t va)
             index &= (UINT64_C(1) << (p->va_bits - shift)) - 1;
         e = load(table + index * 8, 8, &there);
         if (!there || !(e & 1))
-            return (struct found){0};
+            return (struct mapped){0};
         block = level == 2 || (level == 1 && (p->page_shift == 12 || p->wide)) ||
                 (level == 0 && p->page_shift == 12 && p->wide);
         if (level < 3 && !(e & 2) && !block)
-            return (struct found){0};
+            return (struct mapped){0};
         if (level == 3 && !(e & 2))
-            return (struct found){0};
+            return (struct mapped){0};
         table = output(p, e);
         if (level < 3 && e & 2) {
             perms &= e >> 61 & 1 ? ALL & ~(UR | UW) : ALL;
@@ -127,12 +127,12 @@ static struct found walk_arm(const struct paging *p, uint64_t va)
         perms &= e >> 54 & 1 ? ALL & ~UX : ALL;
         perms &= e >> 53 & 1 || (e & 64 && !(e & 128)) ? ALL & ~KX : ALL;
         table &= ~(page - 1);
-        return (struct found){true, table + (va & (page - 1)), page, perms};
+        return (struct mapped){true, table + (va & (page - 1)), page, perms};
     }
-    return (struct found){0};
+    return (struct mapped){0};
 }
 
-static struct found walk(const struct space *space, uint64_t va)
+static struct mapped walk(const struct space *space, uint64_t va)
 {
     const struct paging *p = &space->half[SPACE_LOWER];
     bool arm = p->kind == PAGING_AARCH64; /* of both halves */
@@ -140,19 +140,19 @@ static struct found walk(const struct space *space, uint64_t va)
     uint64_t high;
 
     if (!space->has[half])
-        return (struct found){0};
+        return (struct mapped){0};
     p = &space->half[half];
     if (!arm && p->va_bits == 32)
-        return va >> 32 ? (struct found){0} : walk_x86(p, va);
+        return va >> 32 ? (struct mapped){0} : walk_x86(p, va);
     high = va >> (p->va_bits - !arm);
     if (high != 0 && high != UINT64_MAX >> (p->va_bits - !arm))
-        return (struct found){0};
+        return (struct mapped){0};
     return arm ? walk_arm(p, va) : walk_x86(p, va);
 }
 
 static void check_address(struct space *space, uint64_t va)
 {
-    struct found found = walk(space, va);
+    struct mapped found = walk(space, va);
     struct qvm_error *err = fuzz_error();
     uint64_t physical = 0, left = 0;
     struct walk steps;
@@ -200,7 +200,7 @@ static void check_range(struct space *space, const struct mapping *r, uint64_t f
 
     MUST(r->first <= r->last && r->perms != 0 && r->first >= first && r->last <= last);
     for (int i = 0; i < 3; i++) {
-        struct found found = walk(space, inside[i]);
+        struct mapped found = walk(space, inside[i]);
 
         MUST(found.mapped && found.perms == r->perms);
         check_address(space, inside[i]);
@@ -262,7 +262,7 @@ static bool there[WINDOW];
 static void look(const struct space *space, uint64_t first, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        static struct found found;
+        static struct mapped found;
         uint64_t in_page = (first + i) % 4096, physical;
 
         if (i == 0 || in_page == 0)
@@ -273,12 +273,12 @@ static void look(const struct space *space, uint64_t first, size_t n)
     }
 }
 
-static bool is_at(size_t i, size_t n, const struct pattern *pattern)
+static bool is_at(size_t i, size_t n, const unsigned char *pattern, size_t size)
 {
-    if (pattern->size > n - i)
+    if (size > n - i)
         return false;
-    for (size_t k = 0; k < pattern->size; k++)
-        if (!there[i + k] || window[i + k] != pattern->bytes[k])
+    for (size_t k = 0; k < size; k++)
+        if (!there[i + k] || window[i + k] != pattern[k])
             return false;
     return true;
 }
@@ -286,27 +286,33 @@ static bool is_at(size_t i, size_t n, const struct pattern *pattern)
 static void search(struct space *space, uint64_t first, size_t n, uint64_t random)
 {
     size_t size = 1 + fuzz_random(&random) % (fuzz_random(&random) % 4 ? 3 : 1500);
-    struct pattern pattern = {memory + fuzz_random(&random) % (MEMORY - size), size};
+    const unsigned char *pattern = memory + fuzz_random(&random) % (MEMORY - size);
     uint64_t align = UINT64_C(1) << fuzz_random(&random) % 4;
     struct qvm_error *err = fuzz_error();
-    struct space_find seeker;
+    static struct find finder;
     size_t at = 0;
     int status;
 
     look(space, first, n);
-    MUST(seeker_start(&seeker, space, &pattern, first, first + (n - 1), align, err) == 0);
-    for (int calls = 0; (status = seeker_step(&seeker, err)) != 0; calls++) {
+    MUST(find_init(&finder, &space->memory, pattern, size, first, first + (n - 1), align, 0,
+                   err) == 0);
+    for (int calls = 0; (status = scan_step(&finder.scan, err)) != 0; calls++) {
         MUST(calls < 1 << 16 && (status > 0 || err->code == QVM_INCOMPLETE));
-        for (size_t i = 0; status > 0 && i < seeker.results.count; i++, at++) {
-            while (at < n && (!is_at(at, n, &pattern) || (first + at) % align != 0))
-                at++;
-            MUST(at < n && seeker.results.items[i].a == first + at);
+        for (size_t u = 0; u < finder.scan.ready; u++) {
+            const struct found *list = &finder.scan.units[u].found;
+
+            for (size_t i = 0; i < list->count; i++, at++) {
+                while (at < n &&
+                       (!is_at(at, n, pattern, size) || (first + at) % align != 0))
+                    at++;
+                MUST(at < n && list->ranges[i].first == first + at);
+            }
         }
     }
-    while (at < n && (!is_at(at, n, &pattern) || (first + at) % align != 0))
+    while (at < n && (!is_at(at, n, pattern, size) || (first + at) % align != 0))
         at++;
     MUST(at == n);
-    seeker_free(&seeker);
+    find_free(&finder);
 }
 
 static void fill(struct fuzz_input *input, const struct paging *paging)
@@ -386,10 +392,9 @@ static void use_failing(struct space *space, uint64_t seed)
 {
     static unsigned char bytes[6000];
     struct qvm_error *err = fuzz_error();
-    struct pattern pattern = {(const unsigned char *)"\3", 1};
     struct mapping range;
     struct mappings mapper;
-    struct space_find seeker;
+    static struct find finder;
 
     fuzz_faults(seed);
     if (space_read(space, seed >> 48, bytes, sizeof bytes, err) != 0)
@@ -400,10 +405,10 @@ static void use_failing(struct space *space, uint64_t seed)
             ;
         mappings_free(&mapper);
     }
-    if (seeker_start(&seeker, space, &pattern, 0, UINT64_MAX, 1, err) == 0) {
-        for (int i = 0; i < 4 && seeker_step(&seeker, err) != 0; i++)
+    if (find_init(&finder, &space->memory, "\3", 1, 0, UINT64_MAX, 1, 0, err) == 0) {
+        for (int i = 0; i < 4 && scan_step(&finder.scan, err) != 0; i++)
             ;
-        seeker_free(&seeker);
+        find_free(&finder);
     }
     fuzz_faults_end();
 }

@@ -1,7 +1,7 @@
-/* Declarations for a check of slog2.c on other systems. The members of the packet's
- * information are documented (QNX C Library Reference, slog2_packet_info_t); the prototype
- * of slog2_parse_all() and of its callback is what public programs for QNX use. Not QNX's
- * header: values and layouts are made up. */
+/* Declarations to compile slog2.c on other systems. The members of the packet's information
+ * are documented (QNX C Library Reference, slog2_packet_info_t); the prototypes of
+ * slog2_parse_all() and of its callback are those that public programs for QNX use. Not
+ * QNX's header: values and layouts are made up. */
 #ifndef QVM_SPEC_SLOG2_PARSE_H
 #define QVM_SPEC_SLOG2_PARSE_H
 

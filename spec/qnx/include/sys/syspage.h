@@ -1,5 +1,5 @@
-/* Declarations for a syntax check of host_qnx.c on other systems, written from the public
- * QNX documentation. Not QNX's header: values and layouts are made up. */
+/* Declarations to compile the QNX files on other systems, written from the public QNX
+ * documentation. Not QNX's header: values and layouts are made up. */
 #ifndef QVM_SPEC_SYSPAGE_H
 #define QVM_SPEC_SYSPAGE_H
 

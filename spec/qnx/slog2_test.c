@@ -1,5 +1,6 @@
-/* csrc/core/host/slog2.c on a fake of libslog2parse. Prints TAP. What passes here is right
- * by the documentation, as it was read; none of it has run on QNX. */
+/* Tests csrc/core/host/slog2.c on a fake of libslog2parse, which is below. Prints TAP. What
+ * passes here is right if the documentation was understood correctly; none of it has run on
+ * QNX. */
 #define _QNX_SOURCE
 
 #include "host/slog2.h"
@@ -13,11 +14,11 @@
 struct packet {
     uint32_t owner;
     slog2_packet_data_type_t type;
-    size_t size; /* 0: as the text is long */
+    size_t size; /* 0: that of the text with its NUL */
     const char *text;
 };
 
-/* What the fake gives, so many times over, and what it returns. */
+/* The messages that the fake reports, how often it repeats them, and its result. */
 static const struct packet *packets;
 static size_t packet_count, rounds;
 static int answer, calls;
@@ -35,7 +36,7 @@ static const char *message(void)
     return text;
 }
 
-/* The fake: each message in turn, until the callback returns something else than 0. */
+/* The fake: reports each message until the callback returns something other than 0. */
 int slog2_parse_all(uint32_t flags, char *directory_path, char *match_list,
                     slog2_packet_info_t *packet_info, slog2_packet_callback callback,
                     void *param)
@@ -46,7 +47,7 @@ int slog2_parse_all(uint32_t flags, char *directory_path, char *match_list,
     for (size_t i = 0; i < packet_count * rounds; i++) {
         const struct packet *packet = &packets[i % packet_count];
         size_t size = packet->size ? packet->size : strlen(packet->text) + 1;
-        char *copy = malloc(size); /* what is read behind its end is seen by ASan */
+        char *copy = malloc(size); /* ASan detects reads beyond its end */
 
         if (!copy)
             abort();
@@ -63,7 +64,7 @@ int slog2_parse_all(uint32_t flags, char *directory_path, char *match_list,
     return answer;
 }
 
-static void give(const struct packet *all, size_t count)
+static void set_packets(const struct packet *all, size_t count)
 {
     packets = all;
     packet_count = count;
@@ -82,20 +83,20 @@ static void check(bool passed, const char *what)
 
 static bool reads(pid_t owner, const char *expected)
 {
-    struct slog2_text logs = {NULL, 0};
-    bool same = slog2_read(&logs, owner, &err) == 0 && logs.size == strlen(expected) &&
-                (logs.size == 0 || memcmp(logs.bytes, expected, logs.size) == 0);
+    struct slog2_text text = {NULL, 0};
+    bool same = slog2_read(&text, owner, &err) == 0 && text.size == strlen(expected) &&
+                (text.size == 0 || memcmp(text.bytes, expected, text.size) == 0);
 
-    slog2_free(&logs);
+    slog2_free(&text);
     return same;
 }
 
 static bool refuses(enum qvm_code code)
 {
-    struct slog2_text logs = {NULL, 0};
-    bool refused = slog2_read(&logs, 0, &err) == -1 && err.code == code;
+    struct slog2_text text = {NULL, 0};
+    bool refused = slog2_read(&text, 0, &err) == -1 && err.code == code;
 
-    slog2_free(&logs);
+    slog2_free(&text);
     return refused;
 }
 
@@ -111,41 +112,42 @@ static void test_text(void)
                                           {4099, SLOG2_TYPE_BINARY, 0, "\1\2"},
                                           {4099, SLOG2_TYPE_ONLINE, 0, "online"}};
 
-    give(mixed, 3);
+    set_packets(mixed, 3);
     check(reads(0, "one\nof another\ntwo\n"),
-          "what all processes have logged, a line each");
-    give(mixed, 3);
-    check(reads(4099, "one\ntwo\n"), "what one process has logged");
-    give(mixed, 3);
+          "the messages of all processes, one per line");
+    set_packets(mixed, 3);
+    check(reads(4099, "one\ntwo\n"), "the messages of one process");
+    set_packets(mixed, 3);
     check(reads(12307, ""), "a process that has logged nothing");
-    give(mixed + 3, 1);
+    set_packets(mixed + 3, 1);
     check(reads(0, "with\n"), "no text is read beyond its size");
-    give(mixed + 4, 2);
+    set_packets(mixed + 4, 2);
     check(reads(0, "end\n\n"), "nor beyond its NUL; an empty message is an empty line");
-    give(mixed, 9);
-    check(reads(4099, "one\ntwo\nwith\nend\n\n"), "what is no text is left out");
-    give(mixed, 0);
+    set_packets(mixed, 9);
+    check(reads(4099, "one\ntwo\nwith\nend\n\n"),
+          "messages that are not text are left out");
+    set_packets(mixed, 0);
     check(reads(0, ""), "no messages");
 }
 
 static void test_limits(void)
 {
-    static char text[60001];
-    static const struct packet large[] = {{1, SLOG2_TYPE_ASCII_STRING, 0, text}};
-    struct slog2_text logs;
+    static char line[60001];
+    static const struct packet large[] = {{1, SLOG2_TYPE_ASCII_STRING, 0, line}};
+    struct slog2_text text;
 
-    memset(text, 'x', sizeof text - 1);
-    give(large, 1);
+    memset(line, 'x', sizeof line - 1);
+    set_packets(large, 1);
     rounds = 279; /* of 60001 bytes: as many as there is room for */
-    check(slog2_read(&logs, 0, &err) == 0 && logs.size == 279 * sizeof text &&
-              logs.bytes[sizeof text - 1] == '\n',
+    check(slog2_read(&text, 0, &err) == 0 && text.size == 279 * sizeof line &&
+              text.bytes[sizeof line - 1] == '\n',
           "up to 16 MiB");
-    slog2_free(&logs);
-    slog2_free(&logs);
-    give(large, 1);
+    slog2_free(&text);
+    slog2_free(&text);
+    set_packets(large, 1);
     rounds = 1000;
-    check(refuses(QVM_TOO_LARGE) && calls == 280, "and no more: the parsing ends there");
-    give(large, 0);
+    check(refuses(QVM_TOO_LARGE) && calls == 280, "and no more: parsing stops there");
+    set_packets(large, 0);
     answer = -1;
     check(refuses(QVM_IO) && strstr(message(), "does slogger2 run"),
           "logs that cannot be read");
