@@ -26,21 +26,8 @@ function layout.value(value)
   return harmless(oneline.cut(qvm.errata.text(value)))
 end
 
--- Numbers in names by their value: board2 before board10.
-local function sort_key(name)
-  return (name:gsub("%d+", function(digits)
-    local number = digits:gsub("^0+", "")
-    return ("%05d%s"):format(#number, number)
-  end))
-end
-
-function layout.before(a, b)
-  local x, y = sort_key(a), sort_key(b)
-  if x == y then
-    return a < b
-  end
-  return x < y
-end
+-- board2 comes before board10.
+layout.before = oneline.natural_before
 
 -- "board007" to "board", "007" and what is behind the last number.
 local function split(name)

@@ -6,22 +6,22 @@
 --     assert.has_erratum(vm, "843419", "on")
 --     assert.vm_served(vm)
 --
--- Each has its negation, in every spelling that luassert has for one:
+-- Each has its negation, in all spellings of luassert:
 -- `assert.is_not.vm_running(vm)`, `assert.has_no.erratum(vm, id)`,
--- `assert.has_no_erratum(vm, id)`. A message shows what was expected and what is, and
--- each difference on a line of its own; control characters and the like in it are
--- escaped, for TAP and for JUnit's XML. What
--- cannot be told (an env that cannot be read, a file that is no baseline) fails an
--- assertion and its negation alike.
+-- `assert.has_no_erratum(vm, id)`. A failure message shows what was expected and what was
+-- found, with one line for each difference. Control characters in it are escaped, for TAP
+-- and for JUnit's XML. If the result cannot be determined (an env that cannot be read, a
+-- file that is not a baseline), both the assertion and its negation fail.
 -- @module qvm.assertions
 
 local assert = require "luassert"
 local errata = require "qvm.host.errata"
+local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
 
 local LINES = 100 -- of a message
 
--- A value; of an integer that may be an address both forms.
+-- A value. An integer that may be an address is shown in both forms.
 local function text(value)
   if math.type(value) == "integer" then
     return (value < 0 or value > 0xffffffff) and ("%d (0x%016x)"):format(value, value)
@@ -33,7 +33,7 @@ local function text(value)
 end
 
 local function shown(id)
-  return line.harmless(line.cut(id))
+  return line.field(id)
 end
 
 local function vcpus_text(cpu)
@@ -57,27 +57,25 @@ local function join(lines)
   return table.concat(lines, "\n")
 end
 
--- Raises what is wrong with the VM or a file: a library's message, which is harmless,
--- or one with a file's name in it.
+-- Raises a message, of the library or with the name of a file in it.
 local function fail(message, level)
-  error(line.harmless(message), level + 1)
+  error(line.escape_controls(message), level + 1)
 end
 
 -- The name of a VM, an Env or a snapshot in a message.
 local function name_of(value)
   if type(value) == "string" then
-    return line.harmless(value)
+    return line.escape_controls(value)
   end
   local meta = getmetatable(value)
-  return meta and meta.__tostring and line.harmless(tostring(value)) or "a snapshot"
+  return meta and meta.__tostring and line.escape_controls(tostring(value)) or "a snapshot"
 end
 
 local function is_source(value)
   return type(value) == "table" and (value.env ~= nil or value.errata ~= nil)
 end
 
--- The snapshot of what a test has: the path of a baseline, a VM, an Env, or a
--- snapshot itself.
+-- The snapshot of an argument: the path of a baseline, a VM, an Env, or a snapshot.
 local function snapshot_of(value, name, level)
   local snapshot, message
   if type(value) == "string" then
@@ -93,16 +91,15 @@ local function snapshot_of(value, name, level)
   return snapshot or fail(message, level + 1)
 end
 
--- Says how it went; the messages are for an assertion that failed, and for a
--- negation that did.
+-- Sets the message of a failed assertion, and that of a failed negation; returns the result.
 local function result(state, ok, message, negated)
   state.failure_message = state.mod and message or negated
   return ok
 end
 
---- The errata of a VM are those of a baseline.
+--- The errata of a VM equal those of a baseline.
 --
--- Ids, vCPUs and values.
+-- Compares ids, vCPUs and values.
 -- @function assert.same_errata
 -- @tparam string|{Setting,...} baseline path of a baseline file, or a snapshot
 -- @tparam qvm.vm.VM|qvm.env.Env|{Setting,...} vm a VM, an Env, or a snapshot
@@ -122,7 +119,7 @@ local function same_errata(state, arguments, level)
       name_of(baseline)))
 end
 
--- The values that a VM reports for an erratum, as text.
+-- The values that a VM reports for an erratum, one line each.
 local function values_of(snapshot, id)
   local lines = {}
   for _, entry in ipairs(snapshot) do
@@ -138,7 +135,7 @@ end
 -- @function assert.has_erratum
 -- @tparam qvm.vm.VM|qvm.env.Env|{Setting,...} vm a VM, an Env, or a snapshot
 -- @tparam string id
--- @tparam[opt] any value the erratum must have, on one vCPU at least
+-- @tparam[opt] any value that the erratum must have on at least one vCPU
 -- @usage assert.has_erratum(vm, "843419", "on")
 local function has_erratum(state, arguments, level)
   local vm, id, value = arguments[1], tostring(arguments[2]), arguments[3]
@@ -162,11 +159,11 @@ local function check_vm(vm, name, level)
   end
 end
 
--- States in which no live qvm answers for a VM.
+-- States in which no qvm answers for a VM.
 local UNSERVED = {unavailable = true, gone = true, stuck = true}
 
--- Whether a live qvm serves a VM, and its state with the reason; nil and a message
--- where that cannot be determined. A recorded VM has no process: its state counts.
+-- Whether a live qvm serves a VM, its state and the reason; nil and a message if that cannot
+-- be determined. A recorded VM has no process: only its state is used.
 local function look_at(vm)
   local now, why = vm:state()
   if not now then
@@ -185,22 +182,18 @@ end
 
 local function has_one_vcpu(vm)
   local env = vm:env()
-  local count = 0
-  for _ in env and env:vcpus() or function() end do
-    count = count + 1
-  end
-  return count == 1
+  return env ~= nil and iterators.count(env:vcpus()) == 1
 end
 
 local function state_text(now, why)
-  return why and ("%s (%s)"):format(now, line.harmless(why)) or now
+  return why and ("%s (%s)"):format(now, line.escape_controls(why)) or now
 end
 
---- A VM runs.
+--- A VM is running.
 --
--- A live qvm serves it, and its state is `running`. The state of a VM with one vCPU
--- cannot be determined: that it is served is enough. A state that is unknown for another
--- reason fails this and its negation.
+-- A live qvm serves it, and its state is `running`. The state of a VM with one vCPU cannot
+-- be determined; then it is enough that it is served. If the state is unknown for another
+-- reason, both this and its negation fail.
 -- @function assert.vm_running
 -- @tparam qvm.vm.VM vm
 -- @usage assert.vm_running(vm)
@@ -225,7 +218,7 @@ end
 
 --- A live qvm serves a VM.
 --
--- And answers, whether the guest runs or is suspended.
+-- And answers; the guest may be running or suspended.
 -- @function assert.vm_served
 -- @tparam qvm.vm.VM vm
 -- @usage assert.vm_served(vm)
@@ -249,8 +242,8 @@ for name, callback in pairs(all) do
   assert:register("assertion", name, callback)
 end
 
--- luassert takes modifiers (is, are, has, not, no ...) from an assertion's name only where
--- what is left is the name of one: `has_no_erratum` needs an `erratum`.
+-- luassert splits modifiers (is, are, has, not, no ...) from a name only if the rest is the
+-- name of an assertion: `has_no_erratum` needs `erratum`.
 assert:register("assertion", "erratum", has_erratum)
 
 return all

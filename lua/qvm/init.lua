@@ -2,34 +2,34 @@
 --
 -- Each `qvm` process of a host serves one virtual machine and shows it as a
 -- directory, `/dev/qvm/<system>/`. This module finds those directories, reads
--- the `env` documents in them, asks the processes for their status text or for
--- a guest dump, and reads such dumps.
+-- the `env` documents in them, requests status text and guest dumps from the
+-- processes, and reads such dumps.
 --
 --     local qvm = require "qvm"
 --     for vm in qvm.vms() do
 --       print(vm.name, vm:state())
 --     end
 --
--- Failures of the world (no such VM, malformed data, no answer) return `nil`, a
--- message and a code; mistakes of the caller raise. The codes are `not_found`
--- `permission` `not_qvm` `gone` `malformed` `truncated` `too_large` `unmapped`
--- `timeout` `unsupported` `io` `busy`.
+-- Runtime failures (no such VM, malformed data, no answer) return `nil`, a message
+-- and a code; programming errors raise. The codes are `not_found` `permission`
+-- `not_qvm` `gone` `malformed` `truncated` `too_large` `unmapped` `timeout`
+-- `unsupported` `io` `busy`.
 --
--- Addresses and counters are integers with all of their 64 bits: print them
--- with `hex`, compare them with `math.ult`.
--- `qvm.conf` reads `.qvmconf` files, and `qvm.errata` keeps and compares errata
--- settings.
+-- Addresses and counters are 64-bit integers: print them with `hex`, and compare
+-- them with `math.ult`. `qvm.conf` reads `.qvmconf` files, and `qvm.errata` saves
+-- and compares errata settings.
 -- @module qvm
 
 if _VERSION ~= "Lua 5.4" then
   error("qvm needs Lua 5.4, and this is " .. _VERSION .. ": run lua5.4", 0)
 end
 
-local core = require "qvm.core"
 local check = require "qvm.util.arguments"
+local core = require "qvm.core"
 local Dump = require "qvm.dump"
+local errors = require "qvm.util.errors"
 
---- What the module holds besides its functions.
+--- Fields of the module, besides its functions.
 -- @table qvm
 -- @tfield string version of the library, as in CHANGELOG
 -- @tfield qvm.conf conf reads configurations
@@ -37,15 +37,14 @@ local Dump = require "qvm.dump"
 -- @usage print(qvm.version)
 local qvm = {version = "0.1.0"}
 
--- Parts of the library that most scripts do not need, loaded when they are
--- asked for.
+-- Parts of the library that most scripts do not need. They are loaded on first use.
 local parts = {conf = "qvm.host.conf", errata = "qvm.host.errata"}
 
 local chosen_root
 
 --- The directory that is searched for VMs.
--- @tparam[opt] string path search here from now on
--- @treturn string the path once set, else `$QVM_ROOT`, else `/dev/qvm`
+-- @tparam[opt] string path the directory to search from now on
+-- @treturn string the path that was set, else `$QVM_ROOT`, else `/dev/qvm`
 -- @usage print(qvm.root())
 -- @usage qvm.root("/tmp/vms")
 function qvm.root(path)
@@ -58,9 +57,9 @@ function qvm.root(path)
 end
 
 --- The system names of the VMs that have an `env`, sorted.
--- Entries that vanish meanwhile or cannot be read are left out.
+-- Entries that disappear meanwhile or cannot be read are left out.
 -- @treturn[1] {string,...} names
--- @return[2] nil, message, code: the root itself cannot be listed
+-- @return[2] nil, message, code: the root cannot be listed
 -- (`not_found` `permission` `io`)
 -- @usage print(table.concat(assert(qvm.names()), " "))
 function qvm.names()
@@ -77,9 +76,8 @@ function qvm.names()
   return names
 end
 
---- Each VM, in name order. One that disappears meanwhile is skipped.
--- A root that does not exist has no VMs; one that cannot be listed raises, as
--- `io.lines` does.
+--- Each VM, in name order. A VM that disappears meanwhile is skipped.
+-- A root that does not exist has no VMs. Raises if the root cannot be listed.
 -- @treturn function():qvm.vm.VM iterator
 -- @usage for vm in qvm.vms() do print(vm.name, vm:state()) end
 function qvm.vms()
@@ -87,7 +85,7 @@ function qvm.vms()
   if not names then
     local there, _, kind = core.stat(qvm.root())
     if code ~= "not_found" or there and kind ~= "directory" then
-      error(message, 2)
+      errors.raise(message)
     end
   end
   names = names or {}
@@ -104,77 +102,77 @@ function qvm.vms()
   end
 end
 
---- A VM by its system name.
--- @tparam string name raises where no system can have that name (empty, `.`,
--- `..`, or with a `/` or NUL)
+--- Finds a VM by its system name.
+-- @tparam string name raises if it is not a valid system name (empty, `.`, `..`, or
+-- with a `/` or NUL)
 -- @treturn[1] qvm.vm.VM the VM
--- @return[2] nil, message, code: `not_found` where it has no `env`: the VM does
--- not exist, or is rebooting
+-- @return[2] nil, message, code: `not_found` if it has no `env`: the VM does not
+-- exist, or is rebooting
 -- @usage vm = assert(qvm.vm("linux1"))
 function qvm.vm(name)
   check.string(name, 1, "vm")
   if not core.is_name(name) then
-    error(("bad argument #1 to 'vm' (%q is no system name)"):format(name), 2)
+    check.bad(1, "vm", ("%q is not a system name"):format(name))
   end
   return require "qvm.host.vm".find(qvm.root(), name)
 end
 
---- What changes among the VMs, as it happens.
+--- Changes among the VMs, as they happen.
 --
--- Begins with an event `appeared` for each VM that is there. A VM that does not answer
--- does not delay the events of others. The iterator raises if the root cannot be listed;
--- one that does not exist has no VMs yet.
+-- The first events are `appeared`, one for each VM. A VM that does not answer does not
+-- delay the events of others. A root that does not exist has no VMs yet; raises if the
+-- root cannot be listed.
 -- @tparam ?table options
--- @tparam[opt=1] number options.interval seconds between two looks at the VMs
--- @tparam[opt] number options.timeout seconds after which the loop ends; it goes on
--- for ever if not given
--- @tparam[opt] {string,...} options.names only VMs with these names
+-- @tparam[opt=1] number options.interval seconds between two checks of the VMs
+-- @tparam[opt] number options.timeout seconds after which the loop ends; without it the
+-- loop does not end
+-- @tparam[opt] {string,...} options.names watches only VMs with these names
 -- @treturn function():Event iterator
 -- @usage for event in qvm.watch {timeout = 1} do print(event.vm.name, event.kind) end
 function qvm.watch(options)
   check.options(options, "watch", {interval = "number of seconds",
     timeout = "number of seconds", names = "array of names"})
   local events, message = require "qvm.host.watch".events(qvm.root(), options or {})
-  return events or error(message, 2)
+  return events or errors.raise(message)
 end
 
---- What `qvm.watch` gives.
+--- An event of `qvm.watch`.
 -- @table Event
 -- @tfield qvm.vm.VM vm the VM
 -- @tfield "appeared"|"disappeared"|"restarted"|"state" kind `restarted`: another process
--- serves it; `state`: its state is another
--- @tfield ?integer pid id of its process, of a VM without one that of its last one; nil
--- where it is not known
--- @tfield string state as `VM:state` gives it; `unknown` too where its env cannot be read,
--- or until a VM that appears has answered
--- @tfield ?string before the state until then, nil if it appeared
+-- serves it; `state`: its state has changed
+-- @tfield ?integer pid id of its process, or of its last one if it has none now; nil if
+-- unknown
+-- @tfield string state as returned by `VM:state`; also `unknown` if its env cannot be read,
+-- and until a VM that appeared has answered
+-- @tfield ?string before its state before the event, nil if it appeared
 -- @usage for event in qvm.watch {timeout = 1} do print(event.kind, event.before) end
 
---- Sleeps. Ctrl-C ends it, as it ends a script.
+--- Sleeps. Ctrl-C interrupts it.
 -- @tparam number seconds
 -- @usage qvm.sleep(0.1)
 function qvm.sleep(seconds)
   if type(seconds) ~= "number" or not (seconds >= 0 and seconds < 2^31) then
-    error(("bad argument #1 to 'sleep' (number of seconds expected, got %s)"):format(
-      type(seconds) == "number" and tostring(seconds) or type(seconds)), 2)
+    check.expected(seconds, 1, "sleep", "number of seconds",
+      type(seconds) == "number" and tostring(seconds) or nil)
   end
   require "qvm.host.watch".sleep(seconds)
 end
 
--- Values that qvm.decode makes of a text.
+-- Bound for qvm.decode.
 local VALUES_MAX = 1 << 22
 
 --- Decodes a JSON text, strictly by RFC 8259.
 --
--- To a depth of 512. Integers keep their 64 bits: those from 2^63 to 2^64-1 come
--- as the same bit pattern, a negative Lua integer. Every other number is a float.
--- `null` is `cjson.null`. Of two members with one name the last wins, and there is
--- a warning; so there is for a number that a float does not hold exactly.
+-- Up to 512 levels deep. Integers keep their 64 bits: those from 2^63 to 2^64-1 become
+-- the same bit pattern, a negative Lua integer. All other numbers are floats. `null` is
+-- `cjson.null`. If two members have the same name, the last one is used, with a
+-- warning. A number that a float does not hold exactly also causes a warning.
 -- @tparam string text
 -- @treturn[1] any value
--- @treturn[1] {string,...} warnings ("line:column: what"), nil without any
+-- @treturn[1] {string,...} warnings ("line:column: text"), nil if there are none
 -- @return[2] nil, message, code: `malformed`, or `too_large` (more than 4194304
--- values); the message is "line:column: what is wrong"
+-- values); the message begins with "line:column: "
 -- @usage print(qvm.decode('{"ip": 18446603336490160692}').ip)
 function qvm.decode(text)
   check.string(text, 1, "decode")
@@ -185,32 +183,34 @@ function qvm.decode(text)
   return value, warnings[1] and warnings or nil
 end
 
---- Tells where the env of your hypervisor keeps things.
+--- Sets where the env of your hypervisor keeps things.
 --
--- In place of the rules that find them (see the guide, "The env document").
+-- Overrides the rules that find them (see the guide, "The env document").
 -- @tparam ?table schema `nil` restores the rules
 -- @tparam[opt] string schema.vcpus path of the array or object that holds the vCPU
 -- records
--- @tparam[opt] string schema.tid name of the member that is the thread id
--- @tparam[opt] string schema.ip name of the member that is the instruction pointer
+-- @tparam[opt] string schema.tid name of the member with the thread id
+-- @tparam[opt] string schema.ip name of the member with the instruction pointer
 -- @tparam[opt] string schema.errata path of the errata data
 -- @usage qvm.schema {vcpus = "guest.cpus", tid = "thread"}
 function qvm.schema(schema)
   require "qvm.host.env".schema(schema)
 end
 
---- Opens a dump, compressed by gzip or not. Reads its headers only, whatever
--- its size; a compressed one of which the notes come last is unpacked once.
+--- Opens a dump, gzip-compressed or not.
+--
+-- Reads only its headers, whatever its size. A compressed dump whose notes come last is
+-- unpacked once.
 -- @tparam string path
 -- @tparam ?table options
--- @tparam[opt] boolean options.partial true opens a dump of which bytes are
--- missing, anywhere after its program headers: `complete` is false then, and what is
--- missing is `truncated`. A compressed one is unpacked once, and may be damaged:
--- see `warnings`
--- @tparam[opt] function(integer) options.progress called with the bytes unpacked so
--- far while a compressed dump is unpacked
+-- @tparam[opt] boolean options.partial true also opens a dump with bytes missing after
+-- its program headers: `complete` is then false, and reading what is missing fails with
+-- `truncated`. A compressed dump is then unpacked once, and may be damaged: see
+-- `warnings`
+-- @tparam[opt] function(integer) options.progress called with the number of bytes
+-- unpacked so far, while a compressed dump is unpacked
 -- @treturn[1] qvm.dump.Dump the dump
--- @return[2] nil, message, code: `truncated` where bytes are missing (the message
+-- @return[2] nil, message, code: `truncated` if bytes are missing (the message
 -- says how many), `not_found` `permission` `malformed` `unsupported` `io`
 -- @usage dump = assert(qvm.open("linux1-20261122-101500.gcore"))
 -- @usage dump = assert(qvm.open("cut.gcore", {partial = true}))
@@ -221,37 +221,35 @@ function qvm.open(path, options)
   return Dump.open(path, options.partial, options.progress)
 end
 
---- Keeps what a VM reports in a new directory.
+--- Saves what a VM reports to a new directory.
 --
--- So that a bug report can carry it. The directory holds `env.json` (the env's
--- bytes), `errata.json` (a baseline), `vm.qvmconf` (the configuration, if given;
--- not what it includes), and `manifest.json`: the system name, state and node
--- names, this host's name, the time (UTC) and the library's version. Look at it
--- before you give it away: an env and a configuration name threads, devices and
--- files of the host. No memory of the guest is in it. The directory and its files are
--- for this user alone (modes 0700 and 0600).
+-- For bug reports. The directory holds `env.json` (the env's bytes), `errata.json` (a
+-- baseline), `vm.qvmconf` (the configuration, if given, without the files that it
+-- includes), and `manifest.json`: the system name, the state, the names of the nodes,
+-- the name of this host, the time (UTC) and the version of the library. Check it before
+-- you pass it on: an env and a configuration name threads, devices and files of the
+-- host. It contains no guest memory. Only this user can read the directory and its
+-- files (modes 0700 and 0600).
 -- @tparam qvm.vm.VM vm
--- @tparam string directory raises nothing where it exists: that is `busy`
+-- @tparam string directory must not exist
 -- @tparam ?table options
 -- @tparam[opt] string options.conf path of the VM's configuration
 -- @treturn[1] boolean true
--- @return[2] nil, message, code: as `VM:env`; `busy` (it exists, or was exchanged
--- meanwhile) `permission` `io`, `too_large` (a baseline of more than 16 MiB)
+-- @return[2] nil, message, code: as `VM:env`; `busy` (the directory exists, or was
+-- replaced meanwhile) `permission` `io`, `too_large` (a baseline of more than 16 MiB)
 -- @usage assert(qvm.record(vm, "linux1.record", {conf = "linux1.qvmconf"}))
 function qvm.record(vm, directory, options)
-  if type(vm) ~= "table" or not vm.env then
-    error(("bad argument #1 to 'record' (VM expected, got %s)"):format(type(vm)), 2)
-  end
+  check.method(vm, "env", "VM", 1, "record")
   check.path(directory, 2, "record")
   check.options(options, "record", {conf = "path"}, 3)
   return require "qvm.host.record".write(vm, directory, options and options.conf, qvm.version)
 end
 
---- A VM out of a record, with the methods of a VM. `pid`, `signal`, `status` and
--- `dump` are `unsupported`: it has no process.
+--- Opens a record: a VM with the methods of `VM`. `pid`, `wait`, `signal`, `status` and
+-- `dump` fail with `unsupported`: it has no process.
 -- @tparam string directory
 -- @treturn[1] qvm.record.Replay the VM
--- @return[2] nil, message, code: `not_found` `malformed` `unsupported` (of another
+-- @return[2] nil, message, code: `not_found` `malformed` `unsupported` (another
 -- version) `permission`
 -- @usage vm = assert(qvm.replay("linux1.record"))
 function qvm.replay(directory)
@@ -261,18 +259,18 @@ end
 
 --- QNX's system log, for the option `log` of `VM:status`.
 --
--- For VMs of which the `logger` option names `slog`. On QNX only; written from
--- its documentation, and not tried there.
--- @tparam[opt] qvm.vm.VM vm only what the process logs that serves this VM now;
--- none: what all processes log
--- @treturn[1] function():string log returns the text that slogger2 holds, a line
--- for each message, without times; when called later it may fail as `slog2` does
--- @return[2] nil, message, code: `unsupported` where there is no slogger2; `io`
+-- For VMs whose `logger` option names `slog`. QNX only; written from its
+-- documentation, and not yet tried on QNX.
+-- @tparam[opt] qvm.vm.VM vm only messages of the process that serves this VM now;
+-- without it, messages of all processes
+-- @treturn[1] function():string log returns the text that slogger2 holds, one line for
+-- each message, without times; later calls may fail as `slog2` does
+-- @return[2] nil, message, code: `unsupported` if there is no slogger2; `io`
 -- `too_large` (more than 16 MiB), or as `VM:pid`
 -- @usage print(assert(vm:status {log = qvm.slog2(vm) or "/var/log/linux1.log"}))
 function qvm.slog2(vm)
-  if vm ~= nil and (type(vm) ~= "table" or type(vm.pid) ~= "function") then
-    error(("bad argument #1 to 'slog2' (VM expected, got %s)"):format(type(vm)), 2)
+  if vm ~= nil then
+    check.method(vm, "pid", "VM", 1, "slog2")
   end
   local pid, message, code = 0
   if vm then
@@ -291,11 +289,10 @@ function qvm.slog2(vm)
   return log
 end
 
---- Any value as text of several lines, for the prompt.
+--- Shows any value as text of several lines, for the prompt.
 --
--- What an object says of itself, its parts, its fields in order. Addresses are in
--- hexadecimal; what is deep or long is cut, and what was shown already is not
--- shown again.
+-- An object's own line, its parts, and its fields in order. Addresses are in
+-- hexadecimal. Deep and long values are cut, and a table is shown only once.
 -- @tparam any value an object of this library, or anything
 -- @treturn string lines
 -- @usage print(qvm.show(dump:vcpu(0)))
@@ -303,13 +300,12 @@ function qvm.show(value)
   return require "qvm.prompt.show".text(value)
 end
 
---- Bytes in the classic layout.
+--- Shows bytes in the classic layout.
 --
--- Address, 16 bytes in hexadecimal, what of them is printable.
+-- Each line has the address, 16 bytes in hexadecimal, and the printable ones as text.
 -- @tparam string|qvm.dump.Dump|qvm.space.Space source bytes, a dump, or an address space
--- @tparam[opt=0] integer|string address of the first byte; of memory, where to read: also
--- a symbol
--- @tparam[opt] integer n bytes to show; of memory 256 if not given
+-- @tparam[opt=0] integer|string address of the first byte; in memory also a symbol
+-- @tparam[opt] integer n number of bytes; of memory 256 if not given
 -- @treturn[1] string lines
 -- @return[2] nil, message, code: as `Dump:read` and `Space:read`; `too_large`: more than 1 MiB
 -- @usage print(qvm.hexdump(dump, 0x80000000, 64))
@@ -344,27 +340,24 @@ function qvm.hexdump(source, address, n)
   return view.hexdump(bytes, start)
 end
 
---- An address as text.
--- @tparam integer n
+--- Formats an address.
+-- @tparam integer n the address
 -- @treturn string "0x" and 16 digits
 -- @usage print(qvm.hex(dump:u64(0x80000108)))
 function qvm.hex(n)
-  if math.type(n) ~= "integer" then
-    error(("bad argument #1 to 'hex' (integer expected, got %s)")
-      :format(math.type(n) or type(n)), 2)
-  end
+  check.integer(n, 1, "hex")
   return ("0x%016x"):format(n)
 end
 
---- Help for the prompt.
+--- Shows help at the prompt.
 --
--- What there is, or what is to know of one part of it. Case does not matter, and
--- `qvm.` may be left out. The text is that of the comments beside the functions,
--- as in the HTML reference.
+-- An overview, or the page of one function or kind of object. Case does not matter, and
+-- `qvm.` may be left out. The text is made from the comments in the source, as the HTML
+-- reference is.
 -- @tparam[opt] any about an object, a function, or a name such as `"VM"`,
--- `"VM:dump"`, `"dump.find"`; none: an overview
+-- `"VM:dump"`, `"dump.find"`; without it, an overview
 -- @treturn[1] string lines
--- @return[2] nil, message, code: `not_found`; the message has the nearest names
+-- @return[2] nil, message, code: `not_found`; the message suggests the nearest names
 -- @usage print(qvm.help())
 -- @usage print(qvm.help "VM:dump")
 -- @usage print(qvm.help(qvm.open))

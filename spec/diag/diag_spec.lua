@@ -127,7 +127,7 @@ describe("diag", function()
     local status, out, errors = diag {"linux1", "--status", linux1.log, "--dump", dumps,
       "--timeout", "0.5"}
     assert.are.equal(1, status)
-    assert.matches("^qvm%-diag: linux1: dump in [^\n]*: none within 0.5 s[^\n]*\n$", errors)
+    assert.matches("^qvm%-diag: linux1: no dump in [^\n]* within 0.5 s[^\n]*\n$", errors)
     assert.matches("status text", out)
     linux1:stop("KILL")
     status, out, errors = diag {"linux1"}

@@ -17,7 +17,7 @@ describe("an opened dump", function()
     assert.are.equal("little", dump.byteorder)
     assert.are.equal(#files.read(dump.path), dump.size)
     assert.is_true(dump.complete)
-    assert.are.equal(("Dump %s: qnx aarch64, 1 vCPUs, 256 bytes of memory"):format(dump.path),
+    assert.are.equal(("Dump %s: qnx aarch64, 1 vCPU, 256 bytes of memory"):format(dump.path),
       tostring(dump))
   end)
 
@@ -195,13 +195,31 @@ describe("an opened dump", function()
     dump:close()
     dump:close()
     for _, call in ipairs {"read", "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "cstring",
-      "segments", "ranges", "vcpus", "vcpu", "log", "sections", "notes"} do
+      "vcpu", "log"} do
       local value, message, code = dump[call](dump, 0, 0)
       assert.is_nil(value)
       assert.are.equal("gone", code, call)
       assert.matches("closed", message)
     end
     assert.matches("closed$", tostring(dump))
+  end)
+
+  it("makes no iterator after it was closed", function()
+    local dump, other = open(writer.small()), open(writer.small())
+    local cpu, space = dump:vcpu(0), assert(dump:space {root = 0, va_bits = 39, granule = 4096})
+    dump:close()
+    for call, make in pairs {
+      segments = function() dump:segments() end, ranges = function() dump:ranges() end,
+      vcpus = function() dump:vcpus() end, sections = function() dump:sections() end,
+      notes = function() dump:notes() end, dmesg = function() dump:dmesg() end,
+      diff_registers = function() dump:diff_registers(other) end,
+      diff_registers_with = function() other:diff_registers(dump) end,
+      mappings = function() space:mappings() end, symbol = function() space:mappings("x") end,
+      backtrace = function() cpu:backtrace() end} do
+      local ok, message = pcall(make)
+      assert.is_false(ok, call)
+      assert.matches("^spec/dump/dump_spec.lua:%d+: the dump is closed$", message, nil, call)
+    end
   end)
 
   it("closes at the end of its scope", function()

@@ -478,7 +478,8 @@ describe("gdbserve", function()
     local second = connected(port)
     local reply = rsp.packet(("78"):rep(0xff8))
     local expected = "+" .. rsp.packet "OK" .. reply:rep(count)
-    local taken, byte, problem = "", nil, nil
+    local taken = ""
+    local byte, problem
     second:settimeout(1)
     repeat -- on a slow machine it takes a reply in between, or the server would give it up
       byte, problem = second:receive(1)

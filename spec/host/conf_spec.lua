@@ -122,13 +122,13 @@ cpu
     assert.are.equal("test.qvmconf:1: 'loc' has 1 argument, and none follows", wrong "vdev x loc")
     for _, size in ipairs {"1Q", "x", "0x", "1,", ",1M", "1,2,3", "99999999999999999999",
       "8589934592G", "0x8000000000000000K", "-1"} do
-      assert.are.equal(("test.qvmconf:1: '%s' is no [address,]size"):format(size),
+      assert.are.equal(("test.qvmconf:1: '%s' is not [address,]size"):format(size),
         wrong("ram " .. size))
     end
     assert.matches("test.qvmconf:2: .*nothing.conf: No such file",
       select(2, load "\n@nothing.conf"))
-    assert.are.equal("test.qvmconf:1: no file is named behind the @", wrong "@")
-    assert.are.equal("test.qvmconf:2: a NUL: this is no text", wrong "\n\0")
+    assert.are.equal("test.qvmconf:1: no file name after the @", wrong "@")
+    assert.are.equal("test.qvmconf:2: it contains a NUL", wrong "\n\0")
     assert.matches("test.qvmconf:1: 16 files include one another", wrong "@test.qvmconf")
     assert.are.equal("not_found", select(3, qvm.conf.load(files.path("nothing"))))
     assert.is_false(pcall(qvm.conf.load))

@@ -156,8 +156,9 @@ describe("the syntax of configurations", function()
       "test.qvmconf:3: 'cluster=0,cores=2' is not the syntax: write 'cluster 0'",
     ["system a\nram=1M"] = "test.qvmconf:2: 'ram=1M' is not the syntax: write 'ram 1M'",
     ["system a\nram @SIZE@\n"] =
-      "test.qvmconf:2: '@SIZE@' is a template's: put a value in its place",
-    ["system vm@N@\n"] = "test.qvmconf:1: '@N@' is a template's: put a value in its place",
+      "test.qvmconf:2: '@SIZE@' is a placeholder of a template: replace it by a value",
+    ["system vm@N@\n"] =
+      "test.qvmconf:1: '@N@' is a placeholder of a template: replace it by a value",
   } do
     it(("refuses %q, with its place"):format(text), function()
       assert.are.equal(message, wrong(text))
@@ -167,7 +168,7 @@ describe("the syntax of configurations", function()
   end
 
   it("escapes what it says of a file", function()
-    assert.are.equal("test.qvmconf:1: '\\x1b[2J' is no [address,]size", wrong "ram \27[2J")
+    assert.are.equal("test.qvmconf:1: '\\x1b[2J' is not [address,]size", wrong "ram \27[2J")
     assert.is_true(#wrong("ram " .. ("x"):rep(100000)) < 400)
   end)
 end)

@@ -118,7 +118,7 @@ describe("discovery", function()
   it("raises for names that would leave the root", function()
     make_vm("linux1")
     for _, name in ipairs {"", ".", "..", "../vms/linux1", "linux1/", "/", "a/b", "linux1\0x"} do
-      assert.error_matches(function() qvm.vm(name) end, "is no system name")
+      assert.error_matches(function() qvm.vm(name) end, "is not a system name")
     end
     assert.error_matches(function() qvm.vm(nil) end, "string expected, got no value")
     assert.error_matches(function() qvm.vm(7) end, "string expected, got number")

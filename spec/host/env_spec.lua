@@ -42,7 +42,7 @@ describe("reading an env", function()
     for cpu in env:vcpus() do
       assert.are.equal(0xffff800010081234, cpu.last_known_ip)
     end
-    assert.matches("^Env .*/linux1/env: 1 vCPUs, 0 errata, %d+ bytes$", tostring(env))
+    assert.matches("^Env .*/linux1/env: 1 vCPU, 0 errata, %d+ bytes$", tostring(env))
   end)
 
   it("reads to the end whatever size the file claims", function()

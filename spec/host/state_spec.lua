@@ -128,7 +128,7 @@ describe("an Env as text", function()
   it("does not count what was not found", function()
     assert.matches("env: no vCPUs or errata found (see qvm.schema), 2 bytes",
       tostring(left_behind("linux1", "{}"):env()), 1, true)
-    assert.matches("env: no vCPUs found (see qvm.schema), 1 errata, 23 bytes",
+    assert.matches("env: no vCPUs found (see qvm.schema), 1 erratum, 23 bytes",
       tostring(left_behind("linux2", '{"errata": {"1": "on"}}'):env()), 1, true)
     assert.matches("env: 2 vCPUs, 0 errata", tostring(left_behind("linux3", TWO_RUNNING):env()),
       1, true)

@@ -234,7 +234,7 @@ describe("help", function()
       ["VM:dmup"] = 'no help for "VM:dmup": is it VM:dump',
       ["find"] = 'no help for "find": is it Dump:find',
       ["qvm.opne"] = 'no help for "qvm.opne": is it qvm.open',
-      ["zzzzzzzz"] = 'no help for "zzzzzzzz": qvm.help() lists what there is',
+      ["zzzzzzzz"] = 'no help for "zzzzzzzz": qvm.help() lists all names',
     } do
       local page, text, code = qvm.help(name)
       assert.is_nil(page)

@@ -89,7 +89,7 @@ table
     local dump = dumps.open(writer.small {cpus = {{registers = writer.aarch64 {elr = 0x1234},
       process = "one"}}})
     local text = qvm.show(dump)
-    assert.matches("^Dump .*test.gcore: qnx aarch64, 1 vCPUs, 256 bytes of memory\n", text)
+    assert.matches("^Dump .*test.gcore: qnx aarch64, 1 vCPU, 256 bytes of memory\n", text)
     assert.matches("\n  vCPUs:\n    vCPU 0: pc 0x0000000000001234 ", text)
     assert.matches("\n  memory:\n    0x0000000080000000  256 bytes\n", text)
     assert.matches("\n  machine: \"aarch64\"\n", text)

@@ -86,7 +86,7 @@ describe("a dump directory", function()
     local out = on_small_disk([[
       os.execute("mount -o remount,ro " .. dumps)
       take(0.5)]])
-    assert.are.equal("timeout\tlinux1: dump in /dumps: none within 0.5 s: "
+    assert.are.equal("timeout\tlinux1: no dump in /dumps within 0.5 s: "
       .. "is this the directory of its `dump` option?\tsoon\n", out)
   end)
 

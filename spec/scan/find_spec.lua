@@ -129,8 +129,8 @@ describe("find", function()
     local ok, message = pcall(function() for _ in iterator do end end)
     assert.is_false(ok)
     assert.matches("find_spec.lua:%d+: the dump is closed", message)
-    for _, make in ipairs {function() return dump:find("x") end,
-      function() return dump:strings() end, function() return dump:diff(dump) end} do
+    for _, make in ipairs {function() dump:find("x") end,
+      function() dump:strings() end, function() dump:diff(dump) end} do
       ok, message = pcall(make)
       assert.is_false(ok)
       assert.matches("find_spec.lua:%d+: the dump is closed", message)

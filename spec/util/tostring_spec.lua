@@ -110,7 +110,7 @@ describe("as text", function()
       .. 'ram 0x80000000,1M\ncpu runmask 3\nvdev virtio-net name "y\27" loc 0x1c0c0000\n'
       .. 'set errata-1 on\nlogger info,warn stderr\ndump "|gzip \27"\nodd \27 b\n')))
     local path = files.path("vm.qvmconf")
-    assert.matches("^Conf .*: x\\x1b, 1 cpus, 1 vdevs$", tostring(conf))
+    assert.matches("^Conf .*: x\\x1b, 1 cpu, 1 vdev$", tostring(conf))
     local texts = all {conf.ram[1], conf.cpus[1], conf.vdevs[1], conf.set[1], conf.loggers[1],
       conf.dump, conf.others[1]}
     assert.are.same({
@@ -139,7 +139,7 @@ describe("as text", function()
       all({cpu})[1])
     assert.are.equal("segment 0: LOAD 0x0000000080000000 memsz 0x100 filesz 0x100 at 0xb0",
       all(segments)[1])
-    assert.matches("^Dump .*a\\x1b%[2J.*: qnx aarch64, 1 vCPUs, 256 bytes of memory$",
+    assert.matches("^Dump .*a\\x1b%[2J.*: qnx aarch64, 1 vCPU, 256 bytes of memory$",
       all({dump})[1])
     dump:close()
     assert.matches(", closed$", all({dump, cpu, segments[1]})[1])

@@ -1,3 +1,7 @@
+/* Translation: a walk reads one entry at each level, from the root table on, until an entry
+ * is invalid or maps a page. Translations of pages are cached, as a processor caches them:
+ * a page's number selects the one place in the cache where it may be. Dumps do not change,
+ * so nothing is ever stale. */
 #include "paging/address_space.h"
 
 #include "util/bytes.h"
@@ -74,7 +78,7 @@ int space_read_entry(const struct space *space, const struct paging *paging,
     return 0;
 }
 
-/* A table that is not in the dump, or the file has lost. */
+/* A table is not in the dump, or is missing from a truncated file. */
 static int fail_table(const struct space *space, uint64_t address, const struct walk *walk,
                       struct qvm_error *err)
 {
@@ -120,7 +124,7 @@ int space_walk(const struct space *space, uint64_t address, struct walk *walk,
     return 0;
 }
 
-/* What stopped a walk. Returns -1. */
+/* Names the entry that stopped a walk. */
 static int fail_walk(const struct space *space, uint64_t address, const struct walk *walk,
                      struct qvm_error *err)
 {
@@ -163,7 +167,7 @@ int space_translate(struct space *space, uint64_t address, uint64_t *physical,
     return 0;
 }
 
-/* The tables are right, but the dump has not the memory. */
+/* The page is mapped to memory that the dump does not have. */
 static int fail_physical(const struct space *space, uint64_t address, uint64_t physical,
                          struct qvm_error *err)
 {

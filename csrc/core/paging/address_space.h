@@ -1,6 +1,6 @@
-/* An address space: the memory of a dump by virtual address, through page tables in it. The
- * tables are a guest's, and may say anything: a walk has as many steps as there are levels,
- * whatever they say. */
+/* An address space: the memory of a dump by virtual address, through page tables in the
+ * dump. The tables are the guest's and may say anything. A walk has at most as many steps
+ * as there are levels. */
 #ifndef QVM_ADDRESS_SPACE_H
 #define QVM_ADDRESS_SPACE_H
 
@@ -13,8 +13,8 @@ enum { SPACE_CACHE = 512 };
 enum space_half { SPACE_LOWER, SPACE_UPPER, SPACE_HALVES };
 
 struct space_page {
-    uint64_t tag; /* the page's number and 1 below it; 0: free */
-    uint64_t address;
+    uint64_t tag;     /* twice the page's number, plus 1; 0: free */
+    uint64_t address; /* physical */
 };
 
 struct space {
@@ -23,14 +23,14 @@ struct space {
     bool has[SPACE_HALVES]; /* are the tables of this half known? */
     struct paging half[SPACE_HALVES];
     unsigned page_shift; /* of the half with the smaller pages */
-    /* Translations of pages, as a processor keeps them. */
+    /* Translations of pages. */
     struct space_page cache[SPACE_CACHE];
 };
 
 struct walk_step {
     unsigned level;        /* an index into paging->level */
     uint64_t table, index; /* physical address of the table; the entry's number in it */
-    uint64_t entry;        /* as it stands there */
+    uint64_t entry;        /* its bits */
     struct paging_entry decoded; /* what it says */
 };
 
@@ -61,18 +61,19 @@ uint64_t space_gap_last(const struct space *space, uint64_t address);
 int space_read_entry(const struct space *space, const struct paging *paging,
                      struct walk_step *step, struct qvm_error *err);
 
-/* Goes from the root to where the walk ends, at whatever. -1: not canonical, or a table is
- * not in the dump: walk->count steps have been done. */
+/* Walks from the root to the first entry that is not a table's, valid or not. 0, or -1: the
+ * address is not canonical, or a table is not in the dump; then walk->count steps have been
+ * done. */
 int space_walk(const struct space *space, uint64_t address, struct walk *walk,
                struct qvm_error *err);
 
-/* A walk to the end: 0 if that is a page. Code unmapped: with the entry that stopped it, or
- * the table that is not there. */
+/* Walks to a page. 0, or -1; for code unmapped, the message has the entry that stopped the
+ * walk, or the table that is missing. */
 int space_resolve(const struct space *space, uint64_t address, struct walk *walk,
                   struct qvm_error *err);
 
-/* Where a virtual address is; *left: bytes up to the end of its page. Codes as
- * above. */
+/* Translates a virtual address; *left: bytes up to the end of its page. Codes as of
+ * space_resolve. */
 int space_translate(struct space *space, uint64_t address, uint64_t *physical,
                     uint64_t *left, struct qvm_error *err);
 

@@ -1,3 +1,10 @@
+/* The page tables are walked once, in order of address. The table of each level is kept, so
+ * one read serves all its entries; it is read again only when the walk comes to another. A
+ * last-level table whose entries are all alike, as sanitizers of kernels use for gigabytes
+ * of shadow memory, is passed in one step.
+ *
+ * Each step gives an extent that is mapped alike; extents that adjoin and have equal
+ * permissions are joined. */
 #include "paging/mappings.h"
 
 #include "util/bytes.h"
@@ -9,16 +16,16 @@
 
 enum {
     TABLE_MAX = 65536,                /* bytes of the largest table */
-    AT_ONCE = LIMIT(1 << 16, 1 << 4), /* spans that one call looks at */
-    /* The bound on steps: so many for each page of memory in the dump, and so many besides
-     * for small dumps. A span is one step. */
+    AT_ONCE = LIMIT(1 << 16, 1 << 4), /* steps of one call */
+    /* The limit on steps: so many for each page of memory in the dump, and so many more for
+     * small dumps. An extent is one step. */
     STEPS_PER_PAGE = 8,
-    STEPS_BESIDES = LIMIT(1 << 24, 1 << 15),
+    STEPS_MORE = LIMIT(1 << 24, 1 << 15),
     LOAD_STEPS = 32, /* what loading a table costs, in steps */
     PAGE = 4096
 };
 
-/* From an address on, what is mapped alike. */
+/* The addresses up to `last` are mapped alike. */
 struct alike {
     uint64_t last;  /* inclusive */
     unsigned perms; /* 0: not mapped */
@@ -37,7 +44,7 @@ int mappings_init(struct mappings *mappings, const struct space *space, uint64_t
                                   .last = last,
                                   .finished = first > last};
     mappings->left = dump_memory_total(space->dump, 0, UINT64_MAX) / PAGE * STEPS_PER_PAGE +
-                     STEPS_BESIDES;
+                     STEPS_MORE;
     for (size_t i = 0; i < PAGING_LEVELS_MAX; i++)
         mappings->tables[i].bytes = bytes + i * TABLE_MAX;
     return 0;
@@ -88,8 +95,8 @@ static bool has_some(const struct dump *dump, uint64_t address, size_t size)
            (dump->map.runs[i].first <= address || dump->map.runs[i].first - address < size);
 }
 
-/* Reads entry by entry where not all of a table is there; the others say nothing, and are
- * not tried: a message about each would take most of the time. */
+/* Reads a table of which the dump has only a part, entry by entry. The others map nothing.
+ */
 static int read_pieces(const struct mappings *mappings, uint64_t address, unsigned char *to,
                        size_t size, unsigned entry_size, struct qvm_error *err)
 {
@@ -126,7 +133,7 @@ static int load(struct mappings *mappings, const struct paging *paging, unsigned
     return 0;
 }
 
-/* The last address of the 2^bits that one is among. */
+/* The last of the 2^bits addresses that one is among. */
 static uint64_t end_of(uint64_t address, unsigned bits)
 {
     return bits > 63 ? UINT64_MAX : address | ((UINT64_C(1) << bits) - 1);
@@ -185,7 +192,8 @@ static int next_extent(struct mappings *mappings, struct alike *extent,
     return 0;
 }
 
-/* Adds a span to the range that is open. True: that one ends before it. */
+/* Extends the open range by an extent, or opens one. True: the range before it has ended,
+ * and is in *range. */
 static bool add(struct mappings *mappings, const struct alike *extent,
                 struct mapping *range)
 {

@@ -1,3 +1,10 @@
+/* The formats of page-table entries, as the manuals define them: Intel's Software
+ * Developer's Manual, volume 3, chapter 5, and the Arm Architecture Reference Manual,
+ * section D8.3 (VMSAv8-64, translation table descriptors).
+ *
+ * paging_setup describes a format as a list of levels, from the root on: which bits of an
+ * address index the table of that level, and whether an entry there may map a block. All
+ * else works on that list, so nothing outside this file knows an architecture. */
 #include "paging/page_table.h"
 
 #include <inttypes.h>
@@ -6,6 +13,7 @@
 #define BITS(high, low) ((UINT64_MAX >> (63 - (high))) & (UINT64_MAX << (low)))
 #define BIT(n)          (UINT64_C(1) << (n))
 
+/* Of x86 entries. Bit 63 is no-execute, where entries have 8 bytes. */
 enum { PRESENT = 1, WRITABLE = 2, USER = 4, LARGE = 128 };
 
 static int fail(const struct paging *paging, struct qvm_error *err)
@@ -15,8 +23,8 @@ static int fail(const struct paging *paging, struct qvm_error *err)
                     paging->va_bits, UINT64_C(1) << (paging->page_shift & 63));
 }
 
-/* An entry may be a page of its level's size at levels 3 and 2, where the index is whole.
- */
+/* Levels are numbered from the last, 1. Entries of levels 2 and 3 may map a large page (of
+ * 2 MiB or 4 MiB, and 1 GiB), but not in the short first table of PAE. */
 static void set_x86(struct paging *paging, unsigned entry_size, unsigned bits)
 {
     paging->entry_size = entry_size;
@@ -30,8 +38,9 @@ static void set_x86(struct paging *paging, unsigned entry_size, unsigned bits)
     }
 }
 
-/* Blocks end a walk at the second to last level, of 4 KiB granules also at the one before
- * it, and with addresses of 52 bits one level earlier. */
+/* Levels are numbered up to the last, 3; the first one is 0 or later, as many as va_bits
+ * needs. An entry of level 2 may map a block, with granules of 4 KiB also one of level 1;
+ * and with physical addresses of 52 bits one of a level earlier. */
 static void set_aarch64(struct paging *paging)
 {
     unsigned bits = paging->page_shift - 3, rest = paging->va_bits - paging->page_shift;
@@ -40,10 +49,10 @@ static void set_aarch64(struct paging *paging)
     paging->entry_size = 8;
     paging->levels = (rest + bits - 1) / bits;
     for (unsigned i = 0; i < paging->levels; i++) {
-        unsigned behind = paging->levels - 1 - i;
-        unsigned shift = paging->page_shift + bits * behind;
+        unsigned after = paging->levels - 1 - i;
+        unsigned shift = paging->page_shift + bits * after;
         unsigned left = paging->va_bits - shift;
-        int number = 3 - (int)behind;
+        int number = 3 - (int)after;
 
         paging->level[i] = (struct paging_level){number, shift, left < bits ? left : bits,
                                                  number >= first_leaf};
@@ -79,7 +88,7 @@ int paging_setup(struct paging *paging, struct qvm_error *err)
     return fail(paging, err);
 }
 
-static unsigned rights_x86(uint64_t entry, bool has_nx)
+static unsigned perms_x86(uint64_t entry, bool has_nx)
 {
     unsigned perms = PERM_ALL;
 
@@ -92,7 +101,7 @@ static unsigned rights_x86(uint64_t entry, bool has_nx)
     return perms;
 }
 
-/* A page of 4 MiB has bits 39 to 32 of its address in bits 20 to 13. */
+/* A page of 4 MiB has bits 39 to 32 of its address in bits 20 to 13 (PSE-36). */
 static uint64_t address_x86(const struct paging *paging, unsigned shift, uint64_t entry)
 {
     if (paging->kind == PAGING_X86 && shift > 12)
@@ -112,16 +121,17 @@ static struct paging_entry decode_x86(const struct paging *paging, unsigned leve
     if (is_last || (at->leaf && entry & LARGE))
         result.kind = ENTRY_LEAF;
     result.address = address_x86(paging, result.kind == ENTRY_LEAF ? at->shift : 12, entry);
-    /* The first of three levels has addresses only. */
+    /* Entries of PAE's first table have no permissions. */
     if (paging->kind == PAGING_X86_PAE && level == 0)
         result.perms = PERM_ALL;
     else
-        result.perms = rights_x86(entry, paging->kind != PAGING_X86);
+        result.perms = perms_x86(entry, paging->kind != PAGING_X86);
     return result;
 }
 
-/* APTable, UXNTable, PXNTable: a table takes rights from everything behind it. */
-static unsigned rights_of_table(uint64_t entry)
+/* APTable[1:0] in bits 62 and 61, UXNTable, PXNTable: a table takes permissions from
+ * everything that it leads to. */
+static unsigned perms_of_table(uint64_t entry)
 {
     unsigned perms = PERM_ALL;
 
@@ -136,9 +146,9 @@ static unsigned rights_of_table(uint64_t entry)
     return perms;
 }
 
-/* AP[2:1] in bits 7 and 6, UXN, PXN. What users may write privileged code cannot execute.
+/* AP[2:1] in bits 7 and 6, UXN, PXN. Privileged code cannot execute what users may write.
  */
-static unsigned rights_of_page(uint64_t entry)
+static unsigned perms_of_page(uint64_t entry)
 {
     unsigned perms = PERM_ALL;
 
@@ -153,6 +163,8 @@ static unsigned rights_of_page(uint64_t entry)
     return perms;
 }
 
+/* With 52 bits, the highest four are where granules of 64 KiB leave bits 15 to 12 free, or,
+ * with smaller granules (LPA2), the highest two in bits 9 and 8. */
 static uint64_t address_aarch64(const struct paging *paging, unsigned shift, uint64_t entry)
 {
     uint64_t address;
@@ -180,10 +192,10 @@ static struct paging_entry decode_aarch64(const struct paging *paging, unsigned 
         result.kind = ENTRY_LEAF;
     if (result.kind == ENTRY_LEAF) {
         result.address = address_aarch64(paging, at->shift, entry);
-        result.perms = rights_of_page(entry);
+        result.perms = perms_of_page(entry);
     } else if (result.kind == ENTRY_TABLE) {
         result.address = address_aarch64(paging, paging->page_shift, entry);
-        result.perms = rights_of_table(entry);
+        result.perms = perms_of_table(entry);
     }
     return result;
 }

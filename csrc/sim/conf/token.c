@@ -137,7 +137,8 @@ static void check_template(struct place place, const char *word)
     for (const char *at = strchr(word, '@'); at; at = strchr(at + 1, '@')) {
         size_t length = placeholder(at);
         if (length)
-            place_fail(place, "'%.*s' is a template's: put a value in its place",
+            place_fail(place,
+                       "'%.*s' is a placeholder of a template: replace it by a value",
                        (int)(length < 100 ? length : 100), at);
     }
 }

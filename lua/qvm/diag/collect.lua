@@ -1,7 +1,7 @@
 -- What is found of VMs and dumps, as plain tables: for people, for JSON, for a page.
 
+local errors = require "qvm.util.errors"
 local qvm = require "qvm"
-local text = require "qvm.diag.text"
 
 local collect = {}
 
@@ -74,19 +74,14 @@ local function add_process(about, vm, problems)
   return code
 end
 
--- Ctrl-C is no finding.
 local function add_nodes(about, vm, problems)
-  local nodes = {}
-  local listed, message = pcall(function()
-    for name in vm:nodes() do
-      table.insert(nodes, name)
-    end
-  end)
-  about.nodes = listed and nodes or nil
-  if not listed and tostring(message):find("interrupted!$") then
-    error(message, 0)
-  elseif not listed then
-    problems:add(text.without_place(message))
+  local is_listed, names = errors.try(vm.nodes, vm)
+  if not is_listed then
+    return problems:add(names)
+  end
+  about.nodes = {}
+  for name in names do
+    table.insert(about.nodes, name)
   end
 end
 
@@ -190,13 +185,15 @@ local function dump_vcpus_of(dump, warn)
   return list
 end
 
+-- Is there a note of that name? None is found where the notes cannot be read.
 local function has_note(dump, name)
-  local notes = dump:notes()
-  local note = notes and notes(true)
-  while note and note.name ~= name do
-    note = notes(true)
-  end
-  return note ~= nil
+  local found = false
+  errors.try(function()
+    for note in dump:notes() do
+      found = found or note.name == name
+    end
+  end)
+  return found
 end
 
 -- What is wrong with the VMCOREINFO note of a dump that has one. Memory is not searched for

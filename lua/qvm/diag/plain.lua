@@ -1,7 +1,7 @@
 -- A report as text of 80 columns.
 
-local cjson = require "cjson"
 local columns = require "qvm.util.columns"
+local raw = require "qvm.util.text".raw
 local text = require "qvm.diag.text"
 
 local harmless, in_units, pad = text.harmless, text.in_units, columns.pad
@@ -32,12 +32,7 @@ end
 
 -- A value of an env as a string, and as one that is harmless and not too long.
 function Plain.raw_value(value)
-  if value == nil then
-    return "-"
-  elseif value == cjson.null then
-    return "null"
-  end
-  return math.type(value) == "float" and text.float("%.14g", value) or tostring(value)
+  return value == nil and "-" or raw(value)
 end
 
 local function value_text(value)

@@ -4,6 +4,7 @@
 
 local qvm = require "qvm"
 local collect = require "qvm.diag.collect"
+local errors = require "qvm.util.errors"
 local json = require "qvm.diag.json"
 local terminal = require "qvm.diag.terminal"
 local text = require "qvm.diag.text"
@@ -134,19 +135,19 @@ function tasks.dmesg(run)
   if not dump then
     return nil, message
   end
-  local messages, log = dump:dmesg()
+  local ok, messages, log = errors.try(dump.dmesg, dump)
+  if not ok then
+    dump:close()
+    return nil, messages
+  end
   local report = {messages = {}}
-  for m in messages or function() end do
+  for m in messages do
     if run.text then
       run.text.put(tostring(m))
     else
       table.insert(report.messages, json.encode {seq = m.seq, time = m.time, caller = m.caller,
         text = m.text})
     end
-  end
-  if not messages then
-    dump:close()
-    return nil, log
   end
   add_log_problems(run, dump, log)
   dump:close()

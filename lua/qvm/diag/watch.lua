@@ -2,6 +2,7 @@
 -- changed, until Ctrl-C. The terminal is left as it was, whatever ends this.
 
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local terminal = require "qvm.diag.terminal"
 local text = require "qvm.diag.text"
 
@@ -98,7 +99,7 @@ function watch.run(title, seconds, collect)
   if not guard:close() then -- ended before it was ready
     io.stdout:write(LEAVE)
   end
-  if tostring(message):find("interrupted!$") then
+  if errors.is_interrupt(message) then
     return true
   end
   return nil, message

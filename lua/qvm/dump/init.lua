@@ -1,33 +1,35 @@
 --- An opened guest dump: physical memory, vCPU registers, dump text.
 --
 -- Read as QNX documents its dumps (the Hypervisor User's Guide and the public
--- header `sys/kdump.h`); not yet seen with a dump from a QNX system. Nothing is
--- read that is not asked for. After `close`, every method returns nil, message,
--- `"gone"`.
+-- header `sys/kdump.h`); not yet tested with a dump from a QNX system. Data is read
+-- only when it is requested. After `close`, methods fail with `gone`; those that make
+-- iterators raise.
 -- @classmod qvm.dump
 
 local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
+local classes = require "qvm.util.classes"
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
+local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
-local methods_of = require "qvm.util.methods"
 local make_scans = require "qvm.scan"
 
 --- @type Dump
 local Dump = {__name = "Dump"}
 
---- What a Dump holds.
+--- Fields of a Dump.
 -- @table Dump
 -- @tfield string path the file's path
--- @tfield "qnx"|"qemu"|"elf" format qemu: what QEMU's dump-guest-memory writes for
--- x86_64 and aarch64; elf: any other ELF core, memory and notes
+-- @tfield "qnx"|"qemu"|"elf" format qemu: written by QEMU's dump-guest-memory for
+-- x86_64 and aarch64; elf: any other ELF core, of which memory and notes are read
 -- @tfield string machine `"aarch64"`, `"x86_64"`, `"x86"`, `"arm"`, or `"machine N"`
 -- with the ELF number
 -- @tfield integer bits 32 or 64
 -- @tfield "little"|"big" byteorder
 -- @tfield integer size bytes of the file
 -- @tfield boolean complete whether every segment is inside the file
--- @tfield {string,...} warnings what is odd about the dump though it can be read
+-- @tfield {string,...} warnings problems of the dump that do not prevent reading it
 -- @usage dump = assert(qvm.open("linux1-20261122-101500.gcore"))
 
 local open_dump = core.open
@@ -43,24 +45,23 @@ end
 
 --- Reads physical memory.
 --
--- As other functions that take an address it also takes a symbol of the guest's kernel,
--- `"schedule"` or `"schedule+0x10"`: that is where the kernel's page tables have it.
+-- Like all functions that take an address, it also takes a symbol of the guest's kernel,
+-- `"schedule"` or `"schedule+0x10"`, which the kernel's page tables translate.
 -- @function Dump:read
 -- @tparam integer|string address
--- @tparam integer n bytes; raises where it is negative
+-- @tparam integer n number of bytes; raises if negative
 -- @treturn[1] string n bytes
 -- @return[2] nil, message, code: `unmapped` if any byte is not in the dump (the
--- message has the first address that is not), `truncated` if the file was cut
--- while it is open
+-- message has the first missing address), `truncated` if the file was cut while open
 -- @usage bytes = assert(dump:read(0x80000000, 64))
 Dump.read = methods.read
 
---- Reads a number: unsigned (u) or signed (i), of 8 to 64 bits.
+--- Reads a number of physical memory.
 --
--- Of physical memory, in the dump's byte order.
+-- Unsigned (u) or signed (i), of 8 to 64 bits, in the dump's byte order.
 -- @function Dump:u8
 -- @also u16 u32 u64 i8 i16 i32 i64
--- @tparam integer|string address need not be aligned
+-- @tparam integer|string address any alignment
 -- @treturn[1] integer value; `u64` and `i64` are the same 64-bit pattern
 -- @return[2] nil, message, code: as `read`
 -- @usage print(dump:u8(0x80000108))
@@ -69,19 +70,19 @@ Dump.u8, Dump.u16, Dump.u32, Dump.u64 =
 Dump.i8, Dump.i16, Dump.i32, Dump.i64 =
   methods.i8, methods.i16, methods.i32, methods.i64
 
---- Reads the string that ends before the next NUL byte.
+--- Reads the string up to the next NUL byte.
 -- @function Dump:cstring
 -- @tparam integer|string address
--- @tparam[opt=4096] integer max at most so many bytes, if no NUL comes before
--- @treturn[1] string the bytes
--- @return[2] nil, message, code: as `read`; memory that ends before a NUL and
--- before max is `unmapped`
+-- @tparam[opt=4096] integer max bytes to read if there is no NUL before
+-- @treturn[1] string the bytes before the NUL
+-- @return[2] nil, message, code: as `read`; `unmapped` if memory ends before a NUL and
+-- before max
 -- @usage print(dump:cstring(0x80000000))
 Dump.cstring = methods.cstring
 
 --- Reads many numbers of physical memory at once.
 --
--- For loops that would otherwise be bound by calls.
+-- Faster than a call for each number.
 -- @tparam integer|string address
 -- @tparam "u8"|"u16"|"u32"|"u64"|"i8"|"i16"|"i32"|"i64" type
 -- @tparam integer count
@@ -157,10 +158,10 @@ Dump.diff = scans.diff
 
 --- The text that the dump carries, oldest first.
 --
--- What `qvm_report()` added.
+-- Added by `qvm_report()`.
 -- @function Dump:log
--- @treturn[1] ?string text, or nil alone where the dump has none
--- @return[2] nil, message, code: it could not be read
+-- @treturn[1] ?string text; nil alone if the dump has none
+-- @return[2] nil, message, code: it cannot be read
 -- @usage print(dump:log())
 Dump.log = methods.log
 
@@ -170,26 +171,9 @@ Dump.log = methods.log
 Dump.close = methods.close
 Dump.__close = methods.close
 
-local function closed()
-  return nil, "the dump is closed", "gone"
-end
-
--- An iterator that calls step until it gives nothing; a failure on the way
--- cannot be returned from inside a loop, and raises. To a caller that gives true it
--- is returned.
-local function iterate(dump, step)
+local function check_open(dump)
   if not methods.is_open(dump) then
-    return closed()
-  end
-  return function(quiet)
-    local value, message, code = step()
-    if code and value == nil then
-      if quiet then
-        return nil, message, code
-      end
-      error(message, 2)
-    end
-    return value
+    errors.raise "the dump is closed"
   end
 end
 
@@ -203,44 +187,43 @@ local Segment = {__name = "Segment", __tostring = line.tostring("segment", funct
     segment.paddr, segment.memsz, segment.filesz, segment.offset)
 end)}
 
---- The segments (program headers), in the file's order.
--- @treturn[1] function():Segment iterator
--- @return[2] nil, message, code: `gone`
+--- The segments (program headers), in the order of the file.
+-- Raises if the dump is closed.
+-- @treturn function():Segment iterator
 -- @usage for segment in dump:segments() do print(segment) end
 function Dump:segments()
+  check_open(self)
   local index = -1
-  return iterate(self, function()
+  return iterators.steps(function()
     index = index + 1
     local segment, message, code = methods.segment(self, index)
     return segment and setmetatable(segment, Segment), message, code
   end)
 end
 
---- The physical memory in the dump: merged, ascending ranges.
--- @treturn[1] function():integer,integer iterator over start (address), size
+--- The ranges of physical memory in the dump, merged and ascending.
+-- Raises if the dump is closed.
+-- @treturn function():integer,integer iterator over start (address), size
 -- (bytes)
--- @return[2] nil, message, code: `gone`
 -- @usage for start, size in dump:ranges() do print(qvm.hex(start), size) end
 function Dump:ranges()
-  if not methods.is_open(self) then
-    return closed()
-  end
-  local piece = 0
+  check_open(self)
+  local index = 0
   return function()
-    if not piece then
+    if not index then
       return nil
     end
-    local start, size, next_piece = methods.range(self, piece)
+    local start, size, next_index = methods.range(self, index)
     if start == nil and size then
-      error(size, 2)
+      errors.raise(size)
     end
-    piece = next_piece
+    index = next_index
     return start, size
   end
 end
 
--- A part of the file whose bytes are read when they are asked for. A metatable
--- for each dump: it must not be closed while a part of it is in use.
+-- Makes the type of a part of the file, whose bytes are read on request. Each dump has a
+-- metatable of its own, which keeps the dump from being collected while a part is in use.
 local function part_type(dump, name, to_text)
   return {
     __name = name,
@@ -258,17 +241,17 @@ local section_text = line.tostring("section", function(section)
     line.cut(section.name), section.type, section.filesz, section.offset)
 end)
 
---- The sections, in the file's order. Many dumps have none.
--- @treturn[1] function():Section iterator
--- @return[2] nil, message, code: `gone`, or they could not be read
+--- The sections, in the order of the file. Many dumps have none.
+-- Raises if they cannot be read, or if the dump is closed.
+-- @treturn function():Section iterator
 -- @usage for section in dump:sections() do print(section) end
 function Dump:sections()
-  local count, message, code = methods.section_count(self)
+  local count, message = methods.section_count(self)
   if not count then
-    return nil, message, code
+    errors.raise(message)
   end
   local meta, index = part_type(self, "Section", section_text), -1
-  return iterate(self, function()
+  return iterators.steps(function()
     index = index + 1
     if index >= count then
       return nil
@@ -284,14 +267,16 @@ end)
 
 local NOTES_MAX = 1 << 18 -- four for each of 65536 vCPUs
 
---- The ELF notes, in the file's order. The note of a QNX dump is none of them:
--- it is read as vCPUs and text.
--- @treturn[1] function():Note iterator
--- @return[2] nil, message, code: `gone`. The loop raises after 262144 notes
+--- The ELF notes, in the order of the file.
+--
+-- The note of a QNX dump is not among them: it is read as vCPUs and text. Raises if the
+-- dump is closed, and in the loop after 262144 notes.
+-- @treturn function():Note iterator
 -- @usage for note in dump:notes() do print(note) end
 function Dump:notes()
+  check_open(self)
   local meta, segment, at, count = part_type(self, "Note", note_text), 0, 0, 0
-  return iterate(self, function()
+  return iterators.steps(function()
     count = count + 1
     if count > NOTES_MAX then
       return nil, ("%s: more than %d notes"):format(self.path, NOTES_MAX), "too_large"
@@ -306,10 +291,10 @@ function Dump:notes()
   end)
 end
 
---- One vCPU.
+--- Returns one vCPU.
 -- @tparam integer index from 0
--- @treturn[1] ?Vcpu the vCPU, nil alone where there is none of that index
--- @return[2] nil, message, code: `gone`, or it could not be read
+-- @treturn[1] ?Vcpu the vCPU; nil alone if the dump has no such vCPU
+-- @return[2] nil, message, code: `gone`, or it cannot be read
 -- @usage cpu = assert(dump:vcpu(0))
 function Dump:vcpu(index)
   check.integer(index, 1, "vcpu")
@@ -322,34 +307,29 @@ function Dump:vcpu(index)
   return require "qvm.dump.vcpu".new(self, vcpu, names, extra_names)
 end
 
---- What differs between this dump's vCPU registers and another's.
+--- The vCPU registers that differ between this dump and another.
 --
--- The extra ones too. Of a vCPU or a register that only one of them has, all
--- differ.
+-- Including the extra ones. All registers differ that only one of the dumps has. Raises if
+-- one of the dumps is closed.
 -- @tparam Dump other
--- @treturn[1] function():integer,string,?integer,?integer iterator over index of
--- the vCPU, name, value here, value there; nil for a value that is not there
--- @return[2] nil, message, code: `gone`
+-- @treturn function():integer,string,?integer,?integer iterator over index of
+-- the vCPU, name, value in this dump, value in the other; nil if a dump has no such register
 -- @usage for cpu, name in dump:diff_registers(other) do print(cpu, name) end
 function Dump:diff_registers(other)
-  if getmetatable(other) ~= Dump then
-    error(("bad argument #1 to 'diff_registers' (Dump expected, got %s)")
-      :format(type(other)), 2)
-  end
-  if not methods.is_open(self) or not methods.is_open(other) then
-    return closed()
-  end
+  check.object(other, Dump, 1, "diff_registers")
+  check_open(self)
+  check_open(other)
   return require "qvm.dump.vcpu".differences(self, other,
     math.max(methods.vcpu_count(self), methods.vcpu_count(other)))
 end
 
---- All vCPUs, in the dump's order.
--- @treturn[1] function():Vcpu iterator
--- @return[2] nil, message, code: `gone`
+--- The vCPUs, in the order of the dump. Raises if the dump is closed.
+-- @treturn function():Vcpu iterator
 -- @usage for cpu in dump:vcpus() do print(cpu) end
 function Dump:vcpus()
+  check_open(self)
   local index = -1
-  return iterate(self, function()
+  return iterators.steps(function()
     index = index + 1
     local count, message, code = methods.vcpu_count(self)
     if not count then
@@ -361,43 +341,43 @@ function Dump:vcpus()
   end)
 end
 
---- What the Linux kernel in the dump tells of itself.
+--- VMCOREINFO: the Linux kernel's description of itself.
 --
--- From the VMCOREINFO note, else found in memory, where the whole of it is searched
--- once. A note that is empty, zero or cut is not used. One of a kernel that no longer runs,
--- as it is left after kexec, gives way to the running kernel's in memory, or is used with
--- a warning; only a vCPU that was in the kernel, and whose page tables are known, can tell.
--- @tparam[opt] string text takes this for it from now on; symbols are read anew
--- @treturn[1] VmcoreInfo what it tells
+-- Taken from the VMCOREINFO note, or else found in memory, all of which is searched once.
+-- An empty, zero or truncated note is not used. The note of a kernel that no longer runs, as
+-- kexec leaves it, is replaced by that of the running kernel in memory; if there is none, it
+-- is used with a warning. Only vCPUs in the kernel whose page tables are known can show
+-- which kernel is running.
+-- @tparam[opt] string text the VMCOREINFO to use from now on; symbols are read again
+-- @treturn[1] VmcoreInfo the VMCOREINFO
 -- @return[2] nil, message, code: `not_found`; `too_large`: a text of more than 1 MiB; or the
--- dump could not be read
+-- dump cannot be read
 -- @usage print(dump:vmcoreinfo().symbols.swapper_pg_dir)
 function Dump:vmcoreinfo(text)
   return require "qvm.guest".vmcoreinfo(self, text)
 end
 
---- The address space in which a vCPU was running, or one by hand.
+--- The address space of a vCPU, or one given by the caller.
 --
--- Of a vCPU, the page tables are taken from its control registers (`cr3` and `cr4`;
--- `ttbr0`, `ttbr1` and `tcr` of aarch64), else from `pgtbl` of its record, which on
--- aarch64 is taken for the lower half of the addresses, else from VMCOREINFO.
+-- The page tables of a vCPU are taken from its control registers (`cr3` and `cr4`; on
+-- aarch64 `ttbr0`, `ttbr1` and `tcr`), else from `pgtbl` of its record, which on aarch64
+-- is used for the lower half of the addresses, else from VMCOREINFO.
 -- @tparam Vcpu|SpaceByHand what a vCPU, or where the page tables are
--- @tparam ?table options beside a vCPU, what its page table is like where the dump
--- does not tell
--- @tparam[opt] integer options.va_bits as of a SpaceByHand, and so are the others
+-- @tparam ?table options the form of a vCPU's page tables, if the dump does not show it
+-- @tparam[opt] integer options.va_bits as in SpaceByHand, like the others
 -- @tparam[opt] integer options.granule
 -- @tparam[opt] boolean options.wide
 -- @tparam[opt] integer options.encryption_mask
 -- @tparam[opt] string options.kind
 -- @treturn[1] qvm.space.Space the address space
--- @return[2] nil, message, code: `unsupported`: the dump does not tell enough
+-- @return[2] nil, message, code: `unsupported`: the page tables, or their form, are not known
 -- @usage space = assert(dump:space(dump:vcpu(0), {va_bits = 39, granule = 4096}))
 -- @usage space = assert(dump:space {root = 0x41000, va_bits = 39, granule = 4096})
 function Dump:space(what, options)
   return require "qvm.guest".space(self, what, options)
 end
 
---- The address space of the Linux kernel in the dump, by VMCOREINFO.
+--- The address space of the Linux kernel in the dump, found by VMCOREINFO.
 -- @treturn[1] qvm.space.Space the address space
 -- @return[2] nil, message, code: `not_found` without VMCOREINFO, `unsupported`
 -- @usage space = assert(dump:kernel_space())
@@ -405,20 +385,25 @@ function Dump:kernel_space()
   return require "qvm.guest".kernel_space(self)
 end
 
---- The messages of a Linux guest's kernel log, oldest first; by VMCOREINFO.
--- @treturn[1] function():Message iterator
--- @treturn[1] LogCount counts what is given and what is skipped: a log gives no more text
--- than its buffer holds, and at most 2^20 records
--- @return[2] nil, message, code: `not_found` without VMCOREINFO, `unsupported` where
--- it tells too little
+--- The messages of a Linux guest's kernel log, oldest first.
+--
+-- The log is found by VMCOREINFO. Raises if there is no VMCOREINFO, if it lacks what is
+-- needed, or if the dump cannot be read. The messages have at most as much text as the log's
+-- buffer holds, and are at most 2^20.
+-- @treturn function():Message iterator
+-- @treturn LogCount counts the messages returned and the records skipped, as the loop runs
 -- @usage for message in dump:dmesg() do print(message.time, #message.text) end
 function Dump:dmesg()
-  return require "qvm.guest".dmesg(self)
+  local messages, log = require "qvm.guest".dmesg(self)
+  if not messages then
+    errors.raise(log)
+  end
+  return messages, log
 end
 
---- What the dump tells of its guest.
--- @treturn[1] Guest what is known
--- @return[2] nil, message, code: as `vcpus`
+--- Describes the guest in the dump.
+-- @treturn[1] Guest what is known of it
+-- @return[2] nil, message, code: `gone`, or the dump cannot be read
 -- @usage print(dump:guest().release)
 function Dump:guest()
   return require "qvm.guest".about(self)
@@ -426,25 +411,25 @@ end
 
 --- The symbols of the guest's kernel.
 --
--- Without a path, those of the table that a Linux kernel has in its memory (kallsyms), where
--- VMCOREINFO gives its place (6.0 and later). Those of a file are moved as the kernel was
--- (KASLR), if there is a VMCOREINFO; a file of another kernel is `malformed`. `symbol`,
--- `address` and backtraces use them from then on.
+-- Without a path, they are read from the table in the kernel's memory (kallsyms), which
+-- VMCOREINFO locates (Linux 6.0 and later). Symbols of a file are moved by the kernel's
+-- KASLR offset, if there is a VMCOREINFO; a file that belongs to another kernel is
+-- `malformed`. `symbol`, `address` and backtraces use these symbols from then on.
 -- @tparam[opt] string path a System.map, or an ELF file with a symbol table (a
 -- vmlinux, a QNX `.sym`)
 -- @treturn[1] qvm.symbols.Symbols the symbols
 -- @return[2] nil, message, code: `not_found` `permission` `malformed` `truncated`
--- `unsupported` `too_large`, or the dump or the file could not be read; those that were in
--- use stay in use
+-- `unsupported` `too_large`, or the dump or the file cannot be read; the symbols in use
+-- before stay in use
 -- @usage symbols = assert(dump:symbols "System.map")
 function Dump:symbols(path)
   return require "qvm.guest".symbols(self, path)
 end
 
---- The symbol that an address belongs to, as text.
+--- Names the symbol that contains an address.
 -- @tparam integer|string address virtual, or a symbol such as `"schedule+0x10"`
--- @treturn[1] ?string name, bytes into it and its size: `"schedule+0x12/0x80"`; nil
--- alone where it belongs to none
+-- @treturn[1] ?string name, offset into it and its size: `"schedule+0x12/0x80"`; nil alone
+-- if no symbol contains it
 -- @return[2] nil, message, code: there are no symbols, see `symbols`
 -- @usage print(dump:symbol(dump:vcpu(0).pc))
 function Dump:symbol(address)
@@ -453,7 +438,7 @@ end
 
 --- The address of a symbol.
 -- @tparam string name
--- @treturn[1] integer virtual address; of several of that name, the lowest
+-- @treturn[1] integer virtual address; the lowest if several symbols have that name
 -- @return[2] nil, message, code: `not_found`, or as `symbols`
 -- @usage print(dump:address "schedule")
 function Dump:address(name)
@@ -469,8 +454,9 @@ Dump.__tostring = line.tostring("Dump", function(dump)
   for _, size in dump:ranges() do
     memory = memory + size
   end
-  return ("%s, %d vCPUs, %s of memory%s"):format(name, methods.vcpu_count(dump),
-    line.in_units(memory), dump.complete and "" or ", incomplete")
+  return ("%s, %s, %s of memory%s"):format(name,
+    line.count(methods.vcpu_count(dump), "vCPU"), line.in_units(memory),
+    dump.complete and "" or ", incomplete")
 end)
 
 --- A segment (program header) of a dump, as in the file.
@@ -485,7 +471,7 @@ end)
 -- @tfield integer flags
 -- @usage for segment in dump:segments() do print(segment.paddr) end
 
---- A section of a dump. QNX tools keep text in sections.
+--- A section of a dump. QNX tools store text in sections.
 -- @table Section
 -- @tfield integer index from 0
 -- @tfield string name
@@ -506,8 +492,8 @@ end)
 --- An ELF note of a dump.
 -- @table Note
 -- @tfield integer segment index of its segment
--- @tfield string name empty where it has none
--- @tfield integer type which means something only together with the name
+-- @tfield string name empty if it has none
+-- @tfield integer type its meaning depends on the name
 -- @tfield integer offset of its data in the file
 -- @tfield integer filesz bytes of data
 -- @usage for note in dump:notes() do print(note.name, note.type) end
@@ -518,6 +504,6 @@ end)
 -- @return[2] nil, message, code: `too_large` above 64 MiB, `truncated` `gone`
 -- @usage for note in dump:notes() do print(#note:read()) end
 
-methods_of(Dump, "open")
+classes.publish(Dump, "open")
 
 return Dump

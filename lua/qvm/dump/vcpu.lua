@@ -1,74 +1,62 @@
 --- A vCPU of a dump: its registers.
 -- @classmod qvm.vcpu
 
+local check = require "qvm.util.arguments"
+local classes = require "qvm.util.classes"
+local errors = require "qvm.util.errors"
+local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
-local methods_of = require "qvm.util.methods"
 
 --- @type Vcpu
 local Vcpu = {__name = "Vcpu"}
 
---- What a vCPU of a dump holds.
+--- Fields of a vCPU of a dump.
 --
--- `extra` has the extra registers of SDP 8 dumps; it is empty where they are
--- not 8 bytes each. In a QEMU dump of x86_64 it has `cr0` `cr2` `cr3` `cr4`,
--- `kernel_gs_base` and, for each of `cs` `ds` `es` `fs` `gs` `ss` `ldt` `tr`
--- `gdt` `idt`, its `_selector` `_limit` `_flags` `_base`; of aarch64, `fpsr` and
--- `fpcr`.
+-- `extra` has the extra registers of SDP 8 dumps; it is empty if they are not 8 bytes
+-- each. In a QEMU dump of x86_64 it has `cr0` `cr2` `cr3` `cr4`, `kernel_gs_base` and,
+-- for each of `cs` `ds` `es` `fs` `gs` `ss` `ldt` `tr` `gdt` `idt`, its `_selector`
+-- `_limit` `_flags` `_base`; in one of aarch64, `fpsr` and `fpcr`.
 -- @table Vcpu
 -- @tfield integer index from 0
--- @tfield integer cpunum as the dump has it
--- @tfield string process name, as the dump has it
+-- @tfield integer cpunum number of the vCPU in the dump
+-- @tfield string process name in the dump
 -- @tfield integer pgtbl physical address of its page table, 0 if not known
 -- @tfield integer pc program counter
 -- @tfield integer sp stack pointer
--- @tfield {[string]=integer} regs register name to integer
--- @tfield {[string]=integer} extra name of an extra register to integer
--- @tfield string extra_bytes the bytes that the extra registers are in
+-- @tfield {[string]=integer} regs values of registers by name
+-- @tfield {[string]=integer} extra values of extra registers by name
+-- @tfield string extra_bytes the bytes that hold the extra registers
 -- @usage cpu = assert(dump:vcpu(0))
 
--- By a vCPU that a script holds: the order of its registers (names, extra names), and
--- its dump.
-local orders = setmetatable({}, {__mode = "k"})
-
-local function in_order(names, values)
-  local index = 0
-  return function()
-    index = index + 1
-    local name = names[index]
-    if name then
-      return name, values[name]
-    end
-  end
-end
-
---- A vCPU's registers in the architecture's order.
+--- The vCPU's registers, in the architecture's order.
 -- @treturn function():string,integer iterator over name, value
 -- @usage for name, value in cpu:registers() do print(name, qvm.hex(value)) end
 function Vcpu:registers()
-  return in_order(orders[self].names, self.regs)
+  return iterators.members(self._names, self.regs)
 end
 
---- A vCPU's extra registers in the dump's order.
+--- The vCPU's extra registers, in the order of the dump.
 -- @treturn function():string,integer iterator over name, value
 -- @usage for name, value in cpu:extra_registers() do print(name, value) end
 function Vcpu:extra_registers()
-  return in_order(orders[self].extra_names, self.extra)
+  return iterators.members(self._extra_names, self.extra)
 end
 
---- The calls that the vCPU was in, the innermost first.
+--- The vCPU's call stack, innermost call first.
 --
--- By frame pointers, where the code keeps them (aarch64; x86_64 where it was built so);
--- otherwise the stack is searched for addresses that follow calls. It goes on where an
--- interrupt or exception came in. `how` of a frame says how it was found.
--- @tparam[opt] qvm.space.Space space where its addresses are (`dump:space(cpu)`)
--- @treturn[1] function():Frame iterator
--- @return[2] nil, message, code: as `Dump:space`; `unsupported` for another machine
+-- Unwound by frame pointers if the code keeps them (aarch64, and x86_64 if built so);
+-- otherwise the stack is searched for return addresses. Continues across interrupts and
+-- exceptions. A frame's `how` says how it was found: frames are reliable unless it is
+-- `"scan"`. Raises if `Dump:space` fails, or if the machine is not supported.
+-- @tparam[opt] qvm.space.Space space its address space (default `dump:space(cpu)`)
+-- @treturn function():Frame iterator
 -- @usage for frame in cpu:backtrace() do print(frame) end
 function Vcpu:backtrace(space)
-  if space ~= nil and getmetatable(space) ~= require "qvm.paging.address_space" then
-    error(("bad argument #1 to 'backtrace' (Space expected, got %s)"):format(type(space)), 2)
+  if space ~= nil then
+    check.object(space, require "qvm.paging.address_space", 1, "backtrace")
   end
-  return require "qvm.guest.backtrace"(orders[self].dump, self, space)
+  local frames, message = require "qvm.guest.backtrace"(self._dump, self, space)
+  return frames or errors.raise(message)
 end
 
 Vcpu.__tostring = line.tostring("vCPU", function(cpu)
@@ -76,14 +64,13 @@ Vcpu.__tostring = line.tostring("vCPU", function(cpu)
     cpu.process ~= "" and " " .. cpu.process or "")
 end)
 
--- Makes a vCPU of a dump of its fields, and of the names of its registers in order.
+-- Makes a vCPU of a dump from its fields, and the names of its registers in order.
 function Vcpu.new(dump, fields, names, extra_names)
-  orders[fields] = {dump = dump, names = names, extra_names = extra_names}
+  fields._dump, fields._names, fields._extra_names = dump, names, extra_names
   return setmetatable(fields, Vcpu)
 end
 
--- The names of one vCPU's registers, then those of the other one's that it has
--- not.
+-- The register names of one vCPU, followed by those that only the other one has.
 local function names_of_both(mine, theirs)
   local names, known = {}, {}
   for _, cpu in ipairs {mine or theirs, theirs or mine} do
@@ -99,8 +86,8 @@ local function names_of_both(mine, theirs)
   return names
 end
 
--- The vCPU of an index in each dump, nil where there is none. A failure cannot be
--- returned from inside a loop, and raises.
+-- The vCPU of an index in each dump; nil if there is none. A failure raises, since it cannot
+-- be returned from inside a loop.
 local function both_vcpus(dump, other, index)
   local mine, message, code = dump:vcpu(index)
   local theirs
@@ -108,7 +95,7 @@ local function both_vcpus(dump, other, index)
     theirs, message, code = other:vcpu(index)
   end
   if code then
-    error(message, 3)
+    errors.raise(message)
   end
   return mine, theirs
 end
@@ -117,7 +104,7 @@ local function value_of(cpu, name)
   return cpu and (cpu.regs[name] or cpu.extra[name])
 end
 
--- What differs between the vCPUs of two dumps, of which one has count.
+-- Iterates over the differences between the vCPUs of two dumps; count: of the one with more.
 function Vcpu.differences(dump, other, count)
   local index, at, names, mine, theirs = -1, 0, {}, nil, nil
   return function()
@@ -140,6 +127,6 @@ function Vcpu.differences(dump, other, count)
   end
 end
 
-methods_of(Vcpu, "new", "differences")
+classes.publish(Vcpu, "new", "differences")
 
 return Vcpu

@@ -1,7 +1,7 @@
 -- Memory as a vCPU saw it: by the virtual addresses of its address space, or physical
 -- where that is asked for.
 
-local failure = require "qvm.util.errors"
+local errors = require "qvm.util.errors"
 
 local Memory = {}
 Memory.__index = Memory
@@ -55,12 +55,10 @@ function Memory:find(cpu, address, length, pattern)
   if length <= 0 or math.ult(last, address) then
     last = -1
   end
-  local each = memory:find(pattern, {from = address, to = last + 1 ~= 0 and last + 1 or nil})
-  local ok, found = failure.but_memory(pcall(each))
+  local options = {from = address, to = last + 1 ~= 0 and last + 1 or nil}
+  local ok, found = errors.try(function() return memory:find(pattern, options)() end)
   if ok then
     return found
-  elseif type(found) ~= "string" or found:find("interrupted!$") then
-    error(found, 0) -- the end of the program, or of this request
   end
   return nil, found
 end

@@ -1,6 +1,7 @@
 -- What gdb's command "monitor" can ask. Each command is given the session, what stands
 -- behind its name, and say(text), which writes a line; say(text, true) leaves it open.
 
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local packet = require "qvm.gdb.packet"
 
@@ -18,25 +19,26 @@ local function say_text(say, text)
   end
 end
 
+local function say_vcpu(session, cpu, say)
+  local space, why = session.memory:space(cpu)
+  say(("%6d  0x%016x  0x%016x%s"):format(cpu.index, cpu.pc, cpu.sp,
+    cpu.process ~= "" and "  " .. cpu.process or ""))
+  if space and space.kind == "aarch64" and not (space.lower and space.upper) then
+    say(("        the %s half of the addresses: not known"):format(
+      space.lower and "upper" or "lower"))
+  end
+  say("        " .. (space and tostring(space):match(": ([^:]*) %(vCPU %d+%)$")
+    or "physical addresses: " .. why))
+end
+
 function commands.vcpus(session, _, say)
   say("  vCPU  program counter     stack pointer")
-  local cpus, message = session.dump:vcpus()
-  if not cpus then
-    return say(message)
-  end
-  local cpu
-  cpu, message = cpus(true)
+  local index = 0
+  local cpu, message = session.dump:vcpu(index)
   while cpu do
-    local space, why = session.memory:space(cpu)
-    say(("%6d  0x%016x  0x%016x%s"):format(cpu.index, cpu.pc, cpu.sp,
-      cpu.process ~= "" and "  " .. cpu.process or ""))
-    if space and space.kind == "aarch64" and not (space.lower and space.upper) then
-      say(("        the %s half of the addresses: not known"):format(
-        space.lower and "upper" or "lower"))
-    end
-    say("        " .. (space and tostring(space):match(": ([^:]*) %(vCPU %d+%)$")
-      or "physical addresses: " .. why))
-    cpu, message = cpus(true)
+    say_vcpu(session, cpu, say)
+    index = index + 1
+    cpu, message = session.dump:vcpu(index)
   end
   if message then -- the file was cut meanwhile
     say(message)
@@ -52,9 +54,9 @@ function commands.log(session, _, say)
 end
 
 function commands.dmesg(session, _, say)
-  local messages, log = session.dump:dmesg()
-  if not messages then
-    return say(log)
+  local ok, messages, log = errors.try(session.dump.dmesg, session.dump)
+  if not ok then
+    return say(messages)
   end
   for message in messages do
     say_text(say, tostring(message))
@@ -135,9 +137,10 @@ function commands.backtrace(session, argument, say)
   if not cpu then
     return
   end
-  local frames, message = cpu:backtrace((session.memory:space(cpu)))
-  if not frames then
-    return say(message)
+  local space = session.memory:space(cpu)
+  local ok, frames = errors.try(cpu.backtrace, cpu, space)
+  if not ok then
+    return say(frames)
   end
   for frame in frames do
     say(tostring(frame))
@@ -161,7 +164,7 @@ end
 function monitor.run(session, typed, write)
   local name, argument = typed:match("^%s*(%S*)%s*(.-)%s*$")
   local function say(text, goes_on)
-    write(line.harmless_lines(text) .. (goes_on and "" or "\n"))
+    write(line.escape_lines(text) .. (goes_on and "" or "\n"))
   end
   if name == "" then
     name = "help"

@@ -189,21 +189,21 @@ local xml = {["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;"}
 
 local function thread_text(cpu)
   return ('<thread id="%x" core="%d" name="vCPU %d">%s</thread>\n'):format(cpu.index + 1,
-    cpu.cpunum, cpu.index, (line.harmless(cpu.process):gsub('[&<>"]', xml)))
+    cpu.cpunum, cpu.index, (line.escape_controls(cpu.process):gsub('[&<>"]', xml)))
 end
 
 --- Describes the threads to gdb, one for each vCPU: an iterator over the pieces of a
 -- document. It returns nil and a message where a vCPU cannot be read.
 function target.threads(dump)
-  local each, is_over = nil, false
+  local index, is_over = -1, false
   return function()
-    if not each then
-      each = assert(dump:vcpus())
+    index = index + 1
+    if index == 0 then
       return '<?xml version="1.0"?>\n<threads>\n'
     elseif is_over then
       return nil
     end
-    local cpu, failed = each(true)
+    local cpu, failed = dump:vcpu(index - 1)
     is_over = not cpu
     return cpu and thread_text(cpu) or not failed and "</threads>\n" or nil, failed
   end

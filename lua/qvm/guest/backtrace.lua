@@ -1,19 +1,20 @@
---- The calls that a vCPU was in.
+--- Backtraces of vCPUs.
 -- @classmod qvm.backtrace
 
 local line = require "qvm.util.text"
 
 local Frame = {__name = "Frame"}
 
---- A call in a vCPU's backtrace.
+--- A frame of a vCPU's backtrace.
 -- @table Frame
--- @tfield integer index from 0, where the vCPU is
--- @tfield integer address where it is, or returns to
+-- @tfield integer index from 0, the innermost
+-- @tfield integer address program counter, or return address
 -- @tfield "registers"|"frame"|"exception"|"scan" how it was found: in the vCPU's registers; by
--- a frame pointer; in the registers that an interrupt or exception saved; on the stack, or in
--- the link register, as an address that follows a call: that call may have returned long ago
--- @tfield ?string symbol as `Dump:symbol` has it; of a call the function that called,
--- also where it was the last that this one did
+-- a frame pointer; in the registers that an interrupt or exception saved; by searching the
+-- stack, or in the link register. A frame found by `scan` may be left over from a call that
+-- returned long ago
+-- @tfield ?string symbol as returned by `Dump:symbol`; for a return address, the symbol of
+-- the calling function
 -- @usage for frame in cpu:backtrace() do print(frame) end
 
 local marks = {scan = "? ", exception = "! "}
@@ -23,8 +24,8 @@ Frame.__tostring = line.tostring("frame", function(frame)
     frame.symbol and line.cut(frame.symbol) or "(no symbol)")
 end)
 
--- Symbols of a dump, for the unwinder: what an address belongs to, and whether it is in code
--- that the kernel frees after it has started.
+-- The symbols of a dump, for the unwinder: which one contains an address, and whether an
+-- address is in init code, which the kernel frees.
 local function names_of(dump)
   local symbols = require "qvm.guest".symbols_in_use(dump)
   local first = symbols and symbols:address "_sinittext"
@@ -42,7 +43,7 @@ local function names_of(dump)
   return names
 end
 
--- An iterator over the frames of a vCPU; nil, message, code.
+-- Iterates over the frames of a vCPU; nil, message, code.
 return function(dump, cpu, space)
   local unwind = require "qvm.guest.unwind"[dump.machine]
   if not unwind then
@@ -61,7 +62,7 @@ return function(dump, cpu, space)
   return function()
     local frame = found[index + 1]
     if frame then
-      -- A call may be the last that its function does: another function follows it.
+      -- After a call that is the last instruction of its function another function begins.
       local back = (frame.how == "registers" or frame.how == "exception") and 0 or 1
       local name, offset, size = names.at(frame.address - back)
       frame.symbol = name and ("%s+0x%x/0x%x"):format(name, offset + back, size)

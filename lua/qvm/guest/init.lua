@@ -1,9 +1,10 @@
---- What a dump tells of the guest in it.
+--- The guest in a dump.
 -- @classmod qvm.guest
 
 local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local paging = require "qvm.paging.page_tables"
 local running = require "qvm.guest.running_kernel"
@@ -12,55 +13,55 @@ local vmcoreinfo = require "qvm.guest.vmcoreinfo"
 
 local guest = {}
 
---- What a dump tells of its guest; what is not known is nil.
+--- A description of the guest in a dump; unknown fields are nil.
 -- @table Guest
--- @tfield integer vcpus how many
--- @tfield string machine of the dump, or as the guest calls it
+-- @tfield integer vcpus number of vCPUs
+-- @tfield string machine of the dump, or the guest's name for it
 -- @tfield ?string os `"Linux"`
 -- @tfield ?string release of the kernel
--- @tfield ?string build what the kernel calls its version
--- @tfield ?string node the guest's own name for itself
+-- @tfield ?string build the kernel's version string
+-- @tfield ?string node the guest's host name
 -- @tfield ?integer page_size bytes
 -- @tfield ?integer kaslr_offset bytes by which the kernel was moved
--- @tfield ?string last_message seconds since the boot: it was up for as long at least
--- @tfield {string,...} warnings what is doubtful about it: VMCOREINFO's warnings, an empty
--- kernel log, records of it that were skipped
+-- @tfield ?string last_message time of the last message, in seconds since boot: the minimum
+-- uptime
+-- @tfield {string,...} warnings of VMCOREINFO, and about the kernel log: that it is empty,
+-- or how many of its records were skipped
 -- @usage print(dump:guest().release)
 
 local Guest = {__name = "Guest"}
 
 Guest.__tostring = line.tostring("guest", function(about)
-  return ("%s%s on %s, %d vCPU%s%s%s"):format(about.os or "guest",
+  return ("%s%s on %s, %s%s%s"):format(about.os or "guest",
     about.release and " " .. line.cut(about.release) or " of an unknown system", about.machine,
-    about.vcpus, about.vcpus == 1 and "" or "s",
+    line.count(about.vcpus, "vCPU"),
     about.last_message and (", last message at %s s"):format(about.last_message) or "",
-    #about.warnings > 0 and (", %d warning%s"):format(#about.warnings,
-      #about.warnings == 1 and "" or "s") or "")
+    #about.warnings > 0 and ", " .. line.count(#about.warnings, "warning") or "")
 end)
 
--- By the dump, everything that is derived from its VMCOREINFO: `info`, or false, and then
--- `problem`, why, with a `code` where the search failed; `own`, the symbols in its memory;
--- `file`, those of the file at `path`, which then are in use. Nothing else is kept.
-local states = setmetatable({}, {__mode = "k"})
-
--- Sets a dump's VMCOREINFO and drops what the one before led to. A file of symbols stays in
--- use: it is read and verified again.
+-- Everything that is derived from a dump's VMCOREINFO is in its field `_guest`:
+--   info            the VMCOREINFO, or false
+--   problem, code   why there is none; the code if the search failed
+--   own             the symbols in the dump's memory, once they were read
+--   path, file      the symbols of a file, which are then in use
+-- Setting the VMCOREINFO drops what the one before led to, except for the path: the file is
+-- read and verified again.
 local function set_info(dump, info, problem, code)
-  local before = states[dump]
-  states[dump] = {info = info or false, problem = problem, code = code,
+  local before = dump._guest
+  dump._guest = {info = info or false, problem = problem, code = code,
     path = before and before.path}
 end
 
--- A dump's state, with its VMCOREINFO looked for. That reading failed is not remembered.
+-- A dump's state, with its VMCOREINFO. A failed read is not remembered.
 local function state_of(dump)
-  if not states[dump] then
+  if not dump._guest then
     local info, message, code = running.vmcoreinfo(dump)
     if code == "gone" or code == "io" then
       return nil, message, code
     end
     set_info(dump, info, message, code)
   end
-  return states[dump]
+  return dump._guest
 end
 
 local TEXT_MAX = 1 << 20 -- bytes of VMCOREINFO from the caller: kernels write less than 64 KiB
@@ -69,12 +70,12 @@ function guest.vmcoreinfo(dump, text)
   if text ~= nil then
     check.string(text, 1, "vmcoreinfo")
     if not text:find("^[0-9A-Za-z_()%.]+=") then
-      error("bad argument #1 to 'vmcoreinfo' (lines of KEY=value expected)", 2)
+      check.bad(1, "vmcoreinfo", "lines of KEY=value expected")
     elseif #text > TEXT_MAX then
-      return nil, ("%s: the VMCOREINFO given has %d bytes, and may have %d"):format(dump.path,
+      return nil, ("%s: the VMCOREINFO given has %d bytes, more than %d"):format(dump.path,
         #text, TEXT_MAX), "too_large"
     end
-    local info, message, code = running.judged(dump, vmcoreinfo.parse(text, "the caller"))
+    local info, message, code = running.with_warning(dump, vmcoreinfo.parse(text, "the caller"))
     if not info then
       return nil, message, code
     end
@@ -100,13 +101,13 @@ function guest.kernel_space(dump)
   return running.space(dump, info)
 end
 
--- The messages of the kernel's log, and a table that counts what was skipped.
+-- The messages of the kernel's log and a LogCount; nil, message, code.
 function guest.dmesg(dump)
   local space, message, code = guest.kernel_space(dump)
   if not space then
     return nil, message, code
   end
-  local messages, log = require "qvm.guest.printk".messages(dump, space, states[dump].info)
+  local messages, log = require "qvm.guest.printk".messages(dump, space, dump._guest.info)
   if not messages then
     return nil, ("%s: no kernel log: %s"):format(dump.path, log), "unsupported"
   end
@@ -123,7 +124,7 @@ local function own_symbols(dump, state)
   end
   local found, problem, kind = require "qvm.guest.kallsyms".read(dump, space, state.info)
   if not found then
-    return nil, ("%s: %s: give dump:symbols(file) a System.map or a vmlinux"):format(dump.path,
+    return nil, ("%s: %s: pass a System.map or a vmlinux to dump:symbols"):format(dump.path,
       problem), kind
   end
   state.own = found
@@ -139,7 +140,7 @@ local function file_symbols(dump, state, path)
   return found
 end
 
--- With a path, those of that file, and without, the dump's own; they are in use from then on.
+-- Selects the symbols of a file, or without a path the dump's own.
 function guest.symbols(dump, path)
   if path ~= nil then
     check.path(path, 1, "symbols")
@@ -160,7 +161,7 @@ function guest.symbols(dump, path)
   return found
 end
 
--- Those in use.
+-- The symbols in use.
 function guest.symbols_in_use(dump)
   local state, message, code = state_of(dump)
   if not state then
@@ -194,13 +195,13 @@ function guest.address(dump, name)
   end
   local address = found:address(name)
   if not address then
-    return nil, ('%s: no symbol "%s" among the %s'):format(line.harmless(dump.path),
-      line.harmless(line.cut(name)), tostring(found)), "not_found"
+    return nil, ('%s: no symbol "%s" among the %s'):format(line.escape_controls(dump.path),
+      line.field(name), tostring(found)), "not_found"
   end
   return address
 end
 
--- The kernel's names for itself, 65 bytes each: system, node, release, version, ...
+-- What the kernel's uname returns: system, node, release, version, ..., 65 bytes each.
 local NAME_SIZE = 65
 
 local function add_names(dump, info, about)
@@ -213,7 +214,7 @@ local function add_names(dump, info, about)
   end
 end
 
--- The time of the log's last message, and what is wrong with the log.
+-- Adds the time of the log's last message, and what is wrong with the log.
 local function add_log(dump, about)
   local messages, log = guest.dmesg(dump)
   if not messages then
@@ -233,12 +234,11 @@ local function add_log(dump, about)
 end
 
 function guest.about(dump)
-  local open, message, code = dump:vcpus()
-  if not open then
+  local vcpus, message, code = core.dump.vcpu_count(dump)
+  if not vcpus then
     return nil, message, code
   end
-  local about = setmetatable({vcpus = core.dump.vcpu_count(dump), machine = dump.machine,
-    warnings = {}}, Guest)
+  local about = setmetatable({vcpus = vcpus, machine = dump.machine, warnings = {}}, Guest)
   local info
   info, message, code = guest.vmcoreinfo(dump)
   if code == "io" then
@@ -265,10 +265,10 @@ local granules = {[4096] = true, [16384] = true, [65536] = true}
 
 local function check_form(options)
   if options.kind and not kinds[options.kind] then
-    error(("option 'kind' of 'space' is %q, not \"x86_64\", \"aarch64\", \"x86\" or "
-      .. "\"x86 PAE\""):format(options.kind), 3)
+    errors.raise(("option 'kind' of 'space' is %q, not \"x86_64\", \"aarch64\", \"x86\" or "
+      .. "\"x86 PAE\""):format(options.kind))
   elseif options.granule and not granules[options.granule] then
-    error("option 'granule' of 'space' is not 4096, 16384 or 65536", 3)
+    errors.raise "option 'granule' of 'space' is not 4096, 16384 or 65536"
   end
 end
 
@@ -276,11 +276,11 @@ local function space_by_hand(dump, options)
   check.options(options, "space", by_hand, 1)
   check_form(options)
   if not options.root and not options.kernel_root then
-    error("'space' needs a vCPU, or an option 'root' or 'kernel_root'", 2)
+    errors.raise "'space' needs a vCPU, or an option 'root' or 'kernel_root'"
   end
   local kind, lower, upper = paging.by_hand(dump.machine, options)
   if not kinds[kind] then
-    return nil, ("%s: no page tables of %s are known here"):format(dump.path, kind),
+    return nil, ("%s: page tables of %s are not supported"):format(dump.path, kind),
       "unsupported"
   end
   return Space.new(dump, "the caller", kind, lower, upper)
@@ -291,10 +291,8 @@ local function is_vcpu(value)
 end
 
 function guest.space(dump, what, options)
-  if type(what) ~= "table" then
-    error(("bad argument #1 to 'space' (vCPU or table of options expected, got %s)")
-      :format(what == nil and "no value" or type(what)), 2)
-  elseif not is_vcpu(what) then
+  check.table(what, 1, "space", "vCPU or table of options")
+  if not is_vcpu(what) then
     return space_by_hand(dump, what)
   end
   check.options(options, "space", beside_vcpu, 2)
@@ -305,7 +303,7 @@ function guest.space(dump, what, options)
     info, message, code = guest.vmcoreinfo(dump)
     return info
   end, options)
-  if not kind and code == "io" then
+  if not kind and (code == "io" or code == "gone") then
     return nil, message, code
   elseif not kind then
     return nil, ("%s: vCPU %d: %s"):format(dump.path, what.index, lower), "unsupported"

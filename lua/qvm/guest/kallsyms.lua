@@ -1,5 +1,5 @@
--- The symbols that a Linux kernel has in its memory (kallsyms), where VMCOREINFO gives the
--- addresses of their tables (6.0 and later).
+-- The symbol table in the memory of a Linux kernel (kallsyms). VMCOREINFO locates it (Linux
+-- 6.0 and later).
 
 local symbol_table = require "qvm.guest.symbol_table"
 
@@ -8,9 +8,9 @@ local kallsyms = {}
 local NAME_MAX = 512 -- KSYM_NAME_LEN of the kernel
 local PAGE, PIECE = 4096, 1 << 16
 
-local FORM = "its table of symbols (kallsyms) is not in the dump, or of an unknown form"
+local FORM = "its table of symbols (kallsyms) is not in the dump, or has an unknown form"
 
--- The tokens that names are put together from, by the byte that stands for each.
+-- The tokens that names are composed of, by the byte that stands for each.
 local function tokens(space, symbols)
   local index = space:array(symbols.kallsyms_token_index, "u16", 256)
   local list = {}
@@ -24,9 +24,9 @@ local function tokens(space, symbols)
   return index and list
 end
 
--- A stream of virtual memory in pieces: next() gives bytes, nil at the end of what can be
--- read. Memory that was read before, through other pages, ends it: a table that page tables
--- map again and again has no end. `stream.is_repeated` says so.
+-- A stream of virtual memory: next() returns bytes, or nil at the end of what can be read. It
+-- ends at memory that it has read before through other pages, since a table that is mapped
+-- repeatedly would have no end; then `is_repeated` is true.
 local function stream_of(space, address)
   local stream, seen = {is_repeated = false}, {}
   local function is_new(size)
@@ -44,7 +44,7 @@ local function stream_of(space, address)
     end
     return true
   end
-  -- Pieces end where pages do, so that each page is looked at once.
+  -- Pieces end at page boundaries, so that each page is checked once.
   function stream.next()
     for _, size in ipairs {PIECE, PAGE} do
       size = size - (address & PAGE - 1)
@@ -58,9 +58,9 @@ local function stream_of(space, address)
   return stream
 end
 
--- The names: each a length of one byte, or two if the first is above 127, and as many
--- bytes that stand for tokens. The first letter is the kind of symbol. nil, and "end" where
--- the memory ends, "too_large".
+-- Decodes the names: each is a length of one byte, or of two if the first is above 127, and as
+-- many bytes that stand for tokens. The first letter is the type of the symbol. nil, and
+-- "end" if the memory ends, or "too_large".
 local function names_of(stream, count, parts)
   local names, bytes, at, total = {}, "", 1, 0
   for i = 1, count do
@@ -90,7 +90,7 @@ local function names_of(stream, count, parts)
   return names
 end
 
--- Numbers of a table, as `form` of string.unpack has them.
+-- Decodes a table of numbers; form: as for string.unpack.
 local function numbers_of(stream, count, form)
   local list, size, rest = {}, string.packsize(form), ""
   while #list < count do
@@ -109,17 +109,17 @@ local function numbers_of(stream, count, form)
   return list
 end
 
--- How an address is made of a number of the table. `from`: where the table is, of the forms
--- of 7.0 and later; the base in memory of those before.
+-- Makes an address of a number in the table. `from`: for 7.0 and later the address of the
+-- table, before that the base address.
 local ways = {
-  -- 7.0 and later: each is relative to its own place.
+  -- 7.0 and later: relative to the entry's own address.
   {needs = "offsets", lacks = "relative_base", make = function(offset, i, from)
     return from + 4 * (i - 1) + offset
   end},
   {needs = "relative_base", make = function(offset, _, from)
     return from + (offset & 0xffffffff)
   end},
-  -- Where per-CPU offsets are kept as they are, the others are negative.
+  -- Offsets of per-CPU variables are kept as they are; the others are negative.
   {needs = "relative_base", make = function(offset, _, from)
     return offset >= 0 and offset or from - 1 - offset
   end},
@@ -128,8 +128,8 @@ local ways = {
   end},
 }
 
--- Where the table of addresses is, the form of its numbers, and what they count from; nil,
--- what is missing.
+-- The address of the table of addresses, the form of its numbers, and their base; nil, what is
+-- missing.
 local function table_of(dump, space, symbols)
   local order = dump.byteorder == "big" and ">" or "<"
   if not symbols.kallsyms_offsets then
@@ -146,7 +146,7 @@ local function table_of(dump, space, symbols)
   return base and symbols.kallsyms_offsets, base and order .. "i4" or FORM, base
 end
 
--- Makes addresses of numbers, in place, in the way in which `_stext` gets its own.
+-- Turns numbers into addresses, in place, by the way that gives `_stext` its address.
 local function make_addresses(list, names, from, symbols)
   local stext
   for i, name in ipairs(names) do
@@ -166,7 +166,7 @@ local function make_addresses(list, names, from, symbols)
   end
 end
 
--- nil, why a table could not be read, code.
+-- nil, why a table cannot be read, code.
 local function problem_of(stream, code)
   if code == "end" and stream.is_repeated then
     return nil, "its table of symbols (kallsyms) is mapped to the same memory again and again",

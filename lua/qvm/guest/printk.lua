@@ -1,33 +1,33 @@
 --- The kernel log of a Linux guest.
 -- @classmod qvm.printk
 
--- By VMCOREINFO: the lockless ring of 5.10 and later (kernel/printk/
--- printk_ringbuffer.c), and the buffer of records before it. Both are a guest's
--- memory, and may say anything.
+-- The log is found by VMCOREINFO: the lockless ring of 5.10 and later (kernel/printk/
+-- printk_ringbuffer.c), or the buffer of records before it. Both are the guest's memory and
+-- cannot be trusted.
 
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 
 local printk = {}
 
 local Message = {__name = "Message"}
 
---- A message of the kernel's log; `tostring` is what dmesg prints.
+--- A message of the kernel's log; tostring formats it like dmesg.
 -- @table Message
--- @tfield integer seq its number
--- @tfield string time seconds since the boot, with 9 decimals
--- @tfield integer nanoseconds the same
--- @tfield ?string caller `"T123"`: task 123; `"C1"`: CPU 1, where there was no task;
--- nil where the kernel does not keep it
--- @tfield string text as the guest wrote it, with whatever characters
+-- @tfield integer seq sequence number
+-- @tfield string time seconds since boot, with 9 decimals
+-- @tfield integer nanoseconds since boot
+-- @tfield ?string caller `"T123"`: task 123; `"C1"`: CPU 1, outside of any task; nil if the
+-- kernel does not record it
+-- @tfield string text as the guest wrote it, with any characters
 -- @usage for message in dump:dmesg() do print(message.time, #message.text) end
 
---- What reading the log has found so far.
+--- Counts what reading the log has found so far.
 -- @table LogCount
 -- @tfield integer given messages that the iterator has returned
 -- @tfield integer skipped records that were not read, because they are corrupt or because
 -- of `reason`
--- @tfield ?string reason why reading ended early: the records overlap, or there are more of
--- them than a log has
+-- @tfield ?string reason why reading ended early: the records overlap, or there are too many
 -- @usage messages, count = dump:dmesg()
 
 local Count = {__name = "LogCount"}
@@ -37,33 +37,33 @@ Count.__tostring = line.tostring("log count", function(count)
     count.reason and ": " .. count.reason or "")
 end)
 
--- Bounds for hostile memory. A ring of 2^20 records is that of log_buf_len=32M.
+-- Bounds for hostile memory. log_buf_len=32M has a ring of 2^20 records.
 local RECORDS_MAX = 1 << 20 -- records that are read
-local CORRUPT_MAX = 1 << 16 -- corrupt records before reading ends
+local CORRUPT_MAX = 1 << 16 -- corrupt records after which reading ends
 
 local OVERLAP = "the records overlap: they hold more text than the log's buffer"
 local CORRUPT = ("reading ended after %d corrupt records"):format(CORRUPT_MAX)
 local TOO_MANY = ("only %d records are read"):format(RECORDS_MAX)
 
--- Counts records that are not read, and ends the log.
+-- Counts records that are not read, and sets the reason.
 local function give_up(log, count, reason)
   log.skipped, log.reason = log.skipped + count, log.reason or reason
 end
 
--- As dmesg(1) prints it: with microseconds, more lines set in.
+-- As dmesg(1) prints it: with microseconds; further lines are indented.
 function Message:__tostring()
   local prefix = ("[%12s] "):format(self.time:sub(1, -4))
-  return prefix .. line.harmless_lines(self.text):gsub("\n", "\n" .. (" "):rep(#prefix))
+  return prefix .. line.escape_lines(self.text):gsub("\n", "\n" .. (" "):rep(#prefix))
 end
 
--- Nanoseconds, which are unsigned, as seconds with 9 decimals.
+-- Formats nanoseconds, which are unsigned, as seconds with 9 decimals.
 local function seconds(nanoseconds)
   local whole = nanoseconds >= 0 and nanoseconds // 1000000000
     or (nanoseconds >> 1) // 500000000
   return ("%d.%09d"):format(whole, nanoseconds - whole * 1000000000)
 end
 
--- As the kernel prints it: a task's id, or the CPU where there was none.
+-- As the kernel prints it: the id of a task, or else the CPU.
 local function caller(id)
   return id & 0x80000000 == 0 and "T" .. id or "C" .. (id & 0x7fffffff)
 end
@@ -73,26 +73,24 @@ local function message(seq, nanoseconds, caller_id, text)
     caller = caller_id and caller(caller_id), text = text}, Message)
 end
 
--- Looks names up in a group of VMCOREINFO: a function that raises what is missing.
-local Missing = {}
-
+-- Makes a function that looks names up in a group of VMCOREINFO, and fails if one is missing.
 local function lookup(info, group, form)
   return function(name)
     return info[group][name]
-      or error(setmetatable({("%s(%s)"):format(form, name)}, Missing), 0)
+      or errors.fail(("VMCOREINFO has no %s(%s)"):format(form, name), "unsupported")
   end
 end
 
--- Parts of a structure or of an array of them: a function that decodes with a format at
--- an offset. That gives nil for what is not there; and for all, if base or size cannot
--- be. Memory is read in chunks, of which the last is kept, as records come in order.
+-- Makes a function that decodes a format at an offset of a structure, or of an array of
+-- structures. It returns nil for what is not there, and always nil if base or size are
+-- impossible. Memory is read in chunks, of which the last is kept: records are in order.
 local CHUNK = 16384 -- bytes
 
 local function view(space, base, size, order)
   if not base or size < 0 then
     return function() end
   end
-  local kept, chunk -- the chunk's number; its bytes, or nil where not all are there
+  local kept, chunk -- the chunk's number; its bytes, or nil if some are missing
   return function(format, offset)
     format = order .. format
     local length = string.packsize(format)
@@ -115,7 +113,7 @@ local function view(space, base, size, order)
 end
 
 -- The bytes from a virtual address on that are contiguous in physical memory, at most
--- `size`. The kernel allocates its log so. What is mapped again and again is no more text.
+-- `size`. The kernel's log is. So memory that is mapped repeatedly is read once.
 local function contiguous(space, address, size)
   local first = space:translate(address)
   local total = 0
@@ -131,10 +129,10 @@ end
 
 -- The lockless ring ------------------------------------------------------------
 
--- More than these no kernel has: the logarithms of records and of bytes of text.
+-- Bounds of real kernels: logarithms of the number of records and of the bytes of text.
 local COUNT_BITS_MAX, SIZE_BITS_MAX = 24, 30
 
--- Where things are in this kernel; raises what VMCOREINFO lacks.
+-- The layout of this kernel's ring; fails if VMCOREINFO lacks a part of it.
 local function ring_layout(info)
   local offset, size = lookup(info, "offsets", "OFFSET"), lookup(info, "sizes", "SIZE")
   local layout = {desc_ring = offset "printk_ringbuffer.desc_ring",
@@ -159,7 +157,7 @@ local function ring_layout(info)
   return layout
 end
 
--- The text of a record in the data ring: nil where its block cannot be.
+-- The text of a record in the data ring; nil if its block is invalid.
 local function text_of(ring, id, begin, next, length)
   if begin == next or begin & next & 1 == 1 then
     return "" -- no data
@@ -167,7 +165,7 @@ local function text_of(ring, id, begin, next, length)
   local size, bits = ring.data_size, ring.size_bits
   local start, block = begin & size - 1, next - begin & ring.word_mask
   if begin >> bits ~= (next - 1 & ring.word_mask) >> bits then
-    -- It did not fit behind the others: it is at the beginning.
+    -- A block that does not fit before the end is at the beginning.
     start, block = 0, next & size - 1
   end
   if block < ring.word_size or block > size - start
@@ -178,8 +176,7 @@ local function text_of(ring, id, begin, next, length)
   return ring.text("c" .. length, start + ring.word_size)
 end
 
--- A record that is whole; false: one that is to be passed over; nil: one that is
--- corrupt.
+-- Reads a record: false if it is to be skipped, nil if it is corrupt.
 local function record(ring, id)
   local layout, index = ring.layout, id & ring.count - 1
   local desc, info = index * layout.desc_size, index * layout.info_size
@@ -200,8 +197,8 @@ local function record(ring, id)
   return text and seq and time and from and message(seq, time, from, text) or nil
 end
 
--- Words of the guest. Those of 64 bits come as Lua's integers, with their sign. The
--- two highest bits of a record's state are no part of its id.
+-- The guest's words. Those of 64 bits are read as signed Lua integers. The two highest bits
+-- of a record's state are not part of its id.
 local function words(dump)
   if dump.bits == 32 then
     return {word = "I4", word_size = 4, word_mask = 0xffffffff, id_bits = 30,
@@ -292,11 +289,11 @@ end
 
 local HEADER_MIN = 12 -- bytes: the time, and two lengths
 
--- A record of length 0 says that the next one is at the beginning. A corrupt one
--- hides where the next one is: nothing behind it can be told.
+-- A record of length 0 means that the next one is at the beginning. The length of a corrupt
+-- record is not known, so reading ends there.
 local function buffer_messages(buffer, log)
   local index, seq, wrapped, done = buffer.first, 0, false, false
-  local left = buffer.size -- bytes of records: together they are no more than the buffer
+  local left = buffer.size -- bytes: the records together are not larger than the buffer
   local function stop(reason)
     done = true
     give_up(log, 1, reason)
@@ -336,19 +333,15 @@ local function buffer_messages(buffer, log)
   end
 end
 
--- An iterator over the messages, and a LogCount; or nil, what is wrong.
+-- Iterates over the messages, and returns a LogCount; nil, what is wrong.
 function printk.messages(dump, space, info)
   local log = setmetatable({given = 0, skipped = 0}, Count)
   local open, messages = open_ring, ring_messages
   if not info.symbols.prb then
     open, messages = open_buffer, buffer_messages
   end
-  local ok, source, problem = pcall(open, dump, space, info)
-  if not ok and getmetatable(source) == Missing then
-    return nil, "VMCOREINFO has no " .. source[1]
-  elseif not ok then
-    error(source, 0)
-  elseif not source then
+  local source, problem = errors.catch(open, dump, space, info)
+  if not source then
     return nil, problem
   end
   local each = messages(source, log)

@@ -1,48 +1,42 @@
--- Which of a dump's VMCOREINFOs is that of the kernel that runs.
+-- Finds the VMCOREINFO of the running kernel.
 --
--- After kexec the note of the kernel before is still in the dump, and much of that kernel's
--- memory is intact. A vCPU that is in the kernel decides: its page tables map the running
--- kernel's symbols to where the right VMCOREINFO has them; those of the dead kernel they do
--- not map. Where a dump does not have a vCPU's page tables, as QEMU's of aarch64, the tables
--- of the right VMCOREINFO map the vCPU's program counter and stack. That does not tell apart
--- two kernels at the same addresses (`nokaslr`).
+-- After kexec, a dump still has the note of the previous kernel, and much of that kernel's
+-- memory. A vCPU in the kernel decides: its page tables map the running kernel's symbols to
+-- where the right VMCOREINFO has them, and do not map those of the previous kernel. If a dump
+-- lacks a vCPU's page tables, as QEMU's of aarch64, the page tables of the right VMCOREINFO
+-- map the vCPU's program counter and stack. This does not distinguish two kernels at the same
+-- addresses (`nokaslr`).
 
+local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local paging = require "qvm.paging.page_tables"
 local Space = require "qvm.paging.address_space"
 local vmcoreinfo = require "qvm.guest.vmcoreinfo"
 
 local running = {}
 
-local VCPUS_MAX = 64 -- vCPUs that are asked
-local KERNEL_MAP = 0xffffffff80000000 -- where x86_64 kernels are linked to
+local VCPUS_MAX = 64 -- vCPUs that are examined
+local KERNEL_MAP = 0xffffffff80000000 -- base address of x86_64 kernels
 local KERNEL_MAP_SIZE = 1 << 30
-local ISOLATED = 0x1000 -- bit of CR3: with page-table isolation, the tables of user mode
+local ISOLATED = 0x1000 -- bit of CR3: the user-mode tables of page-table isolation
 
--- That the dump could not be read must not pass for an answer: it is raised as one of these.
-local Unreadable = {}
-
+-- Fails if the dump could not be read, so that this is not mistaken for an answer.
 local function must_read(value, message, code)
   if value == nil and (code == "io" or code == "gone") then
-    error(setmetatable({message, code}, Unreadable), 0)
+    errors.fail(message, code)
   end
   return value
 end
 
--- A function that returns nil, message, code in place of raising that.
+-- Makes a function return such a failure as nil, message, code.
 local function readable(f)
   return function(...)
-    local results = table.pack(pcall(f, ...))
-    if results[1] then
-      return table.unpack(results, 2, results.n)
-    elseif getmetatable(results[2]) == Unreadable then
-      return nil, table.unpack(results[2])
-    end
-    error(results[2], 0)
+    return errors.catch(f, ...)
   end
 end
 
--- The spaces of a vCPU in the kernel, by its own page tables: those that map its program
--- counter. nil where it has none for the kernel's addresses.
+-- The address spaces of a vCPU in the kernel, by its own page tables: those that map its
+-- program counter. nil if it has no page tables for the kernel's addresses.
 local function spaces_of(dump, cpu, info)
   local spaces = {}
   local function add(kind, lower, upper)
@@ -62,7 +56,7 @@ local function spaces_of(dump, cpu, info)
   return spaces
 end
 
--- The vCPUs that are in the kernel.
+-- Iterates over the vCPUs that are in the kernel.
 local function kernel_vcpus(dump)
   local index = -1
   return function()
@@ -76,7 +70,7 @@ local function kernel_vcpus(dump)
   end
 end
 
--- A symbol of the kernel's image, and its name.
+-- The address and the name of a symbol in the kernel's image.
 local function known_symbol(info)
   for _, name in ipairs {"init_uts_ns", "_stext"} do
     if info.symbols[name] then
@@ -85,25 +79,23 @@ local function known_symbol(info)
   end
 end
 
--- By the dump: what its loads tell, once they were looked at: there may be many.
-local bases = setmetatable({}, {__mode = "k"})
-
--- phys_base by a load that is at the kernel's own addresses; false where there is none.
+-- phys_base by a load segment that is at the kernel's own addresses; false if there is none.
+-- It is kept in the dump, which may have many segments.
 local function base_of_loads(dump)
-  local segments = bases[dump] == nil and must_read(dump:segments())
-  local segment = segments and must_read(segments(true))
-  while segment do
-    if segment.type == 1 and math.ult(segment.vaddr - KERNEL_MAP, KERNEL_MAP_SIZE) then
-      bases[dump] = segment.paddr - (segment.vaddr - KERNEL_MAP)
-      break
+  local index = 0
+  while dump._base_of_loads == nil do
+    local segment = must_read(core.dump.segment(dump, index))
+    if not segment then
+      dump._base_of_loads = false
+    elseif segment.type == 1 and math.ult(segment.vaddr - KERNEL_MAP, KERNEL_MAP_SIZE) then
+      dump._base_of_loads = segment.paddr - (segment.vaddr - KERNEL_MAP)
     end
-    segment = must_read(segments(true))
+    index = index + 1
   end
-  bases[dump] = bases[dump] or false
-  return bases[dump]
+  return dump._base_of_loads
 end
 
--- NUMBER(phys_base) where VMCOREINFO lacks it: by a vCPU's page tables, or by the loads.
+-- NUMBER(phys_base) if VMCOREINFO lacks it: by a vCPU's page tables, or by load segments.
 local function phys_base(dump, info)
   local symbol = known_symbol(info)
   for cpu in kernel_vcpus(dump) do
@@ -123,12 +115,12 @@ local function derive_phys_base(dump, info)
   end
 end
 
--- The kernel's space by a VMCOREINFO.
+-- The kernel's address space by a VMCOREINFO.
 local function kernel_space(dump, info)
   derive_phys_base(dump, info)
   local kind, lower, upper = paging.of_kernel(dump.machine, info)
   if not kind then
-    return nil, ("%s: VMCOREINFO (from %s) does not tell of the kernel's page tables: %s")
+    return nil, ("%s: VMCOREINFO (from %s) does not describe the kernel's page tables: %s")
       :format(dump.path, info.from, lower), "unsupported"
   end
   return Space.new(dump, "VMCOREINFO from " .. info.from, kind, lower, upper)
@@ -136,7 +128,7 @@ end
 
 running.space = readable(kernel_space)
 
--- Where a vCPU's tables map a symbol; false: nowhere; nil: not known.
+-- Where a vCPU's page tables map an address; false: nowhere; nil: not known.
 local function mapped(space, address)
   local physical = must_read(space:translate(address))
   if physical then
@@ -150,8 +142,8 @@ local function mapped(space, address)
   return false
 end
 
--- Do a vCPU's own tables have a symbol where it is expected? false, and what is wrong; nil:
--- not known.
+-- Do a vCPU's own page tables map a symbol to the expected place? false, and what is wrong;
+-- nil: not known.
 local function has_symbol(dump, spaces, info)
   local address, name = known_symbol(info)
   local expected = address and paging.physical_of_symbol(dump.machine, info, address)
@@ -168,8 +160,8 @@ local function has_symbol(dump, spaces, info)
     address)
 end
 
--- Do the kernel's tables map where a vCPU is? As above. Of the stack the byte below its
--- pointer counts: where the stack is empty, the pointer is outside it.
+-- Do the kernel's page tables map a vCPU's program counter and stack? Returns as above. The
+-- byte below the stack pointer is checked: the pointer of an empty stack is outside it.
 local function maps_vcpu(space, cpu)
   local at, stack = mapped(space, cpu.pc), cpu.sp >= 0 or mapped(space, cpu.sp - 1)
   if at and stack then
@@ -181,8 +173,8 @@ local function maps_vcpu(space, cpu)
     .. "map"):format(cpu.pc, cpu.sp)
 end
 
--- True: it is that of the running kernel; false, and why it is not; nil: no vCPU tells.
-local function is_of(dump, info)
+-- True: it is that of the running kernel; false, and why not; nil: no vCPU shows it.
+local function is_running(dump, info)
   derive_phys_base(dump, info)
   local kernel, why = kernel_space(dump, info), nil
   for cpu in kernel_vcpus(dump) do
@@ -204,7 +196,7 @@ local function is_of(dump, info)
   end
 end
 
--- Where no vCPU tells: the release stands where the VMCOREINFO says.
+-- Used if no vCPU shows it: is the release where the VMCOREINFO says?
 local function has_release(dump, info)
   local name = info.symbols.init_uts_ns
   local space = name and kernel_space(dump, info)
@@ -215,10 +207,10 @@ local function has_release(dump, info)
   return bytes ~= nil and bytes:find((info.release or "") .. "\0", 1, true) ~= nil
 end
 
--- The right one in memory; as vmcoreinfo.from_memory.
+-- Finds the right one in memory; see vmcoreinfo.from_memory.
 local function in_memory(dump)
   return vmcoreinfo.from_memory(dump, function(other)
-    local right = is_of(dump, other)
+    local right = is_running(dump, other)
     if right == nil then
       right = has_release(dump, other)
     end
@@ -231,16 +223,15 @@ local function warn(info, format, ...)
   return info
 end
 
--- The caller's VMCOREINFO, with a warning where it is not the running kernel's.
-running.judged = readable(function(dump, info)
-  local right, why = is_of(dump, info)
+-- The caller's VMCOREINFO, with a warning if it is not the running kernel's.
+running.with_warning = readable(function(dump, info)
+  local right, why = is_running(dump, info)
   return right == false and warn(info, "VMCOREINFO from the caller: %s", why) or info
 end)
 
--- Why a note is not to be used, and whether it is to be kept where there is no other; nil:
--- it is right as it is.
-local function objection(dump, note)
-  local right, why = is_of(dump, note)
+-- Why a note is to be replaced, if memory has another; nil if it is right.
+local function problem_of(dump, note)
+  local right, why = is_running(dump, note)
   if right == false then
     return ("the VMCOREINFO note is stale (Linux %s): %s"):format(note.release, why)
   end
@@ -250,9 +241,8 @@ local function objection(dump, note)
   end
 end
 
--- A dump's VMCOREINFO: its note, unless that is damaged or another kernel's; else what is in
--- memory. What is wrong with the note is among its warnings. nil, message, code; no code:
--- there is none.
+-- Finds a dump's VMCOREINFO: the note, unless it is damaged or another kernel's, or else one in
+-- memory, with a warning about the note. nil, message, code; without a code there is none.
 running.vmcoreinfo = readable(function(dump)
   local note, message, code = vmcoreinfo.from_note(dump)
   if code then
@@ -260,7 +250,7 @@ running.vmcoreinfo = readable(function(dump)
   end
   local problem = message
   if note then
-    problem = objection(dump, note)
+    problem = problem_of(dump, note)
     if not problem then
       return note
     end

@@ -1,8 +1,8 @@
--- Symbols of a file: a System.map, or an ELF file with a symbol table. A file that does not
--- belong to the dump's kernel is refused.
+-- Symbols of a file: a System.map, or an ELF file with a symbol table. A file that belongs to
+-- another kernel is rejected.
 
 local core = require "qvm.core"
-local failure = require "qvm.util.errors"
+local errors = require "qvm.util.errors"
 local symbol_table = require "qvm.guest.symbol_table"
 
 local symbol_file = {}
@@ -11,7 +11,7 @@ local function too_large(path, what)
   return nil, ("%s: %s; symbols of a kernel are expected"):format(path, what), "too_large"
 end
 
--- Checks what was read so far. nil, message, code.
+-- Checks the limits after each step. nil, message, code.
 local function check_limits(path, found)
   if #found.names > symbol_table.COUNT_MAX then
     return too_large(path, ("more than %d symbols"):format(symbol_table.COUNT_MAX))
@@ -26,16 +26,16 @@ local NO_SYMBOLS = "no symbols: neither a System.map nor an ELF file with a symb
 
 -- System.map -----------------------------------------------------------------------------
 
--- CHUNK bytes are read at a time. A longer line than LINE_MAX is skipped.
+-- CHUNK bytes are read at a time. A line longer than LINE_MAX is skipped.
 local CHUNK, LINE_MAX = 1 << 16, 4096
 
--- Marks of where code and data begin (ELF for the Arm 64-bit Architecture, "Mapping
--- symbols") name nothing.
+-- Mapping symbols mark where code and data begin (ELF for the Arm 64-bit Architecture); they
+-- are not names.
 local function is_mark(name)
   return name:byte() == 0x24 and (name:find("^%$[adtx]$") or name:find("^%$[adtx]%."))
 end
 
--- Adds the symbols of whole lines: "ffffffff81000000 T _stext".
+-- Adds the symbols of complete lines: "ffffffff81000000 T _stext".
 local function add_lines(found, text)
   local addresses, names = found.addresses, found.names
   local count, bytes = #names, found.name_bytes
@@ -49,7 +49,7 @@ local function add_lines(found, text)
   found.name_bytes = bytes
 end
 
--- Adds what a chunk completes. Returns the start of a line that is not complete, and whether
+-- Adds the lines that a chunk completes. Returns the start of an incomplete line, and whether
 -- the rest of that line is to be skipped.
 local function add_chunk(found, chunk, rest, is_skipping)
   if is_skipping then
@@ -70,7 +70,7 @@ local function add_chunk(found, chunk, rest, is_skipping)
   return rest, false
 end
 
--- Reads the whole file, of which the first chunk must have a symbol.
+-- Reads the whole file; the first chunk must contain a symbol.
 local function read_map(file, path)
   local found = {addresses = {}, names = {}, name_bytes = 0, skipped = 0}
   local rest, is_skipping = "", false
@@ -78,7 +78,7 @@ local function read_map(file, path)
   while true do
     local chunk, message, number = file:read(CHUNK)
     if not chunk and message then
-      return failure.of(path .. ": " .. message, number)
+      return errors.of_system(path .. ": " .. message, number)
     elseif not chunk then
       break
     end
@@ -98,7 +98,7 @@ end
 
 -- ELF --------------------------------------------------------------------------------------
 
--- found, what is known of the file; nil, message, code.
+-- Returns the symbols found and what is known of the file; nil, message, code.
 local function read_elf(path)
   local file <close>, about, code = core.open_symbols(path)
   if not file then
@@ -128,7 +128,7 @@ local function hex_of(bytes)
   end))
 end
 
--- By name, all addresses of the symbols that VMCOREINFO has too. SYMBOL(mem_section) is not
+-- The addresses of the symbols that VMCOREINFO has, too, by name. SYMBOL(mem_section) is not
 -- the symbol's address in every kernel.
 local function known_addresses(found, info)
   local known = {}
@@ -141,7 +141,7 @@ local function known_addresses(found, info)
   return known
 end
 
--- The name to compare by: one of a single symbol, `_stext` first.
+-- The name to compare by, which only one symbol has: `_stext`, or else the first.
 local function reference_of(known)
   local best
   for name, list in pairs(known) do
@@ -161,7 +161,7 @@ local function has(list, address)
   return false
 end
 
--- How far the kernel was moved from where its file says; all symbols that VMCOREINFO has
+-- How far the kernel was moved from the addresses in its file. All symbols that VMCOREINFO has
 -- must agree. nil, what is wrong.
 local function slide_of(found, info)
   local known = known_addresses(found, info)
@@ -184,7 +184,7 @@ local function slide_of(found, info)
   return slide
 end
 
--- slide, verified; nil, what is wrong. info: VMCOREINFO, or nil.
+-- Returns slide and verified; nil, what is wrong. info: VMCOREINFO, or nil.
 local function compare(found, about, info, machine)
   local build_id = info and info.values["BUILD-ID"]
   if about.machine and about.machine ~= machine then
@@ -202,7 +202,7 @@ local function compare(found, about, info, machine)
   return slide, about.build_id and build_id and "build_id" or "addresses"
 end
 
--- The symbols of a file, moved as VMCOREINFO (or nil) says; nil, message, code.
+-- Reads the symbols of a file and moves them as VMCOREINFO (or nil) says; nil, message, code.
 function symbol_file.read(path, info, machine)
   local file <close>, message, code = core.open_file(path)
   if not file then
@@ -210,7 +210,7 @@ function symbol_file.read(path, info, machine)
   end
   local magic, problem, number = file:read(4)
   if problem then
-    return failure.of(path .. ": " .. problem, number)
+    return errors.of_system(path .. ": " .. problem, number)
   end
   local found, about
   if magic == "\127ELF" or magic and magic:find("^\31\139") then

@@ -1,16 +1,16 @@
--- Makes Symbols of arrays of addresses and names.
+-- Makes Symbols from arrays of addresses and names.
 
 local Symbols = require "qvm.guest.symbols"
 
 local symbol_table = {}
 
--- Bounds: real kernels have up to some 300000 symbols, with names of 20 bytes.
+-- Bounds: real kernels have up to 300000 symbols, with names of 20 bytes on average.
 symbol_table.COUNT_MAX, symbol_table.NAMES_MAX = 3 << 17, 16 << 20
 
--- Addresses are unsigned: with the highest bit turned they compare as Lua compares.
+-- Addresses are unsigned: with the highest bit inverted they compare like Lua integers.
 local SIGN = math.mininteger
 
--- The order of keys, or nil where they are in order.
+-- The permutation that sorts keys; nil if they are sorted.
 local function order_of(keys)
   local is_sorted = true
   for i = 2, #keys do
@@ -55,9 +55,9 @@ local function is_upper(addresses)
   return 2 * count >= #addresses
 end
 
--- Symbols of found: arrays of addresses (which become the keys), names, and sizes (0: not
--- known) or nil; skipped. about: from, slide, verified. slide is added to the addresses of
--- the kernel's half.
+-- found: arrays of addresses (replaced by the keys), names, and sizes (0: unknown) or nil;
+-- skipped. about: from, slide, verified. The slide is added to the addresses of the kernel's
+-- half.
 function symbol_table.new(found, about)
   local keys, slide = found.addresses, about.slide or 0
   local upper = is_upper(keys)

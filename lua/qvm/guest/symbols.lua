@@ -1,28 +1,28 @@
 --- Symbols of a guest's kernel, sorted by address.
 -- @classmod qvm.symbols
 
--- Arrays of addresses, names and sizes in order of the addresses: qvm.symbol_table makes
--- them of what qvm.symbol_file or qvm.kallsyms has read.
+-- Arrays of addresses, names and sizes, sorted by address. qvm.guest.symbol_table makes them
+-- from what qvm.guest.symbol_file or qvm.guest.kallsyms has read.
 
 local check = require "qvm.util.arguments"
+local classes = require "qvm.util.classes"
 local line = require "qvm.util.text"
-local methods_of = require "qvm.util.methods"
 
 --- @type Symbols
 local Symbols = {__name = "Symbols"}
 
---- What Symbols hold.
+--- Fields of Symbols.
 -- @table Symbols
--- @tfield string from the file's path, or `"kallsyms"`
--- @tfield integer slide bytes by which the kernel was moved from where the file says
--- @tfield integer count how many
--- @tfield integer skipped how many were left out because their names are too long
--- @tfield ?"memory"|"build_id"|"addresses" verified how it is known that they are this
--- kernel's: they are in its memory; the file has its build id; their addresses are those
--- that VMCOREINFO gives. nil: nothing is known of the kernel
+-- @tfield string from path of the file, or `"kallsyms"`
+-- @tfield integer slide bytes by which the kernel was moved from the addresses in the file
+-- @tfield integer count number of symbols
+-- @tfield integer skipped number of symbols left out because their names are too long
+-- @tfield ?"memory"|"build_id"|"addresses" verified how they were verified to be this
+-- kernel's: they are in its memory; the file has its build id; their addresses match
+-- VMCOREINFO. nil: they were not, because nothing is known of the kernel
 -- @usage symbols = assert(dump:symbols "System.map")
 
--- Addresses are unsigned: with the highest bit turned they compare as Lua compares.
+-- Addresses are unsigned: with the highest bit inverted they compare like Lua integers.
 local SIGN = math.mininteger
 
 Symbols.__tostring = line.tostring("Symbols", function(self)
@@ -32,8 +32,8 @@ Symbols.__tostring = line.tostring("Symbols", function(self)
     self.verified and "" or ", not verified: nothing is known of the kernel")
 end)
 
--- The index of the first symbol at or after an address; one past the last where all are
--- before it. By halves, as many symbols may have one address.
+-- The index of the first symbol at or after an address; one past the last if there is none.
+-- A binary search, since many symbols may have the same address.
 local function first_from(keys, key)
   local low, high = 1, #keys + 1
   while low < high do
@@ -47,8 +47,8 @@ local function first_from(keys, key)
   return low
 end
 
--- The index of the last symbol at or before an address, or 0; of several at one
--- address the first, as the kernel takes it.
+-- The index of the last symbol at or before an address, or 0. If several have that address,
+-- it is the first of them, as in the kernel.
 local function last_before(keys, key)
   local index = first_from(keys, key)
   if keys[index] == key then
@@ -57,7 +57,7 @@ local function last_before(keys, key)
   return index > 1 and first_from(keys, keys[index - 1]) or 0
 end
 
--- A symbol without a size extends to the next one at another address.
+-- A symbol without a size extends to the next symbol at another address.
 local function size_of(self, index)
   local size, keys = self._sizes and self._sizes[index], self._keys
   if size and size ~= 0 then
@@ -68,14 +68,14 @@ local function size_of(self, index)
   return following and following - key or nil
 end
 
---- The symbol that an address belongs to.
+--- Finds the symbol that contains an address.
 --
--- Offsets of per-CPU variables are no addresses: where the kernel is in the upper half of
--- the addresses, symbols in the lower half name nothing.
+-- If the kernel is in the upper half of the addresses, symbols in the lower half are not
+-- considered: they are offsets of per-CPU variables.
 -- @tparam integer address virtual
--- @treturn ?string name; nil where it belongs to none
--- @treturn ?integer bytes into it
--- @treturn ?integer its size in bytes; up to the next symbol where it has none
+-- @treturn ?string name; nil if no symbol contains it
+-- @treturn ?integer offset into the symbol
+-- @treturn ?integer its size in bytes; if it has none, up to the next symbol
 -- @usage print(symbols:at(0xffffffff81000000))
 function Symbols:at(address)
   check.integer(address, 1, "at")
@@ -93,7 +93,7 @@ function Symbols:at(address)
   end
 end
 
--- By name: the index of the lowest symbol. Made when it is first needed.
+-- Indices by name, of the lowest symbol of each. Made on first use.
 local function index_of(self)
   local names, by_name = self._names, {}
   for i = #names, 1, -1 do
@@ -105,8 +105,8 @@ end
 
 --- The address of a symbol.
 -- @tparam string name
--- @treturn ?integer virtual address, of several of that name the lowest; nil where there
--- is none
+-- @treturn ?integer virtual address, the lowest if several symbols have that name; nil if
+-- there is none
 -- @usage print(symbols:address "schedule")
 function Symbols:address(name)
   check.string(name, 1, "address")
@@ -114,6 +114,6 @@ function Symbols:address(name)
   return index and self._keys[index] ~ SIGN
 end
 
-methods_of(Symbols)
+classes.publish(Symbols)
 
 return Symbols

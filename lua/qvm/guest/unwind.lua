@@ -1,14 +1,13 @@
--- Unwinding of stacks: by frame pointers where code keeps them, as the calling conventions
--- of aarch64 and x86_64 lay them out; where it need not, also by whatever on the stack is an
--- address after a call. It goes on where an interrupt or exception came in, with the
--- registers that the kernel saved. What the stack holds is a guest's, and may be anything:
--- frames, and stacks to go on to, are limited.
+-- Unwinds stacks by frame pointers, as the calling conventions of aarch64 and x86_64 lay them
+-- out, and where code need not keep them, also by addresses on the stack that follow a call.
+-- Continues across interrupts and exceptions, with the registers that the kernel saved. A
+-- guest's stack cannot be trusted: the numbers of frames and of stacks are limited.
 
 local FRAMES_MAX, CONTEXTS_MAX = 256, 32
 local STACK, PAGE = 16384, 4096 -- bytes of a kernel's stack
 
--- A walk: space, names (qvm.backtrace), found (an array of frames), and what is for one
--- machine.
+-- A walk: space, names (see qvm.guest.backtrace), found (an array of frames), and the functions
+-- of the machine.
 local Walk = {}
 Walk.__index = Walk
 
@@ -27,7 +26,7 @@ function Walk:is_executable(address)
   return rights ~= nil and (rights:sub(3, 3) == "x" or rights:sub(7, 7) == "x")
 end
 
--- Is it where a call returns to? Of code that was freed only its name is left.
+-- Is this a return address? Freed code is recognised by its name alone.
 function Walk:is_return(address)
   if self:is_executable(address) then
     return self.follows_call(self.space, address)
@@ -35,9 +34,9 @@ function Walk:is_return(address)
   return self.names.is_init(address)
 end
 
--- The calls that frames lead to, the innermost first: [frame] is the caller's frame,
--- [frame + 8] the return address, `slot` where it is. Ends before a frame of which
--- stops(frame, its two words) is true, and where it comes back to a frame.
+-- Follows frames, the innermost first: [frame] is the caller's frame, [frame + 8] the return
+-- address, and `slot` the address of that. Ends before a frame for which stops(frame, its two
+-- words) is true, and at a frame that was visited before.
 function Walk:chain(frame, stops)
   local calls = {}
   while #calls < FRAMES_MAX and frame ~= 0 and frame & 7 == 0 and not self.seen[frame] do
@@ -56,9 +55,9 @@ function Walk:chain(frame, stops)
   return calls
 end
 
--- Where the stack ends that an address is on, and whether a page that is no stack ends it:
--- stacks of tasks are aligned to their size; those of interrupts to pages only, with a page
--- after them that is not mapped.
+-- Returns the end of the stack that contains an address, and whether a page that is not a stack
+-- ends it. Stacks of tasks are aligned to their size; stacks of interrupts are aligned to pages
+-- and followed by an unmapped page.
 function Walk:stack_end(address)
   local at = (address | PAGE - 1) + 1
   while at ~= 0 and at - address <= STACK do
@@ -71,7 +70,7 @@ function Walk:stack_end(address)
   return (address | STACK - 1) + 1, false
 end
 
--- The words between two addresses, by their addresses; up to where they cannot be read.
+-- The words between two addresses, by address; ends at the first that cannot be read.
 function Walk:words(from, to)
   local words, at = {}, from
   while at < to do
@@ -99,13 +98,13 @@ end
 
 local x86 = {}
 
--- The direct call is E8 and 4 bytes; the indirect one FF /2, in the lengths that it has.
+-- Direct calls are E8 and 4 bytes; indirect ones are FF /2 in several lengths.
 function x86.follows_call(space, address)
   local bytes = space:read(address - 7, 7)
   if not bytes then
     return false
   end
-  local function at(n) -- bytes before the end
+  local function at(n) -- the byte n before the end
     return bytes:byte(8 - n)
   end
   return at(5) == 0xe8 or at(2) == 0xff and at(1) & 0xf8 == 0xd0
@@ -117,11 +116,11 @@ function x86.plain(_, address)
   return address
 end
 
--- What the processor pushes when it interrupts code: rip, cs, rflags, rsp, ss. Linux saves
--- the other registers before it: struct pt_regs has 16 words before rip, rbp is its fifth.
+-- The processor pushes rip, cs, rflags, rsp and ss at an interrupt. Linux saves the other
+-- registers below: struct pt_regs has 16 words before rip, and rbp is its fifth.
 local IP, BP = 16 * 8, 4 * 8
 
--- Is that at an address? "kernel" or "user": what was interrupted.
+-- Is an interrupt frame at an address? "kernel" or "user": what was interrupted.
 local function interrupted(walk, words, at)
   local ip, cs, flags, sp, ss = words[at], words[at + 8], words[at + 16], words[at + 24],
     words[at + 32]
@@ -134,8 +133,8 @@ local function interrupted(walk, words, at)
     and walk.space:translate(sp) and "kernel" or nil
 end
 
--- The stack to go on with after an interrupt whose frame is at an address: sp, bp; nil where
--- that is the end.
+-- Returns sp and bp of the stack to continue with after an interrupt, whose frame is at an
+-- address; nil at the end.
 local function leave_interrupt(walk, words, at, bp)
   if interrupted(walk, words, at) == "user" then
     return nil
@@ -144,16 +143,15 @@ local function leave_interrupt(walk, words, at, bp)
   return words[at + 24], bp
 end
 
--- Some functions keep a frame, and others do not: between those that frames lead to, and
--- after the last, the stack is searched. sp, bp of the stack that it goes on with; nil at
--- the end.
+-- Not all functions keep a frame: the stack is searched between those that do, and after the
+-- last one. Returns sp and bp of the stack to continue with; nil at the end.
 local function scan_stack(walk, sp, bp)
   local to, is_guarded = walk:stack_end(sp)
   local words, by_slot, last = walk:words(sp, to), {}, nil
   for _, call in ipairs(walk:chain(bp)) do
     by_slot[call.slot], last = call, last or (call.slot < sp or call.slot >= to) and call or nil
   end
-  -- At the first instruction of a handler; some exceptions push an error code.
+  -- Interrupted at the first instruction of a handler; some exceptions push an error code.
   for at = sp, sp + 8, 8 do
     if interrupted(walk, words, at) then
       return leave_interrupt(walk, words, at, bp)
@@ -174,7 +172,7 @@ local function scan_stack(walk, sp, bp)
   if is_guarded and interrupted(walk, words, to - 40) then
     return leave_interrupt(walk, words, to - 40, 0)
   end
-  -- A stack of interrupts ends with the interrupted stack's rsp.
+  -- A stack of interrupts ends with the rsp of the interrupted stack.
   local outer = words[to - 8]
   if is_guarded and outer and outer < 0 and outer & 7 == 0 and (outer < to - STACK or outer >= to)
       and walk.space:translate(outer) then
@@ -201,13 +199,13 @@ end
 
 local arm = {}
 
--- BL, or BLR with whatever register.
+-- BL, or BLR with any register.
 function arm.follows_call(space, address)
   local word = address & 3 == 0 and space:u32(address - 4)
   return word and (word & 0xfc000000 == 0x94000000 or word & 0xfffffc1f == 0xd63f0000)
 end
 
--- Without the bits of a return address that pointer authentication may have taken.
+-- Clears the bits of a return address that pointer authentication may use.
 function arm.plain(space, address)
   local half = address >> 55 & 1 == 1 and space.upper or space.lower
   if not half then
@@ -217,11 +215,11 @@ function arm.plain(space, address)
   return address >> 55 & 1 == 1 and address | mask or address & ~mask
 end
 
--- Where Linux keeps a frame record in struct pt_regs: {x29, ELR}; from about 6.13 on {0, 0}
--- and a type, of which 2 means that the registers are there.
+-- Linux keeps a frame record in struct pt_regs: {x29, ELR}; from about 6.13 on {0, 0} and a
+-- type, of which 2 means that the registers were saved.
 local RECORD, NEW_RECORD, REGISTERS = 304, 296, 2
 
--- The registers that a frame record is in: x0 to x30, sp, pc; nil where it is in none.
+-- The registers that contain a frame record: x0 to x30, sp, pc; nil if none do.
 local function saved_registers(walk, frame, pair)
   if pair[1] == 0 and pair[2] == 0 then
     if walk.space:u64(frame + 16) ~= REGISTERS then
@@ -235,9 +233,9 @@ local function saved_registers(walk, frame, pair)
     and list or nil
 end
 
--- All functions keep a frame, but for those that call none, or have just begun: the link
--- register is where they return to. In the others it is where what was called last returned
--- to. The registers to go on with; nil at the end.
+-- All functions keep a frame, except leaf functions and those that have just begun: these
+-- return to the link register. In other functions it holds the last call's return address.
+-- Returns the registers to continue with; nil at the end.
 local function follow_frames(walk, pc, sp, frame, link)
   local saved
   local calls = walk:chain(frame, function(at, pair)

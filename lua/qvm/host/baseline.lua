@@ -1,4 +1,4 @@
--- The text of a baseline file: JSON, one erratum a line.
+-- Encodes and decodes baseline files: JSON, one erratum per line.
 
 local core = require "qvm.core"
 local json = require "qvm.util.json_writer"
@@ -8,36 +8,28 @@ local baseline = {}
 
 local KIND, VERSION = "qvm errata baseline", 1
 
--- Bytes, and values: what is more is not read. An env has 65536 values at most, and each
--- can be an erratum of up to four here, or part of one.
+-- Limits in bytes and JSON values. An env has at most 65536 values, and an erratum of it takes
+-- up to four values here.
 local SIZE, VALUES_MAX = 16 << 20, 5 << 16
 
 -- Writing --------------------------------------------------------------------
 
--- An integer that a double does not hold stands as text under a name of its own:
--- other programs read baselines, too.
-local function encode_value(value)
-  if math.type(value) == "integer" and (value > 1 << 53 or value < -(1 << 53)) then
-    return ('"integer": "%d"'):format(value)
-  end
-  local text, why = json.encode(value)
-  return text and '"value": ' .. text, why
-end
-
+-- Other programs read baselines, too: an integer that a double does not hold is written as
+-- text, in a member of its own.
 local function encode_entry(entry)
-  local id, why = json.encode(entry.id)
-  local value
-  if id then
-    value, why = encode_value(entry.value)
+  local value, integer = entry.value, nil
+  if math.type(value) == "integer" and (value > 1 << 53 or value < -(1 << 53)) then
+    value, integer = nil, ("%d"):format(value)
   end
-  if not value then
-    return nil, ("erratum %s: %s"):format(line.value(entry.id), why)
+  local members, problem, code = json.members {{"id", entry.id}, {"cpu", entry.cpu},
+    {"value", value}, {"integer", integer}}
+  if not members then
+    return nil, ("erratum %s: %s"):format(line.value(entry.id), problem), code
   end
-  return ('{"id": %s, %s%s}'):format(id,
-    entry.cpu and ('"cpu": %d, '):format(entry.cpu) or "", value)
+  return "{" .. table.concat(members, ", ") .. "}"
 end
 
--- How many values a value is, with those in it.
+-- Counts a value and all values in it.
 local function count(value)
   local n = 1
   for _, inner in pairs(type(value) == "table" and value or {}) do
@@ -46,25 +38,25 @@ local function count(value)
   return n
 end
 
--- The text of a snapshot; nil, message, code where `decode` would not read it back.
+-- Encodes a snapshot; nil, message, code if `decode` could not read it back.
 function baseline.encode(list)
-  local lines, values = {}, 4 -- with the object, its kind, its version and the array
+  local lines, values = {}, 4 -- the object, its kind, its version and the array
   for i, entry in ipairs(list) do
-    local text, why = encode_entry(entry)
+    local text, message, code = encode_entry(entry)
     if not text then
-      return nil, why, "unsupported"
+      return nil, message, code
     end
     lines[i] = "    " .. text
     values = values + 2 + (entry.cpu and 1 or 0) + count(entry.value)
   end
   if values > VALUES_MAX then
-    return nil, ("%d errata are %d values: more than %d are not read back"):format(#list, values,
+    return nil, ("%d errata are %d values: more than %d cannot be read back"):format(#list, values,
       VALUES_MAX), "too_large"
   end
   local text = ('{\n  "kind": "%s",\n  "version": %d,\n  "errata": [%s]\n}\n'):format(
     KIND, VERSION, lines[1] and "\n" .. table.concat(lines, ",\n") .. "\n  " or "")
   if #text > SIZE then
-    return nil, ("%d errata are %d bytes of text: more than %d MiB are not read back"):format(
+    return nil, ("%d errata are %d bytes of text: more than %d MiB cannot be read back"):format(
       #list, #text, SIZE >> 20), "too_large"
   end
   return text
@@ -97,23 +89,23 @@ local function decode_entries(raw, path)
   for i, entry in ipairs(raw) do
     list[i] = decode_entry(entry)
     if not list[i] then
-      return nil, ("%s: erratum %d is none: an id and a value are expected"):format(path, i),
+      return nil, ("%s: erratum %d is not one: an id and a value are expected"):format(path, i),
         "malformed"
     end
   end
   return list
 end
 
--- The entries of a baseline's text; the path is for messages.
+-- Decodes a baseline's text into entries; path: for messages.
 function baseline.decode(text, path)
   local raw, message, code = core.decode(text, VALUES_MAX)
-  local shown = line.harmless(path)
+  local shown = line.escape_controls(path)
   if raw == nil then
-    return nil, shown .. ":" .. line.harmless(message), code
+    return nil, shown .. ":" .. line.escape_controls(message), code
   elseif type(raw) ~= "table" or raw.kind ~= KIND or type(raw.errata) ~= "table" then
     return nil, ("%s: not a %s"):format(shown, KIND), "malformed"
   elseif raw.version ~= VERSION then
-    return nil, ("%s: a baseline of version %s: this library knows %d"):format(shown,
+    return nil, ("%s: a baseline of version %s: this library supports %d"):format(shown,
       line.value(raw.version), VERSION), "unsupported"
   end
   return decode_entries(raw.errata, shown)

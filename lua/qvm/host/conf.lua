@@ -1,13 +1,13 @@
---- Reads `.qvmconf` files, and holds them against running VMs.
+--- Reads `.qvmconf` files and checks them against running VMs.
 --
--- What is documented of their syntax, and what is our reading of it, is in
--- docs/configuration.md.
+-- docs/configuration.md says which parts of the syntax are documented, and how we read
+-- the others.
 -- @module qvm.conf
 
 local check = require "qvm.util.arguments"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local read = require "qvm.host.conf_reader"
-local words = require "qvm.host.conf_words"
 
 local conf = {}
 
@@ -15,20 +15,21 @@ local Conf = {__name = "Conf"}
 
 Conf.__tostring = line.tostring("Conf", function(configuration)
   local cpus = #configuration.cpus
-  return ("Conf %s: %s, %s, %d vdevs"):format(line.cut(table.concat(configuration.paths, " ")),
+  return ("Conf %s: %s, %s, %s"):format(line.cut(table.concat(configuration.paths, " ")),
     configuration.system and line.cut(configuration.system) or "no system",
-    cpus == 0 and "no cpu option (one vCPU)" or cpus .. " cpus", #configuration.vdevs)
+    cpus == 0 and "no cpu option (one vCPU)" or line.count(cpus, "cpu"),
+    line.count(#configuration.vdevs, "vdev"))
 end)
 
---- Reads a configuration, and what it includes.
+--- Reads a configuration and the files that it includes.
 --
--- Several files, and options, are read one after another, as
--- `qvm @common @linux1 set debug off` reads them. A relative name after `@` counts from
--- the file that it stands in.
+-- Several files, and then options, are read in order, as by
+-- `qvm @common @linux1 set debug off`. A relative name after `@` is relative to the file
+-- that contains it.
 -- @tparam string|{string,...} path of the file, or of several
 -- @tparam ?table options
 -- @tparam[opt] string|{string,...} options.options what follows the files on qvm's command
--- line: as text with the syntax of a file, or its words
+-- line: a text in the syntax of a file, or an array of words
 -- @treturn[1] Conf the configuration
 -- @return[2] nil, message, code: `malformed` (the message has file:line),
 -- `not_found` `permission` `unsupported` (not a regular file) `io`; `too_large`: more than
@@ -45,31 +46,23 @@ function conf.load(path, options)
   check.options(options, "load", {options = "string or array of strings"}, 2)
   local result = setmetatable({path = paths[1], paths = paths, ram = {}, cpus = {}, vdevs = {},
     loggers = {}, set = {}, others = {}}, Conf)
-  local ok, failure = pcall(read, result, paths, options and options.options)
-  if ok then
-    return result
-  elseif getmetatable(failure) ~= words.Failure then
-    error(failure, 0)
-  end
-  return nil, failure[1], failure[2]
+  return errors.catch(read, result, paths, options and options.options)
 end
 
---- Holds a configuration against what a running VM reports.
+--- Checks a configuration against what a running VM reports.
 --
--- With `variables`, each `set` is also held against what that qvm knows: the variable's
--- name, the type of its value, and the context it is set in.
+-- With `variables`, each `set` is also checked against the variables that this qvm knows:
+-- name, type of the value, and context.
 -- @tparam Conf configuration from `load`
 -- @tparam qvm.vm.VM vm
 -- @tparam ?table options
--- @tparam[opt] string options.variables what `qvm set ?` prints on the board
+-- @tparam[opt] string options.variables the output of `qvm set ?` on the board
 -- @treturn[1] {Finding,...} findings
--- @return[2] nil, message, code: as `VM:env`; `malformed`: `variables` lists none;
+-- @return[2] nil, message, code: as `VM:env`; `malformed`: `variables` lists no variable;
 -- `too_large`: more than 65536 findings
 -- @usage findings = assert(qvm.conf.check(conf, vm))
 function conf.check(configuration, vm, options)
-  if getmetatable(configuration) ~= Conf then
-    error("bad argument #1 to 'check' (configuration expected)", 2)
-  end
+  check.object(configuration, Conf, 1, "check")
   check.options(options, "check", {variables = "string"}, 3)
   local env, message, code = vm:env()
   if not env then
@@ -79,20 +72,20 @@ function conf.check(configuration, vm, options)
     options and options.variables)
 end
 
---- A configuration. Arguments are text, as they stand. Of an option that is repeated in
--- one context the last one counts.
+--- A configuration. Arguments are the text in the file. If an option is repeated in
+-- one context, the last one is used.
 -- @table Conf
 -- @tfield string path the file, the first of several
 -- @tfield {string,...} paths the files
--- @tfield ?string system the system name, nil where there is none
+-- @tfield ?string system the system name, nil if there is none
 -- @tfield ?integer system_line line of the option
--- @tfield {ConfCpu,...} cpus empty where there is none: the VM then has one vCPU
+-- @tfield {ConfCpu,...} cpus empty if there are none: the VM then has one vCPU
 -- @tfield {ConfRam,...} ram
--- @tfield ?ConfDump dump nil where there is none
+-- @tfield ?ConfDump dump nil if there is none
 -- @tfield {ConfLogger,...} loggers
 -- @tfield {ConfVdev,...} vdevs
--- @tfield {ConfSet,...} set every variable that is set
--- @tfield {ConfOther,...} others every other option, in order
+-- @tfield {ConfSet,...} set all variables that are set
+-- @tfield {ConfOther,...} others all other options, in order
 -- @usage print(conf.system, #conf.cpus, #conf.vdevs)
 
 --- A `cpu` option.
@@ -102,24 +95,24 @@ end
 -- @tfield ?string sched such as `10`, `10r`, or `10,8,3,5,2`
 -- @tfield ?string partition
 -- @tfield ?string cluster
--- @tfield {[string]=string} set its variables, name to value
--- @tfield string file where it stands
+-- @tfield {[string]=string} set values of its variables by name
+-- @tfield string file that contains it
 -- @tfield integer line
 -- @usage for _, cpu in ipairs(conf.cpus) do print(cpu.runmask, cpu.sched) end
 
 --- A `ram` option.
 -- @table ConfRam
--- @tfield ?integer address nil where qvm chooses
+-- @tfield ?integer address nil if qvm chooses it
 -- @tfield integer size bytes
--- @tfield string file where it stands
+-- @tfield string file that contains it
 -- @tfield integer line
 -- @usage for _, ram in ipairs(conf.ram) do print(ram.address, ram.size) end
 
 --- The `dump` option.
 -- @table ConfDump
--- @tfield ?string directory nil where the dump goes to a command
+-- @tfield ?string directory nil if the dump goes to a command
 -- @tfield ?string command
--- @tfield string file where it stands
+-- @tfield string file that contains it
 -- @tfield integer line
 -- @usage print(conf.dump and conf.dump.directory)
 
@@ -127,20 +120,20 @@ end
 -- @table ConfLogger
 -- @tfield {string,...} filters
 -- @tfield string destination
--- @tfield string file where it stands
+-- @tfield string file that contains it
 -- @tfield integer line
 -- @usage for _, logger in ipairs(conf.loggers) do print(logger.destination) end
 
 --- A `vdev` option.
 -- @table ConfVdev
--- @tfield string type without `vdev-` and `.so`: `pl011` where `vdev-pl011.so` stands
--- @tfield ?string name of its node, or the absolute path of that
+-- @tfield string type without `vdev-` and `.so`: `pl011` for `vdev-pl011.so`
+-- @tfield ?string name of its node, or the absolute path of the node
 -- @tfield ?string loc
 -- @tfield ?string intr
 -- @tfield ?string hostdev
 -- @tfield ?string peer
--- @tfield {[string]=string} set its variables, name to value
--- @tfield string file where it stands
+-- @tfield {[string]=string} set values of its variables by name
+-- @tfield string file that contains it
 -- @tfield integer line
 -- @usage for _, vdev in ipairs(conf.vdevs) do print(vdev.type, vdev.name) end
 
@@ -150,29 +143,29 @@ end
 -- @tfield string value
 -- @tfield "global"|"cpu"|"vdev" context
 -- @tfield ?integer index of the cpu or vdev, from 0
--- @tfield string file where it stands
+-- @tfield string file that contains it
 -- @tfield integer line
 -- @usage for _, set in ipairs(conf.set) do print(set.name, set.value) end
 
 --- Any other option, known or not.
 --
--- Such as `load`, `initrd`, `cmdline`, `pass` and `reserve`. The options of a `pass` and
--- a `reserve` are among its arguments.
+-- Such as `load`, `initrd`, `cmdline`, `pass` and `reserve`. Options of a `pass` or a
+-- `reserve` are among its arguments.
 -- @table ConfOther
 -- @tfield string name
 -- @tfield {string,...} arguments
--- @tfield string file where it stands
+-- @tfield string file that contains it
 -- @tfield integer line
 -- @usage for _, other in ipairs(conf.others) do print(other.name, other.line) end
 
---- What a configuration says, and what is.
+--- A result of `qvm.conf.check`.
 -- @table Finding
--- @tfield string what it is about
+-- @tfield string what was checked
 -- @tfield string expected by the configuration
--- @tfield ?string actual nil where that cannot be seen
+-- @tfield ?string actual nil if it cannot be seen
 -- @tfield string verdict `"ok"`, `"differs"` or `"cannot tell"`
--- @tfield ?string file of the option, nil without one
--- @tfield ?integer line of the option, nil without one
+-- @tfield ?string file of the option, if there is one
+-- @tfield ?integer line of the option, if there is one
 -- @usage for _, f in ipairs(findings) do print(f.verdict, f.what, f.line) end
 
 return line.with_name("qvm.conf", conf)

@@ -1,26 +1,29 @@
--- Holding a configuration against what a VM reports: qvm.conf.check.
+-- Checks a configuration against what a VM reports: qvm.conf.check.
 
 local core = require "qvm.core"
-local failure = require "qvm.util.errors"
+local errors = require "qvm.util.errors"
+local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
-local part = require "qvm.host.conf_text"
+local with_tostring = require "qvm.host.conf_text"
 local variables = require "qvm.host.conf_variables"
 
 local conf_check = {}
 
--- Findings, errata looked at for all variables, and bytes of a variable's name that are
--- looked at for ids of errata.
+-- Limits: findings, errata compared with all variables, and bytes of a variable's name that
+-- are searched for ids of errata.
 local FINDINGS_MAX, ERRATA_MAX, NAME_MAX = 65536, 1 << 20, 256
 
--- Raised where there is more than that.
-local TooMany = {}
+local function fail_too_many(configuration)
+  errors.fail(("%s: more than %d findings"):format(configuration.path, FINDINGS_MAX),
+    "too_large")
+end
 
 local function is_erratum_name(name)
   return line.lower(name):find("errat", 1, true) ~= nil
 end
 
--- Parts of a variable's name that can be an erratum's id: the whole of it, what follows a
--- punctuation mark, and each word and number in it.
+-- The parts of a variable's name that may be an erratum's id: the whole name, what follows each
+-- punctuation mark, and each word and number.
 local function parts_of(name)
   local parts = {name}
   for at in name:sub(1, NAME_MAX):gmatch("()[0-9A-Za-z]+") do
@@ -34,8 +37,8 @@ local function parts_of(name)
   return parts
 end
 
--- The errata that a variable's name speaks of: arrays of those with one id. by_id maps ids
--- to such arrays.
+-- The errata that a variable's name refers to: arrays of errata with the same id. by_id maps
+-- ids to such arrays.
 local function related(name, by_id)
   local groups, seen = {}, {}
   for _, id in ipairs(parts_of(name)) do
@@ -50,7 +53,7 @@ end
 local switches = {on = true, yes = true, ["true"] = true, ["1"] = true, off = false, no = false,
   ["false"] = false, ["0"] = false}
 
--- As one value, however it is written.
+-- A setting as one value, whichever way it is written.
 local function switch(value)
   local text = tostring(value)
   text = #text <= NAME_MAX and line.lower(text) or text
@@ -66,11 +69,8 @@ local function check_erratum(add, set, erratum)
   end
   local what = "erratum " .. line.cut(erratum.id)
     .. (erratum.cpu and " on vCPU " .. erratum.cpu or "")
-  local value = erratum.value
-  local actual = type(value) == "string" and value or type(value) == "table" and "{...}"
-    or line.value(value)
-  add(set, what, set.value, actual, set.value == "auto" and "cannot tell"
-    or switch(set.value) == switch(value) and "ok" or "differs")
+  add(set, what, set.value, line.raw(erratum.value), set.value == "auto" and "cannot tell"
+    or switch(set.value) == switch(erratum.value) and "ok" or "differs")
 end
 
 local function check_errata(add, configuration, env)
@@ -84,7 +84,7 @@ local function check_errata(add, configuration, env)
     for _, group in ipairs(found) do
       looked = looked + #group
       if looked > ERRATA_MAX then
-        error(TooMany)
+        fail_too_many(configuration)
       end
       for _, erratum in ipairs(group) do
         check_erratum(add, set, erratum)
@@ -96,8 +96,8 @@ local function check_errata(add, configuration, env)
   end
 end
 
--- Is there a node of that absolute path? It is looked for in its directory, and not asked
--- about: that could have side effects. Nil where the directory cannot be listed.
+-- Does a node exist? The path is absolute. Its directory is listed, since asking about a node
+-- could have side effects. nil if the directory cannot be listed.
 local function is_there(path)
   local directory, base = path:match("^(.*/)([^/]+)$")
   local names, _, code = core.entries(directory or "/")
@@ -153,7 +153,7 @@ local function check_dump(add, dump)
   elseif dump.command then
     add(dump, "dump", "|" .. dump.command, nil, "cannot tell")
   elseif dump.directory:sub(1, 1) ~= "/" then
-    -- It counts from where the qvm was started.
+    -- It is relative to the directory where the qvm was started.
     add(dump, "dump", dump.directory, nil, "cannot tell")
   else
     local _, _, kind = core.stat(dump.directory)
@@ -162,20 +162,16 @@ local function check_dump(add, dump)
   end
 end
 
--- An env in which no vCPUs are found says nothing about their number. Without a `cpu`
--- there is one.
+-- An env without vCPUs does not show their number. A configuration without `cpu` has one.
 local function check_vcpus(add, configuration, env)
-  local cpus, vcpus = configuration.cpus, 0
-  for _ in env:vcpus() do
-    vcpus = vcpus + 1
-  end
+  local cpus, vcpus = configuration.cpus, iterators.count(env:vcpus())
   local expected = math.max(#cpus, 1)
   add(cpus[1] or {file = configuration.path}, "vCPUs", tostring(expected),
     vcpus > 0 and tostring(vcpus) or nil,
     vcpus == 0 and "cannot tell" or expected == vcpus and "ok" or "differs")
 end
 
--- Holds each `set` against the variables that a qvm knows. False where the text has none.
+-- Checks each `set` against the variables of a qvm. False if the text lists none.
 local function check_variables(add, configuration, text)
   local wanted = {}
   for _, set in ipairs(configuration.set) do
@@ -190,37 +186,35 @@ local function check_variables(add, configuration, text)
   return known ~= nil
 end
 
--- What a configuration says and what is, as an array; nil, message, code.
-function conf_check.findings(configuration, vm, env, text)
+-- Returns the findings as an array; fails if there are too many.
+local function findings_of(configuration, vm, env, text)
   local findings = {}
   local function add(option, what, expected, actual, verdict)
     if #findings == FINDINGS_MAX then
-      error(TooMany)
+      fail_too_many(configuration)
     end
-    findings[#findings + 1] = part("finding", {what = what, expected = expected, actual = actual,
-      verdict = verdict, file = option and option.file, line = option and option.line})
+    findings[#findings + 1] = with_tostring("finding", {what = what, expected = expected,
+      actual = actual, verdict = verdict, file = option and option.file,
+      line = option and option.line})
   end
-  local ok, known = failure.but_memory(pcall(function()
-    local system = configuration.system
-    add({file = configuration.path, line = configuration.system_line}, "system",
-      system or "none", vm.name, not system and "cannot tell" or system == vm.name and "ok"
-        or "differs")
-    check_vcpus(add, configuration, env)
-    check_nodes(add, configuration, vm)
-    check_dump(add, configuration.dump)
-    check_errata(add, configuration, env)
-    return not text or check_variables(add, configuration, text)
-  end))
-  if not ok and known ~= TooMany then
-    error(known, 0)
-  elseif not ok then
-    return nil, ("%s: more than %d findings"):format(configuration.path, FINDINGS_MAX),
-      "too_large"
-  elseif not known then
-    return nil, "variables: no row 'name (type, context)' as `qvm set ?` prints them",
-      "malformed"
+  local system = configuration.system
+  add({file = configuration.path, line = configuration.system_line}, "system",
+    system or "none", vm.name, not system and "cannot tell" or system == vm.name and "ok"
+      or "differs")
+  check_vcpus(add, configuration, env)
+  check_nodes(add, configuration, vm)
+  check_dump(add, configuration.dump)
+  check_errata(add, configuration, env)
+  if text and not check_variables(add, configuration, text) then
+    errors.fail("variables: no row 'name (type, context)' as `qvm set ?` prints them",
+      "malformed")
   end
   return findings
+end
+
+-- Returns the findings as an array; nil, message, code.
+function conf_check.findings(configuration, vm, env, text)
+  return errors.catch(findings_of, configuration, vm, env, text)
 end
 
 return conf_check

@@ -1,23 +1,23 @@
--- The options of a configuration: which there are, how many arguments they have, and what
--- they belong to. The grammar is that of docs/configuration.md; csrc/sim/conf/conf.c has the
--- same.
+-- Reads the options of a configuration: their names, arguments and contexts. The grammar is
+-- described in docs/configuration.md; csrc/sim/conf/conf.c implements the same.
 
-local part = require "qvm.host.conf_text"
+local line = require "qvm.util.text"
+local with_tostring = require "qvm.host.conf_text"
 local words = require "qvm.host.conf_words"
 
 local fail = words.fail
 
 local OPTIONS_MAX = 65536
 
--- How many arguments an option has. REST: what follows on its line, up to an option. LOAD:
--- `load` and a file, or `generate`; else as REST.
+-- The number of arguments of each option. REST: the rest of the line, up to an option. LOAD:
+-- `load` and a file, or `generate`, or else as REST.
 local REST, LOAD = "rest", "load"
 
 local global = {system = 1, ram = 1, rom = 1, load = 1, dump = 1, logger = 2, cmdline = 1,
   set = 2, initrd = LOAD, fdt = LOAD, data = LOAD, guest = LOAD, unsupported = 2, safety = 1,
   dryrun = 0, debug = REST, cpu = 0, vdev = 1, pass = 0, reserve = 0}
 
--- These open a context, and close the one before; the options that a context has.
+-- Options that open a context and close the previous one; the options of each context.
 local contexts = {
   cpu = {sched = 1, partition = 1, runmask = 1, cluster = 1, name = 1},
   vdev = {loc = 1, intr = 1, name = 1, hostdev = 1, peer = 1},
@@ -35,8 +35,8 @@ end
 local Reader = {}
 Reader.__index = Reader
 
--- The arguments that a word asks for, nil where it is no option here; and whether it
--- belongs to the context.
+-- The number of arguments of a word that is an option here, or nil; and whether the option
+-- belongs to the open context.
 function Reader:known(word)
   if word.quoted then
     return nil
@@ -48,8 +48,8 @@ function Reader:known(word)
   return global[word.text], false
 end
 
--- May a word be an argument of an option? It stands in the same file; at the beginning of a
--- line, the name of an option shows that the argument was left out.
+-- Can a word be an argument of an option? It must be in the same file. An option's name at the
+-- beginning of a line shows that the argument was left out.
 local function is_argument(word, option)
   return word and word.source == option.source
     and not (word.starts_line and not word.quoted and names[word.text])
@@ -59,15 +59,15 @@ function Reader:arguments(option, count)
   local list = {}
   for i = 1, count do
     if not is_argument(self.words:peek(), option) then
-      fail("malformed", option, "'%s' has %d argument%s, and %s", option.text, count,
-        count == 1 and "" or "s", i == 1 and "none follows" or "one is missing")
+      fail("malformed", option, "'%s' has %s, and %s", option.text,
+        line.count(count, "argument"), i == 1 and "none follows" or "one is missing")
     end
     list[i] = self.words:next().text
   end
   return list
 end
 
--- What follows on the option's line, up to an option. A command line is one line.
+-- The rest of the option's line, up to an option. A command line counts as one line.
 function Reader:rest(option)
   local list = {}
   while true do
@@ -94,7 +94,7 @@ end
 
 local units = {[""] = 0, K = 10, M = 20, G = 30, k = 10, m = 20, g = 30}
 
--- A number with a unit, exactly; nil for another text.
+-- A number with a unit, exactly; nil if it is not one.
 local function size_of(text)
   local digits, unit = text:match("^(0[xX][0-9a-fA-F]+)([KMGkmg]?)$")
   if not digits then
@@ -130,13 +130,13 @@ function take.ram(self, option, arguments)
   local address, size = arguments[1]:match("^([^,]*),(.*)$")
   size = size_of(size or arguments[1])
   if not size or address and not size_of(address) then
-    fail("malformed", option, "'%s' is no [address,]size", arguments[1])
+    fail("malformed", option, "'%s' is not [address,]size", arguments[1])
   end
-  table.insert(self.result.ram, part("ram", {address = address and size_of(address),
+  table.insert(self.result.ram, with_tostring("ram", {address = address and size_of(address),
     size = size, file = option.file, line = option.line}))
 end
 
--- Opens the context of an option, whose entry then takes its options.
+-- Opens the context of an option, whose entry takes the options that follow.
 local function open(self, option, entry)
   entry.file, entry.line = option.file, option.line
   self.open, self.entry = option.text, entry
@@ -144,10 +144,10 @@ end
 
 function take.cpu(self, option)
   open(self, option, {set = {}})
-  table.insert(self.result.cpus, part("cpu", self.entry))
+  table.insert(self.result.cpus, with_tostring("cpu", self.entry))
 end
 
--- "pl011", "vdev-pl011" and "vdev-pl011.so" are one type.
+-- "pl011", "vdev-pl011" and "vdev-pl011.so" are the same type.
 local function type_of(text)
   return text:match("^vdev%-(.+)%.so$") or text:match("^vdev%-(.+)$")
     or text:match("^(.+)%.so$") or text
@@ -155,12 +155,12 @@ end
 
 function take.vdev(self, option, arguments)
   open(self, option, {type = type_of(arguments[1]), set = {}})
-  table.insert(self.result.vdevs, part("vdev", self.entry))
+  table.insert(self.result.vdevs, with_tostring("vdev", self.entry))
 end
 
 local function other(self, option, arguments)
-  local entry = part("other", {name = option.text, arguments = arguments, file = option.file,
-    line = option.line})
+  local entry = with_tostring("other", {name = option.text, arguments = arguments,
+    file = option.file, line = option.line})
   table.insert(self.result.others, entry)
   return entry
 end
@@ -173,7 +173,7 @@ take.reserve = take.pass
 
 function take.dump(self, option, arguments)
   local command = arguments[1]:match("^|[ \t]*(.*)$")
-  self.result.dump = part("dump", {directory = not command and arguments[1] or nil,
+  self.result.dump = with_tostring("dump", {directory = not command and arguments[1] or nil,
     command = command, file = option.file, line = option.line})
 end
 
@@ -182,7 +182,7 @@ function take.logger(self, option, arguments)
   for filter in arguments[1]:gmatch("[^,]+") do
     filters[#filters + 1] = filter
   end
-  table.insert(self.result.loggers, part("logger", {filters = filters,
+  table.insert(self.result.loggers, with_tostring("logger", {filters = filters,
     destination = arguments[2], file = option.file, line = option.line}))
 end
 
@@ -194,10 +194,10 @@ function take.set(self, option, arguments)
     self.entry.set[entry.name] = entry.value
     entry.index = #self.result[entry.context .. "s"] - 1
   end
-  table.insert(self.result.set, part("set", entry))
+  table.insert(self.result.set, with_tostring("set", entry))
 end
 
--- Is `sched=8` written for `sched 8`?
+-- Rejects `sched=8`, which should be `sched 8`.
 local function check_blanks(option)
   local name, value = option.text:match("^([a-z]+)=(.*)$")
   if not option.quoted and names[name] then
@@ -206,7 +206,7 @@ local function check_blanks(option)
   end
 end
 
--- An option of the open context. A `pass` and a `reserve` keep theirs in order.
+-- Sets an option of the open context. A `pass` and a `reserve` keep theirs in order.
 function Reader:sub_option(option, value)
   if self.entry.arguments then
     table.insert(self.entry.arguments, option.text)
@@ -245,7 +245,7 @@ function Reader:option(option)
   taker(self, option, arguments)
 end
 
--- Reads files, and then options (see conf_words), into `result`, whose lists are there.
+-- Reads files, and then options (see conf_words.lua), into the lists of `result`.
 return function(result, paths, options)
   local self = setmetatable({words = words.of(paths, options), count = 0, result = result},
     Reader)

@@ -1,8 +1,8 @@
--- What the entries of a configuration, and the findings about it, say of themselves.
+-- Gives entries of a configuration, and findings about it, a __tostring.
 
 local line = require "qvm.util.text"
 
--- The fields that are told without their names, in order, and those with.
+-- Fields that are shown without their names, in order; fields that are shown with them.
 local plain = {"type", "name", "value", "directory", "command"}
 local named = {"name", "address", "size", "destination", "runmask", "sched", "partition",
   "cluster", "loc", "intr",
@@ -18,17 +18,17 @@ local function word(name, value)
 end
 
 local function describe(kind, entry)
-  local words, told = {kind}, {}
+  local words, shown = {kind}, {}
   for _, name in ipairs(plain) do
     if entry[name] and not (name == "name" and (entry.type or kind == "cpu")) then
-      words[#words + 1], told[name] = word(name, entry[name]), true
+      words[#words + 1], shown[name] = word(name, entry[name]), true
     end
   end
   for _, list in ipairs {entry.filters or {}, entry.arguments or {}} do
     words[#words + 1] = list[1] and line.cut(table.concat(list, kind == "logger" and "," or " "))
   end
   for _, name in ipairs(named) do
-    if entry[name] and not told[name] then
+    if entry[name] and not shown[name] then
       words[#words + 1] = name .. " " .. word(name, entry[name])
     end
   end
@@ -49,10 +49,10 @@ end
 kinds.finding = {__name = "Finding", __tostring = line.tostring("finding", function(finding)
   return ("%s: %s: expected %s, %s"):format(finding.verdict, line.cut(finding.what),
     line.cut(finding.expected), finding.actual and "is " .. line.cut(finding.actual)
-      or "and what is cannot be seen")
+      or "which cannot be seen")
 end)}
 
--- Makes an entry of a configuration one that says what it is.
+-- Gives an entry of a kind its __tostring.
 return function(kind, entry)
   return setmetatable(entry, kinds[kind])
 end

@@ -1,9 +1,9 @@
--- What `qvm set ?` prints: the variables that a build of qvm knows. Seen: a heading, then
--- indented rows of name, type and context, such as
+-- Parses the output of `qvm set ?`: the variables that a build of qvm knows. Seen: a heading,
+-- followed by indented rows of name, type and context, such as
 --
 --     message-block-timeout          (number, global)
 --
--- `set` options are held against it.
+-- `set` options are checked against them.
 
 local variables = {}
 
@@ -16,7 +16,7 @@ local function is_number(value)
   return value:find("^[0-9]+$") or value:find("^0[xX][0-9a-fA-F]+$") or value:find("^0[dD][0-9]+$")
 end
 
--- The documented types of variables: is a value one?
+-- Tests for values, by the documented types of variables.
 local types = {
   boolean = is_switch,
   tristate = function(value) return is_switch(value) or value == "auto" end,
@@ -25,8 +25,8 @@ local types = {
   string = function() return true end,
 }
 
--- The rows of those variables that `wanted` has as keys: name to type and contexts.
--- Nil where there is no row at all.
+-- Returns the rows of the variables that are keys of `wanted`: type and contexts by name. nil
+-- if the text has no rows.
 function variables.parse(text, wanted)
   local known, any = {}, false
   for name, kind, contexts in
@@ -42,7 +42,7 @@ function variables.parse(text, wanted)
   return any and known or nil
 end
 
--- The verdict on a `set` that `known` has no row of, or this one.
+-- The verdict on a `set`; row: its variable, nil if it is not known.
 function variables.verdict(set, row)
   if not row then
     return "differs"

@@ -1,11 +1,11 @@
--- The words of a configuration, one at a time, with the places where they stand. The
--- syntax is that of docs/configuration.md; csrc/sim/conf/token.c reads the same.
+-- Splits configuration files into words, and follows includes. The syntax is described in
+-- docs/configuration.md; csrc/sim/conf/token.c implements the same.
 --
--- Nothing is collected: a word is made when it is asked for, and what has been read of a
--- file is not kept beyond the file's end. Text, files and nesting are bounded, since a file
--- can name itself, or others many times.
+-- Words are read one at a time, and a file's text is dropped at its end. Text, files and
+-- nesting are limited, since a file can include itself, or others many times.
 
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 
 local words = {}
@@ -14,11 +14,8 @@ local TEXT_MAX, FILES_MAX, DEPTH_MAX = 1 << 20, 1000, 16
 
 -- Failures --------------------------------------------------------------------
 
--- What is raised while a configuration is read: a message and its code.
-words.Failure = {}
-
--- Raises: what a word or file stands for is wrong. Text of the file that goes into the
--- message can be long, or hold control characters.
+-- Fails with a message about a word or file. Text of the file in the message is cut and
+-- escaped.
 function words.fail(code, place, format, ...)
   local arguments = {...}
   for i, argument in ipairs(arguments) do
@@ -26,7 +23,7 @@ function words.fail(code, place, format, ...)
   end
   local message = ("%s:%d: "):format(place.file, place.line)
     .. format:format(table.unpack(arguments))
-  error(setmetatable({line.harmless(message), code}, words.Failure))
+  errors.fail(line.escape_controls(message), code)
 end
 
 local fail = words.fail
@@ -41,7 +38,7 @@ local function line_of(text, at)
   return breaks + 1
 end
 
--- Reads a file; `from` is the word that includes it, nil for one that was named to us.
+-- Opens a file. `from` is the word that includes it, nil if it was named by the caller.
 function Words:open(path, from)
   self.files = self.files + (from and 1 or 0)
   if from and self.source.depth == DEPTH_MAX then
@@ -53,7 +50,7 @@ function Words:open(path, from)
   if not text and from then
     fail(code == "too_large" and code or "malformed", from, "%s", message)
   elseif not text then
-    error(setmetatable({line.harmless(message), code}, words.Failure))
+    errors.fail(line.escape_controls(message), code)
   end
   self.size = self.size + #text
   if self.size > TEXT_MAX then
@@ -62,7 +59,7 @@ function Words:open(path, from)
   end
   local nul = text:find("\0", 1, true)
   if nul then
-    fail("malformed", {file = path, line = line_of(text, nul)}, "a NUL: this is no text")
+    fail("malformed", {file = path, line = line_of(text, nul)}, "it contains a NUL")
   end
   return {text = text, at = text:find("^\xef\xbb\xbf") and 4 or 1, line = 1, file = path,
     fresh = true, depth = from and self.source.depth + 1 or 1}
@@ -71,9 +68,9 @@ end
 function Words:include(word)
   local name = word.text:sub(2)
   if name == "" then
-    fail("malformed", word, "no file is named behind the @")
+    fail("malformed", word, "no file name after the @")
   end
-  -- Ours: a relative name counts from the file that includes.
+  -- Our reading: a relative name is relative to the including file.
   local directory = self.source.file:match("^(.*/)[^/]*$") or ""
   local source = self:open(name:sub(1, 1) == "/" and name or directory .. name, word)
   source.parent, self.source = self.source, source
@@ -81,7 +78,7 @@ end
 
 -- Words -----------------------------------------------------------------------
 
--- Moves to where the next word of a text begins; false at its end.
+-- Moves to the beginning of the next word; false at the end of the text.
 local function find_word(source)
   local text = source.text
   while true do
@@ -101,7 +98,7 @@ local function find_word(source)
   end
 end
 
--- What stands between quotes, from the opening one on.
+-- Reads the text in quotes, from the opening one on.
 local function take_quoted(source)
   local text, at = source.text, source.at
   local stop = text:find(text:sub(at, at), at + 1, true)
@@ -137,7 +134,7 @@ local function take_word(source)
   end
 end
 
--- The next of words that were handed to us, each as it stands.
+-- The next word of an array from the caller, taken literally.
 local function take_argument(source)
   source.line = source.line + 1
   local text = source.list[source.line]
@@ -152,15 +149,15 @@ local function next_of(source)
   return find_word(source) and take_word(source) or nil
 end
 
--- Course notes have templates: a script has to fill them in before a qvm reads them.
+-- Course notes contain templates, which a script has to fill in before a qvm reads them.
 local function check_template(word)
   local name = word.source.text and not word.quoted and word.text:match("@[A-Z][A-Z0-9_]*@")
   if name then
-    fail("malformed", word, "'%s' is a template's: put a value in its place", name)
+    fail("malformed", word, "'%s' is a placeholder of a template: replace it by a value", name)
   end
 end
 
--- The next word that is not an include, nil at the end.
+-- The next word that is not an include; nil at the end.
 function Words:read()
   while self.source do
     local word = next_of(self.source)
@@ -176,7 +173,7 @@ function Words:read()
   end
 end
 
--- The next thing that was named on the command line.
+-- The next source that the caller named.
 function Words:begin()
   local given = self.given[self.at]
   self.at = self.at + 1
@@ -186,21 +183,21 @@ function Words:begin()
   return given
 end
 
--- The next word, which stays the next one.
+-- The next word, without taking it.
 function Words:peek()
   self.ahead = self.ahead or self:read()
   return self.ahead
 end
 
--- The next word, which is then taken; nil at the end.
+-- Takes the next word; nil at the end.
 function Words:next()
   local word = self:peek()
   self.ahead = nil
   return word
 end
 
--- The words of files, and then of options: a text, or an array of words as they stand on a
--- command line. Its methods raise failures (see above).
+-- Makes the words of files, and then of options: a text, or an array of words as on a command
+-- line. Its methods call errors.fail.
 function words.of(paths, options)
   local given = table.move(paths, 1, #paths, 1, {})
   if type(options) == "string" then

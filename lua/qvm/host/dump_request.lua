@@ -1,4 +1,4 @@
--- Asking for a dump, and waiting until this request's dump is complete.
+-- Requests a dump, and waits until the dump of this request is complete.
 
 local core = require "qvm.core"
 local Dump = require "qvm.dump"
@@ -6,27 +6,27 @@ local line = require "qvm.util.text"
 
 local dumping = {}
 
-local TICK_MS = 200   -- between two looks at a dump that is being written
-local ALIVE_MS = 1000 -- between two looks at the process that writes it
-local STILL_MS = 1000 -- without a change, where no closing is reported
+local TICK_MS = 200   -- between two checks of a dump that is being written
+local ALIVE_MS = 1000 -- between two checks of the process that writes it
+local STILL_MS = 1000 -- without a change, if the system does not report the closing
 
--- Seconds from 1970 of a date and time without a time zone; nil where there is
--- no such date. (os.time knows the local zone only.)
+-- Seconds since 1970 for a date and time without a time zone; nil if there is no such date.
+-- (os.time knows only the local zone.)
 local function seconds_of(year, month, day, hour, minute, second)
   if month < 1 or month > 12 or day < 1 or day > 31 or hour > 23 or minute > 59
     or second > 60 then
     return nil
   end
-  -- Years that begin in March have their leap day at the end.
+  -- In years that begin in March the leap day is the last day.
   local y = month > 2 and year or year - 1
   local days = 365 * y + y // 4 - y // 100 + y // 400
     + (153 * ((month + 9) % 12) + 2) // 5 + day - 1 - 719468
   return ((days * 24 + hour) * 60 + minute) * 60 + second
 end
 
--- The local time in a dump's name, as if it were UTC:
--- <system>-<YYYYMMDD>-<hhmmss>[-<1..9>].gcore; nil for any other file. The
--- manual prints a seventh digit of the time once; it is passed over.
+-- The local time in the name of a dump, as if it were UTC:
+-- <system>-<YYYYMMDD>-<hhmmss>[-<1..9>].gcore; nil for other files. The manual once shows the
+-- time with a seventh digit, which is ignored.
 function dumping.stamp_of(file, system)
   if file:sub(1, #system + 1) ~= system .. "-" then
     return nil
@@ -46,9 +46,9 @@ end
 local QUARTER = 15 * 60
 local ZONES = 15 * 3600
 
--- Was this asked for since the request? A name tells the time of some zone,
--- which need not be that of this process: zones differ from UTC by quarters of
--- an hour. The clocks are read one after the other, hence the seconds more.
+-- Is a dump not older than the request? The time in its name is that of some time zone, not
+-- necessarily of this process; zones differ from UTC by multiples of 15 minutes. The clocks
+-- are read one after the other, so a few seconds are added.
 local function is_since(stamp, request)
   local elapsed = os.time() - request.time
   local difference = stamp - request.time + 1
@@ -68,9 +68,9 @@ local function dumps_in(directory, system)
   return dumps
 end
 
--- How a new dump is coming on. Looking at it moves its state forward, and gives the
--- file that was looked at, open: by its name another file may be found later. What is
--- no file is not opened: a writer makes none, and a device may act when it is.
+-- Tracks a new dump. look() updates its state and returns the open file that was examined,
+-- since the name may refer to another file later. Only regular files are opened: a device may
+-- react to it.
 local function new_candidate(path)
   local candidate = {path = path, size = -1, changed = core.now()}
 
@@ -102,15 +102,14 @@ local function new_candidate(path)
   return candidate
 end
 
--- A dump of this system that was not there before and is not older than the
--- request.
+-- Adds a dump of this system that is new and not older than the request.
 local function add_candidate(request, name, stamp)
   if not request.before[name] and not request.candidates[name] and is_since(stamp, request) then
     request.candidates[name] = new_candidate(request.directory .. "/" .. name)
   end
 end
 
--- In the directory, or closed and removed before anybody could look.
+-- Adds dumps in the directory, and those that were closed and removed in between.
 local function find_new(request)
   local dumps = dumps_in(request.directory, request.vm.name) or {}
   for name in pairs(request.closed) do
@@ -129,9 +128,8 @@ local function report(request, candidate)
   end
 end
 
--- A candidate that is complete, with its open file, or one that was removed if there
--- is no other. A closing that comes too early is somebody else's, who has touched the
--- file.
+-- Returns a complete candidate and its open file, or one that was removed if there is no other.
+-- If the file was closed too early, another process had opened it.
 local function find_done(request)
   local removed, others
   for name, candidate in pairs(request.candidates) do
@@ -147,7 +145,7 @@ local function find_done(request)
       removed = candidate
     else
       others = others or not candidate.is_gone
-      if not candidate.problem then -- else its closing may yet turn out to be the last
+      if not candidate.problem then -- otherwise that closing may turn out to be the last
         request.closed[name] = nil
       end
       if whole and not request.watch:sees_close() and candidate.is_still() then
@@ -161,9 +159,8 @@ local function find_done(request)
   return not others and removed or nil
 end
 
--- Whether the process that writes the dump has ended. Only a clear answer
--- counts: a process that is busy writing may be slow to give one, and a VM
--- without an env may be rebooting.
+-- Has the process that writes the dump ended? Only a definite answer counts: a process that is
+-- writing may answer late, and a VM without an env may be rebooting.
 local function has_ended(request)
   if core.now() - request.asked < ALIVE_MS then
     return false
@@ -176,15 +173,15 @@ local function has_ended(request)
   return ended
 end
 
--- Takes in what has happened, and waits only for the first of it. A directory
--- in which more happens than can be taken in is looked at again later.
+-- Takes in events, and waits only for the first one. If there are more than can be taken in,
+-- the rest is left for the next call.
 local function take_events(request, wait)
   local event, created = request.watch:wait(wait)
   for _ = 1, 1000 do
     if type(event) == "string" then
       request.closed[event] = true
     elseif created then
-      request.before[created] = nil -- what had this name was removed
+      request.before[created] = nil -- the old file of this name was removed
     elseif not event then
       break
     end
@@ -193,10 +190,10 @@ local function take_events(request, wait)
   find_new(request)
 end
 
--- A dump that its writer has closed. One that it has removed did not succeed.
+-- Opens the dump that its writer has closed. If the writer removed it, the dump failed.
 local function open_done(request, candidate, file)
   if candidate.is_gone then
-    return nil, line.harmless(("%s: %s was removed by its writer: is the disk full?")
+    return nil, line.escape_controls(("%s: %s was removed by its writer: is the disk full?")
       :format(request.vm.name, candidate.path)), "io"
   end
   local _ <close> = file
@@ -204,7 +201,7 @@ local function open_done(request, candidate, file)
 end
 
 local function fail_late(request)
-  local where = line.harmless(("%s: dump in %s"):format(request.vm.name, request.directory))
+  local where = line.escape_controls(("%s: dump in %s"):format(request.vm.name, request.directory))
   local seconds = line.float("%g", request.timeout)
   local _, candidate = next(request.candidates)
   if candidate and candidate.problem then
@@ -214,8 +211,8 @@ local function fail_late(request)
       seconds, candidate.size,
       candidate.total and ("%d"):format(candidate.total) or "?"), "timeout"
   end
-  return nil, ("%s: none within %s s: is this the directory of its `dump` option?")
-    :format(where, seconds), "timeout"
+  return nil, line.escape_controls(("%s: no dump in %s within %s s: is this the directory of its "
+    .. "`dump` option?"):format(request.vm.name, request.directory, seconds)), "timeout"
 end
 
 local function wait_for_dump(request)
@@ -225,13 +222,13 @@ local function wait_for_dump(request)
     local done, file = find_done(request)
     local ended = not done and has_ended(request)
     if ended then
-      take_events(request, 0) -- the last it did may have been to close the dump
+      take_events(request, 0) -- closing the dump may have been its last action
       done, file = find_done(request)
     end
     if done then
       return open_done(request, done, file)
     elseif ended then
-      return nil, line.harmless(request.vm.name)
+      return nil, line.escape_controls(request.vm.name)
         .. ": its process ended before the dump was complete", "gone"
     end
   until core.now() >= deadline
@@ -252,7 +249,7 @@ function dumping.await(vm, directory, options)
   if not request.before then
     return nil, message, code
   end
-  for _ = 1, 1000 do -- what has happened until now is in that list
+  for _ = 1, 1000 do -- the list has everything that happened so far
     if not watch:wait(0) then
       break
     end

@@ -1,38 +1,39 @@
 --- The env document of a VM.
 --
--- QNX documents that it is JSON and holds vCPU thread ids and errata data. It
--- does not document the names or the nesting; one integrator's script shows a
--- member `last_known_ip` for each vCPU. So the whole document is kept, and the
--- vCPUs and errata are found by rules (see the guide, "The env document") which
--- `qvm.schema` overrides.
+-- QNX documents that it is JSON and holds vCPU thread ids and errata data, but not the
+-- names or the nesting. An integrator's script uses a member `last_known_ip` for each
+-- vCPU. Therefore the whole document is kept, and vCPUs and errata are found by rules
+-- (see the guide, "The env document"), which `qvm.schema` overrides.
 -- @classmod qvm.env
 
 local check = require "qvm.util.arguments"
+local classes = require "qvm.util.classes"
 local core = require "qvm.core"
 local errata_of = require "qvm.host.env_errata"
+local errors = require "qvm.util.errors"
 local find = require "qvm.host.env_rules"
+local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
-local methods_of = require "qvm.util.methods"
 local path = require "qvm.host.env_path"
 
 --- @type Env
 local Env = {__name = "Env"}
 
---- What an Env holds.
+--- Fields of an Env.
 -- @table Env
 -- @tfield any raw the decoded document, whole
 -- @tfield string text the document's bytes
--- @tfield ?{string,...} warnings what the decoder had to say, nil without any
+-- @tfield ?{string,...} warnings of the decoder, nil if there are none
 -- @usage env = assert(vm:env())
 
 local rules = {}
 
--- Makes an Env of a document's bytes; name is what messages call it.
+-- Makes an Env from a document's bytes; name: how messages call it.
 function Env.decode(text, name)
   local raw, warnings, orders = core.decode(text)
   if raw == nil then
     local message, code = warnings, orders
-    return nil, line.harmless(("%s:%s"):format(name, message)), code
+    return nil, line.escape_controls(("%s:%s"):format(name, message)), code
   end
   return setmetatable({
     raw = raw,
@@ -43,7 +44,7 @@ function Env.decode(text, name)
   }, Env)
 end
 
--- Its server has so many milliseconds to answer, 2000 if not given.
+-- Reads an env; milliseconds: how long its server may take to answer, 2000 if not given.
 function Env.read(file, milliseconds)
   local text, message, code = core.read_env(file, milliseconds)
   if not text then
@@ -59,27 +60,26 @@ local function check_path(value, what)
   else
     wrong = ("%s: string expected, got %s"):format(what, type(value))
   end
-  return keys or error(wrong, 4)
+  return keys or errors.raise(wrong)
 end
 
 local function check_key(value, what)
   if type(value) ~= "string" then
-    error(("%s: string expected, got %s"):format(what, type(value)), 4)
+    errors.raise(("%s: string expected, got %s"):format(what, type(value)))
   end
   return value
 end
 
 function Env.schema(schema)
   local chosen = {}
-  if schema ~= nil and type(schema) ~= "table" then
-    error("bad argument #1 to 'schema' (table expected, got "
-      .. type(schema) .. ")", 3)
+  if schema ~= nil then
+    check.table(schema, 1, "schema")
   end
   local known = {vcpus = check_path, errata = check_path,
     tid = check_key, ip = check_key}
   for key, value in pairs(schema or {}) do
     if not known[key] then
-      error(("a schema has no '%s'"):format(tostring(key)), 3)
+      check.unknown("a schema has no", key, known)
     end
     known[key](value, key)
     chosen[key] = value
@@ -87,16 +87,16 @@ function Env.schema(schema)
   rules = chosen
 end
 
---- The value at a path.
--- @tparam string where such as `vcpus[1].tid` or `errata["a.b"]`; an array's
--- elements count from 1, as Lua's do. Raises where it is not a path.
--- @treturn any the value (`cjson.null` for null), nil where there is none
+--- Returns the value at a path.
+-- @tparam string where such as `vcpus[1].tid` or `errata["a.b"]`; elements of arrays
+-- count from 1, as in Lua. Raises if it is not a valid path.
+-- @treturn any the value (`cjson.null` for null), nil if there is none
 -- @usage print(env:get("vcpus[1].tid"))
 function Env:get(where)
   check.string(where, 1, "get")
   local keys, wrong = path.parse(where)
   if not keys then
-    error(wrong, 2)
+    errors.raise(wrong)
   end
   local value = self.raw
   for _, key in ipairs(keys) do
@@ -108,23 +108,15 @@ function Env:get(where)
   return value
 end
 
-local function each(array)
-  local index = 0
-  return function()
-    index = index + 1
-    return array[index]
-  end
-end
-
---- The vCPUs, in the document's order.
+--- The vCPUs, in the order of the document.
 -- @treturn function():EnvVcpu iterator
 -- @usage for cpu in env:vcpus() do print(cpu.index, cpu.tid) end
 function Env:vcpus()
-  return each(find.vcpus(self, rules))
+  return iterators.values(find.vcpus(self, rules))
 end
 
---- One vCPU.
--- @tparam integer index from 0, in the document's order
+--- Returns one vCPU.
+-- @tparam integer index from 0, in the order of the document
 -- @treturn[1] EnvVcpu the vCPU
 -- @return[2] nil, message, code: `not_found`
 -- @usage print(assert(env:vcpu(0)).tid)
@@ -134,23 +126,22 @@ function Env:vcpu(index)
   if vcpu then
     return vcpu
   end
-  return nil, ("%s: no vCPU %d"):format(line.harmless(self._name), index), "not_found"
+  return nil, ("%s: no vCPU %d"):format(line.escape_controls(self._name), index), "not_found"
 end
 
---- The errata, in the document's order.
+--- The errata, in the order of the document.
 -- @treturn function():Erratum iterator
 -- @usage for e in env:errata() do print(e.id, e.value, e.cpu or "all") end
 function Env:errata()
-  return each(errata_of(self, rules, find.vcpus(self, rules)))
+  return iterators.values(errata_of(self, rules, find.vcpus(self, rules)))
 end
 
---- Whether the guest runs, as far as the document tells.
+--- The state of the guest, as far as the document shows it.
 --
--- A guest is taken for suspended when the last known instruction pointer of
--- every vCPU but the first is 0: the rule of an integrator's script that is
--- used on real systems.
--- @treturn "running"|"suspended"|"unknown" unknown where no vCPUs are found, where
--- there is only one, or where instruction pointers are missing
+-- A guest counts as suspended if the last known instruction pointer of every vCPU except
+-- the first is 0. This is the rule of an integrator's script that is used on real systems.
+-- @treturn "running"|"suspended"|"unknown" `unknown` if there are no vCPUs or only one, or
+-- if instruction pointers are missing
 -- @treturn ?string why it is unknown
 -- @usage print(env:state())
 function Env:state()
@@ -169,38 +160,38 @@ function Env:state()
   local why = #vcpus == 0 and "no vCPUs found: see qvm.schema"
     or #vcpus == 1 and "with one vCPU the state cannot be determined"
     or ("vCPU %d has no last known instruction pointer"):format(missing)
-  return "unknown", ("%s: %s"):format(line.harmless(self._name), why)
+  return "unknown", ("%s: %s"):format(line.escape_controls(self._name), why)
 end
 
---- A vCPU, as an env tells of it.
+--- A vCPU in an env.
 -- @table EnvVcpu
--- @tfield integer index from 0, in the document's order
--- @tfield ?integer tid its thread id, nil where the document has none
--- @tfield ?integer last_known_ip instruction pointer, nil where the document has
--- none
+-- @tfield integer index from 0, in the order of the document
+-- @tfield ?integer tid thread id, nil if the document has none
+-- @tfield ?integer last_known_ip instruction pointer, nil if the document has none
 -- @tfield any raw the whole record
--- @tfield string path where it stands in the document, for `Env:get`
+-- @tfield string path of the record in the document, for `Env:get`
 -- @usage for cpu in env:vcpus() do print(cpu.index, cpu.path) end
 
---- An erratum, as an env tells of it.
+--- An erratum in an env.
 -- @table Erratum
 -- @tfield string id
--- @tfield any value as decoded; true for an id that is just listed
+-- @tfield any value as decoded; true if only the id is listed
 -- @tfield ?integer cpu index of the vCPU, nil for all
--- @tfield string path where it stands in the document, for `Env:get`
+-- @tfield string path of the record in the document, for `Env:get`
 -- @usage for erratum in env:errata() do print(erratum.id, erratum.value) end
 
--- A document in which neither is found says nothing about either.
+-- A document in which no vCPUs and no errata are found says nothing about either.
 Env.__tostring = line.tostring("Env", function(env)
   local vcpus = find.vcpus(env, rules)
-  local errata, size = #errata_of(env, rules, vcpus), ("%d bytes"):format(#env.text)
+  local errata, size = #errata_of(env, rules, vcpus), line.count(#env.text, "byte")
   if #vcpus == 0 and errata == 0 then
     return ("Env %s: no vCPUs or errata found (see qvm.schema), %s"):format(env._name, size)
   end
-  return ("Env %s: %s, %d errata, %s"):format(env._name,
-    #vcpus == 0 and "no vCPUs found (see qvm.schema)" or #vcpus .. " vCPUs", errata, size)
+  return ("Env %s: %s, %s, %s"):format(env._name,
+    #vcpus == 0 and "no vCPUs found (see qvm.schema)" or line.count(#vcpus, "vCPU"),
+    line.count(errata, "erratum", "errata"), size)
 end)
 
-methods_of(Env, "decode", "read", "schema")
+classes.publish(Env, "decode", "read", "schema")
 
 return Env

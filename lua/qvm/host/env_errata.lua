@@ -1,6 +1,5 @@
--- Where an env document keeps its errata: rules as those for vCPUs (see env_rules.lua).
+-- Finds the errata in an env document, by rules like those for vCPUs (see env_rules.lua).
 
-local cjson = require "cjson"
 local line = require "qvm.util.text"
 local nodes = require "qvm.host.env_nodes"
 local path = require "qvm.host.env_path"
@@ -20,30 +19,19 @@ local function cpu_of_name(name)
   return number and math.tointeger(tonumber(number)) or nil
 end
 
--- Erratum numbers are long: 843419.
+-- The numbers of errata are long: 843419.
 local function is_number_of_erratum(name)
   return name:find("%d%d%d%d%d") ~= nil
 end
 
 local Erratum = nodes.record_type("Erratum", "erratum", function(erratum)
-  local value = erratum.value
-  if math.type(value) == "integer" then
-    -- From 2^63 on a document's numbers are negative here: their bits tell.
-    value = (value < 0 and "0x%016x" or "%d"):format(value)
-  elseif math.type(value) == "float" then
-    value = line.float("%.14g", value)
-  elseif type(value) == "table" then
-    value = "{...}"
-  elseif value == cjson.null then
-    value = "null"
-  end
-  return ("erratum %s = %s%s"):format(line.cut(erratum.id), line.cut(tostring(value)),
+  return ("erratum %s = %s%s"):format(line.cut(erratum.id), line.cut(line.raw(erratum.value)),
     erratum.cpu and (" (vCPU %d)"):format(erratum.cpu) or "")
 end)
 
 local read_value
 
--- Strings and numbers are ids; nothing else is an erratum.
+-- Adds an erratum. Ids are strings or numbers; anything else is not an erratum.
 local function add(list, id, value, cpu, here)
   if type(id) == "number" then
     local integer = math.tointeger(id)
@@ -54,8 +42,8 @@ local function add(list, id, value, cpu, here)
   end
 end
 
--- {"id": "843419", "value": ..., "cpu": 0}; without such a member it is data
--- about one CPU, or a group.
+-- {"id": "843419", "value": ..., "cpu": 0}. An object without an id is data about one CPU, or
+-- a group.
 local function read_record(env, list, record, cpu, here)
   local id = member(env, record, ID)
   cpu = to_integer(member(env, record, CPU)) or cpu
@@ -101,7 +89,7 @@ local function read_member(env, list, name, value, cpu, here)
   end
 end
 
--- Anything that stands under a name with "errata" in it.
+-- Reads any value under a name that contains "errata".
 function read_value(env, list, value, name, cpu, here)
   if type(value) ~= "table" then
     add(list, name, value, cpu, here)
@@ -119,7 +107,7 @@ local function last_name(where)
   return keys and tostring(keys[#keys]) or where
 end
 
--- The errata of an env, whose vCPUs are in the records that `vcpus` has.
+-- Returns the errata of an env; vcpus: the records of its vCPUs.
 return function(env, rules, vcpus)
   local list = {}
   if rules.errata then

@@ -1,14 +1,14 @@
--- The values of an env document: their order, their names, and where they stand.
+-- Values of an env document: their order, names and places.
 
+local classes = require "qvm.util.classes"
 local core = require "qvm.core"
 local line = require "qvm.util.text"
 local path = require "qvm.host.env_path"
 
 local nodes = {}
 
--- Where a value stands: the place it stands in, and its key there. Paths are
--- written only when they are asked for, since a document of a few hundred KB can
--- have paths of gigabytes in all.
+-- The place of a value: the place of its parent, and its key there. Paths are written only on
+-- request, since the paths of a document of a few hundred KB can add up to gigabytes.
 function nodes.place(parent, key)
   return {parent = parent, key = key}
 end
@@ -26,7 +26,7 @@ local function write_path(here)
   return table.concat(pieces)
 end
 
--- The metatable of records with a path.
+-- Makes the metatable of records that have a path.
 function nodes.record_type(name, kind, to_text)
   return {
     __name = name,
@@ -35,11 +35,12 @@ function nodes.record_type(name, kind, to_text)
         return write_path(record._place)
       end
     end,
+    __pairs = classes.public_pairs,
     __tostring = line.tostring(kind, to_text),
   }
 end
 
--- Members of an array or object, in the document's order.
+-- Iterates over the members of an array or object, in the order of the document.
 function nodes.members(env, node)
   local order = env._orders[node]
   local index = 0
@@ -59,10 +60,10 @@ function nodes.is_object(env, value)
   return type(value) == "table" and env._orders[value] ~= nil
 end
 
--- Names that mean something are shorter.
+-- Longer names have no meaning here.
 local NAME_MAX = 64
 
--- "Thread-ID" and "thread_id" are one name.
+-- "Thread-ID" and "thread_id" are the same name.
 function nodes.plain(name)
   return #name > NAME_MAX and name or (line.lower(name):gsub("[^0-9a-z]", ""))
 end
@@ -75,7 +76,7 @@ function nodes.set(...)
   return names
 end
 
--- An integer, also where it is written as a string: "3", "0xffff800010081234".
+-- Converts an integer, which may be written as a string: "3", "0xffff800010081234".
 function nodes.to_integer(value)
   if type(value) == "string" and value:find("^0[xX]%x+$") and #value <= 18 then
     return tonumber(value)
@@ -85,7 +86,7 @@ function nodes.to_integer(value)
   return type(value) == "number" and math.tointeger(value) or nil
 end
 
--- The member of a record that has one of the names, or just the given name.
+-- The member of a record that has one of the names, or the given name.
 function nodes.member(env, record, names, name)
   if name then
     return record[name]

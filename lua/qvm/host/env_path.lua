@@ -1,11 +1,11 @@
--- Paths into a decoded document, written as a Lua programmer would:
--- `a.b[2].c`, with `["any name"]` for names that are not plain.
+-- Paths into a decoded document, as a Lua programmer would write them: `a.b[2].c`, with
+-- `["any name"]` for names that are not identifiers.
 
 local line = require "qvm.util.text"
 
 local path = {}
 
--- A quoted name from its opening quote on: the name and what follows it.
+-- Parses a quoted name, from its opening quote on: the name and the rest.
 local function parse_quoted(text, at)
   local from = at + 1
   local stop = from
@@ -20,7 +20,7 @@ local function parse_quoted(text, at)
   end
 end
 
--- One step of a path: its key and what follows it.
+-- Parses one step of a path: its key and the rest.
 local function parse_step(text, at, first)
   local dot = first and at or text:match("^%.()", at)
   if dot then
@@ -34,19 +34,19 @@ local function parse_step(text, at, first)
     return math.tointeger(tonumber(index)), rest
   end
   if text:find('^%["', at) then
-    local name, behind = parse_quoted(text, at + 1)
-    return name, behind and text:match("^%]()", behind)
+    local name, rest_at = parse_quoted(text, at + 1)
+    return name, rest_at and text:match("^%]()", rest_at)
   end
 end
 
--- The keys of a path, or nil and what is wrong with it.
+-- Parses a path into keys; nil, what is wrong.
 function path.parse(text)
   local keys, at = {}, 1
   while at <= #text do
     local key, rest = parse_step(text, at, at == 1)
     if key == nil or not rest then
       return nil, ('character %d of path "%s" is not understood'):format(at,
-        line.harmless(line.cut(text)))
+        line.field(text))
     end
     keys[#keys + 1] = key
     at = rest
@@ -54,7 +54,7 @@ function path.parse(text)
   return keys
 end
 
--- What a key adds to a path, which is empty so far if it is the first one.
+-- Writes a step of a path; is_first: the path is empty so far.
 function path.piece(key, is_first)
   if math.type(key) == "integer" then
     return ("[%d]"):format(key)

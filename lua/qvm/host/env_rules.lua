@@ -1,6 +1,5 @@
--- Where an env document keeps its vCPUs. Nothing but last_known_ip is known of its member
--- names (see env.lua), so these are rules that accept many shapes. The guide states them;
--- change both together.
+-- Finds the vCPUs in an env document. Only the member name last_known_ip is known (see
+-- env.lua), so the rules accept many forms. The guide describes them; change both together.
 
 local nodes = require "qvm.host.env_nodes"
 
@@ -12,7 +11,7 @@ local plain, set, to_integer = nodes.plain, nodes.set, nodes.to_integer
 local TID = set("tid", "threadid", "thread")
 local IP = set("lastknownip")
 
--- The one integer that `each` calls its argument with; nil for none, or for different ones.
+-- The one integer that `each` passes to its argument; nil if there is none, or several.
 local function only(each)
   local found, others
   each(function(value)
@@ -23,7 +22,7 @@ local function only(each)
   return not others and found or nil, found ~= nil
 end
 
--- The thread id that a record holds one object deeper: {"host": {"thread_id": 11}}, or
+-- The thread id in an object inside a record: {"host": {"thread_id": 11}}, or
 -- {"thread": {"id": 11}}.
 local function inner_tid(env, record)
   return (only(function(take)
@@ -38,7 +37,7 @@ local function inner_tid(env, record)
   end))
 end
 
--- The thread id of a record; nil where there is none, and where there is more than one.
+-- The thread id of a record; nil if there is none, or more than one.
 local function thread_id(env, record, name)
   if name then
     return to_integer(record[name])
@@ -56,8 +55,8 @@ local function thread_id(env, record, name)
   return inner_tid(env, record)
 end
 
--- vCPU records of one array or object: how many have an instruction pointer, how many a
--- thread id, and, in an array, how many have it one object deeper.
+-- Counts records of an array or object that may be vCPUs: those with an instruction pointer,
+-- those with a thread id, and, in an array, those with a thread id one level deeper.
 local function weigh(env, node, rules)
   local ips, tids, inner = 0, 0, 0
   for _, record in members(env, node) do
@@ -74,12 +73,12 @@ local function weigh(env, node, rules)
   return ips, tids, inner
 end
 
-local function speaks_of_cpus(key)
+local function mentions_cpus(key)
   return type(key) == "string" and key:find("[cC][pP][uU]") ~= nil
 end
 
--- All arrays and objects with records that could be vCPUs, in document order. One record
--- with a thread id somewhere in it does not make an array one; two do.
+-- Finds all arrays and objects with records that may be vCPUs, in the order of the document. For
+-- thread ids one level deeper, two records are required.
 local function containers(env, rules)
   local found = {}
   local function visit(node, here, of_cpus)
@@ -90,7 +89,7 @@ local function containers(env, rules)
     end
     for key, value in members(env, node) do
       if type(value) == "table" then
-        visit(value, place(here, key), of_cpus or speaks_of_cpus(key))
+        visit(value, place(here, key), of_cpus or mentions_cpus(key))
       end
     end
   end
@@ -110,8 +109,8 @@ local function filter(list, wanted)
   return kept
 end
 
--- Those with instruction pointers, all of them; else the first whose path
--- speaks of CPUs; else the first.
+-- Chooses all containers with instruction pointers; else the first whose path mentions CPUs;
+-- else the first.
 local function choose(found)
   local with_ip = filter(found, function(c) return c.ips > 0 end)
   if with_ip[1] then
@@ -146,8 +145,8 @@ local function new_vcpu(env, record, here, index, rules)
   return setmetatable(vcpu, Vcpu)
 end
 
--- Is this member of a chosen container a vCPU? Where a schema names the container, every
--- record in it is one, and so is a bare thread id.
+-- Is a member of a chosen container a vCPU? If a schema names the container, every record in
+-- it is one, and so is a bare thread id.
 local function is_vcpu(env, record, rules, container)
   if rules.vcpus then
     return is_object(env, record) or math.type(record) == "integer"
@@ -158,7 +157,7 @@ local function is_vcpu(env, record, rules, container)
       or container.inner and inner_tid(env, record) ~= nil)
 end
 
--- The records that are vCPUs, with their places; they are looked for once.
+-- The records that are vCPUs, with their places. They are searched for once.
 local function found_in(env, rules)
   local found = env._vcpus
   if found and found.rules == rules then
@@ -176,7 +175,7 @@ local function found_in(env, rules)
   return found
 end
 
--- The vCPU of an index from 0, or nil.
+-- The vCPU with an index from 0; nil if there is none.
 function rules_of.vcpu(env, rules, index)
   local found = found_in(env, rules)[index + 1]
   return found and new_vcpu(env, found.record, found.place, index, rules)

@@ -1,14 +1,15 @@
---- Snapshots of a VM's errata settings, kept and compared.
+--- Saves and compares snapshots of a VM's errata settings.
 --
--- Which errata a VM reports is up to the hypervisor and its configuration
--- variables (documented); how they are found in an env is in the guide, "The env
--- document". A baseline is a JSON file with one erratum a line, in an order that
--- does not change, so that two versions of it can be compared line by line.
+-- Which errata a VM reports depends on the hypervisor and its configuration variables
+-- (documented). How they are found in an env is described in the guide, "The env
+-- document". A baseline is a JSON file with one erratum per line, in a fixed order, so
+-- that two versions of it can be compared line by line.
 -- @module qvm.errata
 
 local baseline_text = require "qvm.host.baseline"
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local iterators = require "qvm.util.iterators"
 local json = require "qvm.util.json_writer"
 local line = require "qvm.util.text"
 
@@ -16,41 +17,24 @@ local errata = {}
 
 -- Order ----------------------------------------------------------------------
 
--- Numbers by their value, and before other ids.
-local function id_before(a, b)
-  local x, y = a:match("^[0-9]+$"), b:match("^[0-9]+$")
-  if x and y then
-    x, y = x:gsub("^0+", ""), y:gsub("^0+", "")
-    if #x ~= #y then
-      return #x < #y
-    elseif x ~= y then
-      return x < y
-    end
-  elseif x or y then
-    return x ~= nil
-  end
-  return a < b
-end
-
 local function before(a, b)
   if a.id ~= b.id then
-    return id_before(a.id, b.id)
+    return line.natural_before(a.id, b.id)
   elseif a.cpu ~= b.cpu then
     return (a.cpu or -1) < (b.cpu or -1)
   end
   return a.nth < b.nth
 end
 
--- The table of a map for an entry's vCPU. Ids can be long: they are keys there as they are,
--- not parts of one.
+-- The table for an entry's vCPU in a map. Ids can be long, so they are not joined to other
+-- text to make keys.
 local function of_cpu(map, entry)
   local cpu = entry.cpu or "all"
   map[cpu] = map[cpu] or {}
   return map[cpu]
 end
 
--- The entries that next_entry gives, in order; of those with one id and vCPU the order is
--- kept.
+-- The entries of an iterator, in order. Entries with the same id and vCPU keep their order.
 local function sorted_of(next_entry)
   local list, seen = {}, {}
   for entry in next_entry do
@@ -64,22 +48,17 @@ local function sorted_of(next_entry)
 end
 
 local function sorted(entries)
-  local i = 0
-  return sorted_of(function()
-    i = i + 1
-    return entries[i]
-  end)
+  return sorted_of(iterators.values(entries))
 end
 
--- Raises, at the caller of the public function, for what is no snapshot.
 local function check_snapshot(value, index, name)
   local ok = type(value) == "table"
   for _, entry in ipairs(ok and value or {}) do
     ok = ok and type(entry) == "table" and type(entry.id) == "string" and entry.value ~= nil
   end
   if not ok then
-    error(("bad argument #%d to '%s' (snapshot expected, got %s)"):format(index, name,
-      type(value) == "table" and "another table" or type(value)), 3)
+    check.expected(value, index, name, "snapshot", type(value) == "table" and "another table"
+      or nil)
   end
 end
 
@@ -90,11 +69,7 @@ local function plain(list)
   return list
 end
 
--- At the prompt each says what it is; they are plain tables all the same.
-
-local function text_of(value)
-  return type(value) == "table" and "{...}" or line.value(value)
-end
+-- What the prompt shows of plain tables.
 
 local function name_of(entry)
   return ("erratum %s, %s"):format(line.cut(entry.id),
@@ -102,11 +77,11 @@ local function name_of(entry)
 end
 
 local Snapshot = {__tostring = line.tostring("Errata", function(list)
-  return ("Errata snapshot: %d %s"):format(#list, #list == 1 and "erratum" or "errata")
+  return "Errata snapshot: " .. line.count(#list, "erratum", "errata")
 end)}
 
 local Entry = {__name = "Setting", __tostring = line.tostring("erratum", function(entry)
-  return ("%s: %s"):format(name_of(entry), text_of(entry.value))
+  return ("%s: %s"):format(name_of(entry), line.value(entry.value))
 end)}
 
 local Differences = {__tostring = line.tostring("Differences", function(list)
@@ -115,11 +90,11 @@ end)}
 
 local Difference = {__name = "Difference", __tostring = line.tostring("difference", function(entry)
   return ("%s: %s%s%s"):format(entry.kind, name_of(entry),
-    entry.expected ~= nil and ", expected " .. text_of(entry.expected) or "",
-    entry.actual ~= nil and ", is " .. text_of(entry.actual) or "")
+    entry.expected ~= nil and ", expected " .. line.value(entry.expected) or "",
+    entry.actual ~= nil and ", is " .. line.value(entry.actual) or "")
 end)}
 
-local function speaking(list, of_list, of_entry)
+local function with_tostring(list, of_list, of_entry)
   for _, entry in ipairs(list) do
     setmetatable(entry, of_entry)
   end
@@ -128,25 +103,21 @@ end
 
 -- Public ---------------------------------------------------------------------
 
---- A value of an erratum as JSON text.
+--- Formats a value of an erratum as JSON.
 --
--- All digits of a number, members in order, the same in every locale. Characters that
--- could drive a terminal are `\uXXXX`.
--- @tparam any value as an env has it: string, number, boolean, `cjson.null`, or a table
+-- With all digits of a number, members in order, the same in every locale. Characters that
+-- could drive a terminal are written as `\uXXXX`.
+-- @tparam any value of an env: string, number, boolean, `cjson.null`, or a table
 -- @treturn[1] string the text
--- @return[2] nil, message, code: `unsupported` where JSON cannot hold it (NaN, a function,
+-- @return[2] nil, message, code: `unsupported` if JSON cannot hold it (NaN, a function,
 -- a string that is not UTF-8)
 -- @usage print(qvm.errata.text(0x8000000000000000))
 function errata.text(value)
-  local text, why = json.encode(value)
-  if text then
-    return text
-  end
-  return nil, why, "unsupported"
+  return json.encode(value)
 end
 
---- What errata a VM reports now.
--- @tparam qvm.vm.VM|qvm.env.Env vm_or_env a VM's env is read anew
+--- Takes a snapshot of the errata that a VM reports now.
+-- @tparam qvm.vm.VM|qvm.env.Env vm_or_env the env of a VM is read again
 -- @treturn[1] {Setting,...} snapshot, sorted by id and vCPU
 -- @return[2] nil, message, code: as `VM:env`
 -- @usage snapshot = assert(qvm.errata.snapshot(vm))
@@ -160,41 +131,41 @@ function errata.snapshot(vm_or_env)
       return nil, message, code
     end
   elseif kind ~= "table" or not vm_or_env.errata then
-    error(("bad argument #1 to 'snapshot' (VM or Env expected, got %s)"):format(kind), 2)
+    check.expected(vm_or_env, 1, "snapshot", "VM or Env")
   end
-  return speaking(plain(sorted_of(env:errata())), Snapshot, Entry)
+  return with_tostring(plain(sorted_of(env:errata())), Snapshot, Entry)
 end
 
---- Writes a snapshot to a baseline file.
+--- Saves a snapshot as a baseline file.
 --
--- What is written is what `load` reads back: otherwise nothing is changed, and the
--- message names the erratum. An existing file is replaced as a whole, and keeps its
--- mode and owner; if the owner cannot be kept, the file becomes this user's and nobody
--- gains access by it. To a FIFO, a character device and `/dev/stdout` the text is
--- written. A symbolic link is followed only where nobody else can change it.
+-- A snapshot that `load` could not read back is not saved, and the message names the
+-- erratum. An existing file is replaced as a whole and keeps its mode and owner; if the
+-- owner cannot be kept, the file becomes this user's, and nobody gains access by it. The
+-- text can also be written to a FIFO, a character device and `/dev/stdout`. A symbolic link
+-- is followed only if no other user can change it.
 -- @tparam string path
 -- @tparam {Setting,...} snapshot
 -- @treturn[1] boolean true
--- @return[2] nil, message, code: `permission` (also of another user's file, or a symbolic
+-- @return[2] nil, message, code: `permission` (also for another user's file, or a symbolic
 -- link, in a directory that others can change) `not_found` `io`, `unsupported` (a
--- directory, a socket, a block device; a value that JSON cannot hold), `busy` (a FIFO that
--- nobody reads), `too_large` (more than 16 MiB)
+-- directory, a socket, a block device; a value that JSON cannot hold), `busy` (a FIFO
+-- without a reader), `too_large` (more than 16 MiB)
 -- @usage assert(qvm.errata.save("linux1.json", snapshot))
 function errata.save(path, snapshot)
   check.path(path, 1, "save")
   check_snapshot(snapshot, 2, "save")
   local text, message, code = baseline_text.encode(sorted(snapshot))
   if not text then
-    return nil, ("%s: not saved: %s"):format(line.harmless(path), message), code
+    return nil, ("%s: not saved: %s"):format(line.escape_controls(path), message), code
   end
   return core.save(path, text)
 end
 
---- Reads a baseline file.
+--- Loads a baseline file.
 -- @tparam string path
 -- @treturn[1] {Setting,...} snapshot
--- @return[2] nil, message, code: `not_found` `permission` `malformed` (no
--- baseline), `unsupported` (of another version, or not a regular file)
+-- @return[2] nil, message, code: `not_found` `permission` `malformed` (not a
+-- baseline), `unsupported` (another version, or not a regular file)
 -- @usage baseline = assert(qvm.errata.load("linux1.json"))
 function errata.load(path)
   check.path(path, 1, "load")
@@ -207,7 +178,7 @@ function errata.load(path)
   if not list then
     return nil, message, code
   end
-  return speaking(plain(sorted(list)), Snapshot, Entry)
+  return with_tostring(plain(sorted(list)), Snapshot, Entry)
 end
 
 local function by_key(snapshot)
@@ -230,11 +201,10 @@ local function same(a, b)
     and (a == b or type(a) == "table" and json.encode(a) == json.encode(b))
 end
 
---- What differs between two snapshots.
+--- Compares two snapshots.
 -- @tparam {Setting,...} baseline
 -- @tparam {Setting,...} current
--- @treturn {Difference,...} differences, empty where there are none, in order of id
--- and vCPU
+-- @treturn {Difference,...} differences, sorted by id and vCPU; empty if there are none
 -- @usage differences = qvm.errata.diff(baseline, snapshot)
 function errata.diff(baseline, current)
   check_snapshot(baseline, 1, "diff")
@@ -260,23 +230,23 @@ function errata.diff(baseline, current)
     end
   end
   table.sort(differences, before)
-  return speaking(plain(differences), Differences, Difference)
+  return with_tostring(plain(differences), Differences, Difference)
 end
 
---- One erratum of a snapshot, a plain table.
+--- An erratum in a snapshot, a plain table.
 -- @table Setting
 -- @tfield string id
 -- @tfield ?integer cpu index of the vCPU, nil for all
--- @tfield any value as the env has it
+-- @tfield any value in the env
 -- @usage for _, setting in ipairs(snapshot) do print(setting.id, setting.value) end
 
---- What differs between two snapshots in one erratum, a plain table.
+--- A difference between two snapshots, a plain table.
 -- @table Difference
 -- @tfield "added"|"removed"|"changed" kind
 -- @tfield string id
 -- @tfield ?integer cpu index of the vCPU, nil for all
--- @tfield any expected value in the baseline, nil where added
--- @tfield any actual value now, nil where removed
+-- @tfield any expected value in the baseline, nil if added
+-- @tfield any actual current value, nil if removed
 -- @usage for _, d in ipairs(differences) do print(d.kind, d.id, d.actual) end
 
 return line.with_name("qvm.errata", errata)

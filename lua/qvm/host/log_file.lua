@@ -1,27 +1,26 @@
--- What the file of a log gains, however it is rotated meanwhile.
+-- Reads what is added to a log file, also when it is rotated.
 --
--- The file is kept open and read on from where it ended. If another file gets its name,
--- that one is read as well, from its beginning; the writer may go on with the first, so
--- both are. A file that was cut is read from its beginning. A writer that does not append
--- goes on at its old offset in a file that was cut, so the text follows a hole, which
--- reads as NULs: holes are skipped, and NULs left out.
+-- The file is kept open and read from where it ended. If another file takes its name, both are
+-- read, the new one from its beginning: the writer may continue with either. A truncated file
+-- is read from its beginning. A writer that does not append continues at its old offset in a
+-- truncated file, after a hole that reads as NULs: holes are skipped, and NULs are dropped.
 
 local core = require "qvm.core"
-local failure = require "qvm.util.errors"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 
 local GAIN_MAX = 16 << 20
 local CHUNK = 64 << 10
-local CHUNKS_MAX = 1024 -- read of a file in one look
-local FILES_MAX = 8     -- open at a time: of a name that many files had, the last
-local TAIL = 64         -- bytes by which a file that was cut and filled again is known
+local CHUNKS_MAX = 1024 -- read from a file at a time
+local FILES_MAX = 8     -- open at a time: the last ones that had the name
+local TAIL = 64         -- bytes that show whether a file was truncated and filled again
 
 local Part = {}
 Part.__index = Part
 
--- A file to be read on from its end, or from its beginning.
+-- Makes a part for a file, to be read from its end, or from its beginning.
 local function new_part(file, at_end)
-  file:setvbuf("no") -- what was read before may be different now
+  file:setvbuf("no") -- buffered data may be outdated
   local part = setmetatable({file = file, at = 0, tail = ""}, Part)
   local size, id = core.stat(file)
   part.id = id
@@ -40,14 +39,14 @@ function Part:keep_tail()
   self.tail = self:read(from, self.at - from) or ""
 end
 
--- Whether what was read of it is there no more.
+-- Was the file truncated below what was read?
 function Part:was_cut(size)
   return size < self.at
     or self.tail ~= "" and self:read(self.at - #self.tail, #self.tail) ~= self.tail
 end
 
--- Calls put for each piece of text that it gained; nil, message, error number if it cannot
--- be read. What is left after so many pieces is for the next look.
+-- Calls put for each chunk of new text; nil, message, error number if the file cannot be read.
+-- Text beyond CHUNKS_MAX is left for the next call.
 function Part:read_on(put)
   local size, problem = core.stat(self.file)
   if not size then
@@ -79,7 +78,7 @@ function Log:__close()
   self.parts = {}
 end
 
--- Opens the file that has the name now, unless it is open. One that is not there may come.
+-- Opens the file that has the name now, unless it is open already. It may be missing for now.
 function Log:open_current(at_end)
   local _, id, code = core.stat(self.name)
   local last = self.parts[#self.parts]
@@ -107,15 +106,15 @@ function Log:gain(text)
   self.gained = self.gained + #text
   if self.gained > GAIN_MAX then
     self.text_parts = {}
-    self:fail(("%s: gained more than %d MiB"):format(line.harmless(self.name), GAIN_MAX >> 20),
-      "too_large")
+    self:fail(("%s: gained more than %d MiB"):format(line.escape_controls(self.name),
+      GAIN_MAX >> 20), "too_large")
   elseif text ~= "" then
     self.text_parts[#self.text_parts + 1] = text
   end
 end
 
--- A mark that is another whenever the log has gained something, false while it has not,
--- nil when it cannot be read any more.
+-- Returns a mark that changes whenever the log grows; false if it has not grown yet; nil if it
+-- cannot be read any more.
 function Log:look()
   local ok, message, code = self:open_current(false)
   if not ok then
@@ -124,7 +123,7 @@ function Log:look()
   for _, part in ipairs(self.parts) do
     local is_read, why, number = part:read_on(function(text) self:gain(text) end)
     if not is_read then
-      self:fail(select(2, failure.of(line.harmless(self.name) .. ": " .. why, number)))
+      self:fail(select(2, errors.of_system(line.escape_controls(self.name) .. ": " .. why, number)))
     end
     self.is_cut = self.is_cut or part.is_cut
   end
@@ -134,7 +133,7 @@ function Log:look()
   return self.gained > 0 and self.gained
 end
 
--- What the log gained; nil, message, code if it cannot be read.
+-- Returns the text that was added; nil, message, code if the log cannot be read.
 function Log:text()
   if self.failure then
     return nil, table.unpack(self.failure, 1, 2)
@@ -142,14 +141,14 @@ function Log:text()
   return table.concat(self.text_parts)
 end
 
--- That it gained nothing within so many seconds, a text, why, and the code of that.
+-- Says why nothing was added within so many seconds (a text); and a code.
 function Log:why_nothing(timeout)
   if self.is_missing and not self.parts[1] then
     return "does not exist: does the VM's logger write to another file?", "not_found"
   elseif self.is_missing then
-    return "was removed or renamed, and no file took its place", "not_found"
+    return "was removed or renamed, and no other file has replaced it", "not_found"
   elseif self.is_cut then
-    return ("was cut, and gained nothing within %s s: the text may be lost"):format(timeout),
+    return ("was truncated, and gained nothing within %s s: the text may be lost"):format(timeout),
       "timeout"
   end
   return ("gained nothing within %s s: does the VM's logger write the info level there?")
@@ -158,8 +157,8 @@ end
 
 local log_file = {}
 
--- The log that a file holds, to be closed by `<close>`; nil, message, code where that is no
--- file, or its directory does not exist.
+-- Opens the log in a file, to be closed by `<close>`; nil, message, code if it is not a regular
+-- file, or if its directory does not exist.
 function log_file.open(path)
   local log = setmetatable({name = path, parts = {}, text_parts = {}, gained = 0}, Log)
   local ok, message, code = log:open_current(true)

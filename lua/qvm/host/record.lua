@@ -1,42 +1,27 @@
---- A VM out of a record, as `qvm.replay` gives it.
+--- A recorded VM, as `qvm.replay` returns it.
 --
--- It has the methods of a VM, and answers from the record. `pid`, `wait`, `signal`,
--- `status` and `dump` are `unsupported`: it has no process.
+-- It has the methods of a VM, which return what was recorded. `pid`, `wait`, `signal`,
+-- `status` and `dump` fail with `unsupported`: it has no process.
 -- @classmod qvm.record
 
--- What a VM reports, kept in a directory, so that a bug report can carry a VM:
--- qvm.record writes it, qvm.replay answers from it.
+-- A record is a directory with what a VM reports, to be attached to a bug report. qvm.record
+-- writes it, and qvm.replay reads it.
 
 local baseline = require "qvm.host.baseline"
+local classes = require "qvm.util.classes"
 local core = require "qvm.core"
 local Env = require "qvm.host.env"
 local errata = require "qvm.host.errata"
+local iterators = require "qvm.util.iterators"
 local json = require "qvm.util.json_writer"
 local line = require "qvm.util.text"
-local methods_of = require "qvm.util.methods"
 
 local record = {}
 
 local KIND, VERSION = "qvm record", 1
 
-local function array_of(names)
-  local parts = {}
-  for i, name in ipairs(names) do
-    parts[i] = json.string(name)
-  end
-  return "[" .. table.concat(parts, ", ") .. "]"
-end
-
--- One member a line, in the order given.
-local function encode_members(members)
-  local lines = {}
-  for i, member in ipairs(members) do
-    local name, value = member[1], member[2]
-    lines[i] = ("  %s: %s"):format(json.encode(name), type(value) == "table" and array_of(value)
-      or type(value) == "string" and json.string(value) or json.encode(value))
-  end
-  return "{\n" .. table.concat(lines, ",\n") .. "\n}\n"
-end
+-- Names of files and hosts can contain any bytes.
+local STYLE = {comma = ", ", colon = ": ", lenient = true, arrays = {nodes = true, files = true}}
 
 local function manifest_of(vm, state, files, version)
   local names, nodes = {}, {}
@@ -46,18 +31,19 @@ local function manifest_of(vm, state, files, version)
   for name in vm:nodes() do
     nodes[#nodes + 1] = name
   end
-  return encode_members {
+  local members = assert(json.members({
     {"kind", KIND}, {"version", VERSION}, {"system", vm.name}, {"state", state},
     {"nodes", nodes}, {"host", core.host_name()}, {"time", os.date("!%Y-%m-%dT%H:%M:%SZ")},
-    {"library", version}, {"files", names}}
+    {"library", version}, {"files", names}}, STYLE))
+  return "{\n  " .. table.concat(members, ",\n  ") .. "\n}\n"
 end
 
--- All that is to be written, read before anything is: an array of {name, bytes}. The
--- manifest is the last: a record without it is not whole.
+-- Everything that is to be written, read before anything is written: an array of {name,
+-- bytes}. The manifest comes last: a record without one is incomplete.
 local function gather(vm, conf, version)
   local state, message, code = vm:state()
   local env
-  if state then -- else what it would be is not known
+  if state then -- without it, the state to record is unknown
     env, message, code = vm:env()
   end
   if not env then
@@ -66,7 +52,7 @@ local function gather(vm, conf, version)
   local text
   text, message, code = baseline.encode(errata.snapshot(env))
   if not text then
-    return nil, line.harmless(vm.name) .. ": " .. message, code
+    return nil, line.escape_controls(vm.name) .. ": " .. message, code
   end
   local files = {{"errata.json", text}, {"env.json", env.text}}
   if conf then
@@ -109,24 +95,24 @@ local Manifest = {__name = "Manifest", __tostring = line.tostring("manifest", fu
     line.cut(manifest.host))
 end)}
 
---- What a recorded VM holds.
+--- Fields of a recorded VM.
 -- @table Replay
 -- @extends VM
 -- @tfield string name the system name
--- @tfield string path the record's directory
+-- @tfield string path of the record's directory
 -- @tfield Manifest manifest when and where it was recorded
 -- @usage vm = assert(qvm.replay("linux1.record"))
 
 --- The manifest of a record.
 -- @table Manifest
 -- @tfield string kind `"qvm record"`
--- @tfield integer version of the format of records
+-- @tfield integer version of the record format
 -- @tfield string system the system name
--- @tfield string state the VM's state when it was recorded, as `VM:state` gives it
+-- @tfield string state of the VM when it was recorded, as returned by `VM:state`
 -- @tfield {string,...} nodes names of its vdev nodes
 -- @tfield string host name of the host
 -- @tfield string time when it was recorded, such as `2026-11-22T10:15:00Z`
--- @tfield string library version of the library that recorded it
+-- @tfield string library version of the library that wrote it
 -- @tfield {string,...} files names of the files in the record
 -- @usage print(vm.manifest.time, vm.manifest.host)
 
@@ -145,18 +131,14 @@ function Replay:state()
 end
 
 function Replay:nodes()
-  local index = 0
-  return function()
-    index = index + 1
-    return self.manifest.nodes[index]
-  end
+  return iterators.values(self.manifest.nodes)
 end
 
--- Signals, and what needs them: there is no process.
+-- These need a process.
 for _, name in ipairs {"pid", "wait", "signal", "status", "dump"} do
   Replay[name] = function(self)
-    return nil, ("%s: '%s': a recorded VM has no process"):format(line.harmless(self.path), name),
-      "unsupported"
+    return nil, ("%s: '%s': a recorded VM has no process"):format(
+      line.escape_controls(self.path), name), "unsupported"
   end
 end
 
@@ -184,20 +166,20 @@ function record.read(directory)
   if not text then
     return nil, message, code
   end
-  path = line.harmless(path)
+  path = line.escape_controls(path)
   local raw, why, failed = core.decode(text)
   if raw == nil then
-    return nil, path .. ":" .. line.harmless(why), failed
+    return nil, path .. ":" .. line.escape_controls(why), failed
   elseif not is_manifest(raw) then
     return nil, ("%s: not the manifest of a %s"):format(path, KIND), "malformed"
   elseif raw.version ~= VERSION then
-    return nil, ("%s: a record of version %s: this library knows %d"):format(path,
+    return nil, ("%s: a record of version %s: this library supports %d"):format(path,
       line.value(raw.version), VERSION), "unsupported"
   end
   return setmetatable({name = raw.system, path = directory,
     manifest = setmetatable(raw, Manifest)}, Replay)
 end
 
-methods_of(Replay)
+classes.publish(Replay)
 
 return record

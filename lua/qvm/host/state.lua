@@ -1,24 +1,23 @@
--- The state of a VM, by the process that serves its env and by what the env says.
+-- Determines the state of a VM, by the process that serves its env and by the env.
 
 local core = require "qvm.core"
 local Env = require "qvm.host.env"
 
 local state = {
   NAMES = {"running", "suspended", "unavailable", "gone", "stuck", "unknown"},
-  ANSWER_MS = 2000, -- a qvm that takes longer is stuck
+  ANSWER_MS = 2000, -- a qvm that takes longer to answer is stuck
 }
 
--- States by the code of why an env cannot be read, or has no process.
+-- States, by the code of the failure to find the process or to read the env.
 local BY_CODE = {not_found = "unavailable", gone = "gone", not_qvm = "unknown"}
 
--- Codes of processes that this one may not look at: then the env alone counts.
+-- Failures to examine the process after which only the env is used.
 local UNVERIFIED = {permission = true, unsupported = true}
 
--- The state of the VM with this env, and why unless it is running or suspended; nil,
--- message, code where the env cannot be read. The last of four values is the id of the
--- process, if it is known. The process has so many milliseconds for each of two answers;
--- that it gives none is `timeout`. It is asked first: what an env says that nobody serves
--- is no state.
+-- The state of the VM with an env, and the reason unless it is running or suspended; nil,
+-- message, code if the env cannot be read. The fourth value is the process id, if known. The
+-- process has so many milliseconds for each of two answers, and is `timeout` if it takes
+-- longer. It is looked up first, since an env that nobody serves does not show a state.
 function state.of(file, milliseconds)
   local pid, message, code = core.pid(file, milliseconds)
   if not pid and not UNVERIFIED[code] then

@@ -1,17 +1,17 @@
--- Asking for the status text, and waiting for what a log gains by it.
+-- Requests the status text, and waits until it has been added to the log.
 
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local log_file = require "qvm.host.log_file"
 
-local POLL_MS = 20 -- between two looks at the log
+local POLL_MS = 20 -- between two checks of the log
 
--- A log is looked at again and again; each look gives a mark, which is another
--- whenever the log has changed, false as long as it has gained nothing, and nil when
--- it cannot be looked at any more: `text` says why.
+-- A log is polled: look() returns a mark that changes whenever the log has changed; false while
+-- nothing was added; nil if it cannot be read any more. Then text() says why.
 
--- For each position of a text, the length of the longest beginning of the text
--- that ends there, and is not all of it (Knuth, Morris, Pratt).
+-- For each position of a text, the length of its longest proper prefix that ends there (Knuth,
+-- Morris, Pratt).
 local function borders(text, size)
   local border = {0}
   local length = 0
@@ -27,8 +27,8 @@ local function borders(text, size)
   return border
 end
 
--- How much of the end of `before` is the beginning of `now`: a ring of messages
--- loses its oldest ones while it gains new ones.
+-- The length of the longest suffix of `before` that is a prefix of `now`: a ring of messages
+-- loses the oldest ones while new ones are added.
 local function overlap(before, now)
   local size = math.min(#before, #now)
   if now:sub(1, #before) == before then
@@ -47,15 +47,15 @@ local function overlap(before, now)
   return length
 end
 
--- A log that a function gives as a whole.
+-- A log whose whole text a function returns.
 local function function_log(read)
   local log = setmetatable({name = "the log"}, {__close = function() end})
 
   local function text_so_far()
     local text, message, code = read()
     if type(text) ~= "string" and not (text == nil and type(message) == "string") then
-      error(("option 'log' of 'status': the function returned no string but a %s")
-        :format(type(text)), 0)
+      errors.raise(("option 'log' of 'status': the function returned a %s, not a string")
+        :format(type(text)))
     end
     return text, message, code
   end
@@ -92,9 +92,8 @@ local function function_log(read)
   return log
 end
 
--- Waits for the log to gain something, at most `timeout`, and then for it to be
--- quiet, at most as long again: a log that never rests is no reason to lose the
--- text.
+-- Waits at most `timeout` for the log to grow, and then at most as long again for it to be
+-- quiet. A log that never becomes quiet still gives its text.
 local function settled(log, timeout, settle)
   local mark, since = false, core.now()
   local deadline = since + timeout
@@ -111,7 +110,7 @@ local function settled(log, timeout, settle)
     elseif mark and core.now() - since >= settle then
       return true
     end
-    -- A log that takes its time gets a fifth of a processor at most.
+    -- Reading a slow log takes at most a fifth of the time.
     local pause = math.max(POLL_MS, 4 * (core.now() - began))
     core.sleep(math.max(0, math.min(pause, deadline - core.now())))
   until began >= deadline
@@ -134,7 +133,7 @@ function status.await(vm, options)
   end
   if not settled(log, timeout * 1000, (options.settle or 0.3) * 1000) then
     local why, kind = log:why_nothing(line.float("%g", timeout))
-    return nil, line.harmless(("%s: %s %s"):format(vm.name, log.name, why)), kind
+    return nil, line.escape_controls(("%s: %s %s"):format(vm.name, log.name, why)), kind
   end
   return log:text()
 end

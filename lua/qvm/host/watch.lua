@@ -1,12 +1,13 @@
--- Waiting for the states of VMs, and reporting what changes among them.
+-- Waits for the states of VMs, and reports changes among them.
 --
--- VMs are looked at in rounds. A VM has READ_MS to answer. Of those that did not answer the
--- last time only one has as long in a round, by turns, and the others have SHORT_MS: a VM
--- that is stuck does not delay the events of others. One that gives no answer for
--- state.ANSWER_MS is stuck.
+-- VMs are checked in rounds. A VM has READ_MS to answer. Among those that did not answer the
+-- last time, one per round has that long, in turn, and the others have SHORT_MS: so a VM that is
+-- stuck does not delay the events of others. A VM that has not answered for state.ANSWER_MS is
+-- stuck.
 
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local state = require "qvm.host.state"
 local VM = require "qvm.host.vm"
@@ -16,8 +17,7 @@ local watch = {}
 local READ_MS = 250
 local SHORT_MS = 10
 
--- Sleeps until a time of core.now(). A signal ends core.sleep early, and Ctrl-C then raises
--- here.
+-- Sleeps until a time of core.now(). A signal interrupts core.sleep; Ctrl-C then raises here.
 local function sleep_until(time)
   local left = time - core.now()
   while left > 0 do
@@ -40,20 +40,20 @@ local function states_of(wanted)
   local names = type(wanted) == "table" and wanted or {wanted}
   for _, name in ipairs(names) do
     if not known[name] then
-      error(("bad argument #1 to 'wait' (%s is no state: %s)"):format(
-        type(name) == "string" and ("%q"):format(name) or type(name),
-        table.concat(state.NAMES, " ")), 4)
+      check.bad(1, "wait", ("%s is not a state: %s"):format(
+        type(name) == "string" and line.quoted(name) or type(name),
+        table.concat(state.NAMES, " ")))
     end
     chosen[name] = true
   end
   if not next(chosen) then
-    error("bad argument #1 to 'wait' (state expected)", 4)
+    check.bad(1, "wait", "state expected")
   end
   return chosen, table.concat(names, " or ")
 end
 
--- As VM:state, but a VM that does not answer has no longer than `milliseconds`: it is
--- stuck only if that is as long as VM:state waits.
+-- Like VM:state, but waits at most `milliseconds` for an answer. A VM is only stuck if it had
+-- as long as VM:state gives it.
 local function look(vm, milliseconds)
   local now, why, code = state.of(vm.path .. "/env", math.min(milliseconds, state.ANSWER_MS))
   if not now and code == "timeout" and milliseconds >= state.ANSWER_MS then
@@ -75,7 +75,7 @@ function watch.wait(vm, wanted, options)
     if chosen[now] then
       return true
     elseif core.now() >= deadline then
-      return nil, line.harmless(("%s: not %s within %s s, but %s%s"):format(vm.name, words,
+      return nil, line.escape_controls(("%s: not %s within %s s, but %s%s"):format(vm.name, words,
         line.float("%g", timeout), now or "unknown", why and ": " .. why or "")), "timeout"
     end
     sleep_until(math.min(core.now() + interval, deadline))
@@ -99,8 +99,7 @@ function Watch:put(seen, kind, before)
     state = seen.state, before = before}, Event))
 end
 
--- What is seen of a VM now: its state and process; nil if it has not answered in time and
--- may still do so.
+-- The state and process of a VM now; nil if it has not answered yet.
 local function look_at(seen, milliseconds)
   local asked = seen.asked or core.now()
   local now, _, code, pid = state.of(seen.vm.path .. "/env", milliseconds)
@@ -112,7 +111,7 @@ local function look_at(seen, milliseconds)
   return core.now() - asked >= state.ANSWER_MS and "stuck" or nil, pid
 end
 
--- Takes in what a VM is now.
+-- Records the state of a VM, and adds an event if it has changed.
 function Watch:update(seen, now, pid)
   local before, process = seen.state, seen.pid
   seen.state, seen.pid = now, pid or process
@@ -129,7 +128,7 @@ function Watch:update(seen, now, pid)
 end
 
 -- The names that have an env now, and those seen before, sorted; nil, message if the root
--- cannot be listed. One that does not exist has none.
+-- cannot be listed. A root that does not exist has none.
 function Watch:names()
   local names, message, code = core.names(self.root)
   local there, _, kind = core.stat(self.root)
@@ -150,8 +149,7 @@ function Watch:names()
   return list
 end
 
--- The name of the VM among those that did not answer whose turn it is: the one after the
--- last one's.
+-- Chooses among the VMs that did not answer the one that has READ_MS this time, in turn.
 function Watch:turn(names)
   local first
   for _, name in ipairs(names) do
@@ -168,8 +166,8 @@ function Watch:turn(names)
   return first
 end
 
--- Looks at a VM. One that appears and does not answer at once is unknown; one that has
--- disappeared between being listed and now did not appear.
+-- Checks a VM. A new one that does not answer at once is `unknown`. One that disappeared after
+-- it was listed causes no event.
 function Watch:look(seen, milliseconds)
   local now, pid = look_at(seen, milliseconds)
   if not seen.state and now == "unavailable" then
@@ -179,7 +177,7 @@ function Watch:look(seen, milliseconds)
   end
 end
 
--- Looks at each VM once: true; nil, message if the root cannot be listed.
+-- Checks each VM once: true; nil, message if the root cannot be listed.
 function Watch:round()
   self.due = core.now() + self.interval
   local names, message = self:names()
@@ -197,7 +195,7 @@ function Watch:round()
   return names and true, message
 end
 
--- The next event, nil once the time is over.
+-- The next event; nil when the time is up.
 function Watch:next()
   while true do
     if self.events[1] then
@@ -207,7 +205,7 @@ function Watch:next()
     elseif core.now() >= self.due then
       local ok, message = self:round()
       if not ok then
-        error(message, 0)
+        errors.raise(message)
       end
     else
       sleep_until(math.min(self.due, self.deadline))
@@ -215,7 +213,7 @@ function Watch:next()
   end
 end
 
--- An iterator over events; nil, message if the root cannot be listed.
+-- Iterates over events; nil, message if the root cannot be listed.
 function watch.events(root, options)
   local wanted = options.names and {}
   for _, name in ipairs(options.names or {}) do

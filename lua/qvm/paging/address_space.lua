@@ -1,76 +1,77 @@
 --- An address space of a guest: its memory by virtual address.
 --
--- Through the page tables that are in the dump. It reads as a Dump does. An address
--- that is not mapped is `unmapped`, and the message has the level, the index and the
--- entry that stopped the walk.
+-- Addresses are translated by the page tables in the dump. A Space is read like a Dump. An
+-- address that is not mapped is `unmapped`, and the message has the level, the index and
+-- the entry at which the walk ended.
 -- @classmod qvm.space
 
 local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
+local classes = require "qvm.util.classes"
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local make_scans = require "qvm.scan"
-local methods_of = require "qvm.util.methods"
 
 --- @type Space
 local Space = {__name = "Space"}
 
---- What a Space holds.
+--- Fields of a Space.
 -- @table Space
 -- @tfield qvm.dump.Dump dump the Dump
 -- @tfield string kind `"x86_64"`, `"aarch64"`, `"x86"` or `"x86 PAE"`
--- @tfield ?SpaceHalf lower page tables of the lower half of the addresses, nil where
--- they are not known; on x86 those of all addresses
+-- @tfield ?SpaceHalf lower page tables of the lower half of the addresses, nil if they are
+-- not known; on x86 those of all addresses
 -- @tfield ?SpaceHalf upper page tables of the upper half
--- @tfield string from where this was found
+-- @tfield string from where the page tables were found
 -- @usage space = assert(dump:kernel_space())
 
---- The page tables of a half of the addresses.
+--- The page tables for one half of the addresses.
 -- @table SpaceHalf
 -- @tfield integer root physical address of the first table
--- @tfield integer va_bits bits of an address that count
+-- @tfield integer va_bits significant bits of an address
 -- @tfield integer page_size bytes
 -- @usage print(qvm.hex(space.lower.root), space.lower.va_bits)
 
---- Where page tables are, for `Dump:space`.
+--- The place and form of page tables, for `Dump:space`.
 -- @table SpaceByHand
--- @tfield ?integer root physical address of the first page table; of aarch64, for the
+-- @tfield ?integer root physical address of the first page table; on aarch64, for the
 -- lower half of the addresses
 -- @tfield ?integer kernel_root the same for the upper half (aarch64)
--- @tfield ?integer va_bits bits of an address that count (48)
--- @tfield ?integer granule bytes of a page (4096; aarch64 also 16384, 65536)
--- @tfield ?boolean wide physical addresses of 52 bits (aarch64; if `va_bits` is above
--- 48, or `granule` is 65536; false turns it off)
--- @tfield ?integer encryption_mask bits of an entry and of the root that are no part of the
+-- @tfield ?integer va_bits significant bits of an address (default 48)
+-- @tfield ?integer granule bytes of a page (default 4096; on aarch64 also 16384, 65536)
+-- @tfield ?boolean wide physical addresses have 52 bits (aarch64; default: if `va_bits` is
+-- above 48, or `granule` is 65536)
+-- @tfield ?integer encryption_mask bits of an entry and of the root that are not part of the
 -- address: the C-bit of AMD's memory encryption (SME, SEV), `NUMBER(sme_mask)` of VMCOREINFO
--- @tfield ?string kind `"x86_64"`, `"aarch64"`, `"x86"` or `"x86 PAE"` (the dump's
--- machine)
+-- @tfield ?string kind `"x86_64"`, `"aarch64"`, `"x86"` or `"x86 PAE"` (default: the
+-- dump's machine)
 -- @usage space = assert(dump:space {root = 0x41000, va_bits = 39, granule = 4096})
 
 --- Reads memory.
 --
--- As other functions that take an address it also takes a symbol of the guest's kernel,
+-- Like all functions that take an address, it also takes a symbol of the guest's kernel,
 -- `"schedule"` or `"schedule+0x10"`.
 -- @function Space:read
 -- @tparam integer|string address virtual
--- @tparam integer n bytes; raises where it is negative
+-- @tparam integer n number of bytes; raises if negative
 -- @treturn[1] string n bytes
 -- @return[2] nil, message, code: `unmapped` and as `Dump:read`
 -- @usage print(#space:read(0x1000, 16))
 
---- Reads a number: unsigned (u) or signed (i), of 8 to 64 bits.
+--- Reads a number, unsigned (u) or signed (i), of 8 to 64 bits.
 -- @function Space:u8
 -- @also u16 u32 u64 i8 i16 i32 i64
--- @tparam integer|string address virtual; need not be aligned
+-- @tparam integer|string address virtual, any alignment
 -- @treturn[1] integer value; `u64` and `i64` are the same 64-bit pattern
 -- @return[2] nil, message, code: `unmapped` and as `Dump:read`
 -- @usage print(space:u8(0x1000))
 
---- Reads the string that ends before the next NUL byte.
+--- Reads the string up to the next NUL byte.
 -- @function Space:cstring
 -- @tparam integer|string address virtual
--- @tparam[opt=4096] integer max at most so many bytes, if no NUL comes before
--- @treturn[1] string the bytes
+-- @tparam[opt=4096] integer max bytes to read if there is no NUL before
+-- @treturn[1] string the bytes before the NUL
 -- @return[2] nil, message, code: `unmapped` and as `Dump:read`
 -- @usage print(space:cstring(0x1000))
 
@@ -114,7 +115,7 @@ local function view_of(tables)
     page_size = 1 << tables.page_shift}, SpaceHalf)
 end
 
--- kind, lower, upper as of qvm.paging.
+-- Arguments from kind on: as qvm.paging.page_tables returns them.
 function Space.new(dump, from, kind, lower, upper)
   local handle, message, code = core.space(dump, kind, lower, upper)
   if not handle then
@@ -138,8 +139,8 @@ Space.__tostring = line.tostring("Space", function(self)
     table.concat(parts, ", "), self.from)
 end)
 
--- Privileged code's rights, then users': "rwx/r-x". By the rights' bits, of which there
--- are six.
+-- Texts by the six permission bits: those of privileged code, then those of users,
+-- "rwx/r-x".
 local rights_text = {}
 
 for rights = 0, 63 do
@@ -150,12 +151,12 @@ for rights = 0, 63 do
   rights_text[rights] = table.concat(letters, "", 1, 3) .. "/" .. table.concat(letters, "", 4, 6)
 end
 
---- Where a virtual address is in physical memory.
+--- Translates a virtual address.
 -- @tparam integer|string address
--- @treturn[1] integer physical address; the dump need not have the memory there
+-- @treturn[1] integer physical address; the dump need not hold that memory
 -- @treturn[1] integer bytes of its page or block
--- @treturn[1] string rights of privileged code and of users: `"rwx/---"`
--- @return[2] nil, message, code: `unmapped`; `unsupported` where the tables for
+-- @treturn[1] string permissions of privileged code and of users: `"rwx/---"`
+-- @return[2] nil, message, code: `unmapped`; `unsupported` if the page tables for
 -- such addresses are not known
 -- @usage physical, size, rights = space:translate(0x1000)
 function Space:translate(address)
@@ -170,11 +171,11 @@ function Space:translate(address)
   return physical, size, rights_text[rights]
 end
 
---- Every level of the walk to a virtual address.
+--- Walks the page tables to a virtual address.
 -- @tparam integer|string address
 -- @treturn[1] {Step,...} steps, from the root on
--- @treturn[1] ?string message, where a table is not in the dump, and its code
--- @return[2] nil, message, code: the address cannot be walked to
+-- @treturn[1] ?string message, if a table is not in the dump, and its code
+-- @return[2] nil, message, code: the walk cannot start
 -- @usage steps = assert(space:walk(0x1000))
 function Space:walk(address)
   local virtual, message, code = addresses.of(self, address, 1, "walk")
@@ -193,7 +194,7 @@ function Space:walk(address)
   return steps
 end
 
--- The first and the last address; first > last where that is none at all.
+-- The first and the last address of a range; first > last if it is empty.
 local function range(from, to)
   if to == 0 then
     return 1, 0
@@ -203,15 +204,16 @@ end
 
 --- The mapped ranges, in ascending order.
 --
--- Pages that adjoin and have equal rights are one range. The entries of a table that is
--- not in the dump are left out. Tables that lead back to themselves map without end: where
--- far more is looked at than the dump's memory can account for, the loop raises, with
--- `too_large` and how far it came in the message. It can be interrupted. A closed dump, or
--- a symbol that is not found, raises.
+-- Adjacent pages with equal permissions are one range. Entries of a table that is not in the
+-- dump are left out. Tables that refer to themselves map memory without end: if far more is
+-- visited than the dump's memory accounts for, the loop raises, and the message says how far
+-- it got. The loop can be interrupted. Raises if the dump is closed, or if a symbol is not
+-- known.
 -- @tparam[opt=0] integer|string from
--- @tparam[opt] integer|string to the address after the last one (the end of the space)
--- @treturn function():integer,integer,string iterator over start (virtual address), size
--- (bytes), rights (as of `translate`)
+-- @tparam[opt] integer|string to the address after the last one (default: the end of the
+-- space)
+-- @treturn function():integer,integer,string iterator over start (virtual
+-- address), size (bytes), permissions (as of `translate`)
 -- @usage for start, size, rights in space:mappings() do print(size, rights) end
 function Space:mappings(from, to)
   local first, last, message = from, to, nil
@@ -222,11 +224,11 @@ function Space:mappings(from, to)
     last, message = addresses.of(self, to, 2, "mappings")
   end
   if message then
-    error(message, 2)
+    errors.raise(message)
   end
   local step, failure, state, closing = methods.mappings(self, range(first, last))
   if not step then
-    error(failure, 2)
+    errors.raise(failure)
   end
   return function()
     local start, size, rights = step()
@@ -271,18 +273,18 @@ Space.find = scans.find
 -- @usage for address, text in space:strings(12) do print(text) end
 Space.strings = scans.strings
 
---- A step of a walk to a virtual address.
+--- A step of a page-table walk.
 -- @table Step
--- @tfield integer level as the architecture counts them
+-- @tfield integer level as the architecture numbers them
 -- @tfield integer table physical address
--- @tfield integer index
--- @tfield integer entry as it stands there
+-- @tfield integer index of the entry
+-- @tfield integer entry its value
 -- @tfield "table"|"page"|"invalid" kind
--- @tfield ?integer address physical, of what it points to; nil where it is invalid
--- @tfield ?string rights nil where it is invalid
--- @tfield ?integer size bytes of a page
+-- @tfield ?integer address physical address that it points to; nil if invalid
+-- @tfield ?string rights permissions; nil if invalid
+-- @tfield ?integer size bytes of the page
 -- @usage for _, step in ipairs(steps) do print(step.level, step.kind) end
 
-methods_of(Space, "new")
+classes.publish(Space, "new")
 
 return Space

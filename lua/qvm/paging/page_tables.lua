@@ -1,8 +1,8 @@
--- Where the page tables of a guest are and of what form, by what a dump tells:
--- control registers, the page table of a vCPU's record, VMCOREINFO, the caller.
--- What comes out is what the C module makes a space of: the kind, and for each
--- half of the addresses a table of root, va_bits, page_shift, wide, encryption_mask. Where
--- there are not two halves the lower one is for all addresses.
+-- Finds a guest's page tables and their form: by control registers, by the page table in a
+-- vCPU's record, by VMCOREINFO, or from the caller. The results are what the C module makes
+-- an address space of: the kind, and for each half of the addresses a table of root, va_bits,
+-- page_shift, wide and encryption_mask. Machines without two halves use the lower one for all
+-- addresses.
 
 local line = require "qvm.util.text"
 
@@ -10,7 +10,7 @@ local paging = {}
 
 local shifts = {[4096] = 12, [16384] = 14, [65536] = 16}
 
--- Has a half of aarch64 physical addresses of 52 bits? As the caller says, if he does.
+-- Has a half of the addresses of aarch64 physical addresses of 52 bits?
 local function is_wide(given, page_shift, va_bits)
   if given.wide ~= nil then
     return given.wide
@@ -22,8 +22,8 @@ local function bits(value, high, low)
   return value >> low & (1 << high - low + 1) - 1
 end
 
--- Registers by their names: those of a QNX dump's extra registers are not known
--- here, so neither case nor a missing "_el1" counts; the first of a name does.
+-- Registers by name. The names of extra registers in QNX dumps are not documented, so case and
+-- a trailing "_el1" do not matter; the first register of a name is used.
 local function registers_of(cpu)
   local registers = {}
   for name, value in cpu:extra_registers() do
@@ -34,8 +34,8 @@ local function registers_of(cpu)
 end
 
 -- AMD64 Architecture Programmer's Manual 2: CR0.PG is bit 31; CR4.PAE is bit 5 and
--- CR4.LA57 bit 12; the low 12 bits of CR3 are no part of the address, of three
--- levels (PAE) the low 5.
+-- CR4.LA57 bit 12; the low 12 bits of CR3 are not part of the address, with three levels
+-- (PAE) the low 5.
 local function x86_by_registers(r)
   if r.cr0 and bits(r.cr0, 31, 31) == 0 then
     return nil, "paging is off: its addresses are physical"
@@ -73,9 +73,9 @@ local function aarch64_by_registers(r)
   return "aarch64", lower, upper
 end
 
-local KERNEL_MAP = 0xffffffff80000000 -- where x86_64 kernels are linked to
+local KERNEL_MAP = 0xffffffff80000000 -- base address of x86_64 kernels
 
--- Where a symbol of the kernel's image is in physical memory, by VMCOREINFO; or nil.
+-- The physical address of a symbol in the kernel's image, by VMCOREINFO; nil if unknown.
 function paging.physical_of_symbol(machine, info, address)
   if machine == "x86_64" then
     local base = info.numbers.phys_base or info._phys_base
@@ -85,7 +85,7 @@ function paging.physical_of_symbol(machine, info, address)
   return offset and address - offset
 end
 
--- The kernel's own page tables, by VMCOREINFO. nil, and what it does not tell.
+-- The kernel's own page tables, by VMCOREINFO; nil, what it lacks.
 local function kernel_x86_64(info)
   local symbols = info.symbols
   local root = symbols.swapper_pg_dir or symbols.init_top_pgt or symbols.init_level4_pgt
@@ -94,15 +94,15 @@ local function kernel_x86_64(info)
     return nil, "it has no SYMBOL(swapper_pg_dir), SYMBOL(init_top_pgt) or "
       .. "SYMBOL(init_level4_pgt)"
   elseif not base then
-    return nil, "it has no NUMBER(phys_base), and neither a vCPU nor a load of the dump tells it"
+    return nil, "it has no NUMBER(phys_base), and neither a vCPU nor a load segment shows it"
   end
   return {root = root + base - KERNEL_MAP, page_shift = 12,
     va_bits = info.numbers.pgtable_l5_enabled == 1 and 57 or 48,
     encryption_mask = info.numbers.sme_mask}
 end
 
--- With pages of 64 KiB the kernel's table is made for VA_BITS, and used with an
--- offset where the processor has fewer.
+-- With pages of 64 KiB the kernel's table is made for VA_BITS, and used at an offset if the
+-- processor has fewer.
 local function kernel_aarch64(info)
   local root, offset = info.symbols.swapper_pg_dir, info.numbers.kimage_voffset
   local shift, size = shifts[info.page_size], info.numbers.TCR_EL1_T1SZ
@@ -118,12 +118,12 @@ local function kernel_aarch64(info)
     wide = shift == 16 or va_bits > 48}
 end
 
--- Can VMCOREINFO tell of such a machine's kernel?
+-- Can the kernel's page tables be found by VMCOREINFO on such a machine?
 function paging.has_kernel_space(machine)
   return machine == "x86_64" or machine == "aarch64"
 end
 
--- kind, lower, upper of the kernel's space; or nil, what is missing.
+-- Returns kind, lower, upper of the kernel's space; nil, what is missing.
 function paging.of_kernel(machine, info)
   if machine == "x86_64" then
     local tables, missing = kernel_x86_64(info)
@@ -135,10 +135,10 @@ function paging.of_kernel(machine, info)
     end
     return "aarch64", nil, tables
   end
-  return nil, "there is no way to tell for " .. machine
+  return nil, "page tables of " .. machine .. " cannot be found by it"
 end
 
--- The page table that a QNX dump's record names is taken for that of the lower half.
+-- The page table in the record of a QNX dump is used for the lower half.
 local function by_record(machine, cpu, info, given)
   if machine == "x86_64" then
     local five = info and info.numbers.pgtable_l5_enabled == 1
@@ -156,13 +156,13 @@ local function by_record(machine, cpu, info, given)
         wide = is_wide(given, shift, va_bits), encryption_mask = given.encryption_mask}, upper
     end
   end
-  return nil, ("its page table is at 0x%016x (pgtbl), but nothing tells of what form it is: "
-    .. "give dump:space(cpu, options) %s"):format(cpu.pgtbl,
-    machine == "aarch64" and "va_bits and granule" or "a kind, \"x86\" or \"x86 PAE\"")
+  return nil, ("its page table is at 0x%016x (pgtbl), but its form is not known: "
+    .. "pass %s to dump:space(cpu, options)"):format(cpu.pgtbl,
+    machine == "aarch64" and "va_bits and granule" or "a kind, \"x86\" or \"x86 PAE\",")
 end
 
--- With memory encryption CR3 has the mask, too: so VMCOREINFO, which may have to be searched
--- for, is asked only where CR3 is beyond any memory.
+-- With memory encryption CR3 includes the mask. VMCOREINFO, which may have to be searched for,
+-- is used only if CR3 is beyond any memory.
 local ENCRYPTED = -1 << 43
 
 local function unmask(tables, info, given)
@@ -175,8 +175,7 @@ local function unmask(tables, info, given)
   tables.root = tables.root & ~(mask or 0)
 end
 
--- By the control registers of a vCPU; false where it has none, or none of use, and then
--- why.
+-- By the control registers of a vCPU; false, and why, if they are missing or unusable.
 local function by_registers(machine, cpu, info, given)
   local r = registers_of(cpu)
   if r.cr3 and (machine == "x86_64" or machine == "x86") then
@@ -196,14 +195,14 @@ local function by_registers(machine, cpu, info, given)
     if lower or upper then
       return kind, lower, upper
     end
-    return false, "its control registers tell of no page tables"
+    return false, "its control registers do not show the page tables"
   end
   return false
 end
 
--- By a vCPU's own registers or record: kind, lower, upper, where it is from; nil, what is
--- wrong; false, and maybe why, where it has no page tables. info(): VMCOREINFO, or nil;
--- asked only where the registers do not tell.
+-- By a vCPU's own registers or record: kind, lower, upper, and where it was found; nil, what is
+-- wrong; false, and maybe why, if it has no page tables. info() returns VMCOREINFO, or nil; it
+-- is called only if the registers are not enough.
 function paging.of_own_tables(machine, cpu, info, given)
   local kind, lower, upper = by_registers(machine, cpu, info, given)
   if kind ~= false then
@@ -219,7 +218,7 @@ function paging.of_own_tables(machine, cpu, info, given)
   return kind, lower, upper, "pgtbl of its record"
 end
 
--- The same, or else the kernel's by VMCOREINFO.
+-- By a vCPU's own registers or record, or else the kernel's by VMCOREINFO.
 function paging.of_vcpu(machine, cpu, info, given)
   local kind, lower, upper, from = paging.of_own_tables(machine, cpu, info, given)
   if kind ~= false then
@@ -233,7 +232,7 @@ function paging.of_vcpu(machine, cpu, info, given)
   return kind, lower, upper, "VMCOREINFO from " .. known.from
 end
 
--- kind, lower, upper by what the caller gives.
+-- Returns kind, lower, upper as the caller gives them.
 function paging.by_hand(machine, given)
   local kind = given.kind or machine
   local shift = given.granule and shifts[given.granule] or 12

@@ -1,9 +1,9 @@
--- What may come next on a line of the prompt.
+-- Completes a line of the prompt.
 --
--- Nothing is called to find that out, for a call may do anything: a name is looked
--- up where it stands, and what a call of this library gives is known by its kind.
--- Three things are looked at in the world: which VMs there are (as qvm.names does),
--- the names in a directory, and the registers of a vCPU of a dump that is open.
+-- No functions of scripts are called, since a call may do anything: names are looked up
+-- without metamethods, and the results of this library's functions are known by kind. Only
+-- three things are read: the names of the VMs (as by qvm.names), directories, and the
+-- registers of a vCPU in an open dump.
 
 local core = require "qvm.core"
 local Dump = require "qvm.dump"
@@ -13,20 +13,20 @@ local qvm = require "qvm"
 local VM = require "qvm.host.vm"
 
 local MOST = 500 -- candidates
-local DEEPEST = 16 -- directories that hold nothing but the next one
+local DEEPEST = 16 -- directories that contain only the next one
 
 local keywords = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function",
   "goto", "if", "in", "local", "nil", "not", "or", "repeat", "return", "then", "true", "until",
   "while"}
 
--- What a call gives, where an object of this library is to be expected, and the
--- fields of one that is not there to be looked at.
-local gives = {[qvm.vm] = VM, [qvm.replay] = VM, [qvm.open] = Dump, [VM.env] = Env,
+-- The class of the object that a function returns, and the fields of an object that is not
+-- there to be examined.
+local returns = {[qvm.vm] = VM, [qvm.replay] = VM, [qvm.open] = Dump, [VM.env] = Env,
   [VM.dump] = Dump}
 local fields = {[VM] = {"name", "path"}, [Env] = {"raw", "text", "warnings"},
   [Dump] = {"path", "format", "machine", "bits", "byteorder", "size", "complete", "warnings"}}
 
--- Parts of the library that are loaded when they are asked for.
+-- Parts of the library that are loaded on first use.
 local parts = {conf = true, errata = true}
 
 local is_keyword = {}
@@ -34,7 +34,7 @@ for _, word in ipairs(keywords) do
   is_keyword[word] = true
 end
 
--- A text as it stands between two quotes of a kind.
+-- Escapes a text for a string with such quotes.
 local function escaped(text, quote)
   return (text:gsub("[\\" .. quote .. "]", "\\%0"))
 end
@@ -43,10 +43,10 @@ local function is_identifier(name)
   return type(name) == "string" and name:find("^[%a_][%w_]*$") and not is_keyword[name]
 end
 
--- Looking without calling -----------------------------------------------------
+-- Lookup without calls ----------------------------------------------------------
 
--- The tables that a name is looked up in, the nearest first: a value, and what
--- its metatables name without a function.
+-- The tables in which a name is looked up, in order: a value, and those that its metatables
+-- name.
 local function tables_of(value)
   local list, seen = {}, {}
   while type(value) == "table" and not seen[value] do
@@ -61,7 +61,7 @@ local function tables_of(value)
   return list
 end
 
--- A field as it stands; of `vms`, the VM of that name.
+-- A raw field; a field of `vms` is the VM of that name.
 local function field(value, name, vms)
   if value == vms then
     local root = core.is_name(name) and qvm.root()
@@ -91,8 +91,7 @@ end
 
 -- The chain of names, indexes and calls before a dot or colon ------------------
 
--- The last link of a chain: what is before it, and the link. A link has a `name`,
--- and `arguments` where it is called.
+-- Splits off the last link of a chain. A link has a `name`, and `arguments` if it is a call.
 local function last_link(text)
   local before, arguments = text:match("^(.-)%s*(%b())%s*$")
   if not before then
@@ -122,7 +121,7 @@ local function last_link(text)
   end
 end
 
--- The links from the first name on, or nil where that is no such chain.
+-- The links of a chain, from the first name on; nil if the text is not a chain.
 local function chain(text)
   local links = {}
   while true do
@@ -139,17 +138,17 @@ local function chain(text)
   end
 end
 
--- What a call is known to give: an object of a class; a vCPU that is looked at.
+-- The known result of a call: the class of an object, or a vCPU of an open dump.
 local function call(callee, self, arguments)
   local index = tonumber(arguments:match("^%(%s*(%w+)%s*%)$"))
   if callee == Dump.vcpu and debug.getmetatable(self) == Dump and math.type(index) then
     local ok, cpu = pcall(callee, self, math.tointeger(index))
     return ok and cpu or nil, nil
   end
-  return nil, callee ~= nil and gives[callee] or nil
+  return nil, callee ~= nil and returns[callee] or nil
 end
 
--- Where a chain leads: a value, or the class of one that is not there.
+-- Resolves a chain: a value, or the class of an object that is not there.
 local function resolve(links, env, vms)
   local self, value, class
   for i, link in ipairs(links) do
@@ -179,7 +178,7 @@ local function vm_names()
   return qvm.names() or {}
 end
 
--- Behind a dot: the functions of a module too, but of an object what it holds.
+-- After a dot: members of a module, but only fields of an object.
 local function members(value, class, separator, add)
   local function is_function(member)
     return type(member) == "function"
@@ -211,7 +210,7 @@ local function globals(env, piece, add)
   end
 end
 
--- The paths in a directory that begin with a text; directories end in "/".
+-- The paths in a directory that begin with a text; directories end with "/".
 local function paths(typed)
   local directory = typed:match("^.*/") or ""
   local list = {}
@@ -226,7 +225,7 @@ local function paths(typed)
   return list
 end
 
--- Of a single directory, what is in it: readline closes the quote after a single word.
+-- If there is only one directory, its contents: readline closes the quote after a single word.
 local function file_names(piece, quote, add)
   local list = paths((piece:gsub("\\(.)", "%1")))
   for _ = 1, DEEPEST do
@@ -241,8 +240,7 @@ local function file_names(piece, quote, add)
   end
 end
 
--- The quote that is open at the end of a text, and where it stands; "-" in a
--- comment.
+-- The quote that is open at the end of a text, and its position; "-" in a comment.
 local function open_quote(text)
   local quote, at
   local i = 1
@@ -262,7 +260,7 @@ local function open_quote(text)
   return quote, at
 end
 
--- Functions whose first argument is a path, and those that take a VM's name.
+-- Functions whose first argument is a path.
 local takes_path = {open = true, load = true, replay = true}
 
 local function in_quotes(before, piece, quote, add)
@@ -276,21 +274,21 @@ local function in_quotes(before, piece, quote, add)
   end
 end
 
--- Those of the candidates that begin with the piece, in order.
+-- Collects the candidates that begin with the piece, in order.
 local function collector(piece)
   local list, seen = {}, {}
   return list, function(name)
     if name:sub(1, #piece) == piece and not seen[name] and #list < MOST
-      and line.harmless(name) == name then
+      and line.escape_controls(name) == name then
       seen[name] = true
       list[#list + 1] = name
     end
   end
 end
 
--- The VMs whose names begin with what stands after "vms.": as `vms["a name"]` where one of
--- them is no identifier, for the candidates must begin alike. True where that takes the place
--- of the dot, too.
+-- The VMs whose names begin with what follows "vms.". If one of them is not an identifier, all
+-- are written as `vms["a name"]`, since candidates must begin alike. True if they also replace
+-- the dot.
 local function vm_members(before, list, add)
   local is_plain = true
   for _, name in ipairs(vm_names()) do
@@ -300,7 +298,7 @@ local function vm_members(before, list, add)
   end
   if is_plain then
     return false
-  elseif not before:find("%S%.$") then -- readline replaces the last word alone
+  elseif not before:find("%S%.$") then -- readline replaces only the last word
     while list[1] do
       table.remove(list)
     end
@@ -312,7 +310,7 @@ local function vm_members(before, list, add)
   return true
 end
 
--- After names, dots and colons: fills the list. True as vm_members.
+-- Candidates after names, dots and colons. Returns the same as vm_members.
 local function after_names(before, env, list, add)
   local prefix, separator = before:match("^(.-)%s*([.:])%s*$")
   if before:find("%.%.%s*$") or before:find("::%s*$") then
@@ -328,12 +326,12 @@ local function after_names(before, env, list, add)
   return false
 end
 
---- What may stand at the end of a line.
+--- Completes a line.
 -- @tparam string text the line up to the cursor
 -- @tparam table env the prompt's globals; `vms` in it stands for the VMs
--- @treturn integer where that which is to be completed begins in the text
--- @treturn {string,...} what may stand there, sorted
--- @treturn string what closes it
+-- @treturn integer position in the text of what is to be completed
+-- @treturn {string,...} candidates, sorted
+-- @treturn string what closes a candidate
 return function(text, env)
   local quote, at = open_quote(text)
   local piece = quote and at and text:sub(at + 1) or text:match("[%w_]*$")

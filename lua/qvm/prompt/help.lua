@@ -1,5 +1,5 @@
--- Help for the prompt: which page is meant. The pages are made from the LDoc
--- comments when the library is built (docs/reference.lua).
+-- Help for the prompt: finds the page that is meant. The pages are made from the LDoc comments
+-- when the library is built (docs/reference.lua).
 
 local core = require "qvm.core"
 local line = require "qvm.util.text"
@@ -15,7 +15,7 @@ local function exists(path)
   return size or code ~= "not_found"
 end
 
--- As package.searchpath, which takes a file that it cannot open now for none.
+-- Like package.searchpath, which ignores a file that it cannot open now.
 local function search(name, templates)
   for template in templates:gmatch("[^;]+") do
     local path = template:gsub("%?", (name:gsub("%.", "/")))
@@ -25,14 +25,14 @@ local function search(name, templates)
   end
 end
 
--- The pages: in a checkout beside the C module, installed beside the other modules.
--- In this order, since a checkout's path may lead to what is installed, too.
+-- Loads the pages: in a checkout beside the C module, installed beside the other modules. In
+-- this order, since the path of a checkout may also lead to an installation.
 local function load_pages()
   local module = search("qvm.core", package.cpath)
   local beside = module and module:gsub("[^/]*$", "help_text.lua")
   local path = beside and exists(beside) and beside or search("qvm.help_text", package.path)
   if not path then
-    return nil, "the text of qvm.help is not there: `make` in a checkout writes it, "
+    return nil, "the text of qvm.help is missing: `make` writes it in a checkout, "
       .. "`make install` installs it", "not_found"
   end
   local text, message, code = core.read_file(path)
@@ -42,14 +42,13 @@ local function load_pages()
   return assert(load(text, "@" .. path, "t", {}))()
 end
 
--- "Qvm.VM:Dump()" and "vm.dump" are one name.
+-- "Qvm.VM:Dump()" and "vm.dump" are the same name.
 local function plain(name)
   local key = line.lower((name:match("^%s*(.-)%s*$"):gsub("%s*%b()$", ""):gsub(":", ".")))
   return (key:gsub("^qvm%.", ""))
 end
 
--- The pages of a name: the one that is called exactly so, else all that it may
--- mean.
+-- The pages for a name: the page of exactly that name, or else all that it may mean.
 local function pages_of(pages, name)
   local found, short, key = {}, {}, plain(name)
   for _, entry in ipairs(pages) do
@@ -61,11 +60,11 @@ local function pages_of(pages, name)
       short[#short + 1] = entry.page
     end
   end
-  -- "translate" alone is enough where only one kind of object has it.
+  -- "translate" alone is enough if only one kind of object has it.
   return found[1] and found or short[2] and {} or short
 end
 
--- Where functions are, by what stands before their names.
+-- The tables of functions, by the prefix of their names.
 local function owners()
   local list = {["qvm."] = require "qvm"}
   for _, methods in ipairs {require "qvm.host.vm", require "qvm.host.env", require "qvm.dump",
@@ -89,12 +88,12 @@ local function name_of_function(pages, value)
   end
 end
 
--- The name under which a value has its page, or nil and what it is.
+-- The name of a value's page; nil and a description if it has none.
 local function name_of(pages, value)
   if type(value) == "string" then
     return value
   elseif type(value) == "function" then
-    return name_of_function(pages, value), "a function that is none of qvm"
+    return name_of_function(pages, value), "a function that does not belong to qvm"
   end
   for _, name in ipairs {"errata", "conf"} do
     if rawequal(value, rawget(require "qvm", name)) and value ~= nil then
@@ -103,54 +102,28 @@ local function name_of(pages, value)
   end
   local meta = getmetatable(value)
   local name = type(meta) == "table" and rawget(meta, "__name")
-  return type(name) == "string" and name or nil, "a " .. type(value) .. " that is no object of qvm"
+  return type(name) == "string" and name or nil,
+    "a " .. type(value) .. " that does not belong to qvm"
 end
 
--- How many letters must be changed, added or left out (Levenshtein).
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do
-    row[j] = j
-  end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      diagonal, row[j] = row[j], math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-    end
-  end
-  return row[#b]
-end
-
--- How far a name is from what was asked for; its last part counts, too.
+-- The number of edits between a name and that of a page, or the last part of that.
 local function far(key, name)
+  name = plain(name)
   local last = name:match("[%w_]+$")
-  return math.min(distance(key, name), distance(key:match("[^.]*$"), last) + 1)
+  return math.min(line.distance(key, name), line.distance(key:match("[^.]*$"), last) + 1)
 end
 
 local function nearest(pages, name)
-  local key, list = plain(name), {}
-  local most = #key > 3 and math.max(2, #key // 3) or 1
-  for i, entry in ipairs(pages) do
-    local d = far(key, plain(entry.name))
-    if d <= most then
-      list[#list + 1] = {name = entry.name, far = d, at = i}
-    end
-  end
-  table.sort(list, function(a, b)
-    return a.far < b.far or a.far == b.far and a.at < b.at
-  end)
   local names = {}
-  for i = 1, math.min(NEAREST, #list) do
-    names[i] = list[i].name
+  for i, entry in ipairs(pages) do
+    names[i] = entry.name
   end
-  return names
+  return table.move(line.nearest(plain(name), names, far), 1, NEAREST, 1, {})
 end
 
 local function not_found(what, names)
   return nil, ("no help for %s: %s"):format(what, names and names[1]
-    and "is it " .. table.concat(names, ", ") .. "?" or "qvm.help() lists what there is"),
+    and "is it " .. table.concat(names, ", ") .. "?" or "qvm.help() lists all names"),
     "not_found"
 end
 

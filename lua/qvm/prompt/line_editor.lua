@@ -1,5 +1,5 @@
--- Lines from a person: edited, completed and remembered where lua-readline is
--- installed, else as the terminal has them. From a file or a pipe, just lines.
+-- Reads lines from a user: with editing, completion and history if lua-readline is installed,
+-- else as the terminal provides them. From a file or a pipe it just reads lines.
 
 local core = require "qvm.core"
 
@@ -7,7 +7,7 @@ local editor = {}
 
 local KEPT = 1000 -- lines of the history
 
--- Where the history is kept, by the XDG directories; nil where nowhere.
+-- The path of the history, by the XDG directories; nil if there is none.
 local function history_path()
   local state, home = os.getenv("XDG_STATE_HOME"), os.getenv("HOME")
   if not state or state:sub(1, 1) ~= "/" then
@@ -16,7 +16,7 @@ local function history_path()
   return state and state .. "/qvm/explore_history"
 end
 
--- Makes the file, and what it is in; false where that cannot be.
+-- Makes the file and its directories; false if that fails.
 local function prepare(path)
   for at in path:gmatch("()/") do
     if at > 1 then
@@ -26,8 +26,8 @@ local function prepare(path)
   return core.make_private(path)
 end
 
--- Keeps the last lines of a file that has become long. What another prompt appends at the very
--- moment may be lost.
+-- Keeps the last lines of a long history. A line that another prompt appends at the same moment
+-- may be lost.
 local function trim(path)
   local lines = {}
   for line in io.lines(path) do
@@ -36,7 +36,7 @@ local function trim(path)
   if #lines <= 2 * KEPT then
     return
   end
-  local new = ("%s.%x"):format(path, math.random(0)) -- another prompt may be doing this, too
+  local new = ("%s.%x"):format(path, math.random(0)) -- another prompt may do the same
   local file = core.make_private(new) and io.open(new, "a")
   if file then
     local text = table.concat(lines, "\n", #lines - KEPT + 1) .. "\n"
@@ -45,7 +45,7 @@ local function trim(path)
   end
 end
 
--- Appends a line to the history at once: the prompt may be killed, and there may be another.
+-- Appends a line to the history at once: the prompt may be killed, and others may be running.
 local function remember(path, line)
   local file = path and io.open(path, "a")
   if file then
@@ -55,8 +55,8 @@ local function remember(path, line)
   end
 end
 
--- readline completes a word that ends where the cursor is, complete what it finds
--- to be begun: the candidates are given in readline's terms.
+-- Translates candidates for readline: it replaces the last word, and `complete` may replace
+-- text that begins earlier.
 local function completer(readline, complete)
   return function(text, from, to)
     text = text:sub(1, to - 1)
@@ -70,15 +70,15 @@ local function completer(readline, complete)
   end
 end
 
--- Ctrl-C has no place in readline's own loop: it would go on with the same line. So
--- it is given one character at a time, and a new line is begun on Ctrl-C. The handler
--- of the old one cannot be removed then, which costs a descriptor until the end.
+-- readline's own loop would continue with the same line after Ctrl-C. So it is given one
+-- character at a time, and Ctrl-C begins a new line. The handler of the old line cannot be
+-- removed then, which costs a descriptor until the prompt ends.
 local function edited(readline, path)
   local last
   return function(prompt)
     local line, is_done
     readline.handler_install(prompt, function(text)
-      readline.handler_remove() -- safe here only, where the terminal is restored already
+      readline.handler_remove() -- safe only here, where the terminal is restored already
       line, is_done = text, true
     end)
     while not is_done do
@@ -112,10 +112,9 @@ local function plain(prompt)
   return line
 end
 
---- How lines are read.
--- @tparam function complete given a text, what may stand at its end (see
--- qvm.complete)
--- @treturn function given a prompt, the line; nil at the end; nil, true on Ctrl-C
+--- Opens the editor.
+-- @tparam function complete completes a line: see qvm.prompt.complete
+-- @treturn function reads a line, given a prompt; nil at the end; nil, true on Ctrl-C
 -- @treturn string `"edited"`, `"plain"` (a terminal without lua-readline), `"script"`
 function editor.open(complete)
   if not core.is_terminal(0) or not core.is_terminal(1) then

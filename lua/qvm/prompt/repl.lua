@@ -1,7 +1,9 @@
--- A Lua prompt that shows what it is given in a form worth reading.
+-- A Lua prompt that shows results in a readable form.
 
+local check = require "qvm.util.arguments"
 local columns = require "qvm.util.columns"
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local view = require "qvm.prompt.show"
 
@@ -10,19 +12,17 @@ local prompt = {}
 local ITEMS = 40      -- of an iterator: all registers of any machine
 local NAME = 14       -- the longest name of a register
 local STRING = 44     -- bytes of a string in a list: a line has 80 columns
-local TEXT = 1 << 16  -- bytes that are shown of a value
-local LINES = 600     -- lines of one; qvm.show gives fewer
-local LINE = 2000     -- bytes of one of them
+local TEXT = 1 << 16  -- bytes of a value that are shown
+local LINES = 600     -- lines of a value; qvm.show uses fewer
+local LINE = 2000     -- bytes of a line
 local ADDRESS = 1 << 24 -- no thread or process id is that large
-
-local INTERRUPTED = "interrupted!"
 
 local codes = {not_found = true, permission = true, not_qvm = true, gone = true,
   malformed = true, truncated = true, too_large = true, unmapped = true, timeout = true,
   unsupported = true, io = true, busy = true}
 
--- What the iterators of this library give, by the name of the method that makes
--- them: x an address, d a number, s text; "" for objects.
+-- What the iterators of this library return, by the name of the method that makes them: x an
+-- address, d a number, s text; "" for objects.
 local iterators = {vms = "", nodes = "", vcpus = "", errata = "", segments = "", sections = "",
   notes = "", ranges = "xd", find = "x", strings = "xs", diff = "xds",
   registers = "sx", extra_registers = "sx", diff_registers = "dsxx", dmesg = "", backtrace = "",
@@ -34,30 +34,30 @@ local function is_address(value)
   return value < 0 or value >= ADDRESS
 end
 
--- Does it say what it is?
-local function speaks(value)
+-- Does a value have a __tostring?
+local function has_tostring(value)
   local meta = debug.getmetatable(value)
   return type(value) == "table" and meta and rawget(meta, "__tostring") ~= nil
 end
 
-local function is_list_of_speaking(value)
+local function is_list_of_objects(value)
   local count = 0
   for _, element in next, value do
     count = count + 1
-    if value[count] == nil or not speaks(element) then
+    if value[count] == nil or not has_tostring(element) then
       return false
     end
   end
   return count > 0 and not debug.getmetatable(value)
 end
 
--- A text as it is shown: at most so many lines, and so much of each, harmless to a terminal.
+-- A text to be shown: limited in lines and in the length of each, and escaped.
 local function clipped(text)
   local lines, at = {}, 1
   while at <= #text and #lines < LINES and at <= TEXT do
     local last = (text:find("\n", at, true) or #text + 1) - 1
     local cut = math.min(last, at + LINE - 1, TEXT)
-    lines[#lines + 1] = line.harmless_lines(text:sub(at, cut))
+    lines[#lines + 1] = line.escape_lines(text:sub(at, cut))
       .. (cut < last and ("... (%d more bytes)"):format(last - cut) or "")
     at = last + 2
   end
@@ -88,32 +88,32 @@ function text_of(value)
   elseif type(value) == "string" then
     return clipped(value)
   elseif type(value) ~= "table" then
-    return line.harmless(view.text(value))
+    return line.escape_controls(view.text(value))
   end
-  if speaks(value) then
+  if has_tostring(value) then
     local ok, text = pcall(tostring, value)
     return clipped(ok and text or "(its __tostring fails)")
-  elseif is_list_of_speaking(value) then
+  elseif is_list_of_objects(value) then
     return lines_of(value)
   end
   return view.text(value)
 end
 
--- Of what is not of this library, a first number is an address if it is not small.
+-- Part of an item. For other iterators, a first number is an address if it is not small.
 local function part_of_item(value, kind, is_first, is_last)
   if math.type(value) == "integer" then
     local is_hex = kind == "x" or kind == "" and (is_first and value > 0xfff or is_address(value))
     return (is_hex and "0x%016x" or "%d"):format(value)
   elseif type(value) == "string" then
-    local text = line.harmless(line.cut(value, kind == "s" and STRING or nil))
+    local text = line.field(value, kind == "s" and STRING or nil)
     return is_last and text or columns.pad(text, NAME)
-  elseif type(value) == "table" and not speaks(value) then
+  elseif type(value) == "table" and not has_tostring(value) then
     return "{...}"
   end
   return text_of(value)
 end
 
--- Prints what an iterator gives, at most so many; kinds as in the table above.
+-- Prints the items of an iterator, at most so many; kinds as in the table above.
 local function print_items(most, kinds, iterator, state, control)
   local count = 0
   while count < most do
@@ -135,16 +135,16 @@ local function print_items(most, kinds, iterator, state, control)
   return count
 end
 
--- The line that runs.
+-- The line that is running.
 local typed = ""
 
---- Prints what an iterator gives: `list(x [, n])`, at most n items. Where x gives more
--- than an iterator, such as `dump:dmesg()`, the rest is what a loop would be given.
+--- Prints the items of an iterator: `list(x [, n])`, at most n items. If x returns more than an
+-- iterator, such as `dump:dmesg()`, the rest is passed to the iterator as in a loop.
 function prompt.list(iterator, n, code)
-  if iterator == nil and codes[code] then -- of what makes an iterator, and has failed
+  if iterator == nil and codes[code] then -- a failure instead of an iterator
     return nil, n, code
   elseif type(iterator) ~= "function" then
-    error("bad argument #1 to 'list' (iterator expected, got " .. type(iterator) .. ")", 2)
+    check.expected(iterator, 1, "list", "iterator")
   end
   local kinds
   for name in typed:gmatch("[.:]%s*([%a_]+)%s*[({\"']") do
@@ -155,30 +155,29 @@ function prompt.list(iterator, n, code)
   elseif n == nil or math.type(n) == "integer" and n > 0 then
     print_items(n or math.huge, kinds or "", iterator)
   else
-    error(("bad argument #2 to 'list' (a number of items expected, got %s)"):format(
-      type(n) == "number" and n or type(n)), 2)
+    check.expected(n, 2, "list", "a number of items", type(n) == "number" and tostring(n) or nil)
   end
 end
 
---- As Lua's print, but harmless to a terminal.
+--- Like Lua's print, but escapes what could drive the terminal.
 function prompt.print(...)
   for i = 1, select("#", ...) do
     io.stdout:write(i > 1 and "\t" or "")
     for piece in line.pieces(tostring((select(i, ...)))) do
-      io.stdout:write(line.harmless_lines(piece))
+      io.stdout:write(line.escape_lines(piece))
     end
   end
   io.stdout:write("\n")
 end
 
--- What a line gives -------------------------------------------------------------
+-- Results of a line --------------------------------------------------------------
 
-local function complain(message)
+local function report(message)
   io.stdout:flush()
   io.stderr:write(clipped(message), "\n")
 end
 
--- The method that a text calls last, if it makes an iterator.
+-- The kinds of the iterator that a text's last call makes; nil if it makes none.
 local function iterator_of(text)
   local call = text:match("^(.-)%s*;?%s*$")
   for _, pattern in ipairs {"[.:]%s*([%a_]+)%s*%b()$", "[.:]%s*([%a_]+)%s*%b{}$",
@@ -200,7 +199,7 @@ local function show(text, ...)
         :format(ITEMS))
     end
   elseif first == nil and type(message) == "string" and codes[code] then
-    complain(("failed: %s (%s)"):format(message, code))
+    report(("failed: %s (%s)"):format(message, code))
   elseif values.n > 0 then
     local texts, separator = {}, "\t"
     for i = 1, values.n do
@@ -212,26 +211,22 @@ local function show(text, ...)
   io.stdout:flush()
 end
 
-local function is_interrupt(problem)
-  return type(problem) == "string" and problem:find(INTERRUPTED .. "$") ~= nil
-end
-
--- Errors are about the line that was typed: its name says nothing. A terminal has
--- shown ^C where it was.
+-- The message of an error. The position is that of the typed line, and is left out. A terminal
+-- has shown ^C already.
 local function message_of(problem)
   if type(problem) ~= "string" then
     return text_of(problem)
-  elseif is_interrupt(problem) then
-    return "\n" .. INTERRUPTED
+  elseif errors.is_interrupt(problem) then
+    return "\ninterrupted!"
   end
   local hint = problem:find("attempt to index a nil value (local 'self')", 1, true)
     and "\n(methods are called with a colon: object:method())" or ""
   return problem:gsub("^prompt:1: ", "") .. hint
 end
 
--- A line as Lua's prompt takes it: as an expression if it is one; "help" also takes a name
--- without quotes. Gives the
--- function; nil and a message; the message is nil where more lines are needed.
+-- Compiles a line as Lua's prompt does: as an expression if it is one. "help" also takes a
+-- name without quotes. Returns the function; nil and a message, which is nil if more lines are
+-- needed.
 local function compile(text, env)
   local about = text:match("^%s*help%s+([%a_][%w_.:]*)%s*$")
   local expression = about and ("help %q"):format(about) or text
@@ -246,8 +241,7 @@ local function compile(text, env)
   return chunk, message
 end
 
--- A whole chunk: its lines are read until it is one. Nil at the end, "" where
--- there is nothing to run.
+-- Reads lines until they form a chunk. nil at the end; "" if there is nothing to run.
 local function read_chunk(read, env)
   local text, was_cleared = read("> ")
   if not text then
@@ -259,7 +253,7 @@ local function read_chunk(read, env)
     more, was_cleared = read(">> ")
     if not more then
       if not was_cleared then
-        complain("the last line is not complete")
+        report("the last line is not complete")
       end
       return was_cleared and "" or nil
     end
@@ -267,28 +261,28 @@ local function read_chunk(read, env)
     chunk, message = compile(text, env)
   end
   if message then
-    complain(message_of(message))
+    report(message_of(message))
     return ""
   end
   return text, chunk
 end
 
--- Once: what does not work as a newcomer thinks.
-local told = false
+-- A hint, shown once.
+local is_hint_shown = false
 
-local function tell_of_locals(text)
-  if not told and text:find("^%s*local%s") and not text:find("\n") and not text:find(";") then
-    told = true
-    complain("(a local ends with its line: without `local` the value stays)")
+local function hint_at_locals(text)
+  if not is_hint_shown and text:find("^%s*local%s") and not text:find("[\n;]") then
+    is_hint_shown = true
+    report("(a local ends with its line: without `local` the value stays)")
   end
 end
 
 local function nothing() end
 
---- Reads lines and runs them until they end.
--- @tparam function read as qvm.editor gives it
+--- Reads lines and runs them until there are no more.
+-- @tparam function read as qvm.prompt.line_editor returns it
 -- @tparam table env the globals
--- @tparam boolean is_script Ctrl-C ends all of it; else only what runs
+-- @tparam boolean is_script Ctrl-C ends the script; otherwise only what is running
 function prompt.run(read, env, is_script)
   local call = is_script and pcall or core.interruptible
   if not is_script then
@@ -296,7 +290,7 @@ function prompt.run(read, env, is_script)
   end
   local text, chunk = read_chunk(read, env)
   while text do
-    -- Called from C: an error has no place in this file.
+    -- Called from C, so that errors have no position in this file.
     typed = text
     local values = table.pack(call(chunk or nothing))
     local ok, problem = values[1], values[2]
@@ -304,12 +298,12 @@ function prompt.run(read, env, is_script)
       ok, problem = call(show, text, table.unpack(values, 2, values.n))
     end
     if not ok then
-      complain(message_of(problem))
-      if is_script and is_interrupt(problem) then
+      report(message_of(problem))
+      if is_script and errors.is_interrupt(problem) then
         return
       end
     end
-    tell_of_locals(text)
+    hint_at_locals(text)
     text, chunk = read_chunk(read, env)
   end
 end

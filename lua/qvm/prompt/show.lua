@@ -2,32 +2,21 @@
 
 local cjson = require "cjson"
 local columns = require "qvm.util.columns"
-local failure = require "qvm.util.errors"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 
 local view = {}
 
 local DEPTH = 4       -- tables in tables
 local ELEMENTS = 100  -- of one table
-local LINES = 500     -- of one answer, but for what is said at the end of cut parts
-local SORTED = 10000  -- members of one table that are put in order
-local TITLE = 1000    -- bytes of what an object says of itself
-local KEY = 200       -- bytes of a name that count for its order
+local LINES = 500     -- of one result, except for notes on what was cut
+local SORTED = 10000  -- members of one table that are sorted
+local TITLE = 1000    -- bytes of an object's own line
 
--- Members that are addresses, by their names.
+-- Names of members that are addresses.
 local addresses = {paddr = true, vaddr = true, addr = true, pc = true, sp = true, pgtbl = true,
   last_known_ip = true, address = true, start = true, kaslr_offset = true,
   root = true, table = true}
-
-local escapes = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\"}
-
--- Text that must not drive the terminal; of what is no text, little is worth a look.
-local function quoted(text)
-  local most = utf8.len(text) and not text:find("\0", 1, true) and 200 or 32
-  local short = #text > most and text:sub(1, most) or text
-  return ('"%s"%s'):format(line.harmless((short:gsub('[\n\r\t"\\]', escapes))),
-    #text > most and (" ... (%d bytes)"):format(#text) or "")
-end
 
 local function is_address(name, value)
   return addresses[name] or value < 0 or value > 0xffffffff
@@ -36,21 +25,8 @@ end
 local function scalar(name, value)
   if math.type(value) == "integer" then
     return is_address(name, value) and ("0x%016x"):format(value) or tostring(value)
-  elseif type(value) == "string" then
-    return quoted(value)
-  elseif math.type(value) == "float" then
-    return line.float("%.14g", value)
-  elseif value == cjson.null then
-    return "null"
   end
-  return line.cut(tostring(value))
-end
-
--- x2 comes before x10.
-local function natural(name)
-  return (name:sub(1, KEY):gsub("%d+", function(digits)
-    return ("0"):rep(20 - #digits) .. digits
-  end)) .. "\0" .. name:sub(1, KEY)
+  return line.value(value)
 end
 
 local ranks = {number = 1, string = 2}
@@ -61,20 +37,20 @@ local function key_before(a, b)
   elseif type(a) == "number" then
     return a < b
   elseif type(a) == "string" then
-    return natural(a) < natural(b)
+    return line.natural_before(a, b)
   end
   return tostring(a) < tostring(b)
 end
 
 local function is_shown(key, value)
   if type(key) == "string" and key:sub(1, 1) == "_" then
-    return false -- what objects keep for themselves
+    return false -- private fields
   end
   return type(value) ~= "userdata" or value == cjson.null
 end
 
--- The keys in order, and how many there are. Of very many, only the first that Lua finds,
--- which in an array are the first.
+-- The keys in order, and their number. If there are very many, only the first ones that `next`
+-- returns, which in an array are the first.
 local function keys_of(value)
   local keys, count = {}, 0
   for key, member in next, value do
@@ -91,8 +67,8 @@ end
 local function title(value)
   local meta = getmetatable(value)
   if type(meta) == "table" and meta.__tostring then
-    local ok, text = failure.but_memory(pcall(tostring, value))
-    return line.harmless(ok and line.cut(text, TITLE) or "(its __tostring fails)")
+    local ok, text = errors.pcall(tostring, value)
+    return line.escape_controls(ok and line.cut(text, TITLE) or "(its __tostring fails)")
   end
 end
 
@@ -100,7 +76,7 @@ local add_members
 
 local function add_value(lines, indent, name, value, seen, depth)
   local label = indent .. (type(name) == "number" and "[" .. name .. "]"
-    or line.harmless(line.cut(tostring(name))))
+    or line.field(tostring(name)))
   if type(value) ~= "table" then
     lines[#lines + 1] = ("%s: %s"):format(label, scalar(name, value))
   elseif seen[value] then
@@ -127,13 +103,13 @@ local function are_registers(name, value)
   return next(value) ~= nil
 end
 
--- All of them, in columns.
+-- Adds all registers, in columns.
 local function add_registers(lines, indent, name, registers)
   lines[#lines + 1] = indent .. name .. ":"
   local names, count = keys_of(registers)
   local shown, width = {}, 0
   for i = 1, math.min(#names, LINES - #lines) do
-    shown[i] = line.harmless(line.cut(names[i])) .. ":"
+    shown[i] = line.field(names[i]) .. ":"
     width = math.max(width, columns.of(shown[i]))
   end
   for i, label in ipairs(shown) do
@@ -161,14 +137,14 @@ function add_members(lines, indent, value, seen, depth)
   end
 end
 
--- What an object can tell that is not in its fields.
+-- Adds what an iterator of an object returns.
 local function add_list(lines, name, iterator)
   local count = 0
   lines[#lines + 1] = "  " .. name .. ":"
   for a, b in iterator do
     count = count + 1
     if count <= ELEMENTS then
-      lines[#lines + 1] = "    " .. (b == nil and line.harmless(line.cut(tostring(a), TITLE))
+      lines[#lines + 1] = "    " .. (b == nil and line.field(tostring(a), TITLE)
         or ("0x%016x  %d bytes"):format(a, b))
     end
   end
@@ -184,12 +160,9 @@ local function add_parts(lines, value)
     {"nodes", "nodes"}} do
     local method, name = value[part[1]], part[2]
     if type(method) == "function" then
-      local ok, iterator, message = failure.but_memory(pcall(method, value))
-      if ok and iterator then
-        ok, message = failure.but_memory(pcall(add_list, lines, name, iterator))
-      end
-      if not ok or not iterator then
-        lines[#lines + 1] = ("  %s: %s"):format(name, line.harmless(tostring(message or iterator)))
+      local ok, problem = errors.pcall(function() add_list(lines, name, method(value)) end)
+      if not ok then
+        lines[#lines + 1] = ("  %s: %s"):format(name, line.escape_controls(tostring(problem)))
       end
     end
   end
@@ -212,7 +185,7 @@ local LINE = 16
 
 view.HEXDUMP_MAX = 1 << 20 -- bytes; their text takes five times as many
 
--- One line: the address, 16 bytes in two groups, what of them is printable.
+-- One line: the address, 16 bytes in two groups, and the printable ones as text.
 local function hex_line(address, bytes)
   local hex = {}
   for i = 1, LINE do

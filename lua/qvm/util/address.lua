@@ -1,20 +1,18 @@
--- Addresses as the public functions take them: an integer, or a symbol of the guest's kernel,
--- "schedule" or "schedule+0x10". In a Space that is the symbol's virtual address; in a Dump,
--- which is read by physical address, the place where the kernel's space has it.
+-- Addresses as arguments of public functions: an integer, or a symbol of the guest's kernel,
+-- "schedule" or "schedule+0x10". In a Space it stands for the symbol's virtual address, in a
+-- Dump for the physical address to which the kernel's page tables map it.
 
+local check = require "qvm.util.arguments"
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 
 local address = {}
 
--- The place of what a script calls, as error counts from parse: resolve, its caller here, the
--- public function, the script.
-local LEVEL = 5
-
--- A name, and bytes after it. Raises for what is no symbol.
+-- Splits a symbol into its name and an offset. Raises if it is not a symbol.
 local function parse(text)
   if tonumber(text) then
-    error(("an address is an integer or a symbol, not a number in a string: %q"):format(text),
-      LEVEL)
+    errors.raise(("an address is an integer or a symbol, not a number in a string: %q")
+      :format(text))
   end
   local name, offset = text:match("^(.+)%+(0[xX]%x+)$")
   if not name then
@@ -22,7 +20,7 @@ local function parse(text)
   end
   local bytes = offset and tonumber(offset)
   if text == "" or offset and (math.type(bytes) ~= "integer" or #offset > 18) then
-    error(("bad symbol %q (\"name\" or \"name+0x10\" expected)"):format(text), LEVEL)
+    errors.raise(("bad symbol %q (\"name\" or \"name+0x10\" expected)"):format(text))
   end
   return name or text, bytes or 0
 end
@@ -52,20 +50,18 @@ local function resolve(memory, text)
   return physical
 end
 
--- What a symbol is in the memory of a Dump or a Space: its address, or nil, message, code.
--- For argument number `index` of the public function `name`, which the caller is.
+-- Resolves an address in the memory of a Dump or a Space: an integer, or nil, message, code.
+-- It is argument number `index` of the public function `name`.
 function address.of(memory, value, index, name)
   if math.type(value) == "integer" then
     return value
   elseif type(value) == "string" then
-    local found, message, code = resolve(memory, value)
-    return found, message, code
+    return resolve(memory, value)
   end
-  error(("bad argument #%d to '%s' (integer or symbol expected, got %s)"):format(index, name,
-    value == nil and "no value" or type(value)), 3)
+  check.expected(value, index, name, "integer or symbol")
 end
 
--- The options from and to, as addresses, in a copy; nil, message, code. `options` may be nil.
+-- Resolves the options from and to, in a copy; nil, message, code. `options` may be nil.
 function address.in_options(memory, options)
   local copy = {}
   for key, value in pairs(options or {}) do
@@ -83,10 +79,7 @@ function address.in_options(memory, options)
   return copy
 end
 
--- Called by functions in C, which scripts call.
-core.resolve_with(function(memory, text)
-  local found, message, code = resolve(memory, text)
-  return found, message, code
-end)
+-- Functions of the C module that take addresses call this.
+core.resolve_with(resolve)
 
 return address

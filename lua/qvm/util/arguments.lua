@@ -1,36 +1,67 @@
--- Arguments of the public functions: what is wrong with one is raised at the
--- place of the call into the library.
+-- Checks arguments of the public functions. What is wrong with one is raised at the position
+-- of the script's call. `index` is the argument's number, `name` the function's.
+
+local errors = require "qvm.util.errors"
+local line = require "qvm.util.text"
 
 local check = {}
 
--- The level of the caller of the function that calls us.
-local LEVEL = 3
+-- Raises that an argument is bad.
+function check.bad(index, name, problem)
+  errors.raise(("bad argument #%d to '%s' (%s)"):format(index, name, problem))
+end
 
-local function expected(index, name, what, value)
-  error(("bad argument #%d to '%s' (%s expected, got %s)")
-    :format(index, name, what, value == nil and "no value" or type(value)), LEVEL + 1)
+-- Raises that an argument is not what is expected; got: what it is instead, its class or type
+-- if not given.
+function check.expected(value, index, name, what, got)
+  local meta = type(value) == "table" and getmetatable(value)
+  local class = type(meta) == "table" and rawget(meta, "__name")
+  got = got or value == nil and "no value" or type(class) == "string" and class or type(value)
+  check.bad(index, name, ("%s expected, got %s"):format(what, got))
 end
 
 function check.string(value, index, name)
   if type(value) ~= "string" then
-    expected(index, name, "string", value)
+    check.expected(value, index, name, "string")
   end
 end
 
--- The path of a file: the system would end it at a NUL.
+-- The path of a file, which the system would end at a NUL.
 function check.path(value, index, name)
-  if type(value) ~= "string" then
-    expected(index, name, "string", value)
-  elseif value:find("\0", 1, true) then
-    error(("bad argument #%d to '%s' (NUL in a path)"):format(index, name), LEVEL)
+  check.string(value, index, name)
+  if value:find("\0", 1, true) then
+    check.bad(index, name, "NUL in a path")
   end
 end
 
 function check.integer(value, index, name)
   if math.type(value) ~= "integer" then
-    expected(index, name, "integer", value)
+    check.expected(value, index, name, "integer", math.type(value)) -- "float", or its type
   end
 end
+
+-- A table; what: what it is a table of.
+function check.table(value, index, name, what)
+  if type(value) ~= "table" then
+    check.expected(value, index, name, what or "table")
+  end
+end
+
+-- An object of a class.
+function check.object(value, class, index, name)
+  if getmetatable(value) ~= class then
+    check.expected(value, index, name, class.__name)
+  end
+end
+
+-- An object that has a method, such as "env" of a VM; what: the kind of object.
+function check.method(value, method, what, index, name)
+  if type(value) ~= "table" or type(value[method]) ~= "function" then
+    check.expected(value, index, name, what)
+  end
+end
+
+-- Options --------------------------------------------------------------------------------
 
 local function is_callable(value)
   local meta = getmetatable(value)
@@ -51,7 +82,7 @@ local function is_array_of_strings(value)
   return type(value) == "table"
 end
 
--- What an option may be, by the words that a message has for it.
+-- The kinds of options, named as messages name them.
 local matches = {
   integer = function(value) return math.type(value) == "integer" end,
   address = function(value)
@@ -76,23 +107,31 @@ local matches = {
   end,
 }
 
--- An optional table of named options, argument number index (1): kinds maps each
--- known name to one of the kinds above. An unknown name is a slip of the pen and
--- must not pass.
+-- Raises that there is no such name; what: "'open' has no option". Suggests the nearest of
+-- the names that are keys of a table.
+function check.unknown(what, unknown, known)
+  local names = {}
+  for name in pairs(known) do
+    names[#names + 1] = name
+  end
+  local nearest = type(unknown) == "string" and line.nearest(unknown, names)[1]
+  errors.raise(("%s '%s'%s"):format(what, line.field(tostring(unknown)),
+    nearest and (": is it '%s'?"):format(nearest) or ""))
+end
+
+-- An optional table of options; kinds: the kind of each, by its name.
 function check.options(options, name, kinds, index)
   if options == nil then
     return
   end
-  if type(options) ~= "table" then
-    expected(index or 1, name, "table", options)
-  end
+  check.table(options, index or 1, name)
   for key, value in pairs(options) do
     local kind = kinds[key]
     if not kind then
-      error(("'%s' has no option '%s'"):format(name, tostring(key)), LEVEL)
+      check.unknown(("'%s' has no option"):format(name), key, kinds)
     elseif not matches[kind](value) then
-      error(("option '%s' of '%s' is not a%s %s"):format(key, name,
-        kind:find("^[aeiou]") and "n" or "", kind), LEVEL)
+      errors.raise(("option '%s' of '%s' is not a%s %s"):format(key, name,
+        kind:find("^[aeiou]") and "n" or "", kind))
     end
   end
 end

@@ -1,13 +1,13 @@
--- How many columns of a terminal a text takes: an East Asian wide or fullwidth character two,
--- a combining or invisible one none, every other one, "ambiguous" ones too. That is what
--- wcwidth says in most systems. A terminal that draws several characters as one, as some do
--- with joined emoji, takes less.
+-- The width of text in columns of a terminal: 2 for wide and fullwidth East Asian characters, 0
+-- for combining and invisible ones, 1 for all others, including "ambiguous" ones, as wcwidth
+-- has it in most systems. A terminal that combines characters, as some do for joined emoji,
+-- uses less.
 
 local columns = {}
 
 -- Unicode 14: East_Asian_Width W and F; general categories Mn, Me, Cf and the Hangul letters
--- that join the one before. Hexadecimal; code points that are not assigned join their
--- neighbours.
+-- that join the previous one. Hexadecimal; unassigned code points are included in their
+-- neighbours' ranges.
 local WIDE = [[
 1100-115f 231a-231b 2329-232a 23e9-23ec 23f0 23f3 25fd-25fe 2614-2615 2648-2653 267f 2693 26a1
 26aa-26ab 26bd-26be 26c4-26c5 26ce 26d4 26ea 26f2-26f3 26f5 26fa 26fd 2705 270a-270b 2728 274c
@@ -51,7 +51,7 @@ fe20-fe2f feff fff9-fffb 101fd 102e0 10376-1037a 10a01-10a0f 10a38-10a3f 10ae5-1
 1da00-1da36 1da3b-1da6c 1da75 1da84 1da9b-1daaf 1e000-1e02a 1e130-1e136 1e2ae 1e2ec-1e2ef
 1e8d0-1e8d6 1e944-1e94a e0001-e01ef]]
 
--- The first code points of the ranges, and the last of each, ascending.
+-- The first and the last code points of the ranges, ascending.
 local function parse(text)
   local first, last = {}, {}
   for range in text:gmatch("%S+") do
@@ -80,7 +80,7 @@ local function is_in(ranges, code)
 end
 
 --- Counts the columns of a text without control characters. Bytes that are not UTF-8 count
--- one each.
+-- as one each.
 function columns.of(text)
   if not text:find("[\x80-\xff]") then
     return #text
@@ -94,7 +94,7 @@ function columns.of(text)
   return count
 end
 
---- Appends blanks to a text up to a number of columns.
+--- Pads a text with blanks up to a number of columns.
 function columns.pad(text, count)
   return text .. (" "):rep(count - columns.of(text))
 end

@@ -1,14 +1,17 @@
--- What objects and reports say to people: harmless to a terminal whatever is in it,
--- numbers of bytes in units.
+-- Text for people: one line for each object, whatever a VM or a file has put into it.
 
 local core = require "qvm.core"
-local failure = require "qvm.util.errors"
+local errors = require "qvm.util.errors"
 
 local line = {}
 
-local FIELD = 200 -- bytes of one field that are worth a place in a line
+local FIELD = 200  -- bytes of one field that are shown in a line
+local BINARY = 32  -- the same for a string that is not text
+local NAME_MAX = 60 -- bytes of a name that is compared with others
 
-local CHUNK = 4096 -- bytes that are looked at one by one where they are not all UTF-8
+-- Bytes and characters --------------------------------------------------------------------
+
+local CHUNK = 4096 -- bytes that are checked one by one if they are not all UTF-8
 
 local function valid_chunk(bytes, replace)
   local parts, from = {}, 1
@@ -23,9 +26,9 @@ local function valid_chunk(bytes, replace)
   return table.concat(parts)
 end
 
--- A text of which the bytes that are no UTF-8 are replaced by what replace(byte)
--- gives; all else stays as it is. In chunks that end where a character does: a text of
--- many MiB needs little more memory than the answer.
+-- Replaces the bytes of a text that are not UTF-8 by what replace(byte) returns. Works in
+-- chunks that end where a character does, so that a text of many MiB needs little more memory
+-- than the answer.
 function line.valid(bytes, replace)
   if utf8.len(bytes) then
     return bytes
@@ -42,21 +45,24 @@ function line.valid(bytes, replace)
   return table.concat(parts)
 end
 
--- Text of a VM or a file must not drive the terminal or deceive its reader: what could
--- is written as `\xNN` (see csrc/core/util/text.c).
-function line.harmless(text)
+-- Escapes what could drive a terminal or deceive a reader as `\xNN` (see
+-- csrc/core/util/text.c). For text of a VM or of a file.
+function line.escape_controls(text)
   return text:find("[^ -~]") and core.escape(text) or text
 end
 
--- Like that, with the breaks of the lines left alone.
-function line.harmless_lines(text)
-  return (text:gsub("[^\n\t]+", line.harmless))
+-- The same, except for line breaks and tabs.
+function line.escape_lines(text)
+  return (text:gsub("[^\n\t]+", line.escape_controls))
 end
+
+-- The former name, which examples use.
+line.harmless = line.escape_controls
 
 local PIECE = 4096 -- bytes
 
--- Iterates over a text in pieces, to be made harmless one by one: they end at the end of a
--- line, else between two characters.
+-- Iterates over a text in pieces that can be escaped one by one. They end at the end of a
+-- line, or else between two characters.
 function line.pieces(text)
   local at = 1
   return function()
@@ -70,7 +76,7 @@ function line.pieces(text)
   end
 end
 
--- As string.lower, for ASCII only: that one depends on the locale.
+-- Like string.lower, but for ASCII only: string.lower depends on the locale.
 function line.lower(text)
   return (text:gsub("[A-Z]+", function(letters)
     return letters:gsub(".", function(c)
@@ -79,7 +85,105 @@ function line.lower(text)
   end))
 end
 
--- A float by a format such as "%.1f", with a decimal point in every locale.
+-- The beginning of a text, at most so many bytes; it does not end within a character.
+local function beginning(text, most)
+  local last = most
+  while last > most - 4 and last > 0 and text:find("^[\128-\191]", last + 1) do
+    last = last - 1
+  end
+  return text:sub(1, last)
+end
+
+-- Cuts a text that is longer than so many bytes, and adds how long it is.
+function line.cut(text, most)
+  most = most or FIELD
+  return #text <= most and text or ("%s... (%d bytes)"):format(beginning(text, most), #text)
+end
+
+-- Cuts and escapes a text: one field of a line.
+function line.field(text, most)
+  return line.escape_controls(line.cut(text, most))
+end
+
+-- Order -----------------------------------------------------------------------------------
+
+-- Compares two runs of characters, each either of digits or without any: negative, 0 or
+-- positive. Digits come first, and count by their value.
+local function compare_runs(a, b)
+  local is_number, other_is_number = a:find("^%d") ~= nil, b:find("^%d") ~= nil
+  if is_number ~= other_is_number then
+    return is_number and -1 or 1
+  elseif is_number then
+    a, b = a:match("^0*(%d*)$"), b:match("^0*(%d*)$")
+    if #a ~= #b then
+      return #a - #b
+    end
+  end
+  return a == b and 0 or a < b and -1 or 1
+end
+
+-- Natural order, for table.sort: numbers in names count by their value, so "x2" comes before
+-- "x10".
+function line.natural_before(a, b)
+  local i, j = 1, 1
+  while i <= #a and j <= #b do
+    local x, y = a:match("^%d+", i) or a:match("^%D+", i), b:match("^%d+", j) or b:match("^%D+", j)
+    local order = compare_runs(x, y)
+    if order ~= 0 then
+      return order < 0
+    end
+    i, j = i + #x, j + #y
+  end
+  if i <= #a or j <= #b then
+    return j <= #b
+  end
+  return a < b
+end
+
+-- The edits that make one text of another: insertions, deletions and exchanges of a byte.
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do
+    row[j] = j
+  end
+  for i = 1, #a do
+    local diagonal = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      diagonal, row[j] = row[j], math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
+    end
+  end
+  return row[#b]
+end
+
+line.distance = distance
+
+-- The names of an array that are near enough to a name to be meant by it, the nearest first.
+-- far(a, b), if given, replaces the number of edits.
+function line.nearest(name, names, far)
+  if #name > NAME_MAX then
+    return {}
+  end
+  local most, list = #name > 3 and math.max(2, #name // 3) or 1, {}
+  for _, known in ipairs(names) do
+    local edits = (far or distance)(name, known)
+    if edits <= most then
+      list[#list + 1] = {name = known, edits = edits, at = #list}
+    end
+  end
+  table.sort(list, function(a, b)
+    return a.edits < b.edits or a.edits == b.edits and a.at < b.at
+  end)
+  for i, near in ipairs(list) do
+    list[i] = near.name
+  end
+  return list
+end
+
+-- Values ----------------------------------------------------------------------------------
+
+-- Formats a float, with a decimal point in every locale; format: such as "%.1f".
 function line.float(format, value)
   return (format:format(value):gsub("[^%-+0-9a-z ]+", "."))
 end
@@ -87,7 +191,7 @@ end
 local UNITS = {{2^60, "EiB"}, {2^50, "PiB"}, {2^40, "TiB"}, {2^30, "GiB"}, {2^20, "MiB"},
   {2^10, "KiB"}}
 
--- A number of bytes; a negative integer is one from 2^63 on.
+-- A number of bytes, which is unsigned, in units.
 function line.in_units(bytes)
   local size = bytes < 0 and bytes + 2^64 or bytes
   for _, unit in ipairs(UNITS) do
@@ -95,35 +199,54 @@ function line.in_units(bytes)
       return line.float("%.4g", size / unit[1]) .. " " .. unit[2]
     end
   end
-  return ("%d byte%s"):format(bytes, bytes == 1 and "" or "s")
+  return line.count(bytes, "byte")
 end
 
--- What is long is cut, to so many bytes if that is said, and not within a character.
-function line.cut(text, most)
-  most = most or FIELD
-  if #text <= most then
-    return text
-  end
-  local last = most
-  while last > most - 4 and last > 0 and text:find("^[\128-\191]", last + 1) do
-    last = last - 1
-  end
-  return ("%s... (%d bytes)"):format(text:sub(1, last), #text)
+-- A number of things: "1 vCPU", "2 vCPUs"; plural: if it is not formed by an s.
+function line.count(n, what, plural)
+  return ("%d %s"):format(n, n == 1 and what or plural or what .. "s")
 end
 
--- A value of an env, or any other, as text of one line.
-function line.value(value)
-  if type(value) == "string" then
-    return ('"%s"'):format(line.harmless(line.cut(value):gsub('[\\"]', "\\%0")))
-  elseif math.type(value) == "float" then
+-- A value of an env, or any other, as it is: strings are neither quoted nor escaped. An
+-- integer from 2^63 on is negative here, and is shown by its bits.
+function line.raw(value)
+  if math.type(value) == "float" then
     return line.float("%.14g", value)
   elseif math.type(value) == "integer" then
     return value < 0 and ("0x%016x"):format(value) or ("%d"):format(value)
+  elseif type(value) == "table" then
+    return "{...}"
   end
-  return value == core.null and "null" or line.harmless(line.cut(tostring(value)))
+  return value == core.null and "null" or tostring(value)
 end
 
--- Names a module of functions at the prompt.
+local ESCAPES = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\"}
+
+-- A string in quotes. Little is shown of one that is not text.
+function line.quoted(text)
+  local most = utf8.len(text) and not text:find("\0", 1, true) and FIELD or BINARY
+  local short = #text > most and beginning(text, most) or text
+  return ('"%s"%s'):format(line.escape_controls((short:gsub('[\n\r\t"\\]', ESCAPES))),
+    #text > most and (" ... (%d bytes)"):format(#text) or "")
+end
+
+-- Any value as text of one line.
+function line.value(value)
+  return type(value) == "string" and line.quoted(value) or line.field(line.raw(value))
+end
+
+-- Objects ---------------------------------------------------------------------------------
+
+-- Makes a __tostring of describe(value). A script may have changed the value's fields: that
+-- must not raise.
+function line.tostring(kind, describe)
+  return function(value)
+    local ok, text = errors.pcall(describe, value)
+    return line.escape_controls(ok and text or kind .. " (changed by the script)")
+  end
+end
+
+-- Gives a module of functions a __tostring, for the prompt.
 function line.with_name(name, module)
   local names = {}
   for key in pairs(module) do
@@ -132,15 +255,6 @@ function line.with_name(name, module)
   table.sort(names)
   local text = ("%s: functions %s"):format(name, table.concat(names, ", "))
   return setmetatable(module, {__tostring = function() return text end})
-end
-
--- A __tostring. describe(value) makes the text; a script may have changed the
--- value's fields, and a line about it must not raise for that.
-function line.tostring(kind, describe)
-  return function(value)
-    local ok, text = failure.but_memory(pcall(describe, value))
-    return line.harmless(ok and text or kind .. " (changed by the script)")
-  end
 end
 
 return line

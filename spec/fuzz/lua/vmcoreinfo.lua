@@ -44,9 +44,11 @@ local function of_dump(segments)
   if info then
     check(info)
     expect.result(path, dump:kernel_space())
-    local messages = expect.result(path, dump:dmesg())
-    if messages then
+    local ok, messages = pcall(dump.dmesg, dump)
+    if ok then
       expect.each(path, 20, messages, expect.harmless)
+    else
+      assert(messages:find(path, 1, true), messages)
     end
     expect.result(path, dump:guest())
   end
