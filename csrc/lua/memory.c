@@ -1,3 +1,7 @@
+/* From arguments to memory and addresses. A Dump and a Space are both memory, so the
+ * functions that read take either; and whoever has a Dump or a Space may name addresses by
+ * symbols, which the Lua layer looks up: it sets the function for that once (resolve_with).
+ */
 #include "memory.h"
 
 struct opened_memory check_memory(lua_State *L)

@@ -1,3 +1,6 @@
+/* The module qvm.core, and what all of its files use: failures, hooks, userdata that own
+ * what the core allocates. luaopen_qvm_core is the only symbol that the shared object
+ * exports. */
 #include "binding.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
-/* Symbol tables of ELF files. */
+/* Symbol tables of ELF files. A kernel has a quarter of a million symbols, so they are not
+ * returned one by one but appended to arrays of the caller, some thousands for each call.
+ * Hooks run between the calls. */
 #include "binding.h"
 #include "dump/elf_symbols.h"
 #include "dump/registers.h"
@@ -7,7 +9,7 @@
 
 static const char TYPE[] = "qvm.symbol_file";
 
-/* Of one call of next_symbols: symbols, bytes of their names, entries that are looked at.
+/* Limits of one call of next_symbols: symbols, bytes of their names, entries of the table.
  */
 enum { SYMBOLS = 4096, NAME_BYTES = 1 << 18, ENTRIES = 1 << 16 };
 
@@ -24,7 +26,7 @@ static int symbol_file_gc(lua_State *L)
     return 0;
 }
 
-/* Pushes what is known of the file: machine, build_id (bytes, or nil). */
+/* Pushes a table of what is known of the file: machine, build_id (bytes, or nil). */
 static void push_about(lua_State *L, struct elf_symbols *symbols)
 {
     const struct register_set *set = registers_of(symbols->elf.machine);
@@ -66,8 +68,9 @@ static void append_integer(lua_State *L, int table, lua_Integer index, uint64_t 
     lua_rawseti(L, table, index);
 }
 
-/* next_symbols(file, addresses, names, sizes): appends some symbols to these arrays. Bytes
- * of their names, symbols skipped so far; nil at the end; nil, message, code. */
+/* next_symbols(file, addresses, names, sizes): appends some symbols to these arrays, and
+ * returns the bytes of their names and the number of symbols skipped so far; nothing at the
+ * end; nil, message, code. */
 static int core_next_symbols(lua_State *L)
 {
     struct symbol_file *file = luaL_checkudata(L, 1, TYPE);
