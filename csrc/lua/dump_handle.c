@@ -2,8 +2,13 @@
  * explicit (dump:close()), by __close, or by the collector.
  *
  * A finalizer, a hook or a progress function may close a dump in the middle of one of its
- * methods. So a handle counts the functions that use its dump: a dump that is closed
- * meanwhile is `closing`, and goes when the last of them has ended, however it ends. To see
+ * methods. So a handle counts the functions that use its dump, and has three states:
+ *
+ *     open       dump is set
+ *     closing    dump is NULL, closing is set, pins > 0: closed for scripts, but in use
+ *     closed     both are NULL
+ *
+ * The dump goes when the last function that uses it has ended, however it ends. To see
  * that end, each of them has a to-be-closed value on its stack; it is the same for all, the
  * handle's first user value, since making a new one would allocate. */
 #include "dump_handle.h"

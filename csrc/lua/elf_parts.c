@@ -97,7 +97,7 @@ static int push_bytes(lua_State *L, const struct dump *dump, uint64_t offset, ui
     return push_failure(L, &err);
 }
 
-/* bytes(dump, offset in the file, size): a string. */
+/* bytes(dump, offset in the file, size): a string. Negative numbers are huge, and fail. */
 static int method_bytes(lua_State *L)
 {
     struct dump *dump = *check_dump(L, 1);

@@ -4,6 +4,7 @@
  */
 #include "memory.h"
 
+/* The handle's own metatable says which of the two it is. */
 struct opened_memory check_memory(lua_State *L)
 {
     struct opened_memory memory = {NULL, NULL, NULL};
@@ -45,6 +46,7 @@ bool get_address(lua_State *L, int index, uint64_t *address)
     return true;
 }
 
+/* resolve_with(function): see add_addresses. */
 static int core_resolve_with(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);

@@ -11,6 +11,7 @@
 #    define EXPORT
 #endif
 
+/* The position is that of the Lua code that has called the C function. */
 int raise_failure(lua_State *L, const struct qvm_error *err)
 {
     char message[QVM_MESSAGE_SIZE];
@@ -19,6 +20,7 @@ int raise_failure(lua_State *L, const struct qvm_error *err)
     return luaL_error(L, "%s", message);
 }
 
+/* A path may hold anything, so the message is escaped: it may end on a terminal. */
 int push_failure(lua_State *L, const struct qvm_error *err)
 {
     char message[QVM_MESSAGE_SIZE];
@@ -33,6 +35,7 @@ int push_failure(lua_State *L, const struct qvm_error *err)
     return 3;
 }
 
+/* What poll_interrupt() calls: hooks run at calls, even of this. */
 static int nothing(lua_State *L)
 {
     (void)L;

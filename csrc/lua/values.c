@@ -1,7 +1,7 @@
 /* Reading memory: bytes, strings, one value, an array of many; of a Dump or a Space.
  *
  * Single values are what loops read, so their methods do nothing but that: they do not pin
- * the dump (a read cannot run Lua) and allocate nothing. The others are pinned, and read in
+ * the dump (the read itself runs no Lua code) and allocate nothing. The others are pinned, and read in
  * parts: between these hooks run, and of virtual memory, whose size is not known in
  * advance, no more is allocated than is there. */
 #include "memory.h"
@@ -146,7 +146,8 @@ static int check_size(const struct opened_memory *memory, uint64_t address, uint
     return 0;
 }
 
-/* array(memory, address, type, count): a table of count integers. */
+/* array(memory, address, type, count): a table of count integers. Room for all is made at
+ * once only of physical memory, which was checked to hold them. */
 static int method_array(lua_State *L)
 {
     struct opened_memory memory = check_memory(L);
@@ -178,7 +179,9 @@ static int method_array(lua_State *L)
     return 1;
 }
 
-/* read(memory, address, n): a string of n bytes. */
+/* read(memory, address, n): a string of n bytes. As for array, the buffer has its final
+ * size at once where that is known to be needed: one that grows would take a multiple of
+ * it. */
 static int method_read(lua_State *L)
 {
     struct opened_memory memory = check_memory(L);
@@ -237,7 +240,9 @@ static uint64_t contiguous(const struct opened_memory *memory, uint64_t address,
                          : dump_contiguous(memory->dump, address, n);
 }
 
-/* cstring(memory, address, max = 4096): the bytes before the first NUL, at most max. */
+/* cstring(memory, address, max = 4096): the bytes before the first NUL, at most max. It is
+ * read in parts that are known to be there, so that a string right before a gap can be
+ * read. */
 static int method_cstring(lua_State *L)
 {
     struct opened_memory memory = check_memory(L);

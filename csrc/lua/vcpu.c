@@ -34,6 +34,7 @@ static void push_names(lua_State *L, const struct register_field *fields, size_t
     }
 }
 
+/* Pushes the table of a vCPU. An extra register that has no name is in extra_bytes only. */
 static void push_vcpu(lua_State *L, const struct vcpu *vcpu, unsigned index,
                       bool big_endian)
 {

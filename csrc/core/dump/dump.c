@@ -46,6 +46,8 @@ static int check_whole(struct dump *dump, struct qvm_error *err)
                     dump->file.path, extent - dump->file.size, extent);
 }
 
+/* The rest of loading, once the headers are known. The size comes first, since the formats
+ * and the map compare offsets with it. */
 static int load_content(struct dump *dump, struct qvm_error *err)
 {
     if (check_whole(dump, err) != 0 || format_find(dump, err) != 0)
@@ -54,6 +56,8 @@ static int load_content(struct dump *dump, struct qvm_error *err)
                             err);
 }
 
+/* A failure releases what this call has read, so that it can be called again and the dump
+ * can be closed. What the file has unpacked stays. */
 int dump_load(struct dump *dump, struct qvm_error *err)
 {
     dump->memory.path = dump->file.path;
@@ -110,6 +114,9 @@ void dump_close(struct dump *dump)
     free(dump);
 }
 
+/* Asked again and again of a dump that is being written: its headers come first and say how
+ * long it will be. A file that ends within the headers is not a failure, nor is a
+ * compressed one of which more would have to be unpacked. */
 int dump_whole_size(int fd, const char *path, uint64_t *extent, struct qvm_error *err)
 {
     struct image_file file;
@@ -124,7 +131,6 @@ int dump_whole_size(int fd, const char *path, uint64_t *extent, struct qvm_error
         *extent = elf.extent;
         elf_free(&elf);
     }
-    /* The headers are not written yet. */
     if (status != 0 && (err->code == QVM_TRUNCATED || err->code == QVM_INCOMPLETE))
         status = 0;
     image_file_close(&file);
@@ -133,6 +139,9 @@ int dump_whole_size(int fd, const char *path, uint64_t *extent, struct qvm_error
 
 /* Warnings ------------------------------------------------------------------------------
  */
+
+/* Each function is one warning, and writes its text if there is a reason for it. A dump
+ * with a warning can be read; a warning says what of it may be wrong or missing. */
 
 static bool warn_damaged(const struct dump *dump, char text[DUMP_WARNING_SIZE])
 {
@@ -253,7 +262,8 @@ void dump_notes_init(const struct dump *dump, struct elf_notes *notes)
 /* Memory --------------------------------------------------------------------------------
  */
 
-/* Of n bytes of a run from an address in it, how many the file has. */
+/* Of n bytes of a run from an address in it, how many the file has. The map is made of the
+ * headers, which may promise more than a cut file has. */
 static uint64_t present(const struct dump *dump, const struct memory_run *run,
                         uint64_t address, uint64_t n)
 {
@@ -265,6 +275,8 @@ static uint64_t present(const struct dump *dump, const struct memory_run *run,
     return n < left ? n : left;
 }
 
+/* Runs that adjoin in memory need not adjoin in the file, so this goes from run to run,
+ * until there is a gap, the file has lost something, or n is reached. */
 uint64_t dump_contiguous(const struct dump *dump, uint64_t address, uint64_t n)
 {
     const struct memory_map *map = &dump->map;
@@ -300,6 +312,7 @@ static int fail_at(const struct dump *dump, uint64_t address, struct qvm_error *
                     dump->file.path, address);
 }
 
+/* n - 1 is used, here and below, since the last byte may have the last address. */
 int dump_check(const struct dump *dump, uint64_t address, uint64_t n, struct qvm_error *err)
 {
     uint64_t held;
@@ -316,6 +329,7 @@ void dump_map(struct dump *dump)
     image_file_map(&dump->file);
 }
 
+/* Copies run by run. What the file has lost fails in image_file_read(). */
 int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
               struct qvm_error *err)
 {

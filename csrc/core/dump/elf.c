@@ -39,7 +39,7 @@ static const struct layout layout64 = {.bits = 64,
                                        .shnum = 60,
                                        .shstrndx = 62};
 
-/* What both classes have in common. */
+/* What both classes have in common: the 16 bytes of e_ident, then e_type and e_machine. */
 enum { HEADER_MAX = 64, E_CLASS = 4, E_DATA = 5, E_TYPE = 16, E_MACHINE = 18 };
 
 enum { CLASS_32 = 1, CLASS_64 = 2, DATA_LITTLE = 1, DATA_BIG = 2 };
@@ -111,6 +111,8 @@ static int read_bytes(unsigned char header[HEADER_MAX], const struct layout **la
     return 0;
 }
 
+/* Counts and sizes are stored as the header has them; who uses them checks them. A count
+ * that does not fit 16 bits is in section 0: see elf_segments.c and elf_sections.c. */
 int elf_read_header(struct elf *elf, const struct image_file *file, struct qvm_error *err)
 {
     unsigned char header[HEADER_MAX];

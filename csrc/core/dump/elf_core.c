@@ -12,7 +12,7 @@ enum { E_TYPE = 16, ET_CORE = 4 };
 
 enum { MAGIC_MAX = 12 };
 
-/* Dumps that are not ELF. */
+/* Dumps that are not ELF, and what their owner can do. */
 static const struct {
     const char *magic;
     size_t size;

@@ -1,7 +1,12 @@
-/* Notes are a sequence without an index: three 32-bit words (sizes of the name and of the
- * description, type), then the name and the description, each padded. Each size is checked
- * against what is left of the segment before the iterator moves on by it, so that it always
- * advances, by at least a header, and never reads beyond its segment. */
+/* Notes are a sequence without an index. Each is
+ *
+ *     n_namesz, n_descsz, n_type    three 32-bit words
+ *     name                          n_namesz bytes with the NUL, then padding
+ *     description                   n_descsz bytes, then padding
+ *
+ * Each size is checked against what is left of the segment before the iterator moves on by
+ * it, so that it always advances, by at least a header, and never reads beyond its segment.
+ */
 #include "dump/elf_notes.h"
 
 #include "util/bytes.h"

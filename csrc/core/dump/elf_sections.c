@@ -45,6 +45,7 @@ static int read_raw(const struct elf *elf, const struct image_file *file, uint32
     return image_file_read(file, start + skipped, raw, layout->size, err);
 }
 
+/* A field whose size depends on the class. */
 static uint64_t word(const struct elf *elf, const unsigned char *raw, unsigned at)
 {
     return bytes_get(raw + at, layout_of(elf)->word, elf->big_endian);
@@ -145,6 +146,7 @@ int sections_read_named(const struct elf *elf, const struct image_file *file,
 /* Where all section headers must end, lest a guess costs unpacking a compressed file. */
 enum { NEAR = LIMIT(1 << 20, 1 << 12) };
 
+/* A section that claims more than any file has makes the guess worthless. */
 uint64_t sections_end(const struct elf *elf, const struct image_file *file)
 {
     uint64_t start = elf->sections.offset, end;

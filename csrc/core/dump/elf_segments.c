@@ -3,11 +3,11 @@
  * Bounds are checked without a sum that could wrap: "offset + size <= limit" is written as
  * "size <= limit - offset" where offset <= limit is known, and the last address of a range
  * (inclusive) is used in place of its end, which has no value for a range at the top of the
- * address space. Once check_segment() has passed, offset + filesz and paddr + memsz - 1 can
- * be computed by everybody.
+ * address space. Once check_segment() has passed, offset + filesz and paddr + memsz - 1 do
+ * not wrap wherever they are computed.
  *
- * The file may have 2^32 - 1 headers of any content. They are read in blocks of bounded
- * size and at most ELF_SEGMENTS_MAX are kept. */
+ * A header may claim 2^32 - 1 entries of any content. More than ELF_SEGMENTS_MAX are
+ * refused before room is made for them, and the table is read in blocks of bounded size. */
 #include "dump/elf.h"
 
 #include "dump/elf_sections.h"
@@ -101,6 +101,7 @@ static int check_segment(const struct elf_segment *segment, uint64_t last_addres
     return 0;
 }
 
+/* Notes the end of the furthest segment: bytes the file must have to be whole. */
 static void extend(struct elf *elf, const struct elf_segment *segment)
 {
     uint64_t end = segment->offset + segment->filesz;
@@ -109,6 +110,7 @@ static void extend(struct elf *elf, const struct elf_segment *segment)
         elf->extent = end;
 }
 
+/* Equal offsets in the file's order, so that the result does not depend on qsort(). */
 static int by_offset(const void *a, const void *b)
 {
     const struct elf_segment *x = *(struct elf_segment *const *)a;
@@ -213,6 +215,8 @@ static int read_large_count(struct elf *elf, const struct layout *layout,
     return 0;
 }
 
+/* The class fixes the size of an entry: a header that states another one is not believed.
+ */
 static int read_count(struct elf *elf, const struct layout *layout,
                       const struct image_file *file, struct qvm_error *err)
 {

@@ -11,6 +11,8 @@
 
 enum { SHT_SYMTAB = 2, SHT_NOTE = 7, SHT_DYNSYM = 11, SHN_UNDEF = 0 };
 enum { STT_SECTION = 3, STT_FILE = 4, NT_GNU_BUILD_ID = 3 };
+/* NAME_GUESS: bytes of the first read of a name. The others bound the search for a build
+ * id. */
 enum { NAME_GUESS = 64, NOTE_SECTIONS_MAX = 64, NOTES_MAX = 64 };
 
 /* Where the fields of an entry are; st_name is the first four bytes. */
@@ -49,6 +51,7 @@ static int find_table(struct elf_symbols *s, struct qvm_error *err)
     if (elf_read_header(&s->elf, &s->file, err) != 0 ||
         sections_count(&s->elf, &s->file, &count, err) != 0)
         return -1;
+    /* .dynsym, the symbols that a loader needs, is left where .symtab was stripped. */
     found = find_section(&s->elf, &s->file, count, SHT_SYMTAB, &s->table, err);
     if (found == 0)
         found = find_section(&s->elf, &s->file, count, SHT_DYNSYM, &s->table, err);
@@ -67,6 +70,7 @@ static int find_table(struct elf_symbols *s, struct qvm_error *err)
     return image_file_check(&s->file, s->names.offset, s->names.file_size, err);
 }
 
+/* Unpacking a file for each name would take too long, so a compressed one is refused. */
 int elf_symbols_open(struct elf_symbols *s, const char *path, struct qvm_error *err)
 {
     s->is_open = false;
@@ -127,7 +131,7 @@ static int read_name(struct elf_symbols *s, uint32_t at, struct elf_symbol *symb
     if (image_file_read(&s->file, s->names.offset + at, symbol->name, size, err) != 0)
         return -1;
     end = memchr(symbol->name, '\0', size);
-    if (!end && size < most) {
+    if (!end && size < most) { /* a long name: again, with all the room there is */
         if (image_file_read(&s->file, s->names.offset + at, symbol->name, most, err) != 0)
             return -1;
         end = memchr(symbol->name, '\0', most);
@@ -140,13 +144,15 @@ static int read_name(struct elf_symbols *s, uint32_t at, struct elf_symbol *symb
     return 1;
 }
 
-/* Mapping symbols mark where code and data begin (ELF for the Arm 64-bit Architecture). */
+/* Mapping symbols mark where code and data begin: $a, $d, $t, $x, with or without a suffix
+ * after a dot (ELF for the Arm 64-bit Architecture). An Arm kernel has many. */
 static bool is_mapping(const char *name)
 {
     return name[0] == '$' && name[1] != '\0' && strchr("adtx", name[1]) &&
            (name[2] == '\0' || name[2] == '.');
 }
 
+/* Entries that name no place in the program are skipped before their names are read. */
 int elf_symbols_next(struct elf_symbols *s, struct elf_symbol *symbol, unsigned *budget,
                      struct qvm_error *err)
 {
@@ -216,7 +222,7 @@ size_t elf_symbols_build_id(struct elf_symbols *s, unsigned char id[ELF_BUILD_ID
     for (uint32_t i = 0; i < count && size == 0 && looked_at < NOTE_SECTIONS_MAX; i++) {
         if (sections_read(&s->elf, &s->file, i, &section, &ignored) != 0)
             return 0;
-        if (section.type == SHT_NOTE) {
+        if (section.type == SHT_NOTE) { /* a file may have several */
             size = find_build_id(s, &section, id);
             looked_at++;
         }

@@ -14,6 +14,8 @@ static int probe_any(struct dump *dump, struct qvm_error *err)
     return FORMAT_FOUND;
 }
 
+/* Most likely a QNX or QEMU dump of a version that this library does not know, or a damaged
+ * one. Registers that may be wrong are worse than none. */
 static bool warn_doubtful(const struct dump *dump, char text[DUMP_WARNING_SIZE])
 {
     if (dump->doubtful)
@@ -33,6 +35,8 @@ static const struct dump_format plain_format = {
 static const struct dump_format *const formats[] = {&qnx_format, &qemu_format,
                                                     &plain_format};
 
+/* The plain format recognises everything, so the end of the loop is not reached; it fails
+ * like any file that is not a dump. */
 int format_find(struct dump *dump, struct qvm_error *err)
 {
     dump->doubtful = false;

@@ -7,12 +7,12 @@
  *
  * - It is installed with the first mapping and removed with the last.
  * - Other faults are passed on to the handler that was there before, or to the default
- * action, as if this handler did not exist.
+ *   action, as if this handler did not exist.
  * - A program may install its own handler after ours and call ours from it. Then ours can
- * no longer be removed, since the program holds a pointer to it, and it stays for good.
+ *   no longer be removed, since the program holds a pointer to it, and it stays for good.
  *   When ours is installed once more, in front of that one, each would pass a fault to the
  *   other for ever; `depth` notices that ours was entered a second time and passes it to
- * what was there before both (`bottom`). */
+ *   what was there before both (`bottom`). */
 #include "dump/guarded_mmap.h"
 
 #include <pthread.h>

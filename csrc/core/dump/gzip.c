@@ -1,10 +1,17 @@
 /* Deflate data can be unpacked from its beginning only, unless one knows where a block
- * begins and what the 32 KiB before it were (the window, which blocks refer back into). Two
- * passes of inflate.c use that:
+ * begins and what the 32 KiB before it were (the window, which blocks refer back into).
+ * Together these are an access point:
+ *
+ *     data     0 ................ 1 MiB ............... 2 MiB ................ first
+ *     points   |                     |                     |
+ *     read                                  [chunk]
+ *                                    `-- unpacked again, from the point before it
+ *
+ * Two passes of inflate.c use that:
  *
  * - `first` goes forward, never back, as far as anybody has read. At the end of a block
- * that is far enough from the last access point it adds one, with a copy of the window. A
- * window of zeros, as most of a guest's memory is, needs no copy.
+ *   that is far enough from the last access point it adds one, with a copy of the window.
+ *   A window of zeros, as most of a guest's memory is, needs no copy.
  * - `later` reads what `first` has passed: from the last access point before it, or from
  *   where it is if that is nearer.
  *
@@ -197,7 +204,7 @@ static int advance(struct gzip *gzip, struct qvm_error *err)
         int status = inflater_run(&gzip->first, front->bytes + front->size,
                                   CHUNK - front->size, true, &got, err);
 
-        front->size += got; /* also before a failure: reading goes on from there */
+        front->size += got; /* also before a failure: the next call continues there */
         if (status != 0 || add_point_here(gzip, err) != 0)
             return -1;
     }

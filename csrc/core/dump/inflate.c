@@ -1,12 +1,12 @@
 /* zlib does the unpacking; this file feeds it, and knows what zlib does not:
  *
  * - A gzip file is a sequence of members, and zlib stops after each of them. Zeros may
- * follow the last one (padding of a medium), and garbage may.
+ *   follow the last one (padding of a medium), and garbage may.
  * - A pass that begins at an access point is inside a member, where zlib reads raw deflate
  *   data (no header, no checksum). At the member's end its trailer is skipped here, and
- * from the next member on the data is gzip's again.
+ *   from the next member on the data is gzip's again.
  * - An access point may be inside a byte, since blocks of deflate are made of bits. The
- * byte is then read once more, and zlib is given its upper bits (inflatePrime).
+ *   byte is then read once more, and zlib is given its upper bits (inflatePrime).
  * - Files may hold gigabytes that unpack to nothing (empty members, or blocks). Nobody who
  *   waits for data would get control in between; `overhead` counts such bytes and ends the
  *   call.
@@ -97,6 +97,7 @@ static int fill(struct inflater *inflater, size_t want, struct qvm_error *err)
     return 0;
 }
 
+/* Takes bytes of input that are not for zlib. */
 static void skip(z_stream *stream, size_t n)
 {
     stream->next_in += n;
@@ -145,6 +146,8 @@ static int next_member(struct inflater *inflater, struct qvm_error *err)
     return 0;
 }
 
+/* The state is `unpositioned` until this has succeeded: after a failure it must be
+ * repeated, and running is not possible. */
 int inflater_seek(struct inflater *inflater, const struct access_point *point,
                   const unsigned char *window, unsigned size, struct qvm_error *err)
 {
@@ -257,6 +260,7 @@ int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by
     return 0;
 }
 
+/* The end of the last block of a member is not one: no block follows it there. */
 bool inflater_access_point(const struct inflater *inflater, struct access_point *point)
 {
     const z_stream *stream = &inflater->stream;

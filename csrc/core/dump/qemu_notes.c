@@ -3,9 +3,13 @@
  * (qemu_machines.c); a prstatus has zeros where a process has signals and times; and the
  * vCPUs are numbered from 1, ascending.
  *
- * Which state note belongs to which vCPU follows from the order alone. On AArch64 a state
- * follows its prstatus. On x86_64 all states follow all prstatus notes, in the same order:
- * where one of them is missing, the owners of the others are unknown, and none is used. */
+ * Which state note belongs to which vCPU follows from the order alone:
+ *
+ *     AArch64   prstatus 1, state 1, prstatus 2, state 2, ...
+ *     x86_64    prstatus 1, prstatus 2, ..., state 1, state 2, ...
+ *
+ * On x86_64, where one of the states is missing, the owners of the others are unknown, and
+ * none is used. */
 #include "dump/qemu_notes.h"
 
 #include "dump/elf_notes.h"
@@ -71,6 +75,7 @@ static int read_number(uint64_t offset, uint32_t *number, const struct elf *elf,
     return 0;
 }
 
+/* Makes room for one more vCPU. */
 static int grow(struct qemu_notes *qemu, const struct image_file *file,
                 struct qvm_error *err)
 {
@@ -87,7 +92,8 @@ static int grow(struct qemu_notes *qemu, const struct image_file *file,
     return 0;
 }
 
-/* Adds a vCPU. A gap in the numbers is a vCPU whose note is missing. */
+/* Adds a vCPU. 1, or 0 where its number is not that of a QEMU vCPU at this place, or -1. A
+ * gap in the numbers is a vCPU whose note is missing. */
 static int add_prstatus(struct qemu_notes *qemu, uint64_t offset, const struct elf *elf,
                         const struct image_file *file, struct qvm_error *err)
 {
@@ -105,7 +111,8 @@ static int add_prstatus(struct qemu_notes *qemu, uint64_t offset, const struct e
     return 1;
 }
 
-/* Adds a state to the vCPU that it belongs to by the order. */
+/* Adds a state to the vCPU that it belongs to by the order. 1, or 0 where there is no such
+ * vCPU or it has a state already. */
 static int add_state(struct qemu_notes *qemu, const struct elf_note *note)
 {
     unsigned index = qemu->machine->by_vcpu ? qemu->vcpu_count - 1 : qemu->state_count;
@@ -137,7 +144,9 @@ static int add_note(struct qemu_notes *qemu, const struct elf_note *note,
                                     : add_prstatus(qemu, note->offset, elf, file, err);
 }
 
-/* Judges the notes when all were added, and drops states whose owners are not known. */
+/* Judges the notes when all were added, and drops states whose owners are not known.
+ * Without any state, or with more vCPUs missing than found, they are another writer's that
+ * happens to use the same numbers. */
 static int conclude(struct qemu_notes *qemu)
 {
     if (qemu->vcpu_count == 0)
@@ -152,6 +161,8 @@ static int conclude(struct qemu_notes *qemu)
     return FORMAT_FOUND;
 }
 
+/* Adds all notes. One that QEMU does not write ends the search: the file is another's.
+ * Notes that end too early are those of a cut file, and what was found before counts. */
 static int collect(struct qemu_notes *qemu, const struct elf *elf,
                    const struct image_file *file, struct qvm_error *err)
 {
@@ -221,6 +232,7 @@ int qemu_notes_read_vcpu(const struct qemu_notes *qemu, unsigned index,
         free(data);
         return -1;
     }
+    /* The vCPU points into its data: the prstatus, and the state after it. */
     *vcpu = (struct vcpu){
         .data = data,
         .cpunum = notes->cpunum,

@@ -11,13 +11,11 @@
  * segment. One thing is documented nowhere, whether padding follows the names; what is left
  * over decides it.
  *
- * Another segment, which the note names by number, begins with `struct kdump` and holds the
- * dump's text, if it has one. */
+ * The dump's text is not in the note but in a segment that it names: see qnx_log.c. */
 #include "dump/qnx_note.h"
 
 #include "dump/format.h"
 #include "util/bytes.h"
-#include "util/limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,15 +35,6 @@ enum {
 /* struct kdump_note_cpu; the registers follow. */
 enum { CPU_SIZE = 128, CPU_PGTBL = 0, CPU_CPUNUM = 8, CPU_PROCESS = 28, PROCESS_MAX = 100 };
 
-/* struct kdump, 64-bit; the text follows. In a 32-bit dump the pointer before these members
- * has 4 bytes, and they are 4 bytes earlier. */
-enum {
-    INFO_TEXT_SIZE = 36,
-    INFO_TEXT_INDEX = 40,
-    INFO_SIZE = 44,
-    TEXT_MAX = LIMIT(16 << 20, 1 << 10)
-};
-
 /* The note ------------------------------------------------------------------------------
  */
 
@@ -62,6 +51,7 @@ static bool is_padding(uint64_t rest, uint32_t names_size)
     return rest == 0 || rest == padding(names_size, 4) || rest == padding(names_size, 8);
 }
 
+/* Reads the names' bytes, and ends them with a NUL of our own. */
 static int read_names(struct qnx_note *qnx, uint64_t at, uint32_t size,
                       const struct image_file *file, struct qvm_error *err)
 {
@@ -98,6 +88,8 @@ static int index_names(struct qnx_note *qnx, uint32_t size, const struct image_f
     return 0;
 }
 
+/* A record's registers are the machine's own set, with its padding or without, and the
+ * extra values. */
 static bool has_set_size(const struct register_set *set, uint32_t regset, uint32_t extra)
 {
     return regset >= extra &&
@@ -105,7 +97,9 @@ static bool has_set_size(const struct register_set *set, uint32_t regset, uint32
 }
 
 /* Decodes the fixed part of the note, in a segment of `size` bytes, and says whether its
- * sizes fit. `pad` is set to the padding after the names. */
+ * sizes fit. *pad is set to the padding after the names. A note whose register set fits,
+ * but whose parts do not add up to the segment, is doubtful.
+ */
 static int decode(struct qnx_note *qnx, const unsigned char *note, uint64_t size,
                   uint64_t *pad)
 {
@@ -204,83 +198,6 @@ int qnx_note_read_vcpu(const struct qnx_note *qnx, unsigned index,
     return 0;
 }
 
-/* The text ------------------------------------------------------------------------------
- */
-
-/* The note counts segments without those of type PT_NOTE. */
-static const struct elf_segment *numbered_segment(const struct elf *elf, uint32_t number)
-{
-    for (unsigned i = 0; i < elf->count; i++) {
-        if (elf->segments[i].type == ELF_PT_NOTE)
-            continue;
-        if (number-- == 0)
-            return &elf->segments[i];
-    }
-    return NULL;
-}
-
-/* Memory that happens to be where the text is expected is not text. */
-static bool is_text(const char *text, size_t size)
-{
-    static const char controls[] = {'\t', '\n', '\r', '\f', '\033'};
-
-    for (size_t i = 0; i < size; i++)
-        if ((unsigned char)text[i] < ' ' && !memchr(controls, text[i], sizeof controls))
-            return false;
-    return true;
-}
-
-/* Reads the text's size as the structure states it; 0 where the segment holds no such
- * structure. */
-static int read_text_size(const struct qnx_note *qnx, const struct elf_segment *segment,
-                          unsigned info_size, const struct image_file *file, uint32_t *size,
-                          struct qvm_error *err)
-{
-    unsigned char info[INFO_SIZE];
-    size_t shift = INFO_SIZE - info_size;
-
-    *size = 0;
-    if (!segment || segment->filesz < info_size)
-        return 0;
-    if (image_file_read(file, segment->offset, info, info_size, err) != 0)
-        return -1;
-    *size = bytes_u32(info + INFO_TEXT_SIZE - shift, qnx->big_endian);
-    if (*size > segment->filesz - info_size || *size > TEXT_MAX ||
-        bytes_u32(info + INFO_TEXT_INDEX - shift, qnx->big_endian) > *size)
-        *size = 0;
-    return 0;
-}
-
-int qnx_note_read_log(const struct qnx_note *qnx, const struct elf *elf,
-                      const struct image_file *file, char **text, size_t *size,
-                      struct qvm_error *err)
-{
-    const struct elf_segment *segment = numbered_segment(elf, qnx->dumpinfo);
-    unsigned info_size = elf->bits == 32 ? INFO_SIZE - 4 : INFO_SIZE;
-    uint32_t stated;
-
-    *text = NULL;
-    if (read_text_size(qnx, segment, info_size, file, &stated, err) != 0)
-        return -1;
-    if (stated == 0)
-        return 0;
-    *text = malloc(stated);
-    if (!*text)
-        return qvm_fail_memory(err, file->path);
-    if (image_file_read(file, segment->offset + info_size, *text, stated, err) != 0) {
-        free(*text);
-        *text = NULL;
-        return -1;
-    }
-    for (*size = stated; *size > 0 && (*text)[*size - 1] == '\0';)
-        --*size;
-    if (*size == 0 || !is_text(*text, *size)) {
-        free(*text);
-        *text = NULL;
-    }
-    return 0;
-}
-
 /* The format ----------------------------------------------------------------------------
  */
 
@@ -294,7 +211,7 @@ static const struct qnx_note *note_of(const struct dump *dump)
     return &((const struct state *)dump->state)->note;
 }
 
-/* Looks for the note in every PT_NOTE segment. */
+/* Looks for the note in every PT_NOTE segment: a file may have ELF notes, too. */
 static int find_note(struct state *state, const struct dump *dump, struct qvm_error *err)
 {
     int result = FORMAT_OTHER;

@@ -41,7 +41,8 @@ struct conversion {
     unsigned longs; /* 0: int, 1: long, 2: long long */
 };
 
-/* Parses the conversion that begins after a '%'. Returns where the text goes on. */
+/* Parses the conversion that begins after a '%': a width, as "016", the length, as PRIu64
+ * and its like have it on this system, and the kind. Returns where the text goes on. */
 static const char *parse(const char *at, struct conversion *conversion)
 {
     *conversion = (struct conversion){0};
@@ -53,7 +54,8 @@ static const char *parse(const char *at, struct conversion *conversion)
     return *at ? at + 1 : at;
 }
 
-/* A signed number is extended to 64 bits by the conversion to uint64_t. */
+/* Takes the next argument with the type that its conversion says: va_arg() of another one
+ * is undefined. A signed number is extended to 64 bits by the conversion to uint64_t. */
 static uint64_t next_number(va_list *arguments, const struct conversion *conversion)
 {
     bool is_signed = conversion->kind == 'd';
@@ -70,6 +72,8 @@ static uint64_t next_number(va_list *arguments, const struct conversion *convers
     }
 }
 
+/* Stores the arguments in the order of their conversions. The copy, if there is one, was
+ * made before (qvm_error_copy) and stays. */
 static void capture(struct qvm_error *err, const char *format, va_list *arguments)
 {
     struct conversion conversion;
@@ -97,6 +101,8 @@ int qvm_fail(struct qvm_error *err, enum qvm_code code, const char *format, ...)
     return -1;
 }
 
+/* What a script can do about it decides: a name that leads nowhere is not found, whether it
+ * is a loop, too long, or not there. */
 static enum qvm_code code_of_errno(int number)
 {
     switch (number) {
@@ -151,6 +157,7 @@ struct output {
     size_t size, length; /* length < size: there is room for the NUL */
 };
 
+/* Appends as many of the bytes as there is room for. */
 static void append(struct output *out, const char *bytes, size_t n)
 {
     size_t room = out->size - 1 - out->length;
@@ -160,6 +167,8 @@ static void append(struct output *out, const char *bytes, size_t n)
     out->length += n;
 }
 
+/* The width reaches snprintf() as an argument, and the number with 64 bits, so that every
+ * format here is a literal. */
 static void append_value(struct output *out, const struct conversion *conversion,
                          const union qvm_error_value *value)
 {
@@ -180,6 +189,8 @@ static void append_value(struct output *out, const struct conversion *conversion
     append(out, digits, strlen(digits));
 }
 
+/* strerror_r() writes into this buffer; strerror() would into one that threads share. Lack
+ * of memory has one text, wherever it was noticed. */
 static void append_system(struct output *out, int number)
 {
     char reason[128];
