@@ -1,9 +1,9 @@
 /* Reading memory: bytes, strings, one value, an array of many; of a Dump or a Space.
  *
  * Single values are what loops read, so their methods do nothing but that: they do not pin
- * the dump (the read itself runs no Lua code) and allocate nothing. The others are pinned, and read in
- * parts: between these hooks run, and of virtual memory, whose size is not known in
- * advance, no more is allocated than is there. */
+ * the dump (the read itself runs no Lua code) and allocate nothing. The others are pinned,
+ * and read in parts: between these hooks run, and of virtual memory, whose size is not
+ * known in advance, no more is allocated than is there. */
 #include "memory.h"
 #include "util/bytes.h"
 

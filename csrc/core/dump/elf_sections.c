@@ -33,15 +33,19 @@ static int read_raw(const struct elf *elf, const struct image_file *file, uint32
     const struct layout *layout = layout_of(elf);
     uint64_t start = elf->sections.offset, skipped = (uint64_t)index * layout->size;
 
-    if (elf->sections.entry_size != layout->size)
-        return qvm_fail(err, QVM_MALFORMED, "%s: section headers of %u bytes, not %u",
-                        file->path, elf->sections.entry_size, layout->size);
+    if (elf->sections.entry_size != layout->size) {
+        qvm_fail(err, QVM_MALFORMED, "%s: section headers of %u bytes, not %u", file->path,
+                 elf->sections.entry_size, layout->size);
+        return -1;
+    }
     /* start + skipped + layout->size <= file->size, without a sum that could wrap. */
     if (start > file->size || skipped > file->size - start ||
-        layout->size > file->size - start - skipped)
-        return qvm_fail(err, QVM_TRUNCATED,
-                        "%s: section header %" PRIu32 " at %" PRIu64 " is missing",
-                        file->path, index, start);
+        layout->size > file->size - start - skipped) {
+        qvm_fail(err, QVM_TRUNCATED,
+                 "%s: section header %" PRIu32 " at %" PRIu64 " is missing", file->path,
+                 index, start);
+        return -1;
+    }
     return image_file_read(file, start + skipped, raw, layout->size, err);
 }
 
