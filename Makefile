@@ -43,7 +43,7 @@ HELPER_SRC := $(wildcard spec/helpers/*.c)
 BENCH_SRC  := $(wildcard spec/bench/*.c)
 UNIT_SRC   := $(filter-out spec/qnx/%,$(wildcard spec/*/*_test.c))
 LUA_FILES  := $(wildcard lua/qvm/*.lua lua/qvm/*/*.lua)
-# The names in COMMANDS: examples/NAME.lua is installed as qvm-NAME.
+# For each NAME, examples/NAME.lua is installed as qvm-NAME.
 COMMANDS   := diag dumpdiff explore gdbserve
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
@@ -156,9 +156,9 @@ lint: ## check the sources; both compilers' warnings are errors
 	@sh .ci/deps build lint
 	luacheck -q .
 	@clang-format --dry-run --Werror $(C_FILES)
-	$(MAKE) -s BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all units \
+	$(MAKE) -s $(JOBS) BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all units \
 		$(addprefix $(BUILD)/gcc/,$(QNX_OBJ))
-	$(MAKE) -s BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all units \
+	$(MAKE) -s $(JOBS) BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all units \
 		$(addprefix $(BUILD)/clang/,$(QNX_OBJ))
 	@echo clang-tidy
 	@$(MAKE) -s $(BUILD)/compile_commands.json
@@ -176,8 +176,8 @@ sanitize: ## run the unit tests and the specs with AddressSanitizer and Undefine
 
 # Valgrind does not follow the processes that specs start. The specs that do their work in
 # such processes are left out.
-IN_OTHERS := diag/diag diag/diag_terminal diag/dumpdiff diag/fleet docs/docs docs/docs_runner \
-	dump/dump_cost dump/interrupt gdb/gdb gdb/gdb_client host/conf_syntax host/env_cost \
+IN_OTHERS := diag/diag diag/diag_terminal diag/dumpdiff diag/fleet docs/build docs/docs \
+	docs/docs_runner dump/dump_cost dump/interrupt gdb/gdb gdb/gdb_client host/conf_syntax host/env_cost \
 	host/errata_suite prompt/explore util/foreign_text util/load
 
 VALGRIND := valgrind -q --leak-check=full --error-exitcode=9 --child-silent-after-fork=yes
@@ -192,6 +192,7 @@ valgrind: ## run the unit tests and the specs under valgrind
 docs: ## build the reference as HTML, in build/docs
 	@sh .ci/deps docs
 	ldoc --fatalwarnings -d $(BUILD)/docs -o index .
+	@cp docs/*.png docs/*.svg $(BUILD)/docs/topics
 
 rock: ## check the rockspec, and build and install with it into build/rock
 	@sh .ci/deps build rock
@@ -230,15 +231,15 @@ helpers: $(HELPERS)
 units: $(UNITS)
 
 # Each of these files holds the values of some variables and changes only when they do.
-# What depends on it is rebuilt when, say, CC or CFLAGS changes. `make install` installs what
-# was built, whatever the flags are by then.
+# What depends on it is rebuilt when, say, CC or CFLAGS changes. `make install` and, with
+# KEEP_FLAGS=1, all targets use what was built with other flags.
 C_FLAGS    := $(BUILD)/flags/c
 LUA_FLAGS  := $(BUILD)/flags/lua
 VALUES_c    = $(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) $(RELRO) $(LDFLAGS) $(PTHREAD) \
 	$(INCLUDE_ZLIB) $(LIBS)
 VALUES_lua  = $(LUA) $(LUA_INCDIR)
 
-$(BUILD)/flags/%: $(if $(filter install,$(MAKECMDGOALS)),,FORCE)
+$(BUILD)/flags/%: $(if $(filter install,$(MAKECMDGOALS))$(KEEP_FLAGS),,FORCE)
 	@mkdir -p $(@D)
 	@echo '$(subst ','\'',$(VALUES_$*))' | cmp -s - $@ || echo '$(subst ','\'',$(VALUES_$*))' >$@
 
@@ -311,7 +312,8 @@ $(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c | $(LUA_CHECKED)
 # This shows that they are valid C, not that they work.
 QNX_OBJ := $(patsubst csrc/core/%.c,%.o,$(wildcard csrc/core/*/*_qnx.c))
 
-$(BUILD)/%_qnx.o: csrc/core/%_qnx.c $(wildcard spec/qnx/include/*.h spec/qnx/include/sys/*.h)
+$(BUILD)/%_qnx.o: csrc/core/%_qnx.c $(wildcard spec/qnx/include/*.h spec/qnx/include/sys/*.h) \
+		$(C_FLAGS)
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -D__QNXNTO__ -Icsrc/core -Ispec/qnx/include -c -o $@ $<
 
@@ -335,8 +337,9 @@ unit_FLAGS := $(FLAGS) -Icsrc/core -Ispec/support
 
 comma := ,
 
-# The tests and tools in the directories below spec/: fuzzing, other targets, races, ...
-include $(wildcard spec/*/*.mk)
+# The tests and tools in the directories below spec/: fuzzing, other targets, races, ...; and
+# the pictures of the documents.
+include $(wildcard spec/*/*.mk docs/*/*.mk)
 
 define newline
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Starts two simulated VMs and lets diag.lua tell of one of them what it would
-# tell on a QNX Hypervisor host. `make demo` builds everything and runs this.
+# Starts two simulated VMs, lists them, and reports on one of them, as on a QNX Hypervisor
+# host. `make demo` builds everything and runs this.
 set -u
 
 lua=${LUA:-lua5.4}

@@ -1,11 +1,11 @@
--- A board's errata settings, checked against a baseline: a suite for busted.
+-- Checks the errata settings of a board against a baseline: a suite for busted.
 --
 --     busted --lua=$(command -v lua5.4) examples/errata_spec.lua
 --
 -- QVM_VM        system name of the VM
 -- QVM_BASELINE  file of the expected errata; qvm.errata.save writes such files
--- QVM_RECORD    1: where there is no baseline file yet, record what the VM reports
---               now. A file that exists is never written to.
+-- QVM_RECORD    1: if the baseline file does not exist, record what the VM reports
+--               now. An existing file is never changed.
 
 local qvm = require "qvm"
 require "qvm.assertions"
@@ -22,7 +22,7 @@ describe("the errata of " .. (name or "a VM"), function()
 
   setup(function()
     assert(name, "QVM_VM is not set: the system name of a VM")
-    assert(baseline, "QVM_BASELINE is not set: a file of the expected errata")
+    assert(baseline, "QVM_BASELINE is not set: the file of the expected errata")
     vm = assert(qvm.vm(name))
   end)
 
@@ -31,9 +31,9 @@ describe("the errata of " .. (name or "a VM"), function()
       return
     end
     assert(os.getenv("QVM_RECORD") == "1", baseline .. ": no such baseline. "
-      .. "QVM_RECORD=1 records what the VM reports now; look at it before you trust it")
+      .. "QVM_RECORD=1 records what the VM reports now; check it before you trust it")
     assert(qvm.errata.save(baseline, assert(qvm.errata.snapshot(vm))))
-    pending("recorded " .. baseline .. ": look at it, and run again")
+    pending("recorded " .. baseline .. ": check it, and run again")
   end)
 
   it("are those of a VM that runs", function()

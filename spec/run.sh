@@ -30,7 +30,8 @@ fi
 # alone at the end.
 slow="gdb/gdb host/env_cost dump/dump_cost util/load scan/find dump/gzip_dump dump/interrupt
     host/status dump/hostile_dump host/vm_dump docs/docs prompt/explore guest/symbols
-    diag/diag_terminal diag/diag_reports scan/diff diag/diag host/conf_syntax"
+    diag/diag_terminal diag/diag_reports scan/diff diag/diag host/conf_syntax
+    paging/address_space host/state host/watch prompt/help"
 
 slow_first() { # slow_first FILE...: prints the files in the order in which they start
     for name in $slow; do

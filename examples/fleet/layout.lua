@@ -1,19 +1,32 @@
--- How the report on a fleet looks: within 80 columns, for one board or hundreds.
+-- The layout of the report on a fleet: within 80 columns, for one board or hundreds.
+--
+-- What differs is a table with a row for each difference and, below it, the boards that have
+-- it. Boards with consecutive numbers are joined: "board3 - board7".
 
-local oneline = require "qvm.util.text"
 local qvm = require "qvm"
 
 local layout = {}
 
 local WIDTH = 80
+local VALUE = 200 -- bytes of a value that are shown
 
--- What boards wrote must not drive the terminal.
-layout.harmless = oneline.harmless
+-- Names and values come from the boards: they must not control the terminal.
+local escape = qvm.escape
 
-local harmless = layout.harmless
+-- Cuts a long text between two characters.
+local function shorten(text)
+  if #text <= VALUE then
+    return text
+  end
+  local last = VALUE
+  while text:find("^[\x80-\xbf]", last + 1) do
+    last = last - 1
+  end
+  return ("%s... (%d bytes)"):format(text:sub(1, last), #text)
+end
 
--- A value of an erratum; what is not there is "-". Text that could be taken for
--- something else is quoted.
+-- The value of an erratum; "-" if there is none. Text that looks like a value of another kind
+-- is quoted.
 function layout.value(value)
   if value == nil then
     return "-"
@@ -23,28 +36,43 @@ function layout.value(value)
     and value ~= "true" and value ~= "false" and value ~= "null" then
     return value
   end
-  return harmless(oneline.cut(qvm.errata.text(value)))
+  return escape(shorten(qvm.errata.text(value)))
 end
 
--- board2 comes before board10.
-layout.before = oneline.natural_before
+-- A key by which names sort in natural order: board2 before board10.
+local function sort_key(name)
+  return (name:gsub("%d+", function(digits)
+    local number = digits:gsub("^0+", "")
+    return ("%05d%s"):format(#number, number)
+  end))
+end
 
--- "board007" to "board", "007" and what is behind the last number.
+-- Natural order, for table.sort.
+function layout.before(a, b)
+  local x, y = sort_key(a), sort_key(b)
+  if x == y then
+    return a < b
+  end
+  return x < y
+end
+
+-- Splits "board007b" into "board", "007" and "b", at its last number.
 local function split(name)
   return name:match("^(.-)(%d+)(%D*)$")
 end
 
+-- Whether the second name has the next number after the first.
 local function follows(name, other)
-  local before, number, behind = split(name)
-  local other_before, other_number, other_behind = split(other)
+  local before, number, after = split(name)
+  local other_before, other_number, other_after = split(other)
   if not number or not other_number or #number > 15 then
     return false
   end
-  return before == other_before and behind == other_behind
+  return before == other_before and after == other_after
     and other_number == ("%0" .. #number .. "d"):format(tonumber(number) + 1)
 end
 
--- Sorted names, with "a1 - a9" for runs of three or more.
+-- Joins sorted names; three or more in sequence become "a1 - a9".
 local function runs(names)
   local parts, i = {}, 1
   while i <= #names do
@@ -53,10 +81,10 @@ local function runs(names)
       last = last + 1
     end
     if last - i >= 2 then
-      parts[#parts + 1] = harmless(names[i]) .. " - " .. harmless(names[last])
+      parts[#parts + 1] = escape(names[i]) .. " - " .. escape(names[last])
       i = last + 1
     else
-      parts[#parts + 1] = harmless(names[i])
+      parts[#parts + 1] = escape(names[i])
       i = i + 1
     end
   end
@@ -67,7 +95,7 @@ local function put(line)
   io.stdout:write((line:gsub("%s+$", "")), "\n")
 end
 
--- A text in as many lines as it takes; those but the first begin with blanks.
+-- Prints a text in as many lines as it needs. All but the first are indented.
 local function wrap(first, text, indent)
   local line, is_empty = first, false
   for word in text:gmatch("%S+") do
@@ -91,13 +119,13 @@ local function count(n, what)
   return ("%d %s%s"):format(n, what, n == 1 and "" or "s")
 end
 
--- The table of differences ------------------------------------------------------------
+-- The table of differences ----------------------------------------------------------------
 
 local LIMITS = {14, 14, 4, 18, 18}
 local TITLES = {"VM", "erratum", "vCPU", "expected", "is"}
 
 local function cells_of(row)
-  return {harmless(row.vm), row.id and harmless(row.id) or "-",
+  return {escape(row.vm), row.id and escape(row.id) or "-",
     not row.is_erratum and "-" or row.cpu and ("%d"):format(row.cpu) or "all",
     row.expected, row.actual}
 end
@@ -114,7 +142,7 @@ local function widths_of(rows)
   return widths
 end
 
--- Cells beside each other; the whole of those that are too long, below.
+-- Prints a row. A cell that is too long shows "..." there, and stands in full below the row.
 local function put_row(cells, widths)
   local line, long = {}, {}
   for column, cell in ipairs(cells) do
@@ -144,14 +172,14 @@ end
 local function put_failures(fleet)
   put "\nfailed"
   for _, problem in ipairs(fleet.problems) do
-    wrap("  baseline: ", harmless(problem), "      ")
+    wrap("  baseline: ", escape(problem), "      ")
   end
   for _, failure in ipairs(fleet.failures) do
-    wrap("  " .. harmless(failure.board) .. ": ", harmless(failure.message), "      ")
+    wrap("  " .. escape(failure.board) .. ": ", escape(failure.message), "      ")
   end
 end
 
--- The order of VMs and errata, those on most boards first.
+-- Differences of most boards first; of equally many, in the order of VMs and errata.
 local function row_before(a, b)
   if #a.boards ~= #b.boards then
     return #a.boards > #b.boards

@@ -1,17 +1,21 @@
 #!/usr/bin/env lua5.4
--- Which boards of a fleet differ from the baseline, and in what.
+-- Reports which boards of a fleet differ from the baselines, and in what.
 --
 --     lua5.4 examples/fleet/report.lua GATHERED BASELINES
 --
--- GATHERED   directory of what `qvm-diag --list --json` wrote on each board, as
---            BOARD.json; gather.yml makes one. With a file `boards` in it, one name
---            a line, these are the boards.
--- BASELINES  directory of baselines (`qvm.errata.save`), as VM.json. Every board is
---            expected to have these VMs, and no others.
+-- GATHERED   a directory with the output of `qvm-diag --list --json` of each board, as
+--            BOARD.json; gather.yml makes one. A file `boards` in it, with one name per
+--            line, says which boards are expected.
+-- BASELINES  a directory of baselines (`qvm.errata.save`), as VM.json. Every board is
+--            expected to have exactly these VMs.
 --
--- Exit status: 0 all are equal, 1 something failed or could not be compared, 2 a
--- mistake in the arguments, 3 all was compared and something differs.
+-- Exit status:
+--   0  all boards are equal to the baselines
+--   1  something failed or could not be compared
+--   2  an argument is wrong
+--   3  all boards were compared, and some differ
 
+-- Loads nothing from the current directory: see lua/qvm/start.lua.
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local need = assert(loadfile(here .. "/../../lua/qvm/start.lua"))("fleet", here .. "/..", 1)
 
@@ -30,7 +34,7 @@ local function read(path)
   return text, message and path .. ": " .. message
 end
 
--- Names of the .json files in a directory, without the ending.
+-- Names of the .json files in a directory, without the suffix, in natural order.
 local function names_in(directory)
   local names = {}
   local ok, next_name, state = pcall(lfs.dir, directory)
@@ -44,7 +48,7 @@ local function names_in(directory)
   return names
 end
 
--- What was gathered -----------------------------------------------------------------
+-- What was gathered -----------------------------------------------------------------------
 
 local function boards_of(directory)
   local listed = read(directory .. "/boards")
@@ -59,9 +63,9 @@ local function boards_of(directory)
   return names
 end
 
--- The exact value of an erratum. Reports have an integer from 2^53 on as
--- "0x" and 16 digits, and what it is, as JSON text, in `exact`. Where only the
--- first is there, the baseline says whether text or integer is meant.
+-- The exact value of an erratum. Reports write an integer from 2^53 on as "0x" and 16 digits,
+-- and its exact value as JSON text in `exact`. Without `exact`, the type in the baseline
+-- decides whether this is a string or an integer.
 local function value_of(raw, expected)
   if type(raw.exact) == "string" then
     return (qvm.decode(raw.exact))
@@ -96,7 +100,7 @@ end
 
 local NULL = qvm.decode "null"
 
--- Errata that are not known are null.
+-- Errata are null if they are unknown.
 local function is_vm(raw)
   return type(raw) == "table" and type(raw.name) == "string"
     and (raw.errata == NULL or all(raw.errata, is_erratum))
@@ -106,7 +110,7 @@ local function is_text(value)
   return type(value) == "string"
 end
 
--- A board's report, or nil and why there is none.
+-- Loads a board's report; nil and a message.
 local function load_report(path)
   local text, message = read(path)
   if not text then
@@ -119,15 +123,15 @@ local function load_report(path)
     or report.vms ~= nil and not all(report.vms, is_vm) then
     return nil, path .. ": not a report of `qvm-diag --list --json`"
   elseif not report.vms and not report.errors[1] then
-    return nil, path .. ": has neither VMs nor errors: not by --list"
+    return nil, path .. ": neither VMs nor errors in it: not a report of --list"
   end
   return report
 end
 
--- Comparing -------------------------------------------------------------------------
+-- Comparing -------------------------------------------------------------------------------
 
--- The expected value of each erratum in turn: of those with the same id and vCPU, the
--- first one's, the second one's, and so on.
+-- Returns a function that looks up the expected value of an erratum. If an id occurs several
+-- times on a vCPU, the first call finds the first value, the second call the second, and so on.
 local function lookup(baseline)
   local values, counts = {}, {}
   local function key(entry, seen)
@@ -162,8 +166,8 @@ end
 
 local ABSENT = {gone = true, stuck = true, unavailable = true}
 
--- What a VM is whose errata are not known; nil where they are. One that has none where
--- something has failed may have more than were read.
+-- The state of a VM whose errata are unknown; nil if they are known. If the board reported
+-- errors, an empty list may be incomplete.
 local function unknown_of(report, vm)
   if ABSENT[vm.state] then
     return vm.state
@@ -172,8 +176,7 @@ local function unknown_of(report, vm)
   end
 end
 
--- What differs on a board: an array of {vm, id, cpu, expected, actual}, the last two
--- as text.
+-- What differs on a board: an array of {vm, id, cpu, expected, actual}, the last two as text.
 local function differences_of(report, baselines)
   local found, list = by_name(report.vms), {}
   for _, name in ipairs(baselines.names) do
@@ -213,8 +216,8 @@ local function load_baselines(directory)
   return baselines, problems
 end
 
--- The whole fleet: names of boards that are equal, differ, failed; what differs, with
--- the boards on which it does; what failed, by board.
+-- Compares all boards. Returns the names of boards that are equal, that differ, and that
+-- failed; `rows`: the differences, each with its boards; `failures`: messages by board.
 local function compare(directory, boards, baselines)
   local fleet = {total = #boards, equal = {}, differ = {}, failed = {}, rows = {}, failures = {}}
   local row_of = {}
@@ -242,10 +245,10 @@ local function compare(directory, boards, baselines)
   return fleet
 end
 
--- Main --------------------------------------------------------------------------------
+-- Main ------------------------------------------------------------------------------------
 
 local function fail(status, message)
-  io.stderr:write("fleet: ", layout.harmless(message), "\n")
+  io.stderr:write("fleet: ", qvm.escape(message), "\n")
   os.exit(status, true)
 end
 

@@ -349,6 +349,20 @@ function qvm.hex(n)
   return ("0x%016x"):format(n)
 end
 
+--- Text made safe to print.
+--
+-- Names of VMs and values of an env are chosen by others. Whatever in them could control a
+-- terminal or deceive a reader is replaced by `\xNN`: control characters, bytes that are not
+-- UTF-8, invisible characters, and those that change the direction of writing. Everything else
+-- stays as it is.
+-- @tparam string text
+-- @treturn string the text, of one line
+-- @usage print(qvm.escape("linux1\27[2J"))
+function qvm.escape(text)
+  check.string(text, 1, "escape")
+  return require "qvm.util.text".escape_controls(text)
+end
+
 --- Shows help at the prompt.
 --
 -- An overview, or the page of one function or kind of object. Case does not matter, and

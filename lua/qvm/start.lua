@@ -1,14 +1,15 @@
--- How a command starts: decides where its modules come from, before the first of them is
--- loaded. Arguments: the command's name; the directory that has lua/ beside it in a checkout,
--- or that is bin/ of an installation; the exit status when it cannot start. Returns `need`,
--- which is `require` with advice.
+-- The start of each command: decides where its modules come from, before the first of them is
+-- loaded. Returns `need`, which is `require` with advice in its error messages. Arguments:
+--   the name of the command;
+--   its directory: examples/ of a checkout, or bin/ of an installation;
+--   the exit status if it cannot start.
 --
--- Lua's own path ends in the current directory, where somebody else may have left a file of
--- the right name. So relative entries are removed, whoever added them, and the command's own
+-- Lua's default path ends in the current directory, where other people may have put a file of
+-- the right name. So relative entries are removed from the path, and the command's own
 -- directories come first. A checkout is recognised by lua/qvm beside the command's directory,
--- never by the current directory; only there is $QVM_BUILD honoured.
+-- never by the current directory; $QVM_BUILD is used only there.
 --
--- Nothing here is beyond the syntax of Lua 5.1: an older Lua gets as far as the message.
+-- This file uses the syntax of Lua 5.1, so that an older Lua can print the message below.
 
 local command, here, status = ...
 
@@ -26,7 +27,7 @@ local function is_file(path)
   return file ~= nil and file:close()
 end
 
--- The build directory of a checkout. A relative one is below the checkout, as for `make`.
+-- The build directory of a checkout. A relative path is below the checkout, as for `make`.
 local function build_of(checkout)
   local build = os.getenv("QVM_BUILD") or "build"
   return build:find("^/") and build or checkout .. "/" .. build
@@ -74,7 +75,7 @@ local function need(name, reason)
 end
 
 look_from(here)
-if not here:find("^/") then -- it must not depend on the current directory that is to come
+if not here:find("^/") then -- the current directory may change later
   local current, message = need("qvm.core").current_directory()
   look_from((current or fail(message)) .. "/" .. here)
 end

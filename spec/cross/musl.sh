@@ -1,8 +1,8 @@
 #!/bin/sh
-# musl.sh DIRECTORY FLAGS...: the core with musl-gcc, warnings as errors, and what it reads
-# from dumps beside what the same C reads with this machine's C library. musl-gcc knows no
-# header of this machine: it gets zlib's alone. zlib itself is Debian's static one, whose
-# objects need nothing of a C library that musl has not.
+# musl.sh DIRECTORY FLAGS...: builds the core with musl-gcc, warnings as errors, and compares
+# what it reads from dumps with what a build for this machine's C library reads. musl-gcc uses
+# none of this machine's headers; it is given those of zlib. zlib is Debian's static library,
+# whose objects need only functions that musl has.
 set -eu
 directory=$1
 shift

@@ -290,7 +290,7 @@ describe("diag --html", function()
     assert.is_true(heights[3] >= 20 and heights[3] < heights[1])
     assert.is_true(heights[2] < heights[1] and heights[4] < heights[1])
     assert.are.equal(2, select(2, html:gsub("%(cut short%)", "")))
-    assert.matches("what has a dashed edge is smaller", html, 1, true)
+    assert.matches("blocks with a dashed edge are smaller", html, 1, true)
     assert.matches("holes with a jagged line are longer", html, 1, true)
     assert.matches('<code>0x0004000000000001</code> – <code>0xfffffffffffffffe</code></th>'
       .. '<td>hole</td><td class="number">16 EiB</td>', html, 1, true)

@@ -74,6 +74,7 @@ function sandbox.open()
     QVM_ROOT = self.dir .. "/tmp/vms",
     QVM_BUILD = sim.build,
     BUILD = "build",  -- for make
+    KEEP_FLAGS = "1", -- the build may have others, such as those of a sanitizer
     MAKEFLAGS = "s",  -- what make does is not in the docs
     MAKELEVEL = "",
     TERM = "dumb",

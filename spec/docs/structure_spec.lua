@@ -1,6 +1,8 @@
 -- Which room may use which: the includes of the C core and the requires of the Lua layer,
 -- held against docs/design.md.
 
+local files = require "support.files"
+
 local function lines_of(command)
   local pipe <close> = assert(io.popen(command))
   local list = {}
@@ -41,18 +43,30 @@ local c_rooms = {
   guest = set "util dump paging",
 }
 
-local function includes()
+-- The simulator's. Registers are among what is configured, and requests take dumps.
+local sim_rooms = {
+  util = set "",
+  conf = set "util dump",
+  dump = set "util conf vm",
+  vm = set "util conf dump",
+}
+
+-- The includes below csrc/core or csrc/sim.
+local function includes(tier)
   local uses = {}
-  for _, line in ipairs(lines_of [[grep -E '# *include "' csrc/core/*/*.[ch] ]]) do
-    local file, room, what = line:match '^(csrc/core/(%w+)/[^:]+):# *include "([^"]+)"'
+  local command = [[grep -E '# *include "' csrc/%s/*/*.[ch] ]]
+  for _, line in ipairs(lines_of(command:format(tier))) do
+    local file, room, what = line:match '^(csrc/%w+/(%w+)/[^:]+):# *include "([^"]+)"'
     uses[#uses + 1] = {file = file, from = room, what = what, to = what:match "^(%w+)/" or "none"}
   end
   return uses
 end
 
--- "api" is `require "qvm"`, which loads the rest.
+-- "api" is `require "qvm"`, which loads the rest. Commands use the public API. So does the
+-- prompt, but it also looks at the classes, for the names of their methods.
 local lua_rooms = {
-  init = set "core util host dump prompt api",
+  start = set "core",
+  init = set "core util host dump prompt",
   assertions = set "host util",
   util = set "core",
   host = set "core util dump",
@@ -60,19 +74,26 @@ local lua_rooms = {
   paging = set "core util scan",
   guest = set "core util paging",
   dump = set "core util scan paging guest",
-  prompt = set "core util host dump guest paging api",
-  gdb = set "core util",
-  diag = set "core util host api",
+  prompt = set "util host dump guest paging api",
+  cli = set "util prompt api",
+  diag = set "util cli api",
+  gdb = set "util cli api",
 }
 
-local function requires()
+-- How a line loads a module: require "x", require("x"), pcall(require, "x"), need "x",
+-- start(...)("x").
+local LOADS = {"require%s*[(,]?", "need%s*%(?", "%)%("}
+
+-- The modules of the library that the lines of some files load, by `require` or `need`;
+-- comments aside. paths: where the files are; room_of(file): the room that one belongs to.
+local function modules(paths, room_of)
   local uses = {}
-  for _, line in ipairs(lines_of [[grep -rE 'require *\(? *"qvm' lua/qvm --include=*.lua]]) do
-    local file = line:match "^[^:]+"
-    local room = file:match "^lua/qvm/(%w+)"
-    for name in line:gmatch 'require *%(? *"(qvm[%w_.]*)"' do
-      if not line:find("^[^:]+:%-%-") and not line:find "local qvm = require \"qvm\"$" then
-        uses[#uses + 1] = {file = file, from = room, what = name,
+  for _, line in ipairs(lines_of([[grep -rnE '"qvm[a-z_.]*"' --include=*.lua ]] .. paths)) do
+    local file, text = line:match "^([^:]+):%d+:(.*)$"
+    text = text:gsub("%-%-.*", "")
+    for _, load in ipairs(LOADS) do
+      for name in text:gmatch(load .. '%s*"(qvm[%w_.]*)"') do
+        uses[#uses + 1] = {file = file, from = room_of(file), what = name,
           to = name == "qvm" and "api" or name:match "^qvm%.(%w+)"}
       end
     end
@@ -80,11 +101,33 @@ local function requires()
   return uses
 end
 
+local function room_of_module(file)
+  return file:match "^lua/qvm/(%w+)"
+end
+
+-- What scripts may use, and the one module that each command starts.
+local public = {["qvm"] = true, ["qvm.assertions"] = true}
+local started = {diag = "qvm.diag", dumpdiff = "qvm.cli.dumpdiff", explore = "qvm.cli.explore",
+  gdbserve = "qvm.gdb"}
+
 describe("the rooms", function()
   it("of the C core use only what they may", function()
-    local list, found = violations(c_rooms, includes())
+    local list, found = violations(c_rooms, includes "core")
     assert.are.same({}, list)
     assert.is_true(found > 50)
+  end)
+
+  it("of the simulator use only what they may", function()
+    local list, found = violations(sim_rooms, includes "sim")
+    assert.are.same({}, list)
+    assert.is_true(found > 50)
+    assert.are.same({}, lines_of "ls csrc/sim | grep '[.]'")
+  end)
+
+  it("of the simulator, and the helpers, have files that begin by saying what they do", function()
+    for _, path in ipairs(lines_of "ls csrc/sim/*/*.c spec/helpers/*.c") do
+      assert.matches("^/%*", files.read(path), 1, false, path)
+    end
   end)
 
   it("of the C core know nothing of Lua", function()
@@ -92,9 +135,30 @@ describe("the rooms", function()
   end)
 
   it("of the Lua layer use only what they may", function()
-    local list, found = violations(lua_rooms, requires())
+    local list, found = violations(lua_rooms, modules("lua/qvm", room_of_module))
     assert.are.same({}, list)
-    assert.is_true(found > 50)
+    assert.is_true(found > 100)
+  end)
+
+  it("are private to the library: examples use the public API", function()
+    local list, found = {}, 0
+    for _, use in ipairs(modules("examples", function() return "examples" end)) do
+      found = found + 1
+      if not public[use.what] and started[use.file:match "^examples/(%w+)%.lua$"] ~= use.what then
+        list[#list + 1] = use.file .. ": " .. use.what
+      end
+    end
+    assert.are.same({}, list)
+    assert.is_true(found >= 7)
+  end)
+
+  it("have the logic of the commands: their scripts only start them", function()
+    for name, module in pairs(started) do
+      local path = ("examples/%s.lua"):format(name)
+      local count = #lines_of("cat " .. path)
+      assert.is_true(count <= 20, path .. ": " .. count .. " lines")
+      assert.matches(('%%("%s"%%)%%.run%%(arg%%)'):format(module), files.read(path))
+    end
   end)
 
   it("are where documents and comments say", function()

@@ -88,13 +88,13 @@ describe("a small file", function()
       local body = ([[
         io.stdout = {write = function(self) return self end, flush = function() return true end,
           setvbuf = function() return true end}
-        local Problems = require "qvm.diag.problems"
+        local command = require "qvm.cli.command"
         local said = {}
-        local problems = Problems.new("x", function(m) said[#said + 1] = m end)
+        local problems = command.problems("x", function(m) said[#said + 1] = m end)
         local about = require "qvm.diag.collect".dump(assert(qvm.open(%q)), problems)
         local option, size = %q, 0
         if option == "--json" then
-          size = #require "qvm.diag.json".encode({dump = about})
+          size = #require "qvm.diag.collect".encode({dump = about})
         elseif option == "--html" then
           size = #require "qvm.diag.html".page({dump = about, errors = {}}, false)
         else
@@ -132,9 +132,10 @@ describe("a small file", function()
     local answer = cost.check(([[
       local problems = {warn = function(self, m) self[#self + 1] = m end}
       local dump = assert(qvm.open(%q))
-      local about = require "qvm.diag.collect".dump(dump, problems)
+      local collect = require "qvm.diag.collect"
+      local about = collect.dump(dump, problems)
       for cpu in dump:vcpus() do assert(cpu.extra.r500) end
-      return #about.vcpus .. #require "qvm.diag.json".encode(about) .. problems[1] ]]):format(path))
+      return #about.vcpus .. #collect.encode(about) .. problems[1] ]]):format(path))
     assert.matches("only the first 61 vCPUs are in the report", answer, 1, true)
   end)
 end)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs AFL++ on the target elf: afl.sh FOLDER SECONDS. Fails if something breaks it.
+# afl.sh DIRECTORY SECONDS: runs AFL++ on the target elf. Fails if an input breaks it.
 set -u
 folder=$1 seconds=$2
 

@@ -28,21 +28,21 @@ FUZZ_COVER  := -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-map
 
 .PHONY: fuzz fuzz-ci fuzz-coverage fuzz-save fuzz-afl fuzz-seeds fuzz-build
 
-fuzz: fuzz-build fuzz-seeds ## inputs that break the parsers, by libFuzzer: TARGET=json TIME=60
+fuzz: fuzz-build fuzz-seeds ## search inputs that break the parsers: TARGET=json TIME=60
 	@sh spec/fuzz/run.sh $(FUZZ) $(FUZZ_TIME) $(FUZZ_CHOSEN)
 
-fuzz-ci: fuzz-build fuzz-seeds ## all targets, half a minute each
+fuzz-ci: fuzz-build fuzz-seeds ## fuzz all targets, half a minute each
 	@sh spec/fuzz/run.sh $(FUZZ) 30 $(FUZZ_CHOSEN)
 
-fuzz-save: fuzz-build fuzz-seeds ## the few inputs of build/fuzz/corpus that are worth keeping
+fuzz-save: fuzz-build fuzz-seeds ## keep the inputs of build/fuzz/corpus that add coverage
 	@sh spec/fuzz/save.sh $(FUZZ) $(FUZZ_CHOSEN)
 
-fuzz-coverage: fuzz-seeds ## lines and branches that the inputs come to, and those they do not
+fuzz-coverage: fuzz-seeds ## list the lines and branches that the inputs reach
 	@sh .ci/deps build fuzz fuzz-coverage
 	@$(MAKE) -s $(addprefix $(FUZZ)/cov/,$(FUZZ_CHOSEN))
 	@$(LUA) spec/fuzz/coverage.lua $(FUZZ) $(FUZZ_CHOSEN)
 
-fuzz-afl: fuzz-seeds ## a second opinion on the target elf, by AFL++: TIME=60
+fuzz-afl: fuzz-seeds ## fuzz the target elf with AFL++: TIME=60
 	@sh .ci/deps build fuzz afl
 	@$(MAKE) -s $(FUZZ)/afl/elf
 	@sh spec/fuzz/afl.sh $(FUZZ) $(FUZZ_TIME)
@@ -101,7 +101,7 @@ $(addprefix $(FUZZ)/$(1)/,$(FUZZ_MUTATE)): $(FUZZ)/$(1)/shared/mutate_elf.o
 endef
 
 $(eval $(call FUZZ_RULES,bin,$(FUZZ_CHECKS) -fsanitize=fuzzer-no-link,$(FUZZ_CHECKS),-fsanitize=fuzzer$(comma)address$(comma)undefined))
-# AFL++ takes the core as it is, with the limits that users have.
+# AFL++ fuzzes the core with its normal limits.
 $(FUZZ)/afl/elf: spec/fuzz/targets/elf.c $(FUZZ_SHARED:%=spec/fuzz/%.c) $(CORE_SRC)
 	@mkdir -p $(@D)
 	AFL_QUIET=1 afl-clang-fast -std=c11 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 -O1 \

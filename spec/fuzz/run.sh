@@ -1,7 +1,6 @@
 #!/bin/sh
-# Fuzzes targets one after another: run.sh FOLDER SECONDS TARGET...
-# FOLDER has bin and seeds; what is found goes to its corpus and crashes. Fails if one
-# breaks.
+# run.sh DIRECTORY SECONDS TARGET...: fuzzes the targets one after another. DIRECTORY contains
+# bin and seeds; new inputs go to its corpus and crashes. Fails if an input breaks a target.
 set -u
 folder=$1 seconds=$2
 shift 2

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Keeps the smallest inputs of build/fuzz/corpus that together come as far as all of them
-# and no seed does: save.sh FOLDER TARGET...
+# save.sh DIRECTORY TARGET...: keeps the smallest inputs of build/fuzz/corpus that together have
+# the coverage of all of them, beyond that of the seeds.
 set -u
 folder=$1
 shift

@@ -32,7 +32,7 @@ static int by_name(const void *a, const void *b)
 /* The names that a list gives, each followed by a space, in alphabetical order. */
 static const char *names_of(struct vm_directory *list)
 {
-    static char text[256];
+    static char text[1024];
     char names[16][32];
     unsigned count = 0;
     const char *name;

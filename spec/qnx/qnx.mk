@@ -6,7 +6,7 @@ QNX_TEST := $(BUILD)/qnx/host_test $(BUILD)/qnx/slog2_test
 
 .PHONY: test-qnx
 
-test-qnx: $(QNX_TEST) ## the QNX files of the core on a fake of QNX's calls
+test-qnx: $(QNX_TEST) ## test the QNX files of the core on a fake of QNX's calls
 	@for test in $(QNX_TEST); do $$test || exit 1; done
 	@$(MAKE) -s STAGE=$(BUILD)/qnx/stage all qnx-stage
 	@sh spec/qnx/stage_test.sh $(BUILD)/qnx/stage $(BUILD)
@@ -37,7 +37,7 @@ QNX_MODULE := $(QNX_BUILD)/qvm/core.so
 
 .PHONY: qnx-stage
 
-qnx-stage: $(HELP) ## what goes onto a QNX target, into STAGE: CC="qcc -Vgcc_ntoaarch64le"
+qnx-stage: $(HELP) ## put the files for a QNX target into STAGE: CC="qcc -V..."
 	@mkdir -p $(QNX_BUILD)
 	@printf '#ifndef __QNXNTO__\n#error\n#endif\nint probe;\n' >$(QNX_BUILD)/probe.c
 	@if $(CC) -c -o $(QNX_BUILD)/probe.o $(QNX_BUILD)/probe.c 2>/dev/null; then \

@@ -1,18 +1,18 @@
-# Signals, races and load. The torture needs root: it makes namespaces.
+# Signals, races and load. `make torture` needs root, since it makes namespaces.
 
 RACES := $(BUILD)/races/churn $(BUILD)/races/delay.so $(BUILD)/races/host
 TSAN  := -O1 -g -fsanitize=thread
 
 .PHONY: test-races torture
 
-test-races: ## the specs of races between VMs, files, threads and processes
+test-races: ## run the specs of races between VMs, files, threads and processes
 	@sh .ci/deps build test races
 	@$(MAKE) -s all $(HELPERS) $(RACES)
 	@$(MAKE) -s BUILD=$(BUILD)/tsan CFLAGS="$(TSAN)" $(BUILD)/tsan/qvm/core.so \
 		$(BUILD)/tsan/races/host
 	@QVM_BUILD="$(BUILD)" QVM_TSAN="$(CURDIR)/$(BUILD)/tsan" busted --run=races --lua="$$(command -v $(LUA))"
 
-torture: ## 100000 signals while VMs die and process ids are given away again
+torture: ## send 100000 signals while VMs end and process ids are reused
 	@sh .ci/deps build test races
 	@$(MAKE) -s all $(HELPERS) $(RACES)
 	@QVM_BUILD="$(BUILD)" QVM_TRIGGERS=100000 busted --run=races \
@@ -37,7 +37,7 @@ races_C     := $(wildcard spec/races/*.c)
 races_FLAGS := $(FLAGS) -Icsrc/core -I$(LUA_INCDIR)
 
 .PHONY: soak
-soak: ## 1000 VMs, then 8 under mixed load for TIME seconds (600): figures
+soak: ## run 1000 VMs, then 8 under mixed load for TIME=600 seconds
 	@sh .ci/deps build test
 	@$(MAKE) -s all
 	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/races/many.lua

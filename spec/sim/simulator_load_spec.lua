@@ -191,12 +191,11 @@ describe("an image in the simulator's memory", function()
       refused(("3: load: %s: segment 0, 0x2 bytes at 0x800ffff0: 0x800ffff0 is in the last 64K of "
         .. "the last RAM block, which a dump's report takes"):format(path), small .. path)
       path = elf {{paddr = -0x1000, filesz = 0, memsz = 0x2000}}
-      refused(("4: load: %s: segment 0, 0x2000 bytes at 0xfffffffffffff000: past the last address "
-        .. "there is"):format(path),
-        "ram 0xfffffffffff00000,1M\nram 0,1M\nload " .. path)
+      refused(("4: load: %s: segment 0, 0x2000 bytes at 0xfffffffffffff000: past the last "
+        .. "address"):format(path), "ram 0xfffffffffff00000,1M\nram 0,1M\nload " .. path)
       path = elf {{paddr = RAM, filesz = 0, memsz = -1}}
       refused(("3: load: %s: segment 0, 0xffffffffffffffff bytes at 0x80000000: past the last "
-        .. "address there is"):format(path), small .. path)
+        .. "address"):format(path), small .. path)
       path = files.write("raw.bin", "abc")
       refused(("3: load: %s: 0x3 bytes at 0x7ffffffe: 0x7ffffffe is not in RAM"):format(path),
         small .. "0x7ffffffe," .. path)
@@ -245,8 +244,8 @@ describe("an image in the simulator's memory", function()
       headers("its program headers are not all in the file", one, {phnum = 65534})
       headers("more than 65534 program headers", one, {phnum = 65535})
       headers("program headers of 0 bytes, not 56", one, {phentsize = 0})
-      headers("nothing in it is to be loaded (no PT_LOAD)", one, {phnum = 0})
-      headers("nothing in it is to be loaded (no PT_LOAD)", {type = 4, bytes = "abcd"})
+      headers("it has nothing to load (no PT_LOAD)", one, {phnum = 0})
+      headers("it has nothing to load (no PT_LOAD)", {type = 4, bytes = "abcd"})
       headers("not a 64-bit little-endian ELF file", one, {class = 1})
       headers("not a 64-bit little-endian ELF file", one, {data = 2})
       headers("its e_machine is 62, not 183: set sim-machine", one, {machine = 62})
@@ -291,12 +290,12 @@ describe("an image in the simulator's memory", function()
       .. "load 0x80000000,%s\nload %s\nload name,with.comma"):format(raw, raw, empty, empty))
     local conf = files.path("linux1.qvmconf")
     assert.are.equal(([[
-qvm: CONF:3: warning: load: there is no /no/such/Image: nothing is loaded
-qvm: CONF:4: warning: load: there is no RAW/Image: nothing is loaded
-qvm: CONF:5: warning: load: RAW is no ELF file, and no address is given: nothing is loaded
+qvm: CONF:3: warning: load: /no/such/Image does not exist: nothing is loaded
+qvm: CONF:4: warning: load: RAW/Image does not exist: nothing is loaded
+qvm: CONF:5: warning: load: RAW is not an ELF file, and no address is given: nothing is loaded
 qvm: CONF:6: warning: load: EMPTY is empty: nothing is loaded
-qvm: CONF:7: warning: load: EMPTY is no ELF file, and no address is given: nothing is loaded
-qvm: CONF:8: warning: load: there is no name,with.comma: nothing is loaded
+qvm: CONF:7: warning: load: EMPTY is not an ELF file, and no address is given: nothing is loaded
+qvm: CONF:8: warning: load: name,with.comma does not exist: nothing is loaded
 ]]):gsub("%u%u%u+", {CONF = conf, RAW = raw, EMPTY = empty}),
       linux1:log_text():match("^.-comma[^\n]*\n"))
   end)

@@ -423,6 +423,7 @@ local function add_rest(list, o)
     return qvm.conf.check(o.Conf, o.VM, {variables = "  sim-erratum-1286807 (boolean, cpu)\n"})
   end)
   add("qvm.conf.check", function() return qvm.conf.check(o.Conf, o.VM) end)
+  add("qvm.escape", function() return qvm.escape("a\27[2Jb") end)
   add("qvm.hex", function() return qvm.hex(-1) end)
   add("qvm.hexdump", function() return qvm.hexdump(o.first, 0x80000000, 64) end)
   for _, kind in ipairs {"Env", "VM", "Dump", "Vcpu"} do

@@ -1,18 +1,18 @@
-# Memory that runs out, system calls that fail, garbage collected at every turn, coverage.
+# Failed allocations, failed system calls, an eager garbage collector, coverage.
 
 STARVE     := $(BUILD)/starve/host
 STARVE_SRC := $(addprefix spec/starve/,host.c memory.c system.c)
 
-# What is freed goes back to the system, so that a process's size tells what it holds.
+# malloc returns freed memory to the system, so that a process's size is the memory it uses.
 GIVES_BACK := MALLOC_MMAP_THRESHOLD_=65536 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_ARENA_MAX=1
 
 .PHONY: test-starve
-test-starve: ## no memory, and system calls that fail, in every public call
+test-starve: ## make allocations and system calls fail in every public call
 	@sh .ci/deps build test
 	@$(MAKE) -s all $(STARVE)
 	@QVM_BUILD="$(BUILD)" $(GIVES_BACK) busted --run=starve --lua="$$(command -v $(LUA))"
 
-# QVM_GC=incremental: the other of the collector's modes.
+# QVM_GC=incremental selects the collector's other mode.
 .PHONY: test-gc
 test-gc: ## run the specs with an eager garbage collector
 	@sh .ci/deps build test
@@ -26,9 +26,9 @@ starve_FLAGS := -std=gnu11 -D_GNU_SOURCE -I$(LUA_INCDIR)
 
 COVERAGE := $(BUILD)/coverage
 
-# The specs of failures too: they are what reaches the error paths.
+# Runs the specs of failures too, since only they reach many error paths.
 .PHONY: coverage
-coverage: ## lines and branches that the specs run
+coverage: ## count the lines and branches that the specs run
 	@sh .ci/deps build test coverage
 	@$(MAKE) -s BUILD=$(COVERAGE) CFLAGS="-O0 -g --coverage -fprofile-update=atomic" all \
 		helpers $(COVERAGE)/starve/host $(COVERAGE)/lines.so
@@ -49,7 +49,7 @@ $(BUILD)/lines.so: spec/starve/lines.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -Wall -Wextra -O1 -fPIC -shared -I$(LUA_INCDIR) -o $@ $<
 
-# Never sanitized itself: it stands between the module and the C library.
+# Built without sanitizers: it intercepts the calls between the module and the C library.
 $(STARVE): $(STARVE_SRC) spec/starve/starve.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -g -I$(LUA_INCDIR) -rdynamic -pthread \

@@ -89,6 +89,16 @@ describe("text of a VM", function()
     assert.matches("^qvm%.conf: functions check, load", tostring(qvm.conf))
   end)
 
+  it("is escaped by qvm.escape, which leaves other text alone", function()
+    assert.are.equal("linux1", qvm.escape("linux1"))
+    assert.are.equal("\u{65e5}\u{672c} \\x1b[2J\\x0a\\xff",
+      qvm.escape("\u{65e5}\u{672c} \27[2J\n\xff"))
+    assert.is_nil(qvm.escape("a\u{202e}b"):find("\u{202e}", 1, true))
+    local ok, message = pcall(qvm.escape, 1)
+    assert.is_false(ok)
+    assert.matches("bad argument #1 to 'escape' %(string expected, got number%)", message)
+  end)
+
   it("costs little to show and to escape", function()
     cost.check([[
       local text = ("\u{9b}"):rep(4 << 20)
@@ -98,7 +108,7 @@ describe("text of a VM", function()
       assert(#qvm.show(text) < 4096)
       return assert(#qvm.errata.text(text) == 24 * (1 << 20) + 2)]],
       (24 + 8) << 20) -- the answer, and the text that it is of
-    cost.check([[return #require "qvm.util.text".harmless(("\xff"):rep(4 << 20))]], 16 << 20)
+    cost.check([[return #require "qvm.util.text".escape_controls(("\xff"):rep(4 << 20))]], 16 << 20)
   end)
 
   it("is escaped in messages", function()

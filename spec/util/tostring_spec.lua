@@ -10,7 +10,7 @@ local EVIL = "a\27[2J\r\n\7\155\226\128\174b" -- no UTF-8, a C1 byte among it
 local EVIL_UTF8 = "a\27[2J\r\n\7\194\155\226\128\174b"
 
 -- One line that a terminal takes for text.
-local function check_harmless(text)
+local function check_escaped(text)
   assert.is_nil(text:find("[%c\127]"), ("%q"):format(text))
   assert.is_truthy(utf8.len(text), ("%q"):format(text))
   assert.is_nil(text:find("\194[\128-\159]"))
@@ -49,7 +49,7 @@ local function all(list)
   local texts = {}
   for i, item in ipairs(list) do
     texts[i] = tostring(item)
-    check_harmless(texts[i])
+    check_escaped(texts[i])
   end
   return texts
 end
@@ -101,7 +101,7 @@ describe("as text", function()
     local path = files.path("record")
     assert(qvm.record(vm_called(EVIL_UTF8, '{"vcpus": []}'), path))
     local text = tostring(assert(qvm.replay(path)))
-    check_harmless(text)
+    check_escaped(text)
     assert.matches("^VM a\\x1b%[2J.*b %(recorded ", text)
   end)
 
@@ -175,9 +175,9 @@ describe("as text", function()
       for name in pairs(object) do
         object[name] = nil
       end
-      check_harmless(tostring(object))
+      check_escaped(tostring(object))
       for line in qvm.show(object):gmatch("[^\n]+") do
-        check_harmless(line)
+        check_escaped(line)
       end
     end
   end)
@@ -192,7 +192,7 @@ describe("as text", function()
     for _, value in ipairs {vm, vm:env(), odd, failing, setmetatable({}, {__metatable = "x"}),
       {odd, failing}} do
       for line in qvm.show(value):gmatch("[^\n]+") do
-        check_harmless(line)
+        check_escaped(line)
       end
     end
     assert.matches("\n    node\\x1b\n", qvm.show(vm))

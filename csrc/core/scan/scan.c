@@ -99,7 +99,7 @@ void scan_plan_data(struct scan *scan, struct scan_unit *unit, uint64_t last, ui
                     bool zeros_are_data)
 {
     uint64_t end = scan->last - scan->next < size ? scan->last : scan->next + (size - 1);
-    struct extent more;
+    struct extent more = {0};
     struct qvm_error err; /* the next plan will come upon it again */
 
     while (last < end && scan_extent(scan, scan->memory, last + 1, &more, &err) == 0 &&

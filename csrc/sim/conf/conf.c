@@ -1,3 +1,8 @@
+/*
+ * The life of a configuration: reads the command line, which may include files, fills in
+ * defaults and checks what only the whole configuration shows; answers questions about it;
+ * frees it. The options are read by the other files of this directory.
+ */
 #include "conf/conf.h"
 
 #include "conf/parser.h"

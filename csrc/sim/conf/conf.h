@@ -7,10 +7,10 @@
 #define SIM_CONF_H
 
 #include "conf/load.h"
-#include "conf/settings.h"
+#include "conf/number.h"
 #include "conf/token.h"
-#include "text.h"
-#include "vm/logger.h"
+#include "util/logger.h"
+#include "util/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,8 +25,8 @@ enum {
     CONF_REPORT = 64 << 10 /* at the end of a RAM block: a dump's report */
 };
 
-/* One block of guest memory: addresses base to base + size - 1, both page-aligned. Blocks
-   do not overlap. */
+/* A block of guest memory: addresses base to base + size - 1, both page-aligned. Blocks do
+   not overlap. */
 struct ram {
     uint64_t base;
     uint64_t size;
@@ -53,7 +53,7 @@ struct cpu {
     struct settings settings;
 };
 
-/* A sub-option that the simulator only shows. */
+/* An option of a vdev that the simulator only shows. */
 struct detail {
     const char *word;
     const char *value;
@@ -77,36 +77,37 @@ struct conf {
     size_t cpu_count;
     struct vdev *vdevs;
     size_t vdev_count;
-    struct errata errata;     /* of the VM as a whole */
-    struct settings settings; /* of every cpu that has none of that name */
+    struct errata errata;     /* of the whole VM */
+    struct settings settings; /* for each cpu that does not set the same name */
     const char **extras;      /* names of the extra registers */
     size_t extra_count;
-    bool extras_set;    /* by the configuration; else they are our own */
-    struct loads loads; /* what of the RAM was loaded from files */
+    bool extras_set;    /* by the configuration; else they are the default ones */
+    struct loads loads; /* the RAM that files fill */
     struct logger logger;
     const char *dump; /* directory, or "|command"; NULL: none */
     double dump_seconds;
-    bool new_note;        /* the dump's note is of SDP 8's form */
-    bool has_template;    /* `template` is served as env, whatever it holds */
+    bool new_note;        /* the dump's note has the form of SDP 8 */
+    bool has_template;    /* `template` is served as env, as it is */
     struct text template; /* owned */
 };
 
-/* Reads the command line into an all-zero `conf`, `argv[1]` being the first word. Exits on
-   an error (see place_fail); `conf` stays reachable for the caller's tools then. */
+/* Reads the command line, from `argv[1]` on, into an all-zero `conf`. Exits on an error
+   (see place_fail); for leak checkers, `conf` is then still reachable. */
 void conf_read(struct conf *conf, int argc, char *const argv[]);
 
 void conf_free(struct conf *conf);
 
-/* The bytes of RAM block `block` that hold the guest's memory: all, but for the report's.
+/* The bytes of RAM block `block` that hold the guest's memory: all, except for the
+ * report's.
  */
 uint64_t conf_memory_size(const struct conf *conf, size_t block);
 
-/* The RAM block that a dump's report is at the end of: the last of at least 128 KiB; the
-   number of blocks, if there is none. */
+/* The RAM block at whose end a dump's report is: the last block of at least 128 KiB; the
+   number of blocks if there is none. */
 size_t conf_report_block(const struct conf *conf);
 
-/* What is set for cpu `cpu`, or else for all: the variable whose name is `prefix` and
-   `name`. False, and `value` is left alone, if nothing is. */
+/* Looks up the variable `prefix` + `name` of cpu `cpu`, or else of all. False if it is not
+   set; `value` is then unchanged. */
 bool conf_setting(const struct conf *conf, size_t cpu, const char *prefix, const char *name,
                   uint64_t *value);
 

@@ -1,3 +1,10 @@
+/*
+ * The option `load`: puts an ELF file's PT_LOAD segments, or a file's bytes, into the
+ * guest's memory. While the configuration is read, only headers are read, and each part
+ * that a file fills becomes an extent: an address, a size, and where its bytes are in the
+ * file. Afterwards the extents are checked against the RAM and sorted. Their bytes are
+ * read for each dump anew.
+ */
 #define _GNU_SOURCE
 #include "conf/number.h"
 #include "conf/parser.h"
@@ -14,16 +21,16 @@
 enum {
     ELF_HEADER_SIZE = 64,
     PROGRAM_HEADER_SIZE = 56,
-    MOST_SEGMENTS = 65534, /* a larger number stands elsewhere */
+    MOST_SEGMENTS = 65534, /* ELF stores a larger number elsewhere */
     SEGMENT_LOAD = 1,
     MACHINE_CODE_X86_64 = 62,
     MACHINE_CODE_AARCH64 = 183
 };
 
-/* A file whose headers are being read. */
+/* A file whose headers are read. */
 struct reading {
     struct loads *loads;
-    const struct load *load; /* the last one of them */
+    const struct load *load; /* the last of them */
     uint64_t file_size;
 };
 
@@ -64,43 +71,43 @@ static void read_header(const struct reading *reading, uint64_t offset, void *by
         place_fail(load->place, "load: cannot read %s: %s", load->path, strerror(error));
 }
 
-static void add_piece(const struct reading *reading, struct piece piece)
+static void add_extent(const struct reading *reading, struct extent extent)
 {
     struct loads *loads = reading->loads;
 
-    piece.load = loads->file_count - 1;
-    loads->pieces = place_grow(loads->pieces, loads->piece_count, sizeof piece);
-    loads->pieces[loads->piece_count++] = piece;
+    extent.load = loads->file_count - 1;
+    loads->extents = place_grow(loads->extents, loads->extent_count, sizeof extent);
+    loads->extents[loads->extent_count++] = extent;
 }
 
-/* A PT_LOAD of the file: what its program header says must hold together. */
+/* Adds a PT_LOAD segment, if its program header is consistent. */
 static void add_segment(const struct reading *reading, unsigned segment,
                         const unsigned char *header)
 {
     const struct load *load = reading->load;
-    struct piece piece = {.offset = number_at(header + 8, 8),
-                          .address = number_at(header + 24, 8),
-                          .filled = number_at(header + 32, 8),
-                          .size = number_at(header + 40, 8),
-                          .segment = segment};
+    struct extent extent = {.offset = number_at(header + 8, 8),
+                            .address = number_at(header + 24, 8),
+                            .filled = number_at(header + 32, 8),
+                            .size = number_at(header + 40, 8),
+                            .segment = segment};
 
-    if (piece.filled > piece.size)
+    if (extent.filled > extent.size)
         place_fail(load->place, "load: %s: segment %u: p_filesz is more than p_memsz",
                    load->path, segment);
-    if (piece.filled > 0 && (piece.offset > reading->file_size ||
-                             piece.filled > reading->file_size - piece.offset))
+    if (extent.filled > 0 && (extent.offset > reading->file_size ||
+                              extent.filled > reading->file_size - extent.offset))
         place_fail(load->place,
                    "load: %s: segment %u: 0x%" PRIx64 " bytes at 0x%" PRIx64
                    " of the file, which has 0x%" PRIx64,
-                   load->path, segment, piece.filled, piece.offset, reading->file_size);
-    if (piece.size > 0)
-        add_piece(reading, piece);
+                   load->path, segment, extent.filled, extent.offset, reading->file_size);
+    if (extent.size > 0)
+        add_extent(reading, extent);
 }
 
 static void read_segments(const struct reading *reading, uint64_t offset, unsigned count)
 {
     const struct load *load = reading->load;
-    size_t before = reading->loads->piece_count;
+    size_t before = reading->loads->extent_count;
     unsigned char header[PROGRAM_HEADER_SIZE];
 
     if (count > MOST_SEGMENTS)
@@ -115,8 +122,8 @@ static void read_segments(const struct reading *reading, uint64_t offset, unsign
         if (number_at(header, 4) == SEGMENT_LOAD)
             add_segment(reading, i, header);
     }
-    if (reading->loads->piece_count == before)
-        place_fail(load->place, "load: %s: nothing in it is to be loaded (no PT_LOAD)",
+    if (reading->loads->extent_count == before)
+        place_fail(load->place, "load: %s: it has nothing to load (no PT_LOAD)",
                    load->path);
 }
 
@@ -150,7 +157,8 @@ static void read_elf(struct reading *reading)
     read_segments(reading, number_at(header + 32, 8), count);
 }
 
-/* Splits "[address,]file". A name may have a comma, too: an address begins with a digit. */
+/* Splits "[address,]file". File names may contain a comma, too; an address begins with a
+   digit. */
 static bool take_address(const struct token *token, const char **path, uint64_t *address)
 {
     char *comma = strchr(token->text, ',');
@@ -165,16 +173,16 @@ static bool take_address(const struct token *token, const char **path, uint64_t 
     return true;
 }
 
-/* Opens the file; false, with a warning: there is none. Configurations name files of the
-   host that they are for, and those need not be here. */
+/* Opens the file. False, with a warning, if it does not exist: configurations name files of
+   the host that they are written for. */
 static bool open_file(struct load *load, uint64_t *size)
 {
     struct stat status;
 
-    /* O_NONBLOCK: opening a FIFO would wait for a writer. */
+    /* O_NONBLOCK: otherwise opening a FIFO would wait for a writer. */
     load->fd = open(load->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (load->fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
-        place_warn(load->place, "load: there is no %s: nothing is loaded", load->path);
+        place_warn(load->place, "load: %s does not exist: nothing is loaded", load->path);
         return false;
     }
     if (load->fd < 0 || fstat(load->fd, &status))
@@ -200,13 +208,13 @@ void load_take(struct parser *parser)
     loads->files[loads->file_count] = load;
     struct reading reading = {loads, &loads->files[loads->file_count++], size};
     if (raw && size > 0)
-        add_piece(&reading,
-                  (struct piece){.address = address, .size = size, .filled = size});
+        add_extent(&reading,
+                   (struct extent){.address = address, .size = size, .filled = size});
     else if (!raw && is_elf(&reading))
         read_elf(&reading);
     else
         place_warn(load.place, "load: %s is %s: nothing is loaded", load.path,
-                   raw ? "empty" : "no ELF file, and no address is given");
+                   raw ? "empty" : "not an ELF file, and no address is given");
 }
 
 /* The bytes of guest memory from `address` on, in the block where it is; 0: in none. */
@@ -224,47 +232,47 @@ struct label {
     char text[512];
 };
 
-/* What a message calls a piece. */
-static struct label name_piece(const struct loads *loads, const struct piece *piece)
+/* Names an extent in a message. */
+static struct label name_extent(const struct loads *loads, const struct extent *extent)
 {
-    const struct load *load = &loads->files[piece->load];
+    const struct load *load = &loads->files[extent->load];
     struct label label;
     int length = snprintf(label.text, sizeof label.text, "%s: ", load->path);
 
     if (load->machine && length > 0 && (size_t)length < sizeof label.text)
         (void)snprintf(label.text + length, sizeof label.text - (size_t)length,
-                       "segment %u, ", piece->segment);
+                       "segment %u, ", extent->segment);
     return label;
 }
 
-static _Noreturn void fail_outside(const struct conf *conf, const struct piece *piece,
+static _Noreturn void fail_outside(const struct conf *conf, const struct extent *extent,
                                    uint64_t address)
 {
     size_t block = conf_report_block(conf);
     const struct ram *ram = block < conf->ram_count ? &conf->ram[block] : NULL;
     bool report = ram && address >= ram->base && address - ram->base < ram->size;
 
-    place_fail(conf->loads.files[piece->load].place,
+    place_fail(conf->loads.files[extent->load].place,
                "load: %s0x%" PRIx64 " bytes at 0x%" PRIx64 ": 0x%" PRIx64 " is %s",
-               name_piece(&conf->loads, piece).text, piece->size, piece->address, address,
+               name_extent(&conf->loads, extent).text, extent->size, extent->address,
+               address,
                report ? "in the last 64K of the last RAM block, which a dump's report takes"
                       : "not in RAM");
 }
 
-static void check_piece(const struct conf *conf, const struct piece *piece)
+static void check_extent(const struct conf *conf, const struct extent *extent)
 {
-    uint64_t address = piece->address;
-    uint64_t left = piece->size;
+    uint64_t address = extent->address;
+    uint64_t left = extent->size;
 
     if (left - 1 > UINT64_MAX - address)
-        place_fail(conf->loads.files[piece->load].place,
-                   "load: %s0x%" PRIx64 " bytes at 0x%" PRIx64
-                   ": past the last address there is",
-                   name_piece(&conf->loads, piece).text, piece->size, address);
+        place_fail(conf->loads.files[extent->load].place,
+                   "load: %s0x%" PRIx64 " bytes at 0x%" PRIx64 ": past the last address",
+                   name_extent(&conf->loads, extent).text, extent->size, address);
     while (left > 0) {
         uint64_t there = memory_at(conf, address);
         if (there == 0)
-            fail_outside(conf, piece, address);
+            fail_outside(conf, extent, address);
         there = there < left ? there : left;
         address += there;
         left -= there;
@@ -273,20 +281,21 @@ static void check_piece(const struct conf *conf, const struct piece *piece)
 
 static int by_address(const void *left, const void *right)
 {
-    const struct piece *a = left;
-    const struct piece *b = right;
+    const struct extent *a = left;
+    const struct extent *b = right;
 
     return a->address < b->address ? -1 : a->address > b->address;
 }
 
-static void check_overlap(const struct loads *loads, const struct piece *piece,
-                          const struct piece *next)
+static void check_overlap(const struct loads *loads, const struct extent *extent,
+                          const struct extent *next)
 {
-    if (next->address - piece->address < piece->size)
+    if (next->address - extent->address < extent->size)
         place_fail(loads->files[next->load].place,
                    "load: %s0x%" PRIx64 " bytes at 0x%" PRIx64
                    ": overlaps what is loaded at 0x%" PRIx64,
-                   name_piece(loads, next).text, next->size, next->address, piece->address);
+                   name_extent(loads, next).text, next->size, next->address,
+                   extent->address);
 }
 
 static void check_machine(const struct conf *conf, const struct load *load)
@@ -305,12 +314,12 @@ void load_check(struct conf *conf)
 
     for (size_t i = 0; i < loads->file_count; i++)
         check_machine(conf, &loads->files[i]);
-    for (size_t i = 0; i < loads->piece_count; i++)
-        check_piece(conf, &loads->pieces[i]);
-    if (loads->piece_count > 0)
-        qsort(loads->pieces, loads->piece_count, sizeof *loads->pieces, by_address);
-    for (size_t i = 1; i < loads->piece_count; i++)
-        check_overlap(loads, &loads->pieces[i - 1], &loads->pieces[i]);
+    for (size_t i = 0; i < loads->extent_count; i++)
+        check_extent(conf, &loads->extents[i]);
+    if (loads->extent_count > 0)
+        qsort(loads->extents, loads->extent_count, sizeof *loads->extents, by_address);
+    for (size_t i = 1; i < loads->extent_count; i++)
+        check_overlap(loads, &loads->extents[i - 1], &loads->extents[i]);
 }
 
 void loads_free(struct loads *loads)
@@ -318,20 +327,20 @@ void loads_free(struct loads *loads)
     for (size_t i = 0; i < loads->file_count; i++)
         (void)close(loads->files[i].fd);
     free(loads->files);
-    free(loads->pieces);
+    free(loads->extents);
     *loads = (struct loads){0};
 }
 
 size_t loads_from(const struct loads *loads, size_t first, uint64_t address)
 {
-    while (first < loads->piece_count &&
-           loads->pieces[first].address + (loads->pieces[first].size - 1) < address)
+    while (first < loads->extent_count &&
+           loads->extents[first].address + (loads->extents[first].size - 1) < address)
         first++;
     return first;
 }
 
-int loads_read(const struct loads *loads, const struct piece *piece, uint64_t offset,
+int loads_read(const struct loads *loads, const struct extent *extent, uint64_t offset,
                void *bytes, size_t size)
 {
-    return read_at(loads->files[piece->load].fd, piece->offset + offset, bytes, size);
+    return read_at(loads->files[extent->load].fd, extent->offset + offset, bytes, size);
 }

@@ -1,14 +1,14 @@
 /*
- * The options of a configuration: which there are, how many arguments they have, and what
- * they belong to. The grammar is that of docs/configuration.md;
- * lua/qvm/host/conf_reader.lua has the same.
+ * The options of a configuration: a table of their names, their arguments, and the entries
+ * they belong to; and a function for each option that is simulated. The grammar is that of
+ * docs/configuration.md; lua/qvm/host/conf_reader.lua has the same.
  */
 #include "conf/parser.h"
 
 #include <string.h>
 
-/* How many arguments an option that is not simulated has, or: what follows on its line, up
-   to an option; `load` and a file, or `generate`, else as REST. */
+/* The number of arguments of an option that is not simulated, or: REST: the rest of its
+   line, up to an option; LOAD: `load` and a file, or `generate`, or else like REST. */
 enum { REST = -1, LOAD = -2 };
 
 enum { MOST_OPTIONS = 65536, MOST_VDEVS = 1024 };
@@ -17,8 +17,8 @@ enum { MOST_OPTIONS = 65536, MOST_VDEVS = 1024 };
 
 struct option {
     const char *word;
-    void (*take)(struct parser *parser); /* NULL: it is not simulated */
-    unsigned contexts; /* those it belongs to, as bits; 0: it may stand anywhere */
+    void (*take)(struct parser *parser); /* NULL: not simulated */
+    unsigned contexts; /* bits of the entries it belongs to; 0: it may stand anywhere */
     int arguments;     /* without `take`: see above */
 };
 
@@ -39,8 +39,7 @@ const struct token *parser_argument(struct parser *parser)
     const struct tokens *tokens = &parser->conf->tokens;
     const struct token *token = &tokens->items[parser->next];
 
-    /* An argument may stand on the next line, but an option there shows that it was left
-       out. */
+    /* An argument may stand on the next line. An option there means that it is missing. */
     if (parser->next == tokens->count || token->source != parser->word->source ||
         (token->starts_line && find_option(token)))
         place_fail(parser->word->place, "%s: missing argument", parser->word->text);
@@ -157,7 +156,8 @@ static void name_vdev(struct parser *parser)
 
     vdev->name = NULL;
     if (token->text[0] == '/') {
-        place_warn(token->place, "name: an absolute path is not simulated, there is no %s",
+        place_warn(token->place,
+                   "name: an absolute path is not simulated: no %s is created",
                    parser_argument(parser)->text);
         return;
     }
@@ -179,8 +179,8 @@ static void take_sub_name(struct parser *parser)
         parser_cpu(parser)->name = parser_argument(parser)->text;
 }
 
-/* An option of a vdev, in place of the same one before; that of a pass or reserve has no
-   effect. */
+/* An option of a vdev; it replaces an earlier one of the same name. Of a pass or reserve it
+   has no effect. */
 static void take_detail(struct parser *parser)
 {
     struct detail detail = {parser->word->text, parser_argument(parser)->text};
@@ -267,8 +267,8 @@ static bool fits(const struct parser *parser, const struct option *option)
     return option && (!option->contexts || option->contexts & OF(parser->context));
 }
 
-/* The next token, if it stands on the line of the option being read. The command line is
-   one line. */
+/* The next token if it is on the same line as the option being read, else NULL. The command
+   line is one line. */
 static const struct token *next_on_line(const struct parser *parser)
 {
     const struct tokens *tokens = &parser->conf->tokens;
@@ -280,7 +280,7 @@ static const struct token *next_on_line(const struct parser *parser)
     return token;
 }
 
-/* Skips what follows on the line, up to an option. */
+/* Skips the rest of the line, up to an option. */
 static void skip_rest(struct parser *parser)
 {
     const struct token *token;
@@ -313,7 +313,7 @@ static void skip(struct parser *parser, int arguments)
         skip_load(parser);
 }
 
-/* Is `sched=8` written for `sched 8`? */
+/* Reports `sched=8` that is written for `sched 8`. */
 static void check_blanks(const struct token *word)
 {
     const char *equals = word->quoted ? NULL : strchr(word->text, '=');

@@ -1,3 +1,7 @@
+/*
+ * The option `ram`: blocks of guest memory. Blocks without an address are placed after all
+ * options are read, one after the other; blocks that overlap are an error.
+ */
 #include "conf/number.h"
 #include "conf/parser.h"
 
@@ -5,7 +9,7 @@
 #include <string.h>
 
 #define RAM_DEFAULT_SIZE (UINT64_C(16) << 20)
-#define RAM_MOST         (UINT64_C(1) << 48) /* in all; keeps file offsets far from overflow */
+#define RAM_MOST         (UINT64_C(1) << 48) /* in total; file offsets stay far from overflow */
 #define RAM_BASE_AARCH64 UINT64_C(0x80000000)
 
 static uint64_t take_size(struct place place, const char *string, const char *what)

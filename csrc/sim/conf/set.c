@@ -1,9 +1,12 @@
+/*
+ * The option `set`: variables of the VM, a vCPU or a vdev. The simulator's own begin with
+ * "sim-"; of QNX's it knows `debug` and ignores the others with a warning.
+ */
 #define _GNU_SOURCE
+#include "conf/message.h"
 #include "conf/number.h"
 #include "conf/parser.h"
-#include "conf/usage.h"
-#include "dump/regs.h"
-#include "file.h"
+#include "util/file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +29,7 @@ static _Noreturn void bad_value(const struct parser *parser, const struct token 
                value->text, wanted);
 }
 
-/* The index of the value among two words. */
+/* Whether the value is the second of two words; any other is an error. */
 static bool second_of(struct parser *parser, const struct token *value, const char *first,
                       const char *second)
 {
@@ -77,7 +80,7 @@ static void set_debug(struct parser *parser, const struct token *value)
     if (parser->context == CONTEXT_VDEV)
         parser_vdev(parser)->debug = on;
     else
-        place_warn(parser->word->place, "set debug: no effect but for a vdev");
+        place_warn(parser->word->place, "set debug: has an effect for a vdev only");
 }
 
 static const struct variable variables[] = {
@@ -120,7 +123,7 @@ static void set_erratum(struct parser *parser, const struct token *variable,
     const char *id = variable->text + strlen(ERRATUM_PREFIX);
     struct errata *errata = &parser->conf->errata;
 
-    /* env has the errata of one cpu in a member "cpuN" beside the common ones. */
+    /* In env, the errata of a cpu are a member "cpuN" among the common errata. */
     if (!*id || strncmp(id, "cpu", 3) == 0)
         place_fail(variable->place, "set %s: bad erratum ID", variable->text);
     if (parser->context == CONTEXT_VDEV)
@@ -136,7 +139,7 @@ static bool begins(const char *string, const char *prefix)
     return strncmp(string, prefix, strlen(prefix)) == 0;
 }
 
-/* A number of a cpu: its page table, or a register. */
+/* Whether a variable is a number of a vCPU: its page table, or a register. */
 static bool is_setting(const char *name)
 {
     return strcmp(name, SETTING_PGTBL) == 0 || begins(name, SETTING_REG) ||

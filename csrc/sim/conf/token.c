@@ -1,8 +1,13 @@
+/*
+ * Splits a configuration into words. `@FILE` is replaced by the words of that file,
+ * recursively; `#` starts a comment; quotes keep blanks and newlines in a word. The size
+ * of all files, the depth and the number of includes are limited.
+ */
 #define _GNU_SOURCE
 #include "conf/token.h"
 
-#include "file.h"
-#include "text.h"
+#include "util/file.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -37,7 +42,7 @@ static void check_memory(struct place place, bool good)
         place_fail(place, "out of memory");
 }
 
-/* `text` becomes the list's. */
+/* The list takes ownership of `text`. */
 static void append(struct tokens *tokens, struct token token)
 {
     check_memory(token.place, token.text != NULL);
@@ -79,7 +84,7 @@ static size_t line_end(const char *at, const char *end)
     return end - at >= 2 && at[0] == '\r' && at[1] == '\n' ? 2 : 0;
 }
 
-/* From an opening quote to behind the closing one. */
+/* Takes a quoted part, from the opening quote to the closing one. */
 static void take_quoted(struct scan *scan, struct text *word)
 {
     struct place opened = here(scan);
@@ -131,7 +136,7 @@ static size_t placeholder(const char *at)
     return length && at[1 + length] == '@' ? length + 2 : 0;
 }
 
-/* Course notes have templates: a script has to fill them in before a qvm reads them. */
+/* QNX's course notes contain templates, which a script fills in before a qvm reads them. */
 static void check_template(struct place place, const char *word)
 {
     for (const char *at = strchr(word, '@'); at; at = strchr(at + 1, '@')) {
@@ -143,7 +148,7 @@ static void check_template(struct place place, const char *word)
     }
 }
 
-/* The path that an include names, seen from the file that it stands in; NULL: no memory. */
+/* The path of an include, relative to the file that contains it; NULL: out of memory. */
 static char *resolve(const struct source *from, const char *name)
 {
     const char *slash = from && name[0] != '/' ? strrchr(from->path, '/') : NULL;
@@ -183,7 +188,8 @@ static struct source *open_source(struct tokens *tokens, const struct source *fr
     return source;
 }
 
-/* Its bytes, without the byte order mark that editors put before them. */
+/* Starts to scan a file, after the byte order mark that some editors put at its beginning.
+ */
 static struct scan scan_begin(const struct source *source)
 {
     static const char mark[] = "\xef\xbb\xbf";

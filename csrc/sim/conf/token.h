@@ -1,11 +1,11 @@
 /*
- * The words of a configuration, with the places where they stand. The syntax is that of
+ * The words of a configuration, and their places. The syntax is that of
  * docs/configuration.md; lua/qvm/host/conf_words.lua reads the same.
  */
 #ifndef SIM_TOKEN_H
 #define SIM_TOKEN_H
 
-#include "conf/place.h"
+#include "conf/message.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@ struct token {
     const struct source
         *source;      /* identifies one reading of one file; NULL: command line */
     bool starts_line; /* first word of a line of a file */
-    bool quoted;      /* holds a quoted part */
+    bool quoted;      /* has a quoted part */
 };
 
 /* Starts all zero; owns everything below it. */
@@ -30,7 +30,7 @@ struct tokens {
     size_t bytes; /* of all sources */
 };
 
-/* Adds command line argument `number`: one word, or an include. Exits on an error (see
+/* Adds argument `number` of the command line: a word, or an include. Exits on an error (see
    place_fail). */
 void tokens_add(struct tokens *tokens, const char *argument, unsigned long number);
 

@@ -1,3 +1,7 @@
+/*
+ * Takes a dump: opens the file or starts the command that receives it, has the image
+ * written, and logs the result.
+ */
 #define _GNU_SOURCE
 #include "dump/dump.h"
 
@@ -17,7 +21,7 @@ enum { MOST_SUFFIX = 9 };
 
 struct output {
     int fd;
-    pid_t child; /* of a command; 0: a file */
+    pid_t child; /* the command's process; 0: a file */
     struct text path;
 };
 
@@ -31,7 +35,7 @@ static void compose_path(const struct conf *conf, const char *stamp, int suffix,
     text_string(path, ".gcore");
 }
 
-/* Creates the first file of the ten names that is not taken. Returns 0, or an errno value.
+/* Creates the file with the first of ten names that is free. Returns 0, or an errno value.
  */
 static int create_file(const struct conf *conf, struct output *output)
 {
@@ -39,8 +43,8 @@ static int create_file(const struct conf *conf, struct output *output)
     struct tm local;
     struct timespec now;
 
-    /* Not time(): that lags behind the clock by some milliseconds, and so may the second.
-     */
+    /* Not time(), which lags some milliseconds behind this clock: its second could be the
+       one before. */
     (void)clock_gettime(CLOCK_REALTIME, &now);
     tzset();
     if (!localtime_r(&now.tv_sec, &local) ||
@@ -68,8 +72,7 @@ static int open_output(const struct conf *conf, struct output *output)
     return shell_start(conf->dump + 1, &output->fd, &output->child);
 }
 
-/* Ends the output after writing that ended with `error`; returns what the user is to know.
- */
+/* Closes the output after writing has ended with `error`. Returns the error to report. */
 static int close_output(struct output *output, int error)
 {
     if (close(output->fd) && !error)
@@ -79,7 +82,7 @@ static int close_output(struct output *output, int error)
             (void)unlink(output->path.data);
         return error;
     }
-    /* Abandoned: the command sees the end of its input, and is left to itself. */
+    /* Abandoned: the command reads the end of its input, and nobody waits for it. */
     return error == ECANCELED ? error : shell_finish(output->child, error);
 }
 

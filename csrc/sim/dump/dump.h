@@ -1,5 +1,5 @@
 /*
- * Taking a guest dump: the file's name, or the command it is piped to.
+ * Taking a guest dump.
  */
 #ifndef SIM_DUMP_H
 #define SIM_DUMP_H
@@ -8,10 +8,11 @@
 
 #include <stdbool.h>
 
-/* Takes a dump to where the configuration says, SYSTEM-YYYYMMDD-hhmmss.gcore in a directory
-   (host local time, mode 0600; with -1 to -9 before the ".gcore" where a name is taken),
-   and logs how it went. False if it failed or was abandoned, because the simulator was told
-   to quit; a file that could not be written is removed, an abandoned one stays. */
+/* Writes a dump to the command of the configuration, or to its directory, as
+   SYSTEM-YYYYMMDD-hhmmss.gcore (local time of the host, mode 0600; with -1 to -9 before
+   ".gcore" if a name is taken), and logs the result. False if it failed, or was abandoned
+   because the simulator was told to quit. A file that cannot be written is removed, an
+   abandoned one is kept. */
 bool dump_take(struct vm *vm);
 
 #endif

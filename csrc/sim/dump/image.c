@@ -1,8 +1,12 @@
+/*
+ * Writes the ELF core file of a dump: headers, RAM blocks, report, note. Nothing is kept
+ * in memory: the headers are computed from the configuration, segment by segment.
+ */
 #include "dump/image.h"
 
 #include "dump/memory.h"
 #include "dump/note.h"
-#include "dump/put.h"
+#include "dump/sink.h"
 
 #include <string.h>
 
@@ -33,7 +37,7 @@ static bool has_report(const struct conf *conf)
     return conf_report_block(conf) < conf->ram_count;
 }
 
-/* Index of the dumpinfo segment: behind those of the RAM blocks. */
+/* Index of the dumpinfo segment: after those of the RAM blocks. */
 static size_t dumpinfo_index(const struct conf *conf)
 {
     return has_report(conf) ? conf->ram_count : SIZE_MAX;
@@ -51,7 +55,7 @@ static uint64_t first_offset(const struct conf *conf)
     return (headers + CONF_PAGE - 1) / CONF_PAGE * CONF_PAGE;
 }
 
-/* Segment `index`; the one before it, where there is one, gives the offset. */
+/* Segment `index`. Its offset follows from the segment before it. */
 static struct segment segment_at(const struct conf *conf, size_t index,
                                  const struct segment *before)
 {
@@ -129,7 +133,7 @@ static void write_program_headers(const struct conf *conf, struct sink *sink)
     }
 }
 
-/* The dumpinfo segment: struct kdump, and the text that it announces. */
+/* The dumpinfo segment: struct kdump, and the text whose size it has. */
 static void write_report(const struct text *report, struct sink *sink)
 {
     const size_t room = CONF_REPORT - KDUMP_SIZE;

@@ -1,16 +1,16 @@
 /*
- * The contents of a guest dump.
+ * The content of a guest dump.
  *
  * A little-endian ELF64 core file: header, program headers, one PT_LOAD per RAM block in
  * configuration order, one for the last 64 KiB of the last block (the "dumpinfo" segment),
  * and the note last. p_vaddr is 0, p_paddr the address; segments begin at pages of the
  * file.
  *
- * See memory.h for the memory. The dumpinfo segment holds `struct kdump` and the report.
+ * See memory.h for the memory. The dumpinfo segment has `struct kdump` and the report.
  *
- * The note is `struct kdump_note` and one record per vCPU, which names "vcpuN" or the cpu's
- * configured name as process, and page tables at sim-pgtbl, or else at 0x41000 + i * 0x1000
- * of the first block.
+ * The note is `struct kdump_note` and one record per vCPU: the name of a process, which is
+ * the configured name of the cpu or "vcpuN", and the address of page tables, which is
+ * sim-pgtbl or 0x41000 + i * 0x1000 from the base of the first block.
  * See regs.h for the registers.
  */
 #ifndef SIM_IMAGE_H

@@ -1,6 +1,11 @@
+/*
+ * Writes the guest's memory, page by page. Most pages are zero: next_page() skips to the
+ * next page with loaded bytes or with the simulator's pattern, so that a large VM costs
+ * little.
+ */
 #include "dump/memory.h"
 
-#include "dump/put.h"
+#include "dump/sink.h"
 
 #include <string.h>
 
@@ -11,16 +16,16 @@ struct area {
     size_t block;
     uint64_t number; /* of the dump */
     uint64_t base;
-    size_t piece; /* index of the first one that reaches to where we are, or behind */
+    size_t extent; /* index of the first extent that ends at or after the current address */
 };
 
-/* Is the page at an offset of a block one with the pattern? */
+/* Whether the page at an offset of a block has the pattern. */
 static bool is_touched(uint64_t offset)
 {
     return offset < TOUCHED_AT_BASE || offset % TOUCHED_EVERY < CONF_PAGE;
 }
 
-/* A label and the dump's number, over the pattern. */
+/* Writes a label and the dump's number over the pattern. */
 static void put_label(const char *system, uint64_t number, unsigned char *page)
 {
     struct text label = {0};
@@ -36,7 +41,7 @@ static void put_label(const char *system, uint64_t number, unsigned char *page)
     (void)put_u64(page + NUMBER_OFFSET, number);
 }
 
-/* What is in a page where nothing is loaded. */
+/* Fills a page as it is where nothing is loaded. */
 static void put_own(const struct area *area, uint64_t offset, unsigned char *page)
 {
     unsigned char *at = page;
@@ -48,20 +53,21 @@ static void put_own(const struct area *area, uint64_t offset, unsigned char *pag
         put_label(area->conf->system, area->number, page);
 }
 
-/* What of a piece is in the page at `address`. Returns 0, or an errno value. */
-static int put_piece(const struct loads *loads, const struct piece *piece, uint64_t address,
-                     unsigned char *page)
+/* Copies the part of an extent that lies in the page at `address`. Returns 0, or an errno
+   value. */
+static int put_extent(const struct loads *loads, const struct extent *extent,
+                      uint64_t address, unsigned char *page)
 {
-    size_t start = piece->address > address ? (size_t)(piece->address - address) : 0;
-    uint64_t skipped = piece->address > address ? 0 : address - piece->address;
-    uint64_t rest = piece->size - skipped;
+    size_t start = extent->address > address ? (size_t)(extent->address - address) : 0;
+    uint64_t skipped = extent->address > address ? 0 : address - extent->address;
+    uint64_t rest = extent->size - skipped;
     size_t room = CONF_PAGE - start;
     size_t size = rest < room ? (size_t)rest : room;
-    uint64_t filled = piece->filled > skipped ? piece->filled - skipped : 0;
+    uint64_t filled = extent->filled > skipped ? extent->filled - skipped : 0;
     size_t from_file = filled < size ? (size_t)filled : size;
 
     memset(page + start + from_file, 0, size - from_file);
-    return loads_read(loads, piece, skipped, page + start, from_file);
+    return loads_read(loads, extent, skipped, page + start, from_file);
 }
 
 static void write_page(const struct area *area, uint64_t offset, struct sink *sink)
@@ -73,10 +79,10 @@ static void write_page(const struct area *area, uint64_t offset, struct sink *si
     int error = 0;
 
     put_own(area, offset, page);
-    for (size_t i = area->piece; i < loads->piece_count && !error; i++) {
-        if (loads->pieces[i].address > address + (CONF_PAGE - 1))
+    for (size_t i = area->extent; i < loads->extent_count && !error; i++) {
+        if (loads->extents[i].address > address + (CONF_PAGE - 1))
             break;
-        error = put_piece(loads, &loads->pieces[i], address, page);
+        error = put_extent(loads, &loads->extents[i], address, page);
     }
     if (error && !sink->error)
         sink->error = error;
@@ -86,7 +92,7 @@ static void write_page(const struct area *area, uint64_t offset, struct sink *si
         sink_bytes(sink, page, CONF_PAGE);
 }
 
-/* The offset of the next page that may hold something, from `offset` on. */
+/* The offset of the next page, from `offset` on, that may not be zero. */
 static uint64_t next_page(struct area *area, uint64_t offset)
 {
     const struct loads *loads = &area->conf->loads;
@@ -94,10 +100,10 @@ static uint64_t next_page(struct area *area, uint64_t offset)
 
     if (!is_touched(offset))
         next += TOUCHED_EVERY - offset % TOUCHED_EVERY;
-    area->piece = loads_from(loads, area->piece, area->base + offset);
-    if (area->piece == loads->piece_count)
+    area->extent = loads_from(loads, area->extent, area->base + offset);
+    if (area->extent == loads->extent_count)
         return next;
-    uint64_t start = loads->pieces[area->piece].address;
+    uint64_t start = loads->extents[area->extent].address;
     if (start <= area->base + offset)
         return offset;
     start = (start - area->base) / CONF_PAGE * CONF_PAGE;

@@ -1,7 +1,11 @@
+/*
+ * Writes the data of a dump's note: a head, the names of the extra registers (SDP 8), and
+ * a record for each vCPU.
+ */
 #include "dump/note.h"
 
-#include "dump/put.h"
 #include "dump/regs.h"
+#include "dump/sink.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +14,7 @@ enum {
     HEAD_SIZE = 40,
     CPU_HEAD_SIZE = 128,
     PROCESS_NAME_SIZE = 100,
-    SIGNAL_NUMBER = 17, /* QNX's SIGUSR2, which asks for a dump */
+    SIGNAL_NUMBER = 17, /* QNX's SIGUSR2, which requests a dump */
     NO_SEGMENT = -1
 };
 

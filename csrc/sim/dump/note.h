@@ -1,6 +1,6 @@
 /*
- * The data of a dump's PT_NOTE segment: the structures of the public header sys/kdump.h,
- * not ELF notes.
+ * The data of a dump's PT_NOTE segment: structures of QNX's public header sys/kdump.h, not
+ * ELF notes.
  */
 #ifndef SIM_NOTE_H
 #define SIM_NOTE_H

@@ -1,10 +1,14 @@
+/*
+ * The registers of the vCPUs: their names and order on each machine, checks of those that
+ * the configuration sets, and values for all others that differ by vCPU and register.
+ */
 #include "dump/regs.h"
 
-#include "dump/put.h"
+#include "dump/sink.h"
 
 #include <string.h>
 
-/* Registers in the layout's order, 8 bytes each. */
+/* Registers in the order of the layout, 8 bytes each. */
 static const char *const aarch64[] = {
     "x0",  "x1",  "x2",  "x3",  "x4",  "x5",  "x6",  "x7",  "x8",  "x9",    "x10", "x11",
     "x12", "x13", "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21",   "x22", "x23",
@@ -38,7 +42,7 @@ static const char *name_of(enum machine machine, size_t n)
     return machine == MACHINE_AARCH64 ? aarch64[n] : x86_64[n];
 }
 
-/* The settings of one cpu, or of all: registers must be the machine's. */
+/* Checks the settings of one cpu, or of all: the machine must have these registers. */
 static void check(enum machine machine, const struct settings *settings)
 {
     for (size_t i = 0; i < settings->count; i++) {
@@ -119,7 +123,7 @@ static uint64_t default_x86_64(uint64_t vcpu, size_t n)
     }
 }
 
-/* Register n of the layout. */
+/* The value of register n of the layout. */
 static uint64_t value_of(const struct vm *vm, size_t index, size_t n)
 {
     bool arm = vm->conf->machine == MACHINE_AARCH64;

@@ -1,7 +1,11 @@
+/*
+ * Runs the command of `dump "|COMMAND"` and waits for it, without missing the signal to
+ * quit.
+ */
 #define _GNU_SOURCE
 #include "dump/shell.h"
 
-#include "vm/signals.h"
+#include "util/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +16,8 @@
 
 extern char **environ;
 
-/* The command gets the reading end as its input, and default actions for what is ignored
-   here. */
+/* The command gets `input` as its standard input, and default actions for the signals that
+   the simulator ignores. */
 static int spawn(const char *command, int input, pid_t *child)
 {
     char *const arguments[] = {"sh", "-c", (char *)command, NULL};
@@ -49,7 +53,8 @@ int shell_start(const char *command, int *fd, pid_t *child)
 
     if (pipe2(ends, O_CLOEXEC))
         return errno;
-    /* A write to a command that does not read must not outlast the wish to quit. */
+    /* If the command does not read, a write must still end when the simulator is told to
+       quit. */
     int error =
         fcntl(ends[1], F_SETFL, O_NONBLOCK) ? errno : spawn(command, ends[0], child);
     (void)close(ends[0]);

@@ -1,8 +1,13 @@
+/*
+ * Writes the bytes of a dump through one buffer. To a file, zeros become holes. With sim-
+ * dump-seconds the dump is written in 40 steps, and each waits until it is due; the file
+ * grows step by step, as under a real qvm.
+ */
 #define _GNU_SOURCE
 #include "dump/sink.h"
 
-#include "file.h"
-#include "vm/signals.h"
+#include "util/file.h"
+#include "util/signals.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,7 +30,7 @@ void sink_open(struct sink *sink, int fd, bool sparse, uint64_t total, double se
     sink->error = sink->buffer ? 0 : ENOMEM;
 }
 
-/* Writes the buffer at its place in the file, behind holes if need be. */
+/* Writes the buffer at its offset in the file, which may be after a hole. */
 static int write_at(const struct sink *sink)
 {
     size_t done = 0;
@@ -52,8 +57,8 @@ static void flush(struct sink *sink)
     sink->filled = 0;
 }
 
-/* At the end of a step: shows what was written so far, and waits until the next one is due.
- */
+/* At the end of a step: makes everything so far visible in the file, and waits until the
+   next step is due. */
 static void pace(struct sink *sink)
 {
     flush(sink);
@@ -125,4 +130,25 @@ int sink_close(struct sink *sink)
     free(sink->buffer);
     sink->buffer = NULL;
     return sink->error;
+}
+
+unsigned char *put_u8(unsigned char *at, unsigned value)
+{
+    *at = (unsigned char)(value & 0xff);
+    return at + 1;
+}
+
+unsigned char *put_u16(unsigned char *at, unsigned value)
+{
+    return put_u8(put_u8(at, value), value >> 8);
+}
+
+unsigned char *put_u32(unsigned char *at, uint32_t value)
+{
+    return put_u16(put_u16(at, value & 0xffff), value >> 16);
+}
+
+unsigned char *put_u64(unsigned char *at, uint64_t value)
+{
+    return put_u32(put_u32(at, (uint32_t)(value & 0xffffffff)), (uint32_t)(value >> 32));
 }

@@ -1,8 +1,13 @@
+/*
+ * Reads standard input without blocking, splits it into lines, and passes each command to
+ * the server. In the background of a terminal it reads nothing: that input is for another
+ * process.
+ */
 #define _GNU_SOURCE
 #include "vm/command.h"
 
-#include "file.h"
-#include "vm/signals.h"
+#include "util/file.h"
+#include "util/signals.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +19,7 @@ struct command {
     bool (*serve)(struct server *server);
 };
 
-/* Acknowledged where the VM is gone: see server_run(). */
+/* server_run() acknowledges it, once the VM is gone. */
 static bool shut_down(struct server *server)
 {
     server->done = true;
@@ -33,8 +38,8 @@ void command_open(struct command_input *input)
     *input = (struct command_input){0};
 }
 
-/* Reading from a terminal that has another process in its foreground would take that one's
-   input, or stop this one. */
+/* Whether another process is in the foreground of the terminal. Reading would take the
+   input of that process, or stop this one. */
 static bool in_background(void)
 {
     pid_t foreground = tcgetpgrp(STDIN_FILENO);
@@ -77,7 +82,7 @@ static void obey(struct server *server, const char *word)
         }
     }
     logger_line(&server->conf->logger, LEVEL_WARN,
-                "unknown command '%s': one word of those that --help lists", word);
+                "unknown command '%s': --help lists them", word);
     answer("failed", word);
 }
 

@@ -1,3 +1,6 @@
+/*
+ * Composes the JSON document of env: a few strings, the vCPUs, the errata.
+ */
 #include "vm/env.h"
 
 #include <inttypes.h>

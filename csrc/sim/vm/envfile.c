@@ -1,7 +1,12 @@
+/*
+ * Replaces the file env. The new file is created beside the directory, filled and locked
+ * before it is renamed to env, so readers see one complete document or the other, and
+ * always a lock.
+ */
 #define _GNU_SOURCE
 #include "vm/envfile.h"
 
-#include "file.h"
+#include "util/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A file about to become env, beside the system's directory: whoever lists that must see
-   nothing but env and vdevs. */
+/* The name of a new file before it becomes env: outside the system's directory, in which
+   only env and vdevs may be visible. */
 #define TEMPORARY "../.env."
 
 struct temporary {
@@ -41,7 +46,7 @@ static int find_owner(int fd, pid_t *owner)
 
 int envfile_owner(int directory, pid_t *owner)
 {
-    /* Non-blocking: it may be the FIFO of a simulator that hangs. */
+    /* Non-blocking: it may be the FIFO of a simulated hang. */
     int fd =
         openat(directory, ENVFILE_NAME, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 
@@ -63,8 +68,8 @@ static struct temporary temporary_name(void)
     return temporary;
 }
 
-/* Locks the new file and gives it its name; `filled` is false where that has failed
-   already. Returns `fd`, or -1: the file is gone then. */
+/* Locks the new file and renames it to env, unless `filled` says that writing it failed.
+   Returns `fd`, or -1 after removing the file. */
 static int publish(int directory, const char *name, int fd, bool filled)
 {
     struct flock lock = whole_file();
@@ -99,7 +104,7 @@ int envfile_block(int directory)
 
     if (mkfifoat(directory, new.name, 0644))
         return -1;
-    /* With a writer that stays silent, readers neither fail to open nor see an end. */
+    /* With a writer that never writes, readers can open it and then block. */
     int fd = openat(directory, new.name, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     return publish(directory, new.name, fd, true);
 }

@@ -1,8 +1,13 @@
+/*
+ * Creates, replaces and removes the VM's directory. Two simulators of one name can start
+ * and end at the same time: flock() on the directory puts them in order, and after each
+ * wait the path is checked again, because the directory may have been removed meanwhile.
+ */
 #define _GNU_SOURCE
 #include "vm/node.h"
 
+#include "util/signals.h"
 #include "vm/envfile.h"
-#include "vm/signals.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,7 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int complain(const char *path)
+/* Writes errno as a message about a path. Returns -1. */
+static int fail(const char *path)
 {
     (void)fprintf(stderr, "qvm: %s: %s\n", path, strerror(errno));
     return -1;
@@ -53,7 +59,7 @@ int node_init(struct node *node, const struct conf *conf, const char *root)
     return path.failed ? -1 : 0;
 }
 
-/* Whether the path still leads to the directory that is open. */
+/* Whether the path still names the open directory. */
 static bool is_current(const struct node *node)
 {
     struct stat named;
@@ -77,8 +83,8 @@ static void unlock(const struct node *node)
     (void)flock(node->directory, LOCK_UN);
 }
 
-/* Opens and locks the directory, and creates it if need be. Another simulator that ends can
-   remove it at any moment before the lock is held: then again. */
+/* Opens and locks the directory; creates it if it does not exist. Another simulator that
+   ends can remove it at any moment before the lock is held: then it starts again. */
 static int open_locked(struct node *node)
 {
     for (;;) {
@@ -97,8 +103,8 @@ static int open_locked(struct node *node)
     }
 }
 
-/* Only what a simulator can have left: env waits for its successor, and the root may be set
-   to a directory with other people's files. */
+/* Whether a killed simulator can have left that file. Not env, which its successor
+   replaces; and the root may be a directory with other people's files. */
 static bool is_left_over(int directory, const char *name)
 {
     struct stat status;
@@ -150,7 +156,7 @@ static void remove_vdev_files(struct node *node)
     }
 }
 
-/* In the locked directory, which nobody serves. */
+/* Fills the locked directory, which nobody serves. */
 static int fill(struct node *node, const struct text *env)
 {
     if (remove_left_overs(node) || create_vdev_files(node))
@@ -159,7 +165,7 @@ static int fill(struct node *node, const struct text *env)
     return node->env < 0 ? -1 : 0;
 }
 
-/* Takes back a beginning, and ends the lock with its descriptor. */
+/* Undoes a start that failed. Closing the directory releases the lock. */
 static void give_up(struct node *node)
 {
     if (node->directory < 0)
@@ -176,7 +182,7 @@ int node_create(struct node *node, const struct text *env)
 
     if (open_locked(node) || envfile_owner(node->directory, &owner) ||
         (!owner && fill(node, env))) {
-        (void)complain(node->path);
+        (void)fail(node->path);
         give_up(node);
         return -1;
     }
@@ -190,7 +196,7 @@ int node_create(struct node *node, const struct text *env)
     return 0;
 }
 
-/* The lock of the env before must hold until the new one has the name. */
+/* Closes the old env, and so releases its lock, only after the new one has the name. */
 static int exchange(struct node *node, int env)
 {
     if (env < 0)
@@ -214,7 +220,7 @@ void node_remove(struct node *node)
 {
     if (node->directory < 0)
         return;
-    /* Without the lock there is no telling whose files these are. */
+    /* Only with the lock is it certain whose files these are. */
     bool own =
         flock(node->directory, LOCK_EX) == 0 && envfile_is(node->directory, node->env);
     if (own && unlinkat(node->directory, ENVFILE_NAME, 0) == 0) {

@@ -1,3 +1,6 @@
+/*
+ * Composes the status text: the VM, its RAM, its vCPUs, its vdevs, a line each.
+ */
 #include "vm/report.h"
 
 #include <inttypes.h>

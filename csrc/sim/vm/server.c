@@ -1,11 +1,15 @@
+/*
+ * The main loop: waits for signals and commands, and serves them one at a time. Also
+ * starts the VM and shuts it down.
+ */
 #define _GNU_SOURCE
 #include "vm/server.h"
 
 #include "dump/dump.h"
+#include "util/signals.h"
 #include "vm/command.h"
 #include "vm/env.h"
 #include "vm/report.h"
-#include "vm/signals.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -20,7 +24,7 @@ static bool failed(const struct server *server, const char *what)
     return false;
 }
 
-/* True, with a log line, if the VM does not answer. */
+/* True, with a log line, if the VM hangs. */
 static bool refuses(const struct server *server, const char *what)
 {
     if (server->hung)
@@ -125,7 +129,7 @@ static void serve_signals(struct server *server)
     int number;
 
     while (!server->done && !signals_quit() && (number = signals_next())) {
-        /* A hung VM takes its signals and does nothing about them. */
+        /* A VM that hangs ignores its signals. */
         if (number == SIGUSR1 && !server->hung)
             (void)server_status(server);
         else if (number == SIGUSR2 && !server->hung)

@@ -1,10 +1,10 @@
 /*
- * The running simulator: what it does on request.
+ * The running simulator, and its requests.
  */
 #ifndef SIM_SERVER_H
 #define SIM_SERVER_H
 
-#include "exitcode.h"
+#include "conf/message.h"
 #include "vm/node.h"
 #include "vm/vm.h"
 
@@ -15,26 +15,25 @@ struct server {
     struct vm vm;
     struct node node;
     bool hung;     /* does not answer */
-    bool done;     /* to shut down, or broken: leave the main loop */
-    bool announce; /* `shutdown` is to be acknowledged at the end */
+    bool done;     /* leave the main loop: shut down, or broken */
+    bool announce; /* acknowledge `shutdown` at the end */
     enum exitcode exit_code;
 };
 
-/* Each serves one request. False: it failed or does not apply now, and a log line says so.
- */
+/* Each serves one request. False, with a log line: it failed or does not apply now. */
 bool server_status(struct server *server);
 bool server_dump(struct server *server);
 bool server_suspend(struct server *server);
 bool server_hang(struct server *server);
 
-/* Ends suspension and hanging alike. */
+/* Undoes server_suspend() and server_hang(). */
 bool server_resume(struct server *server);
 
-/* Removes the directory for 0.2 seconds; the guest runs afterwards. */
+/* Removes the directory for 0.2 seconds. Afterwards the guest runs. */
 bool server_reboot(struct server *server);
 
-/* Makes the VM appear, serves signals and standard input until told to quit, and makes it
-   disappear. Returns the exit code. */
+/* Makes the VM appear, serves signals and standard input until told to quit, and removes
+   it. Returns the exit code. */
 enum exitcode server_run(struct server *server, const struct conf *conf, const char *root);
 
 #endif

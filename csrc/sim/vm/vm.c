@@ -1,3 +1,7 @@
+/*
+ * Starts and stops the vCPU threads. A thread publishes its id and then only waits for the
+ * end: env must name thread ids that exist.
+ */
 #define _GNU_SOURCE
 #include "vm/vm.h"
 
@@ -24,7 +28,7 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* Starts the next thread, and waits until its id is known and its name set. */
+/* Starts the next thread, and waits until it has published its id and set its name. */
 static int start_next(struct vm *vm)
 {
     struct vcpu *vcpu = &vm->vcpus[vm->started];
@@ -53,7 +57,7 @@ int vm_start(struct vm *vm, const struct conf *conf)
         return ENOMEM;
     (void)pthread_mutex_init(&vm->mutex, NULL);
     (void)pthread_cond_init(&vm->change, NULL);
-    /* Signals are for the main thread: the vCPU threads inherit a full mask. */
+    /* Only the main thread receives signals: the vCPU threads inherit a full mask. */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     while (!error && vm->started < conf->cpu_count)

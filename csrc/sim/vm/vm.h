@@ -14,7 +14,7 @@
 
 struct vm;
 
-/* One vCPU: a real thread, which does nothing but wait, so that its id is a real one. */
+/* A vCPU: a thread that only waits, so that its id is real. */
 struct vcpu {
     struct vm *vm;
     pthread_t thread;
@@ -24,23 +24,23 @@ struct vcpu {
 struct vm {
     const struct conf *conf; /* borrowed */
     struct vcpu *vcpus;      /* conf->cpu_count of them */
-    size_t started;          /* how many threads run */
-    pthread_mutex_t mutex;   /* protects tid, until the start is over, and stop */
+    size_t started;          /* number of threads that run */
+    pthread_mutex_t mutex;   /* protects stop, and tid during the start */
     pthread_cond_t change;
     bool stop;
     bool suspended;    /* vCPUs from 1 on are off */
-    uint64_t statuses; /* status texts logged, dumps begun, each so far */
+    uint64_t statuses; /* status texts logged and dumps begun so far */
     uint64_t dumps;
 };
 
 /* Starts the threads. Returns 0, or an errno value: nothing runs then. */
 int vm_start(struct vm *vm, const struct conf *conf);
 
-/* Ends the threads and releases everything. */
+/* Ends the threads and frees everything. */
 void vm_stop(struct vm *vm);
 
-/* The guest-virtual address where vCPU `index` stands; 0 if the vCPU is off.
-   Unless it is set, of vCPU i: 0xffff800010081234 + i * 0x1000 (aarch64),
+/* The guest-virtual address of the instruction that vCPU `index` executes; 0 if it is off.
+   Unless it is set, that of vCPU i is 0xffff800010081234 + i * 0x1000 (aarch64) or
    0xffffffff81001234 + i * 0x1000 (x86_64). */
 uint64_t vm_ip(const struct vm *vm, size_t index);
 

@@ -1,14 +1,16 @@
--- What is found of VMs and dumps, as plain tables: for people, for JSON, for a page.
+-- Collects what is known about VMs and dumps into plain tables. Text, JSON, HTML and metrics are
+-- made from these tables. Integers that JSON readers would round are strings in them.
 
 local errors = require "qvm.util.errors"
+local json_writer = require "qvm.util.json_writer"
 local qvm = require "qvm"
 
 local collect = {}
 
 local LARGE = 2^53
 
--- An integer that a double would not hold, or whose 64 bits may be meant without
--- a sign, is written as an address is.
+-- A value of an env as the report has it. An integer that a double cannot hold, or that may be
+-- unsigned, is written like an address.
 local function exact(value)
   if math.type(value) == "integer" and (value >= LARGE or value < 0) then
     return qvm.hex(value)
@@ -32,8 +34,7 @@ local function vcpus_of(env)
   return list
 end
 
--- The JSON of a value, as text, where what the report has in its place could be
--- something else.
+-- The exact value as JSON text, if the value in the report is ambiguous; else nil.
 local function whole(value)
   if exact(value) ~= value or type(value) == "string" and value:find("^0x%x+$") then
     return qvm.errata.text(value)
@@ -49,7 +50,7 @@ local function errata_of(env)
   return list
 end
 
--- Members at the top of the document that are plain text.
+-- The strings at the top of the document, by their names.
 local function facts_of(env)
   local facts = {}
   if type(env.raw) == "table" then
@@ -62,18 +63,19 @@ local function facts_of(env)
   return facts
 end
 
--- What there is to say of the process: its id, or why there is none to be had.
+-- Adds the id of the process, or why it is unknown. Returns the code of the failure.
 local function add_process(about, vm, problems)
   local pid, message, code = vm:pid()
   about.pid = pid
   if not pid then
     problems:add(message)
-    about.process = code == "permission" and "its process may not be looked at"
+    about.process = code == "permission" and "no permission to look at its process"
       or code == "not_qvm" and "no qvm serves it" or "no process serves it"
   end
   return code
 end
 
+-- Adds the names of the vdev nodes. Ctrl-C is not a problem of the VM: it is raised again.
 local function add_nodes(about, vm, problems)
   local is_listed, names = errors.try(vm.nodes, vm)
   if not is_listed then
@@ -85,7 +87,7 @@ local function add_nodes(about, vm, problems)
   end
 end
 
--- What differs from a baseline: its path, and its snapshot as `errata`.
+-- The differences from a baseline, which is a table of its path and its `errata`.
 local function difference(env, baseline)
   local list = qvm.errata.diff(baseline.errata, qvm.errata.snapshot(env))
   for _, d in ipairs(list) do
@@ -94,8 +96,7 @@ local function difference(env, baseline)
   return {path = baseline.path, differences = list}
 end
 
--- What the env of a VM says. A document in which neither vCPUs nor errata are found says
--- nothing about either.
+-- Adds what the env of a VM says. If it has neither vCPUs nor errata, both are unknown.
 local function add_env(about, env, problems, baseline)
   local vcpus, errata = vcpus_of(env), errata_of(env)
   about.facts = facts_of(env)
@@ -109,11 +110,11 @@ local function add_env(about, env, problems, baseline)
   end
 end
 
--- Lists that are nil where what they would hold is not known; `facts` is nil where the
--- env was not read.
+-- Lists that are nil if unknown, which JSON writes as null; `facts` is nil if the env was not
+-- read.
 local UNKNOWN = {nullable = {"errata", "facts", "nodes", "vcpus"}}
 
--- States in which there is no env to read.
+-- States in which the env cannot be read.
 local UNREADABLE = {unavailable = true, stuck = true}
 
 local function add_state(about, vm)
@@ -122,8 +123,8 @@ local function add_state(about, vm)
   return state
 end
 
--- A VM, its errata held against a baseline, if there is one. The second value is
--- the code of why its process is not known.
+-- Returns what is known about a VM, with the differences from a baseline if one is given; and
+-- the code of why its process is unknown. problems receives every step that fails.
 function collect.vm(vm, problems, baseline)
   local about = setmetatable({name = vm.name, path = vm.path}, UNKNOWN)
   add_nodes(about, vm, problems)
@@ -138,14 +139,14 @@ function collect.vm(vm, problems, baseline)
     add_env(about, env, problems, baseline)
   else
     problems:add(message)
-    if state and (code == "not_found" or code == "timeout") then -- since the state was asked
+    if state and (code == "not_found" or code == "timeout") then -- it changed meanwhile
       add_state(about, vm)
     end
   end
   return about, process_code
 end
 
--- The registers by name; their order is kept beside them, for people.
+-- The registers by name. The metatable has their order.
 local function registers_of(cpu)
   local registers, order = {}, {}
   for name, value in cpu:registers() do
@@ -155,8 +156,8 @@ local function registers_of(cpu)
   return setmetatable(registers, {order = order})
 end
 
--- What a report of a dump holds at most: a report is made as a whole, and a small hostile
--- file can hold 65535 vCPUs or text of 16 MiB.
+-- The limits of a report on a dump. It is made in memory, and a small hostile file can hold
+-- 65535 vCPUs, or text of 16 MiB.
 local REGISTERS_MAX, RANGES_MAX, TEXT_MAX = 1 << 15, 4096, 1 << 20
 
 local function vcpu_of(cpu)
@@ -196,8 +197,8 @@ local function has_note(dump, name)
   return found
 end
 
--- What is wrong with the VMCOREINFO note of a dump that has one. Memory is not searched for
--- one where there is no note.
+-- Warns of what is wrong with the VMCOREINFO note of a dump. If there is no note, memory is not
+-- searched for one.
 local function warn_of_note(dump, warn)
   local info, message
   if has_note(dump, "VMCOREINFO") then
@@ -222,7 +223,7 @@ local function ranges_of(dump, warn)
   return ranges
 end
 
--- The newest text is at the end.
+-- The text in the dump, or its end, which is the newest part.
 local function text_of(dump, warn)
   local bytes = dump:log()
   if bytes and #bytes > TEXT_MAX then
@@ -232,7 +233,8 @@ local function text_of(dump, warn)
   return bytes
 end
 
--- problems takes what the report leaves out, and the warnings of the dump and its note.
+-- Returns what is known about a dump. problems receives the warnings of the dump and its note,
+-- and what the report leaves out.
 function collect.dump(dump, problems)
   local function warn(format, ...)
     local message = format:format(...)
@@ -247,6 +249,31 @@ function collect.dump(dump, problems)
     bits = dump.bits, byteorder = dump.byteorder, size = dump.size,
     ranges = ranges_of(dump, warn), vcpus = dump_vcpus_of(dump, warn),
     text = text_of(dump, warn)}
+end
+
+-- JSON ------------------------------------------------------------------------------------
+
+local function set(names)
+  local members = {}
+  for name in names:gmatch("%S+") do
+    members[name] = true
+  end
+  return members
+end
+
+-- Without blanks. Strings of a dump can be any bytes. Messages of a kernel log are JSON already:
+-- there can be many, and JSON takes less memory.
+local STYLE = {comma = ",", colon = ":", lenient = true,
+  arrays = set "nodes vcpus errata ranges vms errors differences", raw = set "messages"}
+
+-- Returns the JSON of a small value.
+function collect.encode(value)
+  return assert(json_writer.encode(value, STYLE))
+end
+
+-- Writes a report as JSON, in pieces, by put(text).
+function collect.write_json(put, report)
+  json_writer.write(put, report, STYLE)
 end
 
 return collect

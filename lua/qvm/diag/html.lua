@@ -1,11 +1,12 @@
--- A report as one HTML page that needs nothing else: to attach to a ticket.
+-- Writes a report as one HTML page that loads nothing else, to send or to attach.
 
-local core = require "qvm.core"
 local qvm = require "qvm"
+local iterators = require "qvm.util.iterators"
 local map = require "qvm.diag.map"
 local Markup = require "qvm.diag.markup"
 local Plain = require "qvm.diag.plain"
-local text = require "qvm.diag.text"
+local system = require "qvm.util.system"
+local text = require "qvm.cli.text"
 
 local element = Markup.element
 
@@ -13,7 +14,7 @@ local html = {}
 
 local ROWS_MAX = 4096 -- of a table
 
--- Parts --------------------------------------------------------------------------
+-- Parts -----------------------------------------------------------------------------------
 
 local function heading(level, content)
   return element("h" .. level, nil, content)
@@ -23,8 +24,8 @@ local function code(content)
   return element("code", nil, content)
 end
 
--- A table. columns: array of {title, class}; a row is an array of contents, of
--- which the first is its header.
+-- A table. columns: array of {title, class}; a row is an array of contents, of which the first
+-- is the header of the row.
 local function table_of(columns, rows)
   local head, body = {}, {}
   for i, column in ipairs(columns) do
@@ -58,7 +59,7 @@ local function text_section(level, title, bytes)
     element("pre", nil, Markup.lines(lines))}
 end
 
--- A dump -------------------------------------------------------------------------
+-- A dump ----------------------------------------------------------------------------------
 
 local function memory(ranges, level, id)
   if #ranges == 0 then
@@ -87,8 +88,8 @@ local function registers_of(cpu)
   for _, name in ipairs(getmetatable(cpu.registers).order) do
     parts[#parts + 1] = register(name, cpu.registers[name])
   end
-  for _, name in ipairs(text.sorted_keys(cpu.extra)) do
-    parts[#parts + 1] = register(name, cpu.extra[name])
+  for name, value in iterators.sorted(cpu.extra) do
+    parts[#parts + 1] = register(name, value)
   end
   return element("dl", {class = "registers"}, parts)
 end
@@ -116,7 +117,7 @@ local function dump_section(dump, level, id)
   }
 end
 
--- A VM ---------------------------------------------------------------------------
+-- A VM ------------------------------------------------------------------------------------
 
 local STATES = {running = true, gone = true, stuck = true, unavailable = true}
 
@@ -129,8 +130,8 @@ local function summary(about)
   local list = {{"state", state(about)}, {"process", about.pid or about.process},
     {"directory", about.path}}
   list[#list + 1] = about.reason and {"reason", about.reason}
-  for _, name in ipairs(text.sorted_keys(about.facts or {})) do
-    list[#list + 1] = {name, about.facts[name]}
+  for name, fact in iterators.sorted(about.facts or {}) do
+    list[#list + 1] = {name, fact}
   end
   if not about.nodes then
     list[#list + 1] = {"vdev nodes", "unknown: its directory was not read"}
@@ -144,14 +145,14 @@ local function summary(about)
   return facts_of(list)
 end
 
--- What stands in the place of what is not known.
+-- A paragraph in place of a list that is unknown.
 local function unknown(about)
   return element("p", nil, about.facts and "Unknown: none found in its env; see qvm.schema."
     or "Unknown: its env was not read.")
 end
 
--- A table with a row for each of a list, as row_of(element) gives it; a page of very many is
--- of no use, and takes much memory.
+-- A table with a row for each element of a list, made by row_of(element). Rows are limited: a
+-- page with too many is useless and takes much memory.
 local function list_table(columns, list, row_of)
   local rows = {}
   for i = 1, math.min(#list, ROWS_MAX) do
@@ -175,7 +176,7 @@ local function cpu_text(cpu)
   return cpu and ("%d"):format(cpu) or "all"
 end
 
--- A value that is long would hide the others: the JSON has it whole.
+-- A value, cut if it is long; JSON has it in full.
 local function cell(value)
   return text.cut(Plain.raw_value(value))
 end
@@ -214,7 +215,7 @@ local function vm_section(about, level, id)
   }
 end
 
--- Pages --------------------------------------------------------------------------
+-- Pages -----------------------------------------------------------------------------------
 
 local function list_of(vms, is_linked)
   local rows = {}
@@ -227,7 +228,7 @@ local function list_of(vms, is_linked)
     {"nodes", "number"}, {"errata", "number"}}, rows)
 end
 
--- The page's title, and what stands in it.
+-- Returns the title of the page, and its content.
 local function main_part(report, is_full)
   if not report.vms then
     if report.name then
@@ -240,7 +241,7 @@ local function main_part(report, is_full)
     parts[#parts + 1] = element("section", {id = "vm" .. i}, {
       heading(2, "VM " .. about.name), vm_section(about, 3, "map" .. i)})
   end
-  return text.count(#report.vms, "VM") .. " of " .. core.host_name(), parts
+  return text.count(#report.vms, "VM") .. " of " .. system.host_name(), parts
 end
 
 local function problems(errors)
@@ -252,10 +253,10 @@ local function problems(errors)
     heading(2, "What went wrong"), element("ul", nil, items)}) or {}
 end
 
--- Nothing on the page can be fetched or run, whatever a value tries.
+-- The page cannot fetch or run anything, whatever its values contain.
 local POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
--- The page's bytes. is_full: a report of several VMs has all of them in full.
+-- Returns the page. is_full: a report on several VMs has all of them in full.
 function html.page(report, is_full)
   local title, content = main_part(report, is_full)
   local now = os.time()
@@ -265,13 +266,13 @@ function html.page(report, is_full)
     element("meta", {name = "viewport", content = "width=device-width, initial-scale=1"}),
     element("meta", {name = "generator", content = "qvm " .. qvm.version}),
     element("title", nil, title),
-    element("style", nil, Markup.constant(require "qvm.diag.style")),
+    Markup.style(),
   })
   local body = element("body", nil, {
     element("header", nil, {heading(1, title), element("p", nil, {
       element("time", {datetime = os.date("!%Y-%m-%dT%H:%M:%SZ", now)},
         os.date("!%Y-%m-%d %H:%M:%S UTC", now)),
-      ", host ", core.host_name(), ", qvm ", qvm.version})}),
+      ", host ", system.host_name(), ", qvm ", qvm.version})}),
     element("main", nil, {problems(report.errors), content}),
   })
   return "<!DOCTYPE html>\n" .. element("html", {lang = "en"}, {head, body}).bytes .. "\n"

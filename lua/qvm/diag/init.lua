@@ -1,15 +1,15 @@
--- The command qvm-diag: what the host knows of its virtual machines. Private: the
--- command is what scripts may rely on.
+-- The command qvm-diag: reports what the host knows about its virtual machines. A task
+-- (qvm.diag.tasks) collects the report as a table (collect), which is written as text (plain),
+-- JSON, HTML or metrics (prometheus).
 
-local core = require "qvm.core"
+local command = require "qvm.cli.command"
 local qvm = require "qvm"
-local json = require "qvm.diag.json"
+local collect = require "qvm.diag.collect"
 local options_of = require "qvm.diag.options".parse
 local Plain = require "qvm.diag.plain"
-local Problems = require "qvm.diag.problems"
+local system = require "qvm.util.system"
 local tasks = require "qvm.diag.tasks"
-local terminal = require "qvm.diag.terminal"
-local text = require "qvm.diag.text"
+local text = require "qvm.cli.text"
 
 local diag = {}
 
@@ -17,7 +17,7 @@ local NAME = "qvm-diag"
 
 local write_error
 
--- print would not say when the disk is full.
+-- Unlike print, remembers that writing failed, as when the disk is full.
 local function write(...)
   local ok, why = io.stdout:write(...)
   write_error = write_error or not ok and why
@@ -63,11 +63,11 @@ local function differs(report)
   return false
 end
 
--- The page is there as a whole, or not at all.
+-- Writes the HTML page, as a whole or not at all.
 local function write_page(run, report)
   report.errors = run.problems.list
   local page = require "qvm.diag.html".page(report, run.options.all)
-  local ok, message = core.save(run.options.html, page, true)
+  local ok, message = system.save(run.options.html, page, true)
   if not ok then
     run.problems:add(message)
   end
@@ -86,13 +86,13 @@ local function report_once(run)
   if options.json then
     local found = report or {}
     found.errors = run.problems.list
-    json.write(write, found)
+    collect.write_json(write, found)
     write "\n"
   end
   return run.problems.failed and 1 or report and differs(report) and 3 or 0
 end
 
--- That a VM is down is what the metrics say: no failure of the command.
+-- A VM that is down is no failure of the command: the metrics say so.
 local function write_metrics(run)
   local report = report_of(run)
   local directory = os.getenv("QVM_DUMP_DIR")
@@ -111,7 +111,7 @@ local function write_metrics(run)
   return 0
 end
 
--- The report as lines, with what went wrong at the end.
+-- The report as lines, with messages at the end.
 local function lines_of(run)
   local lines, paint = {}, run.paint
   local function add(more)
@@ -120,13 +120,13 @@ local function lines_of(run)
     end
   end
   local messages = {}
-  local problems = Problems.new(NAME, function(message)
+  local problems = command.problems(NAME, function(message)
     messages[#messages + 1] = paint(NAME .. ":", "bad") .. " " .. message
   end)
   local report, message = task_of(run.options) {options = run.options, problems = problems,
     baseline = run.baseline, text = Plain.new(add, paint)}
   if message or report.vms and #report.vms == 0 then
-    problems:complain(message or none_message())
+    problems:report(message or none_message())
   end
   for i, line in ipairs(messages) do
     lines[#lines + 1] = i == 1 and #lines > 0 and "" or nil
@@ -136,16 +136,16 @@ local function lines_of(run)
 end
 
 local function watch(run)
-  if not terminal.is_one(1) or terminal.is_dumb() then
-    run.problems:complain("--watch needs a terminal that can be written to in place")
+  if not command.is_terminal(1) or command.is_dumb() then
+    run.problems:report("--watch needs a terminal that can move its cursor")
     return 2
-  elseif run.problems.failed then -- no baseline: it would scroll away unread
+  elseif run.problems.failed then -- no baseline: the message would be overwritten
     return 1
   end
-  run.paint = terminal.painter(1)
+  run.paint = command.painter(1)
   local options = run.options
   local ok, message = require "qvm.diag.watch".run(NAME .. " "
-    .. (options.vm and text.harmless(options.vm) or options.list and "--list" or "--all"),
+    .. (options.vm and text.escape_controls(options.vm) or options.list and "--list" or "--all"),
     options.watch, function() return lines_of(run) end)
   if not ok then
     run.problems:add(text.without_place(message))
@@ -153,12 +153,12 @@ local function watch(run)
   return ok and 0 or 1
 end
 
--- Does what the arguments say; gives the exit status.
+-- Runs the command. Returns its exit status.
 function diag.run(arguments)
-  local problems = Problems.new(NAME)
+  local problems = command.problems(NAME)
   local options, mistake = options_of(arguments)
   if not options then
-    problems:complain(mistake)
+    problems:report(mistake)
     return 2
   end
   if options.root then
@@ -167,7 +167,7 @@ function diag.run(arguments)
   local run = {options = options, problems = problems}
   run.baseline = options.baseline and load_baseline(run)
   if not options.json and not options.html and not options.watch then
-    run.text = Plain.new(put, terminal.painter(1))
+    run.text = Plain.new(put, command.painter(1))
   end
   local action = options.watch and watch or options.prometheus and write_metrics or report_once
   local status = action(run)

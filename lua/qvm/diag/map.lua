@@ -1,20 +1,21 @@
--- Physical memory as a drawing: segments and the holes between them, to scale as
--- far as that can be seen and read.
+-- Draws physical memory as SVG: segments and the holes between them, to scale as far as that
+-- stays legible. Small blocks are enlarged, large holes are cut short, and segments that are
+-- close to each other are drawn as one.
 
 local element = require "qvm.diag.markup".element
-local text = require "qvm.diag.text"
+local text = require "qvm.cli.text"
 
 local map = {}
 
-local BLOCKS_MAX = 24 -- in a drawing; more are drawn together
-local SCALED = 120    -- height of all segments together: for each of them,
-local SCALED_MAX = 420 -- and at most
-local ROW = 26        -- least height: a line of label
-local THREE_ROWS = 56 -- height with room for both addresses and the size
-local HOLE = 60       -- least height of a hole that is cut
+local BLOCKS_MAX = 24 -- segments in a drawing; more are drawn together
+local SCALED = 120    -- height of all segments together: per segment,
+local SCALED_MAX = 420 -- and in total, at most
+local ROW = 26        -- minimum height: one line of text
+local THREE_ROWS = 56 -- height for both addresses and the size
+local HOLE = 60       -- height of a hole that is cut short
 local WIDTH, BAR, LABEL, MARGIN = 360, 104, 116, 4
 
--- A number of bytes that may have 64 bits, as a float.
+-- An unsigned number of bytes, as a float.
 local function unsigned(n)
   return n < 0 and n + 2^64 or n + 0.0
 end
@@ -28,7 +29,7 @@ local function hole_between(a, b)
   return unsigned(address(b.start) - address(a.last) - 1)
 end
 
--- Segments that are drawn as one: all between two of the largest holes.
+-- Groups of segments that are drawn as one: the largest holes separate them.
 local function grouped(ranges)
   local holes = {}
   for i = 2, #ranges do
@@ -60,8 +61,8 @@ local function extent(group)
   return unsigned(address(group.last) - address(group.start)) + 1
 end
 
--- What is drawn, from the lowest address down the page: each block with its y and
--- height, and whether it is `enlarged` or `cut`.
+-- Returns the blocks of a drawing, from the lowest address on, and its height. Each block has
+-- `y`, `height`, and whether it is `enlarged` or `cut`.
 function map.layout(ranges)
   local groups, blocks = grouped(ranges), {}
   local total, y = 0.0, MARGIN
@@ -137,7 +138,7 @@ local function draw_hole(block)
   }
 end
 
--- What a reader must know of this drawing.
+-- Explains the drawing.
 function map.caption(blocks)
   local enlarged, cut, joined = false, false, false
   for _, block in ipairs(blocks) do
@@ -145,13 +146,13 @@ function map.caption(blocks)
     joined = joined or (block.count or 0) > 1
   end
   return "Low addresses are at the top. Drawn to scale"
-    .. (enlarged and ", but what has a dashed edge is smaller than it is drawn" or "")
+    .. (enlarged and ", but blocks with a dashed edge are smaller than drawn" or "")
     .. (cut and (enlarged and ", and" or ", but") .. " holes with a jagged line are longer" or "")
     .. (joined and "; segments close to each other are drawn as one" or "")
-    .. ". The table has all of it."
+    .. ". The table lists everything."
 end
 
--- The drawing; id is unique in its page.
+-- Returns the drawing and its caption. id: unique in the page.
 function map.draw(ranges, id)
   local blocks, height = map.layout(ranges)
   local parts = {}
@@ -165,7 +166,7 @@ function map.draw(ranges, id)
   return svg, map.caption(blocks)
 end
 
--- All segments and holes, in order.
+-- Returns a row for each segment and hole, in order.
 function map.rows(ranges)
   local rows = {}
   for i, range in ipairs(ranges) do

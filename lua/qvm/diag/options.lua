@@ -1,38 +1,63 @@
--- The arguments of qvm-diag.
+-- The command line of qvm-diag: its help, and the checks of what goes together.
 
-local argparse = require "argparse"
-local arguments = require "qvm.diag.arguments"
+local command = require "qvm.cli.command"
 local qvm = require "qvm"
 
-local EPILOG = [[
-Exit status: 0 found and every step worked; 1 a VM is absent or a step failed;
-2 a mistake in the arguments; 3 every step worked, and errata differ from the
-baseline. --prometheus: 0 where metrics were written. --watch: 0 after Ctrl-C.]]
+local USAGE = "(<vm> | --list | --all | --read FILE | --prometheus) [option]..."
+
+local NOTES = [[
+Examples:
+   qvm-diag --list
+   qvm-diag linux1 --status /var/log/linux1.log --dump /dumps
+   qvm-diag --all --html report.html
+   qvm-diag --read linux1-20261122-101500.gcore --dmesg
+   qvm-diag linux1 --baseline linux1.json --watch 5
+
+Exit status:
+   0  every step worked; --prometheus: metrics were written; --watch: Ctrl-C
+   1  a VM does not exist, or a step failed
+   2  an argument is wrong
+   3  every step worked, and errata differ from the baseline]]
+
+local function add_subjects(parser)
+  parser:group("What to report on",
+    parser:argument("vm", "A VM, by its system name."):args("?"),
+    parser:flag("--list", "All VMs, one line each."),
+    parser:flag("--all", "All VMs in full."),
+    parser:option("--read", "An existing dump; no VM is needed."):argname("FILE"))
+end
+
+local function add_requests(parser)
+  parser:group("What to add to the report",
+    parser:option("--status", "Request the VM's status text; LOG is the file that its logger "
+      .. "writes to."):argname("LOG"),
+    parser:option("--dump", "Request a guest dump; DIR is the directory of the VM's `dump` "
+      .. "option."):argname("DIR"),
+    parser:option("--timeout", "Seconds to wait for the status text (default: 5) or the dump "
+      .. "(default: 60)."):argname("SECONDS"),
+    parser:option("--baseline", "Compare the errata with a baseline, a file that "
+      .. "qvm.errata.save wrote."):argname("FILE"),
+    parser:flag("--dmesg", "With --read: print only the kernel log of a Linux guest."))
+end
+
+local function add_formats(parser)
+  parser:group("Form of the report",
+    parser:flag("--json", "Write JSON; addresses are strings \"0x...\"."),
+    parser:option("--html", "Write the whole report to FILE, as one HTML page."):argname("FILE"),
+    parser:flag("--prometheus", "Write metrics for the textfile collector of node_exporter; "
+      .. "of all VMs unless one is named."),
+    parser:option("--watch", "Refresh the report every SECONDS (default: 2) and mark changes.")
+      :argname("SECONDS"):args("?"))
+end
 
 local function new_parser()
-  local parser = argparse("qvm-diag", "What the host knows of its virtual machines.", EPILOG)
-    :help_max_width(80)
-  parser:argument("vm", "System name of the VM."):args("?")
-  parser:flag("--list", "All VMs, one line each.")
-  parser:flag("--all", "All VMs in full, one after the other.")
-  parser:option("--read", "Summarise a dump that there is. Needs no VM."):argname("FILE")
-  parser:flag("--dmesg", "With --read: only the kernel log of a Linux guest in it.")
-  parser:option("--status", "Ask for the status text; the file its logger writes to.")
-    :argname("LOG")
-  parser:option("--dump", "Ask for a dump; the directory of the VM's dump option.")
-    :argname("DIR")
-  parser:option("--timeout", "Seconds to wait for a status text (5) or a dump (60).")
-    :argname("S")
-  parser:option("--baseline", "Hold the errata against a baseline (qvm.errata.save).")
-    :argname("FILE")
-  parser:flag("--json", "Write JSON; addresses as \"0x...\" strings.")
-  parser:option("--html", "Write a page that holds everything to FILE, not the text.")
-    :argname("FILE")
-  parser:flag("--prometheus", "Write metrics for node_exporter's textfile collector, of all "
-    .. "VMs where none is named.")
-  parser:option("--watch", "Show it again every S seconds (2), with marks at changes.")
-    :argname("S"):args("?")
-  parser:option("--root", "Where the VMs are (default: $QVM_ROOT or /dev/qvm).")
+  local parser = command.parser("qvm-diag",
+    "Reports what the host knows about its virtual machines, or what a dump contains.", USAGE,
+    NOTES)
+  add_subjects(parser)
+  add_requests(parser)
+  add_formats(parser)
+  parser:option("--root", "Directory of the VMs (default: $QVM_ROOT or /dev/qvm).")
     :argname("DIR")
   return parser
 end
@@ -42,7 +67,7 @@ local function seconds_of(word, least)
   return seconds and seconds > 0 and seconds >= (least or 0) and seconds < 2^31 and seconds
 end
 
--- How many of these options are given.
+-- The number of these options that are given.
 local function count(options, names)
   local n = 0
   for _, name in ipairs(names) do
@@ -51,6 +76,7 @@ local function count(options, names)
   return n
 end
 
+-- Options that do not go together with others: the option, those others, the message.
 local ALONE = {
   {"prometheus", {"list", "read", "status", "dump", "baseline", "json", "html", "watch"},
     "--prometheus goes with a VM's name, --all and --root only"},
@@ -58,7 +84,7 @@ local ALONE = {
     "--watch goes with a VM's name, --list, --all, --baseline and --root only"},
 }
 
--- What is wrong with the choice of options.
+-- The mistake in a combination of options; nil if there is none.
 local function misfit_in(options)
   local tasks = count(options, {"vm", "list", "all", "read"})
   for _, rule in ipairs(ALONE) do
@@ -77,18 +103,18 @@ local function misfit_in(options)
   end
 end
 
--- What is wrong with an option's value.
+-- The mistake in the value of an option; nil if there is none.
 local function mistake_in(options)
   if options.timeout and not seconds_of(options.timeout) then
-    return "--timeout: a number of seconds is needed"
+    return "--timeout: not a number of seconds"
   elseif options.watch and not seconds_of(options.watch, 0.1) then
-    return "--watch: a number of seconds from 0.1 on is needed"
+    return "--watch: not a number of seconds from 0.1 on"
   elseif options.vm and not pcall(qvm.vm, options.vm) then
     return ("%q is no system name"):format(options.vm)
   end
 end
 
--- The number behind --watch may be left out: then a word there is the VM's name.
+-- The number after --watch may be missing: then a word there is the VM's name.
 local function settle_watch(options)
   if options.watch then
     local word = options.watch[1]
@@ -99,9 +125,9 @@ local function settle_watch(options)
   end
 end
 
--- The options of a command line, or nil and the mistake in it.
+-- Returns the options of a command line, or nil and the mistake in it.
 local function parse(words)
-  local options, mistake = arguments.parse(new_parser(), words)
+  local options, mistake = command.parse(new_parser(), words)
   if not options then
     return nil, mistake
   end

@@ -1,18 +1,13 @@
--- A report as text of 80 columns.
+-- Writes a report as text of 80 columns: for people.
 
-local columns = require "qvm.util.columns"
 local raw = require "qvm.util.text".raw
-local text = require "qvm.diag.text"
+local iterators = require "qvm.util.iterators"
+local text = require "qvm.cli.text"
 
-local harmless, in_units, pad = text.harmless, text.in_units, columns.pad
-
--- A name or a value, harmless and not too long for a line.
-local function shown(bytes)
-  return harmless(text.cut(bytes))
-end
+local in_units, pad, shown = text.in_units, text.pad, text.field
 
 local WIDTH = 80
-local NAME_MAX = 40 -- columns of a name in a table; a longer one pushes its line
+local NAME_MAX = 40 -- columns of a name in a table; after a longer name the columns shift
 
 local NO_ADDRESS = ("%-18s"):format("-")
 
@@ -21,7 +16,7 @@ local WAYS = {running = "good", gone = "bad", stuck = "bad", unavailable = "bad"
 local Plain = {}
 Plain.__index = Plain
 
--- put takes a line; paint is one of terminal.painter.
+-- put writes a line; paint: see command.painter.
 function Plain.new(put, paint)
   return setmetatable({put = put, paint = paint}, Plain)
 end
@@ -30,7 +25,7 @@ function Plain:say(format, ...)
   self.put(format:format(...):match("^(.*%S)") or "")
 end
 
--- A value of an env as a string, and as one that is harmless and not too long.
+-- A value of an env as a string, neither escaped nor cut.
 function Plain.raw_value(value)
   return value == nil and "-" or raw(value)
 end
@@ -42,7 +37,7 @@ end
 local function width_of(list, member, least)
   local width = least
   for _, element in ipairs(list) do
-    width = math.max(width, math.min(NAME_MAX, columns.of(shown(element[member]))))
+    width = math.max(width, math.min(NAME_MAX, text.width(shown(element[member]))))
   end
   return width
 end
@@ -68,7 +63,7 @@ function Plain:errata(errata)
   end
 end
 
--- What differs from a baseline.
+-- The differences from a baseline.
 function Plain:difference(baseline)
   local list, path = baseline.differences, shown(baseline.path)
   if #list == 0 then
@@ -94,8 +89,8 @@ function Plain:vm(about)
       self:say("%s", part)
     end)
   end
-  for _, name in ipairs(text.sorted_keys(about.facts or {})) do
-    self:say("  %s %s", pad(shown(name), 12), shown(about.facts[name]))
+  for name, fact in iterators.sorted(about.facts or {}) do
+    self:say("  %s %s", pad(shown(name), 12), shown(fact))
   end
   if about.vcpus then
     self:vcpus(about.vcpus)
@@ -120,7 +115,7 @@ function Plain:vm(about)
   end
 end
 
--- All VMs, a line each.
+-- A table of VMs, one line each.
 function Plain:list(vms)
   local width = width_of(vms, "name", 6)
   self:say("%-" .. width .. "s  state           pid  vCPUs  nodes  errata", "system")
@@ -136,7 +131,7 @@ function Plain:text(title, bytes)
   local lines = text.lines(bytes)
   self:say("\n%s (%s)", title, text.count(#lines, "line"))
   for _, line in ipairs(lines) do
-    text.wrap("  " .. harmless(line), WIDTH, function(part)
+    text.wrap("  " .. text.escape_controls(line), WIDTH, function(part)
       self:say("%s", part)
     end)
   end

@@ -1,10 +1,10 @@
--- VMs as metrics: the text format of Prometheus, as the textfile collector of its
--- node_exporter reads it.
+-- Writes VMs as metrics, in the text format of Prometheus, which the textfile collector of
+-- node_exporter reads.
 
-local dumping = require "qvm.host.dump_request"
-local core = require "qvm.core"
+local dump_name = require "qvm.util.dump_name"
 local Plain = require "qvm.diag.plain"
-local text = require "qvm.diag.text"
+local system = require "qvm.util.system"
+local text = require "qvm.cli.text"
 
 local prometheus = {}
 
@@ -12,10 +12,10 @@ local STATES = {"running", "suspended", "unavailable", "gone", "stuck", "unknown
 
 local ESCAPES = {["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n"}
 
--- Of what is long, the beginning; a backslash of an escape is one of the value.
+-- Cuts, escapes and quotes a value. The backslash of a `\xNN` is part of the value.
 local function label_value(value)
   value = text.valid(text.cut(value), function() return "\u{fffd}" end)
-  return (value:gsub("[^\n]+", text.harmless):gsub('[\\"\n]', ESCAPES))
+  return (value:gsub("[^\n]+", text.escape_controls):gsub('[\\"\n]', ESCAPES))
 end
 
 local Family = {}
@@ -25,8 +25,8 @@ local function family(name, help)
   return setmetatable({name = name, help = help, samples = {}, seen = {}}, Family)
 end
 
--- labels: array of {name, value}. Of equal ones the first counts: a VM may report
--- an erratum twice, and a series may not be there twice.
+-- Adds a sample. labels: an array of {name, value}. A series may not occur twice, but a VM may
+-- report an erratum twice: then the first one counts.
 function Family:add(labels, value)
   local parts = {}
   for i, label in ipairs(labels) do
@@ -39,43 +39,11 @@ function Family:add(labels, value)
   end
 end
 
--- Seconds that local time is ahead of UTC at a time.
-local function offset_at(time)
-  local stamp = dumping.stamp_of(os.date("x-%Y%m%d-%H%M%S.gcore", time), "x")
-  return stamp and stamp - time
-end
-
-local DAY = 24 * 3600
-
--- When a dump was asked for, by the local time in its name: the time at which a clock of
--- this zone showed that. Of the two times of an hour that is repeated it is the later one,
--- unless the file was last changed before. For a time that no clock here showed it is the
--- time of the file's last change. nil if that is needed and the file is gone.
-local function time_of(stamp, path)
-  local times = {}
-  for _, near in ipairs {stamp + DAY, stamp - DAY} do -- after a change of the offset, before
-    local offset = offset_at(near)
-    if offset and offset_at(stamp - offset) == offset then
-      times[#times + 1] = stamp - offset
-    end
-  end
-  if times[1] and (not times[2] or times[1] == times[2]) then
-    return times[1]
-  end
-  local changed = select(4, core.stat(path, true))
-  if not times[1] then
-    return changed
-  end
-  local earlier, later = math.min(times[1], times[2]), math.max(times[1], times[2])
-  return changed and changed < later and earlier or later
-end
-
--- When the newest dump of a VM in a directory was asked for; nil without one.
-local function last_dump(directory, names, system)
+-- When the newest dump of a VM in a directory was requested; nil if there is none.
+local function last_dump(directory, names, vm)
   local newest
   for _, name in ipairs(names) do
-    local stamp = dumping.stamp_of(name, system)
-    local time = stamp and time_of(stamp, directory .. "/" .. name)
+    local time = dump_name.time_of(directory, name, vm)
     newest = time and (not newest or time > newest) and time or newest
   end
   return newest
@@ -89,7 +57,7 @@ local function add_vm(families, about, directory, dumps)
   for _, state in ipairs(STATES) do
     families.state:add({vm, {"state", state}}, about.state == state and 1 or 0)
   end
-  if about.vcpus then -- else nobody knows how many
+  if about.vcpus then -- else their number is unknown
     families.vcpus:add({vm}, #about.vcpus)
   end
   for _, erratum in ipairs(about.errata or {}) do
@@ -102,24 +70,23 @@ local function add_vm(families, about, directory, dumps)
   end
 end
 
--- The metrics of these VMs, as collect.vm has them. The times of dumps are those
--- of the files in a directory, if one is given; nil, message where it cannot be
--- listed.
+-- Returns the metrics of VMs that collect.vm has described. If a directory is given, they
+-- include the times of the dumps in it; nil and a message if it cannot be listed.
 function prometheus.text(vms, directory)
   local dumps, message
   if directory then
-    dumps, message = core.entries(directory)
+    dumps, message = system.entries(directory)
     if not dumps then
       return nil, message
     end
   end
   local families = {
     up = family("qvm_up", "Whether a qvm process serves the VM and answers."),
-    state = family("qvm_state", "The state that the VM is in has the value 1."),
-    vcpus = family("qvm_vcpus", "vCPUs in the env of the VM."),
+    state = family("qvm_state", "1 for the state of the VM, 0 for all others."),
+    vcpus = family("qvm_vcpus", "Number of vCPUs in the env of the VM."),
     errata = family("qvm_erratum_info", "An erratum that the VM reports; cpu is a number or all."),
     dump = family("qvm_last_dump_timestamp_seconds",
-      "When the newest dump of the VM in $QVM_DUMP_DIR was asked for, by its name."),
+      "When the newest dump of the VM in $QVM_DUMP_DIR was requested, by its name."),
   }
   for _, about in ipairs(vms) do
     add_vm(families, about, directory, dumps)

@@ -1,29 +1,25 @@
--- What qvm-diag looks for: one function a task. Each is given the run: its options,
--- its problems, the baseline, and `text`, what writes for people; nil where nobody
--- reads it. It gives the report, or nil and a message.
+-- The tasks of qvm-diag, a function for each. It takes the run, which has the options, the
+-- problems, the baseline, and `text`: a Plain that writes the report for people, or nil. It
+-- returns the report as a table, or nil and a message.
 
 local qvm = require "qvm"
+local command = require "qvm.cli.command"
 local collect = require "qvm.diag.collect"
 local errors = require "qvm.util.errors"
-local json = require "qvm.diag.json"
-local terminal = require "qvm.diag.terminal"
-local text = require "qvm.diag.text"
+local text = require "qvm.cli.text"
 
 local tasks = {}
 
 local function show_progress(written, total)
-  io.stderr:write("\r\27[Kdump: ", text.in_units(written), total and
-    (" of %s, %d%%"):format(text.in_units(total), math.floor(written / total * 100)) or "")
+  command.show_progress("dump: " .. text.in_units(written) .. (total
+    and (" of %s, %d%%"):format(text.in_units(total), math.floor(written / total * 100)) or ""))
 end
 
--- Progress is for people: nothing goes to a pipe or a file.
 local function take_dump(run, vm)
-  local options, is_terminal = run.options, terminal.is_one(2)
+  local options = run.options
   local dump, message = vm:dump {dir = options.dump, timeout = options.timeout,
-    progress = is_terminal and show_progress or nil}
-  if is_terminal then
-    io.stderr:write("\r\27[K")
-  end
+    progress = show_progress}
+  command.show_progress ""
   if not dump then
     return run.problems:add(message)
   end
@@ -40,8 +36,8 @@ local function take_status(run, vm)
   return bytes
 end
 
--- Each part is written as soon as it is there: a dump can take a minute.
-local function tell(run, vm)
+-- Reports on a VM. Each part is written as soon as it is known: a dump can take a minute.
+local function report_vm(run, vm)
   local options = run.options
   local report = collect.vm(vm, run.problems, run.baseline)
   if run.text then
@@ -62,12 +58,12 @@ end
 function tasks.vm(run)
   local vm, message, code = qvm.vm(run.options.vm)
   if not vm then
-    return nil, message .. (code == "not_found" and " (--list shows what there is)" or "")
+    return nil, message .. (code == "not_found" and " (--list shows all VMs)" or "")
   end
-  return tell(run, vm)
+  return report_vm(run, vm)
 end
 
--- What each(vm) gives of all VMs.
+-- A report with what each(vm) returns for all VMs.
 local function of_all(each)
   local names, message = qvm.names()
   if not names then
@@ -88,7 +84,7 @@ function tasks.all(run)
       run.text:say("")
     end
     is_first = false
-    return tell(run, vm)
+    return report_vm(run, vm)
   end)
 end
 
@@ -102,7 +98,7 @@ function tasks.list(run)
   return report, message
 end
 
--- A dump that is cut is opened as far as it goes: that is better than nothing.
+-- Opens the dump. A truncated one is opened as far as it goes.
 local function open(run)
   local dump, message, code = qvm.open(run.options.read)
   if code == "truncated" then
@@ -112,7 +108,7 @@ local function open(run)
   return dump, message
 end
 
--- What is missing from a kernel log. An empty one is no failure, but said.
+-- Reports what is missing from a kernel log. An empty one is no failure, but worth a warning.
 local function add_log_problems(run, dump, log)
   local path = run.options.read
   for _, warning in ipairs(dump:vmcoreinfo().warnings) do
@@ -128,8 +124,8 @@ local function add_log_problems(run, dump, log)
   end
 end
 
--- The kernel's log as dmesg(1) prints it: lines are as long as they are. Only for JSON are
--- its messages kept, as they will stand there.
+-- The kernel's log, as dmesg(1) prints it: lines are not wrapped. Messages are kept only for
+-- JSON, and as JSON.
 function tasks.dmesg(run)
   local dump, message = open(run)
   if not dump then
@@ -145,7 +141,7 @@ function tasks.dmesg(run)
     if run.text then
       run.text.put(tostring(m))
     else
-      table.insert(report.messages, json.encode {seq = m.seq, time = m.time, caller = m.caller,
+      table.insert(report.messages, collect.encode {seq = m.seq, time = m.time, caller = m.caller,
         text = m.text})
     end
   end
@@ -167,12 +163,12 @@ function tasks.read(run)
   return report
 end
 
--- VMs for metrics. That one is not there is what its metrics tell. One whose qvm does not
--- answer is not up.
+-- VMs for metrics. A VM that does not exist is not a failure: its metrics say so. A VM whose qvm
+-- does not answer is not up.
 function tasks.metrics(run)
   local function each(vm)
     local about, code = collect.vm(vm, run.problems)
-    if code ~= "permission" then -- else nobody can tell
+    if code ~= "permission" then -- else it is unknown
       about.is_up = about.pid ~= nil and about.state ~= "stuck"
     end
     return about

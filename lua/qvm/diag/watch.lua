@@ -1,18 +1,18 @@
--- A page of text that is shown again and again in place, with marks at what has
--- changed, until Ctrl-C. The terminal is left as it was, whatever ends this.
+-- Shows a page of text that is refreshed in place, with marks at lines that changed, until
+-- Ctrl-C. The terminal is restored, however this ends.
 
-local core = require "qvm.core"
+local command = require "qvm.cli.command"
 local errors = require "qvm.util.errors"
-local terminal = require "qvm.diag.terminal"
-local text = require "qvm.diag.text"
+local qvm = require "qvm"
+local text = require "qvm.cli.text"
 
 local watch = {}
 
 local ENTER = "\27[?1049h\27[?25l\27[?7l" -- other screen, no cursor, no wrapping
 local LEAVE = "\27[?7h\27[?25h\27[?1049l"
 
--- A child that waits for the end of this process, and then puts the terminal in
--- order: a script has no other way to do that when a signal ends it.
+-- Starts a child that waits for the end of this process and then restores the terminal: a
+-- script cannot do that itself when a signal ends it.
 local function new_guard()
   return io.popen(("trap '' INT QUIT TERM HUP; cat >/dev/null; printf '%%s' '%s'"):format(LEAVE),
     "w")
@@ -31,8 +31,8 @@ local function first_word(line)
   return line:match("^%s*(%S*)")
 end
 
--- The lines, each with whether it was not there before; and those that were there
--- and have no successor, a line that begins with the same word.
+-- Compares two arrays of lines. Returns the lines of the second, each marked if it is new; and
+-- lines of the first that are gone: no line begins with the same word now.
 function watch.compare(before, now)
   local count, words, marked, gone = {}, {}, {}, {}
   for _, line in ipairs(before or now) do
@@ -51,7 +51,7 @@ function watch.compare(before, now)
   return marked, gone
 end
 
--- The screen's bytes: a head, and as many lines as there is room for.
+-- The bytes of a screen: a head, and as many lines as fit.
 local function screen(head, marked, gone, paint)
   local lines = {}
   for i, line in ipairs(marked) do
@@ -71,8 +71,8 @@ local function screen(head, marked, gone, paint)
   return table.concat(parts) .. "\27[K\27[J"
 end
 
--- Shows the lines that collect() gives every so many seconds. Ends by an error:
--- Ctrl-C raises one.
+-- Shows the lines that collect() returns, every so many seconds. Ends by an error: Ctrl-C
+-- raises one.
 local function refresh(title, seconds, collect, paint)
   local before
   while true do
@@ -83,20 +83,20 @@ local function refresh(title, seconds, collect, paint)
     io.stdout:write(screen(head, marked, gone, paint))
     assert(io.stdout:flush())
     before = lines
-    core.sleep(math.ceil(seconds * 1000))
+    qvm.sleep(seconds)
   end
 end
 
--- Returns true when Ctrl-C has ended it, else nil and why it ended.
+-- Returns true after Ctrl-C, else nil and why it ended.
 function watch.run(title, seconds, collect)
-  local paint = terminal.painter(1)
+  local paint = command.painter(1)
   local guard, why = new_guard()
   if not guard then
     return nil, why
   end
   io.stdout:write(ENTER)
   local _, message = pcall(refresh, title, seconds, collect, paint)
-  if not guard:close() then -- ended before it was ready
+  if not guard:close() then -- the child ended before it was ready
     io.stdout:write(LEAVE)
   end
   if errors.is_interrupt(message) then

@@ -1,5 +1,5 @@
--- Memory as a vCPU saw it: by the virtual addresses of its address space, or physical
--- where that is asked for.
+-- Memory as a vCPU sees it: by virtual address in its address space, or by physical address if
+-- the user asked for that, or if the address space is unknown.
 
 local errors = require "qvm.util.errors"
 
@@ -10,7 +10,7 @@ function Memory.of(dump)
   return setmetatable({dump = dump, is_physical = false, spaces = {}}, Memory)
 end
 
--- The address space of a vCPU; nil and why it is not known.
+-- Returns the address space of a vCPU, or nil and why it is unknown.
 function Memory:space(cpu)
   local known = self.spaces[cpu.index]
   if not known then
@@ -21,13 +21,13 @@ function Memory:space(cpu)
   return known[1], known[2]
 end
 
--- What addresses mean for a vCPU: its space, or the dump.
+-- Returns the memory that the addresses of a vCPU refer to: its space, or the dump.
 function Memory:of_vcpu(cpu)
   return not self.is_physical and self:space(cpu) or self.dump
 end
 
--- The bytes from an address on: as many of n as there are without a gap. nil where
--- there are none.
+-- Returns the bytes from an address on: as many of n as there are before the first gap. nil if
+-- there are none. Their number is found by bisection.
 function Memory:read(cpu, address, n)
   local memory = self:of_vcpu(cpu)
   local bytes = memory:read(address, n)
@@ -47,8 +47,8 @@ function Memory:read(cpu, address, n)
   return bytes
 end
 
--- The first place of some bytes among `length` from an address on; nil where there is
--- none, and why where it could not be found out.
+-- Returns the first address of a pattern among `length` bytes from an address on; nil if there
+-- is none; nil and a message if the search failed.
 function Memory:find(cpu, address, length, pattern)
   local memory = self:of_vcpu(cpu)
   local last = address + length - 1

@@ -1,5 +1,5 @@
--- What gdb's command "monitor" can ask. Each command is given the session, what stands
--- behind its name, and say(text), which writes a line; say(text, true) leaves it open.
+-- The commands of gdb's "monitor". Each one takes the session, the text after its name, and
+-- say(text), which writes a line to the user; say(text, true) does not end the line.
 
 local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
@@ -9,7 +9,7 @@ local monitor = {}
 
 local commands = {}
 
--- Says a text of any length.
+-- Writes a text of any length.
 local function say_text(say, text)
   for piece in line.pieces(text) do
     say((piece:gsub("\r?\n$", ""):gsub("\r\n", "\n")), not piece:find("\n$"))
@@ -24,7 +24,7 @@ local function say_vcpu(session, cpu, say)
   say(("%6d  0x%016x  0x%016x%s"):format(cpu.index, cpu.pc, cpu.sp,
     cpu.process ~= "" and "  " .. cpu.process or ""))
   if space and space.kind == "aarch64" and not (space.lower and space.upper) then
-    say(("        the %s half of the addresses: not known"):format(
+    say(("        %s half of the addresses: unknown"):format(
       space.lower and "upper" or "lower"))
   end
   say("        " .. (space and tostring(space):match(": ([^:]*) %(vCPU %d+%)$")
@@ -40,7 +40,7 @@ function commands.vcpus(session, _, say)
     index = index + 1
     cpu, message = session.dump:vcpu(index)
   end
-  if message then -- the file was cut meanwhile
+  if message then -- the file was truncated meanwhile
     say(message)
   end
 end
@@ -50,7 +50,7 @@ function commands.log(session, _, say)
   if text then
     return say_text(say, text)
   end
-  say(message or "the dump carries no text; of a Linux guest, try: monitor dmesg")
+  say(message or "the dump contains no text; for a Linux guest, try: monitor dmesg")
 end
 
 function commands.dmesg(session, _, say)
@@ -74,16 +74,16 @@ function commands.phys(session, argument, say)
   if argument == "on" or argument == "off" then
     memory.is_physical = argument == "on"
   elseif argument ~= "" then
-    return say "monitor phys on, or off"
+    return say "usage: monitor phys on|off"
   end
   say(memory.is_physical and "addresses are physical"
-    or "addresses are those of each vCPU's address space")
+    or "addresses are virtual, in the address space of each vCPU")
   if argument ~= "" then
-    say "(to drop what gdb has read before of stacks and code: maintenance flush dcache)"
+    say "(gdb caches stacks and code; to drop them: maintenance flush dcache)"
   end
 end
 
--- An address as a person writes it: a number or a symbol.
+-- An address as the user types it: a number or a symbol. nil and a message.
 local function address_of(session, text)
   local digits = text:match("^0[xX](%x+)$")
   if digits then
@@ -94,8 +94,8 @@ local function address_of(session, text)
   return session.dump:address(text)
 end
 
--- The vCPU of an index that was typed, else the one that gdb asked about last: that need
--- not be the one of the thread it shows, so answers say of which vCPU they are.
+-- The vCPU whose index was typed, or the one that gdb asked about last. The latter need not be
+-- the vCPU of the thread that gdb shows, so the answer names it.
 local function vcpu_of(session, text, say)
   local cpu = session.cpu
   if text ~= "" then
@@ -112,7 +112,7 @@ end
 function commands.translate(session, argument, say)
   local what, index = argument:match("^(%S+)%s*(.*)$")
   if not what then
-    return say "monitor translate ADDRESS [VCPU]: a number, or a symbol of a Linux kernel"
+    return say "usage: monitor translate ADDRESS [VCPU]; an address can be a kernel symbol"
   end
   local cpu = vcpu_of(session, index, say)
   if not cpu then
@@ -148,19 +148,19 @@ function commands.backtrace(session, argument, say)
 end
 
 local HELP = [[
-monitor vcpus                     the vCPUs and their address spaces
-monitor backtrace [VCPU]          the calls that a vCPU was in, with names
-monitor translate ADDRESS [VCPU]  where a virtual address is in physical memory
-monitor phys on|off               whether gdb reads physical addresses
-monitor log                       the text that the dump carries
-monitor dmesg                     the log of a Linux kernel
-Where no VCPU is given, it is the one that gdb asked about last.]]
+monitor vcpus                     list the vCPUs and their address spaces
+monitor backtrace [VCPU]          show the function calls of a vCPU
+monitor translate ADDRESS [VCPU]  translate a virtual address to a physical one
+monitor phys on|off               read memory by physical address, or by virtual
+monitor log                       show the text in the dump
+monitor dmesg                     show the log of a Linux kernel
+Without VCPU, it is the vCPU that gdb asked about last.]]
 
 function commands.help(_, _, say)
   say_text(say, HELP)
 end
 
---- Does what a line says; write(text) is given what there is to tell.
+-- Runs a command line; write(text) receives the answer.
 function monitor.run(session, typed, write)
   local name, argument = typed:match("^%s*(%S*)%s*(.-)%s*$")
   local function say(text, goes_on)
@@ -171,7 +171,7 @@ function monitor.run(session, typed, write)
   end
   local command = commands[name]
   if not command then
-    return say(("no such command: %s; monitor help lists what there is"):format(line.cut(name)))
+    return say(("no such command: %s; monitor help lists them"):format(line.cut(name)))
   end
   command(session, argument, say)
 end

@@ -1,11 +1,10 @@
--- Packets of the GDB remote protocol, as the GDB manual lays them out: "$", the text,
--- "#", two digits of checksum. In the text "}" goes before a character that stands for
--- itself exclusive-or 0x20.
+-- Packets of the GDB remote protocol, as the GDB manual defines them: "$", the text, "#", two
+-- digits of checksum. In the text, "}" escapes a character, which is then XORed with 0x20.
 
 local packet = {}
 
-packet.SIZE = 0x4000 -- characters of a packet, both ways, all told
-packet.INTERRUPT = "\3" -- what a client sends, outside of packets, at Ctrl-C
+packet.SIZE = 0x4000 -- characters of a packet, in both directions
+packet.INTERRUPT = "\3" -- what a client sends outside of packets on Ctrl-C
 
 local function checksum(text)
   local sum = 0
@@ -23,12 +22,12 @@ local function unescape(c)
   return string.char(c:byte() ~ 0x20)
 end
 
---- The characters that some bytes take in a packet.
+-- Escapes bytes for a packet.
 function packet.escaped(bytes)
   return (bytes:gsub("[#$}*]", escape))
 end
 
---- A packet of a text.
+-- Makes a packet of a text.
 function packet.of(text)
   local escaped = packet.escaped(text)
   return ("$%s#%02x"):format(escaped, checksum(escaped))
@@ -40,7 +39,7 @@ function packet.to_hex(bytes)
   end))
 end
 
---- The bytes of hexadecimal digits, or nil where they are none.
+-- Converts hexadecimal digits to bytes; nil if they are not such digits.
 function packet.from_hex(digits)
   if #digits % 2 == 0 and not digits:find("%X") then
     return (digits:gsub("..", function(pair)
@@ -49,7 +48,7 @@ function packet.from_hex(digits)
   end
 end
 
---- A number in hexadecimal, or nil where it is none of 64 bits.
+-- Converts hexadecimal digits to a number; nil if it has more than 64 bits.
 function packet.number(digits)
   local significant = digits:match("^0*(%x+)$")
   if significant and #significant <= 16 then
@@ -59,8 +58,8 @@ end
 
 local INSIDE = true
 
--- Returns the text up to "#", or nil at the end of the input. A text that is too long is
--- read to its end and dropped. A "$" starts the packet again: what came before was cut.
+-- Returns the text up to "#", or nil at the end of the input. A text that is too long is read to
+-- its end and dropped. A "$" starts a new packet: the one before was incomplete.
 local function text_of(next_byte)
   local parts, count = {}, 0
   for c in next_byte, INSIDE do
@@ -90,7 +89,7 @@ local function next_packet(next_byte)
   return "packet", (text:gsub("}(.)", unescape))
 end
 
---- Iterates over what a client sends.
+-- Iterates over what a client sends.
 -- @tparam function next_byte returns the next byte as a string, nil at the end; its argument
 -- is true inside a packet
 -- @treturn function iterator over `"packet"` and its text, `"damaged"` (a wrong checksum),
@@ -103,7 +102,7 @@ function packet.each(next_byte)
         return next_packet(next_byte)
       elseif c == "-" then
         return "again"
-      elseif c ~= "+" and c ~= packet.INTERRUPT then -- Ctrl-C: the guest does not run
+      elseif c ~= "+" and c ~= packet.INTERRUPT then -- Ctrl-C has nothing to stop
         return "noise"
       end
     end

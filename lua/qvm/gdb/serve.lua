@@ -1,39 +1,40 @@
--- Serves a client of a dump, from its first byte to its last.
+-- The dialogue with a client, from its first byte to its last: reads packets, lets the session
+-- answer them, acknowledges and repeats. While a request is worked on, it looks at the client
+-- now and then: the client may leave, or interrupt the request.
 
-local core = require "qvm.core"
+local system = require "qvm.util.system"
 local packet = require "qvm.gdb.packet"
 local Session = require "qvm.gdb.session"
 
-local EVERY = 100 -- milliseconds between two looks at the client while a request is worked on
+local EVERY = 100 -- milliseconds between two looks at the client
 
-local STOP = {} -- what ends the work on a request
+local STOP = {} -- the error that ends the work on a request
 
--- Calls f(send), and asks stopped() now and then whether it is to end: "left",
--- "interrupted", or nil. That is done by a hook, which reaches work of every kind, and goes
--- on raising where something between catches errors. Returns pcall's results, or false, STOP
--- and the reason.
+-- Calls f(send), and asks stopped() now and then whether to end it: "left", "interrupted" or
+-- nil. A hook does that: it runs in work of every kind, and raises again if something catches
+-- the error. Returns pcall's results, or false, STOP and the reason.
 local function stoppable(f, send, stopped)
-  local is_working, reason, due = true, nil, core.now() + EVERY
+  local is_working, reason, due = true, nil, system.now() + EVERY
   local function stop(why)
     reason = why
     error(STOP, 0)
   end
   local function look()
-    if is_working and not reason and core.now() >= due then
-      reason, due = stopped(), core.now() + EVERY
+    if is_working and not reason and system.now() >= due then
+      reason, due = stopped(), system.now() + EVERY
     end
     if is_working and reason then
       stop(reason)
     end
   end
-  local is_free = not debug.gethook() -- else something counts what runs here
+  local is_free = not debug.gethook() -- else a debugger or profiler uses the hook
   local ok, reply, is_over = pcall(function()
     if is_free then
       debug.sethook(look, "c")
     end
     return f(function(text) return send(text) or stop("left") end)
   end)
-  is_working = false -- first: the hook sees every call
+  is_working = false -- before anything else: the hook runs at every call
   if is_free then
     debug.sethook()
   end
@@ -60,9 +61,9 @@ end
 
 local function never() end
 
---- Serves a client.
+-- Serves a client.
 -- @tparam qvm.gdb.session session
--- @tparam function next_byte as packet.each wants it
+-- @tparam function next_byte see packet.each
 -- @tparam function write sends bytes to the client; false or nil when it is gone
 -- @tparam ?function stopped returns `"left"` when the client is gone, `"interrupted"` when it
 -- has sent Ctrl-C, else nil; called now and then while a request is worked on

@@ -1,6 +1,6 @@
--- What is answered to gdb: one session is one client that looks at one dump. Requests and
--- replies are those of the GDB manual, "Remote Protocol". The dump is as it is: what would
--- change it, or run it, is refused.
+-- A session: one client that looks at one dump. It answers the requests of the GDB manual,
+-- "Remote Protocol", each by a function in a table. Requests that would change the dump, or
+-- run it, are refused.
 
 local Memory = require "qvm.gdb.memory"
 local monitor = require "qvm.gdb.monitor"
@@ -15,13 +15,13 @@ local MISSING = "E01" -- a register that the dump lacks
 local READ_ONLY = "E.a dump can be read, not changed"
 local STOPPED = "E.a dump does not run"
 
-local ROOM = (packet.SIZE - 16) // 2 -- bytes whose digits, or escapes, fit a packet
+local ROOM = (packet.SIZE - 16) // 2 -- bytes that fit into a packet as digits or escaped
 
---- A session with a dump; nil, message, code where gdb can do nothing with it.
+-- Returns a session with a dump; nil, message, code if gdb cannot use the dump.
 function Session.of(dump)
   local cpu, message, code = dump:vcpu(0)
   if not cpu then
-    return nil, message or dump.path .. ": no registers of vCPUs, which gdb begins with",
+    return nil, message or dump.path .. ": no registers of vCPUs, which gdb needs",
       code or "unsupported"
   end
   local described
@@ -33,7 +33,7 @@ function Session.of(dump)
     Session)
 end
 
--- The vCPU of a thread's number: index + 1, in hexadecimal. 0 and -1 are any.
+-- The vCPU of a thread number: index + 1, in hexadecimal. 0 and -1 mean any thread.
 function Session:thread(digits)
   if digits == "0" or digits == "-1" then
     return self.cpu
@@ -80,10 +80,11 @@ function requests.p(self, text)
     return INVALID
   end
   local value = target.value(self.dump, self.cpu, register)
-  return value:find("x", 1, true) and MISSING or value -- LLDB takes "x" for a value
+  return value:find("x", 1, true) and MISSING or value -- LLDB takes "x" as a value
 end
 
--- "ADDRESS,LENGTH", both in hexadecimal; at most so many bytes as a reply holds.
+-- Reads memory at "ADDRESS,LENGTH", in hexadecimal; at most as many bytes as fit into a reply.
+-- nil and an error reply.
 function Session:bytes(text)
   local address, length = text:match("^(%x+),(%x+)$")
   address, length = packet.number(address or ""), packet.number(length or "")
@@ -130,7 +131,7 @@ function multi.Cont()
 end
 
 multi["Cont?"] = function()
-  return "vCont;c;C;s;S" -- gdb wants all four, or does without threads
+  return "vCont;c;C;s;S" -- gdb needs all four, or shows no threads
 end
 
 function multi.Kill()
@@ -162,7 +163,7 @@ function queries.Symbol()
   return "OK"
 end
 
--- How far a kernel was moved from where it was linked to: gdb moves its symbols so.
+-- How far a kernel was relocated from its link address: gdb moves its symbols as far.
 function queries.Offsets(self)
   local guest = self.dump:vmcoreinfo()
   local digits = guest and guest.values.KERNELOFFSET or ""
@@ -172,7 +173,7 @@ function queries.Offsets(self)
   return ""
 end
 
--- As many threads as fit, from one on; gdb asks again until there are no more.
+-- Lists as many threads as fit, from one on. gdb asks again until there are no more.
 local function threads_from(self, first)
   local parts, size = {}, 2
   for index = first, math.maxinteger do
@@ -200,7 +201,7 @@ function queries.ThreadExtraInfo(self, text)
   return cpu and packet.to_hex(tostring(cpu)) or NO_SUCH
 end
 
--- Documents that gdb reads in parts, "NAME:read:ANNEX:OFFSET,LENGTH": each is an iterator
+-- Documents that gdb reads in parts, by "NAME:read:ANNEX:OFFSET,LENGTH". Each is an iterator
 -- over pieces.
 local documents = {
   ["features:read:target.xml"] = function(self)
@@ -214,16 +215,16 @@ local documents = {
   ["threads:read:"] = function(self) return target.threads(self.dump) end,
 }
 
--- Drops what is before an offset.
+-- Drops the text before an offset.
 local function drop(document, offset)
   local count = math.min(offset - document.start, #document.text)
   document.text = document.text:sub(count + 1)
   document.start = document.start + count
 end
 
--- Returns `length` bytes of a document and whether they are its last; nil where it cannot be
--- read. gdb asks for one part after the other: only the part that is asked for is kept, and a
--- client that goes back has the document made again.
+-- Returns `length` bytes of a document, and whether they are its last; nil if it cannot be read.
+-- gdb asks for one part after the other, so only the current part is kept; for a client that
+-- goes back, the document is made again.
 function Session:part(name, offset, length)
   local document = self.document
   if not document or document.name ~= name or offset < document.start then
@@ -265,12 +266,12 @@ function queries.Search(self, text)
   end
   local found, failed = self.memory:find(self.cpu, address, length, pattern)
   if failed or not found and not self.memory:read(self.cpu, address, 1) then
-    return FAULT -- what cannot be read was not searched
+    return FAULT -- unreadable memory was not searched
   end
   return found and ("1,%x"):format(found) or "0"
 end
 
--- Sends text for the user of a monitor command.
+-- Sends output of a monitor command.
 local function send_text(send, text)
   for at = 1, #text, ROOM do
     send("O" .. packet.to_hex(text:sub(at, at + ROOM - 1)))
@@ -286,17 +287,16 @@ function queries.Rcmd(self, text, send)
   return "OK"
 end
 
---- Returns the reply to a request that Ctrl-C has ended.
+-- Returns the reply to a request that Ctrl-C ended.
 function Session.interrupted(text, send)
-  if text:find("^qRcmd,") then -- gdb takes an error there for garbage
+  if text:find("^qRcmd,") then -- gdb does not understand an error here
     send_text(send, "interrupted\n")
     return "OK"
   end
   return "E.interrupted"
 end
 
--- What a request of a family names, and what is behind it: names end at one of ":,;" or
--- where the request does.
+-- Requests with names. A name ends at ":", "," or ";", or at the end of the request.
 local families = {q = queries, Q = sets, v = multi}
 
 local function named(family, text)
@@ -304,8 +304,8 @@ local function named(family, text)
   return name and family[name], rest
 end
 
---- Answers a request. send(text) is given what goes out before the answer is there.
--- @treturn ?string reply, nil where none is due
+-- Answers a request. send(text) sends packets before the reply.
+-- @treturn ?string reply, nil if there is none
 -- @treturn ?boolean whether the client leaves
 function Session:answer(text, send)
   local letter = text:sub(1, 1)
@@ -314,7 +314,7 @@ function Session:answer(text, send)
     request, rest = named(families[letter], rest)
   end
   if not request then
-    return "" -- as the protocol has it for what is not known
+    return "" -- the protocol's reply to unknown requests
   end
   return request(self, rest, send)
 end

@@ -1,14 +1,13 @@
--- The registers of a vCPU as gdb knows them: which there are, in what order, of what
--- size, and the description that tells gdb so. Names of features and registers: the GDB
--- manual, "Standard Target Features".
+-- The target description: which registers a vCPU has for gdb, in what order and of what size.
+-- The names of features and registers are those of the GDB manual, "Standard Target Features".
 
 local line = require "qvm.util.text"
 local packet = require "qvm.gdb.packet"
 
 local target = {}
 
--- A feature is a name and registers: name in gdb, bits, type for gdb, and the name that
--- the register has in `regs` or `extra` of a vCPU where that is another one.
+-- A feature is a name and an array of registers: name in gdb, bits, type in gdb, and the name
+-- in `regs` or `extra` of a vCPU if it is different.
 
 local function numbered(prefix, count, bits, type)
   local registers = {}
@@ -34,8 +33,8 @@ local function named(names, bits, type)
   return registers
 end
 
--- The floating-point unit. Dumps do not have its registers, but gdb rejects a description
--- that lacks them.
+-- The floating-point unit. Dumps lack its registers, but gdb rejects a description without
+-- them.
 local x87 = joined(numbered("st", 8, 80, "i387_ext"),
   named("fctrl fstat ftag fiseg fioff foseg fooff fop", 32, "int"))
 
@@ -69,7 +68,7 @@ local machines = {
   },
 }
 
--- QEMU's note of the aarch64 unit of floating point: V0 to V31, then fpsr, fpcr.
+-- QEMU's note of the aarch64 floating-point unit: V0 to V31, then fpsr and fpcr.
 local VECTOR_TYPE = [[
 <vector id="v2d" type="ieee_double" count="2"/><vector id="v2u" type="uint64" count="2"/>
 <vector id="v4f" type="ieee_single" count="4"/><vector id="v16b" type="uint8" count="16"/>
@@ -90,8 +89,8 @@ local function vectors_of(dump, cpu)
     types = VECTOR_TYPE}
 end
 
--- The registers that gdb has no name for, as the dump calls them: at most as many as
--- leave room in the reply to `g`.
+-- Extra registers, which gdb has no names for: they keep their names in the dump. Their number
+-- is limited by the size of the reply to `g`.
 local EXTRA_MAX = 512
 
 local function extras_of(cpu, known)
@@ -138,13 +137,12 @@ local HEADING = [[
 <target version="1.0">
 ]]
 
--- Without an operating system: gdb's code for Linux takes registers for granted that dumps
--- lack, and generate-core-file then fails an assertion of gdb itself.
+-- No operating system: gdb's code for Linux expects registers that dumps lack, and its command
+-- generate-core-file then fails an assertion.
 local BODY = "%s<architecture>%s</architecture>\n<osabi>none</osabi>\n%s</target>\n"
 
---- What gdb is to know of a dump's vCPUs: `text`, for gdb; `registers`, in the order in
--- which it asks for them. cpu: the first one. nil, message, code for a machine that
--- it has no registers of here.
+-- Describes the vCPUs of a dump; cpu: the first one. Returns `text`, for gdb, and `registers`, in
+-- the order in which gdb asks for them; nil, message, code if the machine is unsupported.
 function target.of(dump, cpu)
   local machine = machines[dump.machine]
   if not machine then
@@ -159,7 +157,7 @@ function target.of(dump, cpu)
     table.concat(texts))}
 end
 
---- Describes the machine to LLDB, which learns byte order and pointer size here.
+-- Describes the machine to LLDB: byte order and pointer size.
 function target.host(dump)
   local machine, is_big = machines[dump.machine], dump.byteorder == "big"
   local triple = (is_big and machine.big or machine.llvm) .. "-unknown-none"
@@ -167,8 +165,8 @@ function target.host(dump)
     machine.pointer)
 end
 
---- A register's bytes in hexadecimal, in the dump's byte order; "x" for each digit where
--- the dump does not have it.
+-- Returns the bytes of a register in hexadecimal, in the dump's byte order; "x" for each digit
+-- if the dump lacks it.
 function target.value(dump, cpu, register)
   local size = register[2] // 8
   if register.at then
@@ -192,8 +190,8 @@ local function thread_text(cpu)
     cpu.cpunum, cpu.index, (line.escape_controls(cpu.process):gsub('[&<>"]', xml)))
 end
 
---- Describes the threads to gdb, one for each vCPU: an iterator over the pieces of a
--- document. It returns nil and a message where a vCPU cannot be read.
+-- Describes the threads to gdb, one per vCPU: an iterator over the pieces of a document. It
+-- returns nil and a message if a vCPU cannot be read.
 function target.threads(dump)
   local index, is_over = -1, false
   return function()

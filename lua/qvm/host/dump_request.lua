@@ -2,6 +2,7 @@
 
 local core = require "qvm.core"
 local Dump = require "qvm.dump"
+local dump_name = require "qvm.util.dump_name"
 local line = require "qvm.util.text"
 
 local dumping = {}
@@ -9,39 +10,6 @@ local dumping = {}
 local TICK_MS = 200   -- between two checks of a dump that is being written
 local ALIVE_MS = 1000 -- between two checks of the process that writes it
 local STILL_MS = 1000 -- without a change, if the system does not report the closing
-
--- Seconds since 1970 for a date and time without a time zone; nil if there is no such date.
--- (os.time knows only the local zone.)
-local function seconds_of(year, month, day, hour, minute, second)
-  if month < 1 or month > 12 or day < 1 or day > 31 or hour > 23 or minute > 59
-    or second > 60 then
-    return nil
-  end
-  -- In years that begin in March the leap day is the last day.
-  local y = month > 2 and year or year - 1
-  local days = 365 * y + y // 4 - y // 100 + y // 400
-    + (153 * ((month + 9) % 12) + 2) // 5 + day - 1 - 719468
-  return ((days * 24 + hour) * 60 + minute) * 60 + second
-end
-
--- The local time in the name of a dump, as if it were UTC:
--- <system>-<YYYYMMDD>-<hhmmss>[-<1..9>].gcore; nil for other files. The manual once shows the
--- time with a seventh digit, which is ignored.
-function dumping.stamp_of(file, system)
-  if file:sub(1, #system + 1) ~= system .. "-" then
-    return nil
-  end
-  local date, time, number = file:sub(#system + 2)
-    :match("^(%d%d%d%d%d%d%d%d)%-(%d%d%d%d%d%d%d?)(.*)%.gcore$")
-  if not date or number ~= "" and not number:find("^%-[1-9]$") then
-    return nil
-  end
-  local digits = {}
-  for text in (date .. time):sub(5, 14):gmatch("%d%d") do
-    digits[#digits + 1] = tonumber(text)
-  end
-  return seconds_of(tonumber(date:sub(1, 4)), table.unpack(digits))
-end
 
 local QUARTER = 15 * 60
 local ZONES = 15 * 3600
@@ -63,7 +31,7 @@ local function dumps_in(directory, system)
   end
   local dumps = {}
   for _, name in ipairs(names) do
-    dumps[name] = dumping.stamp_of(name, system)
+    dumps[name] = dump_name.stamp_of(name, system)
   end
   return dumps
 end
@@ -113,7 +81,7 @@ end
 local function find_new(request)
   local dumps = dumps_in(request.directory, request.vm.name) or {}
   for name in pairs(request.closed) do
-    dumps[name] = dumping.stamp_of(name, request.vm.name)
+    dumps[name] = dump_name.stamp_of(name, request.vm.name)
   end
   for name, stamp in pairs(dumps) do
     add_candidate(request, name, stamp)

@@ -5,7 +5,7 @@
 -- three things are read: the names of the VMs (as by qvm.names), directories, and the
 -- registers of a vCPU in an open dump.
 
-local core = require "qvm.core"
+local system = require "qvm.util.system"
 local Dump = require "qvm.dump"
 local Env = require "qvm.host.env"
 local line = require "qvm.util.text"
@@ -64,8 +64,8 @@ end
 -- A raw field; a field of `vms` is the VM of that name.
 local function field(value, name, vms)
   if value == vms then
-    local root = core.is_name(name) and qvm.root()
-    return root and (VM.find(root, name)) or nil
+    local is_name, vm = pcall(qvm.vm, name)
+    return is_name and vm or nil
   elseif value == qvm and parts[name] then
     return qvm[name]
   end
@@ -214,11 +214,11 @@ end
 local function paths(typed)
   local directory = typed:match("^.*/") or ""
   local list = {}
-  for _, name in ipairs(core.entries(directory == "" and "." or directory) or {}) do
+  for _, name in ipairs(system.entries(directory == "" and "." or directory) or {}) do
     local path = directory .. name
     if path:sub(1, #typed) == typed
       and (name:sub(1, 1) ~= "." or typed:match("[^/]*$"):sub(1, 1) == ".") then
-      local _, _, kind = core.stat(path)
+      local _, _, kind = system.stat(path)
       list[#list + 1] = kind == "directory" and path .. "/" or path
     end
   end

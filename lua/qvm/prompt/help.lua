@@ -1,7 +1,7 @@
 -- Help for the prompt: finds the page that is meant. The pages are made from the LDoc comments
 -- when the library is built (docs/reference.lua).
 
-local core = require "qvm.core"
+local system = require "qvm.util.system"
 local line = require "qvm.util.text"
 local view = require "qvm.prompt.show"
 
@@ -11,7 +11,7 @@ local NEAREST = 3     -- names in a message
 local LONGEST = 60    -- no name is longer
 
 local function exists(path)
-  local size, _, code = core.stat(path)
+  local size, _, code = system.stat(path)
   return size or code ~= "not_found"
 end
 
@@ -35,7 +35,7 @@ local function load_pages()
     return nil, "the text of qvm.help is missing: `make` writes it in a checkout, "
       .. "`make install` installs it", "not_found"
   end
-  local text, message, code = core.read_file(path)
+  local text, message, code = system.read_file(path)
   if not text then
     return nil, message, code
   end

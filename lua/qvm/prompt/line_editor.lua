@@ -1,7 +1,7 @@
 -- Reads lines from a user: with editing, completion and history if lua-readline is installed,
 -- else as the terminal provides them. From a file or a pipe it just reads lines.
 
-local core = require "qvm.core"
+local system = require "qvm.util.system"
 
 local editor = {}
 
@@ -20,10 +20,10 @@ end
 local function prepare(path)
   for at in path:gmatch("()/") do
     if at > 1 then
-      core.make_directory(path:sub(1, at - 1), true)
+      system.make_directory(path:sub(1, at - 1), true)
     end
   end
-  return core.make_private(path)
+  return system.make_private(path)
 end
 
 -- Keeps the last lines of a long history. A line that another prompt appends at the same moment
@@ -36,8 +36,8 @@ local function trim(path)
   if #lines <= 2 * KEPT then
     return
   end
-  local new = ("%s.%x"):format(path, math.random(0)) -- another prompt may do the same
-  local file = core.make_private(new) and io.open(new, "a")
+  local new = ("%s.%x"):format(path, math.random(0)) -- another prompt may be doing this, too
+  local file = system.make_private(new) and io.open(new, "a")
   if file then
     local text = table.concat(lines, "\n", #lines - KEPT + 1) .. "\n"
     local done = file:write(text) and file:close() and os.rename(new, path)
@@ -82,7 +82,7 @@ local function edited(readline, path)
       line, is_done = text, true
     end)
     while not is_done do
-      if not core.await_input() then
+      if not system.await_input() then
         io.stdout:write("^C\n")
         return nil, true
       end
@@ -101,7 +101,7 @@ end
 
 local function plain(prompt)
   io.stdout:write(prompt):flush()
-  if not core.await_input() then
+  if not system.await_input() then
     io.stdout:write("\n")
     return nil, true
   end
@@ -117,7 +117,7 @@ end
 -- @treturn function reads a line, given a prompt; nil at the end; nil, true on Ctrl-C
 -- @treturn string `"edited"`, `"plain"` (a terminal without lua-readline), `"script"`
 function editor.open(complete)
-  if not core.is_terminal(0) or not core.is_terminal(1) then
+  if not system.is_terminal(0) or not system.is_terminal(1) then
     return function() return io.read("l") end, "script"
   end
   local ok, readline = pcall(require, "readline")

@@ -2,8 +2,8 @@
 
 local check = require "qvm.util.arguments"
 local columns = require "qvm.util.columns"
-local core = require "qvm.core"
 local errors = require "qvm.util.errors"
+local system = require "qvm.util.system"
 local line = require "qvm.util.text"
 local view = require "qvm.prompt.show"
 
@@ -284,9 +284,9 @@ local function nothing() end
 -- @tparam table env the globals
 -- @tparam boolean is_script Ctrl-C ends the script; otherwise only what is running
 function prompt.run(read, env, is_script)
-  local call = is_script and pcall or core.interruptible
+  local call = is_script and pcall or system.interruptible
   if not is_script then
-    core.catch_interrupts()
+    system.catch_interrupts()
   end
   local text, chunk = read_chunk(read, env)
   while text do

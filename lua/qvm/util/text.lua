@@ -56,9 +56,6 @@ function line.escape_lines(text)
   return (text:gsub("[^\n\t]+", line.escape_controls))
 end
 
--- The former name, which examples use.
-line.harmless = line.escape_controls
-
 local PIECE = 4096 -- bytes
 
 -- Iterates over a text in pieces that can be escaped one by one. They end at the end of a

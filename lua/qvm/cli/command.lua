@@ -1,0 +1,115 @@
+-- What all commands share: how they parse arguments, write messages and use a terminal.
+--
+-- A command is a module with `run(words)`, which returns the exit status. Scripts use the
+-- public API instead: modules of commands are private.
+
+local argparse = require "argparse"
+local system = require "qvm.util.system"
+local text = require "qvm.cli.text"
+
+local command = {}
+
+command.WIDTH = 80 -- columns of a report
+
+-- Arguments -------------------------------------------------------------------------------
+
+-- Makes an argparse parser. usage: the line without the command's name; notes: examples and
+-- exit statuses, at the end of the help.
+function command.parser(name, summary, usage, notes)
+  return argparse(name, summary, notes):help_max_width(command.WIDTH)
+    :help_description_margin(22)
+    :usage(("Usage: %s %s"):format(name, usage))
+end
+
+-- Returns the options in an array of words (`arg` if nil), or nil and the mistake in it.
+function command.parse(parser, words)
+  local ok, options = parser:pparse(words)
+  if ok then
+    return options
+  end
+  local mistake = tostring(options):gsub("%s+", " "):gsub("([^.])( Did you)", "%1.%2")
+  return nil, mistake .. " (--help shows how)"
+end
+
+-- Messages --------------------------------------------------------------------------------
+
+-- Writes a message of a command to stderr.
+function command.say(name, message)
+  io.stderr:write(name, ": ", text.escape_controls(message), "\n")
+end
+
+local Problems = {}
+Problems.__index = Problems
+
+-- Collects what goes wrong while a command runs. put, if given, receives the messages that
+-- would otherwise go to stderr.
+function command.problems(name, put)
+  return setmetatable({name = name, put = put, list = {}, failed = false, _reported = {}}, Problems)
+end
+
+-- Writes a message without keeping it.
+function Problems:report(message)
+  message = text.escape_controls(message)
+  if self.put then
+    return self.put(message)
+  end
+  self._paint = self._paint or command.painter(2)
+  io.stderr:write(self._paint(self.name .. ":", "bad"), " ", message, "\n")
+end
+
+-- Notes that a step failed; the other steps go on. A message is written once.
+function Problems:add(message)
+  self.failed = true
+  self:warn(message)
+end
+
+-- Notes something that is unusual or left out of a report. No step failed.
+function Problems:warn(message)
+  if not self._reported[message] then
+    self._reported[message] = true
+    self.list[#self.list + 1] = message
+    self:report(message)
+  end
+end
+
+-- The terminal ----------------------------------------------------------------------------
+
+-- Whether a descriptor (0, 1 or 2) is a terminal.
+command.is_terminal = system.is_terminal
+
+-- Whether the terminal cannot move its cursor.
+function command.is_dumb()
+  local kind = os.getenv("TERM")
+  return not kind or kind == "" or kind == "dumb"
+end
+
+-- Whether to write colours to a descriptor (https://no-color.org).
+local function has_colours(descriptor)
+  local refused = os.getenv("NO_COLOR")
+  return not (refused and refused ~= "") and not command.is_dumb()
+    and system.is_terminal(descriptor)
+end
+
+local CODES = {good = "32", bad = "31", odd = "33", changed = "7"}
+
+-- Returns a function that paints a text in one of these ways, if the descriptor has colours.
+function command.painter(descriptor)
+  if not has_colours(descriptor) then
+    return function(plain)
+      return plain
+    end
+  end
+  return function(plain, way)
+    return way and ("\27[%sm%s\27[0m"):format(CODES[way], plain) or plain
+  end
+end
+
+-- Progress on stderr: a line that is written again and again in place. Nothing is written to
+-- a pipe or a file.
+function command.show_progress(line)
+  if system.is_terminal(2) then
+    io.stderr:write("\r\27[K", line)
+  end
+end
+
+return command

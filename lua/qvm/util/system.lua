@@ -1,0 +1,56 @@
+-- Services of the operating system that Lua itself does not have, for the commands and the
+-- prompt. They are functions of the C module, under one roof: everything else in it belongs
+-- to the library alone. Those that can fail return nil, message, code.
+
+local core = require "qvm.core"
+
+return {
+  -- Terminals and standard input ------------------------------------------------------
+
+  -- is_terminal(descriptor): whether 0, 1 or 2 (input, output, errors) is a terminal.
+  is_terminal = core.is_terminal,
+
+  -- await_input(): true once standard input can be read, false on Ctrl-C.
+  await_input = core.await_input,
+
+  -- read_input(milliseconds): what standard input has; "" at its end; nil if it has nothing
+  -- within that time (-1: no limit) or a signal came.
+  read_input = core.read_input,
+
+  -- is_output_closed(): whether nobody can read standard output any more.
+  is_output_closed = core.is_output_closed,
+
+  -- catch_interrupts(): from now on Ctrl-C only ends `await_input` and `interruptible`.
+  catch_interrupts = core.catch_interrupts,
+
+  -- interruptible(f, ...): like pcall; Ctrl-C raises "interrupted!" in f.
+  interruptible = core.interruptible,
+
+  -- Files and directories ---------------------------------------------------------------
+
+  -- save(path, bytes [, private]): writes a file as a whole or not at all.
+  save = core.save,
+
+  -- read_file(path): the bytes of a regular file.
+  read_file = core.read_file,
+
+  -- entries(directory): an array of the names in it, unsorted, without "env".
+  entries = core.entries,
+
+  -- stat(path): size, identity, kind ("file", "directory", "other"), and the time of the
+  -- last change, in seconds since 1970.
+  stat = core.stat,
+
+  -- make_directory(path [, private]), make_private(path): make a directory, a file for this
+  -- user alone; they return true.
+  make_directory = core.make_directory,
+  make_private = core.make_private,
+
+  -- Host --------------------------------------------------------------------------------
+
+  -- host_name(): "" if the host has no name.
+  host_name = core.host_name,
+
+  -- now(): milliseconds of a monotonic clock.
+  now = core.now,
+}
