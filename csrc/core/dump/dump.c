@@ -52,7 +52,7 @@ static int load_content(struct dump *dump, struct qvm_error *err)
 {
     if (check_whole(dump, err) != 0 || format_find(dump, err) != 0)
         return -1;
-    return memory_map_build(&dump->map, &dump->elf, dump->format->zero_fill, &dump->file,
+    return memory_map_init(&dump->map, &dump->elf, dump->format->zero_fill, &dump->file,
                             err);
 }
 

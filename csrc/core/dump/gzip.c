@@ -82,7 +82,7 @@ bool gzip_is_magic(const unsigned char head[4])
     return head[0] == 0x1f && head[1] == 0x8b && head[2] == 8;
 }
 
-struct gzip *gzip_open(int fd, const char *path, bool lenient, struct qvm_error *err)
+struct gzip *gzip_new(int fd, const char *path, bool lenient, struct qvm_error *err)
 {
     struct gzip *gzip = calloc(1, sizeof *gzip);
 
@@ -95,26 +95,26 @@ struct gzip *gzip_open(int fd, const char *path, bool lenient, struct qvm_error 
     gzip->lenient = lenient;
     gzip->spacing = SPACING;
     gzip->front.bytes = malloc(CHUNK);
-    if (gzip->front.bytes && inflater_open(&gzip->first, fd, path, err) == 0 &&
-        inflater_open(&gzip->later, fd, path, err) == 0) {
+    if (gzip->front.bytes && inflater_init(&gzip->first, fd, path, err) == 0 &&
+        inflater_init(&gzip->later, fd, path, err) == 0) {
         gzip->later.state = INFLATER_UNPOSITIONED;
         return gzip;
     }
     if (!gzip->front.bytes)
         qvm_fail_memory(err, path);
-    gzip_close(gzip);
+    gzip_free(gzip);
     return NULL;
 }
 
-void gzip_close(struct gzip *gzip)
+void gzip_free(struct gzip *gzip)
 {
     for (size_t i = 0; i < gzip->count; i++)
         free(gzip->points[i].window);
     for (size_t i = 0; i < SLOTS; i++)
         free(gzip->slots[i].bytes);
     free(gzip->front.bytes);
-    inflater_close(&gzip->first);
-    inflater_close(&gzip->later);
+    inflater_free(&gzip->first);
+    inflater_free(&gzip->later);
     free(gzip);
 }
 

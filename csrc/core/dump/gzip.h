@@ -27,8 +27,8 @@ bool gzip_is_magic(const unsigned char head[4]);
 
 /* The descriptor and the path stay the caller's and must outlive it. A checksum that turns
  * out wrong ends all reading, unless `lenient`. NULL on failure. */
-struct gzip *gzip_open(int fd, const char *path, bool lenient, struct qvm_error *err);
-void gzip_close(struct gzip *gzip);
+struct gzip *gzip_new(int fd, const char *path, bool lenient, struct qvm_error *err);
+void gzip_free(struct gzip *gzip);
 
 /* Reads n bytes at an offset of the data. Codes: truncated (the data ends before),
  * malformed (damaged), QVM_INCOMPLETE (much is to be unpacked first: some of that was done,

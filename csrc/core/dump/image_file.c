@@ -72,7 +72,7 @@ static int open_content(struct image_file *file, struct qvm_error *err)
         return -1;
     if (!gzip_is_magic(head))
         return 0;
-    file->gzip = gzip_open(file->fd, file->path, file->lenient, err);
+    file->gzip = gzip_new(file->fd, file->path, file->lenient, err);
     file->size = SIZE_UNKNOWN;
     return file->gzip ? 0 : -1;
 }
@@ -143,7 +143,7 @@ uint64_t image_file_bytes_unpacked(const struct image_file *file)
 void image_file_close(struct image_file *file)
 {
     if (file->gzip)
-        gzip_close(file->gzip);
+        gzip_free(file->gzip);
     file->gzip = NULL;
     guarded_mmap_close(&file->map);
     if (file->fd >= 0)

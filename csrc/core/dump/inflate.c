@@ -47,7 +47,7 @@ static bool reserve_window(z_stream *stream)
            inflateReset2(stream, GZIP) == Z_OK;
 }
 
-int inflater_open(struct inflater *inflater, int fd, const char *path,
+int inflater_init(struct inflater *inflater, int fd, const char *path,
                   struct qvm_error *err)
 {
     *inflater = (struct inflater){
@@ -63,7 +63,7 @@ int inflater_open(struct inflater *inflater, int fd, const char *path,
     return qvm_fail_memory(err, path);
 }
 
-void inflater_close(struct inflater *inflater)
+void inflater_free(struct inflater *inflater)
 {
     if (inflater->buffer)
         inflateEnd(&inflater->stream);

@@ -45,9 +45,9 @@ struct access_point {
 };
 
 /* The descriptor and the path stay the caller's. */
-int inflater_open(struct inflater *inflater, int fd, const char *path,
+int inflater_init(struct inflater *inflater, int fd, const char *path,
                   struct qvm_error *err);
-void inflater_close(struct inflater *inflater);
+void inflater_free(struct inflater *inflater);
 
 /* Continues from an access point, with the up to INFLATER_WINDOW bytes of data before it.
  */

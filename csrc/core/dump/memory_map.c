@@ -239,7 +239,7 @@ static int check_total(const struct memory_map *map, const char *path,
 /* The map -------------------------------------------------------------------------------
  */
 
-int memory_map_build(struct memory_map *map, const struct elf *elf, bool zero_fill,
+int memory_map_init(struct memory_map *map, const struct elf *elf, bool zero_fill,
                      const struct image_file *file, struct qvm_error *err)
 {
     size_t room = elf->count ? (zero_fill ? 2 : 1) * (size_t)elf->count : 1;

@@ -8,7 +8,6 @@
 #include "util/error.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -37,7 +36,7 @@ const char *qvm_code_name(enum qvm_code code)
 
 struct conversion {
     char kind;      /* 's', 'd', 'u' or 'x' */
-    int width;      /* padded with zeros; 0: none */
+    unsigned width; /* padded with zeros; 0: none */
     unsigned longs; /* 0: int, 1: long, 2: long long */
 };
 
@@ -47,7 +46,7 @@ static const char *parse(const char *at, struct conversion *conversion)
 {
     *conversion = (struct conversion){0};
     for (; *at >= '0' && *at <= '9'; at++)
-        conversion->width = 10 * conversion->width + (*at - '0');
+        conversion->width = 10 * conversion->width + (unsigned)(*at - '0');
     for (; *at == 'l'; at++)
         conversion->longs++;
     conversion->kind = *at;
@@ -167,26 +166,25 @@ static void append(struct output *out, const char *bytes, size_t n)
     out->length += n;
 }
 
-/* The width reaches snprintf() as an argument, and the number with 64 bits, so that every
- * format here is a literal. */
-static void append_value(struct output *out, const struct conversion *conversion,
-                         const union qvm_error_value *value)
+/* Writes the digits from the last one on. */
+static void append_number(struct output *out, const struct conversion *conversion,
+                          uint64_t number)
 {
-    char digits[32] = "";
+    char digits[40]; /* more than 20 digits and a sign, or 16 with zeros before them */
+    unsigned base = conversion->kind == 'x' ? 16 : 10;
+    bool negative = conversion->kind == 'd' && (int64_t)number < 0;
+    size_t first = sizeof digits;
 
-    switch (conversion->kind) {
-    case 's': append(out, value->string, strlen(value->string)); return;
-    case 'd':
-        snprintf(digits, sizeof digits, "%0*" PRId64, conversion->width,
-                 (int64_t)value->number);
-        break;
-    case 'u':
-        snprintf(digits, sizeof digits, "%0*" PRIu64, conversion->width, value->number);
-        break;
-    default:
-        snprintf(digits, sizeof digits, "%0*" PRIx64, conversion->width, value->number);
-    }
-    append(out, digits, strlen(digits));
+    if (negative)
+        number = 0 - number;
+    do
+        digits[--first] = "0123456789abcdef"[number % base];
+    while ((number /= base) > 0);
+    while (sizeof digits - first < conversion->width && first > 1)
+        digits[--first] = '0';
+    if (negative)
+        digits[--first] = '-';
+    append(out, digits + first, sizeof digits - first);
 }
 
 /* strerror_r() writes into this buffer; strerror() would into one that threads share. Lack
@@ -212,7 +210,10 @@ size_t qvm_error_text(const struct qvm_error *err, char *text, size_t size)
     for (int i = 0; i < QVM_ERROR_VALUES && (percent = strchr(at, '%')); i++) {
         append(&out, at, (size_t)(percent - at));
         at = parse(percent + 1, &conversion);
-        append_value(&out, &conversion, &err->values[i]);
+        if (conversion.kind == 's')
+            append(&out, err->values[i].string, strlen(err->values[i].string));
+        else
+            append_number(&out, &conversion, err->values[i].number);
     }
     append(&out, at, strlen(at));
     if (err->system != 0)
