@@ -25,8 +25,7 @@ struct handle {
 
 enum { PIN_VALUE = 1, PATH_VALUE, USER_VALUES = PATH_VALUE };
 
-/* Finding -------------------------------------------------------------------------------
- */
+/* Finding ---------------------------------------------------------------------------- */
 
 bool has_type(lua_State *L, const void *type)
 {
@@ -74,8 +73,7 @@ int push_closed(lua_State *L)
     return 3;
 }
 
-/* Opening and closing -------------------------------------------------------------------
- */
+/* Opening and closing ---------------------------------------------------------------- */
 
 struct dump **new_handle(lua_State *L, int path)
 {
@@ -127,8 +125,7 @@ int method_close(lua_State *L)
     return 0;
 }
 
-/* Pinning -------------------------------------------------------------------------------
- */
+/* Pinning ---------------------------------------------------------------------------- */
 
 void pin(lua_State *L, int index)
 {
@@ -192,8 +189,7 @@ void add_pinned(lua_State *L, const luaL_Reg *methods, bool with_address)
     }
 }
 
-/* Others --------------------------------------------------------------------------------
- */
+/* Others ----------------------------------------------------------------------------- */
 
 void set_string(lua_State *L, const char *key, const char *value)
 {

@@ -17,8 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Opening -------------------------------------------------------------------------------
- */
+/* Opening ---------------------------------------------------------------------------- */
 
 bool dump_is_whole(const struct dump *dump)
 {
@@ -53,7 +52,7 @@ static int load_content(struct dump *dump, struct qvm_error *err)
     if (check_whole(dump, err) != 0 || format_find(dump, err) != 0)
         return -1;
     return memory_map_init(&dump->map, &dump->elf, dump->format->zero_fill, &dump->file,
-                            err);
+                           err);
 }
 
 /* A failure releases what this call has read, so that it can be called again and the dump
@@ -137,8 +136,7 @@ int dump_whole_size(int fd, const char *path, uint64_t *extent, struct qvm_error
     return status;
 }
 
-/* Warnings ------------------------------------------------------------------------------
- */
+/* Warnings --------------------------------------------------------------------------- */
 
 /* Each function is one warning, and writes its text if there is a reason for it. A dump
  * with a warning can be read; a warning says what of it may be wrong or missing. */
@@ -209,8 +207,7 @@ bool dump_warning(const struct dump *dump, unsigned index, char text[DUMP_WARNIN
            find_warning(dump->format->warnings, dump, &index, text);
 }
 
-/* What the format says --------------------------------------------------------------------
- */
+/* What the format says --------------------------------------------------------------- */
 
 const char *dump_format_name(const struct dump *dump)
 {
@@ -259,8 +256,7 @@ void dump_notes_init(const struct dump *dump, struct elf_notes *notes)
                    format->note_segment ? format->note_segment(dump) : -1);
 }
 
-/* Memory --------------------------------------------------------------------------------
- */
+/* Memory ----------------------------------------------------------------------------- */
 
 /* Of n bytes of a run from an address in it, how many the file has. The map is made of the
  * headers, which may promise more than a cut file has. */

@@ -42,8 +42,7 @@ static unsigned mappings; /* under lock, as is the installation of the handler *
 static struct sigaction previous, bottom;
 static bool left_in_chain;
 
-/* The handler ---------------------------------------------------------------------------
- */
+/* The handler ------------------------------------------------------------------------ */
 
 /* False for a signal that a process has sent. */
 static bool is_fault(const siginfo_t *info)
@@ -128,8 +127,7 @@ static void remove_handler(void)
         left_in_chain = true;
 }
 
-/* Mappings ------------------------------------------------------------------------------
- */
+/* Mappings --------------------------------------------------------------------------- */
 
 static void count_opened(void)
 {

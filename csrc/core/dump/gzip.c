@@ -118,8 +118,7 @@ void gzip_free(struct gzip *gzip)
     free(gzip);
 }
 
-/* Access points -------------------------------------------------------------------------
- */
+/* Access points ---------------------------------------------------------------------- */
 
 /* Drops every second point, so that the rest are twice as far apart. The first stays: it is
  * where everything can be reached from. */
@@ -185,8 +184,7 @@ static const struct stored_point *point_before(const struct gzip *gzip, uint64_t
     return low ? &gzip->points[low - 1] : NULL;
 }
 
-/* The first pass ------------------------------------------------------------------------
- */
+/* The first pass --------------------------------------------------------------------- */
 
 /* Unpacks the next chunk, or as much of it as the data has. It stops after each block,
  * since that is where an access point can be. */
@@ -228,8 +226,7 @@ static int advance_to(struct gzip *gzip, uint64_t offset, struct qvm_error *err)
     return gzip->first.out > offset ? 0 : inflater_fail(&gzip->first, err);
 }
 
-/* The later pass ------------------------------------------------------------------------
- */
+/* The later pass --------------------------------------------------------------------- */
 
 /* Must the pass start from the access point? Not if it is between that and the offset. */
 static bool must_restart(const struct inflater *later, const struct stored_point *point,
@@ -316,8 +313,7 @@ static struct slot *fetch(struct gzip *gzip, uint64_t chunk, struct qvm_error *e
     return slot && unpack(gzip, slot, chunk, err) == 0 ? slot : NULL;
 }
 
-/* Reading -------------------------------------------------------------------------------
- */
+/* Reading ---------------------------------------------------------------------------- */
 
 int gzip_read(struct gzip *gzip, uint64_t offset, void *to, size_t n, struct qvm_error *err)
 {

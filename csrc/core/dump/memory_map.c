@@ -27,8 +27,7 @@ struct source {
     unsigned index; /* of the segment in the file's order */
 };
 
-/* Sources -------------------------------------------------------------------------------
- */
+/* Sources ---------------------------------------------------------------------------- */
 
 static int by_address(const void *a, const void *b)
 {
@@ -70,8 +69,7 @@ static size_t collect(struct source *sources, const struct elf *elf, bool zero_f
     return count;
 }
 
-/* The heap ------------------------------------------------------------------------------
- */
+/* The heap --------------------------------------------------------------------------- */
 
 /* A binary heap by index, the lowest on top: the children of i are 2i + 1 and 2i + 2. */
 struct heap {
@@ -113,8 +111,7 @@ static void heap_pop(struct heap *heap)
     }
 }
 
-/* The sweep -----------------------------------------------------------------------------
- */
+/* The sweep -------------------------------------------------------------------------- */
 
 static uint64_t offset_of(const struct source *source, uint64_t address)
 {
@@ -190,8 +187,7 @@ static void sweep(struct memory_map *map, const struct source *sources, size_t c
     }
 }
 
-/* Limits --------------------------------------------------------------------------------
- */
+/* Limits ----------------------------------------------------------------------------- */
 
 /* A writer may show bytes of the file at several addresses, but not all of them many times:
  * each scan of memory would go through a small file for hours. */
@@ -236,11 +232,10 @@ static int check_total(const struct memory_map *map, const char *path,
     return 0;
 }
 
-/* The map -------------------------------------------------------------------------------
- */
+/* The map ---------------------------------------------------------------------------- */
 
 int memory_map_init(struct memory_map *map, const struct elf *elf, bool zero_fill,
-                     const struct image_file *file, struct qvm_error *err)
+                    const struct image_file *file, struct qvm_error *err)
 {
     size_t room = elf->count ? (zero_fill ? 2 : 1) * (size_t)elf->count : 1;
     struct source *sources = calloc(room, sizeof *sources);

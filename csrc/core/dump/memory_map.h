@@ -35,7 +35,7 @@ struct memory_map {
  * zeros, else it is not part of the map. 0, or -1 and nothing to free: code too_large also
  * where the segments show the bytes of the file again and again. */
 int memory_map_init(struct memory_map *map, const struct elf *elf, bool zero_fill,
-                     const struct image_file *file, struct qvm_error *err);
+                    const struct image_file *file, struct qvm_error *err);
 void memory_map_free(struct memory_map *map);
 
 /* The index of the run that holds an address; where none does, of the first one above it,

@@ -32,8 +32,7 @@ struct qemu_vcpu {
 enum { PRSTATUS_PID = 32, PRSTATUS_PID_SIZE = 4 };
 enum { VCPUS_MAX = LIMIT(65536, 4), NOTES_MAX = LIMIT(1 << 18, 20) };
 
-/* Reading -------------------------------------------------------------------------------
- */
+/* Reading ---------------------------------------------------------------------------- */
 
 /* Finds the note's type by its name, number and size; NULL for one that QEMU does not
  * write.
@@ -246,8 +245,7 @@ int qemu_notes_read_vcpu(const struct qemu_notes *qemu, unsigned index,
     return 0;
 }
 
-/* The format ----------------------------------------------------------------------------
- */
+/* The format ------------------------------------------------------------------------- */
 
 static const struct qemu_notes *notes_of(const struct dump *dump)
 {

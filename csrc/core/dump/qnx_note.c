@@ -35,8 +35,7 @@ enum {
 /* struct kdump_note_cpu; the registers follow. */
 enum { CPU_SIZE = 128, CPU_PGTBL = 0, CPU_CPUNUM = 8, CPU_PROCESS = 28, PROCESS_MAX = 100 };
 
-/* The note ------------------------------------------------------------------------------
- */
+/* The note --------------------------------------------------------------------------- */
 
 /* Bytes that pad a size up to a multiple. */
 static uint64_t padding(uint64_t size, uint64_t multiple)
@@ -198,8 +197,7 @@ int qnx_note_read_vcpu(const struct qnx_note *qnx, unsigned index,
     return 0;
 }
 
-/* The format ----------------------------------------------------------------------------
- */
+/* The format ------------------------------------------------------------------------- */
 
 struct state {
     struct qnx_note note;
