@@ -187,16 +187,19 @@ describe("an address space", function()
     assert.are.equal("unmapped", select(3, space:array(-0x8000, "u8", 0x10000)))
   end)
 
-  it("has addresses of 48 bits with pages of 64 KiB, where wide is false", function()
+  it("has addresses of 48 bits with pages of 64 KiB, where pa_bits is 48", function()
     local t = pagetables.aarch64(0x100000, 16, 48)
     t:map(0x10000, 0x50000, 0, 0xf000) -- bits 15:12, ignored
     local dump = dump_of("aarch64", t)
-    local function first(wide)
-      return (dump:space {root = t.root, granule = 65536, va_bits = 48, wide = wide}
+    local function first(pa_bits)
+      return (dump:space {root = t.root, granule = 65536, va_bits = 48, pa_bits = pa_bits}
         :translate(0x10000))
     end
-    assert.are.equal(0x50000, first(false))
-    assert.are.equal(0xf << 48 | 0x50000, first(true))
+    assert.are.equal(0x50000, first(48))
+    assert.are.equal(0xf << 48 | 0x50000, first(52))
+    local _, message, code = dump:space {root = t.root, granule = 65536, pa_bits = 50}
+    assert.are.equal("unsupported", code)
+    assert.matches("pages of 65536 bytes with physical addresses of 50 bits", message, 1, true)
     assert.are.equal(0xf << 48 | 0x50000, first(nil))
   end)
 

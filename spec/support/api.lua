@@ -39,7 +39,7 @@ local map = "0000000000000000 T first\n0000000000001000 T second\n"
 
 -- Where the page tables in that dump are, in every detail.
 local by_hand = {root = 0x41000, kernel_root = 0x41000, va_bits = 39, granule = 4096,
-  wide = false, kind = "aarch64", encryption_mask = 0}
+  pa_bits = 48, kind = "aarch64", encryption_mask = 0}
 
 -- A dump that has everything: memory, page tables, vCPUs, text, notes, sections. `stamp`
 -- is in its memory and registers, so that two dumps differ.

@@ -183,7 +183,8 @@ static int settle(struct scan *scan, struct qvm_error *err)
             *err = scan->errors[failed - 1];
             return -1;
         }
-        scan->passed += unit->done - unit->first + 1;
+        if (!scan->memory->ops->total)
+            scan->done += unit->done - unit->first + 1;
         charge(scan, unit->done - unit->first + 1);
         if (unit->stopped) {
             plan_again_from(scan, unit->first);
@@ -213,4 +214,22 @@ int scan_step(struct scan *scan, struct qvm_error *err)
     parallel_for(scan->planned < PARALLEL_MIN ? 1 : scan->workers, scan->planned, run_unit,
                  scan);
     return settle(scan, err) == 0 ? 1 : -1;
+}
+
+uint64_t scan_progress(struct scan *scan, uint64_t *total)
+{
+    const struct memory *memory = scan->memory;
+
+    if (memory->ops->total && scan->total == 0) {
+        scan->total = memory->ops->total(memory, scan->first, scan->last);
+        scan->counted = scan->first;
+    }
+    *total = scan->total;
+    if (memory->ops->total && scan->finished)
+        scan->done = scan->total;
+    else if (memory->ops->total && scan->next > scan->counted) {
+        scan->done += memory->ops->total(memory, scan->counted, scan->next - 1);
+        scan->counted = scan->next;
+    }
+    return scan->done;
 }
