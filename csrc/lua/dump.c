@@ -118,6 +118,7 @@ struct text {
     size_t size;
 };
 
+/* Owns the text while it is made a Lua string, which may raise. */
 static int text_gc(lua_State *L)
 {
     struct text *text = lua_touserdata(L, 1);

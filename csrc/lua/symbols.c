@@ -18,6 +18,7 @@ struct symbol_file {
     struct elf_symbol symbol;
 };
 
+/* Also __close: may run twice. */
 static int symbol_file_gc(lua_State *L)
 {
     struct symbol_file *file = luaL_checkudata(L, 1, TYPE);

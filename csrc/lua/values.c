@@ -24,6 +24,8 @@ static const struct value_type types[] = {
     {"i8", 1, true},  {"i16", 2, true},  {"i32", 4, true},  {"i64", 8, true},
 };
 
+/* From 2^63 on, an unsigned value is the integer with the same bits. A shorter signed value
+ * is extended by its sign. */
 static lua_Integer decode(const unsigned char *bytes, unsigned size, bool is_signed,
                           bool big_endian)
 {

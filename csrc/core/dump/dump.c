@@ -71,6 +71,7 @@ int dump_load(struct dump *dump, struct qvm_error *err)
     return -1;
 }
 
+/* An object without a file yet: its other members are set when it is loaded. */
 static struct dump *new_dump(const char *path, bool partial, struct qvm_error *err)
 {
     struct dump *dump = calloc(1, sizeof *dump);
@@ -157,6 +158,7 @@ static bool warn_garbage(const struct dump *dump, char text[DUMP_WARNING_SIZE])
     return dump->file.garbage;
 }
 
+/* Two segments claim the same memory with different bytes; which are right is unknown. */
 static bool warn_overlap(const struct dump *dump, char text[DUMP_WARNING_SIZE])
 {
     if (dump->map.overlaps > 0)
@@ -214,6 +216,7 @@ const char *dump_format_name(const struct dump *dump)
     return dump->format->name;
 }
 
+/* By the register sets: a machine without one has no name here either. */
 const char *dump_machine(const struct dump *dump)
 {
     const struct register_set *set = registers_of(dump->elf.machine);
@@ -221,6 +224,7 @@ const char *dump_machine(const struct dump *dump)
     return set ? set->name : NULL;
 }
 
+/* Operations that a format does not have: see format.h. */
 unsigned dump_vcpu_count(const struct dump *dump)
 {
     return dump->format->vcpu_count ? dump->format->vcpu_count(dump) : 0;
@@ -231,6 +235,7 @@ unsigned dump_vcpus_lost(const struct dump *dump)
     return dump->format->vcpus_lost ? dump->format->vcpus_lost(dump) : 0;
 }
 
+/* The indices after those that the file has are of vCPUs that it has lost. */
 int dump_read_vcpu(const struct dump *dump, unsigned index, struct vcpu *vcpu,
                    struct qvm_error *err)
 {

@@ -17,6 +17,7 @@ struct layout {
     unsigned phoff, shoff, phentsize, phnum, shentsize, shnum, shstrndx;
 };
 
+/* A row of the table for each class. */
 static const struct layout layout32 = {.bits = 32,
                                        .word = 4,
                                        .size = 52,
@@ -44,6 +45,7 @@ enum { HEADER_MAX = 64, E_CLASS = 4, E_DATA = 5, E_TYPE = 16, E_MACHINE = 18 };
 
 enum { CLASS_32 = 1, CLASS_64 = 2, DATA_LITTLE = 1, DATA_BIG = 2 };
 
+/* The first bytes of every ELF file. */
 static const unsigned char magic[4] = {0x7f, 'E', 'L', 'F'};
 
 /* Fails for a file that does not begin with ELF's magic number. Of the usual compressions,

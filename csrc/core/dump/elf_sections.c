@@ -55,6 +55,7 @@ static uint64_t word(const struct elf *elf, const unsigned char *raw, unsigned a
     return bytes_get(raw + at, layout_of(elf)->word, elf->big_endian);
 }
 
+/* SHT_NOBITS: memory that is zeros at first (.bss), for which the file has nothing. */
 static void decode(const struct elf *elf, const unsigned char *raw,
                    struct elf_section *section)
 {
@@ -131,6 +132,8 @@ static int read_name(const struct image_file *file, const struct elf_section *st
     return image_file_read(file, strings->offset + at, name, size, err);
 }
 
+/* The string table's own header is read each time. That costs one more read, and no state
+ * has to be kept between the calls. */
 int sections_read_named(const struct elf *elf, const struct image_file *file,
                         uint32_t index, struct elf_section *section, struct qvm_error *err)
 {

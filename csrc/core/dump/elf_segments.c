@@ -56,6 +56,7 @@ static const struct layout layout64 = {.word = 8,
                                        .phnum = 56,
                                        .last_address = UINT64_MAX};
 
+/* PN_XNUM: the count that stands for "more than fits". */
 enum { PN_XNUM = 0xffff, ENTRIES_AT_ONCE = 64, ENTRY_MAX = 56 };
 
 static const struct layout *layout_of(const struct elf *elf)
@@ -63,6 +64,7 @@ static const struct layout *layout_of(const struct elf *elf)
     return elf->bits == 32 ? &layout32 : &layout64;
 }
 
+/* Both classes have the same fields, in another order and of another size. */
 static void decode(struct elf_segment *segment, const unsigned char *entry,
                    const struct layout *at, bool big)
 {

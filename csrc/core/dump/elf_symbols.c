@@ -88,6 +88,7 @@ int elf_symbols_open(struct elf_symbols *s, const char *path, struct qvm_error *
     return -1;
 }
 
+/* The buffer is part of the object: there is only the file to close. */
 void elf_symbols_close(struct elf_symbols *s)
 {
     if (s->is_open)
@@ -209,6 +210,8 @@ static size_t find_build_id(struct elf_symbols *s, const struct elf_section *sec
     return 0;
 }
 
+/* Failures are not reported: a build id is one of several ways to tell whether the symbols
+ * are those of the kernel in a dump, and symbols without one can be used. */
 size_t elf_symbols_build_id(struct elf_symbols *s, unsigned char id[ELF_BUILD_ID_MAX])
 {
     struct elf_section section;

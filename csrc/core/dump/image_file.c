@@ -97,6 +97,7 @@ int image_file_open(struct image_file *file, const char *path, bool lenient,
     return fd < 0 ? -1 : adopt(file, fd, size, path, lenient, err);
 }
 
+/* A descriptor of our own: the caller may close its one at any time. */
 int image_file_open_fd(struct image_file *file, int fd, const char *path, bool lenient,
                        struct qvm_error *err)
 {
@@ -159,6 +160,7 @@ static int fail_truncated(const struct image_file *file, uint64_t offset, uint64
                     file->path, n, offset);
 }
 
+/* pread() may return less than was asked for, and 0 at the end of a file that was cut. */
 static int read_at(const struct image_file *file, uint64_t offset, unsigned char *to,
                    size_t n, struct qvm_error *err)
 {

@@ -47,6 +47,8 @@ static bool reserve_window(z_stream *stream)
            inflateReset2(stream, GZIP) == Z_OK;
 }
 
+/* For raw data at first: only then does zlib take a dictionary before any data, which
+ * makes it allocate its window. */
 int inflater_init(struct inflater *inflater, int fd, const char *path,
                   struct qvm_error *err)
 {

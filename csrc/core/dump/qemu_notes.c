@@ -29,7 +29,9 @@ struct qemu_vcpu {
     uint32_t cpunum;
 };
 
+/* Offset and size of the process id in a prstatus (Linux, struct elf_prstatus, 64-bit). */
 enum { PRSTATUS_PID = 32, PRSTATUS_PID_SIZE = 4 };
+/* Far more than QEMU makes: what a damaged or hostile file may cost. */
 enum { VCPUS_MAX = LIMIT(65536, 4), NOTES_MAX = LIMIT(1 << 18, 20) };
 
 /* Reading ---------------------------------------------------------------------------- */
@@ -252,6 +254,7 @@ static const struct qemu_notes *notes_of(const struct dump *dump)
     return dump->state;
 }
 
+/* The state is the notes, as they were read. */
 static int probe(struct dump *dump, struct qvm_error *err)
 {
     struct qemu_notes *qemu = malloc(sizeof *qemu);

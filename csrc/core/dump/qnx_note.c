@@ -171,6 +171,7 @@ void qnx_note_free(struct qnx_note *qnx)
     *qnx = (struct qnx_note){0};
 }
 
+/* One read for the whole record: the vCPU points into it. */
 int qnx_note_read_vcpu(const struct qnx_note *qnx, unsigned index,
                        const struct image_file *file, struct vcpu *vcpu,
                        struct qvm_error *err)
@@ -232,6 +233,7 @@ static int find_note(struct state *state, const struct dump *dump, struct qvm_er
     return result;
 }
 
+/* The state is kept only if the file is of this format. */
 static int probe(struct dump *dump, struct qvm_error *err)
 {
     struct state *state = calloc(1, sizeof *state);
@@ -291,6 +293,7 @@ static bool warn_lost(const struct dump *dump, char text[DUMP_WARNING_SIZE])
     return lost > 0;
 }
 
+/* Names and values are counted separately in the note, so they may not match. */
 static bool warn_unnamed(const struct dump *dump, char text[DUMP_WARNING_SIZE])
 {
     const struct qnx_note *note = note_of(dump);

@@ -134,6 +134,7 @@ int qvm_fail_system(struct qvm_error *err, int number, const char *format, ...)
     return -1;
 }
 
+/* errno is passed in as a number: it may change between the failed call and this one. */
 int qvm_fail_errno(struct qvm_error *err, int number, const char *subject)
 {
     return qvm_fail_system(err, number, "%s", subject);
@@ -201,6 +202,7 @@ static void append_system(struct output *out, int number)
     append(out, reason, strlen(reason));
 }
 
+/* Goes from one '%' to the next: text, value, text, value, and the text after the last. */
 size_t qvm_error_text(const struct qvm_error *err, char *text, size_t size)
 {
     struct output out = {.text = text, .size = size};
