@@ -1,5 +1,10 @@
-/* The binding: what its files share. Each turns one part of the core into functions of the
- * private module qvm.core; the public API is made of them in Lua. */
+/* What the files of the binding share. Each file turns one part of the core into functions
+ * of the private module qvm.core; the public API is made of these in Lua.
+ *
+ * A function checks its arguments, calls the core, and converts the result. Runtime
+ * failures are returned as nil, message, code; programming errors and lack of memory raise.
+ * Lua may raise an error wherever it allocates, so nothing that must be freed is held by a
+ * C variable alone: it is in a userdata before Lua is called. */
 #ifndef QVM_BINDING_H
 #define QVM_BINDING_H
 
@@ -13,22 +18,24 @@
 #    error "qvm is for Lua 5.4"
 #endif
 
-/* Leaves nil, message, code on the stack and returns 3; raises what a script cannot handle.
- */
+/* Pushes nil, message, code and returns 3; raises lack of memory. The message is complete
+ * before Lua is called, so the error's strings need not live longer. */
 int push_failure(lua_State *L, const struct qvm_error *err);
+
+/* Raises the message, where a failure cannot be returned. Does not return. */
+int raise_failure(lua_State *L, const struct qvm_error *err);
 
 /* Pushes a text, escaped: see text.h. */
 void push_escaped(lua_State *L, const char *text, size_t size, bool json);
 
-/* Lets a hook run: in the standalone interpreter that is how Ctrl-C arrives. May raise. */
+/* Runs hooks: in the standalone interpreter that is how Ctrl-C arrives. May raise. */
 void poll_interrupt(lua_State *L);
 
-/* Did that fail only because there is more of it to do? Then polls, and the call is to be
- * made again. */
+/* True if the operation is merely incomplete: runs hooks; call again. */
 bool poll_incomplete(lua_State *L, const struct qvm_error *err);
 
-/* Pushes a zeroed userdata whose collection frees what the core has put into it, so that an
- * error that Lua raises midway loses nothing. */
+/* Pushes a zeroed userdata whose collection frees what the core has put into it, so that
+ * nothing is lost if Lua raises an error before the function has freed it. */
 void *new_scratch(lua_State *L, size_t size, const char *type, lua_CFunction gc);
 
 /* Makes the type of an iterator's state: a userdata whose resources `close` frees, when a

@@ -1,6 +1,14 @@
-/* What the files share that bind dumps. A Dump is a Lua table that holds the opened dump at
- * index 1; the functions take that table, so that the ones which loops call often are its
- * methods directly. */
+/* Handles of dumps, which all files share that bind dumps.
+ *
+ * A Dump is a Lua table that has its handle, a userdata, at index 1. The functions take
+ * that table, so that those that loops call often are its methods directly.
+ *
+ * Scripts can change the table, and so can a finalizer whenever Lua allocates. A function
+ * that allocates, or calls Lua, before it is done with the dump therefore pins it first:
+ * the handle takes the place of the table among the arguments, where nothing can exchange
+ * it, and the dump stays in memory until the function returns, even if it is closed
+ * meanwhile. add_pinned() does that for whole methods. check_dump() and check_memory() take
+ * either. */
 #ifndef QVM_DUMP_HANDLE_H
 #define QVM_DUMP_HANDLE_H
 
@@ -9,41 +17,47 @@
 
 #include <string.h>
 
-/* Scripts can change that table, and so can a finalizer whenever Lua allocates. A function
- * that allocates, or calls Lua, before it has done with the handle first puts the handle
- * itself in the place of the table: the stack then keeps it, and it stays the same one.
- * check_dump and check_memory take either. */
+/* Makes the types of the handles. To be called once. */
+void add_handle_types(lua_State *L);
 
-/* Replaces the Dump that is an argument by its handle, or the Space by its own; raises
- * where it is neither. */
-void pin(lua_State *L, int index);
+/* Pushes the handle of a closed dump, to be set by the caller. It keeps the path, a string
+ * at a stack index, which the dump and its errors refer to. */
+struct dump **new_handle(lua_State *L, int path);
 
 /* The handle of the Dump that is an argument; *handle is NULL after it was closed. Does not
  * allocate. */
 struct dump **check_dump(lua_State *L, int index);
 
-/* Is the value on top of the stack a userdata of the type whose metatable is in the
- * registry at this address? Unlike luaL_testudata it does not allocate. */
+/* close(dump): the dump goes at once, or when the last function that has pinned it returns.
+ */
+int method_close(lua_State *L);
+
+/* Replaces the Dump that is an argument by its handle, or the Space by its own; raises if
+ * it is neither. */
+void pin(lua_State *L, int index);
+
+/* Pushes a value, to be closed, that keeps the dump of the handle at a stack index in
+ * memory until then. */
+void pin_dump(lua_State *L, int index);
+
+/* Adds methods to the table on top of the stack. Each finds its first argument pinned, and
+ * with `with_address` its second an integer, where the script gave an address or a symbol.
+ */
+void add_pinned(lua_State *L, const luaL_Reg *methods, bool with_address);
+
+/* True if the value on top of the stack is a userdata of the type whose metatable is in the
+ * registry at this address. Unlike luaL_testudata() it does not allocate. */
 bool has_type(lua_State *L, const void *type);
 
-/* Is the value on top of the stack the handle of a dump, of a space? */
+/* True if the value on top of the stack is the handle of a dump, of a space. */
 bool is_dump_handle(lua_State *L);
 bool is_space_handle(lua_State *L);
 
-/* The handle of a Dump or Space at a stack index, or that value if it is one already.
- * Pushes it. */
+/* Pushes the handle of the Dump or Space at a stack index, or that value if it is a handle
+ * already. */
 void push_handle(lua_State *L, int index);
 
-/* Pushes a value, to be closed, that keeps the dump of the handle at a stack index in
- * memory: whatever closes it, it goes when that value does. */
-void pin_dump(lua_State *L, int index);
-
-/* Adds methods to the table on top of the stack, each of which finds its first argument
- * pinned and the dump held; with_address: and its second an integer, where the script gave
- * an address or a symbol. */
-void add_pinned(lua_State *L, const luaL_Reg *methods, bool with_address);
-
-/* The results of every method of a closed dump. */
+/* Pushes what every method of a closed dump returns, and returns the number of values. */
 int push_closed(lua_State *L);
 
 /* Set a field of the table on top of the stack. */
@@ -53,12 +67,13 @@ void set_u64(lua_State *L, const char *key, uint64_t value);
 /* Adds the functions of spaces to the module table on top of the stack. */
 void add_spaces(lua_State *L);
 
-/* Add the methods of elf_parts.c, scans.c and values.c to the table on top of the stack. */
+/* Add the methods of these files to the table on top of the stack. */
 void add_elf_parts(lua_State *L);
 void add_scans(lua_State *L);
 void add_values(lua_State *L);
+void add_vcpus(lua_State *L);
 
-/* Adds what the library's limits are to it. */
+/* Adds the library's limits to it. */
 void add_limits(lua_State *L);
 
 #endif

@@ -1,12 +1,13 @@
-/* What an ELF file holds besides memory: segments, sections, notes, and their bytes. */
+/* What an ELF file has besides memory: segments, sections, notes, and their bytes. Each is
+ * returned by its position; iterators are made of that in Lua. Bytes are returned only of
+ * what is in the file, up to BYTES_MAX: a header may claim anything. */
 #include "dump_handle.h"
 
-#include "dump/elf_notes.h"
 #include "dump/elf_sections.h"
 
 #define BYTES_MAX (64 << 20)
 
-/* segment(dump, index from 0): a table, nothing behind the last. */
+/* segment(dump, index from 0): a table; nothing after the last. */
 static int method_segment(lua_State *L)
 {
     struct dump *dump = *check_dump(L, 1);
@@ -30,7 +31,7 @@ static int method_segment(lua_State *L)
     return 1;
 }
 
-/* section_count(dump) */
+/* section_count(dump): 0 for a file without section headers. */
 static int method_section_count(lua_State *L)
 {
     struct dump *dump = *check_dump(L, 1);
@@ -72,7 +73,7 @@ static int method_section(lua_State *L)
     return 1;
 }
 
-/* Pushes bytes of the file: they are inside it, or that is the failure. */
+/* Pushes bytes of the file, or a failure. Returns the number of values. */
 static int push_bytes(lua_State *L, const struct dump *dump, uint64_t offset, uint64_t size)
 {
     struct qvm_error err;
@@ -96,7 +97,7 @@ static int push_bytes(lua_State *L, const struct dump *dump, uint64_t offset, ui
     return push_failure(L, &err);
 }
 
-/* bytes(dump, offset in the file, size) */
+/* bytes(dump, offset in the file, size): a string. Negative numbers are huge, and fail. */
 static int method_bytes(lua_State *L)
 {
     struct dump *dump = *check_dump(L, 1);
@@ -106,7 +107,8 @@ static int method_bytes(lua_State *L)
     return dump ? push_bytes(L, dump, offset, size) : push_closed(L);
 }
 
-/* note(dump, segment, bytes into it): a table, and where the next one is. */
+/* note(dump, segment, bytes into it): the first note from there on, a table; and its end,
+ * as segment and bytes into it, where the next one begins; nothing after the last. */
 static int method_note(lua_State *L)
 {
     struct dump *dump = *check_dump(L, 1);
@@ -117,7 +119,7 @@ static int method_note(lua_State *L)
 
     if (!dump)
         return push_closed(L);
-    elf_notes_init(&notes, &dump->elf, &dump->file, dump->qnx_note_segment);
+    dump_notes_init(dump, &notes);
     notes.segment = (unsigned)luaL_checkinteger(L, 2);
     notes.at = (uint64_t)luaL_checkinteger(L, 3);
     while ((found = elf_notes_next(&notes, &note, &err)) < 0)

@@ -127,11 +127,12 @@ static int core_whole_size(lua_State *L)
 static int core_save(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
+    struct save_paths followed;
     struct qvm_error err;
     size_t size;
     const char *bytes = luaL_checklstring(L, 2, &size);
 
-    if (save_file(path, bytes, size, lua_toboolean(L, 3), &err) != 0)
+    if (save_file(path, bytes, size, lua_toboolean(L, 3), &followed, &err) != 0)
         return push_failure(L, &err);
     lua_pushboolean(L, 1);
     return 1;

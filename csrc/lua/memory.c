@@ -1,8 +1,9 @@
-/* What functions that take a Dump or a Space have in common: the memory that the argument
- * stands for, and addresses, which may be given as symbols. The symbols of the guest's kernel
- * are Lua's (util/address.lua), so a symbol calls a Lua function that is registered here. */
+/* From arguments to memory and addresses. A Dump and a Space are both memory, so the
+ * functions that read take either. Both also take symbols as addresses, which the Lua layer
+ * looks up: it registers a function for that once (resolve_with). */
 #include "memory.h"
 
+/* The handle's own metatable says which of the two it is. */
 struct opened_memory check_memory(lua_State *L)
 {
     struct opened_memory memory = {NULL, NULL, NULL};
@@ -44,6 +45,7 @@ bool get_address(lua_State *L, int index, uint64_t *address)
     return true;
 }
 
+/* resolve_with(function): see add_addresses. */
 static int core_resolve_with(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);

@@ -12,8 +12,8 @@ struct opened_memory {
     struct memory *memory; /* of the one or the other */
 };
 
-/* A space as scripts hold it: a table with this userdata at index 1, as a Dump is one with
- * its handle. Its user value is that handle. */
+/* The handle of a space: a userdata that the Space, a table, has at index 1, as a Dump has
+ * its own. Its user value is the handle of the dump. */
 struct space_handle {
     struct space space;
     struct dump **dump;
@@ -22,10 +22,10 @@ struct space_handle {
 /* The memory of the Dump or Space that is argument 1. Does not allocate. */
 struct opened_memory check_memory(lua_State *L);
 
-/* The address that is the argument at an index: an integer, or a symbol, whose address Lua
- * finds ("schedule", "schedule+0x10"). False: it has none, and the results of that failure
- * are on top of the stack: return ADDRESS_FAILURE. A symbol runs Lua: call check_memory
- * after this. */
+/* The address that is the argument at an index: an integer, or a symbol ("schedule",
+ * "schedule+0x10"), whose address Lua finds. False if there is no such symbol: that failure
+ * is on top of the stack, and the function returns ADDRESS_FAILURE. Since a symbol runs
+ * Lua, call check_memory after this. */
 bool get_address(lua_State *L, int index, uint64_t *address);
 
 enum { ADDRESS_FAILURE = 3 };

@@ -1,3 +1,6 @@
+/* The module qvm.core, and what all of its files use: failures, hooks, userdata that own
+ * what the core allocates. luaopen_qvm_core is the only symbol that the shared object
+ * exports. */
 #include "binding.h"
 
 #include <string.h>
@@ -8,16 +11,31 @@
 #    define EXPORT
 #endif
 
+/* The position is that of the Lua code that has called the C function. */
+int raise_failure(lua_State *L, const struct qvm_error *err)
+{
+    char message[QVM_MESSAGE_SIZE];
+
+    qvm_error_text(err, message, sizeof message);
+    return luaL_error(L, "%s", message);
+}
+
+/* A path may hold anything, so the message is escaped: it may end on a terminal. */
 int push_failure(lua_State *L, const struct qvm_error *err)
 {
+    char message[QVM_MESSAGE_SIZE];
+    size_t size;
+
     if (err->code == QVM_NO_MEMORY)
-        return luaL_error(L, "%s", err->message);
+        return raise_failure(L, err);
+    size = qvm_error_text(err, message, sizeof message);
     lua_pushnil(L);
-    push_escaped(L, err->message, strlen(err->message), false);
+    push_escaped(L, message, size, false);
     lua_pushstring(L, qvm_code_name(err->code));
     return 3;
 }
 
+/* What poll_interrupt() calls: hooks run at calls, even of this. */
 static int nothing(lua_State *L)
 {
     (void)L;

@@ -163,7 +163,7 @@ static bool step_or_raise(lua_State *L, struct lua_scan *scan)
     int status = step(L, scan, lua_upvalueindex(1), &err);
 
     if (status < 0)
-        luaL_error(L, "%s", err.message);
+        raise_failure(L, &err);
     return status > 0;
 }
 

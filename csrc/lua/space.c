@@ -195,7 +195,7 @@ static int next_mapping(lua_State *L)
     pin_dump(L, lua_gettop(L));
     while ((found = mappings_next(&state->mappings, &mapping, &err)) < 0) {
         if (!poll_incomplete(L, &err))
-            luaL_error(L, "%s", err.message);
+            raise_failure(L, &err);
         check_usable(L, state);
     }
     if (found == 0)

@@ -1,4 +1,6 @@
-/* Symbol tables of ELF files. */
+/* Symbol tables of ELF files. A kernel has a quarter of a million symbols, so they are not
+ * returned one by one but appended to arrays of the caller, some thousands for each call.
+ * Hooks run between the calls. */
 #include "binding.h"
 #include "dump/elf_symbols.h"
 #include "dump/registers.h"
@@ -7,7 +9,7 @@
 
 static const char TYPE[] = "qvm.symbol_file";
 
-/* Of one call of next_symbols: symbols, bytes of their names, entries that are looked at.
+/* Limits of one call of next_symbols: symbols, bytes of their names, entries of the table.
  */
 enum { SYMBOLS = 4096, NAME_BYTES = 1 << 18, ENTRIES = 1 << 16 };
 
@@ -16,6 +18,7 @@ struct symbol_file {
     struct elf_symbol symbol;
 };
 
+/* Also __close: may run twice. */
 static int symbol_file_gc(lua_State *L)
 {
     struct symbol_file *file = luaL_checkudata(L, 1, TYPE);
@@ -24,7 +27,7 @@ static int symbol_file_gc(lua_State *L)
     return 0;
 }
 
-/* Pushes what is known of the file: machine, build_id (bytes, or nil). */
+/* Pushes a table of what is known of the file: machine, build_id (bytes, or nil). */
 static void push_about(lua_State *L, struct elf_symbols *symbols)
 {
     const struct register_set *set = registers_of(symbols->elf.machine);
@@ -47,11 +50,13 @@ static void push_about(lua_State *L, struct elf_symbols *symbols)
 static int core_open_symbols(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    struct symbol_file *file = lua_newuserdatauv(L, sizeof *file, 0);
+    struct symbol_file *file = lua_newuserdatauv(L, sizeof *file, 1);
     struct qvm_error err;
 
     file->symbols.is_open = false;
     luaL_setmetatable(L, TYPE);
+    lua_pushvalue(L, 1); /* the file and its errors refer to the path */
+    lua_setiuservalue(L, -2, 1);
     if (elf_symbols_open(&file->symbols, path, &err) != 0)
         return push_failure(L, &err);
     push_about(L, &file->symbols);
@@ -64,13 +69,14 @@ static void append_integer(lua_State *L, int table, lua_Integer index, uint64_t 
     lua_rawseti(L, table, index);
 }
 
-/* next_symbols(file, addresses, names, sizes): appends some symbols to these arrays. Bytes
- * of their names, symbols skipped so far; nil at the end; nil, message, code. */
+/* next_symbols(file, addresses, names, sizes): appends some symbols to these arrays, and
+ * returns the bytes of their names and the number of symbols skipped so far; nothing at the
+ * end; nil, message, code. */
 static int core_next_symbols(lua_State *L)
 {
     struct symbol_file *file = luaL_checkudata(L, 1, TYPE);
     struct elf_symbol *symbol = &file->symbol;
-    unsigned patience = ENTRIES;
+    unsigned budget = ENTRIES;
     lua_Integer count, from, bytes = 0;
     struct qvm_error err;
     int found = 0;
@@ -83,7 +89,7 @@ static int core_next_symbols(lua_State *L)
     if (!file->symbols.is_open)
         return luaL_argerror(L, 1, "closed");
     while (count - from < SYMBOLS && bytes < NAME_BYTES &&
-           (found = elf_symbols_next(&file->symbols, symbol, &patience, &err)) == 1) {
+           (found = elf_symbols_next(&file->symbols, symbol, &budget, &err)) == 1) {
         count++;
         bytes += (lua_Integer)symbol->name_size;
         append_integer(L, 2, count, symbol->value);
@@ -93,7 +99,7 @@ static int core_next_symbols(lua_State *L)
     }
     if (found < 0)
         return push_failure(L, &err);
-    if (found == 0 && patience > 0 && count == from)
+    if (found == 0 && budget > 0 && count == from)
         return 0;
     lua_pushinteger(L, bytes);
     lua_pushinteger(L, (lua_Integer)file->symbols.skipped);

@@ -2,6 +2,15 @@
 #include "util/text.h"
 #include "binding.h"
 
+/* Printable ASCII is shown as it is. */
+static bool is_plain(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            return false;
+    return true;
+}
+
 void push_escaped(lua_State *L, const char *text, size_t size, bool json)
 {
     enum escape_form form = json ? ESCAPE_JSON : ESCAPE_SHOWN;
@@ -9,6 +18,10 @@ void push_escaped(lua_State *L, const char *text, size_t size, bool json)
     size_t total = 0;
     luaL_Buffer buffer;
 
+    if (!json && is_plain(text, size)) {
+        lua_pushlstring(L, text, size);
+        return;
+    }
     /* The first pass only counts: a buffer that grows would take up to three times the
      * result's memory. */
     for (size_t at = 0, used; at < size; at += used)

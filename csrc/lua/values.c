@@ -1,11 +1,16 @@
-/* Reading memory: bytes, strings, one value, an array of many. */
+/* Reading memory: bytes, strings, one value, an array of many; of a Dump or a Space.
+ *
+ * Single values are what loops read, so their methods do nothing but that: they do not pin
+ * the dump (the read itself runs no Lua code) and allocate nothing. The others are pinned,
+ * and read in parts: between these hooks run, and of virtual memory, whose size is not
+ * known in advance, no more is allocated than is there. */
 #include "memory.h"
 #include "util/bytes.h"
 
 #include <inttypes.h>
 #include <limits.h>
 
-/* Values after which a long array looks whether it is interrupted. */
+/* Values of a long array between two runs of hooks. */
 enum { POLL_EVERY = 1 << 20 };
 
 struct value_type {
@@ -19,6 +24,8 @@ static const struct value_type types[] = {
     {"i8", 1, true},  {"i16", 2, true},  {"i32", 4, true},  {"i64", 8, true},
 };
 
+/* From 2^63 on, an unsigned value is the integer with the same bits. A shorter signed value
+ * is extended by its sign. */
 static lua_Integer decode(const unsigned char *bytes, unsigned size, bool is_signed,
                           bool big_endian)
 {
@@ -29,6 +36,7 @@ static lua_Integer decode(const unsigned char *bytes, unsigned size, bool is_sig
     return (lua_Integer)value;
 }
 
+/* Reads one value, and returns it. */
 static int get(lua_State *L, unsigned size, bool is_signed)
 {
     struct opened_memory memory;
@@ -99,7 +107,7 @@ static const struct value_type *check_type(lua_State *L, int index)
     return NULL;
 }
 
-/* Appends to the table on top of the stack. */
+/* Appends values to the table on top of the stack. */
 static inline void append_values(lua_State *L, const unsigned char *bytes, lua_Integer from,
                                  lua_Integer count, unsigned size, bool is_signed,
                                  bool big_endian)
@@ -110,7 +118,8 @@ static inline void append_values(lua_State *L, const unsigned char *bytes, lua_I
     }
 }
 
-/* With size and order known to the compiler, decoding is one load. */
+/* The same with constants for the usual types, so that the compiler makes decoding one
+ * load. */
 static void append(lua_State *L, const unsigned char *bytes, lua_Integer from,
                    lua_Integer count, const struct value_type *type, bool big_endian)
 {
@@ -122,9 +131,9 @@ static void append(lua_State *L, const unsigned char *bytes, lua_Integer from,
         append_values(L, bytes, from, count, type->size, type->is_signed, big_endian);
 }
 
-/* Does physical memory hold all of it? To be asked before room is made: n may be absurd.
- * Virtual memory is read a part at a time, and tells then; but no part is beyond the last
- * address. */
+/* Checks n bytes at an address before room is made for them: n may be absurd. Physical
+ * memory must hold all of them. Whether virtual memory does shows when it is read, a part
+ * at a time; here they must only end before the end of the address space. */
 static int check_size(const struct opened_memory *memory, uint64_t address, uint64_t n,
                       struct qvm_error *err)
 {
@@ -139,7 +148,8 @@ static int check_size(const struct opened_memory *memory, uint64_t address, uint
     return 0;
 }
 
-/* array(memory, address, type, count): a table of count integers. */
+/* array(memory, address, type, count): a table of count integers. Room for all is made at
+ * once only of physical memory, which was checked to hold them. */
 static int method_array(lua_State *L)
 {
     struct opened_memory memory = check_memory(L);
@@ -171,7 +181,9 @@ static int method_array(lua_State *L)
     return 1;
 }
 
-/* read(memory, address, n): a string of n bytes. */
+/* read(memory, address, n): a string of n bytes. As for array, the buffer has its final
+ * size at once where that is known to be needed: one that grows would take a multiple of
+ * it. */
 static int method_read(lua_State *L)
 {
     struct opened_memory memory = check_memory(L);
@@ -206,22 +218,21 @@ static int method_read(lua_State *L)
     return 1;
 }
 
-/* The read tells why the rest cannot be. */
+/* Stops at the first failure, whose reason does not matter here: reading there gives it. */
 static uint64_t contiguous_in_space(struct space *space, uint64_t address, uint64_t n)
 {
-    uint64_t reached = 0, physical, left;
+    uint64_t total = 0, physical, left;
     struct qvm_error err;
 
-    while (reached < n && address <= UINT64_MAX - reached) {
-        if (space_translate(space, address + reached, &physical, &left, &err) != 0)
+    while (total < n && address <= UINT64_MAX - total) {
+        if (space_translate(space, address + total, &physical, &left, &err) != 0)
             break;
-        left =
-            dump_contiguous(space->dump, physical, left < n - reached ? left : n - reached);
+        left = dump_contiguous(space->dump, physical, left < n - total ? left : n - total);
         if (left == 0)
             break;
-        reached += left;
+        total += left;
     }
-    return reached;
+    return total;
 }
 
 /* How many of n bytes from an address on can be read, without a gap. */
@@ -231,7 +242,9 @@ static uint64_t contiguous(const struct opened_memory *memory, uint64_t address,
                          : dump_contiguous(memory->dump, address, n);
 }
 
-/* cstring(memory, address, max = 4096): the bytes before the first NUL, at most max. */
+/* cstring(memory, address, max = 4096): the bytes before the first NUL, at most max. It is
+ * read in parts that are known to be there, so that a string right before a gap can be
+ * read. */
 static int method_cstring(lua_State *L)
 {
     struct opened_memory memory = check_memory(L);
@@ -251,11 +264,11 @@ static int method_cstring(lua_State *L)
         uint64_t n = contiguous(&memory, address, max < 256 ? (uint64_t)max : 256);
         const char *end;
 
-        /* Without one byte that is there this fails, and says which address is not. */
+        /* If there is not even one byte, reading it fails with the reason. */
         while (memory_read(memory.memory, address, to, n ? (size_t)n : 1, &err) != 0)
             if (!poll_incomplete(L, &err))
                 return push_failure(L, &err);
-        n = n ? n : 1; /* it has become known meanwhile */
+        n = n ? n : 1; /* there is one after all: a compressed dump was unpacked further */
         end = memchr(to, '\0', (size_t)n);
         ended = end != NULL;
         luaL_addsize(&buffer, end ? (size_t)(end - to) : (size_t)n);
@@ -272,16 +285,16 @@ static int method_cstring(lua_State *L)
 
 void add_values(lua_State *L)
 {
-    static const luaL_Reg methods[] = {
+    static const luaL_Reg plain[] = {
         {"u8", method_u8},   {"u16", method_u16}, {"u32", method_u32},
         {"u64", method_u64}, {"i8", method_i8},   {"i16", method_i16},
         {"i32", method_i32}, {"i64", method_u64}, {NULL, NULL},
     };
-    static const luaL_Reg held[] = {{"array", method_array},
-                                    {"read", method_read},
-                                    {"cstring", method_cstring},
-                                    {NULL, NULL}};
+    static const luaL_Reg pinned[] = {{"array", method_array},
+                                      {"read", method_read},
+                                      {"cstring", method_cstring},
+                                      {NULL, NULL}};
 
-    luaL_setfuncs(L, methods, 0);
-    add_pinned(L, held, true);
+    luaL_setfuncs(L, plain, 0);
+    add_pinned(L, pinned, true);
 }

@@ -8,7 +8,10 @@
 
 static int fail(const struct qvm_error *err)
 {
-    printf("%s: %s\n", qvm_code_name(err->code), err->message);
+    char text[QVM_MESSAGE_SIZE];
+
+    qvm_error_text(err, text, sizeof text);
+    printf("%s: %s\n", qvm_code_name(err->code), text);
     return 1;
 }
 
@@ -69,7 +72,7 @@ static int print_dump(const char *path)
         return fail(&err);
     }
     printf("%s %s\n", dump_format_name(dump), dump_machine(dump));
-    for (unsigned i = 0; i < dump_vcpus(dump); i++)
+    for (unsigned i = 0; i < dump_vcpu_count(dump); i++)
         failed |= print_vcpu(dump, i);
     for (size_t i = 0; i < dump->map.count; i++)
         failed |= print_memory(dump, &dump->map.runs[i]);

@@ -111,7 +111,7 @@ static void check_random_map(void)
     for (unsigned s = 0; s < elf.count; s++)
         random_segment(&segments[s]);
     differ = fill_model(zeros);
-    if (!CHECK(memory_map_build(&map, &elf, zeros, &file, &err) == 0))
+    if (!CHECK(memory_map_init(&map, &elf, zeros, &file, &err) == 0))
         return;
     check_runs(&map);
     for (uint64_t i = 0; i < SPACE; i++) {
@@ -132,7 +132,7 @@ static int build_one(uint64_t paddr, uint64_t filesz, uint64_t memsz)
     elf.count = 1;
     segments[0] = (struct elf_segment){
         .type = ELF_PT_LOAD, .paddr = paddr, .filesz = filesz, .memsz = memsz};
-    status = memory_map_build(&map, &elf, true, &file, &err);
+    status = memory_map_init(&map, &elf, true, &file, &err);
     if (status == 0)
         memory_map_free(&map);
     return status;
@@ -159,10 +159,10 @@ static void refuses_too_much_repetition(void)
                                        .filesz = file.size,
                                        .memsz = file.size};
     repeated.count = 64 + 8;
-    CHECK(memory_map_build(&map, &repeated, false, &file, &err) == 0 && map.count == 72);
+    CHECK(memory_map_init(&map, &repeated, false, &file, &err) == 0 && map.count == 72);
     memory_map_free(&map);
     repeated.count = MANY;
-    CHECK(memory_map_build(&map, &repeated, false, &file, &err) == -1 &&
+    CHECK(memory_map_init(&map, &repeated, false, &file, &err) == -1 &&
           err.code == QVM_TOO_LARGE);
 }
 

@@ -151,7 +151,7 @@ enum fuzz_where fuzz_where(const struct dump *dump, uint64_t address, uint64_t *
             *offset = s->offset + at;
             return *offset < dump->file.size ? FUZZ_IN_FILE : FUZZ_LOST;
         }
-        if (at < s->memsz && dump->format->zeros && s->offset != UINT64_MAX)
+        if (at < s->memsz && dump->format->zero_fill && s->offset != UINT64_MAX)
             return FUZZ_ZERO;
     }
     return FUZZ_NOWHERE;

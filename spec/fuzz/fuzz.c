@@ -50,9 +50,13 @@ struct qvm_error *fuzz_error(void)
 
 void fuzz_failed(const struct qvm_error *err, const char *text)
 {
+    char message[QVM_MESSAGE_SIZE];
+
     MUST((unsigned)err->code < QVM_INCOMPLETE);
-    MUST(memchr(err->message, '\0', sizeof err->message) != NULL);
-    MUST(strstr(err->message, text) != NULL);
+    memset(message, 0x5a, sizeof message);
+    MUST(qvm_error_text(err, message, sizeof message) < sizeof message);
+    MUST(memchr(message, '\0', sizeof message) != NULL);
+    MUST(strstr(message, text) != NULL);
 }
 
 /* Inputs are small: what is not done after so many calls will never be. */

@@ -56,6 +56,14 @@ static int mask_is_empty(void)
     return !sigismember(&mask, SIGBUS) && !sigismember(&mask, SIGUSR1);
 }
 
+static int fail_error(const struct qvm_error *err)
+{
+    char text[QVM_MESSAGE_SIZE];
+
+    qvm_error_text(err, text, sizeof text);
+    return fail(text);
+}
+
 /* Reads a file that is truncated while it is mapped: QVM_TRUNCATED is expected. */
 static int cut_read(const char *path)
 {
@@ -65,10 +73,10 @@ static int cut_read(const char *path)
     int status;
 
     if (image_file_open(&file, path, false, &err) != 0)
-        return fail(err.message);
+        return fail_error(&err);
     image_file_map(&file);
     if (image_file_read(&file, 0, &byte, 1, &err) != 0)
-        return fail(err.message);
+        return fail_error(&err);
     if (truncate(path, 0) != 0)
         return fail("truncate");
     status = image_file_read(&file, 8000, &byte, 1, &err);
@@ -101,7 +109,7 @@ static int test_chain(const char *path)
     struct qvm_error err;
 
     if (image_file_open(&file, path, false, &err) != 0)
-        return fail(err.message);
+        return fail_error(&err);
     image_file_map(&file);
     install(&before, 0);
     for (calls = 0; calls < 2;)
@@ -121,7 +129,7 @@ static int test_foreign(const char *path)
     struct qvm_error err;
 
     if (image_file_open(&file, path, false, &err) != 0)
-        return fail(err.message);
+        return fail_error(&err);
     image_file_map(&file);
     if (cut_read(path) != 0)
         return 1;

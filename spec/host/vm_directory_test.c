@@ -100,9 +100,11 @@ static void lists_nodes(void)
 static void fails(void)
 {
     struct vm_directory list = {0};
+    char text[QVM_MESSAGE_SIZE];
 
     CHECK(vm_directory_open_root(&list, "absent", &err) == -1 && err.code == QVM_NOT_FOUND);
-    CHECK(strstr(err.message, "absent") != NULL);
+    qvm_error_text(&err, text, sizeof text);
+    CHECK(strstr(text, "absent") != NULL);
     CHECK(vm_directory_open_nodes(&list, "root/file", &err) == -1);
     vm_directory_close(&list);
 }

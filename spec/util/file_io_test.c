@@ -12,16 +12,19 @@
 enum { OLD_SIZE = 3000, NEW_SIZE = 70000, ROUNDS = 200 };
 
 static char old_bytes[OLD_SIZE], new_bytes[NEW_SIZE];
+static struct save_paths followed;
 static struct qvm_error err;
 
 static bool save(const char *path, const char *text)
 {
-    return save_file(path, text, strlen(text), false, &err) == 0;
+    return save_file(path, text, strlen(text), false, &followed, &err) == 0;
 }
 
 static bool fails(int status, enum qvm_code code)
 {
-    return status == -1 && err.code == code && err.message[0] != '\0';
+    char text[QVM_MESSAGE_SIZE];
+
+    return status == -1 && err.code == code && qvm_error_text(&err, text, sizeof text) > 0;
 }
 
 static void opens_regular_files_alone(void)
@@ -52,9 +55,11 @@ static void keeps_modes(void)
     mode_t mask = umask(027);
 
     CHECK(save("plain", "a") && scratch_mode("plain") == 0640);
-    CHECK(save_file("private", "b", 1, true, &err) == 0 && scratch_mode("private") == 0600);
+    CHECK(save_file("private", "b", 1, true, &followed, &err) == 0 &&
+          scratch_mode("private") == 0600);
     scratch_put("kept", "old", 0604);
-    CHECK(save_file("kept", "new", 3, true, &err) == 0 && scratch_mode("kept") == 0604);
+    CHECK(save_file("kept", "new", 3, true, &followed, &err) == 0 &&
+          scratch_mode("kept") == 0604);
     CHECK(scratch_holds("plain", "a", 1) && scratch_holds("private", "b", 1) &&
           scratch_holds("kept", "new", 3));
     CHECK(save("plain", "") && scratch_holds("plain", "", 0));
@@ -93,11 +98,11 @@ static void shows_readers_whole_files(void)
     int status = -1;
     pid_t reader;
 
-    CHECK(save_file("file", old_bytes, OLD_SIZE, false, &err) == 0);
+    CHECK(save_file("file", old_bytes, OLD_SIZE, false, &followed, &err) == 0);
     reader = start_reader();
     for (int i = 0; i < ROUNDS; i++) {
-        CHECK(save_file("file", new_bytes, NEW_SIZE, false, &err) == 0);
-        CHECK(save_file("file", old_bytes, OLD_SIZE, false, &err) == 0);
+        CHECK(save_file("file", new_bytes, NEW_SIZE, false, &followed, &err) == 0);
+        CHECK(save_file("file", old_bytes, OLD_SIZE, false, &followed, &err) == 0);
     }
     scratch_put("stop", "", 0600);
     CHECK(waitpid(reader, &status, 0) == reader && status == 0);
@@ -110,13 +115,13 @@ static void keeps_the_old_file_if_writing_fails(void)
     struct rlimit before, small;
 
     signal(SIGXFSZ, SIG_IGN);
-    CHECK(save_file("file", old_bytes, OLD_SIZE, false, &err) == 0);
+    CHECK(save_file("file", old_bytes, OLD_SIZE, false, &followed, &err) == 0);
     CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
     small = before;
     small.rlim_cur = 10;
     CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
-    CHECK(save_file("file", new_bytes, NEW_SIZE, false, &err) == -1);
-    CHECK(save_file("other", new_bytes, NEW_SIZE, false, &err) == -1);
+    CHECK(save_file("file", new_bytes, NEW_SIZE, false, &followed, &err) == -1);
+    CHECK(save_file("other", new_bytes, NEW_SIZE, false, &followed, &err) == -1);
     CHECK(save_new(AT_FDCWD, "other", new_bytes, NEW_SIZE, false) == EFBIG);
     CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
     CHECK(scratch_holds("file", old_bytes, OLD_SIZE) && scratch_count(".") == 1);
@@ -141,10 +146,10 @@ static void writes_through_fifos_and_devices(void)
     char got[8] = "";
     int fd;
 
-    CHECK(fails(save_file("dir", "x", 1, false, &err), QVM_UNSUPPORTED));
+    CHECK(fails(save_file("dir", "x", 1, false, &followed, &err), QVM_UNSUPPORTED));
     CHECK(!save("dir/", "x") && !save("absent/file", "x") && err.code == QVM_NOT_FOUND);
     CHECK(mkfifo("fifo", 0600) == 0);
-    CHECK(fails(save_file("fifo", "x", 1, false, &err), QVM_BUSY));
+    CHECK(fails(save_file("fifo", "x", 1, false, &followed, &err), QVM_BUSY));
     fd = open("fifo", O_RDONLY | O_NONBLOCK);
     CHECK(fd >= 0 && save("fifo", "text") && read(fd, got, sizeof got) == 4);
     CHECK(memcmp(got, "text", 4) == 0 && close(fd) == 0 && unlink("fifo") == 0);

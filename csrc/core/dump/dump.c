@@ -1,5 +1,14 @@
+/* A dump puts the parts of this folder together: a file (image_file.c), its ELF headers
+ * (elf_core.c), the format that its writer used (format.c), and the index of its memory
+ * (memory_map.c). What depends on the format is asked of the format.
+ *
+ * Loading can be interrupted: a compressed file is unpacked as far as its headers and
+ * sometimes to its end, which takes seconds. dump_load() fails with QVM_INCOMPLETE after a
+ * part of that and begins anew when it is called once more; what was unpacked by then is
+ * kept by the file, so that each call comes further. */
 #include "dump/dump.h"
 
+#include "dump/elf_core.h"
 #include "dump/elf_sections.h"
 #include "dump/format.h"
 
@@ -8,11 +17,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Opening ---------------------------------------------------------------------------- */
+
 bool dump_is_whole(const struct dump *dump)
 {
     return dump->elf.extent <= dump->file.size && !dump->file.cut && !dump->file.damaged;
 }
 
+/* Learns the file's size. Of a compressed one it is not known before it is unpacked, and
+ * what the headers say is a guess: up to the end of the segments, or of the sections after
+ * them. */
 static int check_whole(struct dump *dump, struct qvm_error *err)
 {
     uint64_t extent = dump->elf.extent;
@@ -31,29 +45,33 @@ static int check_whole(struct dump *dump, struct qvm_error *err)
                     dump->file.path, extent - dump->file.size, extent);
 }
 
-static int load(struct dump *dump, struct qvm_error *err)
+/* The rest of loading, once the headers are known. The size comes first, since the formats
+ * and the map compare offsets with it. */
+static int load_content(struct dump *dump, struct qvm_error *err)
 {
     if (check_whole(dump, err) != 0 || format_find(dump, err) != 0)
         return -1;
-    return memory_map_build(&dump->map, &dump->elf, dump->format->zeros, &dump->file, err);
+    return memory_map_init(&dump->map, &dump->elf, dump->format->zero_fill, &dump->file,
+                           err);
 }
 
+/* A failure releases what this call has read, so that it can be called again and the dump
+ * can be closed. What the file has unpacked stays. */
 int dump_load(struct dump *dump, struct qvm_error *err)
 {
     dump->memory.path = dump->file.path;
     if (image_file_detect_gzip(&dump->file, err) != 0 ||
-        elf_read(&dump->elf, &dump->file, err) != 0)
+        elf_core_read(&dump->elf, &dump->file, err) != 0)
         return -1;
     dump->memory.concurrent = !dump->file.gzip;
-    if (load(dump, err) == 0)
+    if (load_content(dump, err) == 0)
         return 0;
-    if (dump->format)
-        dump->format->release(dump);
-    dump->format = NULL;
+    format_release(dump);
     elf_free(&dump->elf);
     return -1;
 }
 
+/* An object without a file yet: its other members are set when it is loaded. */
 static struct dump *new_dump(const char *path, bool partial, struct qvm_error *err)
 {
     struct dump *dump = calloc(1, sizeof *dump);
@@ -64,7 +82,6 @@ static struct dump *new_dump(const char *path, bool partial, struct qvm_error *e
     }
     dump->memory.ops = &dump_memory_ops;
     dump->partial = partial;
-    dump->qnx_note_segment = -1;
     return dump;
 }
 
@@ -90,119 +107,116 @@ struct dump *dump_open_fd(int fd, const char *path, bool partial, struct qvm_err
 
 void dump_close(struct dump *dump)
 {
-    if (dump->format)
-        dump->format->release(dump);
+    format_release(dump);
     memory_map_free(&dump->map);
     elf_free(&dump->elf);
     image_file_close(&dump->file);
     free(dump);
 }
 
-static bool notes_are_cut(const struct dump *dump)
+/* Asked again and again of a dump that is being written: its headers come first and say how
+ * long it will be. A file that ends within the headers is not a failure, nor is a
+ * compressed one of which more would have to be unpacked. */
+int dump_whole_size(int fd, const char *path, uint64_t *extent, struct qvm_error *err)
 {
-    for (unsigned i = 0; i < dump->elf.count; i++) {
-        const struct elf_segment *segment = &dump->elf.segments[i];
+    struct image_file file;
+    struct elf elf;
+    int status;
 
-        if (segment->type == ELF_PT_NOTE &&
-            segment->offset + segment->filesz > dump->file.size)
+    *extent = 0;
+    if (image_file_open_fd(&file, fd, path, false, err) != 0)
+        return -1;
+    status = image_file_detect_gzip(&file, err) == 0 ? elf_core_read(&elf, &file, err) : -1;
+    if (status == 0) {
+        *extent = elf.extent;
+        elf_free(&elf);
+    }
+    if (status != 0 && (err->code == QVM_TRUNCATED || err->code == QVM_INCOMPLETE))
+        status = 0;
+    image_file_close(&file);
+    return status;
+}
+
+/* Warnings --------------------------------------------------------------------------- */
+
+/* Each function is one warning, and writes its text if there is a reason for it. A dump
+ * with a warning can be read; a warning says what of it may be wrong or missing. */
+
+static bool warn_damaged(const struct dump *dump, char text[DUMP_WARNING_SIZE])
+{
+    if (dump->file.damaged)
+        snprintf(text, DUMP_WARNING_SIZE,
+                 "the gzip data is damaged or its checksum wrong: do not trust it");
+    return dump->file.damaged;
+}
+
+static bool warn_garbage(const struct dump *dump, char text[DUMP_WARNING_SIZE])
+{
+    if (dump->file.garbage)
+        snprintf(text, DUMP_WARNING_SIZE,
+                 "something that is not gzip data follows the gzip data: it is ignored");
+    return dump->file.garbage;
+}
+
+/* Two segments claim the same memory with different bytes; which are right is unknown. */
+static bool warn_overlap(const struct dump *dump, char text[DUMP_WARNING_SIZE])
+{
+    if (dump->map.overlaps > 0)
+        snprintf(text, DUMP_WARNING_SIZE,
+                 "segments overlap %u times, first at 0x%016" PRIx64
+                 ": where they do, the first in the file is read",
+                 dump->map.overlaps, dump->map.overlap_at);
+    return dump->map.overlaps > 0;
+}
+
+static bool warn_repeated(const struct dump *dump, char text[DUMP_WARNING_SIZE])
+{
+    if (dump->elf.repeated > 0)
+        snprintf(text, DUMP_WARNING_SIZE,
+                 "%u note segments are skipped: they share bytes of the file with "
+                 "another one, or are more than %d",
+                 dump->elf.repeated, ELF_NOTE_SEGMENTS_MAX);
+    return dump->elf.repeated > 0;
+}
+
+static bool warn_notes_cut(const struct dump *dump, char text[DUMP_WARNING_SIZE])
+{
+    bool cut = elf_notes_are_cut(&dump->elf, &dump->file);
+
+    if (cut)
+        snprintf(text, DUMP_WARNING_SIZE, "%s", DUMP_NOTES_CUT);
+    return cut;
+}
+
+/* Those that come from the file and its ELF headers; the format's follow. */
+static dump_warn *const file_warnings[] = {warn_damaged,  warn_garbage,   warn_overlap,
+                                           warn_repeated, warn_notes_cut, NULL};
+
+/* The warning of an index among those that there is a reason for; else lowers the index by
+ * their number. */
+static bool find_warning(dump_warn *const *warnings, const struct dump *dump,
+                         unsigned *index, char text[DUMP_WARNING_SIZE])
+{
+    for (; *warnings; warnings++)
+        if ((*warnings)(dump, text) && (*index)-- == 0)
             return true;
-    }
-    return dump->qemu.cut;
+    return false;
 }
-
-enum warning {
-    DAMAGED,
-    GARBAGE,
-    OVERLAP,
-    REPEATED,
-    NOTES_CUT,
-    LOST,
-    STATES,
-    REJECTED,
-    RAW
-};
-
-/* How many things a warning counts; 0: there is no reason for it. */
-static unsigned reason(const struct dump *dump, enum warning warning)
-{
-    const struct qemu_notes *qemu = &dump->qemu;
-
-    switch (warning) {
-    case DAMAGED: return dump->file.damaged;
-    case GARBAGE: return dump->file.garbage;
-    case OVERLAP: return dump->map.overlaps;
-    case REPEATED: return dump->elf.repeated;
-    case NOTES_CUT: return notes_are_cut(dump);
-    case LOST: return dump->qnx.missing + qemu->missing;
-    case STATES: return qemu->cpus - qemu->states;
-    case REJECTED: return dump->format->zeros && (dump->rejected || qemu->rejected);
-    case RAW: return dump->qnx.extra_size && !dump->qnx.extra_count;
-    }
-    return 0;
-}
-
-static const char *const warnings[] = {
-    [DAMAGED] = "the gzip data is damaged or its checksum wrong: do not trust it",
-    [GARBAGE] = "something that is not gzip data follows the gzip data: it is ignored",
-    [NOTES_CUT] = "the notes are cut: registers of vCPUs may be missing",
-    [REJECTED] = "some notes have registers of vCPUs, but not all are as QNX or QEMU "
-                 "writes them: no registers are read",
-    [RAW] = "the extra registers have no names that fit, or too many: they are given as "
-            "bytes",
-};
 
 bool dump_warning(const struct dump *dump, unsigned index, char text[DUMP_WARNING_SIZE])
 {
-    for (int i = DAMAGED; i <= RAW; i++) {
-        unsigned count = reason(dump, (enum warning)i);
-
-        if (count == 0 || index-- > 0)
-            continue;
-        if (i == OVERLAP)
-            snprintf(text, DUMP_WARNING_SIZE,
-                     "segments overlap %u times, first at 0x%016" PRIx64
-                     ": where they do, the first in the file is read",
-                     count, dump->map.overlap_at);
-        else if (i == REPEATED)
-            snprintf(text, DUMP_WARNING_SIZE,
-                     "%u note segments are skipped: they share bytes of the file with "
-                     "another one, or are more than %d",
-                     count, ELF_NOTE_SEGMENTS_MAX);
-        else if (i == LOST)
-            snprintf(text, DUMP_WARNING_SIZE, "the registers of %u vCPUs are missing",
-                     count);
-        else if (i == STATES)
-            snprintf(text, DUMP_WARNING_SIZE,
-                     "%u vCPUs have no control registers: notes with them are missing",
-                     count);
-        else
-            snprintf(text, DUMP_WARNING_SIZE, "%s", warnings[i]);
-        return true;
-    }
-    return false;
+    return find_warning(file_warnings, dump, &index, text) ||
+           find_warning(dump->format->warnings, dump, &index, text);
 }
+
+/* What the format says --------------------------------------------------------------- */
 
 const char *dump_format_name(const struct dump *dump)
 {
     return dump->format->name;
 }
 
-unsigned dump_vcpus(const struct dump *dump)
-{
-    return dump->format->vcpus(dump);
-}
-
-unsigned dump_vcpus_lost(const struct dump *dump)
-{
-    return dump->qnx.missing;
-}
-
-int dump_read_vcpu(const struct dump *dump, unsigned index, struct vcpu *vcpu,
-                   struct qvm_error *err)
-{
-    return dump->format->read_vcpu(dump, index, vcpu, err);
-}
-
+/* By the register sets: a machine without one has no name here either. */
 const char *dump_machine(const struct dump *dump)
 {
     const struct register_set *set = registers_of(dump->elf.machine);
@@ -210,7 +224,47 @@ const char *dump_machine(const struct dump *dump)
     return set ? set->name : NULL;
 }
 
-/* Of n bytes of a piece from an address in it, how many the file has. */
+/* Operations that a format does not have: see format.h. */
+unsigned dump_vcpu_count(const struct dump *dump)
+{
+    return dump->format->vcpu_count ? dump->format->vcpu_count(dump) : 0;
+}
+
+unsigned dump_vcpus_lost(const struct dump *dump)
+{
+    return dump->format->vcpus_lost ? dump->format->vcpus_lost(dump) : 0;
+}
+
+/* The indices after those that the file has are of vCPUs that it has lost. */
+int dump_read_vcpu(const struct dump *dump, unsigned index, struct vcpu *vcpu,
+                   struct qvm_error *err)
+{
+    if (index >= dump_vcpu_count(dump))
+        return qvm_fail(err, QVM_TRUNCATED,
+                        "%s: the file ends before the registers of vCPU %u",
+                        dump->file.path, index);
+    return dump->format->read_vcpu(dump, index, vcpu, err);
+}
+
+int dump_read_log(const struct dump *dump, char **text, size_t *size, struct qvm_error *err)
+{
+    *text = NULL;
+    *size = 0;
+    return dump->format->read_log ? dump->format->read_log(dump, text, size, err) : 0;
+}
+
+void dump_notes_init(const struct dump *dump, struct elf_notes *notes)
+{
+    const struct dump_format *format = dump->format;
+
+    elf_notes_init(notes, &dump->elf, &dump->file,
+                   format->note_segment ? format->note_segment(dump) : -1);
+}
+
+/* Memory ----------------------------------------------------------------------------- */
+
+/* Of n bytes of a run from an address in it, how many the file has. The map is made of the
+ * headers, which may promise more than a cut file has. */
 static uint64_t present(const struct dump *dump, const struct memory_run *run,
                         uint64_t address, uint64_t n)
 {
@@ -222,28 +276,30 @@ static uint64_t present(const struct dump *dump, const struct memory_run *run,
     return n < left ? n : left;
 }
 
+/* Runs that adjoin in memory need not adjoin in the file, so this goes from run to run,
+ * until there is a gap, the file has lost something, or n is reached. */
 uint64_t dump_contiguous(const struct dump *dump, uint64_t address, uint64_t n)
 {
     const struct memory_map *map = &dump->map;
-    uint64_t reached = 0;
+    uint64_t total = 0;
 
-    for (size_t i = memory_map_find(map, address); i < map->count && reached < n; i++) {
+    for (size_t i = memory_map_find(map, address); i < map->count && total < n; i++) {
         const struct memory_run *run = &map->runs[i];
-        uint64_t at = address + reached, here = n - reached, got;
+        uint64_t at = address + total, here = n - total, got;
 
-        if (at < run->first || at < address)
+        if (at < run->first || at < address) /* a gap, or past the last address */
             break;
         if (run->last - at < here)
             here = run->last - at + 1;
         got = present(dump, run, at, here);
-        reached += got;
+        total += got;
         if (got < here)
             break;
     }
-    return reached;
+    return total;
 }
 
-/* What is wrong with the first byte from an address on that cannot be read. */
+/* Fails for the first address that cannot be read, by what is wrong with it. */
 static int fail_at(const struct dump *dump, uint64_t address, struct qvm_error *err)
 {
     size_t i = memory_map_find(&dump->map, address);
@@ -257,15 +313,16 @@ static int fail_at(const struct dump *dump, uint64_t address, struct qvm_error *
                     dump->file.path, address);
 }
 
+/* n - 1 is used, here and below, since the last byte may have the last address. */
 int dump_check(const struct dump *dump, uint64_t address, uint64_t n, struct qvm_error *err)
 {
-    uint64_t reach;
+    uint64_t held;
 
     if (n > 0 && n - 1 > UINT64_MAX - address)
         return qvm_fail(err, QVM_UNMAPPED, "%s: beyond the last address, 0x%016" PRIx64,
                         dump->file.path, UINT64_MAX);
-    reach = dump_contiguous(dump, address, n);
-    return reach == n ? 0 : fail_at(dump, address + reach, err);
+    held = dump_contiguous(dump, address, n);
+    return held == n ? 0 : fail_at(dump, address + held, err);
 }
 
 void dump_map(struct dump *dump)
@@ -273,6 +330,7 @@ void dump_map(struct dump *dump)
     image_file_map(&dump->file);
 }
 
+/* Copies run by run. What the file has lost fails in image_file_read(). */
 int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
               struct qvm_error *err)
 {
@@ -299,24 +357,4 @@ int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
         address += part;
     }
     return 0;
-}
-
-int dump_whole_size(int fd, const char *path, uint64_t *extent, struct qvm_error *err)
-{
-    struct image_file file;
-    struct elf elf;
-    int status;
-
-    *extent = 0;
-    if (image_file_open_fd(&file, fd, path, false, err) != 0)
-        return -1;
-    status = image_file_detect_gzip(&file, err) == 0 ? elf_read(&elf, &file, err) : -1;
-    if (status == 0) {
-        *extent = elf.extent;
-        elf_free(&elf);
-    }
-    if (status != 0 && (err->code == QVM_TRUNCATED || err->code == QVM_INCOMPLETE))
-        status = 0;
-    image_file_close(&file);
-    return status;
 }

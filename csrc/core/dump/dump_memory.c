@@ -8,7 +8,7 @@
 #include "util/limits.h"
 #include "util/os.h"
 
-/* A shorter hole is read like data: finding its ends costs as much. */
+/* A shorter hole is read like data: finding its end costs as much. */
 enum { HOLE_MIN = LIMIT(64 << 10, 5 << 10) };
 
 /* The rest of a memory run from `address` on; its bytes begin at a file offset. */

@@ -1,3 +1,12 @@
+/* Notes are a sequence without an index. Each is
+ *
+ *     n_namesz, n_descsz, n_type    three 32-bit words
+ *     name                          n_namesz bytes with the NUL, then padding
+ *     description                   n_descsz bytes, then padding
+ *
+ * Each size is checked against what is left of the segment before the iterator moves on by
+ * it, so that it always advances, by at least a header, and never reads beyond its segment.
+ */
 #include "dump/elf_notes.h"
 
 #include "util/bytes.h"
@@ -21,6 +30,7 @@ static bool find_segment(struct elf_notes *notes)
 
     for (; notes->segment < elf->count; notes->segment++, notes->at = 0) {
         const struct elf_segment *segment = &elf->segments[notes->segment];
+
         if (segment->type == ELF_PT_NOTE && !segment->repeated &&
             (int64_t)notes->segment != notes->skip && notes->at < segment->filesz &&
             segment->filesz - notes->at >= NOTE_HEADER)
@@ -55,7 +65,7 @@ int elf_notes_next(struct elf_notes *notes, struct elf_note *note, struct qvm_er
     note->name_size = bytes_u32(header, big);
     note->size = bytes_u32(header + 4, big);
     note->type = bytes_u32(header + 8, big);
-    /* No sum can overflow: the parts have 32 bits. */
+    /* No sum can wrap: its parts have 32 bits. The last note's padding may be missing. */
     name_end = padded(segment, NOTE_HEADER + (uint64_t)note->name_size);
     if (note->name_size > NAME_SIZE_MAX || name_end + note->size > left)
         return qvm_fail(err, QVM_MALFORMED,
@@ -65,4 +75,15 @@ int elf_notes_next(struct elf_notes *notes, struct elf_note *note, struct qvm_er
     note->offset = offset + name_end;
     notes->at += padded(segment, name_end + note->size);
     return 1;
+}
+
+bool elf_notes_are_cut(const struct elf *elf, const struct image_file *file)
+{
+    for (unsigned i = 0; i < elf->count; i++) {
+        const struct elf_segment *segment = &elf->segments[i];
+
+        if (segment->type == ELF_PT_NOTE && segment->offset + segment->filesz > file->size)
+            return true;
+    }
+    return false;
 }

@@ -1,4 +1,5 @@
-/* Section headers: few dumps have them; what has them may keep text there. */
+/* Section headers of an ELF file (System V ABI, "Sections"). Few dumps have them; those
+ * that do may keep text in sections. */
 #ifndef QVM_ELF_SECTIONS_H
 #define QVM_ELF_SECTIONS_H
 
@@ -18,7 +19,8 @@ struct elf_section {
     char name[SECTION_NAME_MAX + 1];
 };
 
-/* How many section headers there are. Codes malformed, truncated. */
+/* The number of section headers, of an ELF file whose header was read. Codes malformed,
+ * truncated, too_large. */
 int sections_count(const struct elf *elf, const struct image_file *file, uint32_t *count,
                    struct qvm_error *err);
 
@@ -30,8 +32,8 @@ int sections_read(const struct elf *elf, const struct image_file *file, uint32_t
 int sections_read_named(const struct elf *elf, const struct image_file *file,
                         uint32_t index, struct elf_section *section, struct qvm_error *err);
 
-/* Where the last of the sections ends in the file, headers and data, if all headers stand
- * in its first mebibyte; else 0. A guess at the file's size: failures are 0, too. */
+/* Where the last of the sections ends in the file, headers and data, if all headers are in
+ * the file's first mebibyte; else 0. A guess at the file's size: failures are 0, too. */
 uint64_t sections_end(const struct elf *elf, const struct image_file *file);
 
 #endif

@@ -1,6 +1,7 @@
 /* Reads the symbol table of an ELF file (System V ABI, "Symbol Table") in one pass, with a
- * buffer for its entries. Names are looked up one by one, so that neither the size of the
- * string table nor entries that share one long name cost memory. */
+ * buffer for its entries. Names are looked up one by one in the mapped file, so that
+ * neither the size of the string table nor entries that share one long name cost memory.
+ * Most names are short: a first read of a few bytes usually has the NUL. */
 #include "dump/elf_symbols.h"
 
 #include "dump/elf_notes.h"
@@ -10,9 +11,11 @@
 
 enum { SHT_SYMTAB = 2, SHT_NOTE = 7, SHT_DYNSYM = 11, SHN_UNDEF = 0 };
 enum { STT_SECTION = 3, STT_FILE = 4, NT_GNU_BUILD_ID = 3 };
+/* NAME_GUESS: bytes of the first read of a name. The others bound the search for a build
+ * id. */
 enum { NAME_GUESS = 64, NOTE_SECTIONS_MAX = 64, NOTES_MAX = 64 };
 
-/* Where the fields of an entry are; st_name is the first word. */
+/* Where the fields of an entry are; st_name is the first four bytes. */
 struct layout {
     unsigned size, info, section, value, bytes, word;
 };
@@ -25,7 +28,7 @@ static const struct layout *layout_of(const struct elf *elf)
     return elf->bits == 32 ? &layout32 : &layout64;
 }
 
-/* The first section of a type. 1; 0 where there is none; -1. */
+/* Finds the first section of a type. 1; 0 where there is none; -1. */
 static int find_section(const struct elf *elf, const struct image_file *file,
                         uint32_t count, uint32_t type, struct elf_section *found,
                         struct qvm_error *err)
@@ -39,6 +42,7 @@ static int find_section(const struct elf *elf, const struct image_file *file,
     return 0;
 }
 
+/* Finds the table and its names, and checks that the file has both. */
 static int find_table(struct elf_symbols *s, struct qvm_error *err)
 {
     uint32_t count;
@@ -47,6 +51,7 @@ static int find_table(struct elf_symbols *s, struct qvm_error *err)
     if (elf_read_header(&s->elf, &s->file, err) != 0 ||
         sections_count(&s->elf, &s->file, &count, err) != 0)
         return -1;
+    /* .dynsym, the symbols that a loader needs, is left where .symtab was stripped. */
     found = find_section(&s->elf, &s->file, count, SHT_SYMTAB, &s->table, err);
     if (found == 0)
         found = find_section(&s->elf, &s->file, count, SHT_DYNSYM, &s->table, err);
@@ -65,10 +70,11 @@ static int find_table(struct elf_symbols *s, struct qvm_error *err)
     return image_file_check(&s->file, s->names.offset, s->names.file_size, err);
 }
 
+/* Unpacking a file for each name would take too long, so a compressed one is refused. */
 int elf_symbols_open(struct elf_symbols *s, const char *path, struct qvm_error *err)
 {
     s->is_open = false;
-    s->at = s->skipped = 0;
+    s->next = s->skipped = 0;
     s->buffered = s->used = 0;
     if (image_file_open(&s->file, path, false, err) != 0)
         return -1;
@@ -82,6 +88,7 @@ int elf_symbols_open(struct elf_symbols *s, const char *path, struct qvm_error *
     return -1;
 }
 
+/* The buffer is part of the object: there is only the file to close. */
 void elf_symbols_close(struct elf_symbols *s)
 {
     if (s->is_open)
@@ -89,11 +96,12 @@ void elf_symbols_close(struct elf_symbols *s)
     s->is_open = false;
 }
 
-/* Fills the buffer with whole entries. False at the table's end. */
+/* Fills the buffer with whole entries where it is used up. False at the table's end, and
+ * where that fails: then *status is -1. */
 static bool has_entry(struct elf_symbols *s, unsigned size, int *status,
                       struct qvm_error *err)
 {
-    uint64_t left = s->table.file_size - s->at;
+    uint64_t left = s->table.file_size - s->next;
     size_t most = sizeof s->buffer / size * size;
 
     if (s->used < s->buffered)
@@ -103,14 +111,14 @@ static bool has_entry(struct elf_symbols *s, unsigned size, int *status,
     if (s->buffered == 0)
         return false;
     *status =
-        image_file_read(&s->file, s->table.offset + s->at, s->buffer, s->buffered, err);
+        image_file_read(&s->file, s->table.offset + s->next, s->buffer, s->buffered, err);
     if (*status != 0)
         s->buffered = 0;
-    s->at += s->buffered;
+    s->next += s->buffered;
     return *status == 0;
 }
 
-/* A name, up to its NUL. 1; 0 where it is too long or not in the string table; -1. */
+/* Reads a name, up to its NUL. 1; 0 where it is too long or not in the string table; -1. */
 static int read_name(struct elf_symbols *s, uint32_t at, struct elf_symbol *symbol,
                      struct qvm_error *err)
 {
@@ -124,7 +132,7 @@ static int read_name(struct elf_symbols *s, uint32_t at, struct elf_symbol *symb
     if (image_file_read(&s->file, s->names.offset + at, symbol->name, size, err) != 0)
         return -1;
     end = memchr(symbol->name, '\0', size);
-    if (!end && size < most) {
+    if (!end && size < most) { /* a long name: again, with all the room there is */
         if (image_file_read(&s->file, s->names.offset + at, symbol->name, most, err) != 0)
             return -1;
         end = memchr(symbol->name, '\0', most);
@@ -137,26 +145,28 @@ static int read_name(struct elf_symbols *s, uint32_t at, struct elf_symbol *symb
     return 1;
 }
 
-/* Mapping symbols mark where code and data begin (ELF for the Arm 64-bit Architecture). */
+/* Mapping symbols mark where code and data begin: $a, $d, $t, $x, with or without a suffix
+ * after a dot (ELF for the Arm 64-bit Architecture). An Arm kernel has many. */
 static bool is_mapping(const char *name)
 {
     return name[0] == '$' && name[1] != '\0' && strchr("adtx", name[1]) &&
            (name[2] == '\0' || name[2] == '.');
 }
 
-int elf_symbols_next(struct elf_symbols *s, struct elf_symbol *symbol, unsigned *patience,
+/* Entries that name no place in the program are skipped before their names are read. */
+int elf_symbols_next(struct elf_symbols *s, struct elf_symbol *symbol, unsigned *budget,
                      struct qvm_error *err)
 {
     const struct layout *layout = layout_of(&s->elf);
     bool big = s->elf.big_endian;
     int status = 0;
 
-    while (*patience > 0 && has_entry(s, layout->size, &status, err)) {
+    while (*budget > 0 && has_entry(s, layout->size, &status, err)) {
         const unsigned char *entry = s->buffer + s->used;
         unsigned kind = entry[layout->info] & 15u;
 
         s->used += layout->size;
-        --*patience;
+        --*budget;
         if (kind == STT_FILE || kind == STT_SECTION || bytes_u32(entry, big) == 0 ||
             bytes_u16(entry + layout->section, big) == SHN_UNDEF)
             continue;
@@ -172,7 +182,8 @@ int elf_symbols_next(struct elf_symbols *s, struct elf_symbol *symbol, unsigned 
     return status;
 }
 
-/* The build id among the notes of one section. */
+/* Finds the build id among the notes of one section: the section is given to the iterator
+ * as if it were a segment. */
 static size_t find_build_id(struct elf_symbols *s, const struct elf_section *section,
                             unsigned char *id)
 {
@@ -199,6 +210,8 @@ static size_t find_build_id(struct elf_symbols *s, const struct elf_section *sec
     return 0;
 }
 
+/* Failures are not reported: a build id is one of several ways to tell whether the symbols
+ * are those of the kernel in a dump, and symbols without one can be used. */
 size_t elf_symbols_build_id(struct elf_symbols *s, unsigned char id[ELF_BUILD_ID_MAX])
 {
     struct elf_section section;
@@ -212,7 +225,7 @@ size_t elf_symbols_build_id(struct elf_symbols *s, unsigned char id[ELF_BUILD_ID
     for (uint32_t i = 0; i < count && size == 0 && looked_at < NOTE_SECTIONS_MAX; i++) {
         if (sections_read(&s->elf, &s->file, i, &section, &ignored) != 0)
             return 0;
-        if (section.type == SHT_NOTE) {
+        if (section.type == SHT_NOTE) { /* a file may have several */
             size = find_build_id(s, &section, id);
             looked_at++;
         }

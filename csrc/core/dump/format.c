@@ -1,98 +1,63 @@
+/* The table of formats. They are asked in turn, and the first that recognises the file has
+ * it. The last one takes every ELF core: it has memory, and no registers. */
 #include "dump/format.h"
 
-static int probe_qnx(struct dump *dump, struct qvm_error *err)
-{
-    for (unsigned i = 0; i < dump->elf.count; i++) {
-        const struct elf_segment *segment = &dump->elf.segments[i];
-        int found = 0;
+#include "dump/qemu_notes.h"
+#include "dump/qnx_note.h"
 
-        if (segment->type == ELF_PT_NOTE && !segment->repeated && segment->filesz > 0)
-            found = qnx_note_probe(&dump->qnx, &dump->elf, segment, &dump->file, err);
-        /* In a partial dump the note may be missing, or its beginning be all there is. */
-        if (found < 0 && err->code == QVM_TRUNCATED && dump->partial)
-            found = 0;
-        dump->rejected |= found == 0 && dump->qnx.rejected;
-        if (found > 0)
-            dump->qnx_note_segment = (int)i;
-        if (found != 0)
-            return found;
-    }
-    return 0;
-}
+#include <stdio.h>
 
-static void release_qnx(struct dump *dump)
-{
-    qnx_note_free(&dump->qnx);
-}
-
-static unsigned vcpus_qnx(const struct dump *dump)
-{
-    return dump->qnx.cpus;
-}
-
-static int read_vcpu_qnx(const struct dump *dump, unsigned index, struct vcpu *vcpu,
-                         struct qvm_error *err)
-{
-    return qnx_note_read_vcpu(&dump->qnx, index, &dump->file, vcpu, err);
-}
-
-static int probe_qemu(struct dump *dump, struct qvm_error *err)
-{
-    return qemu_notes_probe(&dump->qemu, &dump->elf, &dump->file, err);
-}
-
-static void release_qemu(struct dump *dump)
-{
-    qemu_notes_free(&dump->qemu);
-}
-
-static unsigned vcpus_qemu(const struct dump *dump)
-{
-    return dump->qemu.cpus;
-}
-
-static int read_vcpu_qemu(const struct dump *dump, unsigned index, struct vcpu *vcpu,
-                          struct qvm_error *err)
-{
-    return qemu_notes_read_vcpu(&dump->qemu, index, &dump->file, vcpu, err);
-}
-
-static int probe_elf(struct dump *dump, struct qvm_error *err)
+static int probe_any(struct dump *dump, struct qvm_error *err)
 {
     (void)dump;
     (void)err;
-    return 1;
+    return FORMAT_FOUND;
 }
 
-static void release_nothing(struct dump *dump)
+/* Most likely a QNX or QEMU dump of a version that this library does not know, or a damaged
+ * one. Registers that may be wrong are worse than none. */
+static bool warn_doubtful(const struct dump *dump, char text[DUMP_WARNING_SIZE])
 {
-    (void)dump;
+    if (dump->doubtful)
+        snprintf(text, DUMP_WARNING_SIZE,
+                 "some notes have registers of vCPUs, but not all are as QNX or QEMU "
+                 "writes them: no registers are read");
+    return dump->doubtful;
 }
 
-static unsigned vcpus_none(const struct dump *dump)
-{
-    (void)dump;
-    return 0;
-}
+static dump_warn *const warnings[] = {warn_doubtful, NULL};
 
-/* The last one takes every ELF core: memory, no registers. */
-static const struct dump_format formats[] = {
-    {"qnx", false, probe_qnx, release_qnx, vcpus_qnx, read_vcpu_qnx},
-    {"qemu", false, probe_qemu, release_qemu, vcpus_qemu, read_vcpu_qemu},
-    {"elf", true, probe_elf, release_nothing, vcpus_none, NULL},
-};
+/* A core of a process, or of a writer that is not known. What a core does not store of a
+ * segment is zeros (System V ABI, p_memsz). */
+static const struct dump_format plain_format = {
+    .name = "elf", .zero_fill = true, .probe = probe_any, .warnings = warnings};
 
+static const struct dump_format *const formats[] = {&qnx_format, &qemu_format,
+                                                    &plain_format};
+
+/* The plain format recognises everything, so the end of the loop is not reached; it fails
+ * like any file that is not a dump. */
 int format_find(struct dump *dump, struct qvm_error *err)
 {
+    dump->doubtful = false;
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-        int found = formats[i].probe(dump, err);
+        int found = formats[i]->probe(dump, err);
 
         if (found < 0)
             return -1;
-        if (found > 0) {
-            dump->format = &formats[i];
+        dump->doubtful |= found == FORMAT_DOUBTFUL;
+        if (found == FORMAT_FOUND) {
+            dump->format = formats[i];
             return 0;
         }
     }
-    return -1;
+    return qvm_fail(err, QVM_UNSUPPORTED, "%s: not a dump", dump->file.path);
+}
+
+void format_release(struct dump *dump)
+{
+    if (dump->format && dump->format->release)
+        dump->format->release(dump);
+    dump->state = NULL;
+    dump->format = NULL;
 }

@@ -1,3 +1,18 @@
+/* A copy out of a mapping is guarded: before it, the thread stores where to jump to and
+ * which addresses belong to the mapping; the handler of SIGBUS jumps there if the fault is
+ * at one of these, and the copy returns false. SIGBUS is delivered to the thread that
+ * faults, so a guard for each thread is all that is needed.
+ *
+ * A handler belongs to the whole process, and this is a library in somebody else's:
+ *
+ * - It is installed with the first mapping and removed with the last.
+ * - Other faults are passed on to the handler that was there before, or to the default
+ *   action, as if this handler did not exist.
+ * - A program may install its own handler after ours and call ours from it. Then ours can
+ *   no longer be removed, since the program holds a pointer to it, and it stays for good.
+ *   When ours is installed once more, in front of that one, each would pass a fault to the
+ *   other for ever; `depth` notices that ours was entered a second time and passes it to
+ *   what was there before both (`bottom`). */
 #include "dump/guarded_mmap.h"
 
 #include <pthread.h>
@@ -8,7 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The copy that this thread is in. */
+/* The copy that this thread is doing. */
 struct guard {
     sigjmp_buf escape;
     const unsigned char *from, *to;
@@ -16,23 +31,28 @@ struct guard {
 
 static _Thread_local struct guard *volatile current;
 
-/* Depth of the handlers in this thread: a handler that was installed after ours may call
- * ours. */
+/* How often our handler was entered in this thread and has not returned. */
 static _Thread_local volatile sig_atomic_t depth;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned mappings; /* under lock, as is the installation of the handler */
 
-/* `previous` is whose place ours has taken. Where that one calls ours in turn, because ours
- * had to be left in its chain before, `bottom` is what stood there before any of them. */
+/* What was installed when ours was: the last time, and the first. They differ only if ours
+ * had to be left in a chain in between. */
 static struct sigaction previous, bottom;
 static bool left_in_chain;
 
+/* The handler ------------------------------------------------------------------------ */
+
+/* False for a signal that a process has sent. */
 static bool is_fault(const siginfo_t *info)
 {
     return info->si_code != SI_USER && info->si_code != SI_QUEUE;
 }
 
+/* Does what would have happened without us. A default action is taken by restoring it and
+ * raising the signal again; so is a fault that the program ignores, since the kernel does
+ * not let faults be ignored. */
 static void pass_on(const struct sigaction *to, int number, siginfo_t *info, void *context)
 {
     if (to->sa_flags & SA_SIGINFO) {
@@ -49,8 +69,9 @@ static void pass_on(const struct sigaction *to, int number, siginfo_t *info, voi
 
 static bool is_ours(const struct sigaction *action);
 
-/* A handler in front of ours that has called it may have more signals blocked than ours,
- * and is left by a jump: the mask has to be again what it was where the fault came. */
+/* Restores the signal mask of the place where the fault came. A jump out of our handler
+ * leaves the mask alone, which is right as long as it was entered directly (SA_NODEFER); a
+ * handler in front of ours may have more signals blocked. */
 static void restore_mask(const ucontext_t *interrupted)
 {
     struct sigaction now;
@@ -81,14 +102,13 @@ static bool is_ours(const struct sigaction *action)
     return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == on_bus_error;
 }
 
-static void install(void)
+static void install_handler(void)
 {
     struct sigaction action;
 
     memset(&action, 0, sizeof action);
     action.sa_sigaction = on_bus_error;
-    /* SA_NODEFER: the jump out of the handler leaves the signal mask as it was. */
-    action.sa_flags = SA_SIGINFO | SA_NODEFER;
+    action.sa_flags = SA_SIGINFO | SA_NODEFER; /* see restore_mask */
     sigemptyset(&action.sa_mask);
     sigaction(SIGBUS, NULL, &previous);
     if (!left_in_chain)
@@ -96,8 +116,8 @@ static void install(void)
     sigaction(SIGBUS, &action, NULL);
 }
 
-/* A handler that somebody put in our place may call ours: then ours has to stay. */
-static void uninstall(void)
+/* A handler that was put in the place of ours may call it: then ours has to stay. */
+static void remove_handler(void)
 {
     struct sigaction now;
 
@@ -107,13 +127,21 @@ static void uninstall(void)
         left_in_chain = true;
 }
 
-static void count(bool one_more)
+/* Mappings --------------------------------------------------------------------------- */
+
+static void count_opened(void)
 {
     pthread_mutex_lock(&lock);
-    if (one_more && mappings++ == 0)
-        install();
-    if (!one_more && --mappings == 0)
-        uninstall();
+    if (mappings++ == 0)
+        install_handler();
+    pthread_mutex_unlock(&lock);
+}
+
+static void count_closed(void)
+{
+    pthread_mutex_lock(&lock);
+    if (--mappings == 0)
+        remove_handler();
     pthread_mutex_unlock(&lock);
 }
 
@@ -130,7 +158,7 @@ bool guarded_mmap_open(struct guarded_mmap *map, int fd, uint64_t size)
         return false;
     map->base = base;
     map->last_page = (size - 1) / page * page;
-    count(true);
+    count_opened();
     return true;
 }
 
@@ -140,23 +168,24 @@ void guarded_mmap_close(struct guarded_mmap *map)
         return;
     munmap((void *)(uintptr_t)map->base, (size_t)map->size);
     map->base = NULL;
-    count(false);
+    count_closed();
 }
 
-/* Touching the file's last byte faults when the file was cut anywhere below its last page,
- * so that zeros behind the new end cannot pass for data. */
+/* Copies, and touches the file's last byte afterwards: that faults when the file was cut
+ * anywhere below its last page, so that the zeros after the new end cannot pass for data.
+ * No system call is needed for it. */
 static bool guarded_copy(const struct guarded_mmap *map, void *to, uint64_t offset,
                          size_t n)
 {
     struct guard guard = {.from = map->base, .to = map->base + map->size};
     const volatile unsigned char *last = map->base + map->size - 1;
-    volatile unsigned char seen; /* kept, so that no translator drops the load */
+    volatile unsigned char seen; /* kept, so that no compiler drops the load */
 
     if (sigsetjmp(guard.escape, 0) != 0) {
         current = NULL;
         return false;
     }
-    depth = 0; /* a handler that jumped away has left it */
+    depth = 0; /* a handler that has jumped away left it as it was */
     current = &guard;
     memcpy(to, map->base + offset, n);
     seen = *last;
@@ -171,7 +200,7 @@ bool guarded_mmap_copy(const struct guarded_mmap *map, void *to, uint64_t offset
 
     if (!guarded_copy(map, to, offset, n))
         return false;
-    /* Cut within the last page: only the size can tell. */
+    /* A file that was cut within its last page does not fault: only its size shows it. */
     if (offset + n > map->last_page)
         return fstat(map->fd, &status) == 0 && (uint64_t)status.st_size >= offset + n;
     return true;

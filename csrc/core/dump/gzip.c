@@ -1,3 +1,30 @@
+/* Deflate data can be unpacked from its beginning only, unless one knows where a block
+ * begins and what the 32 KiB before it were (the window, which blocks refer back into).
+ * Together these are an access point:
+ *
+ *     data     0 ................ 1 MiB ............... 2 MiB ................ first
+ *     points   |                     |                     |
+ *     read                                  [chunk]
+ *                                    `-- unpacked again, from the point before it
+ *
+ * Two passes of inflate.c use that:
+ *
+ * - `first` goes forward, never back, as far as anybody has read. At the end of a block
+ *   that is far enough from the last access point it adds one, with a copy of the window.
+ *   A window of zeros, as most of a guest's memory is, needs no copy.
+ * - `later` reads what `first` has passed: from the last access point before it, or from
+ *   where it is if that is nearer.
+ *
+ * Both unpack chunks of a fixed size. `first` is in one chunk, and the last SLOTS chunks of
+ * `later` are kept, least recently used out first, since reads of a dump are small and near
+ * each other.
+ *
+ * Access points are `spacing` bytes of data apart. When there are GZIP_POINTS of them,
+ * every second one is dropped and the spacing is doubled, so memory is bounded, and a read
+ * unpacks at most a fixed fraction of the file.
+ *
+ * A call unpacks AT_ONCE bytes at most and then fails with QVM_INCOMPLETE. Both passes stay
+ * where they are, so the next call comes further. */
 #include "dump/gzip.h"
 
 #include "dump/inflate.h"
@@ -11,11 +38,13 @@
 #include <unistd.h>
 
 enum {
-    CHUNK = LIMIT(256 << 10, 4 << 10),   /* what is unpacked and kept at a time */
-    SLOTS = LIMIT(32, 4),                /* chunks that are kept */
-    SPACING = LIMIT(1 << 20, 8 << 10),   /* bytes of data between points, at first */
-    AT_ONCE = LIMIT(64 << 20, 64 << 10), /* bytes that one call skips at most */
-    SIZE_FIELD = 4                       /* the last bytes of a member */
+    CHUNK = LIMIT(256 << 10, 4 << 10), /* what is unpacked and kept at a time */
+    SLOTS = LIMIT(32, 4),              /* chunks that are kept */
+    SPACING = LIMIT(1 << 20, 8 << 10), /* bytes of data between access points, at first */
+    AT_ONCE =
+        LIMIT(64 << 20,
+              64 << 10), /* bytes that one call unpacks at most before those it is for */
+    SIZE_FIELD = 4       /* the last bytes of a member */
 };
 
 struct stored_point {
@@ -26,8 +55,8 @@ struct stored_point {
 
 struct slot {
     bool used;
-    uint64_t chunk, last_use;
-    size_t size;
+    uint64_t chunk, last_use; /* number of the chunk; `uses` of the last read of it */
+    size_t size;              /* less than CHUNK at the data's end */
     unsigned char *bytes;
 };
 
@@ -36,13 +65,13 @@ struct gzip {
     const char *path;
     bool lenient;
 
-    struct inflater first; /* the first pass: it leaves the points behind */
-    struct slot front;     /* the chunk that it is in; none before it has begun */
-    struct stored_point points[GZIP_POINTS];
+    struct inflater first;
+    struct slot front; /* the chunk that it is in; none before it has begun */
+    struct stored_point points[GZIP_POINTS]; /* ascending; the first is at 0 */
     size_t count;
     uint64_t spacing;
 
-    struct inflater later; /* what reads again */
+    struct inflater later;
     struct slot slots[SLOTS];
     uint64_t uses;
     unsigned char window[INFLATER_WINDOW]; /* scratch */
@@ -53,7 +82,7 @@ bool gzip_is_magic(const unsigned char head[4])
     return head[0] == 0x1f && head[1] == 0x8b && head[2] == 8;
 }
 
-struct gzip *gzip_open(int fd, const char *path, bool lenient, struct qvm_error *err)
+struct gzip *gzip_new(int fd, const char *path, bool lenient, struct qvm_error *err)
 {
     struct gzip *gzip = calloc(1, sizeof *gzip);
 
@@ -66,28 +95,30 @@ struct gzip *gzip_open(int fd, const char *path, bool lenient, struct qvm_error 
     gzip->lenient = lenient;
     gzip->spacing = SPACING;
     gzip->front.bytes = malloc(CHUNK);
-    if (gzip->front.bytes && inflater_open(&gzip->first, fd, path, err) == 0 &&
-        inflater_open(&gzip->later, fd, path, err) == 0) {
+    if (gzip->front.bytes && inflater_init(&gzip->first, fd, path, err) == 0 &&
+        inflater_init(&gzip->later, fd, path, err) == 0) {
         gzip->later.state = INFLATER_UNPOSITIONED;
         return gzip;
     }
     if (!gzip->front.bytes)
         qvm_fail_memory(err, path);
-    gzip_close(gzip);
+    gzip_free(gzip);
     return NULL;
 }
 
-void gzip_close(struct gzip *gzip)
+void gzip_free(struct gzip *gzip)
 {
     for (size_t i = 0; i < gzip->count; i++)
         free(gzip->points[i].window);
     for (size_t i = 0; i < SLOTS; i++)
         free(gzip->slots[i].bytes);
     free(gzip->front.bytes);
-    inflater_close(&gzip->first);
-    inflater_close(&gzip->later);
+    inflater_free(&gzip->first);
+    inflater_free(&gzip->later);
     free(gzip);
 }
+
+/* Access points ---------------------------------------------------------------------- */
 
 /* Drops every second point, so that the rest are twice as far apart. The first stays: it is
  * where everything can be reached from. */
@@ -105,7 +136,6 @@ static void thin_out(struct gzip *gzip)
     gzip->spacing *= 2;
 }
 
-/* Memory of guests is zeros for the most part, and such windows need no room. */
 static int add_point(struct gzip *gzip, const struct access_point *point,
                      struct qvm_error *err)
 {
@@ -124,7 +154,8 @@ static int add_point(struct gzip *gzip, const struct access_point *point,
     return 0;
 }
 
-static int mark(struct gzip *gzip, struct qvm_error *err)
+/* Adds an access point where the first pass is, if it can be one and none is near. */
+static int add_point_here(struct gzip *gzip, struct qvm_error *err)
 {
     struct access_point point;
 
@@ -136,46 +167,8 @@ static int mark(struct gzip *gzip, struct qvm_error *err)
     return add_point(gzip, &point, err);
 }
 
-/* Unpacks the first pass's next chunk, or what there is of it. */
-static int advance(struct gzip *gzip, struct qvm_error *err)
-{
-    struct slot *front = &gzip->front;
-    size_t got;
-
-    if (front->used && front->size == CHUNK) {
-        front->chunk++;
-        front->size = 0;
-    }
-    front->used = true;
-    while (front->size < CHUNK && gzip->first.state == INFLATER_RUNS) {
-        int status = inflater_run(&gzip->first, front->bytes + front->size,
-                                  CHUNK - front->size, true, &got, err);
-
-        front->size += got; /* also before a failure: reading goes on from there */
-        if (status != 0 || mark(gzip, err) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* The slot that was not used for the longest time. */
-static struct slot *take_slot(struct gzip *gzip, struct qvm_error *err)
-{
-    struct slot *oldest = &gzip->slots[0];
-
-    for (size_t i = 1; i < SLOTS; i++)
-        if (gzip->slots[i].last_use < oldest->last_use)
-            oldest = &gzip->slots[i];
-    oldest->used = false;
-    if (!oldest->bytes)
-        oldest->bytes = malloc(CHUNK);
-    if (oldest->bytes)
-        return oldest;
-    qvm_fail_memory(err, gzip->path);
-    return NULL;
-}
-
-/* The last point at or before an offset; the first is at 0, or everything fails. */
+/* The last point at or before an offset. NULL only where the data has not even one block.
+ */
 static const struct stored_point *point_before(const struct gzip *gzip, uint64_t offset)
 {
     size_t low = 0, high = gzip->count;
@@ -191,9 +184,62 @@ static const struct stored_point *point_before(const struct gzip *gzip, uint64_t
     return low ? &gzip->points[low - 1] : NULL;
 }
 
-/* Brings the later pass to an offset, from where it is or from a point. */
-static int go_to(struct gzip *gzip, uint64_t offset, unsigned char *scratch,
-                 struct qvm_error *err)
+/* The first pass --------------------------------------------------------------------- */
+
+/* Unpacks the next chunk, or as much of it as the data has. It stops after each block,
+ * since that is where an access point can be. */
+static int advance(struct gzip *gzip, struct qvm_error *err)
+{
+    struct slot *front = &gzip->front;
+    size_t got;
+
+    if (front->used && front->size == CHUNK) {
+        front->chunk++;
+        front->size = 0;
+    }
+    front->used = true;
+    while (front->size < CHUNK && gzip->first.state == INFLATER_RUNS) {
+        int status = inflater_run(&gzip->first, front->bytes + front->size,
+                                  CHUNK - front->size, true, &got, err);
+
+        front->size += got; /* also before a failure: the next call continues there */
+        if (status != 0 || add_point_here(gzip, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Brings the first pass beyond an offset, up to a limit. Fails where the data ends before.
+ */
+static int advance_to(struct gzip *gzip, uint64_t offset, struct qvm_error *err)
+{
+    uint64_t begun = gzip->first.out;
+
+    while (gzip->first.out <= offset && gzip->first.state == INFLATER_RUNS) {
+        if (gzip->first.out - begun >= AT_ONCE)
+            return qvm_fail(err, QVM_INCOMPLETE, "%s: not unpacked so far", gzip->path);
+        if (advance(gzip, err) != 0)
+            return -1;
+    }
+    if (gzip->first.state == INFLATER_BAD_CHECK && !gzip->lenient)
+        return inflater_fail(&gzip->first, err);
+    return gzip->first.out > offset ? 0 : inflater_fail(&gzip->first, err);
+}
+
+/* The later pass --------------------------------------------------------------------- */
+
+/* Must the pass start from the access point? Not if it is between that and the offset. */
+static bool must_restart(const struct inflater *later, const struct stored_point *point,
+                         uint64_t offset)
+{
+    return later->out > offset || later->out < point->point.out ||
+           later->state != INFLATER_RUNS;
+}
+
+/* Brings the later pass to an offset. What is unpacked on the way goes to `scratch`, which
+ * has room for a chunk. */
+static int seek(struct gzip *gzip, uint64_t offset, unsigned char *scratch,
+                struct qvm_error *err)
 {
     struct inflater *later = &gzip->later;
     const struct stored_point *point = point_before(gzip, offset);
@@ -202,8 +248,7 @@ static int go_to(struct gzip *gzip, uint64_t offset, unsigned char *scratch,
 
     if (!point)
         return qvm_fail(err, QVM_MALFORMED, "%s: no gzip data", gzip->path);
-    if (later->out > offset || later->out < point->point.out ||
-        later->state != INFLATER_RUNS) {
+    if (must_restart(later, point, offset)) {
         memset(gzip->window, 0, point->window_size);
         window = point->window ? point->window : gzip->window;
         if (inflater_seek(later, &point->point, window, point->window_size, err) != 0)
@@ -223,7 +268,40 @@ static int go_to(struct gzip *gzip, uint64_t offset, unsigned char *scratch,
     return 0;
 }
 
-/* The chunk, unpacked again. */
+/* The slot that was not used for the longest time, emptied. */
+static struct slot *take_slot(struct gzip *gzip, struct qvm_error *err)
+{
+    struct slot *oldest = &gzip->slots[0];
+
+    for (size_t i = 1; i < SLOTS; i++)
+        if (gzip->slots[i].last_use < oldest->last_use)
+            oldest = &gzip->slots[i];
+    oldest->used = false;
+    if (!oldest->bytes)
+        oldest->bytes = malloc(CHUNK);
+    if (oldest->bytes)
+        return oldest;
+    qvm_fail_memory(err, gzip->path);
+    return NULL;
+}
+
+/* Fills a slot with a chunk. */
+static int unpack(struct gzip *gzip, struct slot *slot, uint64_t chunk,
+                  struct qvm_error *err)
+{
+    if (seek(gzip, chunk * CHUNK, slot->bytes, err) == 0 &&
+        inflater_run(&gzip->later, slot->bytes, CHUNK, false, &slot->size, err) == 0) {
+        slot->used = true;
+        slot->chunk = chunk;
+        return 0;
+    }
+    /* The next call unpacks this chunk from its beginning again: it must come further. */
+    if (err->code == QVM_INCOMPLETE)
+        gzip->later.overhead_max *= 2;
+    return -1;
+}
+
+/* The chunk, from the slots or unpacked again. NULL on failure. */
 static struct slot *fetch(struct gzip *gzip, uint64_t chunk, struct qvm_error *err)
 {
     struct slot *slot = NULL;
@@ -232,33 +310,10 @@ static struct slot *fetch(struct gzip *gzip, uint64_t chunk, struct qvm_error *e
         if (gzip->slots[i].used && gzip->slots[i].chunk == chunk)
             return &gzip->slots[i];
     slot = take_slot(gzip, err);
-    if (!slot || go_to(gzip, chunk * CHUNK, slot->bytes, err) != 0 ||
-        inflater_run(&gzip->later, slot->bytes, CHUNK, false, &slot->size, err) != 0) {
-        if (slot &&
-            err->code == QVM_INCOMPLETE) /* it begins again, and must come to an end */
-            gzip->later.overhead_max *= 2;
-        return NULL;
-    }
-    slot->used = true;
-    slot->chunk = chunk;
-    return slot;
+    return slot && unpack(gzip, slot, chunk, err) == 0 ? slot : NULL;
 }
 
-/* Has the first pass been there? Else it goes on, up to a limit. */
-static int reach(struct gzip *gzip, uint64_t offset, struct qvm_error *err)
-{
-    uint64_t begun = gzip->first.out;
-
-    while (gzip->first.out <= offset && gzip->first.state == INFLATER_RUNS) {
-        if (gzip->first.out - begun >= AT_ONCE)
-            return qvm_fail(err, QVM_INCOMPLETE, "%s: not unpacked so far", gzip->path);
-        if (advance(gzip, err) != 0)
-            return -1;
-    }
-    if (gzip->first.state == INFLATER_BAD_CHECK && !gzip->lenient)
-        return inflater_fail(&gzip->first, err);
-    return gzip->first.out > offset ? 0 : inflater_fail(&gzip->first, err);
-}
+/* Reading ---------------------------------------------------------------------------- */
 
 int gzip_read(struct gzip *gzip, uint64_t offset, void *to, size_t n, struct qvm_error *err)
 {
@@ -269,7 +324,7 @@ int gzip_read(struct gzip *gzip, uint64_t offset, void *to, size_t n, struct qvm
         size_t within = (size_t)(offset % CHUNK), part;
         struct slot *slot;
 
-        if (reach(gzip, offset, err) != 0)
+        if (advance_to(gzip, offset, err) != 0)
             return -1;
         slot = gzip->front.chunk == chunk ? &gzip->front : fetch(gzip, chunk, err);
         if (!slot)
@@ -288,7 +343,7 @@ int gzip_read(struct gzip *gzip, uint64_t offset, void *to, size_t n, struct qvm
 
 int gzip_finish(struct gzip *gzip, struct qvm_error *err)
 {
-    if (reach(gzip, UINT64_MAX, err) == 0 || err->code == QVM_TRUNCATED)
+    if (advance_to(gzip, UINT64_MAX, err) == 0 || err->code == QVM_TRUNCATED)
         return 0;
     return gzip->lenient && err->code == QVM_MALFORMED ? 0 : -1;
 }

@@ -1,8 +1,9 @@
-/* Random access to a gzip file, without unpacking it to the disk.
+/* Random access to a gzip file, without unpacking it to the disk: the method of zlib's
+ * examples/zran.c.
  *
- * The first pass over the data leaves restart points behind: where a block begins, and the
+ * The first pass over the data leaves access points behind: where a block begins, and the
  * 32 KiB before it that the block may refer to. A later read begins at the point before it.
- * There are at most GZIP_POINTS of them, whatever the file's size: when they are used up
+ * There are at most GZIP_POINTS of them, whatever the file's size: when they are used up,
  * every second one is dropped. With the chunks that are kept, an open file takes at most
  * some 26 MiB.
  *
@@ -21,36 +22,34 @@
 
 struct gzip;
 
-/* Does a file that begins with these bytes seem to be gzip's? */
+/* True if a file that begins with these bytes seems to be gzip's. */
 bool gzip_is_magic(const unsigned char head[4]);
 
 /* The descriptor and the path stay the caller's and must outlive it. A checksum that turns
  * out wrong ends all reading, unless `lenient`. NULL on failure. */
-struct gzip *gzip_open(int fd, const char *path, bool lenient, struct qvm_error *err);
-void gzip_close(struct gzip *gzip);
+struct gzip *gzip_new(int fd, const char *path, bool lenient, struct qvm_error *err);
+void gzip_free(struct gzip *gzip);
 
-/* Reads n bytes at an offset of the data. Codes: truncated (the data ends before; see
- * gzip_size), malformed (damaged), again (much is to be unpacked first: some of that was
- * done, call again). */
+/* Reads n bytes at an offset of the data. Codes: truncated (the data ends before),
+ * malformed (damaged), QVM_INCOMPLETE (much is to be unpacked first: some of that was done,
+ * call once more), io. */
 int gzip_read(struct gzip *gzip, uint64_t offset, void *to, size_t n,
               struct qvm_error *err);
 
-/* Unpacks on to the end, to learn the size and check the checksums; code incomplete as
- * above. A file that is cut is no failure, nor is one that is damaged if `lenient`: the
- * size is what can be had of it. */
+/* Continues the first pass to the end, to learn the size and check the checksums. Codes as
+ * above; but a file that is cut is no failure, nor is one that is damaged if `lenient`: the
+ * size is then that of the data before. */
 int gzip_finish(struct gzip *gzip, struct qvm_error *err);
 
 /* The size of the data modulo 2^32 as the end of the file states it: true for files of one
  * member that are whole. */
 int gzip_stated_size(const struct gzip *gzip, uint32_t *size, struct qvm_error *err);
 
-/* Has the first pass come to where the file ends too early? */
+/* What the first pass has seen so far: the file's end in the middle of the data; data that
+ * cannot be unpacked, or a wrong checksum; something other than zeros after the last
+ * member. */
 bool gzip_is_cut(const struct gzip *gzip);
-
-/* Has it come to data that cannot go on, or to a wrong checksum? */
 bool gzip_is_damaged(const struct gzip *gzip);
-
-/* Has it found something other than zeros after the last member? */
 bool gzip_has_garbage(const struct gzip *gzip);
 
 /* Bytes unpacked by the first pass so far; after a successful gzip_finish, the size. */

@@ -1,4 +1,8 @@
-/* Random access to a file of any size, compressed by gzip or not. */
+/* Random access to a file of any size, compressed by gzip or not.
+ *
+ * Errors of what reads: truncated (the file has, or now has, fewer bytes), io, and of a
+ * compressed file malformed and QVM_INCOMPLETE: it is to be unpacked further first, call
+ * once more. Several threads may read a file at once, unless it is compressed. */
 #ifndef QVM_IMAGE_FILE_H
 #define QVM_IMAGE_FILE_H
 
@@ -12,16 +16,17 @@ struct image_file {
     uint64_t size; /* bytes, when it was opened; compressed: see image_file_resolve_size */
     bool lenient;  /* see image_file_open */
     bool cut;      /* compressed, and its end is missing */
-    bool damaged;  /* compressed, and its data cannot go on or has a wrong checksum */
+    bool damaged;  /* compressed, and cannot be unpacked further or has a wrong checksum */
     bool garbage;  /* compressed, and something follows its data */
     struct guarded_mmap map; /* see image_file_map */
     bool map_tried;
     struct gzip *gzip; /* NULL: not compressed */
-    char *path;
+    const char *path;  /* the caller's */
 };
 
-/* 0, or -1 and nothing to close. If `lenient`, a compressed file that is damaged is read as
- * far as that goes. */
+/* The path stays the caller's, and must outlive the file and the errors of its functions,
+ * which refer to it. 0, or -1 and nothing to close. If `lenient`, a compressed file that is
+ * damaged is read as far as that goes. */
 int image_file_open(struct image_file *file, const char *path, bool lenient,
                     struct qvm_error *err);
 
@@ -32,28 +37,29 @@ int image_file_open_fd(struct image_file *file, int fd, const char *path, bool l
 
 void image_file_close(struct image_file *file);
 
-/* Due before anything is read. Code incomplete: call once more. */
+/* Due before anything else is read: begins to unpack a compressed file. Does nothing for
+ * another one, or when it has succeeded before. */
 int image_file_detect_gzip(struct image_file *file, struct qvm_error *err);
 
 /* To be called before many small reads: maps the file, where that can be done. Once is
  * enough. Not while another thread reads the file. */
 void image_file_map(struct image_file *file);
 
-/* Makes the size of a compressed file known, unpacked. Before this it is only a bound. If
- * it states one of the two sizes that are expected of it, that is believed: it is unpacked
- * to its end only if not, or if lenient. Code incomplete: call once more. */
+/* Makes the size of a compressed file known, unpacked. Before this `size` is only a bound.
+ * A file that states one of the two sizes that are expected of it is believed; any other,
+ * or if `lenient`, is unpacked to its end. */
 int image_file_resolve_size(struct image_file *file, uint64_t expected,
                             uint64_t or_expected, struct qvm_error *err);
 
-/* Bytes of the data that were seen so far: of a compressed file, what was unpacked. */
+/* Bytes of the data that were seen so far: of a compressed file, those that were unpacked.
+ */
 uint64_t image_file_bytes_unpacked(const struct image_file *file);
 
-/* Did the file have n bytes at an offset when it was opened? Code truncated. */
+/* Checks that the file had n bytes at an offset when it was opened. Code truncated. */
 int image_file_check(const struct image_file *file, uint64_t offset, uint64_t n,
                      struct qvm_error *err);
 
-/* Reads exactly n bytes at an offset. Code truncated if the file has, or now has, fewer;
- * again: a compressed file is to be unpacked further first, call once more. */
+/* Reads exactly n bytes at an offset. */
 int image_file_read(const struct image_file *file, uint64_t offset, void *to, size_t n,
                     struct qvm_error *err);
 

@@ -1,3 +1,17 @@
+/* zlib does the unpacking; this file feeds it, and knows what zlib does not:
+ *
+ * - A gzip file is a sequence of members, and zlib stops after each of them. Zeros may
+ *   follow the last one (padding of a medium), and garbage may.
+ * - A pass that begins at an access point is inside a member, where zlib reads raw deflate
+ *   data (no header, no checksum). At the member's end its trailer is skipped here, and
+ *   from the next member on the data is gzip's again.
+ * - An access point may be inside a byte, since blocks of deflate are made of bits. The
+ *   byte is then read once more, and zlib is given its upper bits (inflatePrime).
+ * - Files may hold gigabytes that unpack to nothing (empty members, or blocks). Nobody who
+ *   waits for data would get control in between; `overhead` counts such bytes and ends the
+ *   call.
+ *
+ * A pass whose file could not be read can be continued: nothing has been lost. */
 #include "dump/inflate.h"
 
 #include "util/bytes.h"
@@ -9,8 +23,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Bytes behind a member's data: checksum and size (RFC 1952). What is given to zlib at once
- * must fit its counters. */
+/* Bytes after a member's data: checksum and size (RFC 1952). What is given to zlib at once
+ * must fit its counters, of type uInt. */
 enum { TRAILER = 8, BUFFER = LIMIT(65536, 512), AT_ONCE = LIMIT(1 << 30, 1 << 10) };
 
 enum { OVERHEAD_MAX = LIMIT(8 << 20, 1 << 10) };
@@ -18,13 +32,14 @@ enum { OVERHEAD_MAX = LIMIT(8 << 20, 1 << 10) };
 /* zlib's windowBits: raw deflate data, and data with gzip's header and trailer. */
 enum { RAW = -15, GZIP = 15 + 16 };
 
-/* zlib's data_type, after a call by blocks: at the end of a block or of a header, and in
- * the last block of a member; beside them, the unused bits of the last byte. */
+/* Flags in zlib's data_type, after a call by blocks: at the end of a block or of a header,
+ * and in the last block of a member. Its lowest three bits are the number of bits of the
+ * last byte that were not used. */
 enum { AT_BLOCK = 128, IN_LAST = 64 };
 
-/* Lets zlib allocate the window that it otherwise allocates in the middle of the data: a
- * stream for which there was no memory then cannot go on. */
-static bool take_window(z_stream *stream)
+/* Lets zlib allocate its window now. It would otherwise do so in the middle of the data,
+ * and a stream that gets no memory there cannot be continued. */
+static bool reserve_window(z_stream *stream)
 {
     static const Bytef any[1];
 
@@ -32,14 +47,16 @@ static bool take_window(z_stream *stream)
            inflateReset2(stream, GZIP) == Z_OK;
 }
 
-int inflater_open(struct inflater *inflater, int fd, const char *path,
+/* For raw data at first: only then does zlib take a dictionary before any data, which
+ * makes it allocate its window. */
+int inflater_init(struct inflater *inflater, int fd, const char *path,
                   struct qvm_error *err)
 {
     *inflater = (struct inflater){
         .fd = fd, .path = path, .state = INFLATER_RUNS, .overhead_max = OVERHEAD_MAX};
     inflater->buffer = malloc(BUFFER);
     if (inflater->buffer && inflateInit2(&inflater->stream, RAW) == Z_OK) {
-        if (take_window(&inflater->stream))
+        if (reserve_window(&inflater->stream))
             return 0;
         inflateEnd(&inflater->stream);
     }
@@ -48,7 +65,7 @@ int inflater_open(struct inflater *inflater, int fd, const char *path,
     return qvm_fail_memory(err, path);
 }
 
-void inflater_close(struct inflater *inflater)
+void inflater_free(struct inflater *inflater)
 {
     if (inflater->buffer)
         inflateEnd(&inflater->stream);
@@ -82,14 +99,15 @@ static int fill(struct inflater *inflater, size_t want, struct qvm_error *err)
     return 0;
 }
 
+/* Takes bytes of input that are not for zlib. */
 static void skip(z_stream *stream, size_t n)
 {
     stream->next_in += n;
     stream->avail_in -= (uInt)n;
 }
 
-/* Is what follows the last member, as far as the buffer holds it, other than the zeros that
- * some media pad a file with (gzip(1) ignores those, too)? */
+/* Ends the data, and looks whether what follows, as far as the buffer holds it, is anything
+ * other than the zeros that some media pad a file with (gzip(1) ignores those, too). */
 static int check_rest(struct inflater *inflater, struct qvm_error *err)
 {
     z_stream *stream = &inflater->stream;
@@ -102,13 +120,14 @@ static int check_rest(struct inflater *inflater, struct qvm_error *err)
     return 0;
 }
 
-/* Another member may follow. */
+/* Goes on after a member's end: skips its trailer if zlib did not, and begins the next
+ * member if there is one. */
 static int next_member(struct inflater *inflater, struct qvm_error *err)
 {
     z_stream *stream = &inflater->stream;
     size_t trailer = inflater->raw ? TRAILER : 0;
 
-    inflater->ended = true; /* until all of this is done: reading may fail on the way */
+    inflater->ended = true; /* until all of this is done, since reading may fail */
     if (fill(inflater, trailer + 2, err) != 0)
         return -1;
     if (stream->avail_in < trailer) {
@@ -129,6 +148,8 @@ static int next_member(struct inflater *inflater, struct qvm_error *err)
     return 0;
 }
 
+/* The state is `unpositioned` until this has succeeded: after a failure it must be
+ * repeated, and running is not possible. */
 int inflater_seek(struct inflater *inflater, const struct access_point *point,
                   const unsigned char *window, unsigned size, struct qvm_error *err)
 {
@@ -157,9 +178,9 @@ int inflater_seek(struct inflater *inflater, const struct access_point *point,
     return 0;
 }
 
-/* zlib reports a wrong checksum or size like any other damage, but it sees it only when it
- * has given all of the data, and has then taken the trailer in. */
-static enum inflater_state damage(const z_stream *stream)
+/* Tells a wrong checksum or size from other damage. zlib has one code for both, but checks
+ * these when it has given all of the data and taken the trailer in. */
+static enum inflater_state state_of_damage(const z_stream *stream)
 {
     const char *what = stream->msg ? stream->msg : "";
 
@@ -169,8 +190,8 @@ static enum inflater_state damage(const z_stream *stream)
                : INFLATER_DAMAGED;
 }
 
-/* One call of zlib. At the end of the file it may still have data in hand, for which there
- * was no room, and blocks of a few bits: the data is cut when it can do nothing more. */
+/* Calls zlib once. At the end of the file zlib may still hold data for which there was no
+ * room, and blocks of a few bits: the data is cut when it can do nothing more. */
 static int step(struct inflater *inflater, bool by_blocks, struct qvm_error *err)
 {
     z_stream *stream = &inflater->stream;
@@ -189,18 +210,20 @@ static int step(struct inflater *inflater, bool by_blocks, struct qvm_error *err
     if (result == Z_MEM_ERROR)
         return qvm_fail_memory(err, inflater->path);
     if (result != Z_OK && result != Z_BUF_ERROR)
-        inflater->state = damage(stream);
+        inflater->state = state_of_damage(stream);
     else if (at_end && result == Z_BUF_ERROR && !(stream->data_type & AT_BLOCK))
         inflater->state = INFLATER_CUT;
     return 0;
 }
 
+/* Bytes of the file that zlib has taken in. */
 static uint64_t taken_in(const struct inflater *inflater)
 {
     return inflater->in - inflater->stream.avail_in;
 }
 
-/* Compressed data is not longer than what it gives, but for headers. */
+/* Counts what was taken in beyond what came out: compressed data is at most as long as what
+ * it unpacks to, headers aside. True if that is too much: the count then begins anew. */
 static bool is_too_much(struct inflater *inflater, uint64_t taken, uint64_t made)
 {
     inflater->overhead += taken;
@@ -239,6 +262,7 @@ int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by
     return 0;
 }
 
+/* The end of the last block of a member is not one: no block follows it there. */
 bool inflater_access_point(const struct inflater *inflater, struct access_point *point)
 {
     const z_stream *stream = &inflater->stream;
@@ -267,7 +291,7 @@ int inflater_fail(const struct inflater *inflater, struct qvm_error *err)
     switch (inflater->state) {
     case INFLATER_DAMAGED:
         return qvm_fail(err, QVM_MALFORMED,
-                        "%s: offset %" PRIu64 ": damaged gzip data, behind %" PRIu64
+                        "%s: offset %" PRIu64 ": damaged gzip data, after %" PRIu64
                         " bytes unpacked: %s",
                         inflater->path, in, inflater->out,
                         inflater->stream.msg ? inflater->stream.msg : "no reason given");

@@ -1,14 +1,33 @@
+/* Builds the map by a sweep over the addresses, in O(n log n) for n segments, even if all
+ * of them overlap.
+ *
+ * The segments are sorted by address. The sweep's heap holds those that have begun, with
+ * the one that comes first in the file on top: the winner. Each step writes one run, of the
+ * winner, that ends where the winner ends or before the next segment begins, whichever is
+ * first. A segment that has ended while another one was on top stays in the heap until it
+ * comes to the top itself. So there are at most two steps for each segment, and twice as
+ * many runs as segments have room for all:
+ *
+ *     segment 1 (first in the file)       [=========]
+ *     segment 2                      [=========]
+ *     segment 3                          [==================]
+ *     runs                           [ 2 ][    1    ][  3   ]
+ *
+ * Runs that continue each other, in memory and in the file, are joined. All ends are
+ * inclusive: a segment may end at the top of the address space. */
 #include "dump/memory_map.h"
 
 #include "util/limits.h"
 
 #include <stdlib.h>
 
-/* A segment's memory, and its place in the file's order. */
+/* A part of a segment's memory: what is in the file, or what is zeros. */
 struct source {
     uint64_t first, last, offset;
-    unsigned index;
+    unsigned index; /* of the segment in the file's order */
 };
+
+/* Sources ---------------------------------------------------------------------------- */
 
 static int by_address(const void *a, const void *b)
 {
@@ -19,14 +38,14 @@ static int by_address(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-/* A writer that left a segment's data out has set the offset to -1: its memory was not
+/* A writer that left a segment's data out has set the offset to -1: that memory was not
  * zeros. */
 static bool has_zeros(const struct elf_segment *segment)
 {
     return segment->memsz > segment->filesz && segment->offset != UINT64_MAX;
 }
 
-static size_t collect(struct source *sources, const struct elf *elf, bool zeros)
+static size_t collect(struct source *sources, const struct elf *elf, bool zero_fill)
 {
     size_t count = 0;
 
@@ -40,7 +59,7 @@ static size_t collect(struct source *sources, const struct elf *elf, bool zeros)
                                                .last = s->paddr + (s->filesz - 1),
                                                .offset = s->offset,
                                                .index = i};
-        if (zeros && has_zeros(s))
+        if (zero_fill && has_zeros(s))
             sources[count++] = (struct source){.first = s->paddr + s->filesz,
                                                .last = s->paddr + (s->memsz - 1),
                                                .offset = RUN_ZEROS,
@@ -50,8 +69,9 @@ static size_t collect(struct source *sources, const struct elf *elf, bool zeros)
     return count;
 }
 
-/* The sources that cover the sweep's address, as a heap with the winner (the lowest index)
- * on top; those that have ended stay in it until they come to the top. */
+/* The heap --------------------------------------------------------------------------- */
+
+/* A binary heap by index, the lowest on top: the children of i are 2i + 1 and 2i + 2. */
 struct heap {
     const struct source **items;
     size_t count;
@@ -91,13 +111,16 @@ static void heap_pop(struct heap *heap)
     }
 }
 
+/* The sweep -------------------------------------------------------------------------- */
+
 static uint64_t offset_of(const struct source *source, uint64_t address)
 {
     return source->offset == RUN_ZEROS ? RUN_ZEROS
                                        : source->offset + (address - source->first);
 }
 
-/* Segments that show the same bytes of the file at one address do not contradict. */
+/* Counts an overlap of a source that begins with the winner. Segments that show the same
+ * bytes of the file at one address do not contradict each other. */
 static void note_overlap(struct memory_map *map, const struct heap *heap,
                          const struct source *next)
 {
@@ -110,27 +133,31 @@ static void note_overlap(struct memory_map *map, const struct heap *heap,
         map->overlap_at = next->first;
 }
 
-static void add_piece(struct memory_map *map, const struct source *from, uint64_t first,
-                      uint64_t last)
+/* Does memory at `first`, of this offset, continue a run? */
+static bool continues(const struct memory_run *run, uint64_t first, uint64_t offset)
+{
+    if (run->last + 1 != first)
+        return false;
+    if (offset == RUN_ZEROS || run->offset == RUN_ZEROS)
+        return offset == run->offset;
+    return run->offset + (first - run->first) == offset;
+}
+
+static void add_run(struct memory_map *map, const struct source *from, uint64_t first,
+                    uint64_t last)
 {
     uint64_t offset = offset_of(from, first);
     struct memory_run *before = map->count ? &map->runs[map->count - 1] : NULL;
 
-    if (before && before->last + 1 == first &&
-        (offset == RUN_ZEROS ? before->offset == RUN_ZEROS
-                             : before->offset != RUN_ZEROS &&
-                                   before->offset + (first - before->first) == offset)) {
+    if (before && continues(before, first, offset))
         before->last = last;
-        return;
-    }
-    map->runs[map->count++] =
-        (struct memory_run){.first = first, .last = last, .offset = offset};
+    else
+        map->runs[map->count++] =
+            (struct memory_run){.first = first, .last = last, .offset = offset};
 }
 
-/* Goes through the addresses in ascending order. Each step ends where the winner ends or
- * where the next source begins, so there are at most two steps for each source. */
-static void scan(struct memory_map *map, const struct source *sources, size_t count,
-                 struct heap *heap)
+static void sweep(struct memory_map *map, const struct source *sources, size_t count,
+                  struct heap *heap)
 {
     uint64_t address = 0;
     size_t next = 0;
@@ -143,7 +170,7 @@ static void scan(struct memory_map *map, const struct source *sources, size_t co
             heap_pop(heap);
         if (heap->count == 0 && next == count)
             return;
-        if (heap->count == 0)
+        if (heap->count == 0) /* a gap */
             address = sources[next].first;
         for (; next < count && sources[next].first == address; next++) {
             note_overlap(map, heap, &sources[next]);
@@ -153,15 +180,17 @@ static void scan(struct memory_map *map, const struct source *sources, size_t co
         last = winner->last;
         if (next < count && sources[next].first <= last)
             last = sources[next].first - 1;
-        add_piece(map, winner, address, last);
+        add_run(map, winner, address, last);
         if (last == UINT64_MAX)
             return;
         address = last + 1;
     }
 }
 
-/* A writer may show bytes of the file at several addresses, but not all of them many
- * times: each pass over memory would go through a small file for hours. */
+/* Limits ----------------------------------------------------------------------------- */
+
+/* A writer may show bytes of the file at several addresses, but not all of them many times:
+ * each scan of memory would go through a small file for hours. */
 enum { TIMES_MAX = 8, FREE_OF_CHARGE = LIMIT(64 << 20, 64 << 10) };
 
 static int check_shown(const struct memory_map *map, const struct image_file *file,
@@ -172,7 +201,7 @@ static int check_shown(const struct memory_map *map, const struct image_file *fi
     left += FREE_OF_CHARGE;
     for (size_t i = 0; i < map->count; i++) {
         const struct memory_run *run = &map->runs[i];
-        uint64_t size = run->last - run->first;
+        uint64_t size = run->last - run->first; /* less 1, as is all below */
 
         if (run->offset >= file->size) /* zeros, or missing */
             continue;
@@ -193,7 +222,7 @@ static int check_total(const struct memory_map *map, const char *path,
     uint64_t total = 0;
 
     for (size_t i = 0; i < map->count; i++) {
-        uint64_t size = map->runs[i].last - map->runs[i].first;
+        uint64_t size = map->runs[i].last - map->runs[i].first; /* less 1 */
 
         if (size >= MEMORY_MAP_BYTES_MAX - total)
             return qvm_fail(err, QVM_TOO_LARGE,
@@ -203,19 +232,19 @@ static int check_total(const struct memory_map *map, const char *path,
     return 0;
 }
 
-int memory_map_build(struct memory_map *map, const struct elf *elf, bool zeros,
-                     const struct image_file *file, struct qvm_error *err)
+/* The map ---------------------------------------------------------------------------- */
+
+int memory_map_init(struct memory_map *map, const struct elf *elf, bool zero_fill,
+                    const struct image_file *file, struct qvm_error *err)
 {
-    size_t room = elf->count ? (zeros ? 2 : 1) * (size_t)elf->count : 1;
+    size_t room = elf->count ? (zero_fill ? 2 : 1) * (size_t)elf->count : 1;
     struct source *sources = calloc(room, sizeof *sources);
     struct heap heap = {.items = calloc(room, sizeof *heap.items)};
     int status;
 
-    map->runs = calloc(2 * room, sizeof *map->runs);
-    map->count = 0;
-    map->overlaps = 0;
+    *map = (struct memory_map){.runs = calloc(2 * room, sizeof *map->runs)};
     if (sources && heap.items && map->runs) {
-        scan(map, sources, collect(sources, elf, zeros), &heap);
+        sweep(map, sources, collect(sources, elf, zero_fill), &heap);
         status = check_total(map, file->path, err);
         if (status == 0)
             status = check_shown(map, file, err);
@@ -240,10 +269,26 @@ size_t memory_map_find(const struct memory_map *map, uint64_t address)
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
+
         if (map->runs[middle].last < address)
             low = middle + 1;
         else
             high = middle;
     }
     return low;
+}
+
+bool memory_map_next(const struct memory_map *map, size_t *index, uint64_t *first,
+                     uint64_t *last)
+{
+    size_t i = *index;
+
+    if (i >= map->count)
+        return false;
+    *first = map->runs[i].first;
+    while (++i < map->count && map->runs[i].first - 1 == map->runs[i - 1].last)
+        ;
+    *last = map->runs[i - 1].last;
+    *index = i;
+    return true;
 }

@@ -1,32 +1,39 @@
-/* What QEMU's dump-guest-memory writes beside memory: ELF notes with each vCPU's registers
- * (QEMU's target/i386/arch_dump.c and target/arm/arch_dump.c tell their layouts). */
+/* What QEMU's dump-guest-memory writes beside memory: ELF notes with each vCPU's
+ * registers. */
 #ifndef QVM_QEMU_NOTES_H
 #define QVM_QEMU_NOTES_H
 
 #include "dump/elf.h"
 #include "dump/registers.h"
 
+struct dump_format;
+
+/* Format "qemu": see format.h. */
+extern const struct dump_format qemu_format;
+
+/* The rest is for tests of the notes alone. */
+
 struct qemu_machine;
 
 /* Where the notes of one dump are. */
 struct qemu_notes {
     const struct qemu_machine *machine;
-    unsigned cpus, room;
-    unsigned states;  /* vCPUs that have more than their prstatus */
-    unsigned missing; /* vCPUs whose prstatus is not there, though a later one's is */
-    bool cut;         /* the notes end within one */
-    bool rejected;    /* some notes were QEMU's, and one was not */
-    struct qemu_cpu *places; /* owned, one for each vCPU */
+    unsigned vcpu_count, capacity;
+    unsigned state_count;    /* vCPUs that have more than their prstatus */
+    unsigned missing;        /* vCPUs without a prstatus, though a later one has one */
+    bool cut;                /* the notes end within one */
+    struct qemu_vcpu *vcpus; /* owned, vcpu_count of them */
 };
 
-/* Does the file hold the notes that QEMU writes, and no other? Some may be missing, at the
- * end above all: see the members. 1 it does, and
- * qemu is filled and due to be freed; 0 it is something else; -1 error. */
-int qemu_notes_probe(struct qemu_notes *qemu, const struct elf *elf,
-                     const struct image_file *file, struct qvm_error *err);
+/* Reads all notes of the file: FORMAT_FOUND where they are those that QEMU writes, and no
+ * other, and qemu_notes_free is due. Some may be missing, at the end above all: see the
+ * members. FORMAT_DOUBTFUL where vCPUs were found, and something that QEMU does not write;
+ * FORMAT_OTHER; -1. */
+int qemu_notes_read(struct qemu_notes *qemu, const struct elf *elf,
+                    const struct image_file *file, struct qvm_error *err);
 void qemu_notes_free(struct qemu_notes *qemu);
 
-/* One vCPU, index below qemu->cpus. After 0, vcpu_free is due. */
+/* Reads one vCPU, index below vcpu_count. vcpu_free is due after 0. */
 int qemu_notes_read_vcpu(const struct qemu_notes *qemu, unsigned index,
                          const struct image_file *file, struct vcpu *vcpu,
                          struct qvm_error *err);

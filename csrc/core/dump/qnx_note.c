@@ -1,12 +1,27 @@
+/* QNX's note (public header <sys/kdump.h>). The segment holds, without ELF note headers:
+ *
+ *     struct kdump_note        40 bytes: version, number of CPUs, sizes, segment numbers
+ *     names                    extra_reg_name_size bytes, NUL-terminated (since SDP 8)
+ *     for each CPU:
+ *       struct kdump_note_cpu  128 bytes: page table, number, name of the process
+ *       registers              regset_size bytes: the CPU's own set, then the extra values
+ *
+ * Nothing marks such a segment, so it is recognised by arithmetic: the sizes that the note
+ * states must fit the machine's register set, and together account for every byte of the
+ * segment. One thing is documented nowhere, whether padding follows the names; what is left
+ * over decides it.
+ *
+ * The dump's text is not in the note but in a segment that it names: see qnx_log.c. */
 #include "dump/qnx_note.h"
 
+#include "dump/format.h"
 #include "util/bytes.h"
-#include "util/limits.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* struct kdump_note, <sys/kdump.h>. */
+/* struct kdump_note. */
 enum {
     NOTE_SIZE = 40,
     NOTE_VERSION = 0,
@@ -20,14 +35,7 @@ enum {
 /* struct kdump_note_cpu; the registers follow. */
 enum { CPU_SIZE = 128, CPU_PGTBL = 0, CPU_CPUNUM = 8, CPU_PROCESS = 28, PROCESS_MAX = 100 };
 
-/* struct kdump, 64-bit; the text follows. In a 32-bit dump the pointer before
- * these members has 4 bytes, and they stand 4 bytes earlier. */
-enum {
-    INFO_TEXT_SIZE = 36,
-    INFO_TEXT_INDEX = 40,
-    INFO_SIZE = 44,
-    TEXT_MAX = LIMIT(16 << 20, 1 << 10)
-};
+/* The note --------------------------------------------------------------------------- */
 
 /* Bytes that pad a size up to a multiple. */
 static uint64_t padding(uint64_t size, uint64_t multiple)
@@ -35,13 +43,14 @@ static uint64_t padding(uint64_t size, uint64_t multiple)
     return (multiple - size % multiple) % multiple;
 }
 
-/* Whether the names are padded is documented nowhere, so the size of the segment decides:
- * `rest` is what it holds besides the note, the names and the records. */
-static bool explains(uint64_t rest, uint32_t names_size)
+/* Can `rest`, what the segment holds besides the note, the names and the records, be
+ * padding of the names? */
+static bool is_padding(uint64_t rest, uint32_t names_size)
 {
     return rest == 0 || rest == padding(names_size, 4) || rest == padding(names_size, 8);
 }
 
+/* Reads the names' bytes, and ends them with a NUL of our own. */
 static int read_names(struct qnx_note *qnx, uint64_t at, uint32_t size,
                       const struct image_file *file, struct qvm_error *err)
 {
@@ -54,7 +63,8 @@ static int read_names(struct qnx_note *qnx, uint64_t at, uint32_t size,
     return image_file_read(file, at, qnx->names, size, err);
 }
 
-/* Names without a terminator, or that do not match the values, are left uncounted. */
+/* Makes a field of each name: the n-th of the values, 8 bytes each. Names without a
+ * terminator, or that do not match the values in number, are left uncounted. */
 static int index_names(struct qnx_note *qnx, uint32_t size, const struct image_file *file,
                        struct qvm_error *err)
 {
@@ -77,67 +87,72 @@ static int index_names(struct qnx_note *qnx, uint32_t size, const struct image_f
     return 0;
 }
 
+/* A record's registers are the machine's own set, with its padding or without, and the
+ * extra values. */
 static bool has_set_size(const struct register_set *set, uint32_t regset, uint32_t extra)
 {
     return regset >= extra &&
            (regset - extra == set->size || regset - extra == set->padded);
 }
 
-static int fits(struct qnx_note *qnx, const unsigned char *note, uint64_t size,
-                uint64_t *pad)
+/* Decodes the fixed part of the note, in a segment of `size` bytes, and says whether its
+ * sizes fit. *pad is set to the padding after the names. A note whose register set fits,
+ * but whose parts do not add up to the segment, is doubtful.
+ */
+static int decode(struct qnx_note *qnx, const unsigned char *note, uint64_t size,
+                  uint64_t *pad)
 {
     uint32_t regset = bytes_u32(note + NOTE_REGSET_SIZE, qnx->big_endian);
     uint32_t names = bytes_u32(note + NOTE_EXTRA_NAMES, qnx->big_endian);
-    uint64_t records;
+    uint64_t parts;
 
     qnx->extra_size = bytes_u32(note + NOTE_EXTRA_VALUES, qnx->big_endian);
-    qnx->cpus = bytes_u16(note + NOTE_NUM_CPUS, qnx->big_endian);
+    qnx->vcpu_count = bytes_u16(note + NOTE_NUM_CPUS, qnx->big_endian);
     qnx->dumpinfo = bytes_u32(note + NOTE_DUMPINFO, qnx->big_endian);
-    if (note[NOTE_VERSION] != 0 || qnx->cpus == 0)
-        return 0;
+    if (note[NOTE_VERSION] != 0 || qnx->vcpu_count == 0)
+        return FORMAT_OTHER;
     if (qnx->extra_size > QNX_NOTE_EXTRA_MAX || names > QNX_NOTE_EXTRA_MAX)
-        return 0;
+        return FORMAT_OTHER;
     if (!has_set_size(qnx->set, regset, qnx->extra_size))
-        return 0;
+        return FORMAT_OTHER;
     qnx->record_size = (uint64_t)CPU_SIZE + regset;
     qnx->extra_at = CPU_SIZE + (regset - qnx->extra_size);
-    records = qnx->cpus * qnx->record_size; /* below 2^16 * 2^22 */
-    *pad = size - (NOTE_SIZE + records + names);
-    qnx->rejected = size < NOTE_SIZE + records + names || !explains(*pad, names);
-    return !qnx->rejected;
+    /* The records take less than 2^16 * 2^22 bytes: no sum can wrap. */
+    parts = NOTE_SIZE + names + qnx->vcpu_count * qnx->record_size;
+    *pad = size - parts;
+    return size >= parts && is_padding(*pad, names) ? FORMAT_FOUND : FORMAT_DOUBTFUL;
 }
 
-/* Of the records, those that a file which ends among them still has. */
+/* Of the records, counts those that a file which ends among them still has. */
 static void count_present(struct qnx_note *qnx, const struct image_file *file)
 {
     uint64_t left = file->size > qnx->records ? file->size - qnx->records : 0;
     uint64_t whole = left / qnx->record_size;
 
-    if (whole < qnx->cpus) {
-        qnx->missing = qnx->cpus - (unsigned)whole;
-        qnx->cpus = (unsigned)whole;
+    if (whole < qnx->vcpu_count) {
+        qnx->lost = qnx->vcpu_count - (unsigned)whole;
+        qnx->vcpu_count = (unsigned)whole;
     }
 }
 
-int qnx_note_probe(struct qnx_note *qnx, const struct elf *elf,
-                   const struct elf_segment *segment, const struct image_file *file,
-                   struct qvm_error *err)
+int qnx_note_read(struct qnx_note *qnx, const struct elf *elf,
+                  const struct elf_segment *segment, const struct image_file *file,
+                  struct qvm_error *err)
 {
     unsigned char note[NOTE_SIZE];
     uint32_t names_size;
-    uint64_t pad;
+    uint64_t pad = 0;
+    int found;
 
     *qnx =
         (struct qnx_note){.big_endian = elf->big_endian, .set = registers_of(elf->machine)};
-    if (!qnx->set) /* the rest is zero: no CPUs */
-        return 0;
-    if (segment->filesz >= NOTE_SIZE &&
-        image_file_read(file, segment->offset, note, sizeof note, err) != 0)
+    if (!qnx->set || segment->filesz < NOTE_SIZE)
+        return FORMAT_OTHER;
+    if (image_file_read(file, segment->offset, note, sizeof note, err) != 0)
         return -1;
-    if (segment->filesz < NOTE_SIZE || !fits(qnx, note, segment->filesz, &pad)) {
-        *qnx = (struct qnx_note){.rejected = qnx->rejected};
-        return 0;
-    }
+    found = decode(qnx, note, segment->filesz, &pad);
+    if (found != FORMAT_FOUND)
+        return found;
     names_size = bytes_u32(note + NOTE_EXTRA_NAMES, qnx->big_endian);
     qnx->records = segment->offset + NOTE_SIZE + names_size + pad;
     if (read_names(qnx, segment->offset + NOTE_SIZE, names_size, file, err) != 0 ||
@@ -146,7 +161,7 @@ int qnx_note_probe(struct qnx_note *qnx, const struct elf *elf,
         return -1;
     }
     count_present(qnx, file);
-    return 1;
+    return FORMAT_FOUND;
 }
 
 void qnx_note_free(struct qnx_note *qnx)
@@ -156,6 +171,7 @@ void qnx_note_free(struct qnx_note *qnx)
     *qnx = (struct qnx_note){0};
 }
 
+/* One read for the whole record: the vCPU points into it. */
 int qnx_note_read_vcpu(const struct qnx_note *qnx, unsigned index,
                        const struct image_file *file, struct vcpu *vcpu,
                        struct qvm_error *err)
@@ -182,78 +198,124 @@ int qnx_note_read_vcpu(const struct qnx_note *qnx, unsigned index,
     return 0;
 }
 
-static const struct elf_segment *segment_without_notes(const struct elf *elf,
-                                                       uint32_t index)
+/* The format ------------------------------------------------------------------------- */
+
+struct state {
+    struct qnx_note note;
+    int segment; /* the PT_NOTE that it is in */
+};
+
+static const struct qnx_note *note_of(const struct dump *dump)
 {
-    for (unsigned i = 0; i < elf->count; i++) {
-        if (elf->segments[i].type == ELF_PT_NOTE)
-            continue;
-        if (index-- == 0)
-            return &elf->segments[i];
+    return &((const struct state *)dump->state)->note;
+}
+
+/* Looks for the note in every PT_NOTE segment: a file may have ELF notes, too. */
+static int find_note(struct state *state, const struct dump *dump, struct qvm_error *err)
+{
+    int result = FORMAT_OTHER;
+
+    for (unsigned i = 0; i < dump->elf.count; i++) {
+        const struct elf_segment *segment = &dump->elf.segments[i];
+        int found = FORMAT_OTHER;
+
+        if (segment->type == ELF_PT_NOTE && !segment->repeated && segment->filesz > 0)
+            found = qnx_note_read(&state->note, &dump->elf, segment, &dump->file, err);
+        /* In a partial dump the note may be missing, or its beginning be all there is. */
+        if (found < 0 && err->code == QVM_TRUNCATED && dump->partial)
+            found = FORMAT_OTHER;
+        if (found == FORMAT_DOUBTFUL)
+            result = found;
+        state->segment = (int)i;
+        if (found == FORMAT_FOUND || found < 0)
+            return found;
     }
-    return NULL;
+    return result;
 }
 
-/* Memory that happens to stand where the text is expected is not text. */
-static bool is_text(const char *text, size_t size)
+/* The state is kept only if the file is of this format. */
+static int probe(struct dump *dump, struct qvm_error *err)
 {
-    static const char controls[] = {'\t', '\n', '\r', '\f', '\033'};
+    struct state *state = calloc(1, sizeof *state);
+    int found;
 
-    for (size_t i = 0; i < size; i++)
-        if ((unsigned char)text[i] < ' ' && !memchr(controls, text[i], sizeof controls))
-            return false;
-    return true;
+    if (!state)
+        return qvm_fail_memory(err, dump->file.path);
+    found = find_note(state, dump, err);
+    if (found == FORMAT_FOUND)
+        dump->state = state;
+    else
+        free(state);
+    return found;
 }
 
-/* The text's size as the structure states it; 0 where the segment holds no such structure.
- */
-static int text_size(const struct qnx_note *qnx, const struct elf_segment *segment,
-                     unsigned info_size, const struct image_file *file, uint32_t *size,
+static void release(struct dump *dump)
+{
+    struct state *state = dump->state;
+
+    qnx_note_free(&state->note);
+    free(state);
+}
+
+static unsigned vcpu_count(const struct dump *dump)
+{
+    return note_of(dump)->vcpu_count;
+}
+
+static unsigned vcpus_lost(const struct dump *dump)
+{
+    return note_of(dump)->lost;
+}
+
+static int read_vcpu(const struct dump *dump, unsigned index, struct vcpu *vcpu,
                      struct qvm_error *err)
 {
-    unsigned char info[INFO_SIZE];
-    size_t shift = INFO_SIZE - info_size;
-
-    *size = 0;
-    if (!segment || segment->filesz < info_size)
-        return 0;
-    if (image_file_read(file, segment->offset, info, info_size, err) != 0)
-        return -1;
-    *size = bytes_u32(info + INFO_TEXT_SIZE - shift, qnx->big_endian);
-    if (*size > segment->filesz - info_size || *size > TEXT_MAX ||
-        bytes_u32(info + INFO_TEXT_INDEX - shift, qnx->big_endian) > *size)
-        *size = 0;
-    return 0;
+    return qnx_note_read_vcpu(note_of(dump), index, &dump->file, vcpu, err);
 }
 
-int qnx_note_read_log(const struct qnx_note *qnx, const struct elf *elf,
-                      const struct image_file *file, char **text, size_t *size,
-                      struct qvm_error *err)
+static int read_log(const struct dump *dump, char **text, size_t *size,
+                    struct qvm_error *err)
 {
-    const struct elf_segment *segment = segment_without_notes(elf, qnx->dumpinfo);
-    unsigned info_size = elf->bits == 32 ? INFO_SIZE - 4 : INFO_SIZE;
-    uint32_t stated;
-
-    *text = NULL;
-    if (!qnx->set) /* no such note */
-        return 0;
-    if (text_size(qnx, segment, info_size, file, &stated, err) != 0)
-        return -1;
-    if (stated == 0)
-        return 0;
-    *text = malloc(stated);
-    if (!*text)
-        return qvm_fail_memory(err, file->path);
-    if (image_file_read(file, segment->offset + info_size, *text, stated, err) != 0) {
-        free(*text);
-        *text = NULL;
-        return -1;
-    }
-    for (*size = stated; *size > 0 && (*text)[*size - 1] == '\0';)
-        --*size;
-    if (*size == 0 || !is_text(*text, *size)) {
-        free(*text);
-        *text = NULL;
-    }
-    return 0;
+    return qnx_note_read_log(note_of(dump), &dump->elf, &dump->file, text, size, err);
 }
+
+static int note_segment(const struct dump *dump)
+{
+    return ((const struct state *)dump->state)->segment;
+}
+
+static bool warn_lost(const struct dump *dump, char text[DUMP_WARNING_SIZE])
+{
+    unsigned lost = note_of(dump)->lost;
+
+    if (lost > 0)
+        snprintf(text, DUMP_WARNING_SIZE, "the registers of %u vCPUs are missing", lost);
+    return lost > 0;
+}
+
+/* Names and values are counted separately in the note, so they may not match. */
+static bool warn_unnamed(const struct dump *dump, char text[DUMP_WARNING_SIZE])
+{
+    const struct qnx_note *note = note_of(dump);
+    bool unnamed = note->extra_size > 0 && note->extra_count == 0;
+
+    if (unnamed)
+        snprintf(text, DUMP_WARNING_SIZE,
+                 "the extra registers have no names that fit, or too many: they are given "
+                 "as bytes");
+    return unnamed;
+}
+
+static dump_warn *const warnings[] = {warn_lost, warn_unnamed, NULL};
+
+/* Memory beyond a segment's data was not dumped. */
+const struct dump_format qnx_format = {.name = "qnx",
+                                       .zero_fill = false,
+                                       .warnings = warnings,
+                                       .probe = probe,
+                                       .release = release,
+                                       .vcpu_count = vcpu_count,
+                                       .vcpus_lost = vcpus_lost,
+                                       .read_vcpu = read_vcpu,
+                                       .read_log = read_log,
+                                       .note_segment = note_segment};

@@ -1,6 +1,6 @@
 /* The PT_NOTE payload of QNX dumps. It is not a sequence of ELF notes: the segment's bytes
- * are the structures of the public header <sys/kdump.h>, in two generations (SDP 8 has
- * extra registers behind each CPU's own). */
+ * are the structures of the public header <sys/kdump.h>, in two generations (since SDP 8
+ * there are extra registers after each CPU's own). */
 #ifndef QVM_QNX_NOTE_H
 #define QVM_QNX_NOTE_H
 
@@ -8,7 +8,14 @@
 #include "dump/registers.h"
 #include "util/limits.h"
 
-/* Bytes of names, and of values: more is malformed. */
+struct dump_format;
+
+/* Format "qnx": see format.h. */
+extern const struct dump_format qnx_format;
+
+/* The rest is for tests of the note alone. */
+
+/* Bytes of names, and of values: a note with more is not recognised. */
 #define QNX_NOTE_EXTRA_MAX LIMIT(1u << 20, 1u << 8)
 
 /* Registers that are named; more are given as bytes. */
@@ -18,11 +25,10 @@
 struct qnx_note {
     bool big_endian;
     const struct register_set *set;
-    unsigned cpus;        /* whose records the file has */
-    unsigned missing;     /* whose records are behind its end */
-    bool rejected;        /* it seems to be such a note, and its size is wrong */
+    unsigned vcpu_count;  /* records that the file has */
+    unsigned lost;        /* records after these, beyond the file's end */
     uint32_t dumpinfo;    /* index among the segments, PT_NOTE not counted */
-    uint64_t records;     /* file offset of the first CPU's record */
+    uint64_t records;     /* file offset of the first vCPU's record */
     uint64_t record_size; /* bytes, registers included */
     uint32_t extra_at;    /* offset of the extra registers' values in a record */
     uint32_t extra_size;  /* bytes of them */
@@ -31,21 +37,21 @@ struct qnx_note {
     unsigned extra_count; /* 0 where the values are not 8 bytes each: they are raw then */
 };
 
-/* Is this segment such a note, and of this machine? 1 it is, and kdump is filled and due to
- * be freed; 0 it is something else; -1 error. It is one only
- * if a reading of it accounts for every byte of the segment. */
-int qnx_note_probe(struct qnx_note *qnx, const struct elf *elf,
-                   const struct elf_segment *note, const struct image_file *file,
-                   struct qvm_error *err);
+/* Reads a segment as such a note: FORMAT_FOUND, and qnx_note_free is due; FORMAT_OTHER;
+ * FORMAT_DOUBTFUL where it seems to be one whose size is wrong; -1. It is one only if a
+ * reading of it accounts for every byte of the segment. */
+int qnx_note_read(struct qnx_note *qnx, const struct elf *elf,
+                  const struct elf_segment *segment, const struct image_file *file,
+                  struct qvm_error *err);
 void qnx_note_free(struct qnx_note *qnx);
 
-/* One CPU's record, index below kdump->cpus. After 0, vcpu_free is due. */
+/* Reads a vCPU's record, index below vcpu_count. vcpu_free is due after 0. */
 int qnx_note_read_vcpu(const struct qnx_note *qnx, unsigned index,
                        const struct image_file *file, struct vcpu *vcpu,
                        struct qvm_error *err);
 
-/* The text in the segment that the note names as dump information. NULL in *text where
- * there is none; else the caller frees it. */
+/* Reads the text in the segment that the note names as dump information. NULL in *text
+ * where there is none; else the caller frees it. */
 int qnx_note_read_log(const struct qnx_note *qnx, const struct elf *elf,
                       const struct image_file *file, char **text, size_t *size,
                       struct qvm_error *err);

@@ -1,7 +1,8 @@
-/* Layouts: QNX <sys/kdump.h> dumps hold the CPU_REGISTERS of <aarch64/context.h> and
- * <x86_64/context.h>, <x86/context.h>, <arm/context.h>. The x86_64 members take 160 bytes;
- * 168 is on record as the size of the set as well, so both are taken: the members stand at
- * the same offsets. */
+/* The register sets of QNX's dumps (<sys/kdump.h>): the CPU_REGISTERS of
+ * <aarch64/context.h>, <x86_64/context.h>, <x86/context.h> and <arm/context.h>. A field is
+ * a name and where its value is in the bytes of the set; the order of the fields is that of
+ * the structure, and of what scripts see. A set also says which fields are the program
+ * counter and the stack pointer. */
 #include "dump/registers.h"
 
 #include <stdlib.h>
@@ -12,6 +13,7 @@
         "x" #n, 8 * (n), 8 \
     }
 
+/* gpr[32], of which the last is sp; elr, the program counter; pstate. */
 static const struct register_field aarch64[] = {
     X(0),           X(1),
     X(2),           X(3),
@@ -32,6 +34,8 @@ static const struct register_field aarch64[] = {
     {"pc", 256, 8}, {"pstate", 264, 8},
 };
 
+/* cs and ss have 4 bytes, and padding after them. The members take 160 bytes; 168 is on
+ * record as the size of the set as well, so both are accepted: the offsets are the same. */
 static const struct register_field x86_64[] = {
     {"rdi", 0, 8},   {"rsi", 8, 8},  {"rdx", 16, 8},     {"r10", 24, 8},  {"r8", 32, 8},
     {"r9", 40, 8},   {"rax", 48, 8}, {"rbx", 56, 8},     {"rbp", 64, 8},  {"rcx", 72, 8},
@@ -39,11 +43,13 @@ static const struct register_field x86_64[] = {
     {"rip", 120, 8}, {"cs", 128, 4}, {"rflags", 136, 8}, {"rsp", 144, 8}, {"ss", 152, 4},
 };
 
+/* The n-th of a sequence of 32-bit words. */
 #define WORD(name, n)    \
     {                    \
         name, 4 * (n), 4 \
     }
 
+/* In the order of the pusha instruction, where exx has the place of esp. */
 static const struct register_field x86[] = {
     WORD("edi", 0),  WORD("esi", 1),  WORD("ebp", 2), WORD("exx", 3), WORD("ebx", 4),
     WORD("edx", 5),  WORD("ecx", 6),  WORD("eax", 7), WORD("eip", 8), WORD("cs", 9),
@@ -57,6 +63,7 @@ static const struct register_field arm[] = {
     WORD("pc", 15),  WORD("spsr", 16),
 };
 
+/* e_machine, name, size, padded size, fields, and the indices of pc and sp. */
 static const struct register_set sets[] = {
     {183, "aarch64", 272, 272, LENGTH(aarch64), aarch64, 32, 31},
     {62, "x86_64", 160, 168, LENGTH(x86_64), x86_64, 15, 18},

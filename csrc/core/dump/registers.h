@@ -1,4 +1,5 @@
-/* The register sets of guest dumps, a table for each machine; and a vCPU, which has one. */
+/* The register sets of dumps, a table for each machine; and a vCPU, which has one.
+ * Registers are data here: another machine is another table. */
 #ifndef QVM_REGISTERS_H
 #define QVM_REGISTERS_H
 
@@ -15,13 +16,13 @@ struct register_set {
     uint16_t machine; /* ELF e_machine */
     const char *name; /* "aarch64" */
     size_t size;      /* bytes of the fields */
-    size_t padded;    /* bytes of the whole set where it is longer than its fields */
+    size_t padded;    /* bytes of the set with padding, as some writers have it */
     size_t count;
     const struct register_field *fields; /* in the architecture's order */
     size_t pc, sp;                       /* indices among the fields */
 };
 
-/* NULL for a machine that is not known. */
+/* The set of QNX's dumps for an e_machine; NULL for a machine that is not known. */
 const struct register_set *registers_of(uint16_t machine);
 
 /* A vCPU as a dump holds it, whatever the format of the dump. */
@@ -40,6 +41,7 @@ struct vcpu {
     unsigned char *data;        /* owned: what the above point into */
 };
 
+/* Frees the data. May be called again, and for a zeroed vCPU. */
 void vcpu_free(struct vcpu *vcpu);
 
 #endif

@@ -21,7 +21,7 @@ int vm_server_check_name(const char *executable, pid_t pid, const char *path,
     if (strcmp(name, "qvm") == 0)
         return 0;
     return qvm_fail(err, QVM_NOT_QVM, "%s: served by process %ld, which is %s, not qvm",
-                    path, (long)pid, name);
+                    path, (long)pid, qvm_error_copy(err, name));
 }
 
 int vm_server_fail_timeout(const char *path, struct qvm_error *err)

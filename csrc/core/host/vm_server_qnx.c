@@ -123,10 +123,7 @@ static int server_of(int fd, const char *path, pid_t *pid, struct qvm_error *err
 
 static int fail_exefile(struct qvm_error *err, int number, const char *path, pid_t pid)
 {
-    char subject[QVM_MESSAGE_SIZE];
-
-    snprintf(subject, sizeof subject, "%s: " EXEFILE, path, (long)pid);
-    return qvm_fail_errno(err, number, subject);
+    return qvm_fail_system(err, number, "%s: " EXEFILE, path, (long)pid);
 }
 
 static int open_exefile(pid_t pid, const char *path, struct qvm_error *err)

@@ -7,7 +7,6 @@
 #include "util/bytes.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 void space_init(struct space *space, struct dump *dump)
@@ -133,14 +132,13 @@ static int fail_walk(const struct space *space, uint64_t address, const struct w
                      struct qvm_error *err)
 {
     const struct walk_step *step = &walk->steps[walk->count - 1];
-    char why[128];
 
-    snprintf(why, sizeof why,
-             "is not mapped: level %d, entry %" PRIu64 " of the table at 0x%016" PRIx64
-             " is 0x%016" PRIx64,
-             walk->paging->level[step->level].number, step->index, step->table,
-             step->entry);
-    return fail_unmapped(space, address, why, err);
+    return qvm_fail(
+        err, QVM_UNMAPPED,
+        "%s: virtual address 0x%016" PRIx64 " is not mapped: level %d, entry %" PRIu64
+        " of the table at 0x%016" PRIx64 " is 0x%016" PRIx64,
+        space->dump->file.path, address, walk->paging->level[step->level].number,
+        step->index, step->table, step->entry);
 }
 
 int space_resolve(const struct space *space, uint64_t address, struct walk *walk,

@@ -158,7 +158,7 @@ static int replace(const struct entry *entry, const char *path, const struct sta
                    const struct content *content, struct qvm_error *err)
 {
     enum { SUFFIX_MAX = 40, TRIES = 16 };
-    char new_name[NAME_MAX + 1], subject[PATH_MAX + NAME_MAX + 2];
+    char new_name[NAME_MAX + 1];
     int number = EEXIST;
 
     /* A name that is taken was left by a process that crashed, or was put there by another
@@ -168,10 +168,8 @@ static int replace(const struct entry *entry, const char *path, const struct sta
                  entry->name, (long)getpid(), i);
         number = write_new(entry, new_name, content, old);
     }
-    if (number == EEXIST) {
-        snprintf(subject, sizeof subject, "%s: %s", path, new_name);
-        return qvm_fail_errno(err, number, subject);
-    }
+    if (number == EEXIST)
+        return qvm_fail_system(err, number, "%s: %s", path, qvm_error_copy(err, new_name));
     if (number == 0 &&
         renameat(entry->directory, new_name, entry->directory, entry->name) != 0) {
         number = errno;
@@ -363,17 +361,17 @@ static int save_at(const char *path, const struct content *content, char next[PA
 }
 
 int save_file(const char *path, const void *bytes, size_t n, bool is_private,
-              struct qvm_error *err)
+              struct save_paths *followed, struct qvm_error *err)
 {
     const struct content content = {bytes, n, is_private};
-    char paths[2][PATH_MAX]; /* where the last two links led */
 
     for (unsigned links = 0; links <= LINKS_MAX; links++) {
-        int status = save_at(path, &content, paths[links % 2], err);
+        char *next = followed->path[links % 2]; /* the other one is `path` */
+        int status = save_at(path, &content, next, err);
 
         if (status != FOLLOW)
             return status;
-        path = paths[links % 2];
+        path = next;
     }
     return qvm_fail_errno(err, ELOOP, path);
 }

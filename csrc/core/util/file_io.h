@@ -6,6 +6,7 @@
 
 #include "util/error.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +19,12 @@ int regular_open(const char *path, uint64_t *size, struct qvm_error *err);
  * what is not a regular file is not even opened, since opening a device can have effects.
  */
 int regular_open_checked(const char *path, uint64_t *size, struct qvm_error *err);
+
+/* Room for the paths that symbolic links lead save_file() to. It is the caller's, since a
+ * failure refers to the last of them. */
+struct save_paths {
+    char path[2][PATH_MAX];
+};
 
 /* Writes n bytes to the file at a path, which is created or replaced. A new file is for
  * this user alone if `is_private`, else its mode follows the umask. A replaced file keeps
@@ -34,7 +41,7 @@ int regular_open_checked(const char *path, uint64_t *size, struct qvm_error *err
  *
  * Returns 0, or -1 and a regular file is unchanged. */
 int save_file(const char *path, const void *bytes, size_t n, bool is_private,
-              struct qvm_error *err);
+              struct save_paths *followed, struct qvm_error *err);
 
 /* Creates the file `name` in an open directory, for this user alone if `is_private`, and
  * returns when it is on the disk. Returns 0, or the errno of the first step that failed:

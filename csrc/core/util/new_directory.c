@@ -15,7 +15,8 @@
 
 /* In a parent that others can change, the new directory may have been exchanged since it
  * was created: it must not be a link, and must belong to this user. */
-static int open_created(struct new_directory *directory, struct qvm_error *err)
+static int open_created(struct new_directory *directory, const char *path,
+                        struct qvm_error *err)
 {
     const struct entry *entry = &directory->entry;
     struct stat status;
@@ -23,25 +24,24 @@ static int open_created(struct new_directory *directory, struct qvm_error *err)
     directory->fd = retry_openat(entry->directory, entry->name,
                                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (directory->fd < 0 || fstat(directory->fd, &status) != 0)
-        return qvm_fail_errno(err, errno, directory->path);
+        return qvm_fail_errno(err, errno, path);
     if (entry_is_safe(entry) || status.st_uid == geteuid())
         return 0;
-    return qvm_fail(err, QVM_BUSY, "%s: was exchanged for another directory",
-                    directory->path);
+    return qvm_fail(err, QVM_BUSY, "%s: was exchanged for another directory", path);
 }
 
 /* mkdirat() fails if the name is taken, even by a symbolic link, so nobody can prepare a
  * place for the directory. */
-static int create(struct new_directory *directory, struct qvm_error *err)
+static int create(struct new_directory *directory, const char *path, struct qvm_error *err)
 {
     const struct entry *entry = &directory->entry;
 
     if (mkdirat(entry->directory, entry->name, 0700) != 0) {
         if (errno == EEXIST)
-            return qvm_fail(err, QVM_BUSY, "%s: exists already", directory->path);
-        return qvm_fail_errno(err, errno, directory->path);
+            return qvm_fail(err, QVM_BUSY, "%s: exists already", path);
+        return qvm_fail_errno(err, errno, path);
     }
-    if (open_created(directory, err) == 0)
+    if (open_created(directory, path, err) == 0)
         return 0;
     unlinkat(entry->directory, entry->name, AT_REMOVEDIR);
     return -1;
@@ -63,7 +63,7 @@ int new_directory_open(struct new_directory *directory, const char *path,
     directory->path = strdup(path);
     if (!directory->path)
         return qvm_fail_memory(err, path);
-    if (entry_open(&directory->entry, path, err) == 0 && create(directory, err) == 0)
+    if (entry_open(&directory->entry, path, err) == 0 && create(directory, path, err) == 0)
         return 0;
     release(directory);
     return -1;
@@ -74,16 +74,13 @@ int new_directory_open(struct new_directory *directory, const char *path,
 int new_directory_write(struct new_directory *directory, const char *name,
                         const void *bytes, size_t n, struct qvm_error *err)
 {
-    char subject[PATH_MAX + NEW_NAME_SIZE];
-    int number = 0;
+    int number = EINVAL;
 
-    snprintf(subject, sizeof subject, "%s/%s", directory->path, name);
-    if (directory->count == NEW_FILES_MAX || strlen(name) >= NEW_NAME_SIZE ||
-        strchr(name, '/'))
-        return qvm_fail_errno(err, EINVAL, subject);
-    number = save_new(directory->fd, name, bytes, n, true);
+    if (directory->count < NEW_FILES_MAX && strlen(name) < NEW_NAME_SIZE &&
+        !strchr(name, '/'))
+        number = save_new(directory->fd, name, bytes, n, true);
     if (number != 0)
-        return qvm_fail_errno(err, number, subject);
+        return qvm_fail_system(err, number, "%s/%s", directory->path, name);
     memcpy(directory->names[directory->count++], name, strlen(name) + 1);
     return 0;
 }

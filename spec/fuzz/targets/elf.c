@@ -5,8 +5,6 @@
 #include "dump/dump.h"
 #include "dump/elf_notes.h"
 #include "dump/elf_sections.h"
-#include "dump/format.h"
-#include "dump/qnx_note.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,11 +21,11 @@ static void use_notes(struct dump *dump)
     unsigned segment = 0;
     int found;
 
-    elf_notes_init(&notes, &dump->elf, &dump->file, dump->qnx_note_segment);
+    dump_notes_init(dump, &notes);
     while ((found = elf_notes_next(&notes, &note, err)) > 0) {
         const struct elf_segment *s = &dump->elf.segments[note.segment];
 
-        MUST(s->type == ELF_PT_NOTE && (int)note.segment != dump->qnx_note_segment);
+        MUST(s->type == ELF_PT_NOTE && (int)note.segment != notes.skip);
         MUST(note.segment > segment || note.name_at >= behind);
         MUST(note.offset + note.size <= s->offset + s->filesz);
         segment = note.segment;
@@ -57,7 +55,7 @@ static void use_sections(const struct dump *dump)
 
 static void use_vcpus(const struct dump *dump)
 {
-    for (unsigned i = 0; i < dump_vcpus(dump) && i < 4; i++) {
+    for (unsigned i = 0; i < dump_vcpu_count(dump) && i < 4; i++) {
         struct vcpu vcpu;
         struct qvm_error *err = fuzz_error();
 
@@ -74,7 +72,7 @@ static void use_text(const struct dump *dump)
     char *text = NULL;
     size_t size = 0;
 
-    if (qnx_note_read_log(&dump->qnx, &dump->elf, &dump->file, &text, &size, err) == 0)
+    if (dump_read_log(dump, &text, &size, err) == 0)
         MUST(!text || size > 0);
     else if (err->code != QVM_INCOMPLETE)
         fuzz_failed(err, dump->file.path);
@@ -111,7 +109,7 @@ static void use(const char *path, bool partial, uint64_t seed)
     use_sections(dump);
     use_vcpus(dump);
     use_text(dump);
-    MUST(dump_format_name(dump) && (dump_machine(dump) || !dump_vcpus(dump)));
+    MUST(dump_format_name(dump) && (dump_machine(dump) || !dump_vcpu_count(dump)));
     for (unsigned i = 0; dump_warning(dump, i, warning); i++)
         MUST(memchr(warning, '\0', sizeof warning) && i < 9);
     dump_close(dump);
@@ -141,9 +139,9 @@ static void use_failing(const char *path, uint64_t seed)
     fuzz_faults(seed);
     dump = dump_open(path, seed & 1, err);
     if (dump && dump_load(dump, err) == 0) {
-        if (dump_vcpus(dump) > 0 && dump_read_vcpu(dump, 0, &vcpu, err) == 0)
+        if (dump_vcpu_count(dump) > 0 && dump_read_vcpu(dump, 0, &vcpu, err) == 0)
             vcpu_free(&vcpu);
-        if (qnx_note_read_log(&dump->qnx, &dump->elf, &dump->file, &text, &size, err) == 0)
+        if (dump_read_log(dump, &text, &size, err) == 0)
             free(text);
     }
     extent_of(path, &extent, err);

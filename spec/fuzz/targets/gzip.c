@@ -115,7 +115,7 @@ static void finish(struct gzip *gzip, size_t length, enum ending ending, bool le
 static void use(int fd, size_t length, enum ending ending, bool lenient, uint64_t seed)
 {
     struct qvm_error *err = fuzz_error();
-    struct gzip *gzip = gzip_open(fd, "gzip", lenient, err);
+    struct gzip *gzip = gzip_new(fd, "gzip", lenient, err);
     uint32_t stated;
 
     MUST(gzip != NULL);
@@ -126,7 +126,7 @@ static void use(int fd, size_t length, enum ending ending, bool lenient, uint64_
     fuzz_faults(1); /* the first read */
     MUST(gzip_stated_size(gzip, &stated, err) != 0);
     fuzz_faults_end();
-    gzip_close(gzip);
+    gzip_free(gzip);
 }
 
 /* With a failure in the middle, then without: a failed read spoils no later one. */
@@ -137,7 +137,7 @@ static void use_failing(int fd, size_t length, uint64_t seed)
     struct gzip *gzip;
 
     fuzz_faults(seed);
-    gzip = gzip_open(fd, "gzip", true, err);
+    gzip = gzip_new(fd, "gzip", true, err);
     for (int i = 0; gzip && i < 24; i++) {
         uint64_t offset = some_offset(&seed, length);
         size_t n = 1 + fuzz_random(&seed) % 6000;
@@ -152,7 +152,7 @@ static void use_failing(int fd, size_t length, uint64_t seed)
     }
     fuzz_faults_end();
     if (gzip)
-        gzip_close(gzip);
+        gzip_free(gzip);
 }
 
 /* The file is cut while it is open, and half of it is lost. */
@@ -160,7 +160,7 @@ static void use_cut(int fd, size_t size, size_t length, uint64_t seed)
 {
     static unsigned char bytes[READ_MAX];
     struct qvm_error *err = fuzz_error();
-    struct gzip *gzip = gzip_open(fd, "gzip", seed & 1, err);
+    struct gzip *gzip = gzip_new(fd, "gzip", seed & 1, err);
 
     MUST(gzip != NULL);
     for (int i = 0; i < 16; i++) {
@@ -175,7 +175,7 @@ static void use_cut(int fd, size_t size, size_t length, uint64_t seed)
         else
             fuzz_failed(err, "gzip");
     }
-    gzip_close(gzip);
+    gzip_free(gzip);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -2,6 +2,7 @@
  * bytes of the PT_NOTE, which are the file. */
 #include "dump/elf_notes.h"
 
+#include "dump/format.h"
 #include "dump/qemu_notes.h"
 #include "fuzz.h"
 
@@ -45,12 +46,13 @@ static void use_qemu(const struct elf *elf, const struct image_file *file, int c
     struct qvm_error *err = fuzz_error();
     struct qemu_notes qemu;
     unsigned sum = 0;
-    int found = qemu_notes_probe(&qemu, elf, file, err);
+    int found = qemu_notes_read(&qemu, elf, file, err);
 
     if (found < 0)
         fuzz_failed(err, file->path);
-    MUST(found <= 0 || (qemu.cpus > 0 && (int)(qemu.cpus + qemu.states) <= count + 2));
-    for (unsigned i = 0; found > 0 && i < qemu.cpus; i++) {
+    MUST(found != FORMAT_FOUND ||
+         (qemu.vcpu_count > 0 && (int)(qemu.vcpu_count + qemu.state_count) <= count + 2));
+    for (unsigned i = 0; found == FORMAT_FOUND && i < qemu.vcpu_count; i++) {
         struct vcpu vcpu;
 
         MUST(qemu_notes_read_vcpu(&qemu, i, file, &vcpu, err) == 0 && vcpu.cpunum >= i);
@@ -63,7 +65,7 @@ static void use_qemu(const struct elf *elf, const struct image_file *file, int c
                  vcpu.extra_size);
         vcpu_free(&vcpu);
     }
-    if (found > 0)
+    if (found == FORMAT_FOUND)
         qemu_notes_free(&qemu);
 }
 
@@ -74,7 +76,7 @@ static void use_failing(const struct elf *elf, const struct image_file *file, ui
     struct vcpu vcpu;
 
     fuzz_faults(seed);
-    if (qemu_notes_probe(&qemu, elf, file, err) > 0) {
+    if (qemu_notes_read(&qemu, elf, file, err) == FORMAT_FOUND) {
         if (qemu_notes_read_vcpu(&qemu, 0, file, &vcpu, err) == 0)
             vcpu_free(&vcpu);
         qemu_notes_free(&qemu);

@@ -2,6 +2,7 @@
  * PT_NOTE, which are the file; the segment of the text is a part of them. */
 #include "dump/qnx_note.h"
 
+#include "dump/format.h"
 #include "fuzz.h"
 
 #include <stdlib.h>
@@ -16,9 +17,9 @@ static void check(const struct qnx_note *qnx, const struct elf_segment *note)
 {
     uint64_t end = note->offset + note->filesz;
 
-    MUST(qnx->cpus + qnx->missing > 0 && qnx->set && qnx->set->size <= qnx->set->padded);
+    MUST(qnx->vcpu_count + qnx->lost > 0 && qnx->set && qnx->set->size <= qnx->set->padded);
     MUST(qnx->records >= note->offset + NOTE);
-    MUST(qnx->records + (uint64_t)(qnx->cpus + qnx->missing) * qnx->record_size == end);
+    MUST(qnx->records + (uint64_t)(qnx->vcpu_count + qnx->lost) * qnx->record_size == end);
     MUST(qnx->extra_at + qnx->extra_size == qnx->record_size);
     MUST(qnx->extra_at >= RECORD + qnx->set->size);
     for (unsigned i = 0; i < qnx->extra_count; i++)
@@ -28,7 +29,7 @@ static void check(const struct qnx_note *qnx, const struct elf_segment *note)
 
 static void use_vcpus(const struct qnx_note *qnx, const struct image_file *file)
 {
-    for (unsigned i = 0; i < qnx->cpus; i++) {
+    for (unsigned i = 0; i < qnx->vcpu_count; i++) {
         struct vcpu vcpu;
         unsigned char last;
 
@@ -68,9 +69,9 @@ static void use_failing(const struct elf *elf, const struct image_file *file, ui
     int found;
 
     fuzz_faults(seed);
-    found = qnx_note_probe(&qnx, elf, &elf->segments[1], file, err);
-    if (found > 0) {
-        if (qnx.cpus > 0 && qnx_note_read_vcpu(&qnx, 0, file, &vcpu, err) == 0)
+    found = qnx_note_read(&qnx, elf, &elf->segments[1], file, err);
+    if (found == FORMAT_FOUND) {
+        if (qnx.vcpu_count > 0 && qnx_note_read_vcpu(&qnx, 0, file, &vcpu, err) == 0)
             vcpu_free(&vcpu);
         if (qnx_note_read_log(&qnx, elf, file, &text, &size, err) == 0)
             free(text);
@@ -104,8 +105,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     segments[2].filesz = UINT32_MAX;
     segments[1].filesz = flags & 64 ? input.left + 100 : input.left;
     MUST(image_file_open(&file, fuzz_file(0, input.at, input.left), true, err) == 0);
-    found = file.gzip ? 0 : qnx_note_probe(&qnx, &elf, &segments[1], &file, err);
-    if (found > 0) {
+    found = file.gzip ? FORMAT_OTHER : qnx_note_read(&qnx, &elf, &segments[1], &file, err);
+    if (found == FORMAT_FOUND) {
         check(&qnx, &segments[1]);
         if (!(flags & 64))
             use_vcpus(&qnx, &file);
