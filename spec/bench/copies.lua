@@ -27,7 +27,7 @@ local function guest(kind, options)
   local dir = guests .. "/" .. kind
   if not lfs.attributes(dir .. "/record.json") then
     progress(dir .. " is not there: booting a guest for it, takes minutes")
-    shell("sh .ci/deps guest && ${LUA:-lua5.4} spec/real/guest.lua x86_64 " .. options ..
+    shell("sh .ci/deps guest && ${LUA:-lua5.4} spec/real_guests/guest.lua x86_64 " .. options ..
       " >/dev/null")
   end
   return dir .. "/first.elf", dir .. "/second.elf"

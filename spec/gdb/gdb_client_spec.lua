@@ -1,5 +1,5 @@
 -- examples/gdbserve.lua, as a user of gdb has it: the real gdb on small dumps of every
--- machine. Those of real guests are in spec/real/gdb_real.lua.
+-- machine. Those of real guests are in spec/real_guests/gdb_real.lua.
 
 local files = require "support.files"
 local gdbdump = require "support.gdbdump"
