@@ -40,8 +40,8 @@ struct vm_counters {
 };
 
 struct scoreboard {
-    _Atomic uint64_t bystanders;   /* started */
-    _Atomic uint64_t reused;       /* of those, how many got the ID that was freed for them */
+    _Atomic uint64_t bystanders; /* started */
+    _Atomic uint64_t reused;     /* of those, how many got the ID that was freed for them */
     _Atomic uint64_t misdelivered; /* signals that bystanders caught */
     _Atomic uint64_t deaths;       /* processes that died of SIGUSR1 or SIGUSR2 */
     struct vm_counters vms[MOST_VMS];
@@ -162,7 +162,7 @@ static void start_server(struct churn *churn, int vm)
 }
 
 /* How many of the two signals were still pending when a process died that is not yet
-/* reaped. */
+ * reaped. */
 static unsigned count_pending(pid_t pid)
 {
     char path[64], line[128];

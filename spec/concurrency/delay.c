@@ -1,6 +1,6 @@
 /* Preloaded into a script: waits up to half a millisecond before each of the calls that
-/* find, inspect and signal a VM's process. So the process often dies in between, and its
-/* ID is reused.
+ * find, inspect and signal a VM's process. So the process often dies in between, and its
+ * ID is reused.
  *
  * Each function here replaces the C library's and calls the original through dlsym(). The
  * library under test is compiled for large files, hence the names with 64. */

@@ -1,5 +1,5 @@
 /* A program that embeds Lua: runs a script in many Lua states at once, each in its own
-/* thread.
+ * thread.
  *
  * host SCRIPT THREADS before|after ARGUMENT
  *
@@ -108,7 +108,7 @@ static int unchanged(lua_State *L)
     return 0;
 }
 
-/* Reads the page; returns true if that raised SIGBUS and on_bus_error() jumped back here. */
+/* Reads the page; true if that raised SIGBUS and on_bus_error() jumped back here. */
 static bool faults(const volatile char *page)
 {
     sigjmp_buf here;

@@ -1,6 +1,6 @@
 /* A Lua interpreter in which allocations and system calls fail on demand. The executable
-/* defines malloc(), open() and others, so the dynamic linker finds these before those of
-/* the C library, and the module under test is used unchanged. */
+ * defines malloc(), open() and others, so the dynamic linker finds these before those of
+ * the C library, and the module under test is used unchanged. */
 #ifndef STARVE_H
 #define STARVE_H
 
@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 /* The calls that fail: those named `what`, from number `at` on; only that one or, with
-/* `all`, every later one too. With at = 0 none fails; they are only counted. */
+ * `all`, every later one too. With at = 0 none fails; they are only counted. */
 struct plan {
     const char *what; /* "lua", "c" (malloc), or a function's name; NULL: no plan */
     long at;
@@ -32,11 +32,11 @@ bool plan_takes(const char *what);
 /* An allocator for lua_newstate(). */
 void *faults_lua(void *unused, void *block, size_t before, size_t size);
 
-/* Number of blocks from malloc() and its relatives that are not yet freed, without Lua's. */
+/* Blocks from malloc() and its relatives that are not yet freed, without Lua's. */
 long faults_live(void);
 
 /* The index-th function that was called and its number of calls since system_reset(),
-/* while a plan was active; NULL after the last one. */
+ * while a plan was active; NULL after the last one. */
 const char *system_name(unsigned index, long *count);
 void system_reset(void);
 

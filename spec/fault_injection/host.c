@@ -1,7 +1,7 @@
 /* host SCRIPT [ARGUMENT...]: runs a Lua script in a state whose allocations can be made
-/* to fail. The module `faults` controls the plan (fault_injection.h): the script calls a
-/* function under a plan, then checks its results, the blocks still allocated and the
-/* calls made. */
+ * to fail. The module `faults` controls the plan (fault_injection.h): the script calls a
+ * function under a plan, then checks its results, the blocks still allocated and the
+ * calls made. */
 #include "fault_injection.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ bool plan_takes(const char *what)
 }
 
 /* run(f, what, at, all, number): calls f under a plan. Returns whether a call failed, the
-/* number of calls, and pcall's results. `number` is an errno, "short" or "slow". */
+ * number of calls, and pcall's results. `number` is an errno, "short" or "slow". */
 static int faults_run(lua_State *L)
 {
     static const char *const names[] = {"short", "slow", NULL};
@@ -62,7 +62,7 @@ static int faults_run(lua_State *L)
 }
 
 /* Calls a copy of the function on top of the stack under the plan. Pushes onto `results`
-/* whether it succeeded, and its result as text. */
+ * whether it succeeded, and its result as text. */
 static void call_into(lua_State *L, lua_State *results, const char *what)
 {
     int status;
@@ -77,9 +77,9 @@ static void call_into(lua_State *L, lua_State *results, const char *what)
 }
 
 /* fresh(chunk, what, at, all): runs a chunk in a new state. The chunk returns a function,
-/* which is called twice, the first time under a plan. Returns whether a call failed; for
-/* each of the two calls, whether it succeeded and its result; and the number of blocks
-/* left allocated. */
+ * which is called twice, the first time under a plan. Returns whether a call failed; for
+ * each of the two calls, whether it succeeded and its result; and the number of blocks
+ * left allocated. */
 static int faults_fresh(lua_State *results)
 {
     const char *chunk = luaL_checkstring(results, 1);
@@ -149,7 +149,7 @@ static int faults_say(lua_State *L)
 }
 
 /* start(f): runs f in a forked child. Returns its process ID and the descriptor to read
-/* its report from. */
+ * its report from. */
 static int faults_start(lua_State *L)
 {
     int ends[2];

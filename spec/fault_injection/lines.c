@@ -1,6 +1,6 @@
 /* A module for $LUA_INIT_5_4 that records which lines of the library an interpreter runs,
-/* and appends them to a file in the directory $QVM_LINES when the process exits. It is a
-/* line hook, written in C because it is called for every line. */
+ * and appends them to a file in the directory $QVM_LINES when the process exits. It is a
+ * line hook, written in C because it is called for every line. */
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* malloc() and its relatives, which count the blocks in use and fail according to the
-/* plan, and an allocator for Lua states that fails according to the plan.
+ * plan, and an allocator for Lua states that fails according to the plan.
  *
  * The executable's malloc() replaces the C library's for all code in the process, and
  * calls the original through dlsym(). dlsym() may itself allocate before the address is
@@ -122,7 +122,7 @@ long faults_live(void)
 }
 
 /* Shrinking a block must not fail. After a failure Lua collects all garbage and tries
-/* again; that attempt fails as well, or the failure would have no effect. */
+ * again; that attempt fails as well, or the failure would have no effect. */
 void *faults_lua(void *unused, void *block, size_t before, size_t size)
 {
     static atomic_bool retry_fails;

@@ -1,7 +1,7 @@
 /* System calls that fail according to the plan, transfer less than requested, or are
-/* delayed. Each function here replaces the C library's and calls the original through
-/* dlsym(). The macros generate those that differ only in their parameters; the names with
-/* 64 are used by programs compiled for large files. */
+ * delayed. Each function here replaces the C library's and calls the original through
+ * dlsym(). The macros generate those that differ only in their parameters; the names with
+ * 64 are used by programs compiled for large files. */
 #include "fault_injection.h"
 
 #include <dirent.h>

@@ -1,5 +1,5 @@
--- The code blocks of the documents that need dumps of a real guest: the convention
--- is in spec/docs/docs_spec.lua.
+-- Runs the code blocks of the documents that need dumps of a real guest; the conventions
+-- are in spec/docs/docs_spec.lua.
 
 local suite = require "docs.suite"
 

@@ -1,5 +1,5 @@
--- gdb itself on dumps of real guests, by examples/gdbserve.lua, held against what QEMU
--- said of the guests.
+-- Runs gdb on dumps of real guests through examples/gdbserve.lua, and compares its output
+-- with QEMU's record.
 
 local files = require "support.files"
 local guests = require "real_guests.guests"
@@ -8,8 +8,8 @@ local qvm = require "qvm"
 local rsp = require "support.rsp"
 local truth = require "real_guests.truth"
 
--- An ELF file with symbols, as a linker leaves them: the kernel's functions on the way to
--- the vCPUs, at the addresses it was linked to.
+-- An ELF file with symbols, as a linker writes it: the kernel's functions on the vCPUs'
+-- call chains, at their link addresses.
 local function vmlinux(dump, machine)
   local offset = tonumber(dump:vmcoreinfo().values.KERNELOFFSET, 16)
   local text, last = dump:address("_stext") - offset, dump:address("_etext") - offset
@@ -61,7 +61,7 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
       files.clean()
     end)
 
-    it("shows the registers that QEMU showed", function()
+    it("shows the same registers as QEMU", function()
       local there = truth.registers(files.read(directory .. "registers.txt"))
       local compared = 0
       for i, cpu in ipairs(there) do
@@ -78,7 +78,7 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
       assert.is_true(compared >= #there * (guest == "x86_64" and 18 or 32), compared)
     end)
 
-    it("reads virtual memory as QEMU read it", function()
+    it("reads virtual memory like QEMU", function()
       local thread = ("thread %d"):format(record.kernel_vcpu + 1)
       local compared = 0
       for _, name in ipairs(record.files) do
@@ -95,7 +95,7 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
       assert.is_true(compared >= 2)
     end)
 
-    it("names functions, though KASLR has moved the kernel", function()
+    it("names functions even with KASLR", function()
       local output = rsp.gdb(path, "file " .. vmlinux(dump, elf_machine), "p/x &schedule",
         ("thread %d"):format(record.kernel_vcpu + 1), "x/i $pc")
       assert.matches(("= 0x%x\n"):format(dump:address("schedule")), output, 1, true)
@@ -106,9 +106,9 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
       assert.matches("=> 0x%x+ <" .. here:gsub("%p", "%%%0") .. ">:\t", output)
     end)
 
-    -- Without debug information gdb finds frames where it knows a function's prologue, and
-    -- leaves out who called a function that has no frame, such as cpu_do_idle.
-    it("walks up the calls as the library does, as far as it finds frames", function()
+    -- Without debug information, gdb finds frames from a function's prologue, and omits the
+    -- caller of a function without a frame, such as cpu_do_idle.
+    it("walks the call chain like the library, as far as it finds frames", function()
       local output = rsp.gdb(path, "file " .. vmlinux(dump, elf_machine),
         ("thread %d"):format(record.kernel_vcpu + 1), "echo calls:\\n", "bt"):match("calls:.*")
       local frames = dump:vcpu(math.tointeger(record.kernel_vcpu)):backtrace()
@@ -116,7 +116,7 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
       for address, name in output:gmatch("\n#%d+ +(0x%x+) in ([%w_]+) %(%)") do
         local frame = frames()
         if guest == "x86_64" and compared > 0 then
-          break -- its kernel keeps no frame pointers: gdb takes what is on the stack
+          break -- no frame pointers: gdb guesses from the stack
         end
         while compared > 0 and frame and qvm.hex(frame.address) ~= address do
           frame = frames()

@@ -1,6 +1,6 @@
--- Boots Debian's kernel under QEMU and leaves real dumps of the guest's memory,
--- with a record of the truth as QEMU tells it: `make guest-dump ARCH=aarch64`.
--- The path of the first dump goes to standard output.
+-- Boots Debian's kernel under QEMU and writes real dumps of the guest's memory, with a
+-- record of QEMU's view of the guest: `make guest-dump ARCH=aarch64`. Prints the path of
+-- the first dump.
 
 package.path = "spec/?.lua;" .. package.path
 
@@ -16,13 +16,13 @@ local usage = [[
 usage: lua5.4 spec/real_guests/guest.lua ARCH [--memory 256M] [--fill PERCENT]
            [--la57] [--16k] [--testing] [--dir build/guests] [--again]
   ARCH      x86_64 or aarch64
-  --memory  of the guest, in M or G
-  --fill    let the guest write to that much of its memory, 1 to 70 percent
+  --memory  the guest's memory, in M or G
+  --fill    make the guest write to that percentage of its memory, 1 to 70
   --la57    x86_64 with five levels of page tables
   --16k     aarch64 with pages of 16 KiB
-  --testing the kernel of Debian's suite of that name, not of the machine's own
-  --dir     where to keep things, in a directory for each kind of guest
-  --again   record another dump, where there is one
+  --testing use the kernel of Debian's suite "testing"
+  --dir     the output directory, with a subdirectory for each kind of guest
+  --again   record another dump even if there is one
 ]]
 
 local default_memory = 256 << 20
@@ -60,7 +60,7 @@ local parse = {
   ["--dir"] = function(word) return word ~= "" and word end,
 }
 
--- Forms of guests, and the architecture that has each (true: all).
+-- The guest variants, and the architecture that has each (true: all).
 local forms = {["--la57"] = "x86_64", ["--16k"] = "aarch64", ["--testing"] = true}
 
 local function options(words)
@@ -98,10 +98,9 @@ local function kind_name(o)
     (o.fill > 0 and "-fill" .. o.fill or "") .. (o.form and "-" .. o.form or "")
 end
 
--- What the guest boots -----------------------------------------------------
+-- Guest image ---------------------------------------------------------------
 
--- 32 MiB for the guest to fill memory with: one half random, the rest text and
--- machine code.
+-- 32 MiB for the guest to fill its memory with: half random, half text and machine code.
 local function write_blob(path, from)
   local text = files.read(from .. "/config")
   local code = files.read(from .. "/busybox")
@@ -146,7 +145,7 @@ local function prepare(dir, o)
   end
 end
 
--- What is recorded ---------------------------------------------------------
+-- Recording -----------------------------------------------------------------
 
 local function range_named(ranges, what)
   for _, range in ipairs(ranges) do
@@ -154,15 +153,15 @@ local function range_named(ranges, what)
       return range
     end
   end
-  error("the guest told no range of " .. what, 0)
+  error("the guest reported no range of " .. what, 0)
 end
 
 local function write_registers(vm, name)
   files.write(vm.dir .. "/" .. name, vm.qmp:monitor("info registers -a"))
 end
 
--- Pieces of physical memory, as QEMU reads it: the start of RAM (on a PC Linux
--- leaves out the first page), its end, and the kernel, which KASLR moves.
+-- Samples of physical memory, read by QEMU: the start of RAM (except on a PC, where Linux
+-- omits the first page), its end, and the kernel, which KASLR moves.
 local function save_memory(vm, ranges)
   local last
   for _, range in ipairs(ranges) do
@@ -191,8 +190,8 @@ local function position(vm, cpu)
     tonumber(text:match("%f[%w]R?SP=(%x+)"), 16)
 end
 
--- Virtual addresses worth looking up, by what they are: the guest's symbols, and
--- where the vCPU runs and has its stack.
+-- Virtual addresses to look up, by kind: the guest's symbols, and each vCPU's program
+-- counter and stack.
 local function addresses(vm, cpu, symbols)
   local result = {}
   for name, address in pairs(symbols) do
@@ -202,13 +201,13 @@ local function addresses(vm, cpu, symbols)
   return result
 end
 
--- Where QEMU's own page-table walk ends: an address in hexadecimal, or nil.
+-- The result of QEMU's own page-table walk: an address in hexadecimal, or nil.
 local function physical_of(vm, cpu, address)
   return vm.qmp:monitor("gva2gpa " .. hex(address), cpu):match("gpa: (0x%x+)")
 end
 
--- That for each vCPU and address. A vCPU in user mode may map little of the
--- kernel: then there is no "physical".
+-- Records that for each vCPU and address. A vCPU in user mode may map little of the kernel;
+-- then "physical" is absent.
 local function translate(vm, symbols)
   local result = {}
   for cpu = 0, vm.cpus - 1 do
@@ -220,21 +219,21 @@ local function translate(vm, symbols)
   return result
 end
 
--- The page that a stack's topmost word is in. A stack grows down, so an empty one has its
--- pointer at its end, where no memory need be.
+-- The page that contains the top word of a stack. Stacks grow down, so the pointer of an
+-- empty stack is at its end, where memory may be unmapped.
 local function stack_page(sp)
   return (sp - 1) & ~0xfff
 end
 
--- Is a vCPU in the kernel's code, on a stack that is there? That its page tables have the
--- kernel does not tell: they may while a program runs.
+-- Whether a vCPU executes kernel code on a mapped stack. That its page tables map the
+-- kernel is not enough: they may do so while a program runs.
 local function is_in_kernel(vm, cpu, symbols)
   local pc, sp = position(vm, cpu)
   return math.ult(pc - symbols._stext, symbols._etext - symbols._stext)
     and physical_of(vm, cpu, symbols._stext) and physical_of(vm, cpu, stack_page(sp))
 end
 
--- Stops the guest while one of its vCPUs is in the kernel: its index.
+-- Stops the guest while one of its vCPUs executes kernel code; returns the vCPU's index.
 local function stop_in_kernel(vm, symbols)
   for _ = 1, 100 do
     vm.qmp:call("stop")
@@ -246,11 +245,11 @@ local function stop_in_kernel(vm, symbols)
     vm.qmp:call("cont")
     system.sleep(0.05)
   end
-  error("no vCPU was in the kernel, 100 times", 0)
+  error("no vCPU was in the kernel in 100 attempts", 0)
 end
 
--- What QEMU tells of page tables. On x86 its monitor lists them, of each vCPU; else
--- asked one by one: pages of the kernel's image and behind it, and random addresses.
+-- QEMU's view of page tables. On x86 its monitor lists them for each vCPU; otherwise
+-- addresses are queried one by one: pages of and after the kernel's image, and random ones.
 local function save_tables(vm, cpu, symbols)
   if vm.arch == "x86_64" then
     for i = 0, vm.cpus - 1 do
@@ -271,13 +270,13 @@ local function save_tables(vm, cpu, symbols)
   files.write(vm.dir .. "/gva2gpa.txt", table.concat(lines, "\n") .. "\n")
 end
 
--- Memory as QEMU reads it by virtual address: of the kernel's image, of a stack.
+-- Memory at virtual addresses, read by QEMU: of the kernel's image and of a stack.
 local function save_virtual(vm, cpu, symbols)
   local saved = {}
   local _, sp = position(vm, cpu)
   for i, piece in ipairs {{symbols._stext, 0x40000}, {stack_page(sp), 0x1000}} do
     local name = ("vmem-%s.bin"):format(hex(piece[1]))
-    -- By the monitor: the address has more digits than cjson writes.
+    -- Uses the monitor, since the address has more digits than cjson writes.
     local answer = vm.qmp:monitor(("memsave 0x%x %d %s"):format(piece[1], piece[2], name), cpu)
     assert(answer == "", answer)
     saved[i] = {file = name, address = hex(piece[1]), size = piece[2]}
@@ -285,7 +284,7 @@ local function save_virtual(vm, cpu, symbols)
   return saved
 end
 
--- Writes a dump; what: what else QEMU is to be told. Returns what is recorded.
+-- Writes a dump; `what` holds further arguments for QEMU. Returns the record.
 local function dump(vm, name, registers, what)
   local start = system.monotime()
   local arguments = {paging = false, protocol = "file:" .. name}
@@ -300,7 +299,7 @@ local function dump(vm, name, registers, what)
   return entry
 end
 
--- The note comes before the memory in the file, and only if all went well.
+-- The note precedes the memory in the file, and is present only if all went well.
 local function check_vmcoreinfo(path)
   local file <close> = assert(io.open(path, "rb"))
   if not file:read(1 << 16):find("VMCOREINFO\0\0OSRELEASE=", 1, true) then
@@ -334,7 +333,7 @@ local function record(vm)
   return {pmem = pmem, virtual = virtual, vmem = vmem, kernel_vcpu = cpu, dumps = dumps}
 end
 
--- Everything in the directory but the record itself.
+-- Removes everything in the directory except the record.
 local function list(dir)
   local result = {}
   for _, name in ipairs(files.list(dir)) do
@@ -372,8 +371,7 @@ local function boot_and_record(dir, o)
   finish(vm, result, o)
 end
 
--- A boot that goes wrong is tried once more: guests run on a machine that may be busy, and
--- differ from boot to boot.
+-- Retries a failed boot once: the machine may be busy, and boots differ.
 local function make(dir, o)
   prepare(dir, o)
   local ok, problem = pcall(boot_and_record, dir, o)
@@ -385,7 +383,7 @@ local function make(dir, o)
   end
 end
 
--- Is there a record, and of this form? One of an earlier form has less.
+-- Whether there is a record in the current form; older forms contain less.
 local function is_recorded(dir)
   local path = dir .. "/record.json"
   return files.exists(path) and cjson.decode(files.read(path)).form == form

@@ -1,5 +1,5 @@
--- Dumps of real Linux guests, which QEMU has written, held against what QEMU
--- said of the guests itself and against what other programs read in the files.
+-- Compares dumps of real Linux guests, written by QEMU, with QEMU's own record of the
+-- guests and with the output of other programs for the same files.
 
 local cjson = require "cjson"
 local files = require "support.files"
@@ -19,7 +19,7 @@ end
 guests.each({"x86_64", "aarch64", "x86_64-testing", "aarch64-testing"}, "the dump of a %s guest",
   function(_, directory, record)
     local arch = record.arch
-    local whole = {} -- those with all memory, and the file of their registers
+    local whole = {} -- dumps of all memory, and the file with their registers
     for _, entry in ipairs(record.dumps) do
       if not entry.format and not entry.begin then
         whole[#whole + 1] = entry
@@ -32,7 +32,7 @@ guests.each({"x86_64", "aarch64", "x86_64-testing", "aarch64-testing"}, "the dum
       return assert(qvm.open(directory .. name))
     end
 
-    it("is what this library takes it for", function()
+    it("is recognised with its format and machine", function()
       for _, entry in ipairs(whole) do
         local dump <close> = open(entry.file)
         assert.are.same({"qemu", arch, 64, "little", true, entry.size}, {dump.format, dump.machine,
@@ -53,7 +53,7 @@ guests.each({"x86_64", "aarch64", "x86_64-testing", "aarch64-testing"}, "the dum
             local seen = cpu.extra[name] or cpu.regs[name]
             if seen then
               if name:match("_flags$") then
-                seen = seen & 0x00ffff00 -- what the monitor shows of them
+                seen = seen & 0x00ffff00 -- the monitor shows only these bits
               end
               assert.are.equal(qvm.hex(value), qvm.hex(seen), name)
               compared = compared + 1
@@ -118,7 +118,7 @@ guests.each({"x86_64", "aarch64", "x86_64-testing", "aarch64-testing"}, "the dum
       assert.are.same(expected, seen)
     end)
 
-    it("has what drgn reads", function()
+    it("has the memory that drgn reads", function()
       math.randomseed(3)
       local dump <close> = open("first.elf")
       local ranges, addresses, expected = in_order(dump:ranges()), {}, {}
@@ -150,7 +150,7 @@ guests.each({"x86_64", "aarch64", "x86_64-testing", "aarch64-testing"}, "the dum
       assert.are.same(found, among)
     end)
 
-    it("differs from the next one where its bytes differ, and nowhere else", function()
+    it("differs from the next dump exactly where the bytes differ", function()
       local before <close> = open("first.elf")
       local after <close> = open("second.elf")
       local changed, pages = 0, 0
@@ -168,7 +168,7 @@ guests.each({"x86_64", "aarch64", "x86_64-testing", "aarch64-testing"}, "the dum
         changed = changed + size
       end
       assert.is_true(pages > 1 and changed > pages)
-      -- In between, memory is the same.
+      -- Between differences, memory is equal.
       at[#at + 1] = {1 << 40}
       for start, size in before:ranges() do
         local from = start
@@ -182,7 +182,7 @@ guests.each({"x86_64", "aarch64", "x86_64-testing", "aarch64-testing"}, "the dum
       end
     end)
 
-    it("differs in the registers that QEMU showed to differ", function()
+    it("differs in the registers for which QEMU showed different values", function()
       local before <close> = open("first.elf")
       local after <close> = open("second.elf")
       local first = truth.registers(files.read(directory .. "registers.txt"))
@@ -198,7 +198,7 @@ guests.each({"x86_64", "aarch64", "x86_64-testing", "aarch64-testing"}, "the dum
       assert.is_true(count > 0)
     end)
 
-    it("is the same when gzip has compressed it, and when it is sparse", function()
+    it("is the same compressed with gzip, and sparse", function()
       local plain <close> = open("first.elf")
       local packed, sparse = files.path("first.elf.gz"), files.path("sparse.elf")
       local source = process.quote(directory .. "first.elf")
@@ -206,14 +206,14 @@ guests.each({"x86_64", "aarch64", "x86_64-testing", "aarch64-testing"}, "the dum
       assert(os.execute(("cp --sparse=always %s %s"):format(source, process.quote(sparse))))
       for _, path in ipairs {packed, sparse} do
         local dump <close> = assert(qvm.open(path, {progress = function()
-          error("opening it unpacks it")
+          error("opening the dump unpacks it")
         end}))
         assert.are.same({plain.size, "qemu", true}, {dump.size, dump.format, dump.complete})
         for _ in plain:diff_registers(dump) do
-          error("other registers")
+          error("registers differ")
         end
         for _ in plain:diff(dump) do
-          error("other memory")
+          error("memory differs")
         end
         assert.are.same(in_order(plain:find(record.kernel)), in_order(dump:find(record.kernel)))
         for _, piece in ipairs(record.pmem) do
@@ -247,11 +247,11 @@ describe("other forms of an x86_64 guest's dump", function()
     end
     assert.is_true(pages > 10000)
     for _ in paging:diff_registers(plain) do
-      error("other registers")
+      error("registers differ")
     end
   end)
 
-  it("of a window has that window", function()
+  it("of a memory window has that window", function()
     local plain <close> = assert(qvm.open(directory .. "second.elf"))
     local window <close> = assert(qvm.open(directory .. "window.elf"))
     local entry = entry_of("window.elf")
@@ -266,7 +266,7 @@ describe("other forms of an x86_64 guest's dump", function()
     assert.are.same({there = true}, kinds)
   end)
 
-  it("in kdump's compressed form is refused by name", function()
+  it("in kdump's compressed format is refused by name", function()
     local _, message, code = qvm.open(directory .. "kdump-zlib.kdump")
     assert.are.equal("unsupported", code)
     assert.matches("makedumpfile's flattened form", message, 1, true)

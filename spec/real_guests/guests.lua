@@ -1,5 +1,5 @@
--- The recorded guests that the specs of real guests go through. `make test-real` records
--- them; those of Debian's suite "testing" only where its packages could be fetched.
+-- The recorded guests that the specs of real guests use. `make test-real` records them; the
+-- guests with a kernel of Debian's suite "testing" only if its packages can be downloaded.
 
 local busted = require "busted"
 local cjson = require "cjson"
@@ -10,8 +10,8 @@ local guests = {}
 
 guests.root = (os.getenv("QVM_GUESTS") or lfs.currentdir() .. "/build/guests") .. "/"
 
--- Describes what holds for each of some guests: body(guest, directory, record). One that
--- may be absent, and is, is pending.
+-- Defines a describe block for each of some guests: body(guest, directory, record). It is
+-- pending for an optional guest that is absent.
 function guests.each(names, title, body)
   for _, guest in ipairs(names) do
     local directory = guests.root .. guest .. "/"

@@ -8,22 +8,22 @@ mount -t proc proc /proc
 mount -t devtmpfs dev /dev 2>/dev/null
 mount -t tmpfs -o size=95% tmpfs /work
 
-# Loading it is what gives VMCOREINFO to QEMU.
+# Loading this module gives VMCOREINFO to QEMU.
 [ ! -e /qemu_fw_cfg.ko ] || insmod /qemu_fw_cfg.ko
 
-# Each line goes out whole, through the kernel's log.
+# Writes each line as a whole, through the kernel's log.
 tell() {
     while read -r line; do
         echo "$1: $line" >/dev/kmsg
     done
 }
 
-# KASLR moves these at each boot. Some kernels list no data, only code.
+# KASLR moves these at each boot. Some kernels list only code, no data.
 grep -E 'System RAM|Kernel (code|data|bss)' /proc/iomem | tell iomem
 grep -E ' (_stext|_etext|schedule|linux_banner|init_task)$' /proc/kallsyms | tell symbol
 
-# qvm_fill comes from the kernel command line: how much to write, in KiB. Each
-# copy of the blob starts elsewhere, so that no two pages need be the same.
+# The kernel command line sets qvm_fill, the number of KiB to write. Each copy of the blob
+# starts at another offset, so that pages differ.
 copy=0
 left=${qvm_fill:-0}
 while [ "$left" -gt 0 ]; do

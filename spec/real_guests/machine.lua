@@ -1,5 +1,5 @@
--- A Linux guest under QEMU: started, waited for until its init is ready, killed
--- with everything that belongs to it.
+-- Runs a Linux guest under QEMU: starts it, waits until its init is ready, and kills it
+-- with all processes that belong to it.
 
 local files = require "support.files"
 local process = require "support.process"
@@ -14,10 +14,9 @@ machine.ready = "qvm: ready"
 
 local boot_limit = 180 -- seconds
 
--- By the name that QEMU has for an architecture: Debian's name, and of its kernels'
--- packages; what QEMU needs to be such a machine; the console. Other forms of it: five
--- levels of page tables, which most guests have not; pages of 16 KiB; the kernel of
--- Debian's suite "testing".
+-- By QEMU's name of an architecture: Debian's name of it, and of its kernel packages;
+-- QEMU's options for such a machine; the console. Variants: five levels of page tables,
+-- which most guests lack; pages of 16 KiB; the kernel of Debian's suite "testing".
 machine.kinds = {
   x86_64 = {debian = "amd64", console = "ttyS0", images = {usual = "linux-image-cloud-amd64"},
     options = {"-machine", "q35", "-cpu", "max,la57=off"},
@@ -28,13 +27,13 @@ machine.kinds = {
     ["16k"] = {"-machine", "virt", "-cpu", "max"}},
 }
 
--- The most that QEMU may take, in seconds: it writes several dumps.
+-- The time limit for QEMU in seconds: it writes several dumps.
 local function life(memory)
   return 600 + 60 * (memory >> 30)
 end
 
 local function command_line(self)
-  -- Whoever dies takes the next with it: this program timeout, that QEMU.
+  -- When one process dies, it ends the next: this program ends timeout, which ends QEMU.
   local words = {"setpriv", "--pdeathsig", "TERM", "timeout", "-k", "5",
     tostring(life(self.memory)), "setpriv", "--pdeathsig", "KILL",
     "qemu-system-" .. self.arch}
@@ -49,8 +48,8 @@ local function command_line(self)
   return words
 end
 
--- Starts QEMU in a directory that has "kernel" and "initramfs". memory: in bytes;
--- fill: how much of it the guest writes to, in percent; form: of the kind, or nil.
+-- Starts QEMU in a directory that has "kernel" and "initramfs". memory: in bytes; fill: the
+-- percentage of it that the guest writes to; form: the variant, or nil.
 function machine.start(dir, arch, memory, fill, form)
   local kind = machine.kinds[arch]
   local self = setmetatable({dir = dir, arch = arch, kind = kind, memory = memory,
@@ -71,7 +70,7 @@ function machine:serial()
   return files.exists(path) and files.read(path) or ""
 end
 
--- Raises a message with what QEMU and the guest printed last.
+-- Raises a message with the last output of QEMU and the guest.
 function machine:fail(message)
   local lines = {}
   for line in self:serial():gmatch("[^\r\n]+") do
@@ -100,8 +99,7 @@ function machine:boot(progress)
   self.qmp = qmp.open(files.path("qmp"))
 end
 
--- What the guest itself told: ranges of physical memory by what is there, and
--- addresses by symbol.
+-- What the guest reported: ranges of physical memory by kind, and addresses by symbol.
 function machine:told()
   local ranges, symbols = {}, {}
   for line in self:serial():gmatch("[^\r\n]+") do

@@ -1,7 +1,6 @@
--- Debian's cloud kernel and busybox of any architecture, without a change to the
--- machine: apt works with the machine's keys, and with its sources or those of another
--- suite in the same archive, but on a state of its own in which the other architecture
--- is the only one.
+-- Gets Debian's cloud kernel and busybox for any architecture without changing the machine:
+-- apt uses the machine's keys, and its sources or those of another suite in the same
+-- archive, but a separate state in which the other architecture is the only one.
 
 local files = require "support.files"
 local lfs = require "lfs"
@@ -9,8 +8,8 @@ local process = require "support.process"
 
 local packages = {}
 
--- Read after the machine's own configuration. What that does after an update
--- would touch the machine's state, and is left out.
+-- Read after the machine's own configuration. Omits the machine's hooks after an update,
+-- which would change its state.
 local configuration = [[
 Dir::State "%s";
 Dir::State::status "%s/status";
@@ -39,7 +38,7 @@ end
 
 local shell = packages.shell
 
--- A source list with one suite of the archive that the machine's own sources name.
+-- A source list with one suite of the archive in the machine's own sources.
 local function write_sources(dir, suite)
   for site, component in shell(dir, "apt-get indextargets --format %s", "$(SITE) $(COMPONENT)")
     :gmatch("(%S+) (%S+)\n") do
@@ -51,7 +50,7 @@ local function write_sources(dir, suite)
       return
     end
   end
-  error("apt names no archive of Debian's", 0)
+  error("apt's sources have no Debian archive", 0)
 end
 
 local function prepare(dir, architecture, suite)
@@ -64,8 +63,8 @@ local function prepare(dir, architecture, suite)
   end
 end
 
--- The package that holds the kernel, which the one with the stable name depends on, and
--- those that later releases have split from it.
+-- The packages that contain the kernel: the one that the package with the stable name
+-- depends on, and those that later releases split from it.
 local function kernel_packages(dir, name)
   local output = shell(dir, "apt-cache -c apt.conf depends %s", name)
   local kernel = output:match("Depends: (linux%-image%-%S+)")
@@ -80,7 +79,7 @@ local function kernel_packages(dir, name)
   return list
 end
 
--- The one file below "root" that a pattern of find's -path names, or nil.
+-- The only file below "root" that matches a pattern of find's -path, or nil.
 local function find(dir, pattern)
   return shell(dir, "find root -type f -path %s | sort | head -n 1", pattern):match("[^\n]+")
 end
@@ -97,25 +96,25 @@ local function unpack_all(dir)
   if find(dir, "*/config-*") then
     keep(dir, "*/config-*", "config")
   end
-  local module = find(dir, "*/qemu_fw_cfg.ko*") -- none: it is in the kernel
+  local module = find(dir, "*/qemu_fw_cfg.ko*") -- absent: it is built into the kernel
   if module then
     shell(dir, module:find("%.xz$") and "xz -dc %s >qemu_fw_cfg.ko" or "mv %s qemu_fw_cfg.ko",
       module)
   end
 end
 
--- Makes a directory (an absolute path) with kernel, busybox, config and qemu_fw_cfg.ko where
--- the packages have them, and "name": the kernel's package, the one that the package called
--- image depends on. suite: another one than the machine's own, or nil. A directory that is
--- there and whole is left alone.
+-- Fills a directory (an absolute path) with kernel, busybox, config, qemu_fw_cfg.ko if the
+-- packages have it, and "name": the kernel's package, on which the package `image` depends.
+-- suite: a suite other than the machine's own, or nil. A complete directory is left
+-- unchanged.
 function packages.get(dir, architecture, image, suite, progress)
   if lfs.attributes(dir .. "/name") then
     return
   end
   progress(("fetching %s (%s)"):format(image, architecture))
   prepare(dir, architecture, suite)
-  -- A source that fails, such as one without this architecture, may not be
-  -- needed: if it is, the next step fails.
+  -- A failing source, such as one without this architecture, may be unneeded; if it is
+  -- needed, the next step fails.
   pcall(shell, dir, "apt-get -c apt.conf update")
   local kernel = kernel_packages(dir, image)
   shell(dir, "apt-get -c apt.conf download busybox-static" .. (" %s"):rep(#kernel),

@@ -1,4 +1,4 @@
--- What is read inside real guests, held against other programs that read the same files.
+-- Compares data inside real guests with the output of other programs for the same files.
 
 local files = require "support.files"
 local process = require "support.process"
@@ -6,8 +6,8 @@ local qvm = require "qvm"
 
 local root = require "real_guests.guests".root
 
--- What libkdumpfile reads at virtual addresses of the kernel: 16 bytes each in
--- hexadecimal, "-" where it reads none.
+-- The bytes that libkdumpfile reads at virtual addresses of the kernel: 16 bytes each in
+-- hexadecimal, or "-" if it cannot read them.
 local kdumpfile = [[
 import sys, kdumpfile
 dump = kdumpfile.kdumpfile(file=sys.argv[1])
@@ -19,7 +19,7 @@ for line in open(sys.argv[2]):
         print("-")
 ]]
 
--- Random addresses in the kernel's mapped memory, where the dump has it.
+-- Random addresses in the kernel's mapped memory, as far as the dump has it.
 local function addresses_of(space, count)
   local ranges, addresses = {}, {}
   for start, size in space:mappings() do
@@ -36,14 +36,14 @@ local function addresses_of(space, count)
   return addresses
 end
 
-describe("beside other programs,", function()
+describe("compared with other programs,", function()
   after_each(function()
     process.clean()
     files.clean()
   end)
 
   for _, guest in ipairs {"x86_64", "x86_64-la57", "aarch64", "aarch64-16k"} do
-    it("virtual memory is what libkdumpfile reads, " .. guest, function()
+    it("virtual memory equals what libkdumpfile reads, " .. guest, function()
       local path = root .. guest .. "/first.elf"
       local dump <close> = assert(qvm.open(path))
       local space = assert(dump:kernel_space())
@@ -69,7 +69,7 @@ describe("beside other programs,", function()
     end)
   end
 
-  it("the kernel's log is what vmcore-dmesg prints of a dump with virtual addresses", function()
+  it("the kernel's log equals what vmcore-dmesg prints of a dump with virtual addresses", function()
     local path = root .. "x86_64/paging.elf"
     local dump <close> = assert(qvm.open(path))
     local status, output, errors = process.run {"vmcore-dmesg", path}

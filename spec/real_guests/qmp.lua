@@ -1,21 +1,21 @@
--- A client of QEMU's machine protocol, over the two FIFOs of `-qmp pipe:PATH`.
--- Answers are waited for without a limit: QEMU itself must have one.
+-- A client of the QEMU machine protocol, over the two FIFOs of `-qmp pipe:PATH`. It waits
+-- for answers without a limit, so QEMU itself must have one.
 
 local cjson = require "cjson"
 
 local qmp = {}
 qmp.__index = qmp
 
--- The next message; raises when QEMU has ended.
+-- Returns the next message; raises an error when QEMU has ended.
 function qmp:read()
   local line = self.output:read("l")
   if not line then
-    error("QEMU ended while it was being asked", 0)
+    error("QEMU ended before it answered", 0)
   end
   return cjson.decode(line)
 end
 
--- Connects to a QEMU that runs: with none, opening a FIFO would block for ever.
+-- Connects to a running QEMU; without one, opening a FIFO would block forever.
 function qmp.open(path)
   local self = setmetatable({input = assert(io.open(path .. ".in", "w")),
     output = assert(io.open(path .. ".out", "r"))}, qmp)
@@ -24,7 +24,7 @@ function qmp.open(path)
   return self
 end
 
--- Runs a command and returns its result. An error that QEMU reports is raised.
+-- Runs a command and returns its result. Raises errors that QEMU reports.
 function qmp:call(command, arguments)
   self.input:write(cjson.encode {execute = command, arguments = arguments}, "\n")
   self.input:flush()
@@ -34,18 +34,18 @@ function qmp:call(command, arguments)
       error(("QEMU: %s: %s"):format(command, answer.error.desc), 0)
     elseif answer["return"] then
       return answer["return"]
-    end -- else an event
+    end -- otherwise an event
   end
 end
 
--- What the human monitor answers, with newlines as on Unix; cpu: an index.
+-- The human monitor's answer, with Unix newlines; cpu: an index.
 function qmp:monitor(command, cpu)
   local text = self:call("human-monitor-command", {["command-line"] = command,
     ["cpu-index"] = cpu})
   return (text:gsub("\r\n", "\n"))
 end
 
--- Ends QEMU, which may be gone before it has answered.
+-- Ends QEMU, which may exit before it answers.
 function qmp:quit()
   pcall(self.call, self, "quit")
   self.input:close()

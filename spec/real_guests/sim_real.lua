@@ -1,6 +1,6 @@
--- A real guest in a simulated VM: the memory of QEMU's dump is loaded, registers are set as
--- QEMU told them, and what the library reads in the QNX format's dump of that must be what
--- it reads in QEMU's.
+-- Loads a real guest into a simulated VM: the memory of QEMU's dump, with registers from
+-- QEMU's record. The library must read the same from the resulting dump in QNX format as
+-- from QEMU's.
 
 local files = require "support.files"
 local guests = require "real_guests.guests"
@@ -8,7 +8,7 @@ local lfs = require "lfs"
 local qvm = require "qvm"
 local sim = require "support.sim"
 
--- Registers of the QNX format's sets, which the simulator knows.
+-- The registers of the QNX format that the simulator supports.
 local names = {x86_64 = {"rip", "rflags", "cs", "ss"}, aarch64 = {"sp", "pc", "pstate"}}
 for _, name in ipairs {"a", "b", "c", "d"} do
   table.insert(names.x86_64, "r" .. name .. "x")
@@ -23,10 +23,10 @@ for i = 0, 30 do
   table.insert(names.aarch64, "x" .. i)
 end
 
--- Extra registers. For aarch64 QEMU's dump has none. TCR_EL1 is what QEMU's gdb stub told
--- of such a guest (4 KiB pages, 48 bits in both halves), and so is the ASID in TTBR1_EL1,
--- whose address is what VMCOREINFO says: there, both were the same. The root of user
--- programs' tables is not known.
+-- Extra registers. For aarch64, QEMU's dump has none. TCR_EL1 is what QEMU's gdb stub
+-- showed for such a guest (4 KiB pages, 48 bits in both halves), as is the ASID in
+-- TTBR1_EL1, whose address is in VMCOREINFO; there, both had the same value. The root of
+-- user-space tables is unknown.
 local function extra_registers(dump, cpu)
   if dump.machine == "x86_64" then
     return {CR0 = cpu.extra.cr0, CR3 = cpu.extra.cr3, CR4 = cpu.extra.cr4}
@@ -37,18 +37,18 @@ local function extra_registers(dump, cpu)
     TCR_EL1 = 0x00500074b5503510}
 end
 
--- A configuration with the dump's memory and registers. note: "new", with extra
--- registers; "old", with pgtbl alone, on aarch64 without.
+-- A configuration with the dump's memory and registers. note: "new", with extra registers;
+-- "old", with pgtbl alone (on aarch64, without).
 local function configuration(dump, note)
   local lines = {"set sim-machine " .. dump.machine, "set sim-note " .. note}
   for segment in dump:segments() do
     if segment.type == 1 then
-      -- As much again behind the RAM of 256 MiB, for a VM of 512 MiB.
+      -- Another 256 MiB after the first, for a VM of 512 MiB.
       local size = dump.machine == "aarch64" and 512 << 20 or segment.memsz
       lines[#lines + 1] = ("ram 0x%x,0x%x"):format(segment.paddr, size)
     end
   end
-  lines[#lines + 1] = "ram 0x100000000,128K" -- for the report
+  lines[#lines + 1] = "ram 0x100000000,128K" -- for the report text
   lines[#lines + 1] = "load " .. dump.path
   for cpu in dump:vcpus() do
     lines[#lines + 1] = "cpu"
@@ -65,7 +65,7 @@ local function configuration(dump, note)
   return table.concat(lines, "\n")
 end
 
--- What an iterator gives, as text.
+-- The results of an iterator, as text.
 local function lines(iterator)
   local list = {}
   for one in iterator do
@@ -74,7 +74,7 @@ local function lines(iterator)
   return list
 end
 
--- Addresses, and where they are in physical memory (nil: nowhere), as QEMU told.
+-- Addresses with their physical addresses (nil if unmapped) according to QEMU.
 local function translations(directory, arch, index)
   if arch == "aarch64" then
     return files.read(directory .. "gva2gpa.txt"):gmatch("(%x+): (%w+)\n")
@@ -120,7 +120,7 @@ for _, note in ipairs {"new", "old"} do
         end
       end)
 
-      it("has the registers that QEMU told", function()
+      it("has the registers that QEMU showed", function()
         for cpu in qemu:vcpus() do
           local there = qnx:vcpu(cpu.index)
           assert.are.same({cpu.pc, cpu.sp}, {there.pc, there.sp})
@@ -131,7 +131,7 @@ for _, note in ipairs {"new", "old"} do
         end
       end)
 
-      it("has its virtual memory where QEMU says", function()
+      it("has its virtual memory where QEMU translates it to", function()
         local compared = 0
         for cpu in qemu:vcpus() do
           local mine, theirs = assert(qnx:space(qnx:vcpu(cpu.index))), assert(qemu:space(cpu))
@@ -143,7 +143,7 @@ for _, note in ipairs {"new", "old"} do
             assert.are.equal(physical ~= "none" and tonumber(physical, 16) or nil, there,
               qvm.hex(address))
             local _, expected_size, expected_rights = theirs:translate(address)
-            -- Of one that is not mapped, the code.
+            -- For unmapped addresses, the error code.
             assert.are.equal(expected_rights, rights)
             assert.is_true(not there or size == expected_size)
             compared = compared + 1
@@ -168,8 +168,8 @@ for _, note in ipairs {"new", "old"} do
         end
       end)
 
-      it("has the calls that its vCPUs were in", function()
-        local compared = 0 -- what a vCPU was at when it was stopped may be a single call
+      it("has the call chains of its vCPUs", function()
+        local compared = 0 -- a stopped vCPU may have a chain of a single call
         for cpu in qemu:vcpus() do
           local expected = lines(cpu:backtrace())
           assert.are.same(expected, lines(qnx:vcpu(cpu.index):backtrace()))

@@ -1,5 +1,5 @@
--- Virtual memory of real guests, held against what QEMU itself translates, lists and
--- reads. `make test-real` boots the guests and runs this.
+-- Compares the virtual memory of real guests with QEMU's own translations, lists and reads.
+-- `make test-real` boots the guests and runs this.
 
 local cjson = require "cjson"
 local files = require "support.files"
@@ -11,13 +11,13 @@ local function number(text)
   return math.tointeger(tonumber(text))
 end
 
--- What QEMU's `info tlb` lists: address, physical address, flags.
+-- The output of QEMU's `info tlb`: address, physical address, flags.
 local function tlb(text)
   return text:gmatch("(%x+): (%x+) (%S+)\n")
 end
 
--- Ranges of `info mem` as "first+size rw u", and mappings in the same form: it knows
--- of no right to execute.
+-- The ranges of `info mem` as "first+size rw u", and mappings in the same form. It does not
+-- show the execute permission.
 local function listed(text)
   local list = {}
   for first, last, user, write in text:gmatch("(%x+)%-(%x+) %x+ (.)r(.)\n") do
@@ -47,7 +47,7 @@ local function mapped(space)
   return list
 end
 
--- What each guest's page tables are like.
+-- Each guest's page-table format.
 local forms = {
   x86_64 = {va_bits = 48, page_size = 4096},
   ["x86_64-la57"] = {va_bits = 57, page_size = 4096},
@@ -75,20 +75,20 @@ guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing"
 
     teardown(function() dump:close() end)
 
-    it("has the form that its kernel says", function()
+    it("has the page-table format of its kernel", function()
       local half = kernel.lower or kernel.upper
       assert.are.same(form, {va_bits = half.va_bits, page_size = half.page_size})
       assert.are.equal(record.kernel:match("Linux version (%S+)"), dump:vmcoreinfo().release)
     end)
 
-    it("is where QEMU translates symbols, stacks and program counters to", function()
+    it("translates symbols, stacks and program counters like QEMU", function()
       local compared, skipped = 0, 0
       for _, one in ipairs(record.virtual) do
         local space = space_of(math.tointeger(one.vcpu))
         local physical, message, code = space:translate(number(one.address))
         if code == "unsupported" or not one.physical and physical then
-          -- User addresses of aarch64: nothing tells of their tables. Or mapped, but
-          -- not for a vCPU in user mode.
+          -- Skips user addresses of aarch64, whose tables are unknown, and addresses that a
+          -- vCPU in user mode does not map.
           assert.is_false(is_x86, message)
           skipped = skipped + 1
         else
@@ -99,7 +99,7 @@ guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing"
       assert.is_true(compared >= (is_x86 and #record.virtual or 4), skipped)
     end)
 
-    it("is where QEMU says, page by page, and nowhere else", function()
+    it("translates each page like QEMU, and no other", function()
       local compared = 0
       if is_x86 then
         for index = 0, record.cpus - 1 do
@@ -139,7 +139,7 @@ guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing"
     end)
 
     if is_x86 and guest ~= "x86_64-la57" then
-      it("is mapped in the ranges that QEMU lists", function()
+      it("has the mapped ranges that QEMU lists", function()
         for index = 0, record.cpus - 1 do
           local expected = listed(files.read(directory .. ("mem-%d.txt"):format(index)))
           assert.is_true(#expected > 50)
@@ -148,7 +148,7 @@ guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing"
       end)
     end
 
-    it("is what QEMU saved of it", function()
+    it("has the content that QEMU saved", function()
       local space = space_of(kernel_vcpu)
       for _, piece in ipairs(record.vmem) do
         local bytes = files.read(directory .. piece.file)
@@ -161,7 +161,7 @@ guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing"
       end
     end)
 
-    it("has the kernel's banner where its symbol is, and wherever it is found", function()
+    it("has the kernel's banner at its symbol, and wherever a search finds it", function()
       local banner
       for _, one in ipairs(record.virtual) do
         banner = one.what == "linux_banner" and number(one.address) or banner
@@ -171,16 +171,16 @@ guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing"
         found[address] = true
         assert.are.equal(record.kernel, kernel:read(address, #record.kernel))
       end
-      -- Kernels that hide their data's symbols do not tell where it is.
+      -- Kernels without data symbols in kallsyms do not give its address.
       assert.is_true(banner == nil or found[banner])
       assert.is_truthy(next(found))
     end)
 
-    it("has the kernel's log as it was on the serial console, line by line", function()
+    it("has the kernel's log line by line like the serial console", function()
       local messages, log = dump:dmesg()
       local expected, seen = {}, {}
       for m in messages do
-        -- The console begins each line of a message anew.
+        -- On the console, each line of a message has its own prefix.
         for line in m.text:gmatch("[^\n]+") do
           seen[#seen + 1] = ("[%12s] %s"):format(m.time:sub(1, -4), line)
         end
@@ -190,11 +190,11 @@ guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing"
       end
       assert.is_true(#seen > 200)
       assert.are.equal(0, log.skipped)
-      -- The console goes on to the end of the guest.
+      -- The console continues to the end of the guest.
       assert.are.same(table.move(expected, 1, #seen, 1, {}), seen)
     end)
 
-    it("has that log in what qvm-diag prints, and as JSON", function()
+    it("has that log in the output of qvm-diag, and as JSON", function()
       local lines, texts = {}, {}
       for m in dump:dmesg() do
         lines[#lines + 1], texts[#texts + 1] = tostring(m), m.text
@@ -213,7 +213,7 @@ guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing"
       end
     end)
 
-    it("has the kernel's own symbols, where the guest said they are", function()
+    it("has the kernel's symbols at the addresses the guest reported", function()
       local symbols = assert(dump:symbols())
       assert.matches("^%d%d%d%d%d+ symbols from kallsyms$", tostring(symbols))
       local compared = 0
@@ -221,7 +221,7 @@ guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing"
         :gmatch("symbol: (%x+) %a ([%w_]+)") do
         address = tonumber(address, 16)
         assert.are.equal(address, dump:address(name), name)
-        for offset = 0, 1 do -- it may have another name, too
+        for offset = 0, 1 do -- it may have an alias
           local alias = dump:symbol(address + offset):match("^(.-)%+0x" .. offset .. "/")
           assert.are.equal(address, dump:address(alias))
         end
@@ -232,7 +232,7 @@ guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing"
       assert.is_nil(dump:symbol(0x1000000000000))
     end)
 
-    it("tells of its guest", function()
+    it("identifies its guest", function()
       local about = dump:guest()
       assert.are.same({os = "Linux", machine = is_x86 and "x86_64" or "aarch64", vcpus = 2,
         page_size = form.page_size, node = "(none)"}, {os = about.os, machine = about.machine,
@@ -241,7 +241,7 @@ guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing"
       assert.matches(about.release, record.kernel, 1, true)
     end)
 
-    it("has VMCOREINFO in its memory as in its note", function()
+    it("has VMCOREINFO in its memory equal to its note", function()
       local note = dump:vmcoreinfo()
       local vmcoreinfo = require "qvm.guest.vmcoreinfo"
       local found = {}

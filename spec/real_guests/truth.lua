@@ -1,5 +1,5 @@
--- What QEMU said of a guest when it wrote its dump: registers as its monitor
--- prints them, and what other programs read in the same file.
+-- QEMU's record of a guest at the time of its dump (registers as its monitor prints them),
+-- and the output of other programs for the same file.
 
 local files = require "support.files"
 local process = require "support.process"
@@ -10,7 +10,7 @@ local function number(digits)
   return tonumber(digits, 16)
 end
 
-local names = {RFL = "rflags"} -- the others have the same, in capitals
+local names = {RFL = "rflags"} -- other names are the same in capitals
 
 -- "RAX=0123", "R8 =0123", "X00=0123", "CR3=0123"
 local function add_plain(cpu, line)
@@ -39,7 +39,7 @@ local function add_segment(cpu, line)
   end
 end
 
--- The vCPUs of `info registers -a`: an array of name to value.
+-- The vCPUs in `info registers -a`, as an array of tables from name to value.
 function truth.registers(text)
   local cpus = {}
   for line in text:gmatch("[^\n]+") do
@@ -76,7 +76,7 @@ function truth.segments(path)
   return list
 end
 
--- What drgn reads at each of these physical addresses: 16 bytes in hexadecimal.
+-- The bytes that drgn reads at each of these physical addresses: 16 in hexadecimal.
 function truth.drgn(path, addresses)
   local list = {}
   for i, address in ipairs(addresses) do

@@ -1,5 +1,5 @@
-/* Opening regular files, and writing a file so that its readers see the old content or the
- * new, whole, whatever happens. */
+/* Opening regular files, and replacing a file so that its readers see either the complete
+ * old or the complete new content, whatever happens. */
 #include "util/file_io.h"
 
 #include "scratch.h"
@@ -69,8 +69,8 @@ static bool is_whole(const char *bytes, ssize_t n)
            (n == NEW_SIZE && memcmp(bytes, new_bytes, NEW_SIZE) == 0);
 }
 
-/* Reads the file again and again until there is a file "stop"; exits with 0 if it always
- * had one of the two contents. */
+/* Reads the file repeatedly until there is a file "stop"; exits with 0 if it always had
+ * one of the two contents. */
 static pid_t start_reader(void)
 {
     static char bytes[NEW_SIZE + 1];
@@ -104,7 +104,7 @@ static void shows_readers_whole_files(void)
     CHECK(unlink("stop") == 0 && scratch_count(".") == 1 && unlink("file") == 0);
 }
 
-/* The disk is as good as full after 10 bytes. */
+/* Makes the disk appear full after 10 bytes. */
 static void keeps_the_old_file_if_writing_fails(void)
 {
     struct rlimit before, small;
@@ -162,7 +162,7 @@ static void makes_new_files(void)
     CHECK(unlink("file") == 0 && unlink("link") == 0);
 }
 
-/* A temporary file that a process left under the name this one would use first. */
+/* A temporary file that another process left under the name this one would use first. */
 static void passes_over_leftovers(void)
 {
     char name[64];

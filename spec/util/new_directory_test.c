@@ -1,4 +1,4 @@
-/* A directory that is made, filled, and removed again unless it is kept. */
+/* A directory that is created, filled, and removed again unless it is kept. */
 #include "util/new_directory.h"
 
 #include "scratch.h"
@@ -34,7 +34,7 @@ static void is_removed(void)
     CHECK(access("gone", F_OK) != 0);
 }
 
-/* What others have put there stays, and so does the directory. */
+/* Other processes' files stay, and so does the directory. */
 static void leaves_what_others_put_there(void)
 {
     struct new_directory made;
@@ -76,7 +76,7 @@ static void refuses_bad_names(void)
     CHECK(access("names", F_OK) != 0 && access("x", F_OK) != 0);
 }
 
-/* Another directory takes the name: files go into the one that was made. */
+/* Another directory takes the name: files go into the original one. */
 static void stays_with_the_directory_it_made(void)
 {
     struct new_directory made;
