@@ -22,7 +22,7 @@ board:setvbuf("no")
 -- A pause between two calls, so that churn gets the processor as well.
 local PAUSE = 0.00005
 
-local function look()
+local function read_counters()
   board:seek("set", at)
   local received, ending, ended = ("i8i8i8"):unpack(board:read(24))
   return received, ending, ended
@@ -55,9 +55,9 @@ end
 -- After a success: waits until the signal is counted, or until every process that can have
 -- been the target has ended without counting it.
 local function account(ended_before)
-  local _, ending, ended_then = look()
+  local _, ending, ended_then = read_counters()
   repeat
-    local received, _, ended = look()
+    local received, _, ended = read_counters()
     if received > expected then
       expected = expected + 1
       assert(received == expected, "more signals arrived than were sent")
@@ -65,7 +65,7 @@ local function account(ended_before)
     end
     system.sleep(PAUSE)
   until ended > ended_then
-  local received = look()
+  local received = read_counters()
   if received > expected then
     expected = expected + 1
     return
@@ -75,7 +75,7 @@ local function account(ended_before)
 end
 
 while figures.sent + figures.late < count do
-  local received, _, ended = look()
+  local received, _, ended = read_counters()
   assert(simulated or received == expected, "a signal arrived although none was sent")
   figures.calls = figures.calls + 1
   local kind = figures.calls % 2 == 0 and "status" or "dump"

@@ -103,7 +103,7 @@ local function start_watcher()
   return process.start({os.getenv("LUA") or "lua5.4", "-e", ([[
     package.path, package.cpath = %q, %q
     local qvm, clock = require "qvm", require "system".monotime
-    local looks, missing, deadline = 0, 0, clock() + %g
+    local listings, missing, deadline = 0, 0, clock() + %g
     repeat
       for vm in qvm.vms() do
         local env, message, code = vm:env()
@@ -111,11 +111,11 @@ local function start_watcher()
         local state = vm:state()
         assert(state == "running" or state == "suspended" or state == "unavailable"
           or state == "gone", state)
-        looks, missing = looks + 1, missing + (env and 0 or 1)
+        listings, missing = listings + 1, missing + (env and 0 or 1)
       end
       require "system".sleep(0.02)
     until clock() > deadline
-    print(looks, missing)]]):format(package.path, package.cpath, SECONDS)},
+    print(listings, missing)]]):format(package.path, package.cpath, SECONDS)},
     {env = {QVM_ROOT = sim.root()}, log = files.path("watcher.log")})
 end
 
@@ -145,15 +145,15 @@ repeat
 until clock() - start > SECONDS
 
 watcher:wait()
-local looks, missing = files.read(watcher.output):match("(%d+)\t(%d+)")
-assert(looks, files.read(files.path("watcher.log")))
+local listings, missing = files.read(watcher.output):match("(%d+)\t(%d+)")
+assert(listings, files.read(files.path("watcher.log")))
 
 print(("%d VMs, %d s"):format(VMS, SECONDS))
 for _, name in ipairs(names) do
   print(("  %-8s %6d"):format(name, counts[name] or 0))
 end
 print(("  another script listed the VMs %d times, %d of them during a reboot")
-  :format(looks, missing))
+  :format(listings, missing))
 local resident, lua = {}, {}
 for i, sample in ipairs(samples) do
   resident[i], lua[i] = sample[1], sample[3]

@@ -97,10 +97,10 @@ describe("dumpdiff", function()
   end)
 
   it("exits with 2, not 1, for invalid arguments", function()
-    for mistake, says in pairs {["--nonsense"] = "unknown option '--nonsense'",
+    for argument, message in pairs {["--nonsense"] = "unknown option '--nonsense'",
       ["one.gcore"] = "missing argument 'after'"} do
-      local status, output, errors = run(mistake)
-      assert.are.same({2, "", "qvm-dumpdiff: " .. says .. " (--help shows how)\n"},
+      local status, output, errors = run(argument)
+      assert.are.same({2, "", "qvm-dumpdiff: " .. message .. " (--help shows how)\n"},
         {status, output, errors})
     end
   end)

@@ -55,8 +55,8 @@ return function() return require "qvm".version end]]},
 
 local problems, attempts = 0, 0
 
-local function look(script, what, at, all, wanted)
-  local hit, ok, text, ok_again, again, blocks = faults.fresh(script.chunk, what, at, all)
+local function attempt(script, what, at, all, wanted)
+  local hit, ok, text, ok_second, second, blocks = faults.fresh(script.chunk, what, at, all)
   attempts = attempts + 1
   local problem
   -- `require` reports a file that it cannot open as missing.
@@ -65,8 +65,8 @@ local function look(script, what, at, all, wanted)
     problem = "raises " .. text
   elseif ok and text ~= wanted then
     problem = "returns " .. text
-  elseif not ok_again or again ~= wanted then
-    problem = "the second call returns " .. again
+  elseif not ok_second or second ~= wanted then
+    problem = "the second call returns " .. second
   elseif blocks ~= 0 then
     problem = blocks .. " blocks leaked"
   end
@@ -84,7 +84,7 @@ for _, script in ipairs(scripts) do
   for _, what in ipairs {"lua", "c"} do
     for _, all in ipairs {false, true} do
       local at = 1
-      while look(script, what, at, all, wanted) do
+      while attempt(script, what, at, all, wanted) do
         at = at + (thorough and 1 or what == "lua" and script.every or 1)
       end
     end

@@ -13,14 +13,14 @@ local function walk(script, ...)
   words[#words + 1] = os.getenv("QVM_STARVE") and "all" or nil
   local status, out, errors = process.run(words,
     {env = {QVM_BUILD = sim.build, LD_PRELOAD = os.getenv("QVM_PRELOAD")}})
-  local complaints = {}
+  local problems = {}
   for line in out:gmatch("[^\n]+") do
     if line:find("^PROBLEM") then
-      complaints[#complaints + 1] = line
+      problems[#problems + 1] = line
     end
   end
-  complaints[#complaints + 1] = errors ~= "" and errors or nil
-  return complaints, status, tonumber(out:match("(%d+) attempts, %d+ problems\n$"))
+  problems[#problems + 1] = errors ~= "" and errors or nil
+  return problems, status, tonumber(out:match("(%d+) attempts, %d+ problems\n$"))
 end
 
 describe("with failing allocations and system calls,", function()
@@ -46,29 +46,29 @@ describe("with failing allocations and system calls,", function()
   end)
 
   it("failed C allocations leak nothing, and the next call works", function()
-    local complaints, status, attempts = walk("walk", "c")
-    assert.are.same({}, complaints)
+    local problems, status, attempts = walk("walk", "c")
+    assert.are.same({}, problems)
     assert.are.equal(0, status)
     assert.is_true(attempts > 1000)
   end)
 
   it("failed Lua allocations leak nothing, and the next call works", function()
-    local complaints, status, attempts = walk("walk", "memory")
-    assert.are.same({}, complaints)
+    local problems, status, attempts = walk("walk", "memory")
+    assert.are.same({}, problems)
     assert.are.equal(0, status)
     assert.is_true(attempts > 10000)
   end)
 
   it("failed allocations while the library loads leave no trace", function()
-    local complaints, status, attempts = walk("cold")
-    assert.are.same({}, complaints)
+    local problems, status, attempts = walk("cold")
+    assert.are.same({}, problems)
     assert.are.equal(0, status)
     assert.is_true(attempts > 500)
   end)
 
   it("failed system calls return the documented code and name the file", function()
-    local complaints, status, attempts = walk("walk", "system")
-    assert.are.same({}, complaints)
+    local problems, status, attempts = walk("walk", "system")
+    assert.are.same({}, problems)
     assert.are.equal(0, status)
     assert.is_true(attempts > 1000)
   end)

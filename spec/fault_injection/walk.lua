@@ -94,7 +94,7 @@ end
 -- The ways in which a disturbed call may end, besides the undisturbed result. fault.codes:
 -- with one of these error codes; fault.memory: it raises "not enough memory"; fault.none:
 -- in no other way; fault.must: it must not succeed.
-local function judge(fault, ok, results, reference)
+local function problem_of(fault, ok, results, reference)
   local text = describe_all(results, 4)
   if ok and text == reference.text then
     return fault.must and results[1] and "succeeds anyway" or nil
@@ -146,16 +146,16 @@ local function attempt(call, fault, at, reference)
   local results = table.pack(faults.run(run, fault.what, at, fault.all, fault.number))
   local hit, ok = results[1], results[3]
   local failed = not ok or results[4] == nil and reference.text:sub(1, 3) ~= "nil"
-  local problem = judge(fault, ok, results, reference)
+  local problem = problem_of(fault, ok, results, reference)
   results = nil -- luacheck: ignore
   problem = problem or differs(resources(), reference.resources)
   problem = problem or failed and call.failed and call.failed("x")
   if call.prepare and not failed and not call.kept then
     call.prepare("x")
   end
-  local again = table.pack(faults.run(run, "", 0))
-  local text = describe_all(again, 4)
-  again = nil -- luacheck: ignore
+  local repeated = table.pack(faults.run(run, "", 0))
+  local text = describe_all(repeated, 4)
+  repeated = nil -- luacheck: ignore
   if not problem and text ~= reference.text then
     problem = "the next call returns " .. text:sub(1, 300)
   end
@@ -190,7 +190,7 @@ end
 
 -- Records the undisturbed result, the number of calls by name and the resources held
 -- afterwards.
-local function undisturbed(call)
+local function reference_of(call)
   if call.prepare then
     call.prepare("x")
   end
@@ -290,7 +290,7 @@ local running = {}
 for _, call in ipairs(calls.list(o)) do
   if not pattern or call.name:find(pattern) then
     local child, where = faults.start(function()
-      local reference = undisturbed(call)
+      local reference = reference_of(call)
       local disturb = kind == "system" and walk_system or walk_memory
       disturb(call, reference)
       say("done")

@@ -83,10 +83,10 @@ describe("a fleet", function()
     local names = {"board1.json", "board2.json", "board3.json", "board4.json", "board5.json",
       "board6.json", "board7.json", "boards"}
     assert.are.same(names, files.list(files.path("all boards")))
-    local direct, told = process.run({here .. "/examples/diag.lua", "--list", "--json",
+    local direct, listing = process.run({here .. "/examples/diag.lua", "--list", "--json",
       "--root", files.path("a root's name")}, {env = environment()})
     assert.are.equal(0, direct)
-    assert.are.equal(told, files.read(files.path("all boards/board7.json")) .. "\n")
+    assert.are.equal(listing, files.read(files.path("all boards/board7.json")) .. "\n")
     local away = cjson.decode(files.read(files.path("all boards/board6.json")))
     assert.is_true(away.unreachable)
 

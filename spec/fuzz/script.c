@@ -115,7 +115,7 @@ static void must_run(int status)
 }
 
 /* For the coverage report: file:line of each. */
-static void tell_lines(void)
+static void write_lines(void)
 {
     const char *path = getenv("QVM_FUZZ_LINES");
     FILE *out = path ? fopen(path, "w") : NULL;
@@ -147,7 +147,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     lua_sethook(state, hook, LUA_MASKLINE | LUA_MASKCOUNT, STEP);
     must_run(luaL_dofile(state, "spec/fuzz/lua/" SCRIPT ".lua"));
     MUST(lua_gettop(state) == 2 && lua_isfunction(state, 2));
-    atexit(tell_lines);
+    atexit(write_lines);
     return 0;
 }
 

@@ -10,7 +10,7 @@ local function load(text, name)
 end
 
 -- The message for a malformed configuration.
-local function wrong(text)
+local function error_of(text)
   local result, message, code = load(text)
   assert.is_nil(result)
   assert.are.equal("malformed", code)
@@ -115,21 +115,22 @@ cpu
   end)
 
   it("reports mistakes with their position", function()
-    assert.are.equal("test.qvmconf:2: a quote is not closed", wrong "cpu\nsystem \"a\ncpu\n")
+    assert.are.equal("test.qvmconf:2: a quote is not closed", error_of "cpu\nsystem \"a\ncpu\n")
     assert.are.equal("test.qvmconf:3: 'system' has 1 argument, and none follows",
-      wrong "cpu\n\nsystem")
-    assert.are.equal("test.qvmconf:1: 'set' has 2 arguments, and one is missing", wrong "set a")
-    assert.are.equal("test.qvmconf:1: 'loc' has 1 argument, and none follows", wrong "vdev x loc")
+      error_of "cpu\n\nsystem")
+    assert.are.equal("test.qvmconf:1: 'set' has 2 arguments, and one is missing", error_of "set a")
+    assert.are.equal("test.qvmconf:1: 'loc' has 1 argument, and none follows",
+      error_of "vdev x loc")
     for _, size in ipairs {"1Q", "x", "0x", "1,", ",1M", "1,2,3", "99999999999999999999",
       "8589934592G", "0x8000000000000000K", "-1"} do
       assert.are.equal(("test.qvmconf:1: '%s' is not [address,]size"):format(size),
-        wrong("ram " .. size))
+        error_of("ram " .. size))
     end
     assert.matches("test.qvmconf:2: .*nothing.conf: No such file",
       select(2, load "\n@nothing.conf"))
-    assert.are.equal("test.qvmconf:1: no file name after the @", wrong "@")
-    assert.are.equal("test.qvmconf:2: it contains a NUL", wrong "\n\0")
-    assert.matches("test.qvmconf:1: 16 files include one another", wrong "@test.qvmconf")
+    assert.are.equal("test.qvmconf:1: no file name after the @", error_of "@")
+    assert.are.equal("test.qvmconf:2: it contains a NUL", error_of "\n\0")
+    assert.matches("test.qvmconf:1: 16 files include one another", error_of "@test.qvmconf")
     assert.are.equal("not_found", select(3, qvm.conf.load(files.path("nothing"))))
     assert.is_false(pcall(qvm.conf.load))
   end)

@@ -10,7 +10,7 @@ local function load(text, name)
   return qvm.conf.load(files.write(name or "test.qvmconf", text))
 end
 
-local function wrong(text)
+local function error_of(text)
   local result, message, code = load(text)
   assert.is_nil(result)
   assert.are.equal("malformed", code)
@@ -57,7 +57,7 @@ describe("the syntax of configurations", function()
         {conf.others[1].arguments, conf.cpus[1].line})
     end
     assert.are.same({"a\nb\\c\\"}, assert(load "cmdline 'a\r\nb\\c\\'").others[1].arguments)
-    assert.are.equal("test.qvmconf:2: a quote is not closed", wrong "cpu\ncmdline \"a\n\ncpu\n")
+    assert.are.equal("test.qvmconf:2: a quote is not closed", error_of "cpu\ncmdline \"a\n\ncpu\n")
   end)
 
   it("has contexts, which global options neither open nor close", function()
@@ -103,7 +103,7 @@ describe("the syntax of configurations", function()
       {conf.system, conf.ram[1].size, conf.vdevs[1].intr, #conf.cpus})
     assert.matches("no cpu option %(one vCPU%)", tostring(conf))
     local text = "system a\nvdev x loc\nvdev y\n"
-    assert.are.equal("test.qvmconf:2: 'loc' has 1 argument, and none follows", wrong(text))
+    assert.are.equal("test.qvmconf:2: 'loc' has 1 argument, and none follows", error_of(text))
     assert.are.equal(65, (refused(text)))
     assert.are.equal("vdev", assert(load "vdev x name\n'vdev'").vdevs[1].name)
   end)
@@ -161,15 +161,15 @@ describe("the syntax of configurations", function()
       "test.qvmconf:1: '@N@' is a placeholder of a template: replace it by a value",
   } do
     it(("refuses %q and reports the position"):format(text), function()
-      assert.are.equal(message, wrong(text))
+      assert.are.equal(message, error_of(text))
       local status, errors = refused(text)
       assert.are.same({65, "qvm: " .. message .. "\n"}, {status, errors})
     end)
   end
 
   it("escapes text from the file in messages", function()
-    assert.are.equal("test.qvmconf:1: '\\x1b[2J' is not [address,]size", wrong "ram \27[2J")
-    assert.is_true(#wrong("ram " .. ("x"):rep(100000)) < 400)
+    assert.are.equal("test.qvmconf:1: '\\x1b[2J' is not [address,]size", error_of "ram \27[2J")
+    assert.is_true(#error_of("ram " .. ("x"):rep(100000)) < 400)
   end)
 end)
 

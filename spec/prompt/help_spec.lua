@@ -34,18 +34,18 @@ describe("help is complete:", function()
 
   it("every name has a page with a summary, and each function an example", function()
     local names = api.names(api.objects())
-    local lacking = {}
+    local incomplete = {}
     for _, name in ipairs(api.sorted(names)) do
       local page = qvm.help(name)
       if not page then
-        lacking[#lacking + 1] = name .. ": no page"
+        incomplete[#incomplete + 1] = name .. ": no page"
       elseif names[name] == "function" and not page:find("^[^\n]+\n\n%u[^\n]+%.") then
-        lacking[#lacking + 1] = name .. ": no summary"
+        incomplete[#incomplete + 1] = name .. ": no summary"
       elseif names[name] == "function" and not examples(page)[1] then
-        lacking[#lacking + 1] = name .. ": no example"
+        incomplete[#incomplete + 1] = name .. ": no example"
       end
     end
-    assert.are.same({}, lacking)
+    assert.are.same({}, incomplete)
   end)
 
   it("every page belongs to an existing name", function()

@@ -15,11 +15,11 @@ local function vmlinux(dump, machine)
   local text, last = dump:address("_stext") - offset, dump:address("_etext") - offset
   local names, symbols, known = "\0", {string.pack("<I4BBI2i8i8", 0, 0, 0, 0, 0, 0)}, {}
   local function add(address)
-    local name, behind, size = dump:symbols():at(address)
+    local name, distance, size = dump:symbols():at(address)
     if name and not known[name] then
       known[name] = true
       symbols[#symbols + 1] = string.pack("<I4BBI2i8i8", #names, 2, 0, 1,
-        address - behind - offset, size)
+        address - distance - offset, size)
       names = names .. name .. "\0"
     end
   end
@@ -133,8 +133,8 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
       for message in dump:dmesg() do
         expected[#expected + 1] = tostring(message)
       end
-      local _, told = rsp.gdb(path, "echo", "monitor dmesg")
-      assert.matches(table.concat(expected, "\n") .. "\n", told, 1, true)
+      local _, output = rsp.gdb(path, "echo", "monitor dmesg")
+      assert.matches(table.concat(expected, "\n") .. "\n", output, 1, true)
       assert.is_true(#expected > 100)
     end)
   end)

@@ -309,7 +309,7 @@ end
 
 -- Stops the guest twice, and records each time.
 local function record(vm)
-  local ranges, symbols = vm:told()
+  local ranges, symbols = vm:reported()
   system.sleep(1)
   local cpu = stop_in_kernel(vm, symbols)
   write_registers(vm, "registers.txt")

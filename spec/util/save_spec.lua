@@ -65,7 +65,7 @@ describe("a file that is replaced", function()
     end
   end)
 
-  as_root("keeps its owner and group where that may be", function()
+  as_root("keeps its owner and group if permitted", function()
     local path = files.write("baseline.json", "old")
     shell('chown 1234:4321 "$1"; chmod 640 "$1"', path)
     assert(qvm.errata.save(path, SNAPSHOT))
@@ -82,7 +82,7 @@ describe("a file that is replaced", function()
     assert.are.same(SNAPSHOT, qvm.errata.load(path))
   end)
 
-  as_root("gives nobody more access where the owner or the group cannot be kept", function()
+  as_root("grants no one more access if its owner or group cannot be kept", function()
     local directory = files.mkdir("shared")
     shell('chmod 755 "$1"; chown 1234 "$1"', directory)
     for before, after in pairs {["640"] = "600", ["664"] = "644", ["604"] = "600",
@@ -153,7 +153,7 @@ describe("a file that is replaced", function()
     assert.are.same({"baseline.json"}, files.list(directory))
   end)
 
-  as_root("is none where others can change the directory and it is another user's", function()
+  as_root("is not the target of another user's link in such a directory", function()
     local directory = files.mkdir("shared")
     shell('chmod 1777 "$1"', directory)
     local path = files.write("shared/baseline.json", "planted")
@@ -169,7 +169,7 @@ describe("a file that is replaced", function()
     assert.are.equal("busy", select(3, qvm.errata.save(path, SNAPSHOT)))
   end)
 
-  as_root("can be in a directory that may be written to and not listed", function()
+  as_root("can be in a directory that is writable but not readable", function()
     local directory = files.mkdir("box")
     shell('chmod 733 "$1"', directory)
     local path = directory .. "/baseline.json"
@@ -240,7 +240,7 @@ describe("a file that is not a regular one", function()
     assert.is_true(files.exists("/dev/stdout"))
   end)
 
-  as_root("is refused: another user's FIFO that a link leads to", function()
+  as_root("is refused if a link leads to another user's FIFO", function()
     local open, own = files.mkdir("open"), files.mkdir("own")
     shell('chmod 755 "$1"; chmod 1777 "$2"; chmod 700 "$3"', files.dir(), open, own)
     shell('setpriv --reuid=1234 --clear-groups mkfifo -m 600 "$1"/fifo', open)
@@ -358,7 +358,7 @@ describe("a dump that is awaited", function()
 
   local run_it = sim.can_signal and it or pending
 
-  run_it("is the file that was found complete, whatever its name means since", function()
+  run_it("is the file that was found complete, even if its name is reused", function()
     local dumps = files.mkdir("dumps")
     sim.start("linux1", "ram 1M\ncpu\ndump " .. dumps)
     sim.start("other", "ram 1M\ncpu\ndump " .. files.mkdir("others"))

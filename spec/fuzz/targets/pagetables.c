@@ -259,7 +259,7 @@ static void check_bytes(struct space *space, uint64_t va, size_t n)
 static unsigned char window[WINDOW];
 static bool there[WINDOW];
 
-static void look(const struct space *space, uint64_t first, size_t n)
+static void check_window(const struct space *space, uint64_t first, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         static struct mapped found;
@@ -293,7 +293,7 @@ static void search(struct space *space, uint64_t first, size_t n, uint64_t rando
     size_t at = 0;
     int status;
 
-    look(space, first, n);
+    check_window(space, first, n);
     MUST(find_init(&finder, &space->memory, pattern, size, first, first + (n - 1), align, 0,
                    err) == 0);
     for (int calls = 0; (status = scan_step(&finder.scan, err)) != 0; calls++) {
