@@ -1,5 +1,5 @@
 #!/usr/bin/env lua5.4
--- Reports which boards of a fleet differ from the baselines, and in what.
+-- Reports which boards of a fleet differ from the baselines, and how.
 --
 --     lua5.4 examples/fleet/report.lua GATHERED BASELINES
 --

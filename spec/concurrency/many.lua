@@ -26,7 +26,7 @@ local function measure(what, f)
     collectgarbage("count") - kilobytes))
 end
 
-local function look_at(count)
+local function measure_reads(count)
   measure("qvm.names()", function() assert(#assert(qvm.names()) == count) end)
   measure("qvm.vms()", function()
     local n = 0
@@ -57,7 +57,7 @@ for i = 1, VMS do
   files.write(name .. "/env", text)
 end
 print(("%d directories with an env of %d bytes"):format(VMS, #text))
-look_at(VMS)
+measure_reads(VMS)
 files.clean()
 
 qvm.root(sim.root())
@@ -67,7 +67,7 @@ for i = 1, SIMULATORS do
 end
 assert(process.eventually(function() return #qvm.names() == SIMULATORS end, 60))
 print(("%d simulators"):format(SIMULATORS))
-look_at(SIMULATORS)
+measure_reads(SIMULATORS)
 measure("process of each", function()
   for i, simulator in ipairs(simulators) do
     assert(assert(qvm.vm(("vm%04d"):format(i))):pid() == simulator.pid)

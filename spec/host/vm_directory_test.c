@@ -7,7 +7,7 @@
 static struct qvm_error err;
 
 /* Tests all strings of up to 4 of these characters against the rule in the header. */
-static void judges_names(void)
+static void accepts_exactly_the_system_names(void)
 {
     static const char letters[] = {'.', '/', '\0', 'a'};
 
@@ -110,7 +110,7 @@ static void fails(void)
 
 int main(void)
 {
-    TEST(judges_names);
+    TEST(accepts_exactly_the_system_names);
     scratch_enter();
     make_root();
     TEST(lists_systems);

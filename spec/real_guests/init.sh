@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# The init of the guest that guest.lua dumps: tells on the serial console where
-# things are, says that it is ready, then keeps the memory changing.
+# The init of the guest that guest.lua dumps: prints addresses and then "ready" on the
+# serial console, then keeps changing the memory.
 
 /bin/busybox --install -s /bin
 export PATH=/bin

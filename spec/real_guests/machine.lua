@@ -82,16 +82,16 @@ end
 
 -- Waits until the init is ready, and connects.
 function machine:boot(progress)
-  local start, shown = system.monotime(), 0
+  local start, next_report = system.monotime(), 0
   repeat
     local seconds = system.monotime() - start
     if not self.process:is_alive() then
       error("the guest ended before it was ready", 0)
     elseif seconds > boot_limit then
       error(("the guest is not ready after %d s"):format(boot_limit), 0)
-    elseif seconds >= shown then
-      progress(("booting %s guest, %d s"):format(self.arch, shown))
-      shown = shown + 4
+    elseif seconds >= next_report then
+      progress(("booting %s guest, %d s"):format(self.arch, next_report))
+      next_report = next_report + 4
     end
     system.sleep(0.1)
   until self:serial():find(machine.ready, 1, true)

@@ -24,7 +24,7 @@ static bool fails(int status, enum qvm_code code)
     return status == -1 && err.code == code && err.message[0] != '\0';
 }
 
-static void opens_regular_files_alone(void)
+static void opens_regular_files_only(void)
 {
     uint64_t size = 0;
     int fd;
@@ -88,7 +88,7 @@ static pid_t start_reader(void)
     _exit(!whole);
 }
 
-static void shows_readers_whole_files(void)
+static void never_shows_readers_a_partial_file(void)
 {
     int status = -1;
     pid_t reader;
@@ -163,7 +163,7 @@ static void makes_new_files(void)
 }
 
 /* A temporary file that another process left under the name this one would use first. */
-static void passes_over_leftovers(void)
+static void skips_leftover_temporary_files(void)
 {
     char name[64];
 
@@ -179,14 +179,14 @@ int main(void)
     memset(old_bytes, 'o', OLD_SIZE);
     memset(new_bytes, 'n', NEW_SIZE);
     scratch_enter();
-    TEST(opens_regular_files_alone);
+    TEST(opens_regular_files_only);
     TEST(keeps_modes);
-    TEST(shows_readers_whole_files);
+    TEST(never_shows_readers_a_partial_file);
     TEST(keeps_the_old_file_if_writing_fails);
     TEST(follows_links);
     TEST(writes_through_fifos_and_devices);
     TEST(makes_new_files);
-    TEST(passes_over_leftovers);
+    TEST(skips_leftover_temporary_files);
     scratch_leave();
     return test_report();
 }

@@ -35,7 +35,7 @@ static void is_removed(void)
 }
 
 /* Other processes' files stay, and so does the directory. */
-static void leaves_what_others_put_there(void)
+static void keeps_files_of_other_processes(void)
 {
     struct new_directory made;
 
@@ -77,7 +77,7 @@ static void refuses_bad_names(void)
 }
 
 /* Another directory takes the name: files go into the original one. */
-static void stays_with_the_directory_it_made(void)
+static void stays_with_the_directory_it_created(void)
 {
     struct new_directory made;
 
@@ -93,10 +93,10 @@ int main(void)
     scratch_enter();
     TEST(is_kept);
     TEST(is_removed);
-    TEST(leaves_what_others_put_there);
+    TEST(keeps_files_of_other_processes);
     TEST(refuses_taken_names);
     TEST(refuses_bad_names);
-    TEST(stays_with_the_directory_it_made);
+    TEST(stays_with_the_directory_it_created);
     scratch_leave();
     return test_report();
 }

@@ -56,7 +56,7 @@ static size_t naive_length(const unsigned char *bytes, size_t size)
     return memcmp(again, bytes, length) == 0 ? length : 0;
 }
 
-static void judges_sequences(void)
+static void accepts_exactly_the_wellformed_sequences(void)
 {
     static const unsigned char others[] = {0x00, 0x7f, 0x80, 0x8f, 0xbf, 0xc0, 0xff};
     unsigned char b[4];
@@ -155,7 +155,7 @@ static void encodes_and_escapes_each_code_point(void)
 
 int main(void)
 {
-    TEST(judges_sequences);
+    TEST(accepts_exactly_the_wellformed_sequences);
     TEST(encodes_and_escapes_each_code_point);
     TEST(escapes_bytes_that_are_not_utf8);
     return test_report();
