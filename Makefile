@@ -43,7 +43,7 @@ HELPER_SRC := $(wildcard spec/helpers/*.c)
 BENCH_SRC  := $(wildcard spec/bench/*.c)
 UNIT_SRC   := $(filter-out spec/qnx/%,$(wildcard spec/*/*_test.c))
 LUA_FILES  := $(wildcard lua/qvm/*.lua lua/qvm/*/*.lua)
-# The names in COMMANDS: examples/NAME.lua is installed as qvm-NAME.
+# For each NAME, examples/NAME.lua is installed as qvm-NAME.
 COMMANDS   := diag dumpdiff explore gdbserve
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
@@ -156,9 +156,9 @@ lint: ## check the sources; both compilers' warnings are errors
 	@sh .ci/deps build lint
 	luacheck -q .
 	@clang-format --dry-run --Werror $(C_FILES)
-	$(MAKE) -s BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all units \
+	$(MAKE) -s $(JOBS) BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all units \
 		$(addprefix $(BUILD)/gcc/,$(QNX_OBJ))
-	$(MAKE) -s BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all units \
+	$(MAKE) -s $(JOBS) BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all units \
 		$(addprefix $(BUILD)/clang/,$(QNX_OBJ))
 	@echo clang-tidy
 	@$(MAKE) -s $(BUILD)/compile_commands.json
@@ -312,7 +312,8 @@ $(BUILD)/obj/csrc/lua/%.o: csrc/lua/%.c | $(LUA_CHECKED)
 # This shows that they are valid C, not that they work.
 QNX_OBJ := $(patsubst csrc/core/%.c,%.o,$(wildcard csrc/core/*/*_qnx.c))
 
-$(BUILD)/%_qnx.o: csrc/core/%_qnx.c $(wildcard spec/qnx/include/*.h spec/qnx/include/sys/*.h)
+$(BUILD)/%_qnx.o: csrc/core/%_qnx.c $(wildcard spec/qnx/include/*.h spec/qnx/include/sys/*.h) \
+		$(C_FLAGS)
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) -D__QNXNTO__ -Icsrc/core -Ispec/qnx/include -c -o $@ $<
 

@@ -26,8 +26,6 @@ struct lua_scan {
     bool kept;
     struct range range;
     int range_kind;
-    /* For progress: bytes of memory before an address. */
-    uint64_t total, done, counted;
     union {
         struct scan scan;
         struct find find;
@@ -119,32 +117,19 @@ static void check_open(lua_State *L, const struct lua_scan *scan)
         luaL_error(L, "the loop over this iterator has ended");
 }
 
-/* Calls progress(bytes of memory done, bytes in total), if there is one. The total is nil
- * where page tables say what memory there is. */
-static void report(lua_State *L, struct lua_scan *lua_scan, int index)
+/* Calls progress(bytes of memory done, bytes in total or nil), if there is one. */
+static void report(lua_State *L, struct lua_scan *scan, int index)
 {
-    const struct scan *scan = &lua_scan->as.scan;
-    const struct memory *memory = scan->memory;
+    uint64_t done, total;
 
     if (lua_getiuservalue(L, index, PROGRESS) == LUA_TNIL)
         return;
-    if (!memory->ops->total) {
-        lua_pushinteger(L, (lua_Integer)scan->passed);
+    done = scan_progress(&scan->as.scan, &total);
+    lua_pushinteger(L, (lua_Integer)done);
+    if (scan->as.scan.memory->ops->total)
+        lua_pushinteger(L, (lua_Integer)total);
+    else
         lua_pushnil(L);
-    } else {
-        if (lua_scan->total == 0) {
-            lua_scan->total = memory->ops->total(memory, scan->first, scan->last);
-            lua_scan->counted = scan->first;
-        }
-        if (scan->finished)
-            lua_scan->done = lua_scan->total;
-        else if (scan->next > lua_scan->counted) {
-            lua_scan->done += memory->ops->total(memory, lua_scan->counted, scan->next - 1);
-            lua_scan->counted = scan->next;
-        }
-        lua_pushinteger(L, (lua_Integer)lua_scan->done);
-        lua_pushinteger(L, (lua_Integer)lua_scan->total);
-    }
     lua_call(L, 2, 0);
 }
 

@@ -1,4 +1,5 @@
-/* Address spaces: translation, walks, and the passes over what is mapped. */
+/* Address spaces: translation, walks and mappings. Scans over their memory are in scans.c.
+ */
 #include "memory.h"
 #include "paging/mappings.h"
 
@@ -31,7 +32,7 @@ static uint64_t get_u64(lua_State *L, int index, const char *name)
     return value;
 }
 
-/* A number of bits; what is more than fits is more than there can be. */
+/* A number of bits. A number that does not fit is too large in any case. */
 static unsigned get_bits(lua_State *L, int index, const char *name)
 {
     uint64_t value = get_u64(L, index, name);
@@ -39,23 +40,21 @@ static unsigned get_bits(lua_State *L, int index, const char *name)
     return value < UINT_MAX ? (unsigned)value : UINT_MAX;
 }
 
-/* Takes the page tables in that a table at an index tells of. */
+/* Reads the description of page tables from the table at an index. */
 static int get_paging(lua_State *L, int index, enum paging_kind kind, struct paging *paging,
                       struct qvm_error *err)
 {
     *paging = (struct paging){.kind = kind,
                               .va_bits = get_bits(L, index, "va_bits"),
                               .page_shift = get_bits(L, index, "page_shift"),
+                              .pa_bits = get_bits(L, index, "pa_bits"),
                               .root = get_u64(L, index, "root"),
                               .encryption_mask = get_u64(L, index, "encryption_mask")};
-    lua_getfield(L, index, "wide");
-    paging->wide = lua_toboolean(L, -1);
-    lua_pop(L, 1);
     return paging_setup(paging, err);
 }
 
 /* space(dump, kind, tables of the lower half or of all, of the upper half): the userdata.
- * Each is a table of root, va_bits, page_shift, wide, encryption_mask, or nil. */
+ * Each is a table of root, va_bits, page_shift, pa_bits, encryption_mask, or nil. */
 static int core_space(lua_State *L)
 {
     static const char *const kinds[] = {[PAGING_X86] = "x86",

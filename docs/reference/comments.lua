@@ -1,4 +1,4 @@
--- The LDoc comments of a Lua file, as they stand: summary, text, tags.
+-- Reads the LDoc comments of a Lua file: summary, text and tags of each, unparsed.
 
 local comments = {}
 
@@ -6,7 +6,7 @@ local function trim(text)
   return (text:gsub("^%s+", ""):gsub("%s+$", ""))
 end
 
--- "@tparam[opt=4] integer min bytes": name, modifier, and what follows.
+-- Splits a tag such as "@tparam[opt=4] integer min bytes" into name, modifier and rest.
 local function parse_tag(line)
   local name, rest = line:match("^@(%a+)(.*)$")
   if not name then
@@ -20,7 +20,7 @@ local function parse_tag(line)
   return {name = name, modifier = modifier, value = trim(rest)}
 end
 
--- The first sentence, and the rest.
+-- Splits a text into its first sentence and the rest.
 local function split(text)
   local summary, rest = text:match("^(.-[.?])%s+(.*)$")
   if not summary then
@@ -48,8 +48,8 @@ local function add_line(block, line)
   end
 end
 
--- An array of blocks: `line`, `summary`, `text`, `tags`, and `code`, the line
--- that follows.
+-- Returns an array of blocks: `line`, `summary`, `text`, `tags`, and `code`, the
+-- line that follows.
 function comments.read(path)
   local blocks, block = {}, nil
   local number = 0

@@ -1,4 +1,4 @@
--- Stubs for lua-language-server (LuaCATS annotations).
+-- Writes stubs for lua-language-server (LuaCATS annotations).
 
 local types = require "types"
 
@@ -37,7 +37,7 @@ function Stub:field(value)
     types.luacats(value.type)), value.text), nil)
 end
 
--- The options of a parameter are a class of their own.
+-- Writes the options of a parameter as a class.
 local function options_class(entry, parameter)
   local name = entry.name:gsub(":", ".")
   return ("%s.%s"):format(name:find("^qvm%.") and name or "qvm." .. name, parameter.name)
@@ -66,7 +66,7 @@ end
 
 local failures = {{"nil"}, {"string", "what is wrong"}, {"qvm.code", "what kind of failure"}}
 
--- What a function gives at one position: where it can fail, there are two.
+-- The type of one return value. A function that can fail has two sets of return values.
 local function return_type(value, failure)
   if not failure then
     return types.luacats(value.type)
@@ -105,7 +105,7 @@ local function class_of(kind)
   return kind.name:find("^qvm") and kind.name or "qvm." .. kind.name
 end
 
--- A kind: its class, and the functions that it has, on a local of that name.
+-- Writes a kind: its class, and its functions on a local of that name.
 function Stub:kind(kind)
   local variable = kind.name:match("[^.]*$")
   self:comment(kind.summary .. (kind.text ~= "" and "\n\n" .. kind.text or ""))
@@ -124,7 +124,7 @@ local function header(module)
     .. "for lua-language-server, not to be loaded.\n"}, Stub)
 end
 
--- The stubs: an array of {path, text}.
+-- Returns the stubs: an array of {path, text}.
 function luacats.files(model)
   local main, assertions = header "qvm", header "qvm.assertions"
   main:comment("What went wrong, besides nil and a message.")

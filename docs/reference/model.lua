@@ -1,5 +1,5 @@
--- What the LDoc comments say, as one structure: kinds (modules, classes, tables)
--- and functions, each with its parts and their types.
+-- Parses the LDoc comments into one structure: kinds (modules, classes, tables) and
+-- functions, each with its parts and their types.
 
 local comments = require "comments"
 local types = require "types"
@@ -10,7 +10,7 @@ local function fail(tag, format, ...)
   error(("%s: "):format(tag.line) .. format:format(...), 0)
 end
 
--- @{module.name|label} is its label; @{qvm.vm.VM} is VM.
+-- Replaces @{module.name|label} by its label, and @{qvm.vm.VM} by VM.
 local function plain(text)
   return (text:gsub("@(%b{})", function(link)
     local name = link:sub(2, -2)
@@ -31,8 +31,8 @@ local function parse_type(tag, text)
   return ok and result or fail(tag, "%s", result)
 end
 
--- "integer min bytes" of @tparam[opt=4]: name, type, text, and whether it may be
--- left out.
+-- Parses "integer min bytes" of @tparam[opt=4]: name, type, text, and whether it is
+-- optional.
 local function parse_value(tag)
   local type_text, name, text = tag.value:match("^(%S+)%s+(%S+)%s*(.*)$")
   if not name then
@@ -48,7 +48,7 @@ local function parse_value(tag)
   return value
 end
 
--- Parameters; those named `options.dir` are the options of the one before.
+-- Reads the parameters; those named `options.dir` are options of the one before.
 local function add_parameter(parameters, tag)
   local value = parse_value(tag)
   local owner, name = value.name:match("^([%w_]+)%.(.+)$")
@@ -107,7 +107,7 @@ local function read_function(block, name)
   return entry
 end
 
--- The same function under another name, as @also has it.
+-- Returns a copy of a function for another name that @also gives.
 local function renamed(entry, old, new)
   local copy = {}
   for key, value in pairs(entry) do
@@ -123,7 +123,7 @@ end
 local Reader = {}
 Reader.__index = Reader
 
--- The kind of that name, made where it is not there yet.
+-- Returns the kind of a name; makes it if it does not exist.
 function Reader:kind(name)
   local kind = self.by_name[name]
   if not kind then
@@ -147,7 +147,7 @@ function Reader:add_function(block, name)
   end
 end
 
--- A table is a kind of its own; that of a class or a module gives its fields.
+-- A table is a kind, except that the table of a class or module describes its fields.
 function Reader:add_table(block, name)
   local kind = self:kind(name)
   local entry = new_entry(block, name)
@@ -191,7 +191,7 @@ function Reader:add(block)
   end
 end
 
--- Types that no comment describes are slips of the pen.
+-- A type that no comment describes is a typing error.
 local function check_types(self, what, list)
   for _, value in ipairs(list) do
     for _, class in ipairs(types.classes(value.type)) do
@@ -211,7 +211,7 @@ local function codes_of(text)
   return list
 end
 
--- Of these files, in order: `kinds`, each with `name` `summary` `text` `usage`
+-- Reads files in order. Returns `kinds`, each with `name` `summary` `text` `usage`
 -- `fields` `functions` `extends` `is_module`; and `codes`.
 function model.read(paths)
   local self = setmetatable({kinds = {}, by_name = {}}, Reader)

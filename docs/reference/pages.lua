@@ -1,4 +1,4 @@
--- The pages of qvm.help: plain text of 80 columns.
+-- Writes the pages of qvm.help: plain text of 80 columns.
 
 local types = require "types"
 
@@ -6,8 +6,8 @@ local pages = {}
 
 local WIDTH = 80
 
--- Words, in lines of at most WIDTH, the first of which begins with `first`, the
--- others with as many blanks.
+-- Wraps words to lines of at most WIDTH. The first line begins with `first`, the others
+-- with as many blanks.
 local function wrap(first, text, indent)
   local lines, line = {}, first
   indent = indent or (" "):rep(#first)
@@ -24,7 +24,7 @@ local function wrap(first, text, indent)
   return table.concat(lines, "\n")
 end
 
--- Text with its paragraphs, its code (indented by four) and its lists.
+-- Adds a text with its paragraphs, code (indented by four) and lists.
 local function paragraphs(text)
   local result, words = {}, nil
   local function flush()
@@ -56,14 +56,14 @@ function Page:add(format, ...)
   self[#self + 1] = select("#", ...) > 0 and format:format(...) or format
 end
 
--- A paragraph of its own.
+-- Adds a paragraph.
 function Page:text(text)
   if text ~= "" then
     self:add("\n" .. paragraphs(text))
   end
 end
 
--- Rows of two columns; `more` is a line below a row.
+-- Adds rows of two columns; `more` is a line below a row.
 function Page:rows(title, rows)
   if not rows[1] then
     return
@@ -103,14 +103,14 @@ local function sentence(...)
   return (text:gsub(": $", ""))
 end
 
--- "integer, default 4: bytes of the shortest that counts".
+-- Describes a parameter: "integer, default 4: bytes of the shortest string".
 local function describe(value)
   local left_out = value.default and ", default " .. value.default
     or value.optional and value.type.kind ~= "optional" and ", optional" or ""
   return sentence(types.text(value.type), left_out, ": ", value.text)
 end
 
--- "find(bytes [, options])".
+-- Writes a call: "find(bytes [, options])".
 function pages.signature(entry)
   local text, closing = "", ""
   for i, parameter in ipairs(entry.parameters) do
@@ -136,7 +136,8 @@ local function parameter_rows(entry)
   return rows
 end
 
--- "iterator over address, text (integer, string)", or "Dump: the dump".
+-- Describes a return value: "iterator over address, text (integer, string)", or
+-- "Dump: the dump".
 local function return_text(value)
   if value.type.kind == "function" then
     local kinds = {}
@@ -228,8 +229,8 @@ function pages.overview(model)
   page:rows("Functions", functions)
   page:rows("Modules", modules)
   page:rows("Objects", objects)
-  page:add('\nqvm.help "VM" or qvm.help(vm) tells what there is to one of them, and')
-  page:add('qvm.help "VM:dump" or qvm.help(vm.dump) of a function.')
+  page:add('\nqvm.help "VM" or qvm.help(vm) is about one of them, and')
+  page:add('qvm.help "VM:dump" or qvm.help(vm.dump) about a function.')
   return page:finish()
 end
 

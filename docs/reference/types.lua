@@ -1,5 +1,5 @@
--- The types in the LDoc comments, parsed, and written as people and as
--- lua-language-server read them:
+-- Parses the types in LDoc comments, and writes them for people and for
+-- lua-language-server:
 --
 --     ?string   a|b   "a"|"b"   {string,...}   {[string]=integer}   qvm.vm.VM
 --     function(integer,?string):integer,string
@@ -8,7 +8,7 @@ local types = {}
 
 local parse_union
 
--- A list of types, separated by commas; each parsed by `parse`.
+-- Parses a list of types, separated by commas, each with `parse`.
 local function parse_list(text, at, parse)
   local list = {}
   repeat
@@ -60,11 +60,11 @@ local function parse_one(text, at)
   if literal then
     return {kind = "literal", text = literal}, after
   end
-  local name, behind = text:match("^([%a_][%w_.]*)()", at)
+  local name, next_at = text:match("^([%a_][%w_.]*)()", at)
   if not name then
     error(("type %s: a name expected at character %d"):format(text, at), 0)
   end
-  return {kind = "name", name = name}, behind
+  return {kind = "name", name = name}, next_at
 end
 
 function parse_union(text, at)
@@ -88,7 +88,7 @@ end
 local plain = {any = true, string = true, integer = true, number = true, boolean = true,
   table = true, ["nil"] = true}
 
--- The name of a class, without the module that it is in: qvm.vm.VM is VM.
+-- The name of a class without its module: VM for qvm.vm.VM.
 function types.class(name)
   return name:match("%.(%u%w*)$") or name
 end
@@ -101,7 +101,7 @@ local function all(list, write, separator)
   return table.concat(texts, separator)
 end
 
--- For people.
+-- Writes a type for people.
 function types.text(t)
   if t.kind == "name" then
     return types.class(t.name)
@@ -120,13 +120,13 @@ function types.text(t)
     t.returns[1] and ": " .. all(t.returns, types.text, ", ") or "")
 end
 
--- In brackets where something is to be written behind it.
+-- Adds brackets if something follows the type.
 local function closed(t)
   local text = types.luacats(t)
   return (t.kind == "function" or t.kind == "union") and "(" .. text .. ")" or text
 end
 
--- For lua-language-server.
+-- Writes a type for lua-language-server.
 function types.luacats(t)
   if t.kind == "name" then
     local name = types.class(t.name)
@@ -150,7 +150,7 @@ function types.luacats(t)
     t.returns[1] and ": " .. all(t.returns, types.luacats, ", ") or "")
 end
 
--- Every name of a class in a type, to see whether it exists.
+-- Calls a function with the name of every class in a type, to check that it exists.
 function types.classes(t, found)
   found = found or {}
   if t.kind == "name" and not plain[t.name] then

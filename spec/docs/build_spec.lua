@@ -84,3 +84,18 @@ describe("deps", function()
     assert.is_false(files.exists(fake .. ".ran"))
   end)
 end)
+
+describe("run.sh", function()
+  it("starts files first that are there", function()
+    local list = files.read("spec/run.sh"):match('\nslow="(.-)"')
+    local missing, found = {}, 0
+    for name in list:gmatch("%S+") do
+      found = found + 1
+      if not files.exists("spec/" .. name .. "_spec.lua") then
+        missing[#missing + 1] = name
+      end
+    end
+    assert.are.same({}, missing)
+    assert.is_true(found > 10)
+  end)
+end)

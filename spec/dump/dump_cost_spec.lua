@@ -1,4 +1,4 @@
--- What small hostile dumps cost, and what is said of those that are cut.
+-- The cost of small hostile dumps, and how truncated or incomplete dumps are reported.
 
 local cost = require "support.cost"
 local files = require "support.files"
@@ -6,14 +6,15 @@ local process = require "support.process"
 local qvm = require "qvm"
 local writer = require "support.dumpwriter"
 
--- Writes a dump compressed, and returns its path.
-local function packed(name, bytes)
+-- Writes a dump, compresses it and returns its path.
+local function compressed(name, bytes)
   local path = files.write(name, bytes)
   assert(process.run {"gzip", "-9", "-f", path} == 0)
   return path .. ".gz"
 end
 
--- A file with as many program headers as that, each made by entry(i).
+-- A file with `count` program headers, then `rest`. entry(i, at) returns the fields of header
+-- i; `at` is the offset of `rest`.
 local function with_headers(count, entry, rest)
   local at = 64 + 64
   local section = writer.section_header {info = count}
@@ -29,9 +30,9 @@ end
 describe("a small file", function()
   after_each(files.clean)
 
-  it("whose segments all hold the same notes has them once", function()
+  it("whose segments all share the same notes lists them once", function()
     local notes = writer.elf_note("X\0", 1, ""):rep(30000)
-    local path = packed("notes.gcore", with_headers(60000, function(_, at)
+    local path = compressed("notes.gcore", with_headers(60000, function(_, at)
       return {type = 4, offset = at, filesz = #notes, align = 4}
     end, notes))
     local answer = cost.check(([[
@@ -44,8 +45,8 @@ describe("a small file", function()
       .. "file with another one, or are more than 256", answer)
   end)
 
-  it("with more notes than any dump has is too large to list, and opens", function()
-    local path = packed("many.gcore", writer.file {machine = "x86_64", segments = {
+  it("with too many notes opens, but raises when they are listed", function()
+    local path = compressed("many.gcore", writer.file {machine = "x86_64", segments = {
       {type = 4, bytes = writer.elf_note("", 1, ""):rep(1 << 20), align = 4}}})
     local answer = cost.check(([[
       local d, n = assert(qvm.open(%q)), 0
@@ -55,22 +56,22 @@ describe("a small file", function()
     assert.matches("not_found$", answer)
   end)
 
-  it("with as many segments as are allowed stays small, and with more is too large", function()
+  it("with the largest number of segments costs little; with more it is too large", function()
     local function memory(i)
       return {offset = 0, paddr = 0x2000 * i, filesz = 64, memsz = 0x1000}
     end
-    local path = packed("segments.gcore", with_headers(1 << 17, memory))
+    local path = compressed("segments.gcore", with_headers(1 << 17, memory))
     assert.are.equal("131072 131072", (cost.check(([[
       local d, n, m = assert(qvm.open(%q)), 0, 0
       for _ in d:segments() do n = n + 1 end
       for _ in d:ranges() do m = m + 1 end
       return n .. " " .. m // 2 * 2]]):format(path))))
-    local huge = packed("huge.gcore", writer.header {machine = 183, phnum = 0xffff, phoff = 128,
+    local huge = compressed("huge.gcore", writer.header {machine = 183, phnum = 0xffff, phoff = 128,
       shoff = 64, shnum = 1} .. writer.section_header {info = 0xffffffff})
     assert.are.equal("too_large", select(3, qvm.open(huge)))
   end)
 
-  it("that shows its bytes as much more memory is too large", function()
+  it("whose segments map its bytes many times is too large", function()
     local bytes = ("m"):rep(1 << 20)
     local path = files.write("aliased.gcore", with_headers(1 << 16, function(i, at)
       return {offset = at, paddr = i << 20, filesz = #bytes}
@@ -80,9 +81,9 @@ describe("a small file", function()
     assert.matches("show the file's bytes more than 8 times", message)
   end)
 
-  it("with text of 16 MiB that is no UTF-8 is reported in part, with the count", function()
+  it("with 16 MiB of text that is not UTF-8 is reported in part, with the count", function()
     local text = ("\255"):rep(16 << 20)
-    local path = packed("text.gcore", writer.small {
+    local path = compressed("text.gcore", writer.small {
       memory = {{paddr = 0x1000, bytes = writer.dumpinfo(text)}}, note = {dumpinfo = 0}})
     for _, option in ipairs {"--json", "--html", "--read"} do
       local body = ([[
@@ -94,7 +95,7 @@ describe("a small file", function()
         local about = require "qvm.diag.collect".dump(assert(qvm.open(%q)), problems)
         local option, size = %q, 0
         if option == "--json" then
-          size = #require "qvm.diag.json".encode({dump = about})
+          size = #require "qvm.diag.collect".encode({dump = about})
         elseif option == "--html" then
           size = #require "qvm.diag.html".page({dump = about, errors = {}}, false)
         else
@@ -108,7 +109,7 @@ describe("a small file", function()
     end
   end)
 
-  it("is searched for the longest pattern", function()
+  it("can be searched for the longest pattern", function()
     local path = files.write("find.gcore", writer.small {
       memory = {{paddr = 0, bytes = ("ab"):rep(1 << 20)}}})
     assert.are.equal("524289", (cost.check(([[
@@ -127,19 +128,20 @@ describe("a small file", function()
     for i = 1, 20000 do
       cpus[i] = cpu
     end
-    local path = packed("vcpus.gcore", writer.small {cpus = cpus, note = {names = names,
+    local path = compressed("vcpus.gcore", writer.small {cpus = cpus, note = {names = names,
       pad = -#(table.concat(names, "\0") .. "\0") % 8}})
     local answer = cost.check(([[
       local problems = {warn = function(self, m) self[#self + 1] = m end}
       local dump = assert(qvm.open(%q))
-      local about = require "qvm.diag.collect".dump(dump, problems)
+      local collect = require "qvm.diag.collect"
+      local about = collect.dump(dump, problems)
       for cpu in dump:vcpus() do assert(cpu.extra.r500) end
-      return #about.vcpus .. #require "qvm.diag.json".encode(about) .. problems[1] ]]):format(path))
+      return #about.vcpus .. #collect.encode(about) .. problems[1] ]]):format(path))
     assert.matches("only the first 61 vCPUs are in the report", answer, 1, true)
   end)
 end)
 
-describe("a dump that is cut", function()
+describe("a truncated dump", function()
   after_each(files.clean)
 
   local function words()
@@ -173,10 +175,10 @@ describe("a dump that is cut", function()
       note = {names = {"cr3"}, pad = 4}}
   end
 
-  -- How many vCPUs each cut leaves, ascending.
+  -- The number of vCPUs must not decrease with the length.
   for form, write in pairs {qemu = qemu, qnx = qnx} do
     for _, machine in ipairs {"aarch64", "x86_64"} do
-      it(("at every byte after its headers opens as partial: %s, %s"):format(form, machine),
+      it(("opens as partial when cut at any byte after its headers: %s, %s"):format(form, machine),
       function()
         local bytes, most = write(machine), 0
         for length = 64 + 2 * 56, #bytes - 1 do
@@ -200,7 +202,7 @@ describe("a dump that is cut", function()
     end
   end
 
-  it("among QNX's records says which vCPU is missing", function()
+  it("reports which vCPU is missing from a QNX note", function()
     local path = files.write("cut.gcore", qnx("aarch64"):sub(1, -2))
     local dump <close> = assert(qvm.open(path, {partial = true}))
     assert.are.equal("qnx", dump.format)
@@ -213,7 +215,7 @@ describe("a dump that is cut", function()
   end)
 end)
 
-describe("a QEMU dump that lacks a note", function()
+describe("a QEMU dump with a missing note", function()
   after_each(files.clean)
 
   local function open(notes)
@@ -223,32 +225,32 @@ describe("a QEMU dump that lacks a note", function()
   local function status(i) return writer.elf_note("CORE\0", 1, writer.prstatus(i, {}, 336)) end
   local state = writer.elf_note("QEMU\0", 0, writer.qemu_state({[416] = {0x5000}}, 440))
 
-  it("has the others, and a warning", function()
+  it("reads the other notes and warns", function()
     local dump <close> = open {status(0), status(2), state, state}
     assert.are.same({"qemu", {"the registers of 1 vCPUs are missing"}},
       {dump.format, dump.warnings})
     assert.are.same({0, 2, 0x5000}, {dump:vcpu(0).cpunum, dump:vcpu(1).cpunum, dump:vcpu(1).pgtbl})
   end)
 
-  it("gives no vCPU the control registers of another one", function()
+  it("never assigns control registers to the wrong vCPU", function()
     local dump <close> = open {status(0), status(1), state}
     assert.are.same({"qemu", {"2 vCPUs have no control registers: notes with them are missing"}},
       {dump.format, dump.warnings})
     assert.are.same({0, 0}, {dump:vcpu(0).pgtbl, dump:vcpu(1).pgtbl})
   end)
 
-  it("or has one of another writer is plain ELF, and says why", function()
+  it("is plain ELF, with a warning, if it also has a foreign note", function()
     local dump <close> = open {status(0), state, writer.elf_note("CORE\0", 3, "x")}
     assert.are.equal("elf", dump.format)
     assert.matches("no registers are read", dump.warnings[1])
   end)
 end)
 
-describe("what follows gzip data", function()
+describe("data after the gzip data", function()
   after_each(files.clean)
 
-  it("is ignored if it is zeros, and else a warning", function()
-    local path = packed("small.gcore", writer.small {})
+  it("is ignored if it is zeros, and otherwise causes a warning", function()
+    local path = compressed("small.gcore", writer.small {})
     local file <close> = io.open(path, "rb")
     local bytes = file:read("a")
     for rest, count in pairs {[""] = 0, [("\0"):rep(512)] = 0, ["x"] = 1, ["\0\0garbage"] = 1} do

@@ -1,10 +1,12 @@
+-- The notes and sections of a dump.
+
 local dumps = require "support.dumps"
 local files = require "support.files"
 local writer = require "support.dumpwriter"
 
 local open, collect = dumps.open, dumps.collect
 
-describe("what else an ELF file holds", function()
+describe("an ELF dump", function()
   after_each(files.clean)
 
   local function note(name, kind, data, unit)
@@ -23,7 +25,7 @@ describe("what else an ELF file holds", function()
     return writer.file {machine = "x86_64", segments = segments}
   end
 
-  it("are notes, of every kind", function()
+  it("lists notes of every kind", function()
     local dump = open(with_notes(
       note("CORE\0", 1, "prstatus") .. note("", 7, "abcde") .. note("VMCOREINFO\0", 0, ""),
       note("X\0", 0xffffffff, "last"):sub(1, -1)))
@@ -35,7 +37,7 @@ describe("what else an ELF file holds", function()
     assert.are.equal('note "CORE" type 1: 8 bytes', tostring(dump:notes()()))
   end)
 
-  it("are notes padded to 8 bytes, where the segment says so", function()
+  it("lists notes padded to 8 bytes if the segment's alignment is 8", function()
     local dump = open(writer.file {machine = "x86_64", segments = {{type = 4, align = 8,
       bytes = note("GNU\0", 5, "123", 8) .. note("abcdefg\0", 6, "4567", 8)}}})
     assert.are.same({"GNU 123", "abcdefg 4567"}, collect(dump:notes(), function(n)
@@ -43,7 +45,7 @@ describe("what else an ELF file holds", function()
     end))
   end)
 
-  it("are notes in the file's byte order", function()
+  it("reads notes in the file's byte order", function()
     local dump = open(writer.as(">", 32, function()
       return writer.file {machine = "arm", segments = {{type = 4, align = 4,
         bytes = string.pack(">I4I4I4", 4, 4, 9) .. "ABC\0data"}}}
@@ -53,7 +55,7 @@ describe("what else an ELF file holds", function()
     end))
   end)
 
-  it("are no notes where a QNX note stands", function()
+  it("does not list a QNX note", function()
     local qnx = writer.note {cpus = {{registers = writer.aarch64 {}}}}
     local dump = open(writer.file {machine = "aarch64", segments = {{type = 4, bytes = qnx},
       {type = 4, bytes = note("CORE\0", 1, "x"), align = 4}}})
@@ -61,7 +63,7 @@ describe("what else an ELF file holds", function()
     assert.are.same({"CORE"}, collect(dump:notes(), function(n) return n.name end))
   end)
 
-  it("are notes up to one that does not fit", function()
+  it("lists notes up to one that does not fit", function()
     local good = note("A\0", 1, "good")
     for _, bad in ipairs {string.pack("<I4I4I4", 4, 0xffffffff, 1) .. "ABC\0",
       string.pack("<I4I4I4", 0xffffffff, 4, 1) .. "ABC\0", string.pack("<I4I4I4", 4, 5, 1)
@@ -77,12 +79,12 @@ describe("what else an ELF file holds", function()
     end
   end)
 
-  it("are notes before a segment's padding", function()
+  it("ignores padding at the end of a note segment", function()
     local dump = open(with_notes(note("A\0", 1, "x") .. "\0\0\0\0", "short", note("B\0", 2, "y")))
     assert.are.same({"A", "B"}, collect(dump:notes(), function(n) return n.name end))
   end)
 
-  it("are notes with NULs in their names", function()
+  it("lists notes with NULs in their names", function()
     local names = {"a\0b\0\0", ("\0"):rep(65000) .. "x", "\0\0\0"}
     local bytes = ""
     for _, name in ipairs(names) do
@@ -93,7 +95,7 @@ describe("what else an ELF file holds", function()
     end))
   end)
 
-  -- A file with sections behind its memory: their headers, then the names.
+  -- A file with memory, then the sections' data and names, then the section headers.
   local function with_sections(sections, header)
     local names, data = "\0", "memory"
     local at = 64 + 56
@@ -119,7 +121,7 @@ describe("what else an ELF file holds", function()
 
   local two = {{name = ".note", bytes = "some text"}, {name = ".bss", type = 8, size = 1 << 40}}
 
-  it("are sections with their bytes", function()
+  it("lists and reads sections", function()
     local dump = open(with_sections(two))
     assert.are.same({"0  ", "1 .note some text", "2 .bss ",
       "3 .shstrtab \0.note\0.bss\0.shstrtab\0"}, collect(dump:sections(), function(s)
@@ -134,15 +136,15 @@ describe("what else an ELF file holds", function()
     end
   end)
 
-  it("are no sections in most dumps", function()
+  it("may have no sections", function()
     for _, header in ipairs {{}, {shnum = 1}} do
       for _ in open(writer.small {header = header}):sections() do
-        error("it has none")
+        error("a section in a dump without sections")
       end
     end
   end)
 
-  it("are sections whose headers or bytes are wrong", function()
+  it("reports invalid section headers and sizes", function()
     local dump = open(with_sections {{name = "a", offset = 1 << 40, size = 4},
       {name = "b", offset = -1, size = -1}, {name = "c", offset = 0, size = 1 << 33}})
     local codes = {}

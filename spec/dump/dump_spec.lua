@@ -1,3 +1,5 @@
+-- Opening a dump, and reading its memory.
+
 local dumps = require "support.dumps"
 local files = require "support.files"
 local qvm = require "qvm"
@@ -8,7 +10,7 @@ local open, ranges = dumps.open, dumps.ranges
 describe("an opened dump", function()
   after_each(files.clean)
 
-  it("says what it is", function()
+  it("describes itself in its fields and tostring", function()
     local dump = open(writer.small())
     assert.are.equal(files.path("test.gcore"), dump.path)
     assert.are.equal("qnx", dump.format)
@@ -21,7 +23,7 @@ describe("an opened dump", function()
       tostring(dump))
   end)
 
-  it("lists the segments as they are in the file", function()
+  it("lists the segments in file order", function()
     local dump = open(writer.small {memory = {
       {paddr = 0x200000000, vaddr = 0x1234, bytes = ("a"):rep(16), memsz = 64, flags = 5},
       {paddr = 0x80000000, bytes = ("b"):rep(32)},
@@ -44,7 +46,7 @@ describe("an opened dump", function()
     assert.matches("^segment 2: type 0x6474e551 ", tostring(list[3]))
   end)
 
-  it("lists the memory merged and ascending", function()
+  it("lists memory ranges merged and in ascending order", function()
     local dump = open(writer.small {memory = {
       {paddr = 0x9000, bytes = ("a"):rep(0x100)},
       {paddr = 0x1000, bytes = ("b"):rep(0x1000)},
@@ -54,7 +56,7 @@ describe("an opened dump", function()
     assert.are.same({"1000+1800", "9000+100", "ffffffffffffff00+100"}, ranges(dump))
   end)
 
-  it("reads memory, across adjoining segments too", function()
+  it("reads memory, also across adjacent segments", function()
     local dump = open(writer.small {memory = {
       {paddr = 0x2000, bytes = "second"}, {paddr = 0x1ffb, bytes = "first"}}})
     assert.are.equal("first", dump:read(0x1ffb, 5))
@@ -64,7 +66,7 @@ describe("an opened dump", function()
     assert.are.equal("d", dump:read(0x2005, 1))
   end)
 
-  it("says which address is not there", function()
+  it("reports which address is missing", function()
     local dump = open(writer.small {memory = {
       {paddr = 0x1000, bytes = ("a"):rep(16)}, {paddr = 0x1010, bytes = ("b"):rep(16)},
       {paddr = 0x3000, bytes = ("c"):rep(16), memsz = 32}}})
@@ -79,7 +81,7 @@ describe("an opened dump", function()
     end
   end)
 
-  it("reads up to the top of the address space, and not around it", function()
+  it("reads up to the top of the address space and does not wrap around", function()
     local top = 0xfffffffffffffff8
     local dump = open(writer.small {memory = {
       {paddr = top, bytes = "01234567"}, {paddr = 0, bytes = "abcdefgh"}}})
@@ -95,7 +97,7 @@ describe("an opened dump", function()
     assert.are.same({"0+8", "fffffffffffffff8+8"}, ranges(dump))
   end)
 
-  it("takes the first in the file where segments overlap", function()
+  it("reads the first segment in the file where segments overlap", function()
     local dump = open(writer.small {memory = {
       {paddr = 0x1004, bytes = "BBBBBBBB"},
       {paddr = 0x1000, bytes = "AAAAAAAAAAAAAAAAAAAA"},
@@ -105,7 +107,7 @@ describe("an opened dump", function()
     assert.are.same({"1000+16"}, ranges(dump))
   end)
 
-  it("does so in any arrangement of segments", function()
+  it("reads the first segment for any arrangement of segments", function()
     math.randomseed(1)
     for _ = 1, 300 do
       local memory, expected = {}, {}
@@ -164,7 +166,7 @@ describe("an opened dump", function()
     assert.are.equal("", dump:cstring(0x7777, 0))
   end)
 
-  it("does not read a string around the top of the address space", function()
+  it("does not read a string past the top of the address space", function()
     local dump = open(writer.small {memory = {
       {paddr = -16, bytes = ("T"):rep(16)}, {paddr = 0, bytes = "LOW\0"}}})
     assert.are.equal(("T"):rep(16), dump:cstring(-16, 16))
@@ -175,7 +177,7 @@ describe("an opened dump", function()
     assert.matches("beyond the last address", (select(2, dump:read(-16, 17))), 1, true)
   end)
 
-  it("raises for mistakes of the caller", function()
+  it("raises for programming errors", function()
     local dump = open(writer.small())
     assert.error_matches(function() dump:read(0x80000000, -1) end, "bad argument #2 to 'read'")
     assert.error_matches(function() dump:read(true, 1) end, "number expected, got boolean")
@@ -190,7 +192,7 @@ describe("an opened dump", function()
     assert.error_matches(function() qvm.open("a", {parital = true}) end, "no option 'parital'")
   end)
 
-  it("answers nil, message, gone after it was closed", function()
+  it('returns nil, a message and "gone" after it is closed', function()
     local dump = open(writer.small())
     dump:close()
     dump:close()
@@ -204,7 +206,7 @@ describe("an opened dump", function()
     assert.matches("closed$", tostring(dump))
   end)
 
-  it("makes no iterator after it was closed", function()
+  it("creates no iterator after it is closed", function()
     local dump, other = open(writer.small()), open(writer.small())
     local cpu, space = dump:vcpu(0), assert(dump:space {root = 0, va_bits = 39, granule = 4096})
     dump:close()
@@ -231,7 +233,7 @@ describe("an opened dump", function()
     assert.are.equal("gone", select(3, kept:u8(0)))
   end)
 
-  it("raises in a loop when it is closed meanwhile", function()
+  it("raises in a loop that closes it", function()
     for _, iterate in ipairs {"segments", "ranges", "vcpus"} do
       local memory = {{paddr = 0, bytes = "a"}, {paddr = 9, bytes = "b"}}
       local dump = open(writer.small {memory = memory})
@@ -243,7 +245,7 @@ describe("an opened dump", function()
     end
   end)
 
-  it("gives nothing more when it is asked behind the end", function()
+  it("has iterators that keep returning nil after the end", function()
     local dump = assert(qvm.open(files.write("two.gcore", writer.small {})))
     for _, name in ipairs {"ranges", "segments", "vcpus", "notes", "sections"} do
       local iterator = dump[name](dump)
@@ -253,7 +255,7 @@ describe("an opened dump", function()
     end
   end)
 
-  it("gives two loops a state each", function()
+  it("supports nested loops", function()
     local dump = open(writer.small {memory = {{paddr = 0, bytes = "a"}, {paddr = 9, bytes = "b"}}})
     local count = 0
     for _ in dump:segments() do

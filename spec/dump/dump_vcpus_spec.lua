@@ -1,13 +1,15 @@
+-- The vCPUs and the text of a QNX dump.
+
 local dumps = require "support.dumps"
 local files = require "support.files"
 local writer = require "support.dumpwriter"
 
 local open, ranges = dumps.open, dumps.ranges
 
-describe("a note that is too short for a QNX one", function()
+describe("a note that is too short for a QNX note", function()
   after_each(files.clean)
 
-  it("does not make text of memory", function()
+  it("does not turn memory into text", function()
     local dump = dumps.open(writer.file {machine = "aarch64", segments = {
       {paddr = 0x1000, bytes = writer.dumpinfo("hello from memory\n")},
       {type = 4, bytes = ("\0"):rep(16)}}})
@@ -43,7 +45,7 @@ describe("the vCPUs of a QNX dump", function()
     assert.are.equal(0x600000c5, cpu.regs.pstate)
   end
 
-  it("are read from a note of SDP 8, with extra registers", function()
+  it("are read from an SDP 8 note, with extra registers", function()
     local dump = open(writer.small {cpus = {aarch64_cpu(0), aarch64_cpu(1)},
       note = {names = {"ttbr1_el1", "tcr"}}})
     local count = 0
@@ -70,7 +72,7 @@ describe("the vCPUs of a QNX dump", function()
     assert.are.equal("", dump:vcpu(1).extra_bytes)
   end)
 
-  it("give their registers in the architecture's order", function()
+  it("return their registers in the architecture's order", function()
     local dump = open(writer.small())
     local names = {}
     for name, value in dump:vcpu(0):registers() do
@@ -108,8 +110,8 @@ describe("the vCPUs of a QNX dump", function()
     end)
   end
 
-  it("are found wherever padding may stand behind the names", function()
-    -- "abc\0" and "d\0" are 6 bytes: 2 pad them to a multiple of 4 and of 8.
+  it("are found after any padding of the names", function()
+    -- "abc\0" and "d\0" take 6 bytes: 2 more pad them to a multiple of 4 and of 8.
     for _, case in ipairs {{{"abc", "d"}, 0}, {{"abc", "d"}, 2}, {{"abcdefgh"}, 3},
       {{"abcdefgh"}, 7}, {{"abc"}, 4}} do
       local names, pad = case[1], case[2]
@@ -122,7 +124,7 @@ describe("the vCPUs of a QNX dump", function()
     end
   end)
 
-  it("keep the bytes of extra registers that are not 8 bytes each", function()
+  it("keep the bytes of extra registers whose size is not 8", function()
     local cpu = aarch64_cpu(0)
     cpu.extra = "0123456789abcdef0123456789abcdef"
     local dump = open(writer.small {cpus = {cpu}, note = {names = {"v0", "v1"}, extra_size = 32}})
@@ -132,7 +134,7 @@ describe("the vCPUs of a QNX dump", function()
     check_aarch64(dump:vcpu(0), 0)
   end)
 
-  it("are found in a note that stands first, and beside other notes", function()
+  it("are found in a note before the memory and next to other notes", function()
     local note = writer.note {cpus = {aarch64_cpu(0)}, names = {"a", "b"}}
     local standard = string.pack("<I4I4I4c8c4", 5, 4, 1, "CORE\0", "abcd")
     local dump = open(writer.file {machine = "aarch64", segments = {
@@ -144,8 +146,8 @@ describe("the vCPUs of a QNX dump", function()
   end)
 
   for _, order in ipairs {"<", ">"} do
-    for machine, about in pairs {x86 = {"eip", "esp"}, arm = {"pc", "sp"}} do
-      it(("are read from a 32-bit %s-endian dump of %s"):format(
+    for machine, pc_and_sp in pairs {x86 = {"eip", "esp"}, arm = {"pc", "sp"}} do
+      it(("are read from a 32-bit %s-endian %s dump"):format(
         order == "<" and "little" or "big", machine), function()
         local values = {}
         for i, name in ipairs(writer[machine .. "_order"]) do
@@ -168,8 +170,8 @@ describe("the vCPUs of a QNX dump", function()
           assert.are.equal(values[name], value)
         end
         assert.are.same(writer[machine .. "_order"], names)
-        assert.are.equal(values[about[1]], cpu.pc)
-        assert.are.equal(values[about[2]], cpu.sp)
+        assert.are.equal(values[pc_and_sp[1]], cpu.pc)
+        assert.are.equal(values[pc_and_sp[2]], cpu.sp)
         assert.are.same({5, 0x123456789a, "p", -3},
           {cpu.cpunum, cpu.pgtbl, cpu.process, cpu.extra.x})
         assert.are.equal("the text", dump:log())
@@ -197,20 +199,20 @@ describe("the vCPUs of a QNX dump", function()
     end
   end)
 
-  it("take a process name of 100 characters", function()
+  it("accept a process name of 100 characters", function()
     local dump = open(writer.small {cpus = {{registers = writer.aarch64 {},
       process = ("n"):rep(100)}}})
     assert.are.equal(("n"):rep(100), dump:vcpu(0).process)
   end)
 
-  -- None of these is a kdump note, however close: memory yes, registers no.
+  -- Checks that the file has memory but no vCPUs: its note is almost a QNX note.
   local function not_qnx(name, bytes)
-    it("are not made up from " .. name, function()
+    it("are not read from " .. name, function()
       local dump = open(bytes)
       assert.are.equal("elf", dump.format)
       assert.is_nil(dump:vcpu(0))
       for _ in dump:vcpus() do
-        error("there are none")
+        error("a vCPU in a dump without vCPUs")
       end
       assert.is_nil(dump:log())
     end)
@@ -219,20 +221,20 @@ describe("the vCPUs of a QNX dump", function()
   local cpus = {{registers = writer.aarch64 {}}}
   not_qnx("another version", writer.small {note = {version = 1}})
   not_qnx("no CPUs", writer.small {note = {num_cpus = 0}})
-  not_qnx("more CPUs than there are", writer.small {note = {num_cpus = 2}})
+  not_qnx("a CPU count that is too high", writer.small {note = {num_cpus = 2}})
   not_qnx("65535 CPUs", writer.small {note = {num_cpus = 65535}})
-  not_qnx("fewer CPUs than there are",
+  not_qnx("a CPU count that is too low",
     writer.small {cpus = {cpus[1], cpus[1]}, note = {num_cpus = 1}})
   not_qnx("another register size", writer.small {note = {regset_size = 264}})
   not_qnx("a huge register size", writer.small {note = {regset_size = 0xffffffff}})
   not_qnx("huge extra registers",
     writer.small {note = {regset_size = 0xffffffff, extra_size = 0xffffffff - 272}})
-  not_qnx("names that are not there", writer.small {note = {names_size = 4}})
+  not_qnx("a wrong size of the names", writer.small {note = {names_size = 4}})
   not_qnx("huge names", writer.small {note = {names_size = 0xffffffff}})
-  not_qnx("a byte too many", writer.small {note = {pad = 1}})
+  not_qnx("a note with an extra byte", writer.small {note = {pad = 1}})
   not_qnx("the registers of another machine",
     writer.small {cpus = {{registers = writer.x86_64 {}}}})
-  not_qnx("a machine that is not known", writer.file {machine = 243, segments = {
+  not_qnx("an unknown machine", writer.file {machine = 243, segments = {
     {type = 4, bytes = writer.note {cpus = cpus}}}})
   not_qnx("a note that is too short", writer.file {machine = "aarch64", segments = {
     {type = 4, bytes = writer.note({cpus = cpus}):sub(1, 39)}}})
@@ -240,10 +242,10 @@ describe("the vCPUs of a QNX dump", function()
     {type = 4, bytes = string.pack("<I4I4I4c8c392", 5, 392, 1, "CORE\0", "")}}})
   not_qnx("a standard note without a name", writer.file {machine = "aarch64", segments = {
     {type = 4, bytes = string.pack("<I4I4I4c404", 0, 1, 272, "")}}})
-  not_qnx("no note at all", writer.file {machine = "aarch64", segments = {
+  not_qnx("a file without notes", writer.file {machine = "aarch64", segments = {
     {paddr = 0, bytes = "m"}}})
 
-  it("are none in a file without segments", function()
+  it("are absent from a file without segments", function()
     local dump = open(writer.file {machine = "x86_64", segments = {}})
     assert.are.equal("elf", dump.format)
     assert.are.same({}, ranges(dump))
@@ -260,16 +262,16 @@ describe("the text of a dump", function()
     return open(writer.small {memory = segments, note = {dumpinfo = index}}):log()
   end
 
-  it("is read from the segment that the note names", function()
+  it("is read from the segment that the note refers to", function()
     assert.are.equal("one\ntwo\n", text_of(writer.dumpinfo("one\ntwo\n"), 1))
     assert.are.equal("é\t\27[1mx", text_of(writer.dumpinfo("é\t\27[1mx"), 1))
   end)
 
-  it("ends before the NULs that fill it", function()
+  it("ends before its padding of NULs", function()
     assert.are.equal("text", text_of(writer.dumpinfo("text\0\0\0\0"), 1))
   end)
 
-  it("is found by counting the segments without the notes", function()
+  it("is found by a segment index that does not count note segments", function()
     local note = writer.note {cpus = {{registers = writer.aarch64 {}}}, dumpinfo = 1}
     local dump = open(writer.file {machine = "aarch64", segments = {
       {type = 4, bytes = note}, {paddr = 0, bytes = ("m"):rep(64)},
@@ -277,19 +279,19 @@ describe("the text of a dump", function()
     assert.are.equal("here", dump:log())
   end)
 
-  it("is not made up where there is none", function()
+  it("is nil if no segment holds a valid text", function()
     local info = writer.dumpinfo("text")
     assert.is_nil(text_of(info, 0))                    -- plain memory
     assert.is_nil(text_of(info, 2))                    -- no such segment
     assert.is_nil(text_of(info, 0xffffffff))
-    assert.is_nil(text_of(info:sub(1, 43), 1))         -- no room for the structure
-    assert.is_nil(text_of(info:sub(1, -2), 1))         -- nor for its text
+    assert.is_nil(text_of(info:sub(1, 43), 1))         -- too short for the structure
+    assert.is_nil(text_of(info:sub(1, -2), 1))         -- too short for its text
     assert.is_nil(text_of(writer.dumpinfo("text", 5), 1))
     assert.is_nil(text_of(writer.dumpinfo(""), 1))
     assert.is_nil(text_of(writer.dumpinfo("\0\0\0"), 1))
     assert.is_nil(text_of(writer.dumpinfo("te\1xt"), 1)) -- not text
     assert.is_nil(text_of(writer.dumpinfo("te\0xt"), 1))
-    -- Nor where there is no note to name a segment.
+    -- No note refers to a segment.
     local dump = open(writer.file {machine = "aarch64", segments = {
       {paddr = 0, bytes = writer.dumpinfo("guest memory")}}})
     assert.is_nil(dump:log())

@@ -1,4 +1,4 @@
--- Dumps that gzip has compressed: read in place, cut, damaged, far too large.
+-- Dumps compressed with gzip: read in place, truncated, damaged, very large.
 
 local files = require "support.files"
 local process = require "support.process"
@@ -11,7 +11,8 @@ local function gzip(bytes, level)
   return pipe:read("a")
 end
 
--- Memory as guests have it: zeros, text, code, noise. The same at every run.
+-- Memory that resembles a guest's: zeros, text, repeated bytes and noise, identical in every
+-- run.
 local function memory(size)
   local parts, total = {}, 0
   local noise = {}
@@ -47,10 +48,13 @@ local function try(bytes, options)
   return qvm.open(files.write("test.gcore.gz", bytes), options)
 end
 
+-- Too much memory or work for valgrind.
+local it_large = os.getenv("QVM_VALGRIND") and pending or it
+
 describe("a compressed dump", function()
   after_each(files.clean)
 
-  it("is the dump that was compressed", function()
+  it("reads like the plain dump", function()
     local plain = sample(5 << 20)
     local whole = assert(qvm.open(files.write("whole.gcore", plain)))
     for _, level in ipairs {1, 6, 9} do
@@ -60,23 +64,23 @@ describe("a compressed dump", function()
       for _ = 1, 300 do
         local at = 0x1000 + math.random(0, (5 << 20) - 1)
         local n = math.random(0, math.min(0x1000 + (5 << 20) - at, 1 << math.random(0, 20)))
-        assert(whole:read(at, n) == dump:read(at, n), "other bytes")
+        assert(whole:read(at, n) == dump:read(at, n), "different bytes")
       end
-      assert(whole:read(0x1000, 5 << 20) == dump:read(0x1000, 5 << 20), "other bytes")
+      assert(whole:read(0x1000, 5 << 20) == dump:read(0x1000, 5 << 20), "different bytes")
       assert.are.equal("unmapped", select(3, dump:read(0x1000, (5 << 20) + 1)))
     end
   end)
 
-  it("is read from its end to its beginning", function()
+  it("can be read backwards", function()
     local plain = sample(5 << 20)
     local whole = assert(qvm.open(files.write("whole.gcore", plain)))
     local dump <close> = assert(try(gzip(plain)))
     for at = 0x1000 + (5 << 20) - 10000, 0x1000, -99991 do
-      assert(whole:read(at, 10000) == dump:read(at, 10000), "other bytes")
+      assert(whole:read(at, 10000) == dump:read(at, 10000), "different bytes")
     end
   end)
 
-  it("is of several members, as cat makes them", function()
+  it("may consist of several members", function()
     local plain = sample(2 << 20)
     local whole = assert(qvm.open(files.write("whole.gcore", plain)))
     local cuts = {0, 1, 63, 64, 5000, 1 << 20, (1 << 20) + 1, #plain}
@@ -90,13 +94,13 @@ describe("a compressed dump", function()
       assert.are.same({#plain, true}, {dump.size, dump.complete})
       for _ = 1, 50 do
         local at = 0x1000 + math.random(0, 1 << 20)
-        assert(whole:read(at, 70000) == dump:read(at, 70000), "other bytes")
+        assert(whole:read(at, 70000) == dump:read(at, 70000), "different bytes")
       end
       assert.are.equal(0x1234, dump:vcpu(0).pc)
     end
   end)
 
-  it("is searched and compared like any other", function()
+  it("can be searched and compared", function()
     local plain = writer.small {memory = {{paddr = 0x1000,
       bytes = ("\0"):rep(3 << 20) .. "needle" .. ("x"):rep(1 << 20) .. "needle"}}}
     local whole = assert(qvm.open(files.write("whole.gcore", plain)))
@@ -107,18 +111,18 @@ describe("a compressed dump", function()
     end
     assert.are.same({0x301000, 0x401006}, found)
     for _ in dump:diff(whole) do
-      error("they are the same")
+      error("a difference between equal dumps")
     end
     assert.are.equal("needle" .. ("x"):rep(65530), select(2, dump:strings()()))
   end)
 
-  local function cut_at_all(bytes, lengths, f)
+  local function for_each_cut(bytes, lengths, f)
     for _, length in ipairs(lengths) do
       f(length, bytes:sub(1, length))
     end
   end
 
-  it("is truncated wherever it is cut", function()
+  it("is truncated if cut at any byte", function()
     local compressed = gzip(sample(3000))
     for length = 4, #compressed - 1 do
       local dump, message, code = try(compressed:sub(1, length))
@@ -127,9 +131,9 @@ describe("a compressed dump", function()
     end
   end)
 
-  it("has all that stands before the cut", function()
-    -- Zeros: each byte of the file is as much memory as another, also where a piece
-    -- that is unpacked at a time ends.
+  it("keeps everything before the cut", function()
+    -- Zeros: each byte of the file holds the same amount of memory, also at the end of a
+    -- chunk that is unpacked at once.
     local compressed = gzip(writer.small {memory = {{paddr = 0x1000, bytes = ("\0"):rep(600000)}}})
     local sizes = {}
     for length = 350, 366 do
@@ -142,29 +146,29 @@ describe("a compressed dump", function()
     end
   end)
 
-  it("is read as far as it goes, on request", function()
+  it("can be read up to the cut, on request", function()
     local bytes = memory(1 << 20)
     local plain = writer.file {machine = "aarch64", segments = {{paddr = 0x1000, bytes = bytes}}}
     local compressed = gzip(plain)
-    cut_at_all(compressed, {#compressed // 3, #compressed // 2, #compressed - 9, #compressed - 1},
+    for_each_cut(compressed, {#compressed // 3, #compressed // 2, #compressed - 9, #compressed - 1},
       function(length, cut)
         local _, message, code = try(cut)
         assert.are.equal("truncated", code)
         local dump <close> = assert(try(cut, {partial = true}))
-        local there = dump.size - 64 - 56
+        local present = dump.size - 64 - 56
         assert.is_false(dump.complete)
-        assert.matches(there < #bytes and ": %d+ of " .. #plain .. " bytes are missing$"
+        assert.matches(present < #bytes and ": %d+ of " .. #plain .. " bytes are missing$"
           or "the end of the gzip data is missing", message)
-        assert.is_true(there > length // 2)
-        assert(dump:read(0x1000, there) == bytes:sub(1, there), "other bytes")
-        if there < #bytes then
-          assert.are.equal("truncated", select(3, dump:read(0x1000, there + 1)))
-          assert.are.equal("truncated", select(3, dump:u8(0x1000 + there)))
+        assert.is_true(present > length // 2)
+        assert(dump:read(0x1000, present) == bytes:sub(1, present), "different bytes")
+        if present < #bytes then
+          assert.are.equal("truncated", select(3, dump:read(0x1000, present + 1)))
+          assert.are.equal("truncated", select(3, dump:u8(0x1000 + present)))
         end
       end)
   end)
 
-  -- Reads all of it: the code, and the message.
+  -- Reads all memory; returns the code and the message of the first failure.
   local function read_all(dump)
     for start, size in dump:ranges() do
       local bytes, message, code = dump:read(start, size)
@@ -174,7 +178,7 @@ describe("a compressed dump", function()
     end
   end
 
-  it("is malformed when it is damaged", function()
+  it("is malformed or truncated if damaged", function()
     local plain = sample(300000)
     local compressed = gzip(plain)
     local codes = {}
@@ -194,7 +198,7 @@ describe("a compressed dump", function()
     assert.is_true(codes.malformed > 100)
   end)
 
-  it("tells at its end that its checksum is wrong, and then nothing more", function()
+  it("reports a wrong checksum at its end, and then fails every read", function()
     local plain = writer.file {machine = "aarch64", segments = {
       {paddr = 0x1000, bytes = memory(1 << 20)}}}
     local compressed = gzip(plain)
@@ -205,15 +209,15 @@ describe("a compressed dump", function()
     assert.are.equal("malformed", code)
     assert.matches("the checksum of the gzip data is wrong", message, 1, true)
     assert.are.equal("malformed", select(3, dump:read(0x1000, 10)))
-    local _, why, what = dump:vmcoreinfo()
-    assert.are.same({message, "malformed"}, {why, what})
+    local _, same_message, same_code = dump:vmcoreinfo()
+    assert.are.same({message, "malformed"}, {same_message, same_code})
     local lenient = assert(try(bytes, {partial = true}))
     assert.is_false(lenient.complete)
     assert.matches("checksum wrong", lenient.warnings[1], 1, true)
-    assert(lenient:read(0x1000, 1 << 20) == plain:sub(121), "other bytes")
+    assert(lenient:read(0x1000, 1 << 20) == plain:sub(121), "different bytes")
   end)
 
-  it("warns of damage, on request, and gives what is before it", function()
+  it("warns about damage and reads everything before it, on request", function()
     local plain = writer.file {machine = "aarch64", segments = {
       {paddr = 0x1000, bytes = memory(1 << 20)}}}
     local compressed = gzip(plain)
@@ -238,11 +242,7 @@ describe("a compressed dump", function()
     assert.are.equal(0, #assert(try(compressed, {partial = true})).warnings)
   end)
 
-  it("is right behind and between millions of empty members", function()
-    if os.getenv("QVM_VALGRIND") then
-      pending("too much work for valgrind")
-      return
-    end
+  it_large("reads correctly after and between millions of empty members", function()
     local plain = sample(3 << 19)
     local empty = gzip(""):rep(500000)
     local third = #plain // 3
@@ -252,13 +252,13 @@ describe("a compressed dump", function()
       {progress = function() calls = calls + 1 end}))
     assert.is_true(calls > 2)
     assert(dump:read(0x1000, 3 << 19) == plain:sub(64 + 112 + 1, 64 + 112 + (3 << 19)),
-      "other bytes")
+      "different bytes")
     for at = 0x1000 + (3 << 19) - 8, 0x1000, -299999 do
       assert.are.equal(plain:sub(at - 0x1000 + 177, at - 0x1000 + 184), dump:read(at, 8))
     end
   end)
 
-  it("holds something else", function()
+  it("is rejected if it holds something else", function()
     for _, case in ipairs {{"", "truncated"}, {"hello", "malformed"}, {("x"):rep(99), "malformed"},
       {"\127ELF", "truncated"}} do
       local _, message, code = try(gzip(case[1]))
@@ -270,7 +270,7 @@ describe("a compressed dump", function()
     assert.are.equal("malformed", select(3, try(gzip(gzip(sample(100))))))
   end)
 
-  -- 64 MiB of zeros are 64 KiB, and members may follow one another.
+  -- 64 MiB of zeros compress to 64 KiB, and each member holds that much.
   local function bomb(members)
     local size = members << 26
     local head = writer.header {machine = 183, phnum = 1}
@@ -280,22 +280,18 @@ describe("a compressed dump", function()
     return files.write("bomb.gz", gzip(head) .. files.read(zeros):rep(members)), size
   end
 
-  it("is right behind zeros, which need no room in the index", function()
-    -- Long enough for blocks to begin within the zeros.
+  it("reads correctly after zeros, which take no space in the index", function()
+    -- Enough zeros for several deflate blocks.
     local zeros, noise = 24 << 20, memory(1 << 20):gsub("\0", "\1")
     local dump <close> = assert(try(gzip(writer.file {machine = "aarch64", segments = {
       {paddr = 0, bytes = ("\0"):rep(zeros) .. noise}}})))
-    assert(dump:read(zeros, 1 << 20) == noise, "other bytes")
+    assert(dump:read(zeros, 1 << 20) == noise, "different bytes")
     for at = zeros - (1 << 20), 0, -(1 << 20) do
-      assert(not dump:read(at, 1 << 20):find("[^\0]"), "no zeros")
+      assert(not dump:read(at, 1 << 20):find("[^\0]"), "not zeros")
     end
   end)
 
-  it("is right at both ends when there are more places to begin at than are kept", function()
-    if os.getenv("QVM_VALGRIND") then
-      pending("1.5 GiB are too much for valgrind")
-      return
-    end
+  it_large("reads correctly with more access points than the index keeps", function()
     local count = 1500
     local block = memory(1 << 20)
     local head = writer.header {machine = 183, phnum = 1}
@@ -305,13 +301,13 @@ describe("a compressed dump", function()
     for _, at in ipairs {count - 1, 0, 1, count // 2, 700, 3} do
       local offset = math.random(0, (1 << 20) - 1000)
       assert(dump:read((at << 20) + offset, 1000) == block:sub(offset + 1, offset + 1000),
-        "other bytes")
+        "different bytes")
     end
   end)
 
-  it("takes little memory, however much it unpacks to", function()
+  it("takes little memory, regardless of its unpacked size", function()
     local path, size = bomb(33)
-    local _, out, errors = process.run({os.getenv("LUA") or "lua5.4", "-e",
+    local _, out, errors = process.run_lua {"-e",
       ("package.path=%q;package.cpath=%q;"):format(package.path, package.cpath) .. ([[
         local qvm = require "qvm"
         local steps = 0
@@ -322,7 +318,7 @@ describe("a compressed dump", function()
         end
         for line in io.lines("/proc/self/status") do
           if line:match("^VmHWM") then print(line:match("%%d+")) end
-        end]]):format(path, size - 8)}, {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+        end]]):format(path, size - 8)}
     local seen_size, kib = out:match("^(%d+)\ttrue\ttrue\n(%d+)\n$")
     assert.are.equal(size + 120, tonumber(seen_size), out .. errors)
     if not os.getenv("LD_PRELOAD") and not os.getenv("QVM_VALGRIND") then

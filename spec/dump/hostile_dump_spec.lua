@@ -1,5 +1,6 @@
--- Files that are cut, changed or made up: each ends in a code, none in a crash.
+-- Truncated, modified and hand-made files: each yields an error code, never a crash.
 
+local dumps = require "support.dumps"
 local files = require "support.files"
 local process = require "support.process"
 local qvm = require "qvm"
@@ -11,7 +12,7 @@ for code in ("not_found permission malformed truncated too_large unmapped unsupp
   codes[code] = true
 end
 
--- Everything that can be asked of a dump.
+-- Calls every method of a dump; returns the codes of the failures.
 local function use(dump)
   local results = {}
   local function note(value, message, code)
@@ -40,7 +41,7 @@ local function use(dump)
   return results
 end
 
--- Opens bytes as a dump; the code if it cannot be opened or used.
+-- Opens bytes as a dump and uses it. Returns the code and the message if it cannot be opened.
 local function try(bytes)
   local dump, message, code = qvm.open(files.write("hostile.gcore", bytes))
   if not dump then
@@ -61,10 +62,10 @@ local function sample(machine)
     note = {names = {"cr3"}, dumpinfo = 2}}
 end
 
-describe("a file that is cut", function()
+describe("a truncated file", function()
   after_each(files.clean)
 
-  it("at any length is truncated", function()
+  it("is reported as truncated at any length", function()
     for _, machine in ipairs {"aarch64", "x86_64"} do
       local bytes = sample(machine)
       assert.is_nil((try(bytes)))
@@ -74,7 +75,7 @@ describe("a file that is cut", function()
     end
   end)
 
-  it("says how many bytes are missing", function()
+  it("is reported with the number of missing bytes", function()
     local bytes = sample("aarch64")
     local _, message = try(bytes:sub(1, -101))
     assert.are.equal(("%s: 100 of %d bytes are missing")
@@ -85,7 +86,7 @@ describe("a file that is cut", function()
     assert.matches("ends after 63 bytes, within the ELF header", message)
   end)
 
-  it("at 1000 random offsets, of a simulated dump's size, is truncated", function()
+  it("is reported as truncated at 1000 random offsets of a larger dump", function()
     local bytes = writer.small {memory = {{paddr = 0, bytes = ("0123456789abcdef"):rep(4096)}}}
     for _ = 1, 1000 do
       assert.are.equal("truncated", (try(bytes:sub(1, math.random(0, #bytes - 1)))))
@@ -99,7 +100,7 @@ describe("a partial dump", function()
   local bytes = sample("aarch64")
   local headers = 64 + 4 * 56
 
-  it("opens on request, and gives what is there", function()
+  it("opens on request, and its remaining bytes can be read", function()
     for _, length in ipairs {headers, headers + 299, headers + 301, #bytes - 1} do
       local path = files.write("partial.gcore", bytes:sub(1, length))
       assert.are.equal("truncated", select(3, qvm.open(path)))
@@ -122,7 +123,7 @@ describe("a partial dump", function()
     end
   end)
 
-  it("reads a string whose end is there", function()
+  it("reads a string whose terminator is present", function()
     local whole = writer.small {memory = {{paddr = 0x1000, bytes = "abc\0" .. ("x"):rep(600)}}}
     local path = files.write("partial.gcore", whole:sub(1, 64 + 2 * 56 + 300))
     local dump <close> = assert(qvm.open(path, {partial = true}))
@@ -131,7 +132,7 @@ describe("a partial dump", function()
     assert.are.equal("truncated", select(3, dump:cstring(0x1004)))
   end)
 
-  it("makes no room for what is not there", function()
+  it("allocates no memory for missing bytes", function()
     local path = files.write("partial.gcore", writer.small {memory = {
       {paddr = 0, offset = 176, filesz = 1 << 45, bytes = "abcd"}}})
     local dump <close> = assert(qvm.open(path, {partial = true}))
@@ -141,7 +142,7 @@ describe("a partial dump", function()
     assert.matches("ends before what is at address 0x", message)
   end)
 
-  it("is complete when nothing is missing", function()
+  it("is complete if nothing is missing", function()
     local cut = assert(qvm.open(files.write("cut.gcore", bytes:sub(1, -2)), {partial = true}))
     assert.matches(", incomplete$", tostring(cut))
     local dump <close> = assert(qvm.open(files.write("whole.gcore", bytes), {partial = true}))
@@ -157,32 +158,32 @@ describe("a partial dump", function()
   end)
 end)
 
--- An emulator may give a fault's address wrongly (spec/cross/cross.mk): then no handler can
--- know whose it is.
-local knows_faults = not os.getenv("QVM_WRONG_FAULTS")
+-- An emulator may report a wrong fault address (spec/cross/cross.mk): the handler then cannot
+-- recognise its own faults.
+local has_fault_addresses = not os.getenv("QVM_WRONG_FAULTS")
 
-describe("a file that is cut while it is open", function()
-  local it = knows_faults and it or pending
+describe("a file that is truncated while it is open", function()
+  local it = has_fault_addresses and it or pending
 
   after_each(files.clean)
 
-  local function cut(path, size)
+  local function truncate(path, size)
     assert(os.execute(("truncate -s %d %s"):format(size, process.quote(path))))
   end
 
-  -- Three pages of memory behind a page of headers, the note at the end.
+  -- Headers, three pages of memory, then the note.
   local function open()
     local memory = {{paddr = 0x10000, bytes = ("\xee"):rep(3 * 4096)}}
     return assert(qvm.open(files.write("cut.gcore", writer.small {memory = memory})))
   end
 
-  it("gives truncated and never zeros, wherever it is cut", function()
+  it("reads as truncated and never as zeros, at any size", function()
     local whole = open().size
     for _, size in ipairs {whole - 1, whole - 400, 12400, 12000,
       8193, 8192, 5000, 4096, 100, 1, 0} do
       local dump = open()
       local data = 64 + 2 * 56 -- where the memory begins in the file
-      cut(dump.path, size)
+      truncate(dump.path, size)
       for at = 0, 3 * 4096 - 8, 72 do
         local value, message, code = dump:u64(0x10000 + at)
         if value then
@@ -208,8 +209,8 @@ describe("a file that is cut while it is open", function()
     end
   end)
 
-  it("does not leave the process deaf to other faults", function()
-    -- A SIGBUS from outside must end a process as it always does.
+  it("does not hide other faults from the process", function()
+    -- A SIGBUS sent by another process must still end this one.
     local program = [[
       local qvm = require "qvm"
       local dump = assert(qvm.open(%q))
@@ -223,7 +224,7 @@ describe("a file that is cut while it is open", function()
       io.stdout:write("still alive"):flush()]]
     for _, close in ipairs {"", "dump:close()"} do
       local path = open().path
-      local status, out = process.run {os.getenv("LUA") or "lua5.4", "-e",
+      local status, out = process.run {process.lua, "-e",
         ("package.path=%q;package.cpath=%q;"):format(package.path, package.cpath)
           .. program:format(path, path, close)}
       if os.getenv("LD_PRELOAD") then
@@ -236,26 +237,26 @@ describe("a file that is cut while it is open", function()
   end)
 end)
 
-describe("the handler of faults in mapped files", function()
-  local it = knows_faults and it or pending
+describe("the fault handler for mapped files", function()
+  local it = has_fault_addresses and it or pending
 
   after_each(files.clean)
 
-  it("lives with the handlers of a program", function()
+  it("coexists with a program's own handlers", function()
     local build = require("support.sim").build
     local _, out = process.run {build .. "/helpers/sigbus", files.write("mapped", "")}
     assert.are.equal("ok\n", out)
   end)
 end)
 
-describe("a file that is made up", function()
+describe("a hand-made file", function()
   after_each(files.clean)
 
   local function with_header(fields)
     return writer.small {header = fields}
   end
 
-  it("is no ELF file", function()
+  it("is malformed if it is not an ELF file", function()
     for _, bytes in ipairs {"hello, world, this is text", ("\0"):rep(100),
       with_header {magic = "\127ELf"}} do
       local code, message = try(bytes)
@@ -264,7 +265,7 @@ describe("a file that is made up", function()
     end
   end)
 
-  it("is in a form that is not read, and has a name", function()
+  it("is unsupported, with advice, in other known formats", function()
     for magic, advice in pairs {["\x28\xb5\x2f\xfd"] = "compressed by zstd: zstd -d it first",
       ["\xfd7zXZ\0"] = "compressed by xz: xz -d it first",
       ["\x04\x22\x4d\x18"] = "compressed by lz4: lz4 -d it first",
@@ -278,7 +279,7 @@ describe("a file that is made up", function()
     end
   end)
 
-  it("is another kind of ELF file", function()
+  it("is rejected if it is another kind of ELF file", function()
     for _, case in ipairs {{{data = 2}, "malformed"}, {{type = 0}, "malformed"},
       {{class = 0}, "malformed"}, {{class = 3}, "malformed"}, {{data = 0}, "malformed"},
       {{data = 3}, "malformed"}, {{type = 2}, "malformed"}, {{phentsize = 32}, "malformed"},
@@ -293,7 +294,7 @@ describe("a file that is made up", function()
     return writer.small {memory = {{paddr = 0x1000, bytes = "first"}, segment}}
   end
 
-  it("has sizes and places that overflow", function()
+  it("is rejected if sizes and offsets overflow", function()
     for _, case in ipairs {
       {{offset = -1, filesz = 2}, "malformed", "segment 1: its file range overflows"},
       {{offset = 1, filesz = -1, memsz = -1}, "malformed", "overflows"},
@@ -313,7 +314,7 @@ describe("a file that is made up", function()
     end
   end)
 
-  it("claims more memory than can be counted", function()
+  it("is too large from 2^63 bytes of memory on", function()
     local half = 1 << 62
     local function claim(...)
       local segments = {}
@@ -333,17 +334,17 @@ describe("a file that is made up", function()
     assert.matches("8 EiB of memory", tostring(dump), 1, true)
   end)
 
-  it("has a segment without data far behind its end", function()
+  it("opens if a segment without data lies far beyond its end", function()
     assert.is_nil((try(with_segment {offset = -1, filesz = 0, memsz = 4096, paddr = 0x5000})))
   end)
 
-  it("has segments that are itself", function()
+  it("may have a segment that shows its own headers", function()
     local dump = assert(qvm.open(files.write("self.gcore", with_segment {
       offset = 0, filesz = 128, paddr = 0x9000})))
     assert.are.equal("\127ELF", dump:read(0x9000, 4))
   end)
 
-  it("has 65534 segments that overlap", function()
+  it("may have 65534 overlapping segments", function()
     local count = 65534
     local headers = {}
     for i = 1, count - 1 do
@@ -352,17 +353,14 @@ describe("a file that is made up", function()
     headers[count] = writer.program_header {paddr = 1 << 40, offset = 64, filesz = 1}
     local bytes = writer.header {machine = 183, phnum = count} .. table.concat(headers)
     local dump = assert(qvm.open(files.write("many.gcore", bytes)))
-    local list = {}
-    for start, size in dump:ranges() do
-      list[#list + 1] = ("%x+%x"):format(start, size)
-    end
-    assert.are.same({("1+%x"):format(56 * count + count - 2), "10000000000+1"}, list)
-    -- The first in the file has the highest address of all: it wins where it is.
+    assert.are.same({("1+%x"):format(56 * count + count - 2), "10000000000+1"},
+      dumps.ranges(dump))
+    -- The first segment in the file has the highest address, and wins where it overlaps.
     assert.are.equal(dump:read(count - 1, 56), headers[1])
     assert.are.equal(dump:read(1, 1), headers[count - 1]:sub(1, 1))
   end)
 
-  -- A file whose header says "65535 or more": section 0 has the number.
+  -- A file whose header says "65535 or more" segments: section 0 holds the number.
   local function with_large_count(count, stated, fields)
     local headers = {}
     for i = 1, count do
@@ -376,7 +374,7 @@ describe("a file that is made up", function()
       .. writer.section_header {info = stated or count}
   end
 
-  it("has more segments than its header can count", function()
+  it("may have more segments than its header can count", function()
     local dump = assert(qvm.open(files.write("many.gcore", with_large_count(70000))))
     local count = 0
     for s in dump:segments() do
@@ -388,7 +386,7 @@ describe("a file that is made up", function()
     assert.are.equal("unmapped", select(3, dump:u8(70001 * 16)))
   end)
 
-  it("has a false count of segments", function()
+  it("is rejected if its segment count is wrong", function()
     for _, case in ipairs {{0xffffffff, "too_large"}, {1 << 17, "truncated"},
       {(1 << 17) + 1, "too_large"}, {3, nil}, {nil, "malformed", {shoff = 0}},
       {nil, "truncated", {shoff = 1 << 40}}, {nil, "truncated", {shoff = -1}}} do
@@ -396,7 +394,7 @@ describe("a file that is made up", function()
     end
   end)
 
-  it("is let go when it cannot be opened", function()
+  it("leaves no descriptor open if it is rejected", function()
     local function descriptors()
       local count = 0
       for _ in require("lfs").dir("/proc/self/fd") do
@@ -414,8 +412,7 @@ describe("a file that is made up", function()
     collectgarbage("restart")
   end)
 
-  it("has notes without end", function()
-    -- Each of 2000 segments shows the same 20000 notes.
+  it("opens if 2000 segments share the same 20000 notes", function()
     local notes = writer.elf_note("VMCOREINFO\0", 0, ""):rep(20000)
     local headers = {}
     for i = 1, 2000 do
@@ -427,7 +424,7 @@ describe("a file that is made up", function()
     assert.are.equal("elf", dump.format)
   end)
 
-  it("is no file", function()
+  it("is unsupported if it is not a regular file", function()
     local _, message, code = qvm.open(files.dir())
     assert.are.equal("unsupported", code, message)
     assert(os.execute("mkfifo " .. process.quote(files.path("fifo"))))
@@ -437,7 +434,7 @@ describe("a file that is made up", function()
     assert.error_matches(function() qvm.open("a\0b") end, "NUL in a path")
   end)
 
-  it("survives random changes", function()
+  it("does not crash the library if changed at random", function()
     math.randomseed(20261122)
     for _, machine in ipairs {"aarch64", "x86_64"} do
       local bytes = sample(machine)
@@ -452,7 +449,7 @@ describe("a file that is made up", function()
     end
   end)
 
-  it("survives headers of extreme values", function()
+  it("does not crash the library if header values are extreme", function()
     local extremes = {0, 1, -1, 0x7fffffffffffffff, 1 << 63, 1 << 32, 0xffffffff, 4096, 63}
     local bytes = sample("x86_64")
     local note = #bytes - 40 - 4 - 2 * (128 + 168)

@@ -1,17 +1,15 @@
--- Scripts that change what a call works on while it runs: from a finalizer, which Lua may call
--- whenever it allocates, from a metamethod, or from a function that the call calls. Each runs
--- in a process of its own, which must end as it should.
+-- Scripts that modify the objects of a running call: from a finalizer, which Lua may run at any
+-- allocation, from a metamethod, or from a callback. Each script runs in its own process, which
+-- must end normally.
 
 local files = require "support.files"
 local pagetables = require "support.pagetables"
 local process = require "support.process"
 local writer = require "support.dumpwriter"
 
-local lua = os.getenv("LUA") or "lua5.4"
-
--- hostile(change, restore, calls): makes each call again and again, and calls `change` at the
--- first place where Lua collects garbage in it, then at the second, and so on, until there is
--- no further one. With these settings every allocation is such a place.
+-- hostile(change, restore, calls): repeats each call, and runs `change` in the first garbage
+-- collection of the first run, in the second collection of the second run, and so on, until a
+-- run has no further collection. With these settings every allocation collects garbage.
 local HEAD = [[
 package.path, package.cpath = %q, %q
 local qvm = require "qvm"
@@ -69,13 +67,13 @@ describe("a hostile script", function()
   local function survives(program)
     local script = files.write("hostile.lua", HEAD:format(package.path, package.cpath)
       .. program .. "\nprint('survived')")
-    local status, output, errors = process.run({lua, script, path, other, ("%d"):format(root)},
-      {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+    local status, output, errors = process.run_lua {script, path, other,
+      ("%d"):format(root)}
     assert.are.equal("0 survived\n", status .. " " .. output, errors)
   end
 
-  for _, with in ipairs {"5", "nil", "{}", "io.stdout", "open()[1]"} do
-    it("replaces the handle of a space by " .. with .. " in the middle of its methods", function()
+  for _, value in ipairs {"5", "nil", "{}", "io.stdout", "open()[1]"} do
+    it("may replace a space's handle with " .. value .. " during its methods", function()
       survives(([[
         local d = open()
         local space, handle
@@ -89,10 +87,10 @@ describe("a hostile script", function()
           function() space:read(0x401000, 64) end,
           function() space:array(0x401000, "u8", 16) end,
           function() space:cstring(0x401000) end,
-        })]]):format(with))
+        })]]):format(value))
     end)
 
-    it("replaces the handle of a dump by " .. with .. " in the middle of its methods", function()
+    it("may replace a dump's handle with " .. value .. " during its methods", function()
       survives(([[
         local d, e
         hostile(function() d[1] = %s; if e then e[1] = %s end end, function()
@@ -109,11 +107,11 @@ describe("a hostile script", function()
           function() for s in d:segments() do end end,
           function() for s in d:sections() do end end,
           function() for n in d:notes() do end end,
-        })]]):format(with, with))
+        })]]):format(value, value))
     end)
   end
 
-  it("closes the dump in the middle of a call", function()
+  it("may close the dump during a call", function()
     survives [[
       local d, e
       hostile(function() d:close(); e:close() end, function()
@@ -128,7 +126,7 @@ describe("a hostile script", function()
       })]]
   end)
 
-  it("takes the patterns of a search away", function()
+  it("may remove the patterns of a search", function()
     survives [[
       local d, patterns = open(), nil
       hostile(function()
@@ -143,7 +141,7 @@ describe("a hostile script", function()
       end})]]
   end)
 
-  it("closes the dump while a table of page tables is read", function()
+  it("may close the dump while page-table options are read", function()
     survives [[
       local d = open()
       print(core.space(d, "x86_64", setmetatable({}, {__index = function(_, name)
@@ -155,7 +153,7 @@ describe("a hostile script", function()
       os.exit(0, true)]]
   end)
 
-  it("cannot call the finalizer of a dump that is in use", function()
+  it("may call the finalizer of a dump in use", function()
     survives [[
       local d = open()
       local meta = getmetatable(d[1])
@@ -164,7 +162,7 @@ describe("a hostile script", function()
       end}) do end]]
   end)
 
-  it("calls the functions of qvm.core with values that they do not take", function()
+  it("may call the functions of qvm.core with values of wrong types", function()
     survives [[
       local d, wrong = open(), {false, 1, "x", {}, {1}, {{}}, {io.stdout}, io.stdout, print}
       local space = assert(d:space {root = root})

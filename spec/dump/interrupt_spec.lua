@@ -1,19 +1,17 @@
--- Ctrl-C while a long operation runs: the interpreter's own handler, as at its
--- prompt. What was begun is left alone, and everything works on.
+-- Ctrl-C during a long operation, with the handler of the standalone interpreter. The
+-- operation stops, releases its resources, and the dump remains usable.
 
 local files = require "support.files"
 local process = require "support.process"
 local writer = require "support.dumpwriter"
-
-local lua = os.getenv("LUA") or "lua5.4"
 
 local function head(size, filesz)
   return writer.header {machine = 183, phnum = 1}
     .. writer.program_header {offset = 120, filesz = filesz or size, memsz = size}
 end
 
--- Runs what is to be interrupted in an endless loop in another process, and
--- sends it SIGINT there. What it prints afterwards.
+-- Runs `code` in an endless loop in another process and sends it SIGINT. Returns the two
+-- lines that the process prints afterwards.
 local function interrupt(path, code)
   local program = ([[
     package.path, package.cpath = %q, %q
@@ -35,7 +33,7 @@ local function interrupt(path, code)
     collectgarbage() collectgarbage()
     print(count("task") - threads, count("fd") - descriptors, dump:u8(0))]]):format(
     package.path, package.cpath, path, code)
-  local child = process.start({lua, files.write("program.lua", program)},
+  local child = process.start({process.lua, files.write("program.lua", program)},
     {log = files.path("errors"), env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
   assert.are.equal("begun", child:line(30), files.read(files.path("errors")))
   process.sleep(0.3 + math.random() / 3)
@@ -50,10 +48,11 @@ describe("Ctrl-C", function()
     files.clean()
   end)
 
-  -- Interrupted, no thread left behind, no descriptor more, the dump in order.
+  -- Checks that the code is interrupted, that no thread or descriptor remains, and that the
+-- dump can be read.
   local function check(path, code)
-    local said, after = interrupt(path, code)
-    assert.matches("^false\t.*interrupted!", said)
+    local result, after = interrupt(path, code)
+    assert.matches("^false\t.*interrupted!", result)
     assert.are.equal("0\t0\t0", after)
   end
 
@@ -67,7 +66,7 @@ describe("Ctrl-C", function()
     end
   end)
 
-  it("ends passes over data", function()
+  it("ends scans of data", function()
     local path = files.path("data.gcore")
     files.write("data.gcore", head(256 << 20) .. "\0")
     for _ = 1, 16 do
@@ -79,13 +78,13 @@ describe("Ctrl-C", function()
     end
   end)
 
-  it("ends the unpacking of a compressed dump", function()
+  it("ends unpacking of a compressed dump", function()
     local size = 512 << 20
     local whole, half = files.path("whole.gz"), files.path("half.gz")
     files.write("head", head(size))
     assert(os.execute(("cd %s; (cat head; head -c %d /dev/zero) | gzip -1 >whole.gz")
       :format(process.quote(files.dir()), size)))
-    files.write("half.gz", files.read(whole):sub(1, -8)) -- unpacked to see how much there is
+    files.write("half.gz", files.read(whole):sub(1, -8)) -- unpacked to find its size
     check(half, "qvm.open(path)")
     for _, code in ipairs {"assert(qvm.open(path)):u8(500 << 20)",
       "assert(qvm.open(path)):read(0, 512 << 20)", "assert(qvm.open(path)):cstring(500 << 20)",

@@ -1,4 +1,4 @@
--- A dump that is larger than 32 bits can count, as sparse as it can be.
+-- A sparse dump whose size needs more than 32 bits.
 
 local files = require "support.files"
 local process = require "support.process"
@@ -7,15 +7,14 @@ local writer = require "support.dumpwriter"
 
 local BASE, SIZE, HEAD = 0x80000000, (6 << 30) + 5, 4096
 
--- Where 32 bits, with a sign and without, end in the file, and the last bytes: as
--- offsets into memory.
+-- Offsets into memory: across 2^31 and 2^32 in the file, beyond 5 GiB, and the last bytes.
 local marks = {(1 << 31) - HEAD - 4, (1 << 32) - HEAD - 4, (5 << 30) + 3, SIZE - 8}
 
 local function mark(i)
   return ("mark %03d"):format(i)
 end
 
--- Written by other programs: this Lua may itself not count further than 32 bits.
+-- Other programs write the file: this Lua's own file offsets may have 32 bits.
 local function write(name, changed)
   local head = writer.header {machine = 183, phnum = 1}
     .. writer.program_header {offset = HEAD, paddr = BASE, filesz = SIZE, memsz = SIZE}
@@ -23,7 +22,7 @@ local function write(name, changed)
   local quoted = process.quote(path)
   assert(os.execute(("truncate -s %d %s"):format(HEAD + SIZE, quoted)))
   for i, offset in ipairs(marks) do
-    -- What the specs run under must not reach dd.
+    -- dd must not inherit the specs' LD_PRELOAD.
     assert(os.execute(("printf '%s' | env -u LD_PRELOAD dd of=%s seek=%d bs=8 "
       .. "oflag=seek_bytes conv=notrunc status=none"):format(
       i == changed and "changed!" or mark(i), quoted, HEAD + offset)))
@@ -44,14 +43,14 @@ describe("a dump of more than 4 GiB", function()
     files.clean()
   end)
 
-  it("has all of its memory", function()
+  it("lists all of its memory", function()
     assert.are.equal(HEAD + SIZE, dump.size)
     local start, size = dump:ranges()()
     assert.are.same({BASE, SIZE}, {start, size})
     assert.is_true(dump.complete)
   end)
 
-  it("is read where 32 bits end, and at its end", function()
+  it("can be read at the 32-bit limits and at its end", function()
     for i, offset in ipairs(marks) do
       assert.are.equal(mark(i), dump:read(BASE + offset, 8))
       assert.are.equal(string.unpack("<i8", mark(i)), dump:u64(BASE + offset))
@@ -61,7 +60,7 @@ describe("a dump of more than 4 GiB", function()
     assert.are.equal("unmapped", select(3, dump:read(BASE, SIZE + 1)))
   end)
 
-  it("is searched to its end", function()
+  it("can be searched to its end", function()
     local found = {}
     for address in dump:find("mark ") do
       found[#found + 1] = address - BASE
@@ -74,7 +73,7 @@ describe("a dump of more than 4 GiB", function()
     assert.are.equal(mark(3), texts[marks[3]])
   end)
 
-  it("is compared to its end", function()
+  it("can be compared to its end", function()
     local other <close> = assert(qvm.open(write("other.gcore", 4)))
     local differences = {}
     for start, size in dump:diff(other, {granularity = 8}) do
@@ -84,7 +83,7 @@ describe("a dump of more than 4 GiB", function()
     assert.are.same({{first, SIZE - first}}, differences)
   end)
 
-  it("is truncated where bytes beyond 4 GiB are missing", function()
+  it("is truncated if bytes beyond 4 GiB are missing", function()
     dump:close()
     assert(os.execute(("truncate -s %d %s"):format((5 << 30) - 1, process.quote(path))))
     local _, message, code = qvm.open(path)

@@ -1,6 +1,6 @@
-/* The memory map against a model that holds one entry for each byte of a small address
- * space, which begins at 0 or ends at the top. Random segments overlap, touch, repeat the
- * file's bytes, and have memory beyond their bytes in the file. */
+/* Compares the memory map with a model that has one entry for each byte of a small address
+ * space, at 0 or at the top. Random segments overlap, touch, repeat the file's bytes, and
+ * have memory beyond their file data. */
 #include "dump/memory_map.h"
 
 #include "check.h"
@@ -30,10 +30,10 @@ static void random_segment(struct elf_segment *s)
     if (check_random(3) == 0) /* as if the file held all memory in order */
         s->offset = 64 + first;
     else if (check_random(9) == 0 && s->filesz == 0)
-        s->offset = UINT64_MAX; /* the writer left the data out: not zeros */
+        s->offset = UINT64_MAX; /* the writer omitted the data: not zeros */
 }
 
-/* What segment s has at an address: an offset, RUN_ZEROS or ABSENT. */
+/* What segment s holds at base + i: a file offset, RUN_ZEROS or ABSENT. */
 static uint64_t value_at(const struct elf_segment *s, uint64_t i, bool zeros)
 {
     uint64_t at = base + i - s->paddr;
@@ -45,7 +45,7 @@ static uint64_t value_at(const struct elf_segment *s, uint64_t i, bool zeros)
     return zeros && at < s->memsz && s->offset != UINT64_MAX ? RUN_ZEROS : ABSENT;
 }
 
-/* Fills the model; returns the first place where two segments differ, or SPACE. */
+/* Fills the model; returns the first index where two segments differ, or SPACE. */
 static uint64_t fill_model(bool zeros)
 {
     uint64_t differ = SPACE;
@@ -76,7 +76,7 @@ static uint64_t mapped_at(const struct memory_map *map, uint64_t address)
     return ABSENT;
 }
 
-/* Runs ascend, do not overlap, and none could be joined to the one before it. */
+/* Runs ascend, do not overlap, and are not mergeable with the previous run. */
 static void check_runs(const struct memory_map *map)
 {
     for (size_t r = 0; r < map->count; r++) {
@@ -145,7 +145,7 @@ static void refuses_too_much_memory(void)
     CHECK(build_one(1, 0, UINT64_MAX) == -1 && err.code == QVM_TOO_LARGE);
 }
 
-/* The file's bytes may be shown 8 times, and 64 MiB more. */
+/* Segments may hold the file's bytes 8 times, plus 64 MiB. */
 static void refuses_too_much_repetition(void)
 {
     enum { MANY = 200 };

@@ -1,4 +1,4 @@
--- Dumps as QEMU's dump-guest-memory writes them, and files that are nearly so.
+-- Dumps in the format of QEMU's dump-guest-memory, and files that almost match it.
 
 local dumps = require "support.dumps"
 local files = require "support.files"
@@ -12,7 +12,7 @@ local x86_64 = {"r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r
   "es", "fs", "gs"}
 local segments = {"cs", "ds", "es", "fs", "gs", "ss", "ldt", "tr", "gdt", "idt"}
 
--- A register's value that tells which one of which vCPU it is, above 2^63.
+-- A value that identifies register n of a vCPU; above 2^63 if unsigned.
 local function value(cpu, n)
   return 0xffff800000000000 + cpu * 0x1000 + n
 end
@@ -81,7 +81,7 @@ describe("a dump from QEMU", function()
     end
   end)
 
-  it("has control and segment registers in extra", function()
+  it("has control and segment registers in cpu.extra", function()
     for _, size in ipairs {432, 440} do
       local cpu = open(file("x86_64", x86_64_notes(size))):vcpu(1)
       local extra = cpu.extra
@@ -113,7 +113,7 @@ describe("a dump from QEMU", function()
     end
   end)
 
-  it("has registers of a guest in the other byte order", function()
+  it("has registers in big-endian byte order", function()
     local dump = open(writer.as(">", 64, function()
       local words = {}
       for i = 1, 34 do
@@ -125,7 +125,7 @@ describe("a dump from QEMU", function()
     assert.are.same({"qemu", value(0, 33)}, {dump.format, dump:vcpu(0).pc})
   end)
 
-  it("has registers in the architecture's order", function()
+  it("lists registers in the architecture's order", function()
     local cpu = open(file("x86_64", x86_64_notes(440))):vcpu(0)
     local names = dumps.collect(cpu:registers(), function(name, v)
       assert.are.equal(cpu.regs[name], v)
@@ -139,7 +139,7 @@ describe("a dump from QEMU", function()
     assert.are.equal("kernel_gs_base", names[#names])
   end)
 
-  it("keeps its notes", function()
+  it("lists its notes", function()
     local list = dumps.collect(open(file("x86_64", x86_64_notes(440))):notes(), function(n)
       return ("%s %d %d"):format(n.name, n.type, n.filesz)
     end)
@@ -147,7 +147,7 @@ describe("a dump from QEMU", function()
       list)
   end)
 
-  it("is not taken for one where any note is another's", function()
+  it("is plain ELF if any of its notes is not QEMU's", function()
     local good = x86_64_notes(440)
     local function changed(index, bytes)
       local notes = {table.unpack(good)}
@@ -184,8 +184,8 @@ describe("a dump from QEMU", function()
     assert.are.equal("elf", open(file("arm", good)).format)
   end)
 
-  it("is read although its header has odd sizes, and sections stand before the rest", function()
-    -- As QEMU 7.2 writes it: e_ehsize 8, program headers at 192, behind section headers.
+  it("may have odd header sizes and section headers first", function()
+    -- QEMU 7.2 writes e_ehsize 8, and program headers at 192, after the section headers.
     local notes = table.concat(x86_64_notes(440))
     local bytes = writer.header {machine = 62, phnum = 2, phoff = 192, ehsize = 8, shoff = 64,
       shnum = 2} .. writer.section_header {} .. writer.section_header {}
@@ -197,7 +197,7 @@ describe("a dump from QEMU", function()
     assert.are.same({"qemu", "memory"}, {dump.format, dump:read(0x5000, 6)})
   end)
 
-  it("has no data where a segment was left out", function()
+  it("has no memory where its writer omitted a segment's data", function()
     local dump = open(writer.file {machine = "x86_64", segments = {
       {type = 4, bytes = table.concat(x86_64_notes(440)), align = 0},
       {paddr = 0x1000, offset = -1, filesz = 0, memsz = 4096},
@@ -207,14 +207,14 @@ describe("a dump from QEMU", function()
   end)
 end)
 
-describe("a core of no known format", function()
+describe("a core in no known format", function()
   after_each(files.clean)
 
   local function core(...)
     return open(writer.file {machine = "aarch64", segments = {...}})
   end
 
-  it("reads as zeros behind the data of a segment", function()
+  it("reads as zeros after a segment's file data", function()
     local dump = core({paddr = 0x1000, bytes = "data", memsz = 16},
       {paddr = 0x1010, bytes = "next"}, {paddr = 0x8000, filesz = 0, memsz = 1 << 40})
     assert.are.equal("elf", dump.format)
@@ -226,7 +226,7 @@ describe("a core of no known format", function()
     assert.matches("1 TiB of memory$", tostring(dump))
   end)
 
-  it("does not have what was left out", function()
+  it("has no memory where its writer omitted a segment's data", function()
     assert.are.same({"1000+4"}, dumps.ranges(core({paddr = 0x1000, bytes = "data"},
       {paddr = 0x2000, offset = -1, filesz = 0, memsz = 4096})))
   end)
@@ -237,7 +237,7 @@ describe("a core of no known format", function()
     assert.are.equal("unmapped", select(3, dump:u64(-1)))
   end)
 
-  it("has the first segment's memory where they overlap, and says so", function()
+  it("reads the first segment where segments overlap, with a warning", function()
     local dump = core({paddr = 0x1004, bytes = "bbbb"}, {paddr = 0x1000, bytes = "aaaaaaaa"},
       {paddr = 0x1002, bytes = "c", memsz = 32}, {paddr = 0x4000, bytes = "d"})
     assert.are.equal("aaaabbbb" .. ("\0"):rep(26), dump:read(0x1000, 34))
@@ -246,7 +246,7 @@ describe("a core of no known format", function()
     assert.are.same({}, core({paddr = 0, bytes = "a"}, {paddr = 1, bytes = "b"}).warnings)
   end)
 
-  it("has no warning where overlapping segments are the same bytes", function()
+  it("has no warning if overlapping segments share the same file bytes", function()
     local at = 64 + 2 * 56
     assert.are.same({}, core({paddr = 0x1000, bytes = "0123456789"},
       {paddr = 0x1004, offset = at + 4, filesz = 4}).warnings)

@@ -1,5 +1,5 @@
--- examples/gdbserve.lua, as a user of gdb has it: the real gdb on small dumps of every
--- machine. Those of real guests are in spec/real_guests/gdb_real.lua.
+-- examples/gdbserve.lua with the real gdb, on small dumps of every machine.
+-- spec/real_guests/gdb_real.lua does the same with dumps of real guests.
 
 local files = require "support.files"
 local gdbdump = require "support.gdbdump"
@@ -8,7 +8,7 @@ local process = require "support.process"
 local rsp = require "support.rsp"
 local writer = require "support.dumpwriter"
 
--- Registers in gdb's words: name to the value as "info registers" prints it first.
+-- Parses the output of "info registers": the first value of each register, by name.
 local function registers(output)
   local found = {}
   for name, value in output:gmatch("\n(%w+) +(0x%x+) ") do
@@ -44,13 +44,13 @@ describe("gdb, with a dump of x86_64,", function()
     assert.matches("\n%$1 = <unavailable>", output)
   end)
 
-  it("walks up the frames of the thread that is chosen", function()
+  it("walks up the frames of the selected thread", function()
     local output = rsp.gdb(gdbdump.x86_64(), "echo", "thread 2", "bt 1", "p $pc", "up")
     assert.matches("#0  0xffffffff81000001 in", output, 1, true)
     assert.matches("(void (*)()) 0xffffffff81000001", output, 1, true)
   end)
 
-  it("is told that nothing can be changed or run, and goes on", function()
+  it("gets an error for changing or running the guest, and continues", function()
     local output, errors = rsp.gdb(gdbdump.x86_64(), "echo", "set $rax = 1", "continue", "stepi",
       "set *(long *)$sp = 1", "x/1gx $sp", "p $rax")
     assert.matches('Could not write register "rax"; remote failure reply ' ..
@@ -61,25 +61,25 @@ describe("gdb, with a dump of x86_64,", function()
     assert.matches("= 1234605616436508552", output, 1, true)
   end)
 
-  it("says what is not mapped, and reads up to it", function()
+  it("reads up to unmapped memory and reports its address", function()
     local output, errors = rsp.gdb(gdbdump.x86_64(), "echo", "x/2bx 0xffffffff81000fff", "x/gx 0")
     assert.matches("0xffffffff81000fff:\t0x00\t", output, 1, true)
     assert.matches("Cannot access memory at address 0xffffffff81001000", errors, 1, true)
     assert.matches("Cannot access memory at address 0x0\n", errors, 1, true)
   end)
 
-  it("reads physical memory once that is asked for, searches, and prints the log", function()
-    local output, told = rsp.gdb(gdbdump.x86_64("the log\n"), "echo", "monitor log",
+  it("reads physical memory on request, searches, and prints the log", function()
+    local output, monitor_output = rsp.gdb(gdbdump.x86_64("the log\n"), "echo", "monitor log",
       "monitor phys on", "x/1gx 0x40008", "find /g1 0x40000, 0x42000, 0xffff888000000100",
       "monitor vcpus")
-    assert.matches("the log\n", told, 1, true)
+    assert.matches("the log\n", monitor_output, 1, true)
     assert.matches("\n0x40008:\t0xffff888000000008\n", output, 1, true)
     assert.matches("\n0x40100\n", output, 1, true)
-    assert.matches("\n     0  0xffffffff81000000", told, 1, true)
+    assert.matches("\n     0  0xffffffff81000000", monitor_output, 1, true)
   end)
 end)
 
-describe("gdb, with a dump of", function()
+describe("gdb shows registers and memory of", function()
   after_each(function()
     process.clean()
     files.clean()
@@ -93,7 +93,7 @@ describe("gdb, with a dump of", function()
     return list
   end
 
-  -- A register of each kind, and the memory at the stack pointer.
+  -- Runs gdb; returns the registers and the word at the stack pointer.
   local function shown(path, before)
     local _, problem = rsp.gdb(path, before or "echo", "generate-core-file "
       .. files.path "core.of.gdb")
@@ -105,7 +105,7 @@ describe("gdb, with a dump of", function()
     return registers(output), output:match("\n0x%x+:\t(0x%x+)\n")
   end
 
-  it("aarch64, by its control registers", function()
+  it("aarch64, through its control registers", function()
     local t = pagetables.aarch64(0x100000, 12, 39)
     t:map(0x7000, 0x40000, 0, 0)
     local segments = t:segments()

@@ -1,4 +1,4 @@
--- examples/gdbserve.lua, as a client that speaks the GDB remote protocol has it.
+-- examples/gdbserve.lua, tested by a client that speaks the GDB remote protocol.
 
 local files = require "support.files"
 local gdbdump = require "support.gdbdump"
@@ -7,7 +7,6 @@ local rsp = require "support.rsp"
 local writer = require "support.dumpwriter"
 
 local CODE, STACK = gdbdump.CODE, gdbdump.STACK
-local lua = os.getenv("LUA") or "lua5.4"
 
 local function m(address, length)
   return ("m%x,%x"):format(address, length)
@@ -23,7 +22,7 @@ describe("a dump served to gdb", function()
     files.clean()
   end)
 
-  it("says what can be asked", function()
+  it("reports what it supports", function()
     local supported, attached, resume, empty, symbols = rsp.ask(gdbdump.x86_64(),
       "qSupported:multiprocess+;swbreak+", "qAttached", "vCont?", "vMustReplyEmpty", "qSymbol::")
     assert.matches("PacketSize=4000;", supported, 1, true)
@@ -44,14 +43,14 @@ describe("a dump served to gdb", function()
     assert.are.equal("E03", unknown)
   end)
 
-  it("names the threads", function()
+  it("reports the names of the threads", function()
     local xml = rsp.ask(gdbdump.x86_64(), "qXfer:threads:read::0,3fff")
     assert.matches('<thread id="1" core="4" name="vCPU 0">a&lt;b&gt; &amp; &quot;c&quot;</thread>',
       xml, 1, true)
     assert.matches('<thread id="2" core="5" name="vCPU 1">procnto\\x1b[2J</thread>', xml, 1, true)
   end)
 
-  it("describes the registers, and gives them in that order", function()
+  it("describes the registers and returns them in that order", function()
     local path = gdbdump.x86_64()
     local description = rsp.ask(path, "qXfer:features:read:target.xml:0,3fff")
     assert.are.equal("l", description:sub(1, 1))
@@ -62,17 +61,17 @@ describe("a dump served to gdb", function()
     end
     assert.are.same({"rax", "rbx", "rcx"}, {table.unpack(names, 1, 3)})
     assert.are.same({"CR3", "CR0", "CR4", "odd_name_1"}, {table.unpack(names, #names - 3)})
-    local all, rip, last, behind = rsp.ask(path, "g", "p10", ("p%x"):format(#names - 1),
+    local all, rip, last, past_end = rsp.ask(path, "g", "p10", ("p%x"):format(#names - 1),
       ("p%x"):format(#names))
     assert.are.equal(bits // 4, #all)
     assert.matches("^8877665544332211" .. ("0"):rep(16), all)
     assert.matches(hex("<i8i8i8i8", 0x100000, 0x80050033, 0x20, -2) .. "$", all)
     assert.are.equal(hex("<i8", CODE), rip)
     assert.are.equal("feffffffffffffff", last)
-    assert.are.equal("E16", behind)
+    assert.are.equal("E16", past_end)
   end)
 
-  it("gives the registers of the thread that is chosen, and none that the dump lacks", function()
+  it("returns the selected thread's registers, and errors for missing ones", function()
     local before, _, after, st0, eflags, ds, all = rsp.ask(gdbdump.x86_64(), "p10", "Hg2", "p10",
       "p18", "p11", "p14", "g")
     assert.are.same({hex("<i8", CODE), hex("<i8", CODE + 1), "E01", "46020000", "E01"},
@@ -81,7 +80,7 @@ describe("a dump served to gdb", function()
       true)
   end)
 
-  it("tells LLDB the machine, the byte order and the size of pointers", function()
+  it("reports the machine, byte order and pointer size to LLDB", function()
     local function host(path)
       local triple, rest = (rsp.ask(path, "qHostInfo")):match("^triple:(%x+);(.*)$")
       return rsp.bytes(triple) .. " " .. rest
@@ -97,7 +96,7 @@ describe("a dump served to gdb", function()
       end))))
   end)
 
-  it("gives a long description in parts", function()
+  it("sends a long description in parts", function()
     local path, requests, parts = gdbdump.x86_64(), {}, {}
     local whole = rsp.ask(path, "qXfer:features:read:target.xml:0,3fff")
     for at = 0, #whole, 100 do
@@ -119,22 +118,22 @@ describe("a dump served to gdb", function()
     assert.are.same({hex("<i8i8", STACK + 8, STACK + 16), "9090f4c3", "88"}, {words, code, half})
   end)
 
-  it("reads as far as there is memory", function()
-    local mapped, in_dump, none, missing, top, nothing = rsp.ask(gdbdump.x86_64(),
+  it("reads up to the end of mapped memory", function()
+    local mapped, in_dump, unmapped, missing, top, empty = rsp.ask(gdbdump.x86_64(),
       m(CODE + 0xffe, 16), m(STACK + 0x2ffd, 16), m(CODE + 0x1000, 1), m(STACK + 0x3000, 4),
       m(-1, 16), m(CODE, 0))
-    assert.are.same({"0000", "88ffff", "E0e", "E0e", "E0e", ""}, {mapped, in_dump, none, missing,
-      top, nothing})
+    assert.are.same({"0000", "88ffff", "E0e", "E0e", "E0e", ""},
+      {mapped, in_dump, unmapped, missing, top, empty})
   end)
 
-  it("gives at most what a packet holds", function()
+  it("returns at most one packet of memory", function()
     local most = rsp.ask(gdbdump.x86_64(), m(STACK, 0x7fffffffffffffff))
     assert.is_true(#most <= 0x4000 - 4)
     assert.is_true(#most > 0x3f00)
     assert.are.equal(hex("<i8i8", STACK, STACK + 8), most:sub(1, 32))
   end)
 
-  it("gives memory in binary, with what must be escaped", function()
+  it("returns memory in binary, with escapes", function()
     local output = rsp.serve(gdbdump.x86_64(), rsp.packet(("x%x,8"):format(CODE)))
     assert.are.equal("+" .. rsp.packet("b\x90\x90\xf4\xc3}\3}\4}]}\10"), output)
   end)
@@ -146,7 +145,7 @@ describe("a dump served to gdb", function()
     assert.are.same({"E0e", "9090", "E0e"}, {before, after, virtual})
   end)
 
-  it("refuses whatever would change or run the guest", function()
+  it("refuses to change or run the guest", function()
     for _, request in ipairs {"G00", "P0=00", m(CODE, 1):gsub("m", "M") .. ":00",
       ("X%x,1:a"):format(CODE), "X0,0:"} do
       assert.are.equal("E.a dump can be read, not changed", (rsp.ask(gdbdump.x86_64(), request)))
@@ -174,7 +173,7 @@ describe("a dump served to gdb", function()
       "qSearch:memory:1", "qSearch:memory:x;1;a")})
   end)
 
-  it("ends at detach and kill", function()
+  it("ends the session at detach and kill", function()
     for request, answer in pairs {D = rsp.packet "OK", k = "", ["vKill;1"] = rsp.packet "OK"} do
       local output, _, status = rsp.serve(gdbdump.x86_64(), rsp.packet(request) .. rsp.packet "?")
       assert.are.same({"+" .. answer, 0}, {output, status})
@@ -185,7 +184,7 @@ end)
 describe("gdb's monitor command", function()
   after_each(files.clean)
 
-  it("lists what there is", function()
+  it("lists its commands", function()
     local text = rsp.monitor(gdbdump.x86_64(), "help")
     for _, name in ipairs {"vcpus", "backtrace", "translate", "phys", "log", "dmesg"} do
       assert.matches("\nmonitor " .. name, "\n" .. text, 1, true)
@@ -198,7 +197,7 @@ describe("gdb's monitor command", function()
     end
   end)
 
-  it("tells of the vCPUs and their address spaces", function()
+  it("lists the vCPUs and their address spaces", function()
     assert.are.equal([[
   vCPU  program counter     stack pointer
      0  0xffffffff81000000  0xffff888000000010  a<b> & "c"
@@ -208,7 +207,7 @@ describe("gdb's monitor command", function()
 ]], rsp.monitor(gdbdump.x86_64(), "vcpus"))
   end)
 
-  it("prints the text of the dump, harmless to a terminal", function()
+  it("prints the text of the dump with control characters escaped", function()
     assert.are.equal("first\nsecond \\x1b[2J\n",
       rsp.monitor(gdbdump.x86_64("first\nsecond \27[2J\n"), "log"))
     assert.matches("contains no text", rsp.monitor(gdbdump.x86_64(), "log"))
@@ -235,7 +234,7 @@ describe("gdb's monitor command", function()
     end
   end)
 
-  it("says of which vCPU it tells: the one that is named, or that gdb asked about", function()
+  it("names the vCPU that it describes: the one given, or gdb's current thread", function()
     local path = gdbdump.x86_64()
     assert.matches("^vCPU 1:\n#0  0xffffffff81000001 ", rsp.monitor(path, "backtrace 1"))
     local parts = {rsp.ask(path, "Hg2", "qRcmd," .. rsp.hex "translate 0")}
@@ -245,48 +244,48 @@ describe("gdb's monitor command", function()
     assert.are.equal("no vCPU x; monitor vcpus lists them\n", rsp.monitor(path, "translate 0 x"))
   end)
 
-  it("says whether addresses are physical", function()
+  it("reports whether addresses are physical", function()
     assert.matches("address space of each vCPU.*are physical\n.*are physical\n.*on|off",
       rsp.monitor(gdbdump.x86_64(), "phys", "phys on", "phys", "phys maybe"))
   end)
 
-  it("says why there is no kernel log and no name", function()
+  it("reports why it has no kernel log and no symbols", function()
     assert.matches("no VMCOREINFO", rsp.monitor(gdbdump.x86_64(), "dmesg"))
     assert.matches("^vCPU 0:\n#0  0xffffffff81000000 %(no symbol%)",
       rsp.monitor(gdbdump.x86_64(), "backtrace"))
   end)
 end)
 
-describe("a client that is not gdb", function()
+describe("a client other than gdb", function()
   after_each(function()
     process.clean()
     files.clean()
   end)
 
-  it("has its packets acknowledged, and replies sent again", function()
+  it("gets acknowledgements, and replies again on request", function()
     local output = rsp.serve(gdbdump.x86_64(), "+$qC#b4-+$qC#00$qC#b4")
     local reply = rsp.packet "QC1"
     assert.are.equal("+" .. reply .. reply .. "-" .. "+" .. reply, output)
   end)
 
-  it("may leave in the middle of a packet", function()
+  it("may disconnect in the middle of a packet", function()
     for _, input in ipairs {"", "+", "$", "$qC", "$qC#", "$qC#b", "$m0,#", "\3\3"} do
       local output, _, status = rsp.serve(gdbdump.x86_64(), input)
       assert.are.same({"", 0}, {output, status}, input)
     end
   end)
 
-  it("is told that a packet is too long, and heard again after it", function()
+  it("gets an error for a packet that is too long, and can continue", function()
     local path = gdbdump.x86_64()
     local output = rsp.serve(path, rsp.packet(("m"):rep(0x100000)) .. rsp.packet "qC")
     assert.are.equal("+" .. rsp.packet("E.a packet is too long") .. "+" .. rsp.packet "QC1", output)
   end)
 
-  it("may begin a packet anew", function()
+  it("may restart a packet", function()
     assert.are.equal("+" .. rsp.packet "QC1", (rsp.serve(gdbdump.x86_64(), "$m12$qC#b4")))
   end)
 
-  it("gets an error for what makes no sense", function()
+  it("gets an error or an empty reply for invalid requests", function()
     for request, answer in pairs {m = "E16", ["m1"] = "E16", ["m,"] = "E16", ["mx,1"] = "E16",
       ["m1,2,3"] = "E16", ["m10000000000000000,1"] = "E16", p = "E16", ["p-1"] = "E16",
       ["pffffffffffffffff"] = "E16", ["qRcmd,abc"] = "E16", ["qRcmd,zz"] = "E16",
@@ -296,7 +295,7 @@ describe("a client that is not gdb", function()
     end
   end)
 
-  it("gets packets for noise, and the server goes on", function()
+  it("gets replies to random packets, and the server keeps running", function()
     math.randomseed(5)
     local letters = "?HTgpmxGPMXcCsSkDqQvC:;,#$}*0123456789abcdefSupportedXferRcmd\0\255"
     local path, parts = gdbdump.x86_64(), {rsp.packet "QStartNoAckMode"}
@@ -307,7 +306,7 @@ describe("a client that is not gdb", function()
         text[i] = letters:sub(at, at)
       end
       text = table.concat(text):gsub("[#$]", "")
-      -- What ends the session is not noise.
+      -- Requests that end the session are left out.
       if not text:find("^[kD}]") and not text:find("^vKill") then
         parts[#parts + 1] = rsp.packet(text)
       end
@@ -327,14 +326,22 @@ describe("gdbserve", function()
     files.clean()
   end)
 
+  -- A vCPU's note, and 1 MiB of memory.
+  local NOTE = {type = 4, bytes = writer.note {cpus = {{registers = writer.x86_64 {}}}, names = {}}}
+  local MEMORY = {paddr = 0, bytes = ("x"):rep(1 << 20)}
+
+  local function write_dump(name, ...)
+    return files.write(name, writer.file {machine = "x86_64", segments = {...}})
+  end
+
   local function refused(...)
-    local status, output, errors = process.run({lua, "examples/gdbserve.lua", ...},
+    local status, output, errors = process.run({process.lua, "examples/gdbserve.lua", ...},
       {env = rsp.env()})
     assert.are.equal("", output)
     return errors, status
   end
 
-  it("says why it cannot serve", function()
+  it("reports why it cannot serve", function()
     local none = files.path "none"
     local errors, status = refused(none)
     assert.are.equal(1, status)
@@ -348,14 +355,14 @@ describe("gdbserve", function()
     end
   end)
 
-  it("says that a dump is incomplete", function()
+  it("warns about an incomplete dump", function()
     local whole = files.read(gdbdump.x86_64())
     local _, errors = rsp.serve(files.write("cut.gcore", whole:sub(1, -2)), "")
     assert.matches("incomplete", errors)
   end)
 
   local function serve_port(path)
-    local server = process.start({lua, "examples/gdbserve.lua", "--port", "0",
+    local server = process.start({process.lua, "examples/gdbserve.lua", "--port", "0",
       path or gdbdump.x86_64()}, {env = rsp.env(), log = files.path "server.log"})
     local bound = process.eventually(function()
       return files.exists(server.log) and files.read(server.log):match("localhost:(%d+)")
@@ -378,7 +385,7 @@ describe("gdbserve", function()
     return (reply:match("^%+%$(.*)#"))
   end
 
-  it("serves a port of the loopback interface and nothing else", function()
+  it("listens on the loopback interface only", function()
     local _, port = serve_port()
     local listening = {}
     for _, name in ipairs {"tcp", "tcp6"} do
@@ -391,7 +398,7 @@ describe("gdbserve", function()
     assert.are.same({"0100007F"}, listening)
   end)
 
-  it("serves one client after another, also where one vanishes", function()
+  it("serves one client after another, even if one vanishes", function()
     local _, port = serve_port()
     local first = connected(port)
     assert.are.equal("OK", ask(first, "Hg2"))
@@ -407,7 +414,7 @@ describe("gdbserve", function()
     third:close()
   end)
 
-  it("turns away whoever comes while another one is served", function()
+  it("turns away further clients while it serves one", function()
     local server, port = serve_port()
     local first = connected(port)
     assert.are.equal("QC1", ask(first, "qC"))
@@ -420,10 +427,8 @@ describe("gdbserve", function()
     assert.matches("another one was turned away", files.read(server.log), 1, true)
   end)
 
-  it("goes on where a search comes to what was cut off the file meanwhile", function()
-    local path = files.write("shrinks.gcore", writer.file {machine = "x86_64", segments = {
-      {type = 4, bytes = writer.note {cpus = {{registers = writer.x86_64 {}}}, names = {}}},
-      {paddr = 0, bytes = ("x"):rep(1 << 20)}}})
+  it("keeps serving if a search reaches memory that was truncated meanwhile", function()
+    local path = write_dump("shrinks.gcore", NOTE, MEMORY)
     local _, port = serve_port(path)
     local client = connected(port)
     assert.are.equal("0", ask(client, "qSearch:memory:0;100000;no such"))
@@ -433,29 +438,25 @@ describe("gdbserve", function()
     client:close()
   end)
 
-  it("goes on where the registers were cut off the file meanwhile", function()
-    local path = files.write("shrinks.gcore", writer.file {machine = "x86_64", segments = {
-      {paddr = 0, bytes = ("x"):rep(1 << 20)},
-      {type = 4, bytes = writer.note {cpus = {{registers = writer.x86_64 {}}}, names = {}}}}})
+  it("keeps serving if the registers were truncated meanwhile", function()
+    local path = write_dump("shrinks.gcore", MEMORY, NOTE)
     local _, port = serve_port(path)
     local client = connected(port)
     assert.are.equal("QC1", ask(client, "qC"))
     assert(os.execute("truncate -s 65536 " .. process.quote(path)))
     assert.are.equal("E0e", ask(client, "qXfer:threads:read::0,1000"))
     client:send(rsp.packet("qRcmd," .. rsp.hex "vcpus"))
-    local told = ""
+    local output = ""
     repeat
-      told = told .. assert(client:receive(1))
-    until told:find("$OK#9a", 1, true)
-    assert.matches(rsp.hex "shrinks.gcore: ", told, 1, true)
+      output = output .. assert(client:receive(1))
+    until output:find("$OK#9a", 1, true)
+    assert.matches(rsp.hex "shrinks.gcore: ", output, 1, true)
     assert.are.equal("78", ask(client, "m0,1"))
     client:close()
   end)
 
-  it("goes on where the registers were cut off the file between two clients", function()
-    local path = files.write("shrinks.gcore", writer.file {machine = "x86_64", segments = {
-      {paddr = 0, bytes = ("x"):rep(1 << 20)},
-      {type = 4, bytes = writer.note {cpus = {{registers = writer.x86_64 {}}}, names = {}}}}})
+  it("keeps serving if the registers were truncated between two clients", function()
+    local path = write_dump("shrinks.gcore", MEMORY, NOTE)
     local whole = files.read(path)
     local server, port = serve_port(path)
     assert(os.execute("truncate -s 65536 " .. process.quote(path)))
@@ -467,36 +468,38 @@ describe("gdbserve", function()
     assert.are.equal("QC1", ask(connected(port), "qC"))
   end)
 
-  it("turns away others also while a client does not read what it asked for", function()
-    local path = files.write("large.gcore", writer.file {machine = "x86_64", segments = {
-      {type = 4, bytes = writer.note {cpus = {{registers = writer.x86_64 {}}}, names = {}}},
-      {paddr = 0, bytes = ("x"):rep(1 << 20)}}})
+  it("turns away others while a client does not read its replies", function()
+    local path = write_dump("large.gcore", NOTE, MEMORY)
     local _, port = serve_port(path)
     local first = connected(port)
-    local count = 800 -- of 8 KiB: more than there is room for on the way
+    local count = 800 -- of 8 KiB: more than the socket buffers hold
     assert(first:send(rsp.packet "QStartNoAckMode" .. rsp.packet("m0,ff8"):rep(count)))
     local second = connected(port)
     local reply = rsp.packet(("78"):rep(0xff8))
     local expected = "+" .. rsp.packet "OK" .. reply:rep(count)
-    local taken = ""
+    local received = ""
     local byte, problem
     second:settimeout(1)
-    repeat -- on a slow machine it takes a reply in between, or the server would give it up
+    repeat -- on a slow machine, reads a reply in between so that the server does not time out
       byte, problem = second:receive(1)
-      taken = taken .. (problem == "timeout" and assert(first:receive(#reply)) or "")
+      received = received .. (problem == "timeout" and assert(first:receive(#reply)) or "")
     until problem ~= "timeout"
     assert.is_nil(byte)
-    assert.is_true(#taken < #expected // 4)
-    assert.are.equal(expected, taken .. assert(first:receive(#expected - #taken)))
+    assert.is_true(#received < #expected // 4)
+    local parts = {received}
+    for at = #received + 1, #expected, #reply do -- each within the time limit of the socket
+      parts[#parts + 1] = assert(first:receive(math.min(#reply, #expected - at + 1)))
+    end
+    assert.is_true(expected == table.concat(parts))
   end)
 
-  -- Reads to the end of the connection: what came, and why it ended.
+  -- Reads to the end of the connection; returns the bytes and the reason for the end.
   local function rest(client)
     local bytes, problem, part = client:receive("*a")
     return bytes or part, problem
   end
 
-  it("answers nothing to what does not speak gdb's protocol", function()
+  it("does not answer clients that do not speak gdb's protocol", function()
     local server, port = serve_port()
     local packet = rsp.packet(m(STACK, 64))
     for _, request in ipairs {"POST / HTTP/1.1\r\nContent-Length: 20\r\n\r\n" .. packet,
@@ -510,7 +513,7 @@ describe("gdbserve", function()
     assert.are.equal(5, count)
   end)
 
-  it("turns away others at once while a client sends byte by byte", function()
+  it("turns away others immediately while a client sends byte by byte", function()
     local server, port = serve_port()
     local first, second = connected(port), nil
     local reply
@@ -528,7 +531,7 @@ describe("gdbserve", function()
     assert.matches("another one was turned away", files.read(server.log), 1, true)
   end)
 
-  it("takes the connection of who completes no packet, and serves the next one", function()
+  it("disconnects a client that completes no packet, and serves the next one", function()
     local server, port = serve_port()
     for count, bytes in ipairs {{}, {"+", "+", "+"}, {"$qC", "#", "b"},
       {rsp.packet "qC", "$", "q"}} do
@@ -547,7 +550,7 @@ describe("gdbserve", function()
     end
   end)
 
-  it("takes the connection of who sends a packet without an end", function()
+  it("disconnects a client that sends an endless packet", function()
     local server, port = serve_port()
     local client = connected(port)
     client:send("$")
@@ -558,10 +561,8 @@ describe("gdbserve", function()
     assert.are.equal("QC1", ask(connected(port), "qC"))
   end)
 
-  it("takes the connection of who reads nothing", function()
-    local path = files.write("large.gcore", writer.file {machine = "x86_64", segments = {
-      {type = 4, bytes = writer.note {cpus = {{registers = writer.x86_64 {}}}, names = {}}},
-      {paddr = 0, bytes = ("x"):rep(1 << 20)}}})
+  it("disconnects a client that reads nothing", function()
+    local path = write_dump("large.gcore", NOTE, MEMORY)
     local server, port = serve_port(path)
     local client = connected(port)
     assert(client:send(rsp.packet "QStartNoAckMode" .. rsp.packet("m0,ff8"):rep(2000)))
@@ -571,18 +572,18 @@ describe("gdbserve", function()
     assert.are.equal("QC1", ask(connected(port), "qC"))
   end)
 
-  it("keeps a client that says nothing between two packets", function()
+  it("keeps a client that pauses between two packets", function()
     local server, port = serve_port()
     local client = connected(port)
     assert.are.equal("QC1", ask(client, "qC"))
-    local silent = connected(port) -- turned away, by the clock
+    local silent = connected(port) -- turned away after a time limit
     assert.are.equal("", (rest(silent)))
-    process.sleep(4) -- longer than a packet may take
+    process.sleep(4) -- longer than the time limit of a packet
     assert.are.equal("QC1", ask(client, "qC"))
     assert.is_nil(files.read(server.log):find("in time", 1, true))
   end)
 
-  -- 128 TiB of virtual memory, all of it one page.
+  -- Writes a dump with 128 TiB of virtual memory, all mapped to one page.
   local function endless()
     local tables = {}
     for level = 0, 3 do
@@ -612,7 +613,7 @@ describe("gdbserve", function()
     end))
   end)
 
-  it("ends a search at the client's Ctrl-C, and turns others away meanwhile", function()
+  it("ends a search at the client's Ctrl-C, and turns others away until then", function()
     local _, port = serve_port(endless())
     local client = connected(port)
     client:send(rsp.packet(SEARCH))
@@ -624,10 +625,10 @@ describe("gdbserve", function()
     assert.are.equal("QC1", ask(client, "qC"))
   end)
 
-  it("ends a search when nobody reads its output any more", function()
+  it("ends a search when nobody reads its output", function()
     local input = files.write("client", rsp.packet(SEARCH))
     local status = process.run({"sh", "-c", ("%s examples/gdbserve.lua %s <%s | head -c 1"):format(
-      lua, process.quote(endless()), process.quote(input))}, {env = rsp.env()})
+      process.lua, process.quote(endless()), process.quote(input))}, {env = rsp.env()})
     assert.are.equal(0, status)
   end)
 
@@ -635,7 +636,7 @@ describe("gdbserve", function()
     local _, port = serve_port(gdbdump.x86_64(("a line of the log\n"):rep(800000)))
     local client = connected(port)
     client:send(rsp.packet("qRcmd," .. rsp.hex "log") .. "\3")
-    process.sleep(0.5) -- unread, it cannot end before that is looked at
+    process.sleep(0.5) -- unread output keeps the command running until the server sees Ctrl-C
     local tail, last = "", rsp.packet("O" .. rsp.hex "interrupted\n") .. rsp.packet "OK"
     repeat
       local bytes, problem, part = client:receive(8192)
@@ -670,7 +671,7 @@ describe("gdbserve", function()
     assert.is_nil(files.read(server.log):find("traceback", 1, true))
   end)
 
-  it("says that a port is taken", function()
+  it("reports a port that is in use", function()
     local _, port = serve_port()
     local errors, status = refused("--port", tostring(port), gdbdump.x86_64())
     assert.are.equal(1, status)

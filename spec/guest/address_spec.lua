@@ -1,4 +1,4 @@
--- Addresses of the public functions: integers, or symbols of the guest's kernel.
+-- Addresses as arguments of the public functions: integers, or kernel symbols.
 
 local files = require "support.files"
 local pagetables = require "support.pagetables"
@@ -31,7 +31,7 @@ describe("an address", function()
 
   after_each(files.clean)
 
-  it("is an integer, or a symbol with an offset", function()
+  it("may be an integer, or a symbol with an offset", function()
     for _, memory in ipairs {dump, space} do
       assert.are.equal("hello, guest", memory:cstring "greeting")
       assert.are.equal("guest", memory:cstring "greeting+0x7")
@@ -48,14 +48,14 @@ describe("an address", function()
     assert.are.equal("greeting+0x10/0x700", dump:symbol "greeting+0x10")
   end)
 
-  it("is that in options and ranges too", function()
+  it("may be a symbol in options and ranges too", function()
     local found = {}
     for _, memory in ipairs {dump, space} do
       for address in memory:find("guest", {from = "greeting", to = "last"}) do
         found[#found + 1] = address
       end
       for _ in memory:find("guest", {from = "greeting+8", to = "last"}) do
-        error("before it")
+        error("a match before the range")
       end
     end
     for _, memory in ipairs {dump, space} do
@@ -65,14 +65,14 @@ describe("an address", function()
     end
     assert.are.same({PHYSICAL + 0x107, BASE + 0x107, PHYSICAL + 0x107, BASE + 0x107}, found)
     for _ in dump:diff(dump, {from = "greeting"}) do
-      error("they are the same")
+      error("a difference between equal dumps")
     end
     for start, size in space:mappings("greeting", "last") do
       assert.are.same({BASE + 0x100, 0x700}, {start, size})
     end
   end)
 
-  it("is not a number in a string", function()
+  it("must not be a number in a string", function()
     local calls = {}
     for _, memory in ipairs {dump, space} do
       for _, name in ipairs {"read", "cstring", "u8", "u16", "u32", "u64", "i8", "i16", "i32",
@@ -104,7 +104,7 @@ describe("an address", function()
     end
   end)
 
-  it("fails for what is no symbol, or not mapped", function()
+  it("fails if its symbol is unknown or not mapped", function()
     for _, memory in ipairs {dump, space} do
       local _, message, code = memory:u64 "nothing"
       assert.are.equal("not_found", code)

@@ -1,5 +1,5 @@
--- Backtraces of kernels go on where an interrupt or exception came in, on whatever stack that
--- was, and into code that was freed.
+-- Kernel backtraces continue across interrupts and exceptions, on any stack, and into freed
+-- init code.
 
 local files = require "support.files"
 local pagetables = require "support.pagetables"
@@ -11,19 +11,12 @@ local arm, x86 = pagetables.arm, pagetables.x86
 local TEXT = {physical = 0x10000}
 local PHYSICAL_STACK = 0x40000
 
--- Words, or strings, at their addresses; pages: {virtual=, physical=, size=} with them.
-local function filled(pages, words)
+-- The segments of these pages ({virtual=, physical=, size=}), with words or strings at their
+-- virtual addresses.
+local function segments_of(pages, words)
   local segments = {}
   for i, page in ipairs(pages) do
-    local bytes = ("\0"):rep(page.size)
-    for address, word in pairs(words) do
-      local at = address - page.virtual
-      if at >= 0 and at < page.size then
-        local text = type(word) == "string" and word or string.pack("<i8", word)
-        bytes = bytes:sub(1, at) .. text .. bytes:sub(at + #text + 1)
-      end
-    end
-    segments[i] = {paddr = page.physical, bytes = bytes}
+    segments[i] = {paddr = page.physical, bytes = writer.filled(page.size, words, page.virtual)}
   end
   return segments
 end
@@ -37,10 +30,10 @@ local function map_of(base)
     :format(base + 0x500, base + 0x100000, base + 0x100100, base + 0x100200)
 end
 
--- A dump of one vCPU. tables: page tables; pages: the memory; words: what is in it.
+-- Opens a dump of one vCPU. tables: page tables; pages and words: see segments_of.
 local function dump_of(machine, tables, pages, words, registers, base)
   local segments = tables:segments()
-  for _, segment in ipairs(filled(pages, words)) do
+  for _, segment in ipairs(segments_of(pages, words)) do
     segments[#segments + 1] = segment
   end
   segments[#segments + 1] = {type = 4, bytes = writer.note {cpus = {{pgtbl = tables.root,
@@ -63,7 +56,8 @@ describe("a backtrace of an x86_64 kernel", function()
   after_each(files.clean)
 
   local BASE = 0xffffffff81000000
-  -- Of interrupts: aligned to pages only, and no page after it. Of a task; of exceptions.
+  -- The stacks of interrupts (only page-aligned, followed by an unmapped page), a task and
+  -- exceptions.
   local IRQ, TASK, FAULT = 0xffffc90000001000, 0xffffc90000100000, 0xfffffe0000003000
 
   local code = {[BASE + 0x10] = "\xe8\0\0\0\0", [BASE + 0x110] = "\xe8\0\0\0\0",
@@ -90,21 +84,21 @@ describe("a backtrace of an x86_64 kernel", function()
     return dump_of("x86_64", t, pages, words, registers, BASE)
   end
 
-  -- What the processor pushes, at an address.
+  -- Writes at an address what the processor pushes on an exception.
   local function push(words, at, ip, selectors, sp)
     for i, word in ipairs {ip, selectors[1], 0x246, sp, selectors[2]} do
       words[at + 8 * (i - 1)] = word
     end
   end
 
-  -- A return address to the entry code, and the registers that it saved after it.
+  -- Writes a return address into the entry code, followed by the registers that it saved.
   local function enter(words, at, ip, selectors, sp, bp)
     words[at] = IN_ENTRY
     words[at + 8 + 4 * 8] = bp or 0
     push(words, at + 8 + 16 * 8, ip, selectors, sp)
   end
 
-  it("leads from the stack of interrupts to what was interrupted, and to the user's entry",
+  it("continues from the interrupt stack to the interrupted code and the entry from user mode",
     function()
       local words = {[IRQ + 0x3f00] = IN_HANDLER, [IRQ + 0x3ff8] = TASK + 0x2000,
         [TASK + 0x2010] = IN_HANDLER, [TASK + 0x3010] = IN_CALLER, [TASK + 0x3f80] = IN_OUTER}
@@ -116,7 +110,7 @@ describe("a backtrace of an x86_64 kernel", function()
         calls_of(dump:vcpu(0)))
     end)
 
-  it("follows frame pointers over that, and into code that was freed", function()
+  it("follows frame pointers across interrupts and into freed init code", function()
     local words = {[IRQ + 0x3ff8] = TASK + 0x2000, [IRQ + 0x3e20] = TASK + 0x2020,
       [IRQ + 0x3e28] = IN_HANDLER, [TASK + 0x2020] = 0, [TASK + 0x2028] = IN_HANDLER,
       [TASK + 0x3020] = TASK + 0x3040, [TASK + 0x3028] = IN_CALLER,
@@ -128,7 +122,7 @@ describe("a backtrace of an x86_64 kernel", function()
       calls_of(dump:vcpu(0)))
   end)
 
-  it("knows what was interrupted at a handler's first instruction", function()
+  it("finds the interrupted code from a handler's first instruction", function()
     for error_code = 0, 8, 8 do
       local words = {[FAULT + 0xf00] = 0, [TASK + 0x3010] = IN_CALLER}
       push(words, FAULT + 0xf00 + error_code, BASE + 0x201, KERNEL, TASK + 0x3000)
@@ -136,7 +130,7 @@ describe("a backtrace of an x86_64 kernel", function()
       assert.are.same({"registers entry+0x0", "exception victim+0x1", "scan caller+0x15"},
         calls_of(dump:vcpu(0)))
     end
-    -- At the end of a stack of exceptions; and of a user's program.
+    -- At the end of an exception stack, from the kernel and then from user mode.
     local words = {[FAULT + 0xe00] = IN_HANDLER, [TASK + 0x3010] = IN_CALLER}
     push(words, FAULT + 0x1000 - 40, BASE + 0x201, KERNEL, TASK + 0x3000)
     local dump = dump_with(words, {rip = BASE + 0x20, rsp = FAULT + 0xd00})
@@ -147,7 +141,7 @@ describe("a backtrace of an x86_64 kernel", function()
     assert.are.same({"registers handler+0x20", "scan handler+0x15"}, calls_of(dump:vcpu(0)))
   end)
 
-  it("takes no other words for an interrupt", function()
+  it("does not take other words for an interrupt", function()
     for _, change in ipairs {{0, 0x401000}, {8, 0x33}, {16, 0}, {16, 1 << 30 | 2},
       {24, TASK + 0x3001}, {24, 0x1000}, {24, TASK + 0x8000}, {32, 0x2b}} do
       local words = {[TASK + 0x3010] = IN_CALLER}
@@ -159,8 +153,8 @@ describe("a backtrace of an x86_64 kernel", function()
     end
   end)
 
-  it("ends, whatever stacks say", function()
-    -- Each leads to the other, or to itself.
+  it("ends for any contents of the stacks", function()
+    -- Two stacks lead to each other; then one leads to itself.
     local words = {[IRQ + 0x3ff8] = TASK + 0x2000}
     enter(words, TASK + 0x2100, BASE + 0x234, KERNEL, IRQ + 0x3e00)
     local dump = dump_with(words, {rip = BASE + 0x20, rsp = IRQ + 0x3e00})
@@ -169,7 +163,7 @@ describe("a backtrace of an x86_64 kernel", function()
     words = {[IRQ + 0x3ff8] = IRQ + 0x3f00}
     dump = dump_with(words, {rip = BASE + 0x20, rsp = IRQ + 0x3e00})
     assert.are.same({"registers handler+0x20"}, calls_of(dump:vcpu(0)))
-    -- Interrupts without end.
+    -- An endless chain of interrupts.
     words = {}
     for at = TASK, TASK + 0x3e00, 0x100 do
       enter(words, at, BASE + 0x234, KERNEL, TASK + ((at - TASK) * 7 + 0x700 & 0x3f00))
@@ -204,7 +198,7 @@ describe("a backtrace of an aarch64 kernel", function()
     return calls_of(dump:vcpu(0), assert(dump:space {kernel_root = t.root, va_bits = 39}))
   end
 
-  -- Frame records at offsets: {next, return address}.
+  -- The words of frame records at offsets: {next, return address}.
   local function records(list)
     local words = {}
     for at, record in pairs(list) do
@@ -214,8 +208,8 @@ describe("a backtrace of an aarch64 kernel", function()
     return words
   end
 
-  -- The registers that an interrupt saved, and its frame record `at`: of the old form, or
-  -- with its type.
+  -- Adds the registers that an interrupt saved, and its frame record at `at`. kind: type of a
+  -- new frame record; false for the old form.
   local function save(words, at, kind, saved)
     local registers = at - (kind and 296 or 304)
     words[STACK + registers + 29 * 8], words[STACK + registers + 30 * 8] = saved.x29, saved.x30
@@ -225,7 +219,7 @@ describe("a backtrace of an aarch64 kernel", function()
     return words
   end
 
-  it("goes on with what an interrupt saved, in the old form and the new", function()
+  it("continues from saved registers, in the old and the new form", function()
     for _, kind in ipairs {false, 2} do
       for _, pc in ipairs {BASE + 0x234, IN_CALLER} do
         local words = save(records {[0x20] = {0x60, IN_HANDLER}, [0x60] = {0x400, IN_ENTRY},
@@ -240,7 +234,7 @@ describe("a backtrace of an aarch64 kernel", function()
     end
   end)
 
-  it("ends where the user was, and at what is no saved state", function()
+  it("ends at user mode and at an invalid saved state", function()
     local list = {[0x20] = {0x60, IN_HANDLER}, [0x60] = {0x400, IN_ENTRY}}
     local expected = {"registers handler+0x20", "frame handler+0x14", "frame entry+0x14"}
     local saved = {pc = BASE + 0x234, x29 = STACK + 0x500, x30 = 0, sp = STACK}
@@ -249,14 +243,14 @@ describe("a backtrace of an aarch64 kernel", function()
     for _, kind in ipairs {false, 1, 2} do
       assert.are.same(expected, calls(save(records(list), 0x400, kind, saved), STACK + 0x20))
     end
-    -- One that says otherwise than its frame record.
+    -- The saved x29 contradicts the frame record.
     local words = save(records(list), 0x400, false, {pc = BASE + 0x234, x29 = STACK + 0x500,
       x30 = 0, sp = STACK})
     words[STACK + 0x400 - 304 + 29 * 8] = STACK + 0x508
     assert.are.same(expected, calls(words, STACK + 0x20))
   end)
 
-  it("ends where what was saved leads back", function()
+  it("ends where the saved registers lead back", function()
     for _, kind in ipairs {false, 2} do
       local words = save(records {[0x20] = {0x60, IN_HANDLER}, [0x60] = {0x400, IN_ENTRY}}, 0x400,
         kind, {pc = BASE + 0x234, x29 = STACK + 0x60, x30 = 0, sp = STACK + 0x3ff0})

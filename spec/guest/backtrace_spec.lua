@@ -1,4 +1,4 @@
--- The calls that a vCPU was in: by frame pointers, or by what is on its stack.
+-- Backtraces of a vCPU, from frame pointers or from a scan of its stack.
 
 local files = require "support.files"
 local pagetables = require "support.pagetables"
@@ -17,24 +17,14 @@ local function lines(cpu, space)
   return list
 end
 
--- Words at offsets in a page.
-local function page(words, size)
-  local bytes = ("\0"):rep(size or 4096)
-  for at, word in pairs(words) do
-    local text = type(word) == "string" and word or string.pack("<i8", word)
-    bytes = bytes:sub(1, at) .. text .. bytes:sub(at + #text + 1)
-  end
-  return bytes
-end
-
 local map = ("%x T start\n%x T caller\n%x T callee\n%x T end\n"):format(CODE, CODE + 0x100,
   CODE + 0x200, CODE + 0x300)
 
--- A QNX dump of one vCPU: code at CODE, a stack at STACK, page tables at 0x100000.
+-- Opens a QNX dump of one vCPU: code at CODE, a stack at STACK, page tables at 0x100000.
 local function dump_of(machine, tables, code, stack, registers)
   local segments = tables:segments()
-  segments[#segments + 1] = {paddr = CODE, bytes = page(code)}
-  segments[#segments + 1] = {paddr = STACK, bytes = page(stack, 0x4000)}
+  segments[#segments + 1] = {paddr = CODE, bytes = writer.filled(4096, code)}
+  segments[#segments + 1] = {paddr = STACK, bytes = writer.filled(0x4000, stack)}
   segments[#segments + 1] = {type = 4, bytes = writer.note {cpus = {{pgtbl = tables.root,
     registers = writer[machine](registers)}}}}
   local dump = assert(qvm.open(files.write("calls.gcore", writer.file {machine = machine,
@@ -75,22 +65,22 @@ describe("a backtrace", function()
     assert.are.same({"0registers", "1frame", "2frame"}, hows)
   end)
 
-  it("has the caller of an aarch64 function that keeps no frame in the link register", function()
+  it("takes the caller of an aarch64 function without a frame from the link register", function()
     local stack = frames()
     stack[0x28] = CODE + 0x30
     local cpu, space = aarch64(stack, STACK + 0x20, nil, CODE + 0x110)
     assert.are.same({"#0  0x0000000000010204 callee+0x4/0x100",
       "#1  0x0000000000010110 ? caller+0x10/0x100", "#2  0x0000000000010030 start+0x30/0x100",
       "#3  0x0000000000010030 start+0x30/0x100"}, lines(cpu, space))
-    -- What it returned to last in the same function called nobody.
+    -- The link register still holds the return address of a call that the function made.
     cpu, space = aarch64(frames(), STACK + 0x20, nil, CODE + 0x210)
     assert.are.equal("#1  0x0000000000010110 caller+0x10/0x100", lines(cpu, space)[2])
-    -- It has a frame, and called nobody yet.
+    -- The function has a frame and has made no call yet.
     cpu, space = aarch64(frames(), STACK + 0x20, nil, CODE + 0x110)
     assert.are.equal(3, #lines(cpu, space))
   end)
 
-  it("names the function that called where the call was its last", function()
+  it("names the right function if its last instruction is the call", function()
     local stack = frames()
     stack[0x28] = CODE + 0x200
     local bl = string.pack("<I4", 0x94000040)
@@ -98,21 +88,21 @@ describe("a backtrace", function()
     assert.are.equal("#1  0x0000000000010200 caller+0x100/0x100", lines(cpu, space)[2])
   end)
 
-  it("takes signatures off return addresses", function()
+  it("removes signatures from return addresses", function()
     local stack = frames()
     stack[0x28] = stack[0x28] | 0x2a << 40
     local cpu, space = aarch64(stack, STACK + 0x20)
     assert.are.equal("#1  0x0000000000010110 caller+0x10/0x100", lines(cpu, space)[2])
   end)
 
-  it("ends where frames go round, or lead nowhere", function()
+  it("ends where frames form a cycle or point nowhere", function()
     local cpu, space = aarch64(frames(STACK + 0x20), STACK + 0x20)
     assert.are.equal(3, #lines(cpu, space))
     cpu, space = aarch64(frames(0x77777000), STACK + 0x20)
     assert.are.equal(3, #lines(cpu, space))
     cpu, space = aarch64(frames(STACK + 0x63), STACK + 0x20)
     assert.are.equal(3, #lines(cpu, space))
-    -- A chain without end is cut.
+    -- A very long chain is cut.
     local stack = {}
     for at = 0x20, 0x3fe0, 16 do
       stack[at], stack[at + 8] = STACK + at + 16, CODE + 0x110
@@ -121,17 +111,17 @@ describe("a backtrace", function()
     assert.are.equal(256, #lines(cpu, space))
   end)
 
-  it("searches the stack where there are no frames, and says so", function()
+  it("scans the stack if there are no frames, and marks these results", function()
     local stack = frames()
-    stack[0x30] = CODE + 0x114 -- behind no call
-    stack[0x38] = STACK + 0x20 -- no code
+    stack[0x30] = CODE + 0x114 -- not after a call
+    stack[0x38] = STACK + 0x20 -- not in code
     local cpu, space = aarch64(stack, 0)
     assert.are.same({"#0  0x0000000000010204 callee+0x4/0x100",
       "#1  0x0000000000010110 ? caller+0x10/0x100", "#2  0x0000000000010030 ? start+0x30/0x100"},
       lines(cpu, space))
   end)
 
-  it("knows the calls of x86_64", function()
+  it("recognises the call instructions of x86_64", function()
     local t = pagetables.x86_64(0x100000)
     t:map(CODE, CODE, 0, 0)
     for at = 0, 0x3000, 0x1000 do
@@ -157,7 +147,7 @@ describe("a backtrace", function()
     assert.are.same({"#0  0x0000000000010200 callee+0x0/0x100",
       "#1  0x0000000000010015 start+0x15/0x100", "#2  0x0000000000010022 start+0x22/0x100"},
       lines(dump:vcpu(0)))
-    -- With frames in some functions, and in others not.
+    -- With frames in some functions only.
     stack[0x08], stack[0x30], stack[0x50] = CODE + 0x33, CODE + 0x46, CODE + 0x56
     dump = dump_of("x86_64", t, code, stack, {rip = CODE + 0x200, rsp = STACK,
       rbp = STACK + 0x20})
@@ -167,7 +157,7 @@ describe("a backtrace", function()
       {table.unpack(lines(dump:vcpu(0)), 2)})
   end)
 
-  it("raises without page tables, or of other machines", function()
+  it("raises without page tables, or on other machines", function()
     local function check(machine, problem)
       local dump = assert(qvm.open(files.write("none.gcore", writer.small {machine = machine})))
       assert.error_matches(function() dump:vcpu(0):backtrace() end,

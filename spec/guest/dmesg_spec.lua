@@ -1,5 +1,5 @@
--- The kernel log of a Linux guest, in memory that is written here as the kernel's
--- sources lay it out: kernel/printk/printk_ringbuffer.h, and printk.c before 5.10.
+-- The kernel log of a Linux guest, in memory laid out as in the kernel's sources:
+-- kernel/printk/printk_ringbuffer.h, and printk.c before 5.10.
 
 local cjson = require "cjson"
 local cost = require "support.cost"
@@ -11,7 +11,7 @@ local writer = require "support.dumpwriter"
 
 local VIRTUAL, PHYSICAL = 0xffffffff82000000, 0x200000
 
--- Memory that can be written to at any place.
+-- A buffer that can be written at any offset.
 local function memory(size)
   local bytes = ("\0"):rep(size)
   return setmetatable({}, {__index = {
@@ -23,7 +23,7 @@ local function memory(size)
   }})
 end
 
--- A dump of one page-aligned piece of kernel memory, with VMCOREINFO. map(tables) adds
+-- Opens a dump of one page-aligned region of kernel memory, with VMCOREINFO. map(tables) adds
 -- mappings.
 local function dump_of(mem, lines, map)
   local t = pagetables.x86_64(0x100000)
@@ -44,7 +44,7 @@ local function dump_of(mem, lines, map)
     segments = segments})))
 end
 
--- What the iterator gives as lines, and what was skipped.
+-- The messages of a dump as lines, and the number of skipped records.
 local function messages(dump)
   local list = {}
   local iterator, log = dump:dmesg()
@@ -54,8 +54,12 @@ local function messages(dump)
   return list, log.skipped
 end
 
--- The lockless ring. Members are where no kernel has them, so that nothing can rely
--- on that.
+local function diag(path, ...)
+  return process.run_lua {"examples/diag.lua", "--read", path, "--dmesg", ...}
+end
+
+-- The lockless ring. Its members have offsets that no kernel uses, so that the code cannot
+-- rely on real ones.
 local PRB, RB, DESCS, INFOS, DATA = 0x10, 0x100, 0x1000, 0x2000, 0x3000
 
 local ring_lines = {
@@ -76,7 +80,8 @@ local COMMITTED, FINALIZED, REUSABLE = 1, 2, 3
 local small = {descs = DESCS, infos = INFOS, data = DATA, size = 0x4000, count_bits = 3,
   size_bits = 7}
 
--- 8 records, 128 bytes of text. first: the id of the oldest record. form: another size.
+-- A ring of 8 records and 128 bytes of text, or of the sizes in `form`. first, last: ids of the
+-- oldest and the newest record.
 local function ring(first, last, form)
   form = form or small
   local mem = memory(form.size)
@@ -86,7 +91,7 @@ local function ring(first, last, form)
   mem:put(RB + 8, "<I4", form.size_bits)
   mem:put(RB + 8 + 16, "<i8", VIRTUAL + form.data)
   local self = {mem = mem}
-  -- r: id, begin, next, text, state, length, seq, time, caller, at (of its data)
+  -- r: id, begin, next, text, state, length, seq, time, caller, at (offset of its data)
   function self.add(r)
     local index = r.id & (1 << form.count_bits) - 1
     local desc, info = form.descs + index * 40, form.infos + index * 48
@@ -104,8 +109,8 @@ local function ring(first, last, form)
   return self
 end
 
--- 8192 records of 64 KiB each, which share a ring of 128 KiB: the ids before their texts
--- are 8 bytes apart. `data`: where the ring's text is mapped.
+-- 8192 records of 64 KiB each that share a ring of 128 KiB: the ids before their texts are 8
+-- bytes apart. data: where the ring's text is mapped.
 local function overlapping(size_bits, data)
   local r = ring(0, 8191, {descs = 0x1000, infos = 0x60000, data = data or 0xc0000,
     size = 0xe0000, count_bits = 13, size_bits = size_bits or 17})
@@ -121,10 +126,10 @@ local function overlapping(size_bits, data)
   return r
 end
 
-describe("a kernel's log whose records overlap", function()
+describe("a kernel log with overlapping records", function()
   after_each(files.clean)
 
-  it("has no more text than its ring", function()
+  it("returns no more text than its ring holds", function()
     local iterator, log = dump_of(overlapping().mem, ring_lines):dmesg()
     local bytes, count = 0, 0
     for m in iterator do
@@ -135,8 +140,8 @@ describe("a kernel's log whose records overlap", function()
       .. "text than the log's buffer", tostring(log))
   end)
 
-  it("has no more text than the memory that its ring is mapped to", function()
-    -- A ring of 1 GiB, of which each 2 MiB are the same.
+  it("returns no more text than the memory that its ring maps", function()
+    -- A ring of 1 GiB whose every 2 MiB are the same memory.
     local dump = dump_of(overlapping(30, 0x400c0000).mem, ring_lines, function(t)
       for i = 0, 511 do
         t:map(VIRTUAL + 0x40000000 + i * 0x200000, PHYSICAL, 1, 0)
@@ -151,7 +156,7 @@ describe("a kernel's log whose records overlap", function()
     assert.matches("records overlap", log.reason, 1, true)
   end)
 
-  it("costs qvm-diag no memory", function()
+  it("costs qvm-diag little memory", function()
     local path = dump_of(overlapping().mem, ring_lines).path
     local answer = cost.check(([[
       local dump = assert(qvm.open(%q))
@@ -159,18 +164,17 @@ describe("a kernel's log whose records overlap", function()
       for m in dump:dmesg() do count = count + #tostring(m) end
       return count]]):format(path))
     assert.is_true(tonumber(answer) < 1 << 20, answer)
-    local status, output, errors = process.run({os.getenv("LUA") or "lua5.4", "examples/diag.lua",
-      "--read", path, "--dmesg", "--json"}, {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+    local status, output, errors = diag(path, "--json")
     assert.are.equal(1, status)
     assert.are.equal(2, #cjson.decode(output).messages)
     assert.matches("8190 records of the kernel log left out: the records overlap", errors, 1, true)
   end)
 end)
 
-describe("the kernel's log", function()
+describe("the kernel log", function()
   after_each(files.clean)
 
-  it("has number, time, caller and text of each message", function()
+  it("returns number, time, caller and text of each message", function()
     local r = ring(5, 7)
     r.add {id = 5, begin = 0, next = 16, at = 0, text = "first", time = 1234567890123456789}
     r.add {id = 6, begin = 16, next = 40, at = 16, text = "second one", caller = 0x80000003,
@@ -188,7 +192,7 @@ describe("the kernel's log", function()
       tostring(dump_of(r.mem, ring_lines):dmesg()()))
   end)
 
-  it("is right in a ring of many pages", function()
+  it("is read from a ring of many pages", function()
     local r = ring(100, 611, {descs = 0x2000, infos = 0x8000, data = 0x10000, size = 0x20000,
       count_bits = 9, size_bits = 16})
     local expected, at = {}, 0
@@ -205,16 +209,17 @@ describe("the kernel's log", function()
     assert.is_true(at > 0x4000)
   end)
 
-  it("does not look for millions of records that are not there", function()
+  it("does not visit millions of missing records", function()
     local r = ring(5, 4)
     r.mem:put(RB + 64 + 40, "<I4", 24)
     local list, skipped = messages(dump_of(r.mem, ring_lines))
     assert.are.same({{}, 1 << 24}, {list, skipped})
   end)
 
-  it("is right where text goes around the end of the ring", function()
+  it("is read correctly where text wraps around the end of the ring", function()
     local r = ring(1, 5)
-    -- Ends with the ring; begins anew because it did not fit; behind it; empty.
+    -- The first text ends with the ring; the second wraps because it does not fit; the third
+    -- follows it; the others are empty.
     r.add {id = 1, begin = 96, next = 128, at = 96, text = ("e"):rep(24)}
     r.add {id = 2, begin = 128 + 112, next = 256 + 32, at = 0, text = ("w"):rep(20),
       length = 65535}
@@ -227,7 +232,7 @@ describe("the kernel's log", function()
     assert.are.equal(0, skipped)
   end)
 
-  it("goes around the ids, and passes over what is free or being written", function()
+  it("wraps around the ids and skips records that are free or being written", function()
     local top = (1 << 62) - 1
     local r = ring(top - 1, 2)
     r.add {id = top - 1, begin = 0, next = 16, at = 0, text = "a", seq = 1}
@@ -240,37 +245,32 @@ describe("the kernel's log", function()
     assert.are.same({3, 0}, {#list, skipped})
   end)
 
-  it("is printed by qvm-diag, and what is missing from it is told", function()
+  it("is printed by qvm-diag, with a count of missing records", function()
     local r = ring(5, 7)
     r.add {id = 5, begin = 0, next = 16, at = 0, text = "first", time = 3000004000}
     r.add {id = 6, begin = 16, next = 40, at = 16, text = "red \27[31m", caller = 2}
     local path = dump_of(r.mem, ring_lines).path
-    local function diag(...)
-      return process.run({os.getenv("LUA") or "lua5.4", "examples/diag.lua", "--read", path,
-        "--dmesg", ...}, {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
-    end
-    local status, output, errors = diag()
+    local status, output, errors = diag(path)
     assert.are.same({1, "[    3.000004] first\n[    0.000006] red \\x1b[31m\n"}, {status, output})
     assert.matches("log.gcore: 1 record of the kernel log corrupt, and left out\n$", errors)
-    local report = cjson.decode((select(2, diag "--json")))
+    local report = cjson.decode((select(2, diag(path, "--json"))))
     assert.are.same({"first", "3.000004000", "red \27[31m"}, {report.messages[1].text,
       report.messages[1].time, report.messages[2].text})
   end)
 
-  it("is said to be empty, where it is", function()
+  it("is reported if it is empty", function()
     local r = ring(0, 0).add {id = 0, begin = 1, next = 1, text = "", state = REUSABLE}
     local dump = dump_of(r.mem, ring_lines)
     local iterator, log = dump:dmesg()
     assert.is_nil(iterator())
     assert.are.equal("0 messages given, 0 records skipped", tostring(log))
     assert.matches("log.gcore: the kernel log is empty", dump:guest().warnings[1], 1, true)
-    local status, output, errors = process.run({os.getenv("LUA") or "lua5.4", "examples/diag.lua",
-      "--read", dump.path, "--dmesg"}, {env = {LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+    local status, output, errors = diag(dump.path)
     assert.are.same({0, ""}, {status, output})
     assert.matches("log.gcore: the kernel log is empty", errors, 1, true)
   end)
 
-  it("goes on behind what is corrupt, and counts it", function()
+  it("continues after corrupt records and counts them", function()
     local r = ring(0, 7)
     r.add {id = 0, begin = 0, next = 16, at = 0, text = "good", length = 4}
     r.add {id = 1, begin = 16, next = 32, at = 16, text = "id"}
@@ -286,12 +286,12 @@ describe("the kernel's log", function()
     assert.are.same({"0 0.000000000 T7 good", "5 0.000005000 T7 long\0\0\0\0",
       "7 0.000007000 T7 last"}, list)
     assert.are.equal(5, skipped)
-    -- Ids without end: no more are looked at than there are records.
+    -- A huge range of ids: no more are visited than the ring has records.
     r.mem:put(RB + 64 + 16, "<i8", 1 << 61)
     assert.are.equal(3, #messages(dump_of(r.mem, ring_lines)))
   end)
 
-  it("is not read where it cannot be", function()
+  it("raises if it cannot be read", function()
     local function problem(r, lines)
       local dump = dump_of(r.mem, lines)
       local ok, message = pcall(dump.dmesg, dump)
@@ -327,7 +327,7 @@ describe("the kernel's log", function()
     assert.are.same({vcpus = 0, machine = "x86_64", warnings = {}}, dump:guest())
   end)
 
-  it("fails, or has nothing, where VMCOREINFO says what cannot be", function()
+  it("fails or is empty if VMCOREINFO holds impossible values", function()
     for _, change in ipairs {{"SIZE%(prb_desc%)", -1}, {"SIZE%(printk_info%)", 1 << 62},
       {"SIZE%(printk_ringbuffer%)", -5}, {"OFFSET%(prb_desc_ring.tail_id%)", 4000},
       {"OFFSET%(prb_desc_ring.head_id%)", -4000}, {"OFFSET%(prb_desc_ring.descs%)", 4000},
@@ -349,7 +349,7 @@ describe("the kernel's log", function()
     end
   end)
 
-  it("survives a ring of anything at all", function()
+  it("does not crash on random contents of the ring", function()
     math.randomseed(9)
     for _ = 1, os.getenv("QVM_VALGRIND") and 3 or 100 do
       local r = ring(0, 7)
@@ -396,11 +396,11 @@ describe("the log of a kernel before 5.10", function()
     return at + length
   end
 
-  it("has its messages, around the end too", function()
+  it("returns its messages, also across the end of the buffer", function()
     local mem = buffer(128, 64)
     local at = add(mem, 128, 1000, "first")
     at = add(mem, at, 2000000001, "second")
-    mem:put(BUFFER + at, "<i8I2", 0, 0) -- the next is at the beginning
+    mem:put(BUFFER + at, "<i8I2", 0, 0) -- the next record is at the start
     at = add(mem, 0, 3000, "third")
     assert.are.equal(24, at)
     assert.are.equal(64, add(mem, at, 4000, ("x"):rep(17), 40))
@@ -409,8 +409,8 @@ describe("the log of a kernel before 5.10", function()
       (messages(dump_of(mem, lines))))
   end)
 
-  it("has no more records than its buffer has bytes for", function()
-    -- A buffer of 1 GiB of records of 16 bytes, of which each 4 KiB are the same.
+  it("returns no more records than fit in the memory that its buffer maps", function()
+    -- A buffer of 1 GiB of 16-byte records whose every 4 KiB are the same memory.
     local mem = buffer(0, (1 << 30) - 1)
     mem:put(8, "<I4", 1 << 30)
     mem:put(BUFFER, "c4096", string.pack("<i8I2I2I4", 1, 16, 0, 0):rep(256))
@@ -424,14 +424,14 @@ describe("the log of a kernel before 5.10", function()
     assert.are.same({256, 1}, {#list, skipped})
   end)
 
-  it("is not read where its buffer has a size that no log has", function()
+  it("raises if the size of its buffer is impossible", function()
     local mem = buffer(0, 100)
     mem:put(8, "<I4", -1 & 0xffffffff)
     local dump = dump_of(mem, lines)
     assert.error_matches(function() dump:dmesg() end, "its buffer of messages cannot be read$")
   end)
 
-  it("does not go on for ever where messages have no length", function()
+  it("ends at a record without a length", function()
     local none = {}
     for i, line in ipairs(lines) do
       none[i] = line:gsub("SIZE%(printk_log%)=16", "SIZE(printk_log)=0")
@@ -441,7 +441,7 @@ describe("the log of a kernel before 5.10", function()
     assert.are.equal(1, log.skipped)
   end)
 
-  it("ends at what is corrupt, and says so", function()
+  it("ends at a corrupt record and counts it", function()
     local mem = buffer(0, 200)
     local at = add(mem, 0, 1000, "good")
     add(mem, at, 2000, "bad", 8)

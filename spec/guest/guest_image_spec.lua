@@ -1,5 +1,5 @@
--- A simulated VM whose memory holds a guest's page tables, code and stack, and the way from
--- there to what the library makes of a dump in QNX's format.
+-- A simulated VM whose memory holds a guest's page tables, code and stack: its dump in QNX's
+-- format is read by the library and by gdb.
 
 local files = require "support.files"
 local pagetables = require "support.pagetables"
@@ -14,20 +14,9 @@ local RAM = 0x80000000
 local TABLES, USER_TABLES, CODE, STACK, TEXT = RAM + 0x100000, RAM + 0x140000, RAM + 0x80000,
   RAM + 0x90000, RAM + 0xa0e00
 
--- Words, or strings, at offsets in zeros.
-local function page(words, size)
-  local bytes = ("\0"):rep(size or 4096)
-  for at, word in pairs(words) do
-    local text = type(word) == "string" and word or string.pack("<i8", word)
-    bytes = bytes:sub(1, at) .. text .. bytes:sub(at + #text + 1)
-  end
-  return bytes
-end
-
--- What differs between the machines: tables(base) of the code at base, a stack of four pages
--- at base + 0x10000 and two pages of text at base + 0x20000; the bytes of a call, and how
--- far before the place where it returns to; names of registers; extra registers by the
--- roots of the tables.
+-- The properties of each machine: the kernel's base address, the names of registers, the bytes
+-- of a call instruction, new page tables, the flags of code and data pages with the rights that
+-- they give, and the extra registers for the roots of the tables.
 local machines = {
   aarch64 = {
     base = 0xffff800010080000, pc = "pc", sp = "sp", frame = "x29",
@@ -50,22 +39,23 @@ local machines = {
   },
 }
 
--- The segments of a guest whose addresses begin at base.
+-- The segments of a guest: code at `base`, a stack of four pages at base + 0x10000 and two
+-- pages of text at base + 0x20000. Also returns the root of its page tables.
 local function memory(machine, base)
   local t = machine.tables()
   t:map(base, CODE, 0, machine.code)
   for at = 0, 0x3000, 0x1000 do
     t:map(base + 0x10000 + at, STACK + at, 0, machine.data)
   end
-  -- Two pages that adjoin only by their virtual addresses.
+  -- Two pages that are adjacent only in virtual memory.
   t:map(base + 0x20000, TEXT & ~0xfff, 0, machine.data)
   t:map(base + 0x21000, (TEXT & ~0xfff) - 0x1000, 0, machine.data)
   local frames = {[0x20] = base + 0x10060, [0x28] = base + 0x110, [0x60] = 0,
     [0x68] = base + 0x30}
   local list = t:segments()
-  list[#list + 1] = {paddr = CODE, bytes = page {[0x110 - #machine.call] = machine.call,
-    [0x30 - #machine.call] = machine.call}}
-  list[#list + 1] = {paddr = STACK, bytes = page(frames, 0x4000)}
+  list[#list + 1] = {paddr = CODE, bytes = writer.filled(4096, {
+    [0x110 - #machine.call] = machine.call, [0x30 - #machine.call] = machine.call})}
+  list[#list + 1] = {paddr = STACK, bytes = writer.filled(0x4000, frames)}
   list[#list + 1] = {paddr = TEXT, bytes = ("text of a guest "):rep(32)}
   list[#list + 1] = {paddr = (TEXT & ~0xfff) - 0x1000, bytes = "goes on here\0"}
   return list, t.root
@@ -90,7 +80,7 @@ describe("a guest's image in a simulated VM", function()
 
   after_each(sim.clean)
 
-  -- A VM with that image and two vCPUs, and its dump. note: "new", "old".
+  -- Dumps a VM with that image and two vCPUs; returns the open dump. note: "new" or "old".
   local function dump_of(name, note, base)
     local machine = machines[name]
     local segments, root = memory(machine, base)
@@ -149,7 +139,7 @@ describe("a guest's image in a simulated VM", function()
   for name, machine in pairs(machines) do
     local base = machine.base
 
-    it_signals(("is read by control registers (%s)"):format(name), function()
+    it_signals(("is read through its control registers (%s)"):format(name), function()
       local dump <close> = dump_of(name, "new", base)
       assert.are.equal("qnx", dump.format)
       local cpu = dump:vcpu(0)
@@ -158,16 +148,16 @@ describe("a guest's image in a simulated VM", function()
       check_memory(space, machine, base)
       assert.are.same(frames, calls(cpu))
       assert.are.equal(name == "aarch64" and CODE + 5 or nil, (space:translate(0x400005)))
-      -- The other vCPU has the same tables, and is nowhere in them.
+      -- The other vCPU has the same tables, and they do not map its registers.
       assert.are.equal(TABLES, (assert(dump:space(dump:vcpu(1)))[
         name == "aarch64" and "upper" or "lower"]).root)
       assert.are.equal(1, #calls(dump:vcpu(1)))
     end)
 
-    it_signals(("is what gdb shows of its dump (%s)"):format(name), function()
+    it_signals(("is shown by gdb (%s)"):format(name), function()
       local dump <close> = dump_of(name, "new", base)
       local root = name == "aarch64" and "TTBR1_EL1" or "cr3"
-      local output, told = rsp.gdb(dump.path, "echo", "info threads", "x/1gx $sp + 0x18",
+      local output, monitor_output = rsp.gdb(dump.path, "echo", "info threads", "x/1gx $sp + 0x18",
         "x/3s " .. qvm.hex(base + 0x20ff0), "p/x $" .. root, "monitor translate "
         .. qvm.hex(base + 0x11028))
       assert.matches(('* 1    Thread 1 "vCPU 0" (%s) %s in'):format(dump:vcpu(0).process,
@@ -177,11 +167,11 @@ describe("a guest's image in a simulated VM", function()
       assert.matches('\t"text of a guest goes on here"\n', output, 1, true)
       assert.matches(("= 0x%x\n"):format(dump:vcpu(0).extra[root]), output, 1, true)
       assert.matches(("is physical %s, 4 KiB page, %s\n"):format(qvm.hex(STACK + 0x1028),
-        machine.rights[2]), told, 1, true)
+        machine.rights[2]), monitor_output, 1, true)
     end)
   end
 
-  it_signals("is read by the page table of a record (x86_64)", function()
+  it_signals("is read through the page table of a vCPU record (x86_64)", function()
     local machine = machines.x86_64
     local dump <close> = dump_of("x86_64", "old", machine.base)
     local cpu = dump:vcpu(0)
@@ -190,11 +180,11 @@ describe("a guest's image in a simulated VM", function()
       .. "(vCPU 0)"):format(dump.path, TABLES), tostring(space))
     check_memory(space, machine, machine.base)
     assert.are.same(frames, calls(cpu))
-    -- A record's own goes before that of all.
+    -- The second record's own setting overrides the common one.
     assert.are.same({TABLES, 0x7000}, {cpu.pgtbl, dump:vcpu(1).pgtbl})
   end)
 
-  it_signals("is read by the page table of a record, with its form given (aarch64)", function()
+  it_signals("is read through the page table of a vCPU record, given its form (aarch64)", function()
     local machine = machines.aarch64
     local dump <close> = dump_of("aarch64", "old", 0x10000000)
     local cpu = dump:vcpu(0)

@@ -1,5 +1,5 @@
--- What a dump tells of its guest: VMCOREINFO, and address spaces that follow from
--- it or from the vCPUs.
+-- What a dump reveals about its guest: VMCOREINFO, and the address spaces found through it or
+-- through the vCPUs.
 
 local cost = require "support.cost"
 local files = require "support.files"
@@ -54,7 +54,8 @@ describe("VMCOREINFO", function()
     assert.are.equal(info, dump:vmcoreinfo())
   end)
 
-  -- A kernel's page tables and its name, where the text says; phys_base is 0.
+  -- A kernel in memory from `base` on, with phys_base 0. Returns its page tables, its VMCOREINFO
+  -- and the segment that holds its name.
   local function kernel(release, base)
     local t = pagetables.x86_64(base + 0x10000)
     t:map(0xffffffff82020000, base + 0x20000, 0, 0)
@@ -69,7 +70,7 @@ describe("VMCOREINFO", function()
     return string.pack("<I4I4I4", 11, #own, 0) .. "VMCOREINFO\0\0" .. own
   end
 
-  it("is found in memory, where it is that kernel's", function()
+  it("is found in memory if it matches the kernel there", function()
     local t, own, name = kernel("6.1.0-right", 0x100000)
     local stale = own:gsub("6.1.0%-right", "5.4.0-stale")
     local segments = t:segments()
@@ -88,7 +89,7 @@ describe("VMCOREINFO", function()
     assert.matches("from VMCOREINFO from physical address", tostring(space), 1, true)
   end)
 
-  it("is not looked for among notes without end", function()
+  it("is searched for in a limited number of notes", function()
     local t, own, name = kernel("6.1.0-right", 0x100000)
     local stale = in_memory((own:gsub("6.1.0%-right", "5.4.0-stale")))
     local function open_with(count)
@@ -102,20 +103,20 @@ describe("VMCOREINFO", function()
     assert.are.equal("not_found", select(3, open_with(64):vmcoreinfo()))
   end)
 
-  it("has no symbol where the address is none", function()
+  it("skips symbols with invalid addresses", function()
     local dump = open {machine = "x86_64", segments = {note_segment("OSRELEASE=6\n"
       .. "SYMBOL(a)=12345678901234567\n"
       .. "SYMBOL(b)=-5\nSYMBOL(c)=fffffffffffffff0\nSYMBOL(d)=0x10\nSYMBOL(e)=\n")}}
     assert.are.same({c = -16, d = 16}, dump:vmcoreinfo().symbols)
   end)
 
-  it("may have a line of any length", function() -- tried from each byte on, it has no end
+  it("may have a line of any length", function() -- quadratic matching would not end
     local dump = open {machine = "x86_64", segments = {note_segment "OSRELEASE=6.0\n"}}
     local info = dump:vmcoreinfo("OSRELEASE=6.1\n" .. ("x"):rep((1 << 20) - 14))
     assert.are.same({OSRELEASE = "6.1"}, info.values)
   end)
 
-  it("has a bounded number of lines, from the caller too", function()
+  it("has a limited number of lines, also from the caller", function()
     local path = open {machine = "x86_64", segments = {note_segment "OSRELEASE=6.0\n"}}.path
     local answer = cost.check(([[
       local dump, lines = assert(qvm.open(%q)), {"OSRELEASE=6"}
@@ -128,13 +129,13 @@ describe("VMCOREINFO", function()
       .. "1048576$", answer)
   end)
 
-  it("is no note of more than 64 KiB", function()
+  it("is not read from a note of more than 64 KiB", function()
     local dump = open {machine = "x86_64", segments = {note_segment("OSRELEASE=6.1\n"
       .. ("a=b\n"):rep(1 << 14))}}
     assert.are.equal("not_found", select(3, dump:vmcoreinfo()))
   end)
 
-  it("is looked for in memory where the notes are damaged", function()
+  it("is searched for in memory if the notes are damaged", function()
     local damaged = {type = 4, bytes = string.pack("<I4I4I4", 4, 1 << 30, 0)}
     local dump = open {machine = "x86_64", segments = {damaged, {paddr = 0x1000,
       bytes = writer.elf_note("VMCOREINFO\0", 0, "OSRELEASE=6.1.0-test\n")}}}
@@ -146,7 +147,7 @@ describe("VMCOREINFO", function()
     assert.is_false(pcall(function() for _ in dump:notes() do end end))
   end)
 
-  it("is the caller's, if need be", function()
+  it("may come from the caller", function()
     local dump = open {machine = "x86_64", segments = {{paddr = 0x1000, bytes = "x"}}}
     local _, message, code = dump:vmcoreinfo()
     assert.are.equal("not_found", code)
@@ -160,12 +161,12 @@ describe("VMCOREINFO", function()
     _, message, code = dump:kernel_space()
     assert.are.equal("unsupported", code)
     assert.matches("it has no SYMBOL(swapper_pg_dir), SYMBOL(init_top_pgt) or", message, 1, true)
-    local ok, what = pcall(function() dump:vmcoreinfo("nothing") end)
+    local ok, failure = pcall(function() dump:vmcoreinfo("nothing") end)
     assert.is_false(ok)
-    assert.matches("guest_spec.lua:%d+: bad argument #1 to 'vmcoreinfo'", what)
+    assert.matches("guest_spec.lua:%d+: bad argument #1 to 'vmcoreinfo'", failure)
   end)
 
-  it("tells of aarch64 kernels, whatever their pages", function()
+  it("locates the page tables of aarch64 kernels of any page size", function()
     local function space(lines)
       local dump = open {machine = "aarch64", segments = {note_segment("OSRELEASE=6\n"
         .. "SYMBOL(swapper_pg_dir)=ffff800001200000\nNUMBER(kimage_voffset)=0xffff7fffc0000000\n"
@@ -179,7 +180,7 @@ describe("VMCOREINFO", function()
       space "PAGESIZE=4096\nNUMBER(VA_BITS)=39\n")
     assert.are.same({root = 0x41200000, va_bits = 47, page_size = 16384},
       space "PAGESIZE=16384\nNUMBER(VA_BITS)=52\nNUMBER(TCR_EL1_T1SZ)=17\n")
-    -- The table is made for 52 bits, and used with an offset.
+    -- The table is built for 52 bits and used at an offset.
     assert.are.same({root = 0x41200000, va_bits = 52, page_size = 65536},
       space "PAGESIZE=65536\nNUMBER(VA_BITS)=52\nNUMBER(TCR_EL1_T1SZ)=16\n")
     assert.matches("no SYMBOL(swapper_pg_dir), NUMBER(kimage_voffset), PAGESIZE or",
@@ -191,7 +192,7 @@ end)
 describe("the address space of a vCPU", function()
   after_each(files.clean)
 
-  -- A QNX dump with one vCPU; extra: names and values in their order.
+  -- Opens a QNX dump with one vCPU. names: of its extra registers; ...: a further segment.
   local function qnx(machine, cpu, names, ...)
     cpu.registers = writer[machine] {}
     return open {machine = machine, segments = {..., {type = 4,
@@ -202,7 +203,7 @@ describe("the address space of a vCPU", function()
     return dump:space(dump:vcpu(0), options)
   end
 
-  it("is by its control registers, where the dump has them", function()
+  it("comes from its control registers if the dump has them", function()
     local t = pagetables.x86_64(0x100000)
     t:map(0x1000, 0x100000, 0, x86.user)
     local pcid = 0x8000000000000005
@@ -227,7 +228,7 @@ describe("the address space of a vCPU", function()
     assert.matches("vCPU 0: paging is off: its addresses are physical", message, 1, true)
   end)
 
-  it("is by aarch64's TTBR and TCR", function()
+  it("comes from aarch64's TTBR and TCR", function()
     -- T0SZ, EPD0, TG0, T1SZ, EPD1, TG1, IPS, DS
     local function tcr(f)
       return (f.t0sz or 16) | (f.epd0 or 0) << 7 | (f.tg0 or 0) << 14 | (f.t1sz or 16) << 16
@@ -247,17 +248,17 @@ describe("the address space of a vCPU", function()
     s = space {epd0 = 1, tg1 = 3, t1sz = 12, ips = 6, high = 0x3c}
     assert.is_nil(s.lower)
     assert.are.same({root = 0x000f000042000000, va_bits = 52, page_size = 65536}, s.upper)
-    -- 52 bits of virtual address, 48 of physical.
+    -- 52-bit virtual addresses, 48-bit physical addresses.
     s = space {tg1 = 3, t1sz = 12}
     assert.are.same({root = 0x42000000, va_bits = 52, page_size = 65536}, s.upper)
-    -- Of one half alone.
+    -- Only one half has page tables.
     s = space {t0sz = 0}
     assert.is_nil(s.lower)
     assert.are.equal(0x42000000, s.upper.root)
     local _, message, code = space {t0sz = 0, epd1 = 1}
     assert.are.equal("unsupported", code)
     assert.matches("vCPU 0: its control registers do not show the page tables", message, 1, true)
-    -- Then what else the dump tells goes.
+    -- Then the dump's VMCOREINFO is used.
     local dump = qnx("aarch64", {pgtbl = 0, extra = {1, 2, tcr {t0sz = 0, epd1 = 1}}},
       {"TTBR0_EL1", "TTBR1_EL1", "TCR_EL1"}, {paddr = 0, bytes = "x"})
     dump:vmcoreinfo("OSRELEASE=6\nPAGESIZE=4096\nSYMBOL(swapper_pg_dir)=ffff800008100000\n"
@@ -271,8 +272,8 @@ describe("the address space of a vCPU", function()
       tostring(space {}), 1, true)
   end)
 
-  it("may have tables of two forms, and one root for both", function()
-    -- 4 KiB pages below: of the root only the first 4 KiB are its table.
+  it("may have halves with different page sizes and the same root", function()
+    -- The lower half has 4 KiB pages: its table is only the first 4 KiB of the root.
     local t = pagetables.aarch64(0x100000, 14, 47)
     local four = pagetables.aarch64(0x200000, 12, 48)
     four:map(0x1000, 0x5000, 0, 0)
@@ -291,12 +292,12 @@ describe("the address space of a vCPU", function()
     for start, size in space:mappings() do
       list[#list + 1] = ("%x+%x"):format(start, size)
     end
-    -- In between is what the first entry says to those who take it for 16 KiB's.
+    -- The ranges in between come from reading the first entry with 16 KiB pages.
     assert.are.same({"1000+1000", "ffffffffffffc000+4000"}, {list[1], list[#list]})
     assert.are.equal(0x8123, (space:translate(-(1 << 14) + 0x123)))
   end)
 
-  it("may have x86's three levels where no page begins", function()
+  it("may have x86 PAE tables whose root is not page-aligned", function()
     local t = pagetables.x86_pae(0x100000)
     t:map(0x1000, 0x5000, 0, 0)
     local segments = t:segments()
@@ -309,7 +310,7 @@ describe("the address space of a vCPU", function()
     assert.are.equal(0x5123, (space:translate(0x1123)))
   end)
 
-  it("is by the page table of its record", function()
+  it("comes from the page table of its record", function()
     local t = pagetables.x86_64(0x100000)
     t:map(0x1000, 0x100000, 0, x86.user)
     local dump = qnx("x86_64", {pgtbl = t.root}, nil, t:segments()[1])
@@ -318,7 +319,7 @@ describe("the address space of a vCPU", function()
       tostring(space), 1, true)
   end)
 
-  it("is asked for where the record does not tell its form", function()
+  it("needs the caller's options if the form of the page table is unknown", function()
     local t = pagetables.aarch64(0x100000, 14, 47)
     t:map(0x4000, 0x100000, 0, 0)
     local dump = qnx("aarch64", {pgtbl = t.root}, nil, t:segments()[1])
@@ -334,7 +335,7 @@ describe("the address space of a vCPU", function()
     assert.are.equal("x86 PAE", space_of(dump, {kind = "x86 PAE"}).kind)
   end)
 
-  it("is the kernel's at least, by VMCOREINFO", function()
+  it("is at least the kernel's half, from VMCOREINFO", function()
     local dump = open {machine = "aarch64", segments = {{type = 4, bytes = writer.note {
       cpus = {{registers = writer.aarch64 {}}}}}, {paddr = 0, bytes = "x"}}}
     local _, message, code = space_of(dump)

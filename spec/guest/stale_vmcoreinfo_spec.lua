@@ -1,5 +1,5 @@
--- Dumps whose VMCOREINFO note is of another kernel than that which runs, or is damaged: as
--- after kexec, with the memory of the kernel before still intact.
+-- Dumps whose VMCOREINFO note is damaged or belongs to another kernel than the running one, as
+-- after kexec, when the memory of the previous kernel is still intact.
 
 local cjson = require "cjson"
 local cost = require "support.cost"
@@ -11,7 +11,8 @@ local writer = require "support.dumpwriter"
 
 local KERNEL_MAP = 0xffffffff80000000
 
--- How each machine's kernel is mapped, and what its VMCOREINFO says of that.
+-- For each machine: the virtual address of the kernel's name, its page tables, and the lines of
+-- VMCOREINFO that describe them.
 local machines = {
   x86_64 = {names = 0xffffffff82020000, tables = function(at)
     return pagetables.x86_64(at)
@@ -28,8 +29,8 @@ local machines = {
   end},
 }
 
--- A kernel: its page tables, its name and its stack in memory from `base` on, at addresses
--- moved by `slide`.
+-- A kernel: its page tables, name and stack in memory from `base` on, at virtual addresses
+-- shifted by `slide`.
 local function kernel(machine, release, base, slide)
   local form = machines[machine]
   local names, physical, t = form.names + slide, base + 0x20000, form.tables(base + 0x10000)
@@ -51,7 +52,7 @@ for machine in pairs(machines) do
 end
 local live, dead = guests.x86_64.live, guests.x86_64.dead
 
--- The notes of a vCPU as QEMU writes them: with its page tables for x86_64 alone.
+-- QEMU's notes of a vCPU. Only those of x86_64 include its page tables.
 local vcpu_notes = {
   x86_64 = function(index, pc, sp, root)
     local registers = {}
@@ -72,8 +73,8 @@ local vcpu_notes = {
   end,
 }
 
--- A guest as QEMU writes it, with vCPUs at `pcs` and `sp` that use the tables at cr3. note:
--- VMCOREINFO's; memory: a VMCOREINFO there.
+-- Writes a QEMU dump with vCPUs at `pcs` and `sp` that use the page tables at `cr3`. note: the
+-- text of the VMCOREINFO note; memory: the texts of VMCOREINFO in memory.
 local function write(o)
   local machine = o.machine or "x86_64"
   local runs, notes, segments = guests[machine].live, "", {}
@@ -102,27 +103,27 @@ local function open(options)
   return assert(qvm.open(write(options)))
 end
 
--- LeakSanitizer's own tracer fails at the end of this process ("Tracer caught signal 11").
+-- Leaks are not checked: LeakSanitizer's tracer crashes at the end ("Tracer caught signal 11").
 local function diag(path, ...)
-  return process.run({os.getenv("LUA") or "lua5.4", "examples/diag.lua", "--read", path, ...},
-    {env = {LD_PRELOAD = os.getenv("LD_PRELOAD"), ASAN_OPTIONS = "detect_leaks=0"}})
+  return process.run_lua({"examples/diag.lua", "--read", path, ...},
+    {ASAN_OPTIONS = "detect_leaks=0"})
 end
 
--- What a vCPU of the live kernel has to say against the dead one's VMCOREINFO.
+-- The warning that a vCPU of the live kernel causes for the dead kernel's VMCOREINFO.
 local objections = {
   x86_64 = "runs a kernel that does not have init_uts_ns at 0xffffffff86020000",
   aarch64 = "is at 0xffff800012020080 with its stack at 0xffff800012031000, which the kernel's "
     .. "page tables do not map",
 }
 
-local function notes_of(machine)
+local function note_tests(machine)
   local live, dead = guests[machine].live, guests[machine].dead -- luacheck: ignore 431
   local function open_it(options)
     options.machine = machine
     return open(options)
   end
 
-  it("is used where the vCPUs run its kernel", function()
+  it("is used if the vCPUs run its kernel", function()
     local info = assert(open_it {note = live.text, memory = {dead.text}}:vmcoreinfo())
     assert.are.same({"6.1.0-live", "its note", {}}, {info.release, info.from, info.warnings})
     -- One vCPU in user mode, one still in the kernel that crashed.
@@ -130,7 +131,7 @@ local function notes_of(machine)
     assert.are.same({"its note", {}}, {info.from, info.warnings})
   end)
 
-  it("gives way to the running kernel's in memory, where it is stale", function()
+  it("is replaced by the running kernel's in memory if it is stale", function()
     local dump = open_it {note = dead.text, memory = {dead.text, live.text}}
     local info = assert(dump:vmcoreinfo())
     assert.are.equal("6.1.0-live", info.release)
@@ -140,7 +141,7 @@ local function notes_of(machine)
     assert.are.equal(info.warnings[1], dump:guest().warnings[1])
   end)
 
-  it("is kept with a warning, where it is stale and memory has no other", function()
+  it("is kept with a warning if it is stale and memory has no other", function()
     local dump = open_it {note = dead.text, memory = {dead.text}}
     local info = assert(dump:vmcoreinfo())
     assert.are.equal("5.4.0-dead", info.release)
@@ -149,15 +150,15 @@ local function notes_of(machine)
     assert.matches(": no other was found in memory", info.warnings[1], 1, true)
   end)
 
-  it("is not doubted where no vCPU tells", function()
-    -- User mode; where the vCPU's own tables do not map it.
+  it("is trusted if no vCPU contradicts it", function()
+    -- In user mode; at an address that the vCPU's own tables do not map.
     for _, pc in ipairs {0x400000, machine == "x86_64" and live.pc + 0x100000 or nil} do
       local info = open_it {note = dead.text, memory = {live.text}, pcs = {pc}}:vmcoreinfo()
       assert.are.same({"5.4.0-dead", {}}, {info.release, info.warnings})
     end
   end)
 
-  it("is not accepted where it is empty, zero, or cut", function()
+  it("is rejected if it is empty, zero or truncated", function()
     for _, case in ipairs {{"", "is empty"}, {("\0"):rep(3000), "is 3000 zero bytes"},
       {live.text:sub(1, 120), "is cut: its last line has no end"},
       {live.text:sub(1, 120) .. ("\0"):rep(200), "is cut: its last line has no end"},
@@ -186,7 +187,7 @@ end
 for machine in pairs(machines) do
   describe("a VMCOREINFO note of " .. machine, function()
     after_each(files.clean)
-    notes_of(machine)
+    note_tests(machine)
   end)
 end
 
@@ -196,10 +197,10 @@ describe("a VMCOREINFO note", function()
     files.clean()
   end)
 
-  it("is judged by the kernel's tables, where page tables are isolated", function()
+  it("is checked with the kernel's tables if page tables are isolated", function()
     local isolated = kernel("x86_64", "6.1.0-live", 0x100000, 0)
     assert.are.equal(0, isolated.root & 0x1000)
-    -- The tables of user mode map the entry code alone.
+    -- The tables of user mode map only the entry code.
     local dump = open {note = live.text, memory = {dead.text}, cr3 = live.root | 0x1000}
     assert.are.same({}, dump:vmcoreinfo().warnings)
     dump = open {note = dead.text, memory = {live.text}, cr3 = live.root | 0x1000}
@@ -229,7 +230,7 @@ end)
 describe("VMCOREINFO from the caller", function()
   after_each(files.clean)
 
-  it("has a warning, where the vCPUs run another kernel", function()
+  it("has a warning if the vCPUs run another kernel", function()
     local dump = open {note = live.text}
     assert.matches("VMCOREINFO from the caller: vCPU 0 runs a kernel that does not have",
       dump:vmcoreinfo(dead.text).warnings[1], 1, true)
@@ -240,8 +241,8 @@ end)
 describe("VMCOREINFO in memory", function()
   after_each(files.clean)
 
-  it("is not looked for without end", function()
-    -- 64 MiB of names; 4 MiB of notes that are long and of no kernel here.
+  it("is not searched for endlessly", function()
+    -- 64 MiB of names; 4 MiB of long notes that match no kernel in memory.
     local lines = "OSRELEASE=6\n" .. ("a=b\n"):rep(16000)
       .. "SYMBOL(init_uts_ns)=ffffffff82020000\n"
     local fake = string.pack("<I4I4I4", 11, #lines, 0) .. "VMCOREINFO\0\0" .. lines
@@ -257,7 +258,7 @@ describe("VMCOREINFO in memory", function()
     end
   end)
 
-  it("is the running kernel's, of two whose memory is intact", function()
+  it("is the running kernel's if the memory of two kernels is intact", function()
     for _, memory in ipairs {{live.text, dead.text}, {dead.text, live.text}} do
       local info = assert(open {memory = memory}:vmcoreinfo())
       assert.are.same({"6.1.0-live", {}}, {info.release, info.warnings})
@@ -268,7 +269,7 @@ end)
 describe("the kernel's space", function()
   after_each(files.clean)
 
-  -- Where the running kernel's name is.
+  -- Reads the running kernel's name through the space; or returns the code and the message.
   local function name(options)
     local space, message, code = open(options):kernel_space()
     if not space then
@@ -277,26 +278,27 @@ describe("the kernel's space", function()
     return space:cstring(live.pc - 0x80 + 4)
   end
 
-  it("is found by the older names of the kernel's page tables", function()
+  it("is found through older symbol names of the kernel's page tables", function()
     for _, symbol in ipairs {"init_top_pgt", "init_level4_pgt"} do
       assert.are.equal("Linux", name {note = live.text:gsub("swapper_pg_dir", symbol)})
     end
   end)
 
-  local without = live.text:gsub("NUMBER%(phys_base%)[^\n]*\n", "")
+  local without_phys_base = live.text:gsub("NUMBER%(phys_base%)[^\n]*\n", "")
 
-  it("is found without phys_base, by a vCPU's page tables", function()
-    assert.are.equal("Linux", name {note = without})
-    assert.are.equal("Linux", name {memory = {without}})
-    assert.are.equal("Linux", name {note = without, pcs = {0x400000, live.pc}})
+  it("is found without phys_base through a vCPU's page tables", function()
+    assert.are.equal("Linux", name {note = without_phys_base})
+    assert.are.equal("Linux", name {memory = {without_phys_base}})
+    assert.are.equal("Linux", name {note = without_phys_base, pcs = {0x400000, live.pc}})
   end)
 
-  it("is found without phys_base, by a load at the kernel's addresses", function()
-    assert.are.equal("Linux", name {note = without, pcs = {0x400000}, vaddr = live.pc - 0x80})
+  it("is found without phys_base through a load segment at the kernel's addresses", function()
+    assert.are.equal("Linux", name {note = without_phys_base, pcs = {0x400000},
+      vaddr = live.pc - 0x80})
   end)
 
-  it("is not known without phys_base, where nothing else tells it", function()
-    local code, message = name {note = without, pcs = {0x400000}}
+  it("is unsupported without phys_base if nothing else reveals it", function()
+    local code, message = name {note = without_phys_base, pcs = {0x400000}}
     assert.are.equal("unsupported", code)
     assert.matches("it has no NUMBER(phys_base), and neither a vCPU nor a load segment shows it",
       message, 1, true)

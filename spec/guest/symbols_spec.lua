@@ -1,5 +1,4 @@
--- Symbols of a guest's kernel: from a System.map, from an ELF file, from the kernel's
--- own table.
+-- Symbols of a guest's kernel: from a System.map, an ELF file, or the kernel's own table.
 
 local cost = require "support.cost"
 local files = require "support.files"
@@ -31,7 +30,7 @@ ffffffff82001000 A _end
 describe("symbols of a System.map", function()
   after_each(files.clean)
 
-  it("name addresses, and have them", function()
+  it("translate addresses to names and names to addresses", function()
     local dump = dump_with()
     local symbols = assert(dump:symbols(files.write("System.map", map)))
     assert.are.equal("7 symbols from " .. files.path("System.map")
@@ -44,14 +43,14 @@ describe("symbols of a System.map", function()
     assert.are.equal(0xffffffff81000100, dump:address "schedule")
     assert.are.equal(0xffffffff81000000, dump:address "_stext")
     assert.are.equal(0, dump:address "__per_cpu_start")
-    -- Behind the last one, which has no end.
+    -- After the last symbol, whose size is unknown.
     assert.is_nil((dump:symbol(0xffffffff82001000)))
     local _, message, code = dump:address "sched"
     assert.are.equal("not_found", code)
     assert.matches('no symbol "sched" among the 7 symbols from ', message, 1, true)
   end)
 
-  it("are no marks of where code and data begin", function()
+  it("exclude mapping symbols, which mark code and data", function()
     local dump = dump_with()
     local symbols = assert(dump:symbols(files.write("System.map", "1000 t $x\n1000 T one\n"
       .. "1010 t $d\n1020 t $x.7\n1030 T $dollar\n")))
@@ -60,7 +59,7 @@ describe("symbols of a System.map", function()
     assert.are.equal(0x1030, dump:address "$dollar")
   end)
 
-  it("are moved as the kernel was", function()
+  it("are relocated with the kernel", function()
     local dump = dump_with "OSRELEASE=6\nSYMBOL(_stext)=ffffffff9aa00000\nSYMBOL(prb)=1\n"
     assert.matches("moved by 0x19a00000$", tostring(dump:symbols(files.write("System.map", map))))
     assert.are.equal("schedule+0x4/0xffff00", dump:symbol(0xffffffff9aa00104))
@@ -69,7 +68,7 @@ describe("symbols of a System.map", function()
     assert.are.equal("schedule+0x4/0xffff00", dump:symbol(0xfffffff000000104))
   end)
 
-  it("are refused where they are another kernel's", function()
+  it("are refused if they belong to another kernel", function()
     local dump = dump_with("OSRELEASE=6\nSYMBOL(_stext)=ffffffff9aa00000\n"
       .. "SYMBOL(swapper_pg_dir)=ffffffff9ba00008\n")
     local _, message, code = dump:symbols(files.write("System.map", map))
@@ -80,13 +79,13 @@ describe("symbols of a System.map", function()
       assert.are.equal("malformed", select(3, dump:symbols(files.write("bad", text))))
     end
     assert.are.equal("truncated", select(3, dump:symbols(files.write("bad", "\127ELF"))))
-    local digits = files.write("digits", ("a"):rep(4 << 20)) -- tried from each on: no end
+    local digits = files.write("digits", ("a"):rep(4 << 20)) -- quadratic matching would not end
     assert.are.equal("malformed", select(3, dump:symbols(digits)))
     assert.are.equal("not_found", select(3, dump:symbols(files.path("none"))))
     assert.are.equal("unsupported", select(3, dump:symbol(1)))
     assert.are.equal("not_found", select(3, dump_with():symbol(1)))
     os.execute("mkfifo " .. files.path("fifo"))
-    for _, path in ipairs {files.path("fifo"), "/dev/zero", files.dir()} do -- without an end
+    for _, path in ipairs {files.path("fifo"), "/dev/zero", files.dir()} do -- endless files
       assert.are.same({nil, path .. ": not a regular file", "unsupported"}, {dump:symbols(path)})
     end
     assert.is_false(pcall(dump.symbols, dump, 5))
@@ -94,7 +93,7 @@ describe("symbols of a System.map", function()
   end)
 end)
 
-describe("symbols of a file that is not the kernel's", function()
+describe("symbols of another kernel's file", function()
   after_each(files.clean)
 
   local info = "OSRELEASE=6\nBUILD-ID=0a0b\nKERNELOFFSET=1000\nSYMBOL(_stext)=ffffffff81001000\n"
@@ -105,7 +104,7 @@ describe("symbols of a file that is not the kernel's", function()
       prb, other or "")
   end
 
-  it("are malformed, with the reason", function()
+  it("are malformed, and the message says why", function()
     local dump = dump_with(info)
     local function refused(text)
       local _, message, code = dump:symbols(files.write("other", text))
@@ -117,17 +116,17 @@ describe("symbols of a file that is not the kernel's", function()
       refused "1000 T main\n", 1, true)
     assert.matches("by _stext it was moved by 0x1000, by prb by 0x1010",
       refused(map_of(0xffffffff81fffff0)), 1, true)
-    -- Of several with one name, one is right.
+    -- One of several symbols with the same name matches.
     assert(dump:symbols(files.write("two", map_of(0xffffffff82000000,
       "ffffffff83000000 d prb\n"))))
     assert.matches("by _stext it was moved by 0x2000, by KERNELOFFSET of VMCOREINFO by 0x1000",
       refused("ffffffff80fff000 T _stext\n"), 1, true)
-    -- What was in use stays in use.
+    -- The previous symbols stay in use.
     assert.are.equal(0xffffffff82001000, dump:address "prb")
     assert.matches("/two, moved by 0x1000$", tostring(assert(dump:symbols(files.path "two"))))
   end)
 
-  it("are malformed, programs too", function()
+  it("are malformed if the file is a program", function()
     for _, text in ipairs {info, "OSRELEASE=6\nSYMBOL(_stext)=ffffffff81001000\n"} do
       local _, message, code = dump_with(text):symbols("/bin/ls")
       assert.are.equal("malformed", code)
@@ -136,7 +135,7 @@ describe("symbols of a file that is not the kernel's", function()
   end)
 end)
 
-describe("what symbols of a file cost", function()
+describe("the cost of symbols of a file", function()
   after_each(files.clean)
 
   local function answer_of(path, bytes)
@@ -153,14 +152,14 @@ describe("what symbols of a file cost", function()
     return path
   end
 
-  it("is bounded where a System.map has too much in it", function()
+  it("is bounded for a System.map that is too large", function()
     assert.matches("^too_large .*more than 393216 symbols", (answer_of(lines(files.path "many",
       3000000, function() return "1 T a\n" end), 50 << 20)))
     assert.matches("^too_large .*names of symbols of more than 16 MiB", (answer_of(lines(
       files.path "names", 20000, function(i)
         return ("%x T %s\n"):format(i, ("n"):rep(4000))
       end), 16 << 20)))
-    -- Names and lines without end are skipped, and counted.
+    -- Very long names and lines are skipped and counted.
     assert.matches("2 symbols from .*, 2 skipped: their names are too long", (answer_of(lines(
       files.path "long", 4, function(i)
         return ("%x T %s\n"):format(i, i % 2 == 0 and ("n"):rep(8 << 20) or "name" .. i)
@@ -170,7 +169,7 @@ describe("what symbols of a file cost", function()
     end))))
   end)
 
-  it("is little for as many symbols as a kernel has", function()
+  it("is small for as many symbols as a kernel has", function()
     assert.matches("^300000 symbols from ", (answer_of(lines(files.path "usual", 300000,
       function(i)
         return ("%x T a_name_of_20_bytes_%d\n"):format(-1 << 40 | i * 16, i)
@@ -178,7 +177,7 @@ describe("what symbols of a file cost", function()
   end)
 end)
 
--- An ELF file with a symbol table: names to address, size, kind, section.
+-- An ELF file with a symbol table. list: {name, address, size, kind, section} for each symbol.
 local function elf(bits, order, list)
   return writer.as(order, bits, function()
     local strings, symbols = "\0", {}
@@ -204,7 +203,7 @@ end
 describe("symbols of an ELF file", function()
   after_each(files.clean)
 
-  it("are those of its symbol table, in every form", function()
+  it("are read from its symbol table, in every class and byte order", function()
     for _, bits in ipairs {32, 64} do
       for _, order in ipairs {"<", ">"} do
         local dump = dump_with()
@@ -220,7 +219,7 @@ describe("symbols of an ELF file", function()
     end
   end)
 
-  it("survive what is cut or changed", function()
+  it("do not crash the library if the file is truncated or changed", function()
     local whole = elf(64, "<", {{"first", 0x1000, 0x10}, {"second", 0x2000, 0x20}})
     local dump = dump_with()
     for length = 0, #whole do
@@ -234,8 +233,8 @@ describe("symbols of an ELF file", function()
     end
   end)
 
-  -- A file of sections: each a table of the section header's fields and data, or bytes of it.
-  -- before: sections of no type that come first.
+  -- An ELF file with these sections: each a table of section header fields and its data.
+  -- before: number of null sections that come first.
   local function elf_of(sections, before)
     local data, headers, at = {}, {writer.section_header {}}, 64
     local count = #sections + 1 + (before or 0)
@@ -258,7 +257,7 @@ describe("symbols of an ELF file", function()
     return string.pack("<I4BBI2i8i8", name, 2, 0, section or 1, value, 16)
   end
 
-  it("are found beside one whose name is outside the table of names", function()
+  it("are found next to one whose name is outside the string table", function()
     local path = files.write("odd", elf_of {{type = 3, data = "\0first\0second\0"},
       {type = 2, link = 1, data = symbol(1, 0x1000) .. symbol(1 << 30, 0x1800)
         .. symbol(7, 0x2000)}})
@@ -278,7 +277,7 @@ describe("symbols of an ELF file", function()
     end
   end)
 
-  it("are the kernel's by its build id, and refused by another one", function()
+  it("are verified by the build id, and refused if it differs", function()
     local function file(id)
       return files.write("vmlinux", elf_of {{type = 3, data = "\0_stext\0"},
         {type = 7, data = writer.elf_note("Xen\0", 3, "id") .. writer.elf_note("GNU\0", 3, id)},
@@ -306,8 +305,8 @@ describe("symbols of an ELF file", function()
       return s and tostring(s) or code .. " " .. message]]):format(dump.path, path), answer))
   end
 
-  it("cost little, whatever the file says", function()
-    -- A name of 1 MiB that all share; and the ends of a long one.
+  it("cost little for any contents of the file", function()
+    -- First all symbols share a name of 1 MiB; then each has another suffix of it.
     local long, shared, ends = "\0" .. ("n"):rep(1 << 20) .. "\0short\0", {}, {}
     for i = 1, 30000 do
       shared[i] = symbol(1, i)
@@ -318,7 +317,7 @@ describe("symbols of an ELF file", function()
       {type = 3, data = long}, {type = 2, link = 1, data = table.concat(shared) .. one}}))
     assert.matches("^too_large .*names of symbols of more than 16 MiB", answer_of(elf_of {
       {type = 3, data = long}, {type = 2, link = 1, data = table.concat(ends)}}, 16 << 20))
-    -- Many symbols, in many tables that overlap: the first one counts.
+    -- Many symbols in many overlapping tables: only the first table counts.
     local many = {{type = 3, data = "\0name\0"}, {type = 2, link = 1, data = one:rep(20000)}}
     local at = 64 + 6
     many[2].data = symbol(1, 5):rep(20000)
@@ -328,7 +327,7 @@ describe("symbols of an ELF file", function()
     assert.matches("^20000 symbols", answer_of(elf_of(many)))
     assert.matches("^too_large .*more than 393216", answer_of(elf_of {
       {type = 3, data = "\0n\0"}, {type = 2, link = 1, data = symbol(1, 5):rep(600000)}}, 50 << 20))
-    -- Sizes and counts that are not there.
+    -- Sizes and counts beyond the end of the file.
     for _, size in ipairs {1 << 40, math.maxinteger, -1} do
       assert.matches("^truncated ", answer_of(elf_of {{type = 3, data = "\0n\0"},
         {type = 2, link = 1, size = size, data = symbol(1, 5)}}))
@@ -353,9 +352,11 @@ describe("symbols of an ELF file", function()
   end)
 end)
 
--- The kernel's own table. Forms: "base": offsets from a base; "percpu": these, where per-CPU
--- offsets are kept as they are; "place": each from its own place (7.0 and later);
--- "addresses": whole addresses.
+-- The kernel's own table has several forms:
+-- - "base": offsets from a base address;
+-- - "percpu": the same, except that per-CPU offsets are stored unchanged;
+-- - "place": offsets from the place of each entry (7.0 and later);
+-- - "addresses": full addresses.
 describe("symbols of the kernel's own table", function()
   after_each(files.clean)
 
@@ -380,7 +381,7 @@ describe("symbols of the kernel's own table", function()
     local token_table, token_index = "", ""
     for i = 0, 255 do
       token_index = token_index .. string.pack("<I2", #token_table)
-      -- NUL is a token of no bytes here: names have none.
+      -- NUL is an empty token here: names contain no NUL.
       token_table = token_table .. (i == 200 and "_text" or i == 201 and long_token
         or string.char(i)) .. "\0"
     end
@@ -431,7 +432,7 @@ describe("symbols of the kernel's own table", function()
   local names = {{"cpu_var", 0x7ff00000, 0x1234}, {"_stext", 0}, {("long"):rep(40), 0x100},
     {"x\200", 0x200}}
 
-  it("need no file, in every form and on both machines", function()
+  it("need no file, in any form and on both machines", function()
     for machine in pairs(machines) do
       for form in pairs(encode) do
         local dump, base = dump_of(names, form, nil, machine)
@@ -447,7 +448,7 @@ describe("symbols of the kernel's own table", function()
     end
   end)
 
-  it("have per-CPU offsets, which name no addresses", function()
+  it("include per-CPU offsets, which name no addresses", function()
     local dump = dump_of({{"first", 0, 0}, {"cpu_var", 0, 0x1000}, {"_stext", 0}, {"a", 16}},
       "percpu")
     assert.are.equal(0x1000, dump:address "cpu_var")
@@ -456,7 +457,7 @@ describe("symbols of the kernel's own table", function()
     end
   end)
 
-  it("are not guessed at", function()
+  it("are not guessed", function()
     local function problem(change, list)
       local _, message, code = dump_of(list or names, "base", change):symbols()
       assert.are.equal("not_found", code)
@@ -468,7 +469,7 @@ describe("symbols of the kernel's own table", function()
     assert.matches("or has an unknown form: pass ", problem(function(info)
       return (info:gsub("_stext%)=%x+", "_stext)=1"))
     end), 1, true)
-    -- Names of tokens without end.
+    -- A name whose tokens expand to too many bytes.
     local _, message = dump_of({{"_stext", 0}, {("\201"):rep(3), 0x100}}, "base"):symbols()
     assert.matches("has an unknown form", message, 1, true)
     assert(dump_of({{"_stext", 0}, {("\201"):rep(2), 0x100}}, "base"):symbols())
@@ -477,7 +478,7 @@ describe("symbols of the kernel's own table", function()
     end), 1, true)
   end)
 
-  it("are in use again after a file's, and follow another VMCOREINFO", function()
+  it("replace a file's symbols again, and follow another VMCOREINFO", function()
     local dump, base = dump_of(names, "base")
     local own = assert(dump:symbols())
     assert(dump:symbols(files.write("System.map", ("%x T _stext\n%x T other\n"):format(
@@ -487,7 +488,7 @@ describe("symbols of the kernel's own table", function()
     assert.are.equal("_stext+0x10/0x1000", dump:symbol(base + 0x10))
     assert.are.equal(own, (dump:symbols()))
     assert.are.equal("_stext+0x10/0x100", dump:symbol(base + 0x10))
-    -- A file's are moved anew.
+    -- A file's symbols are relocated again.
     assert(dump:symbols(files.path("System.map")))
     assert(dump:vmcoreinfo("OSRELEASE=7\nSYMBOL(_stext)=ffffffffa0000000\n"))
     assert.are.equal("_stext+0x10/0x1000", dump:symbol(0xffffffffa0000010))
@@ -497,7 +498,7 @@ describe("symbols of the kernel's own table", function()
     assert.are.equal("_stext+0x10/0x1000", dump:symbol(0xffffffffa0000010))
   end)
 
-  -- Memory in which one page is mapped again and again.
+  -- Memory that maps one page many times.
   local function aliased(count, page)
     local t = pagetables.x86_64(0x100000)
     local base = machines.x86_64.base
@@ -507,7 +508,7 @@ describe("symbols of the kernel's own table", function()
       t:map(base + at * 0x1000, 0x201000, 0, 0)
       at = at + 1
     end
-    -- One table of pages for every 2 MiB.
+    -- The same last-level table for every 2 MiB.
     local level2
     for _, one in ipairs(t.tables) do
       if one.entries[8] and not level2 then
@@ -537,14 +538,14 @@ describe("symbols of the kernel's own table", function()
       return tostring(select(3, d:symbols())) .. select(2, d:symbols())]]):format(dump.path))
   end
 
-  it("are bounded by the memory that they are in", function()
+  it("are limited by the memory that they are stored in", function()
     local page = ("\1T"):rep(2048)
     for count, expected in pairs {[350000] = "^malformed.*to the same memory again and again",
       [4200000] = "^too_large.*has 4200000 of them, more than 393216",
       [0xffffffff] = "^too_large.*has 4294967295 of them"} do
       assert.matches(expected, (cost_of_own(aliased(count, page))))
     end
-    -- Names of megabytes.
+    -- Names that expand to megabytes.
     assert.matches("^not_found", (cost_of_own(aliased(350000, ("\xff\7" .. ("\201"):rep(1023))
       :rep(4):sub(1, 4096)))))
   end)

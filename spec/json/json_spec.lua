@@ -1,3 +1,5 @@
+-- qvm.decode (JSON) and qvm.hex.
+
 local cjson = require "cjson"
 local qvm = require "qvm"
 
@@ -8,7 +10,7 @@ local function decode(text)
 end
 
 describe("qvm.decode", function()
-  it("gives Lua values", function()
+  it("returns Lua values", function()
     assert.are.same({a = {1, 2.5, "x", true, false}, b = {}}, decode(
       ' {"a" : [1, 2.5, "x", true, false],\r\n\t"b":{} } '))
     assert.are.equal("text", decode('"text"'))
@@ -16,7 +18,7 @@ describe("qvm.decode", function()
     assert.are.equal(0, decode("-0"))
   end)
 
-  it("gives null as lua-cjson does", function()
+  it("represents null as lua-cjson does", function()
     assert.are.equal(cjson.null, decode("null"))
     assert.are.equal(cjson.null, decode('{"a":[null]}').a[1])
   end)
@@ -33,7 +35,7 @@ describe("qvm.decode", function()
     end
   end)
 
-  it("makes floats of all other numbers", function()
+  it("returns all other numbers as floats", function()
     for text, value in pairs {["1.0"] = 1.0, ["1e3"] = 1000.0, ["-0.5E-1"] = -0.05,
       ["123456789.125"] = 123456789.125, ["0e0"] = 0.0, ["2.2250738585072014e-308"] = 0x1p-1022} do
       assert.are.equal(value, decode(text))
@@ -41,7 +43,7 @@ describe("qvm.decode", function()
     end
   end)
 
-  it("reads a number of many digits whatever the locale", function()
+  it("reads numbers of many digits in any locale", function()
     local text = "1." .. ("0"):rep(300) .. "5"
     assert.are.equal(1.0, decode(text))
     if os.setlocale("de_DE.UTF-8", "numeric") then
@@ -51,7 +53,7 @@ describe("qvm.decode", function()
     end
   end)
 
-  it("warns of numbers beyond 64 bits, and takes the nearest float", function()
+  it("warns about numbers beyond 64 bits and returns the nearest float", function()
     for text, value in pairs {["18446744073709551616"] = 2.0^64,
       ["-9223372036854775809"] = -2.0^63, ["1e999"] = math.huge} do
       local got, warnings = qvm.decode("[\n " .. text .. "]")
@@ -61,7 +63,7 @@ describe("qvm.decode", function()
     end
   end)
 
-  it("lets the last of two members win, and warns", function()
+  it("keeps the last of two members with the same name and warns", function()
     local value, warnings = qvm.decode('{"a": 1,\n "b": {"a": 2}, "a": null}')
     assert.are.equal(cjson.null, value.a)
     assert.are.same({'2:17: duplicate member "a": the last one wins'}, warnings)
@@ -69,13 +71,13 @@ describe("qvm.decode", function()
     assert.is_nil(none)
   end)
 
-  it("takes a name that is written in another way for the same", function()
+  it("compares member names after decoding escapes", function()
     local value, warnings = qvm.decode([[{"a":1,"\u0061":2}]])
     assert.are.same({a = 2}, value)
     assert.are.equal(1, #warnings)
   end)
 
-  it("lists a limited number of warnings", function()
+  it("limits the number of warnings", function()
     local _, warnings = qvm.decode("{" .. ('"a":1,'):rep(100000) .. '"a":1}')
     assert.are.equal(101, #warnings)
     assert.matches("more warnings", warnings[101])
@@ -92,7 +94,7 @@ describe("qvm.decode", function()
     return open:rep(n) .. (open == "[" and "" or "1") .. close:rep(n)
   end
 
-  it("goes 512 levels deep and no further", function()
+  it("accepts 512 levels of nesting and no more", function()
     assert.is_table(decode(at_depth(512, "[", "]")))
     assert.is_table(decode(at_depth(512, '{"a":', "}")))
     for _, text in ipairs {at_depth(513, "[", "]"), at_depth(513, '{"a":', "}"),
@@ -104,7 +106,7 @@ describe("qvm.decode", function()
     end
   end)
 
-  -- Text that RFC 8259 does not allow, and where it goes wrong.
+  -- Text that RFC 8259 does not allow, with the position of the error.
   local rejected = {
     -- structure
     {"", "1:1"}, {" ", "1:2"}, {"\n\n", "3:1"}, {"[", "1:2"}, {"[1", "1:3"}, {"[1,", "1:4"},
@@ -160,12 +162,12 @@ describe("qvm.decode", function()
     end)
   end
 
-  it("says where and what", function()
+  it("reports the position and the error", function()
     local _, message = qvm.decode('{\n  "é": [1, 02]\n}')
     assert.are.equal("2:12: a number must not have leading zeros", message)
   end)
 
-  it("takes text that is cut anywhere for malformed", function()
+  it("rejects text that is cut at any byte as malformed", function()
     local text = [[{"a": [1, -2.5e3, "x\u00e9\ud83d\ude00y", true, null], "b": {"c": false}}]]
     assert.is_table(decode(text))
     for length = 0, #text - 1 do
@@ -175,7 +177,7 @@ describe("qvm.decode", function()
     end
   end)
 
-  it("raises for what is no text", function()
+  it("raises for arguments that are not strings", function()
     assert.has_error(function() qvm.decode(nil) end,
       "bad argument #1 to 'decode' (string expected, got no value)")
     assert.has_error(function() qvm.decode({}) end,
@@ -189,7 +191,7 @@ describe("qvm.hex", function()
     assert.are.equal("0xffffffffffffffff", qvm.hex(-1))
   end)
 
-  it("raises for what is no integer", function()
+  it("raises for arguments that are not integers", function()
     assert.has_error(function() qvm.hex(1.5) end,
       "bad argument #1 to 'hex' (integer expected, got float)")
     assert.has_error(function() qvm.hex("1") end,

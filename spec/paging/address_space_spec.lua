@@ -1,6 +1,7 @@
--- Memory by virtual address: translation, walks, what is mapped, reading, finding.
+-- Virtual memory: translation, walks, mappings, reads and searches.
 
 local cost = require "support.cost"
+local dumps = require "support.dumps"
 local files = require "support.files"
 local pagetables = require "support.pagetables"
 local qvm = require "qvm"
@@ -8,7 +9,7 @@ local writer = require "support.dumpwriter"
 
 local x86, arm = pagetables.x86, pagetables.arm
 
--- A dump of these page tables and some memory.
+-- Opens a dump that holds these page tables and further segments.
 local function dump_of(machine, tables, ...)
   local segments = tables and tables:segments() or {}
   for _, segment in ipairs {...} do
@@ -18,7 +19,7 @@ local function dump_of(machine, tables, ...)
     segments = segments})))
 end
 
--- What an address is translated to, as text.
+-- The translation of an address, as text.
 local function at(space, address)
   local physical, size, rights = space:translate(address)
   if not physical then
@@ -28,17 +29,13 @@ local function at(space, address)
 end
 
 local function mappings(space, from, to)
-  local list = {}
-  for start, size, rights in space:mappings(from, to) do
-    list[#list + 1] = ("%x+%x %s"):format(start, size, rights)
-  end
-  return list
+  return dumps.extents(space:mappings(from, to))
 end
 
 describe("an address space", function()
   after_each(files.clean)
 
-  it("has x86_64's pages of 4 KiB, 2 MiB and 1 GiB", function()
+  it("translates x86_64 pages of 4 KiB, 2 MiB and 1 GiB", function()
     local t = pagetables.x86_64(0x100000)
     t:map(0x401000, 0x5000, 0, x86.user)
     t:map(0x7fffffe00000, 0x123456000, 0, x86.user | x86.write | x86.nx)
@@ -53,7 +50,7 @@ describe("an address space", function()
     assert.are.equal("unmapped", at(space, 0xffff888040000000))
   end)
 
-  it("is shown by qvm.hexdump", function()
+  it("can be printed by qvm.hexdump", function()
     local t = pagetables.x86_64(0x100000)
     t:map(0x401000, 0x5000, 0, x86.user)
     local space = assert(dump_of("x86_64", t, {paddr = 0x5000, bytes = ("qvm"):rep(100)})
@@ -65,7 +62,7 @@ describe("an address space", function()
     assert.has_error.matches(function() qvm.hexdump(space) end, "bad argument #2")
   end)
 
-  it("takes rights away at every level", function()
+  it("restricts rights at every level", function()
     local t = pagetables.x86_64(0x100000)
     t:map(0x1000, 0x5000, 0, x86.user | x86.write)
     local all = x86.present | x86.write | x86.user
@@ -81,7 +78,7 @@ describe("an address space", function()
     assert.are.same({"rwx/rwx", "r-x/r-x", "rwx/---", "rw-/rw-"}, rights)
   end)
 
-  it("has x86_64's five levels, and its gap between the halves", function()
+  it("translates x86_64's five levels and rejects non-canonical addresses", function()
     local t = pagetables.x86_64(0x100000, true)
     t:map(0x00f0123456789000, 0x5000, 0, 0)
     t:map(0xff11000000000000, 0x6000, 0, 0)
@@ -99,7 +96,7 @@ describe("an address space", function()
     assert.matches("is not mapped", select(2, four:translate(0x00007fffffffffff)), 1, true)
   end)
 
-  it("has x86's pages, with PAE and without", function()
+  it("translates x86 pages with and without PAE", function()
     local t = pagetables.x86_32(0x100000)
     t:map(0x08048000, 0x5000, 0, x86.user)
     t:map(0xc0400000, 0xab00400000, 1, x86.write)
@@ -112,7 +109,7 @@ describe("an address space", function()
     local all = x86.present | x86.write | x86.user
     t:map(0xbffff000, 0x123456000, 0, x86.user | x86.nx, all)
     t:map(0xc0200000, 0x600000, 1, x86.write)
-    for _, entry in ipairs {0, 1, 2, 3} do -- the first level has no rights
+    for _, entry in ipairs {0, 1, 2, 3} do -- the top level has no rights
       local e = t.tables[t.root].entries[entry]
       t:set(t.root, entry, e and e & ~6)
     end
@@ -121,17 +118,17 @@ describe("an address space", function()
     assert.are.equal("601000 200000 rwx/---", at(space, 0xc0201000))
   end)
 
-  -- Page shift, bits of an address, 52-bit addresses; then the size of a block and
-  -- the address that one may have.
+  -- Page shift, bits of a virtual address, and whether physical addresses have 52 bits.
   for _, form in ipairs {{12, 32}, {12, 39}, {12, 48}, {14, 36}, {14, 47}, {14, 48}, {16, 42},
     {16, 48},
     {12, 52, true}, {14, 52, true}, {16, 52, true}} do
-    local shift, va_bits, wide = table.unpack(form)
-    it(("has aarch64's pages of %d KiB with %d bits"):format(1 << shift - 10, va_bits), function()
+    local shift, va_bits, pa52 = table.unpack(form)
+    it(("translates aarch64 pages of %d KiB with %d bits"):format(1 << shift - 10, va_bits),
+    function()
       local page, block = 1 << shift, 1 << 2 * shift - 3
-      local high = wide and 0xf << 48 or 0
-      local lower = pagetables.aarch64(0x100000, shift, va_bits, wide)
-      local upper = pagetables.aarch64(0x1000000, shift, va_bits, wide)
+      local high = pa52 and 0xf << 48 or 0
+      local lower = pagetables.aarch64(0x100000, shift, va_bits, pa52)
+      local upper = pagetables.aarch64(0x1000000, shift, va_bits, pa52)
       local top = (1 << va_bits) - page
       lower:map(page, 0x123450000 | high, 0, arm.user | arm.read_only | arm.pxn)
       lower:map(top, 0x40000, 0, arm.user | arm.uxn)
@@ -145,7 +142,7 @@ describe("an address space", function()
         return ("%x %x %s"):format(physical, size, rights)
       end
       assert.are.equal(expect(0x123450abc | high, page, "r--/r-x"), at(space, page + 0xabc))
-      -- What users may write privileged code cannot execute.
+      -- Privileged code cannot execute pages that user code can write.
       assert.are.equal(expect(0x40001, page, "rw-/rw-"), at(space, top + 1))
       assert.are.equal(expect(0x60000000 | high, page, "r-x/---"), at(space, -1 << va_bits))
       assert.are.equal(expect(0x80000000 + block - 1 | high, block, "rw-/---"), at(space, -1))
@@ -157,12 +154,12 @@ describe("an address space", function()
     end)
   end
 
-  it("has aarch64's larger blocks, and those that only 52 bits have", function()
+  it("translates aarch64's larger blocks, including those that need 52 bits", function()
     for _, case in ipairs {{12, 48, false, 2, 1 << 30}, {12, 52, true, 3, 1 << 39},
       {14, 52, true, 2, 1 << 36}, {16, 52, true, 2, 1 << 42}} do
-      local shift, va_bits, wide, behind, size = table.unpack(case)
-      local t = pagetables.aarch64(0x100000, shift, va_bits, wide)
-      t:map(size, size, behind, 0)
+      local shift, va_bits, pa52, level, size = table.unpack(case)
+      local t = pagetables.aarch64(0x100000, shift, va_bits, pa52)
+      t:map(size, size, level, 0)
       local dump = dump_of("aarch64", t)
       local space = assert(dump:space {root = t.root, va_bits = va_bits, granule = 1 << shift})
       assert.are.equal(("%x %x rwx/--x"):format(size + 5, size), at(space, size + 5))
@@ -174,7 +171,7 @@ describe("an address space", function()
     assert.are.equal("unmapped", at(space, 1 << 36))
   end)
 
-  it("ends at the last address, and does not go on at the first", function()
+  it("ends at the last address and does not wrap around", function()
     local t = pagetables.x86_64(0x100000)
     t:map(0, 0x200000, 1, 0)
     t:map(-0x200000, 0x400000, 1, 0)
@@ -187,20 +184,23 @@ describe("an address space", function()
     assert.are.equal("unmapped", select(3, space:array(-0x8000, "u8", 0x10000)))
   end)
 
-  it("has addresses of 48 bits with pages of 64 KiB, where wide is false", function()
+  it("has 48-bit addresses with 64 KiB pages if pa_bits is 48", function()
     local t = pagetables.aarch64(0x100000, 16, 48)
-    t:map(0x10000, 0x50000, 0, 0xf000) -- bits 15:12, ignored
+    t:map(0x10000, 0x50000, 0, 0xf000) -- bits 15:12 are ignored
     local dump = dump_of("aarch64", t)
-    local function first(wide)
-      return (dump:space {root = t.root, granule = 65536, va_bits = 48, wide = wide}
+    local function first(pa_bits)
+      return (dump:space {root = t.root, granule = 65536, va_bits = 48, pa_bits = pa_bits}
         :translate(0x10000))
     end
-    assert.are.equal(0x50000, first(false))
-    assert.are.equal(0xf << 48 | 0x50000, first(true))
+    assert.are.equal(0x50000, first(48))
+    assert.are.equal(0xf << 48 | 0x50000, first(52))
+    local _, message, code = dump:space {root = t.root, granule = 65536, pa_bits = 50}
+    assert.are.equal("unsupported", code)
+    assert.matches("pages of 65536 bytes with physical addresses of 50 bits", message, 1, true)
     assert.are.equal(0xf << 48 | 0x50000, first(nil))
   end)
 
-  it("has entries with the mask of memory encryption, which may be given", function()
+  it("accepts a memory-encryption mask", function()
     local mask = 1 << 47
     local t = pagetables.x86_64(0x100000)
     t:map(0x1000, 0x5000, 0, 0)
@@ -226,7 +226,7 @@ describe("an address space", function()
     assert.has_error(function() dump:space {root = 0, encryption_mask = "C"} end)
   end)
 
-  it("takes rights away in aarch64's tables", function()
+  it("restricts rights in aarch64's tables", function()
     local t = pagetables.aarch64(0x100000, 12, 39)
     t:map(0, 0x5000, 0, arm.user)
     local top = t.tables[t.root].entries[0]
@@ -245,7 +245,7 @@ describe("an address space", function()
       "rw-/rw-", "rwx/---", "rw-/rwx", "rw-/--x"}, rights)
   end)
 
-  it("tells what stopped a walk: level, index, entry", function()
+  it("reports the level, index and entry that stopped a walk", function()
     local t = pagetables.x86_64(0x100000)
     t:map(0x401000, 0x5000, 0, 0)
     t:set(t.root, 5, 0xdeadbeef0 | x86.present)
@@ -260,8 +260,8 @@ describe("an address space", function()
     assert.are.equal("unmapped", code)
     assert.matches("its page table of level 3 at 0x0000000deadbe000 is not in the dump",
       message, 1, true)
-    local steps, why, what = space:walk(5 << 39)
-    assert.are.same({1, "unmapped", message}, {#steps, what, why})
+    local steps, walk_message, walk_code = space:walk(5 << 39)
+    assert.are.same({1, "unmapped", message}, {#steps, walk_code, walk_message})
     assert.are.equal(1, select("#", space:walk(0x401abc)))
     steps = assert(space:walk(0x401abc))
     assert.are.equal(4, #steps)
@@ -275,7 +275,7 @@ describe("an address space", function()
     assert.is_nil((space:walk(1 << 50)))
   end)
 
-  it("says when the tables of a half are not known", function()
+  it("reports a half whose page tables are unknown", function()
     local t = pagetables.aarch64(0x100000, 12, 48)
     local space = assert(dump_of("aarch64", t):space {kernel_root = t.root})
     local _, message, code = space:translate(0x1000)
@@ -285,14 +285,14 @@ describe("an address space", function()
     assert.are.same({}, mappings(space))
   end)
 
-  it("joins what is mapped with the same rights, wherever it is in memory", function()
+  it("joins mappings with the same rights, regardless of physical addresses", function()
     local t = pagetables.x86_64(0x100000)
     for i = 0, 600 do
       t:map(0x7ff000000 + i * 4096, 0x10000000 - i * 4096, 0, x86.write)
     end
     t:map(0x7ff000000 + 601 * 4096, 0x5000, 0, 0)
     t:map(0x7ff200000 + 512 * 4096, 0x200000, 1, 0)
-    for i = 0, 511 do -- a table that is full
+    for i = 0, 511 do -- a full table
       t:map(0x800000000 + i * 4096, 0x5000, 0, i < 256 and x86.user or 0)
     end
     local space = assert(dump_of("x86_64", t):space {root = t.root})
@@ -306,7 +306,7 @@ describe("an address space", function()
     assert.are.same({}, mappings(space, 5, 0))
   end)
 
-  it("reads across pages that are apart in memory", function()
+  it("reads across pages that are not physically adjacent", function()
     local t = pagetables.x86_64(0x100000)
     t:map(0x1000, 0x9000, 0, 0)
     t:map(0x2000, 0x5000, 0, 0)
@@ -330,11 +330,11 @@ describe("an address space", function()
     assert.matches("virtual address 0x0000000000004000 is not mapped", message, 1, true)
     assert.are.equal("unmapped", select(3, space:read(-4, 8)))
     assert.are.equal("", space:read(0x77777000, 0))
-    local missing = string.packsize("T") == 8 and "unmapped" or "too_large" -- of 32 bits
+    local missing = string.packsize("T") == 8 and "unmapped" or "too_large" -- with 32 bits
     assert.are.equal(missing, select(3, space:read(0x1000, math.maxinteger // 2)))
   end)
 
-  it("finds bytes across pages that are apart, and not across a gap", function()
+  it("finds bytes across pages that are not physically adjacent, but not across a gap", function()
     local t = pagetables.x86_64(0x100000)
     t:map(0x1000, 0x9000, 0, 0)
     t:map(0x2000, 0x5000, 0, x86.write) -- other rights
@@ -342,16 +342,12 @@ describe("an address space", function()
     t:map(0x5000, 0xffff0000, 0, 0)     -- not in the dump
     t:map(0x6000, 0x5000, 0, 0)
     t:map(0x7000, 0x9000, 0, 0)
-    t:map(0x9000, 0x5000, 0, 0) -- behind a gap
+    t:map(0x9000, 0x5000, 0, 0) -- after a gap
     local dump = dump_of("x86_64", t, {paddr = 0x9000, bytes = ("x"):rep(4093) .. "nee"},
       {paddr = 0x5000, bytes = "dle" .. ("needle"):rep(2) .. ("y"):rep(4081)})
     local space = assert(dump:space {root = t.root})
     local function all(options)
-      local list = {}
-      for address in space:find("needle", options) do
-        list[#list + 1] = ("%x"):format(address)
-      end
-      return list
+      return dumps.addresses(space:find("needle", options))
     end
     assert.are.same({"1ffd", "2003", "2009", "6003", "6009", "9003", "9009"}, all())
     assert.are.same({"2003", "2009"}, all {from = 0x1ffe, to = 0x200f})
@@ -360,7 +356,7 @@ describe("an address space", function()
     assert.is_false(pcall(space.find, space, ""))
   end)
 
-  it("gives the strings of mapped memory, across pages that adjoin, and their progress", function()
+  it("returns the strings of mapped memory and reports progress", function()
     local t = pagetables.x86_64(0x100000)
     t:map(0x1000, 0x9000, 0, 0)
     t:map(0x2000, 0x5000, 0, x86.write)
@@ -385,7 +381,7 @@ describe("an address space", function()
     assert.are.same({"1ffb is one st"}, list)
   end)
 
-  it("finds what is in a page of which only pieces are in the dump", function()
+  it("searches pages that are only partly in the dump", function()
     local t = pagetables.x86_64(0x100000)
     t:map(0x1000, 0x9000, 0, 0)
     t:map(0x2000, 0xa000, 0, 0)
@@ -393,14 +389,10 @@ describe("an address space", function()
       {paddr = 0x9800, bytes = "xxneedle"}, {paddr = 0x9ffd, bytes = "nee"},
       {paddr = 0xa000, bytes = "dle"}, {paddr = 0xaffa, bytes = "needle"})
     local space = assert(dump:space {root = t.root})
-    local list = {}
-    for address in space:find("needle") do
-      list[#list + 1] = ("%x"):format(address)
-    end
-    assert.are.same({"1010", "1802", "1ffd", "2ffa"}, list)
+    assert.are.same({"1010", "1802", "1ffd", "2ffa"}, dumps.addresses(space:find("needle")))
   end)
 
-  it("is gone with its dump", function()
+  it("fails after its dump is closed", function()
     local t = pagetables.x86_64(0x100000)
     t:map(0x1000, 0x100000, 0, 0)
     local dump = dump_of("x86_64", t)
@@ -422,7 +414,7 @@ describe("an address space", function()
       .. "from the caller$", tostring(space))
   end)
 
-  it("raises for mistakes of the caller", function()
+  it("raises for programming errors", function()
     local dump = dump_of("x86_64", nil, {paddr = 0, bytes = "x"})
     for _, case in ipairs {{nil, "vCPU or table of options"}, {5, "vCPU or table of options"},
       {{}, "an option 'root'"}, {{root = "1"}, "not an integer"},
@@ -443,10 +435,10 @@ describe("an address space", function()
   end)
 end)
 
-describe("page tables that are hostile", function()
+describe("hostile page tables", function()
   after_each(files.clean)
 
-  it("may point at themselves", function()
+  it("may point to themselves", function()
     local t = pagetables.x86_64(0x100000)
     for i = 0, 511 do
       t:set(t.root, i, t.root | x86.present | x86.write)
@@ -455,7 +447,7 @@ describe("page tables that are hostile", function()
     assert.are.equal("100123 1000 rwx/---", at(space, 0x123456789123))
     assert.are.equal(t.root | 3, space:u64(0x123456789120 & ~7))
     assert.are.same({"0+40000000 rwx/---"}, mappings(space, 0, 1 << 30))
-    -- One entry, as operating systems do on purpose.
+    -- A single self-referencing entry, as some operating systems have.
     for i = 0, 511 do
       t:set(t.root, i, i == 493 and t.root | x86.present | x86.write or 0)
     end
@@ -463,9 +455,9 @@ describe("page tables that are hostile", function()
     assert.are.same({"fffff6fb7dbed000+1000 rwx/---"}, mappings(space))
   end)
 
-  it("are not followed without end", function()
+  it("are not followed endlessly", function()
     local t = pagetables.x86_64(0x100000)
-    for i = 0, 511 do -- pages of two kinds in turn, and tables
+    for i = 0, 511 do -- entries with alternating rights, to the same table
       t:set(t.root, i, t.root | x86.present | (i % 2 == 0 and x86.write or x86.nx))
     end
     local dump = dump_of("x86_64", t, {paddr = 0x200000, bytes = ("x"):rep(4096)})
@@ -484,16 +476,16 @@ describe("page tables that are hostile", function()
     end
   end)
 
-  it("are not searched without end where they map what is not in the dump", function()
+  it("are not searched endlessly if they map memory outside the dump", function()
     local t = pagetables.x86_64(0x100000)
     for i = 0, 511 do
       t:set(t.root, i, t.root | x86.present | x86.write)
     end
-    local one = t:add()
+    local last_level = t:add()
     for i = 0, 511 do
-      t:set(one, i, 0x40000000 + i * 0x2000 | x86.present | (i % 2) << 1)
+      t:set(last_level, i, 0x40000000 + i * 0x2000 | x86.present | (i % 2) << 1)
     end
-    t:set(t.root, 7, one | 3)
+    t:set(t.root, 7, last_level | 3)
     local dump = dump_of("x86_64", t)
     local answer = cost.check(([[
       local dump = assert(qvm.open(%q))
@@ -503,7 +495,7 @@ describe("page tables that are hostile", function()
     assert.matches("^false .*too_large", answer)
   end)
 
-  it("may map memory several times", function()
+  it("may map the same memory several times", function()
     local t = pagetables.x86_64(0x100000)
     for i = 0, 511 do
       t:map(0x40000000 + i * 0x200000, 0x200000, 1, 0)
@@ -517,7 +509,7 @@ describe("page tables that are hostile", function()
     assert.are.equal(512, count)
   end)
 
-  it("may be outside memory, or at its end, or in pieces", function()
+  it("may lie outside memory, at its end, or only partly in the dump", function()
     local dump = dump_of("x86_64", nil, {paddr = 0, bytes = ("\1"):rep(4096)})
     for _, root in ipairs {0x1000, 0xfffffffffffff000, 0x7ffffffffffff000} do
       local space = assert(dump:space {root = root})
@@ -538,13 +530,13 @@ describe("page tables that are hostile", function()
     assert.are.equal("unmapped", at(space, 0x1000))
   end)
 
-  it("may be anything at all", function()
+  it("may hold random entries", function()
     math.randomseed(21)
     local count = os.getenv("QVM_VALGRIND") and 5 or 60
     for i = 1, count do
       local words = {}
       for k = 1, 4 * 512 do
-        -- Entries that point at one of the four tables, mostly.
+        -- Most entries point to one of the four tables.
         words[k] = string.pack("<i8", math.random() < 0.05 and math.random(0)
           or math.random(0, 3) << 12 | math.random(0, 0xfff) | (math.random(0, 7) << 61))
       end

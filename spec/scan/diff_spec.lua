@@ -1,5 +1,6 @@
--- What differs between two dumps: memory, and vCPU registers.
+-- Differences between two dumps: memory (diff) and vCPU registers (diff_registers).
 
+local dumps = require "support.dumps"
 local files = require "support.files"
 local process = require "support.process"
 local qvm = require "qvm"
@@ -7,7 +8,7 @@ local writer = require "support.dumpwriter"
 
 local function write(name, ...)
   local path = files.write(name, writer.file {machine = "aarch64", segments = {...}})
-  -- Zeros become holes, where the file system has them.
+  -- Turn zeros into holes if the file system supports them.
   os.execute("fallocate -d " .. process.quote(path) .. " 2>/dev/null")
   return assert(qvm.open(path))
 end
@@ -17,17 +18,16 @@ local function pair(here, there)
 end
 
 local function all(here, there, options)
-  local list = {}
-  for start, size, kind in here:diff(there, options) do
-    list[#list + 1] = ("%x+%x %s"):format(start, size, kind)
-  end
-  return list
+  return dumps.extents(here:diff(there, options))
 end
+
+-- Too much memory for valgrind.
+local it_large = os.getenv("QVM_VALGRIND") and pending or it
 
 describe("diff", function()
   after_each(files.clean)
 
-  it("gives what was changed, exactly", function()
+  it("returns exactly the bytes that changed", function()
     local here, there = pair({{paddr = 0x1000, bytes = "0123456789"}},
       {{paddr = 0x1000, bytes = "x1xx45678y"}})
     assert.are.same({"1000+1 changed", "1002+2 changed", "1009+1 changed"}, all(here, there))
@@ -35,7 +35,7 @@ describe("diff", function()
     assert.are.same({}, all(here, here))
   end)
 
-  it("gives memory that is in one of them only", function()
+  it("returns memory that only one of the dumps has", function()
     local here, there = pair({{paddr = 0x1000, bytes = "0123"}, {paddr = 0x3000, bytes = "abc"}},
       {{paddr = 0x0ffe, bytes = "..0123"}, {paddr = 0x3002, bytes = "x"},
         {paddr = 0x3003, bytes = "def"}})
@@ -45,7 +45,7 @@ describe("diff", function()
       all(there, here))
   end)
 
-  it("extends to multiples of the granularity, where both have memory", function()
+  it("extends changes to multiples of the granularity where both have memory", function()
     local here, there = pair(
       {{paddr = 0x1004, bytes = ("."):rep(0x2ff0)}, {paddr = 0x8000, bytes = "a"}},
       {{paddr = 0x1000, bytes = ("."):rep(0x10) .. "!" .. ("."):rep(0xfff) .. "!"
@@ -60,8 +60,8 @@ describe("diff", function()
       all(here, there, {granularity = 1 << 30}))
   end)
 
-  it("extends over the edge of a hole, which need not be a page's", function()
-    -- The file's blocks are not pages of memory: memory begins at 0x1004.
+  it("extends changes across the edge of a hole that is not page-aligned", function()
+    -- The file's blocks are not aligned with memory pages: memory begins at 0x1004.
     local function sparse(name, byte)
       local path = files.path(name)
       local file <close> = assert(io.open(path, "wb"))
@@ -78,14 +78,14 @@ describe("diff", function()
     assert.are.same({"101000+20 changed"}, all(here, there, {granularity = 32}))
   end)
 
-  it("extends over the edge of zeros that are in no file", function()
+  it("extends changes across the end of a segment's file data", function()
     local here, there = pair({{paddr = 0, bytes = ("a"):rep(100), memsz = 1 << 20}},
       {{paddr = 0, bytes = ("a"):rep(50) .. ("b"):rep(50), memsz = 1 << 20}})
     assert.are.same({"0+1000 changed"}, all(here, there, {granularity = 4096}))
     assert.are.same({"32+32 changed"}, all(here, there))
   end)
 
-  it("has from and to", function()
+  it("accepts from and to", function()
     local here, there = pair({{paddr = 0x1000, bytes = ("a"):rep(100)}},
       {{paddr = 0x1000, bytes = ("b"):rep(100)}})
     assert.are.same({"1005+5 changed"}, all(here, there, {from = 0x1005, to = 0x100a}))
@@ -93,7 +93,7 @@ describe("diff", function()
     assert.are.same({}, all(here, there, {to = 0x1000}))
   end)
 
-  it("joins what adjoins, over any border", function()
+  it("joins adjacent differences across any boundary", function()
     local size = 5 << 20
     local here, there = pair({{paddr = 0x1234, bytes = ("a"):rep(size)}},
       {{paddr = 0x1234, bytes = ("b"):rep(size // 2)},
@@ -103,11 +103,7 @@ describe("diff", function()
     assert.are.same({("1234+%x here"):format(size), "10000000000+1 there"}, all(here, only))
   end)
 
-  it("sees every byte of large memory, with every processor", function()
-    if os.getenv("QVM_VALGRIND") then
-      pending("too much memory for valgrind")
-      return
-    end
+  it_large("compares every byte of large memory, with all processors", function()
     local size = 24 << 20
     local bytes = ("\1\2\3\4"):rep(size // 4)
     local changed, expected, at = {}, {}, 0
@@ -123,11 +119,7 @@ describe("diff", function()
     assert.are.same(expected, all(here, there))
   end)
 
-  it("gives very many ranges", function()
-    if os.getenv("QVM_VALGRIND") then
-      pending("too much memory for valgrind")
-      return
-    end
+  it_large("returns hundreds of thousands of ranges", function()
     local count = 200000
     local here, there = pair({{paddr = 0, bytes = ("ab"):rep(count)}},
       {{paddr = 0, bytes = ("aB"):rep(count)}})
@@ -145,21 +137,21 @@ describe("diff", function()
     assert.are.same({"fffffffffffffffc+4 changed"}, all(here, there, {granularity = 4096}))
   end)
 
-  it("compares a plain dump with zeros that are in no file", function()
+  it("compares file data with zeros that are not in the file", function()
     local here, there = pair({{paddr = 0, filesz = 0, memsz = 1 << 44}},
       {{paddr = 0, filesz = 0, memsz = 1 << 43}, {paddr = 1 << 43, bytes = "x", memsz = 1 << 43}})
     assert.are.same({"80000000000+1 changed"}, all(here, there))
   end)
 
-  -- The kind of each address, by hand.
+  -- Classifies each address on its own.
   local function expected(here, there, granularity)
     local kinds, top = {}, 0
-    local function mark(pieces, field)
-      for _, piece in ipairs(pieces) do
-        for i = 1, #piece.bytes do
-          local at = piece.paddr + i - 1
+    local function mark(segments, field)
+      for _, segment in ipairs(segments) do
+        for i = 1, #segment.bytes do
+          local at = segment.paddr + i - 1
           kinds[at] = kinds[at] or {}
-          kinds[at][field] = piece.bytes:byte(i)
+          kinds[at][field] = segment.bytes:byte(i)
           top = math.max(top, at)
         end
       end
@@ -202,8 +194,8 @@ describe("diff", function()
     return list
   end
 
-  -- Two memories that have much in common.
-  local function random_pieces()
+  -- The segments of two similar memories.
+  local function random_segments()
     local here, there, at = {}, {}, math.random(0, 5000)
     for _ = 1, math.random(3) do
       local bytes = {}
@@ -228,10 +220,10 @@ describe("diff", function()
     return here, there
   end
 
-  it("gives what a comparison by hand gives, in random memories", function()
+  it("agrees with a naive comparison on random memories", function()
     math.randomseed(11)
     for _ = 1, os.getenv("QVM_VALGRIND") and 1 or 6 do
-      local here, there = random_pieces()
+      local here, there = random_segments()
       if #here > 0 and #there > 0 then
         local a, b = pair(here, there)
         for _, granularity in ipairs {1, 2, 64, 4096, 1 << 20} do
@@ -242,7 +234,7 @@ describe("diff", function()
     end
   end)
 
-  it("raises for what is no dump or no granularity", function()
+  it("raises for an invalid dump or granularity", function()
     local here = write("here.gcore", {paddr = 0, bytes = "x"})
     for _, other in ipairs {{}, "x", 1} do
       local ok, message = pcall(function() here:diff(other) end)
@@ -254,7 +246,7 @@ describe("diff", function()
     end
   end)
 
-  it("is gone with either dump", function()
+  it("fails after either dump is closed", function()
     local here, there = pair({{paddr = 0, bytes = "x"}}, {{paddr = 0, bytes = "y"}})
     local iterator = here:diff(there)
     there:close()
@@ -289,7 +281,7 @@ describe("diff_registers", function()
     return list
   end
 
-  it("gives each register that has another value, in order", function()
+  it("returns each register whose value differs, in order", function()
     local here = open("here.gcore", {{elr = 0xffff800010080000, gpr = {[3] = 1}, extra = {7, 9}},
       {pstate = 5, extra = {1, 1}}}, {"ttbr0", "ttbr1"})
     local there = open("there.gcore", {{elr = 0xffff800010080004, gpr = {[3] = 2}, extra = {7, 8}},
@@ -299,7 +291,7 @@ describe("diff_registers", function()
     assert.are.same({}, changes(here, here))
   end)
 
-  it("gives all registers of a vCPU that is in one only, and what is under another name", function()
+  it("returns all registers of a vCPU, or a register, that only one dump has", function()
     local here = open("here.gcore", {{extra = {1}}}, {"a"})
     local there = open("there.gcore", {{extra = {1}}, {extra = {2}}}, {"b"})
     local list = changes(here, there)
@@ -308,7 +300,7 @@ describe("diff_registers", function()
     assert.are.equal("1 b - 2", list[#list])
   end)
 
-  it("raises for what is no dump", function()
+  it("raises for an invalid dump", function()
     local here = open("here.gcore", {{}})
     assert.error_matches(function() here:diff_registers(5) end, "Dump expected, got number")
   end)

@@ -1,4 +1,4 @@
--- Searching the memory of dumps, and reading many values at once.
+-- find, strings and array over a dump's memory.
 
 local dumps = require "support.dumps"
 local files = require "support.files"
@@ -7,26 +7,20 @@ local qvm = require "qvm"
 local sim = require "support.sim"
 local writer = require "support.dumpwriter"
 
-local open = dumps.open
+local open, all = dumps.open, dumps.addresses
 
--- A dump of these pieces of memory; a plain ELF core.
+-- Opens a plain ELF core that consists of these segments.
 local function memory(...)
   return open(writer.file {machine = "aarch64", segments = {...}})
 end
 
--- All addresses, in hexadecimal; with a second value: "address:value".
-local function all(iterator)
-  local list = {}
-  for address, value in iterator do
-    list[#list + 1] = ("%x"):format(address) .. (value and ":" .. value or "")
-  end
-  return list
-end
+-- Too much memory for valgrind.
+local it_large = os.getenv("QVM_VALGRIND") and pending or it
 
 describe("find", function()
   after_each(files.clean)
 
-  it("gives every occurrence, overlapping ones too", function()
+  it("returns every occurrence, including overlapping ones", function()
     local dump = memory {paddr = 0x1000, bytes = "aaaabaaaa"}
     assert.are.same({"1000", "1001", "1002", "1005", "1006", "1007"}, all(dump:find("aa")))
     assert.are.same({"1004"}, all(dump:find("b")))
@@ -35,7 +29,7 @@ describe("find", function()
     assert.are.same({}, all(dump:find("c")))
   end)
 
-  it("crosses from one segment into the next, and not a gap", function()
+  it("crosses from one segment into the next, but not a gap", function()
     local dump = memory({paddr = 0x1003, bytes = "needle"}, {paddr = 0x1000, bytes = "xne"},
       {paddr = 0x1009, bytes = "need"}, {paddr = 0x100e, bytes = "le"})
     assert.are.same({"1003"}, all(dump:find("needle")))
@@ -43,7 +37,7 @@ describe("find", function()
     assert.are.same({"1001"}, all(dump:find("neneed")))
   end)
 
-  it("has from, to and align", function()
+  it("accepts from, to and align", function()
     local dump = memory {paddr = 0x1000, bytes = ("ab"):rep(8)}
     assert.are.same({"100a", "100c", "100e"}, all(dump:find("ab", {from = 0x1009})))
     assert.are.same({"1000", "1002"}, all(dump:find("ab", {to = 0x1005})))
@@ -56,14 +50,14 @@ describe("find", function()
     end
   end)
 
-  it("reaches the top of the address space, and does not go around it", function()
+  it("reaches the top of the address space and does not wrap around", function()
     local dump = memory({paddr = -4, bytes = "abca"}, {paddr = 0, bytes = "bc"})
     assert.are.same({"fffffffffffffffc"}, all(dump:find("abc")))
     assert.are.same({"ffffffffffffffff"}, all(dump:find("a", {from = -3})))
     assert.are.same({"0", "fffffffffffffffd"}, all(dump:find("b")))
   end)
 
-  it("finds zeros, in holes and in what is in no file", function()
+  it("finds zeros in holes and after a segment's file data", function()
     local dump = memory {paddr = 0x1000, bytes = "ab", memsz = 8}
     assert.are.same({"1002", "1003", "1004"}, all(dump:find("\0\0\0\0")))
     assert.are.same({"1001"}, all(dump:find("b\0\0\0\0\0\0")))
@@ -76,8 +70,8 @@ describe("find", function()
     assert.are.same({1 << 39, (1 << 39) + (1 << 20)}, {first(), first()})
   end)
 
-  it("sees what begins right behind a hole, and what ends right before one", function()
-    -- Blocks of a file whose data begins at 4096; 1 MiB of hole between them.
+  it("finds matches that start right after a hole or end right before one", function()
+    -- Two 4 KiB blocks of data, from offset 4096 of the file, with a 1 MiB hole between them.
     local path = files.path("sparse.gcore")
     local size = 4096 + (1 << 20) + 4096
     local file <close> = assert(io.open(path, "wb"))
@@ -100,11 +94,11 @@ describe("find", function()
     assert.are.same({"1000 4096", "102000 4096"}, texts)
     local plain = assert(qvm.open(files.write("plain.gcore", files.read(path))))
     for _ in dump:diff(plain) do
-      error("they are the same")
+      error("a difference between equal dumps")
     end
   end)
 
-  it("raises for what is no pattern or no option", function()
+  it("raises for an invalid pattern or option", function()
     local dump = memory {paddr = 0, bytes = "x"}
     for _, case in ipairs {{"", "from 1 to 1048576 bytes"}, {1, "string expected, got number"},
       {nil, "string expected, got no value"},
@@ -122,7 +116,7 @@ describe("find", function()
     end
   end)
 
-  it("is gone with its dump", function()
+  it("fails after its dump is closed", function()
     local dump = memory {paddr = 0, bytes = "xxx"}
     local iterator = dump:find("x")
     dump:close()
@@ -138,7 +132,7 @@ describe("find", function()
     assert.are.equal("gone", select(3, dump:array(0, "u8", 1)))
   end)
 
-  it("survives a finalizer that closes its dump in the middle of a method", function()
+  it("survives a finalizer that closes its dump during a method", function()
     local path = files.write("v.gcore", writer.file {machine = "aarch64",
       segments = {{paddr = 0, bytes = ("x"):rep(1 << 18)}}})
     local calls = {
@@ -151,7 +145,7 @@ describe("find", function()
     for _, call in ipairs(calls) do
       for _ = 1, 5 do
         local dump = assert(qvm.open(path))
-        -- Garbage at once.
+        -- Collectable immediately.
         setmetatable({}, {__gc = function() dump:close() end})
         local ok, result
         local count = 0
@@ -163,14 +157,14 @@ describe("find", function()
     end
   end)
 
-  it("may be closed by its own progress", function()
+  it("raises if its progress function closes the dump", function()
     local dump = memory {paddr = 0, bytes = "xxx"}
     assert.error_matches(function()
       for _ in dump:find("x", {progress = function() dump:close() end}) do end
     end, "the dump is closed")
   end)
 
-  it("tells how far it is", function()
+  it("reports its progress", function()
     local dump = memory({paddr = 0x1000, bytes = ("x"):rep(19 << 20)},
       {paddr = 1 << 40, bytes = ("y"):rep(1 << 20)})
     local seen = {}
@@ -188,7 +182,7 @@ describe("find", function()
     end, "stop")
   end)
 
-  it("crosses thousands of small segments that stand in the file in another order", function()
+  it("crosses thousands of small segments stored out of order in the file", function()
     local parts, segments = {}, {}
     math.randomseed(5)
     local at = 0
@@ -218,7 +212,7 @@ describe("find", function()
     assert.are.same({}, all(dump:diff(dump)))
   end)
 
-  it("comes to what is behind thousands of holes", function()
+  it("reaches data after thousands of holes", function()
     local segments = {}
     for i = 1, 6000 do
       segments[i] = {paddr = i << 20, filesz = 0, memsz = 1 << 17}
@@ -230,17 +224,13 @@ describe("find", function()
     segments[6001].bytes = "needlX"
     local other = assert(qvm.open(files.write("other.gcore", writer.file {machine = "aarch64",
       segments = segments})))
-    local list = {}
-    for start, size, kind in dump:diff(other) do
-      list[#list + 1] = ("%x+%x %s"):format(start, size, kind)
-    end
-    assert.are.same({"10000000005+1 changed"}, list)
+    assert.are.same({"10000000005+1 changed"}, dumps.extents(dump:diff(other)))
   end)
 
-  -- An emulator may give a fault's address wrongly (spec/cross/cross.mk).
-  local where_faults_are_known = os.getenv("QVM_WRONG_FAULTS") and pending or it
+  -- An emulator may report a wrong fault address (spec/cross/cross.mk).
+  local it_with_fault_addresses = os.getenv("QVM_WRONG_FAULTS") and pending or it
 
-  where_faults_are_known("raises where small pieces are lost, in whichever thread", function()
+  it_with_fault_addresses("raises in any thread if small segments disappear", function()
     local segments = {}
     for i = 1, 500 do
       segments[i] = {paddr = i * 0x1000, bytes = ("x"):rep(3000)}
@@ -260,7 +250,7 @@ describe("find", function()
     assert.is_false(pcall(function() for _ in dump:diff(dump) do end end))
   end)
 
-  it("passes over what a cut dump has lost", function()
+  it("skips memory that a truncated dump lacks", function()
     local bytes = writer.file {machine = "aarch64", segments = {
       {paddr = 0x1000, bytes = "needle"}, {paddr = 0x2000, bytes = "needle"}}}
     local path = files.write("cut.gcore", bytes:sub(1, -2))
@@ -269,7 +259,7 @@ describe("find", function()
     assert.are.same({"1000:needle", "2000:needl"}, all(dump:strings()))
   end)
 
-  it("raises where the file is cut while it is searched", function()
+  it("raises if the file is truncated during the search", function()
     local dump = memory {paddr = 0x1000, bytes = ("x"):rep(100000)}
     assert(os.execute("truncate -s 5000 " .. process.quote(dump.path)))
     local ok, message = pcall(function() for _ in dump:find("y") do end end)
@@ -279,10 +269,10 @@ describe("find", function()
   end)
 end)
 
-describe("find, whatever the memory,", function()
+describe("find, on any memory,", function()
   after_each(files.clean)
 
-  it("gives very many places of a long pattern", function()
+  it("returns hundreds of thousands of matches of a long pattern", function()
     local count = 0
     for address in memory({paddr = 0, bytes = ("a"):rep(300000)}):find(("a"):rep(100000)) do
       assert(address == count)
@@ -291,18 +281,18 @@ describe("find, whatever the memory,", function()
     assert.are.equal(200001, count)
   end)
 
-  -- What string.find finds.
-  local function expected(pieces, pattern, options)
+  -- The matches according to string.find.
+  local function expected(regions, pattern, options)
     local list = {}
-    for _, piece in ipairs(pieces) do
-      local at = piece.bytes:find(pattern, 1, true)
+    for _, region in ipairs(regions) do
+      local at = region.bytes:find(pattern, 1, true)
       while at do
-        local address = piece.paddr + at - 1
+        local address = region.paddr + at - 1
         if address >= options.from and address + #pattern <= options.to
           and address % options.align == 0 then
           list[#list + 1] = ("%x"):format(address)
         end
-        at = piece.bytes:find(pattern, at + 1, true)
+        at = region.bytes:find(pattern, at + 1, true)
       end
     end
     return table.concat(list, " ")
@@ -316,15 +306,15 @@ describe("find, whatever the memory,", function()
     return table.concat(bytes)
   end
 
-  -- Pieces of memory with gaps between them; each is in several segments.
+  -- Regions of memory with gaps between them, each split into several segments.
   local function random_memory(alphabet)
-    local pieces, segments, at = {}, {}, 0x1000
+    local regions, segments, at = {}, {}, 0x1000
     for _ = 1, math.random(3) do
       local bytes = random_bytes(math.random(math.random() < 0.2 and 30000 or 600), alphabet)
       if math.random() < 0.3 then
         bytes = bytes .. ("\0"):rep(math.random(70000)) .. random_bytes(10, alphabet)
       end
-      pieces[#pieces + 1] = {paddr = at, bytes = bytes}
+      regions[#regions + 1] = {paddr = at, bytes = bytes}
       local i = 1
       while i <= #bytes do
         local size = math.random(#bytes - i + 1)
@@ -333,28 +323,28 @@ describe("find, whatever the memory,", function()
       end
       at = at + #bytes + math.random(50)
     end
-    return pieces, segments
+    return regions, segments
   end
 
-  local function random_pattern(pieces, alphabet)
-    local bytes = pieces[math.random(#pieces)].bytes
+  local function random_pattern(regions, alphabet)
+    local bytes = regions[math.random(#regions)].bytes
     local at = math.random(#bytes)
     local size = math.random(0, math.random() < 0.2 and 5000 or 8)
     return math.random() < 0.7 and bytes:sub(at, at + size)
       or random_bytes(math.random(6), alphabet + 1)
   end
 
-  it("finds what string.find finds, in 30 random memories", function()
+  it("agrees with string.find on 30 random memories", function()
     math.randomseed(20261123)
     for _ = 1, os.getenv("QVM_VALGRIND") and 3 or 30 do
       local alphabet = math.random(3)
-      local pieces, segments = random_memory(alphabet)
+      local regions, segments = random_memory(alphabet)
       local path = files.write("random.gcore",
         writer.file {machine = "aarch64", segments = segments})
       os.execute("fallocate -d " .. process.quote(path) .. " 2>/dev/null")
       local dump <close> = assert(qvm.open(path))
       for _ = 1, 12 do
-        local pattern = random_pattern(pieces, alphabet)
+        local pattern = random_pattern(regions, alphabet)
         local options = {from = 0, to = 1 << 40}
         options.align = math.random() < 0.3 and math.random(16) or 1
         if math.random() < 0.5 then
@@ -362,17 +352,13 @@ describe("find, whatever the memory,", function()
           options.to = options.from + math.random(0, 100000)
         end
         local found = table.concat(all(dump:find(pattern, options)), " ")
-        assert(expected(pieces, pattern, options) == found, "others found")
+        assert(expected(regions, pattern, options) == found, "different matches")
       end
     end
   end)
 
-  it("finds in large memory what it finds in small, with every processor", function()
-    if os.getenv("QVM_VALGRIND") then
-      pending("too much memory for valgrind")
-      return
-    end
-    -- 40 MiB, and a match over every border of a unit of work.
+  it_large("finds the same in large memory as in small, with all processors", function()
+    -- 40 MiB, with a match across every boundary between units of work.
     local block = ("\1\2\3\4"):rep(1 << 17)
     local bytes = block:sub(1, -4) .. "needle" .. block:sub(4)
     local path = files.write("large.gcore", writer.file {machine = "aarch64",
@@ -384,17 +370,18 @@ describe("find, whatever the memory,", function()
       count = count + 1
     end
     assert.are.equal(40, count)
-    -- Millions: in each half of a block 2^17 - 2, and one over each border.
-    local before
+    -- Millions of matches: 2^17 - 2 in each half of a block, and one across each boundary.
+    local before, ascending = -1, true
     count = 0
     for address in dump:find("\1\2\3\4\1\2\3") do
-      assert(not before or address > before)
+      ascending = ascending and address > before
       before, count = address, count + 1
     end
+    assert.is_true(ascending)
     assert.are.equal(40 * 2 * ((1 << 17) - 2) + 39, count)
   end)
 
-  -- The threads that a script starts which searches 40 MiB.
+  -- Runs a script that searches 40 MiB; returns the number of threads that it starts.
   local function threads_of(options, ...)
     local path = files.write("threads.gcore", writer.file {machine = "aarch64",
       segments = {{paddr = 0, bytes = ("\1\2\3\4"):rep(10 << 20)}}})
@@ -410,7 +397,7 @@ describe("find, whatever the memory,", function()
     return select(2, errors:gsub("thread\n", ""))
   end
 
-  it("takes as many threads as help, or one if it is asked to", function()
+  it("uses several threads where they help, or one on request", function()
     local two = io.popen("nproc"):read("n") > 1
     assert.are.equal(two, threads_of("{}") > 0)
     assert.are.equal(two, threads_of("{threads = 2}") > 0)
@@ -418,7 +405,7 @@ describe("find, whatever the memory,", function()
     assert.are.equal(0, threads_of("{}", "taskset", "-c", "0"))
   end)
 
-  it("is freed at once when a loop is left", function()
+  it("frees its memory as soon as a loop breaks", function()
     local dump = memory {paddr = 0, bytes = ("needle "):rep(1 << 14)}
     local function resident()
       return tonumber(files.read("/proc/self/statm"):match("^%d+ (%d+)")) * 4096
@@ -433,10 +420,10 @@ describe("find, whatever the memory,", function()
     end
     local grown = resident() - before
     collectgarbage("restart")
-    assert.is_true(grown < 8 << 20, ("grown by %d bytes"):format(grown))
+    assert.is_true(grown < 8 << 20, ("memory grew by %d bytes"):format(grown))
   end)
 
-  it("cannot be resumed once its loop has ended", function()
+  it("cannot be resumed after its loop has ended", function()
     local dump = memory {paddr = 0, bytes = "needle needle"}
     local next, state, control, closing = dump:find("needle")
     for _ in next, state, control, closing do -- luacheck: ignore 512
@@ -447,12 +434,8 @@ describe("find, whatever the memory,", function()
     assert.matches("the loop over this iterator has ended", message, 1, true)
   end)
 
-  it("takes time in proportion to the memory, whatever the pattern", function()
-    if os.getenv("QVM_VALGRIND") then
-      pending("too much memory for valgrind")
-      return
-    end
-    -- A pattern that almost matches everywhere: quadratic time would be hours.
+  it_large("takes time proportional to the memory for any pattern", function()
+    -- The pattern almost matches everywhere: quadratic time would take hours.
     local dump = memory {paddr = 0, bytes = ("a"):rep(1 << 20) .. "b"}
     local pattern = ("a"):rep(1 << 18) .. "b"
     assert.are.same({("%x"):format((1 << 20) - (1 << 18))}, all(dump:find(pattern)))
@@ -467,7 +450,7 @@ end)
 describe("strings", function()
   after_each(files.clean)
 
-  it("gives printable strings with their addresses", function()
+  it("returns printable strings with their addresses", function()
     local dump = memory({paddr = 0x1000, bytes = "\0abc\0four\1\tfive 5~\127\128longer one"},
       {paddr = 0x2000, bytes = "end"})
     assert.are.same({"1005:four", "100a:\tfive 5~", "1014:longer one"}, all(dump:strings()))
@@ -477,24 +460,24 @@ describe("strings", function()
     assert.are.same({"1006:our", "100a:\tfi"}, all(dump:strings(3, {from = 0x1006, to = 0x100d})))
   end)
 
-  it("joins segments that adjoin, and goes to the top of memory", function()
+  it("joins adjacent segments and reaches the top of memory", function()
     local dump = memory({paddr = 0x1003, bytes = "def"}, {paddr = 0x1000, bytes = "abc"},
       {paddr = 0x1007, bytes = "ghi"}, {paddr = -4, bytes = "last"}, {paddr = 0, bytes = "first"})
     assert.are.same({"0:first", "1000:abcdef", "fffffffffffffffc:last"}, all(dump:strings()))
   end)
 
-  it("gives long ones in parts", function()
+  it("splits long strings", function()
     local long = ("0123456789abcdef"):rep(1 << 14) -- 256 KiB
     local dump = memory {paddr = 0x1000, bytes = long .. "rest\0" .. ("x"):rep(65536) .. "\0y"}
-    local pieces, addresses = {}, {}
+    local texts, addresses = {}, {}
     for address, text in dump:strings() do
-      pieces[#pieces + 1], addresses[#addresses + 1] = text, address
+      texts[#texts + 1], addresses[#addresses + 1] = text, address
     end
-    assert(table.concat(pieces) == long .. "rest" .. ("x"):rep(65536), "other text")
+    assert(table.concat(texts) == long .. "rest" .. ("x"):rep(65536), "different text")
     assert.are.same({0x1000, 0x11000, 0x21000, 0x31000, 0x41000, 0x41005}, addresses)
   end)
 
-  it("finds what string.gmatch finds", function()
+  it("agrees with string.gmatch", function()
     math.randomseed(4)
     for _ = 1, 40 do
       local parts = {}
@@ -516,13 +499,9 @@ describe("strings", function()
     end
   end)
 
-  it("finds in large memory what string.gmatch finds, by one thread or more", function()
-    if os.getenv("QVM_VALGRIND") then
-      pending("too much memory for valgrind")
-      return
-    end
-    -- Strings of all sizes, up to some that fill several units of work, at odd places; and
-    -- binary blocks, some of them with very many short strings.
+  it_large("agrees with string.gmatch on large memory, with one or more threads", function()
+    -- Strings of all sizes at odd addresses, some longer than several units of work, and
+    -- binary blocks, some with many short strings.
     math.randomseed(11)
     local text = ("The quick brown fox jumps over the lazy dog. "):rep(1 << 16)
     local parts = {}
@@ -557,7 +536,7 @@ describe("strings", function()
     end
   end)
 
-  it("raises for a length that is none", function()
+  it("raises for an invalid minimum length", function()
     local dump = memory {paddr = 0, bytes = "x"}
     for _, min in ipairs {0, -1, 1.5, "4", 65537} do
       assert.is_false(pcall(dump.strings, dump, min))
@@ -575,7 +554,7 @@ describe("array", function()
   local types = {u8 = "I1", u16 = "I2", u32 = "I4", u64 = "i8", i8 = "i1", i16 = "i2", i32 = "i4",
     i64 = "i8"}
 
-  it("decodes every type, in the dump's byte order", function()
+  it("decodes every type in the dump's byte order", function()
     for order, machine in pairs {["<"] = "aarch64", [">"] = "arm"} do
       local dump = open(writer.as(order, 32, function()
         return writer.file {machine = machine, segments = {{paddr = 0x1000, bytes = bytes}}}
@@ -594,7 +573,7 @@ describe("array", function()
     end
   end)
 
-  it("is all or nothing", function()
+  it("returns all values or none", function()
     local dump = memory({paddr = 0x1000, bytes = bytes}, {paddr = 0x1100, bytes = bytes})
     assert.are.equal(64, #dump:array(0x1000, "u64", 64))
     assert.are.same({}, dump:array(0x9000, "u64", 0))
@@ -608,7 +587,7 @@ describe("array", function()
     end
   end)
 
-  it("reads more than a buffer", function()
+  it("reads more values than one buffer holds", function()
     local values = memory({paddr = 0, bytes = bytes:rep(2000)}):array(0, "u32", 128000)
     assert.are.equal(128000, #values)
     for i = 1, 128000, 997 do

@@ -1,6 +1,6 @@
-/* The pattern matcher against a search that compares the pattern at every place, on random
- * texts of few different bytes, so that occurrences overlap. The text is fed in pieces of
- * random sizes, with random limits on the occurrences of one call. */
+/* Compares the pattern matcher with a search that tries the pattern at every offset. The
+ * random texts use few different bytes, so that matches overlap. Each text is fed in chunks
+ * of random sizes, with random limits on the matches of one call. */
 #include "scan/pattern.h"
 
 #include "check.h"
@@ -24,7 +24,7 @@ static void random_bytes(unsigned char *bytes, size_t n, unsigned letters)
         bytes[i] = alphabet[check_random(letters)];
 }
 
-/* A pattern is mostly short; some are taken from the text, so that long ones match. */
+/* Most patterns are short. Some are copied from the text, so that long ones match. */
 static void random_pattern(unsigned letters)
 {
     size = 1 + check_random(check_random(3) == 0 ? SIZE_MAX_HERE : 6);
@@ -40,7 +40,7 @@ static void random_case(void)
 
     text_size = check_random(TEXT_MAX + 1);
     random_bytes(text, text_size, letters);
-    if (check_random(2) == 0) /* long stretches that the filter skips */
+    if (check_random(2) == 0) /* long runs that the filter skips */
         memset(text, 'x', text_size - text_size / 8);
     random_pattern(letters);
     memset(seen, 0, sizeof seen);
@@ -51,7 +51,7 @@ static bool matches(size_t at)
     return size <= text_size - at && memcmp(text + at, stored, size) == 0;
 }
 
-/* The longest end of the first n bytes that is the beginning of the pattern. */
+/* Length of the longest suffix of the first n bytes that is a prefix of the pattern. */
 static size_t naive_depth(size_t n)
 {
     for (size_t depth = n < size ? n : size; depth > 0; depth--)
@@ -60,7 +60,8 @@ static size_t naive_depth(size_t n)
     return 0;
 }
 
-/* Each occurrence is one, ends in the bytes from first to last, and comes once. */
+/* Each reported match is a match, ends within the bytes from first to last, and is reported
+ * once. */
 static void check_found(const struct found *found, size_t first, size_t last)
 {
     size_t end_before = first;
@@ -100,7 +101,7 @@ static void feed_all(const struct pattern *pattern)
         check_found(&found, at, at + taken);
         at += taken;
         CHECK(depth <= naive_depth(at));
-        /* A beginning may be ruled out by bytes that were seen but not taken. */
+        /* Bytes that were seen but not taken may rule out a prefix. */
         CHECK(taken < n || depth == naive_depth(at));
     }
     found_free(&found);

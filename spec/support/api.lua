@@ -1,5 +1,4 @@
--- What the library really has: an object of every kind, and every name that is
--- found on them.
+-- The library's real API: an object of every kind, and every name that they have.
 
 local assertions = require "qvm.assertions"
 local files = require "support.files"
@@ -10,11 +9,11 @@ local writer = require "support.dumpwriter"
 
 local api = {}
 
--- Fields that are made when they are asked for.
+-- Fields that are created on first access.
 local lazy = {EnvVcpu = {"path"}, Erratum = {"path"}}
 
--- The log of that kernel: the buffer of records before 5.10, with one message. It is in
--- the page at BOTTOM, the first of the upper half.
+-- The kernel's log in its form before 5.10, with one message. It is in the page at BOTTOM, the
+-- first page of the upper half.
 local BOTTOM = -1 << 39
 
 local vmcoreinfo = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\nNUMBER(VA_BITS)=39\n"
@@ -37,12 +36,12 @@ local map = "0000000000000000 T first\n0000000000001000 T second\n"
   .. "ffffff8000040000 D swapper_pg_dir\nffffff8000041000 T schedule\n"
   .. "ffffff8000042000 T _etext\n"
 
--- Where the page tables in that dump are, in every detail.
+-- Options of dump:space for the page tables in the dump.
 local by_hand = {root = 0x41000, kernel_root = 0x41000, va_bits = 39, granule = 4096,
-  wide = false, kind = "aarch64", encryption_mask = 0}
+  pa_bits = 48, kind = "aarch64", encryption_mask = 0}
 
--- A dump that has everything: memory, page tables, vCPUs, text, notes, sections. `stamp`
--- is in its memory and registers, so that two dumps differ.
+-- A dump with all parts: memory, page tables, vCPUs, text, notes and sections. `stamp` is part
+-- of its memory and registers, so that two dumps differ.
 function api.dump_bytes(stamp)
   local text = writer.dumpinfo("report text\n")
   local segments = {
@@ -89,7 +88,7 @@ local function list(iterator)
   return all
 end
 
--- The simulated VM that the objects are taken from.
+-- Starts the simulated VM that the objects come from.
 local function start()
   local vm = sim.start("linux1", ("set sim-erratum-843419 on\nram 1M\ncpu\n"
     .. "set sim-erratum-1286807 off\ncpu\ndump %s\nlogger info stderr\n"
@@ -106,7 +105,7 @@ end
 
 local function add_kernel(objects, dump)
   local messages, count = assert(dump:dmesg())
-  -- The same log, as if its buffer were shorter than its message.
+  -- The same log with a buffer that is shorter than its message.
   local short = assert(qvm.open(dump.path))
   assert(short:vmcoreinfo((vmcoreinfo:gsub("(log_buf_len%)=)%x+", ("%%1%x"):format(BOTTOM + 20)))))
   local none, ended = assert(short:dmesg())
@@ -126,7 +125,7 @@ local function add_confs(objects, vm)
   objects.Finding = assert(qvm.conf.check(conf, vm))
 end
 
--- An event of a VM that appears, and one of another state.
+-- Two events: a VM appears, then changes its state.
 local function events_of(vm)
   local next_event = qvm.watch {interval = 0.01, timeout = 20}
   local events = {next_event()}
@@ -136,8 +135,8 @@ local function events_of(vm)
   return events
 end
 
--- Objects of every kind by the kind's name, each an array: between them they have every
--- field. To be made and used within one test.
+-- Objects of every kind: an array for each kind's name, whose objects together have every
+-- field. They are valid during one test.
 function api.objects()
   local events = events_of(start())
   local vm = assert(qvm.vm("linux1"))
@@ -165,7 +164,6 @@ function api.objects()
   return objects
 end
 
--- All that a script reaches.
 local function add_methods(names, kind, meta)
   for name in pairs(type(meta.__index) == "table" and meta.__index or {}) do
     names[kind .. ":" .. name] = "function"
@@ -178,8 +176,7 @@ local function add_module(names, prefix, module)
   end
 end
 
--- Every public name, such as qvm.open, VM:dump, VM.name: whether it is a function
--- or a field.
+-- Maps every public name, such as qvm.open, VM:dump or VM.name, to "function" or "field".
 function api.names(objects)
   local names = {}
   add_module(names, "qvm.errata.", qvm.errata)

@@ -1,6 +1,6 @@
 /* Assertions for the unit tests of the C core, and random numbers from a fixed seed. A test
- * is a function; a check that fails is printed, and the test goes on. The last line has the
- * form of busted's summary, so that spec/run.sh can add it to those of the specs.
+ * is a function. A failed check is printed, and the test continues. The last line of the
+ * output has the form of busted's summary, so that spec/run.sh can sum them up.
  *
  *     static void adds(void)
  *     {
@@ -23,13 +23,13 @@
 #define CHECK(condition) check_that((condition), __FILE__, __LINE__, #condition)
 #define TEST(function)   test_run(function, #function)
 
-static unsigned long check_count, check_failed; /* in the test that runs */
+static unsigned long check_count, check_failed; /* in the current test */
 static unsigned tests_passed, tests_failed;
 
-/* Number of the random case that runs, for the message; 0: none. */
+/* Number of the current random case, for the message; 0 if the test has no cases. */
 static unsigned long check_case;
 
-/* Returns the condition, so that a test can stop where going on makes no sense. */
+/* Returns the condition, so that a test can stop after a fatal failure. */
 static inline bool check_that(bool holds, const char *file, int line, const char *what)
 {
     enum { SHOWN = 10 };
@@ -40,7 +40,7 @@ static inline bool check_that(bool holds, const char *file, int line, const char
     return holds;
 }
 
-/* A test that checks nothing fails, too. */
+/* A test without checks also fails. */
 static inline void test_run(void (*test)(void), const char *name)
 {
     check_count = check_failed = check_case = 0;
@@ -61,7 +61,7 @@ static inline int test_report(void)
     return tests_failed > 0 || tests_passed == 0;
 }
 
-/* A number below `limit`: splitmix64, so that every machine tests the same cases. */
+/* A random number below `limit`, from splitmix64: every machine tests the same cases. */
 static inline uint64_t check_random(uint64_t limit)
 {
     static uint64_t state = 1;

@@ -1,18 +1,17 @@
--- What a piece of a script costs: it runs in a Lua of its own, which reports how far its
--- memory grew beyond what it had before, and the processor time that it took.
+-- Measures the cost of a part of a script: runs it in a separate Lua process, which reports the
+-- growth of its peak memory and the processor time.
 
 local files = require "support.files"
 local process = require "support.process"
 
 local cost = {}
 
--- The cost rule: memory of a call beside its answer, and a generous bound of seconds, which
--- only a call without a limit passes, on a slow machine too.
+-- The cost rule: the memory of a call in addition to its answer, and a generous time limit, which
+-- only an unbounded call exceeds, even on a slow machine.
 cost.memory = 64 * 1024 * 1024
 cost.seconds = 20
 
--- The module under the specs' preload (a sanitizer) has memory of its own beside what it is
--- asked for, so memory is then not judged.
+-- A sanitizer or valgrind adds memory of its own, so memory is then not checked.
 cost.is_exact = not os.getenv("QVM_PRELOAD") and not os.getenv("QVM_VALGRIND")
 
 local PROGRAM = [[
@@ -34,8 +33,8 @@ local ok, answer = pcall(measured)
 print(ok, peak() - before, ("%%.3f"):format(os.clock() - clock), answer)
 ]]
 
--- Runs the text of a function's body, in which `qvm` is the library; it returns one value,
--- which comes back as text. Returns bytes, seconds, that text; raises what it raised.
+-- Runs the text of a function's body, in which `qvm` is the library. Returns bytes, seconds and
+-- the body's result as text; raises its error.
 function cost.of(body)
   local path = files.write("cost.lua", PROGRAM:format(body))
   local build = os.getenv("QVM_BUILD") or "build"
@@ -48,7 +47,7 @@ function cost.of(body)
   return math.tointeger(tonumber(bytes)), tonumber(seconds), answer
 end
 
--- Checks that a body stays within the rule, with so many bytes of answer beside.
+-- Checks that a body obeys the cost rule. answer_bytes: size of its answer.
 function cost.check(body, answer_bytes)
   local bytes, seconds, answer = cost.of(body)
   if cost.is_exact then

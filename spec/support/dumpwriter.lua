@@ -1,19 +1,19 @@
--- Writes dump files from the tables of the format's documentation, byte by byte
--- and apart from the code that reads them.
+-- Writes dump files byte by byte, from the tables in the format's documentation and
+-- independently of the code that reads them.
 
 local dumpwriter = {}
 
 local machines = {aarch64 = 183, x86_64 = 62, x86 = 3, arm = 40}
 
--- Byte order and class of what is written: "<" or ">", 64 or 32. Set by
--- dumpwriter.as for the time of one call.
+-- Byte order ("<" or ">") and class (64 or 32) of the output. dumpwriter.as sets them during
+-- one call.
 local order, bits = "<", 64
 
 local function pack(format, ...)
   return string.pack(order .. format, ...)
 end
 
--- Calls f, and writes what it writes in that byte order and class.
+-- Calls f with the given byte order and class, and returns its result.
 function dumpwriter.as(new_order, new_bits, f)
   order, bits = new_order, new_bits
   local ok, result = pcall(f)
@@ -21,9 +21,23 @@ function dumpwriter.as(new_order, new_bits, f)
   return ok and result or error(result, 0)
 end
 
+-- Zeros with strings or integers (8 bytes, little-endian) at their addresses, which count from
+-- `base` (default 0); others are ignored.
+function dumpwriter.filled(size, words, base)
+  local bytes = ("\0"):rep(size)
+  for address, word in pairs(words) do
+    local at = address - (base or 0)
+    if at >= 0 and at < size then
+      local text = type(word) == "string" and word or string.pack("<i8", word)
+      bytes = bytes:sub(1, at) .. text .. bytes:sub(at + #text + 1)
+    end
+  end
+  return bytes
+end
+
 dumpwriter.PT_LOAD, dumpwriter.PT_NOTE = 1, 4
 
--- The register set of a CPU: aarch64 takes gpr (32 integers), elr, pstate.
+-- The register set of a vCPU. r: gpr (integers from index 0), elr, pstate.
 function dumpwriter.aarch64(r)
   local words = {}
   for i = 0, 31 do
@@ -78,7 +92,7 @@ local function cpu_record(cpu)
 end
 
 -- The payload of PT_NOTE. note: cpus, names (array of extra register names; SDP 8),
--- pad (bytes behind the names), and any member of struct kdump_note.
+-- pad (bytes after the names), and any member of struct kdump_note.
 function dumpwriter.note(note)
   local cpus = note.cpus
   local names = ""
@@ -98,8 +112,7 @@ function dumpwriter.note(note)
     .. names .. ("\0"):rep(note.pad or 0) .. table.concat(records)
 end
 
--- struct kdump with its text: four ints, a pointer, three spare words, the size and
--- an index.
+-- struct kdump (four ints, a pointer, three spare words, the size and an index), then its text.
 function dumpwriter.dumpinfo(text, index)
   return pack("i4i4i4i4I" .. bits // 8 .. "I4I4I4I4I4", 0, 0, 0, 0, 0, 0, 0, 0, #text,
     index or 0) .. text
@@ -113,15 +126,15 @@ function dumpwriter.elf_note(name, kind, data)
   return pack("I4I4I4", #name, #data, kind) .. pad(name) .. pad(data)
 end
 
--- QEMU's notes of one vCPU, index from 0: the prstatus, whose registers are 8
--- bytes each from offset 112 on.
+-- The prstatus that QEMU writes for a vCPU, counted from 0: its registers have 8 bytes each and
+-- begin at offset 112.
 function dumpwriter.prstatus(index, registers, size)
   local head = ("\0"):rep(32) .. pack("I4", index + 1) .. ("\0"):rep(76)
   local words = pack(("i8"):rep(#registers), table.unpack(registers))
   return head .. words .. ("\0"):rep(size - #head - #words)
 end
 
--- The x86_64 "QEMU" note: values by their offset, the rest zeros.
+-- The x86_64 "QEMU" note: {value, format} by offset, and zeros elsewhere.
 function dumpwriter.qemu_state(values, size)
   local bytes = pack("I4I4", 1, size) .. ("\0"):rep(size - 8)
   for offset, value in pairs(values) do
@@ -182,8 +195,8 @@ function dumpwriter.file(dump)
   return dumpwriter.header(fields) .. table.concat(headers) .. table.concat(data)
 end
 
--- The usual small dump: memory segments, then the note, as public kernel dump
--- code writes it.
+-- A small QNX dump: memory segments, then the note. options: machine, registers, cpus, memory,
+-- note, header.
 function dumpwriter.small(options)
   options = options or {}
   local machine = options.machine or "aarch64"

@@ -1,4 +1,4 @@
--- Files and directories of one test, all below one directory that is removed.
+-- Files and directories of one test, all below one directory that files.clean removes.
 
 local lfs = require "lfs"
 
@@ -57,7 +57,7 @@ function files.symlink(target, name)
   return files.path(name)
 end
 
--- Names in a directory, sorted.
+-- The sorted names in a directory.
 function files.list(path)
   local names = {}
   for name in lfs.dir(path) do
@@ -78,8 +78,8 @@ local function remove(path)
   assert(os.remove(path))
 end
 
--- By commands only where that is not enough: there are hundreds of tests, and a command is
--- slow to start under a sanitizer.
+-- Removes the test's directory. Runs a command only if Lua cannot remove it: there are hundreds
+-- of tests, and starting a command is slow under a sanitizer.
 function files.clean()
   if base then
     if not pcall(remove, base) then

@@ -1,12 +1,12 @@
--- A QNX dump for gdb to look at: two vCPUs of one address space, a stack, some code.
+-- A QNX dump for gdb: two vCPUs in one address space, a stack and some code.
 
 local files = require "support.files"
 local pagetables = require "support.pagetables"
 local writer = require "support.dumpwriter"
 
 local gdbdump = {
-  CODE = 0xffffffff81000000, CODE_AT = 0x10000,   -- one page; the next is not mapped
-  STACK = 0xffff888000000000, STACK_AT = 0x40000, -- four pages, of which the dump has three
+  CODE = 0xffffffff81000000, CODE_AT = 0x10000,   -- one page; the next one is not mapped
+  STACK = 0xffff888000000000, STACK_AT = 0x40000, -- four pages; the dump has three of them
 }
 
 local x86 = pagetables.x86
@@ -28,7 +28,7 @@ local function memory()
   return segments, t.root
 end
 
--- text: what the dump carries, for d:log().
+-- Writes the dump and returns its path. text: the dump's text, if any, for dump:log().
 function gdbdump.x86_64(text)
   local segments, root = memory()
   local cpus = {}

@@ -1,14 +1,18 @@
--- Writes page tables, as the architectures' manuals lay them out (AMD64
--- Architecture Programmer's Manual 2; Arm Architecture Reference Manual, VMSAv8-64).
+-- Writes page tables as described by the architectures' manuals (AMD64 Architecture
+-- Programmer's Manual 2; Arm Architecture Reference Manual, VMSAv8-64).
 
 local pagetables = {}
 
 local Tables = {}
 Tables.__index = Tables
 
--- form: bits (of an index), shift (of a page), levels, size (of an entry: 8), at
--- (physical address of the first table), table(address), leaf(address, behind,
--- flags) (their entries; behind: levels behind the leaf's).
+-- form:
+-- - bits, top_bits: bits of an index, and of the top level's index if it has fewer;
+-- - shift: bits of a page offset; levels; size: bytes of an entry (default 8);
+-- - at: physical address of the first table;
+-- - table(address), leaf(address, level, flags): entries of a table, and of a page or a block
+--   (level: 0 for a page, 1 for the next larger block);
+-- - address(entry): the table that an entry points to.
 function pagetables.new(form)
   return setmetatable({form = form, size = form.size or 8, next = form.at, tables = {},
     root = nil}, Tables):start()
@@ -32,15 +36,15 @@ function Tables:set(table_address, index, entry)
   self.tables[table_address].entries[index] = entry
 end
 
--- Maps the page at a virtual address; behind: 0 for a page, 1 for the next larger
--- block, and so on. flags go to the leaf; table_flags to the tables on the way.
-function Tables:map(virtual, physical, behind, flags, table_flags)
+-- Maps a page or a block. leaf_level: 0 for a page, 1 for the next larger block, and so on.
+-- flags are added to the leaf entry, table_flags to the table entries on the way.
+function Tables:map(virtual, physical, leaf_level, flags, table_flags)
   local form, at = self.form, self.root
-  for level = form.levels - 1, behind or 0, -1 do
+  for level = form.levels - 1, leaf_level or 0, -1 do
     local bits = level == form.levels - 1 and (form.top_bits or form.bits) or form.bits
     local index = virtual >> (form.shift + form.bits * level) & (1 << bits) - 1
     local entries = self.tables[at].entries
-    if level == (behind or 0) then
+    if level == (leaf_level or 0) then
       entries[index] = form.leaf(physical, level, flags or 0)
     else
       if not entries[index] then
@@ -67,19 +71,19 @@ function Tables:segments()
   return segments
 end
 
--- Bits of x86 entries, and of Arm's.
+-- Bits of x86 and Arm entries.
 pagetables.x86 = {present = 1, write = 2, user = 4, large = 128, nx = 1 << 63}
 pagetables.arm = {user = 1 << 6, read_only = 1 << 7, pxn = 1 << 53, uxn = 1 << 54,
   table_no_user = 1 << 61, table_read_only = 1 << 62, table_uxn = 1 << 60, table_pxn = 1 << 59}
 
 local x86 = pagetables.x86
 
--- Five levels with five = true.
+-- Four levels, or five if `five` is true.
 function pagetables.x86_64(at, five)
   return pagetables.new {at = at, bits = 9, shift = 12, levels = five and 5 or 4,
     table = function(address) return address | x86.present | x86.write | x86.user end,
-    leaf = function(address, behind, flags)
-      return address | x86.present | flags | (behind > 0 and x86.large or 0)
+    leaf = function(address, level, flags)
+      return address | x86.present | flags | (level > 0 and x86.large or 0)
     end,
     address = function(entry) return entry & 0x000ffffffffff000 end}
 end
@@ -87,18 +91,18 @@ end
 function pagetables.x86_pae(at)
   return pagetables.new {at = at, bits = 9, top_bits = 2, shift = 12, levels = 3,
     table = function(address) return address | x86.present end,
-    leaf = function(address, behind, flags)
-      return address | x86.present | flags | (behind > 0 and x86.large or 0)
+    leaf = function(address, level, flags)
+      return address | x86.present | flags | (level > 0 and x86.large or 0)
     end,
     address = function(entry) return entry & 0x000ffffffffff000 end}
 end
 
--- Tables of the middle level need RW and US, too; this is the two-level form.
+-- The two-level form, without PAE.
 function pagetables.x86_32(at)
   return pagetables.new {at = at, bits = 10, shift = 12, levels = 2, size = 4,
     table = function(address) return address | x86.present | x86.write | x86.user end,
-    leaf = function(address, behind, flags)
-      if behind > 0 then -- bits 39:32 of the address go to 20:13
+    leaf = function(address, level, flags)
+      if level > 0 then -- bits 39:32 of the address go to 20:13
         address = address & 0xffc00000 | (address >> 32 & 0xff) << 13 | x86.large
       end
       return address | x86.present | flags
@@ -106,27 +110,27 @@ function pagetables.x86_32(at)
     address = function(entry) return entry & 0xfffff000 end}
 end
 
--- Where an address's bits above 47 go, by the granule: 64 KiB: 51:48 to 15:12; else,
--- if wide (LPA2), 49:48 stay and 51:50 go to 9:8.
-local function arm_address(address, shift, wide)
+-- Encodes an address for an entry. pa52: whether physical addresses have 52 bits. With 64 KiB
+-- pages, bits 51:48 move to 15:12; with smaller ones (LPA2), 49:48 stay and 51:50 move to 9:8.
+local function arm_address(address, shift, pa52)
   if shift == 16 then
     return address & 0x0000ffffffffffff | (address >> 48 & 0xf) << 12
-  elseif wide then
+  elseif pa52 then
     return address & 0x0003ffffffffffff | (address >> 50 & 3) << 8
   end
   return address
 end
 
-function pagetables.aarch64(at, shift, va_bits, wide)
+function pagetables.aarch64(at, shift, va_bits, pa52)
   local bits = shift - 3
   local levels = (va_bits - shift + bits - 1) // bits
   return pagetables.new {at = at, bits = bits, shift = shift, levels = levels,
     top_bits = (va_bits - shift - 1) % bits + 1,
-    table = function(address) return arm_address(address, shift, wide) | 3 end,
-    leaf = function(address, behind, flags)
-      return arm_address(address, shift, wide) | flags | (behind > 0 and 1 or 3)
+    table = function(address) return arm_address(address, shift, pa52) | 3 end,
+    leaf = function(address, level, flags)
+      return arm_address(address, shift, pa52) | flags | (level > 0 and 1 or 3)
     end,
-    address = function(entry) -- of the tables, which are low
+    address = function(entry) -- of a table; tables have low addresses
       return entry & 0x0000fffffffff000 & ~((1 << shift) - 1)
     end}
 end

@@ -1,5 +1,5 @@
--- Child processes for the specs: started, told things, waited for, killed. They
--- are made with io.popen, so their standard input is a pipe from here.
+-- Child processes for the specs. io.popen starts them, so their standard input is a pipe from
+-- the spec.
 
 local files = require "support.files"
 local system = require "system"
@@ -16,7 +16,7 @@ end
 process.quote = quote
 
 local function command_line(arguments, options)
-  -- What the specs themselves run under must not reach other programs.
+  -- Other programs must not inherit the specs' LD_PRELOAD.
   local words = {"exec", "env", "-u", "LD_PRELOAD"}
   for name, value in pairs(options.env or {}) do
     words[#words + 1] = quote(name .. "=" .. value)
@@ -31,8 +31,7 @@ function process.sleep(seconds)
   system.sleep(seconds)
 end
 
--- Calls f until it returns something true, and returns that; nil when it has not
--- within the time.
+-- Calls f until it returns a true value, and returns that value; nil after a time limit.
 function process.eventually(f, seconds)
   local deadline = system.monotime() + (seconds or 20)
   repeat
@@ -66,7 +65,7 @@ function process.start(arguments, options)
   return self
 end
 
--- The next whole line of the child's output; nil if none comes in time.
+-- The next complete line of the child's output; nil if none comes in time.
 function process:line(seconds)
   return process.eventually(function()
     local index = 0
@@ -90,7 +89,7 @@ function process:kill(name)
   os.execute(("kill -%s %d 2>/dev/null"):format(name or "KILL", self.pid))
 end
 
--- Waits for the end: "exit" or "signal", and the status or signal number.
+-- Waits until it ends. Returns "exit" or "signal", and the status or signal number.
 function process:wait()
   if running[self] then
     running[self] = nil
@@ -100,7 +99,7 @@ function process:wait()
   return self.how, self.status
 end
 
--- Whether it runs: a process that has ended and was not waited for does not.
+-- Whether it runs. A zombie does not count as running.
 function process:is_alive()
   if not running[self] then
     return false
@@ -113,7 +112,7 @@ function process:is_alive()
   return state ~= nil and state ~= "Z"
 end
 
--- Runs a program to its end: its exit status, its output, its errors.
+-- Runs a program to its end. Returns its exit status, its output and its errors.
 function process.run(arguments, options)
   options = options or {}
   options.log = options.log or files.path("errors." .. count + 1)
@@ -121,6 +120,17 @@ function process.run(arguments, options)
   local how, status = self:wait()
   return how == "exit" and status or how .. " " .. status, files.read(self.output),
     files.read(options.log)
+end
+
+-- The interpreter that the specs test.
+process.lua = os.getenv("LUA") or "lua5.4"
+
+-- Runs the tested interpreter with the specs' LD_PRELOAD; see process.run. env: further
+-- variables.
+function process.run_lua(arguments, env)
+  env = env or {}
+  env.LD_PRELOAD = os.getenv("LD_PRELOAD")
+  return process.run({process.lua, table.unpack(arguments)}, {env = env})
 end
 
 function process.clean()

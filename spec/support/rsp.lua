@@ -1,14 +1,12 @@
--- A client of the GDB remote protocol, apart from the code that serves it: requests go in
--- through a pipe, all at once; what comes out is taken apart and checked.
+-- A client of the GDB remote protocol, independent of the server's code. It sends all requests
+-- at once through a pipe, then parses and checks the output.
 
 local files = require "support.files"
 local process = require "support.process"
 
 local rsp = {}
 
-local lua = os.getenv("LUA") or "lua5.4"
-
--- What a child of the specs needs to find the library that is tested.
+-- The environment in which a child process finds the tested library.
 function rsp.env()
   return {LD_PRELOAD = os.getenv("LD_PRELOAD"), QVM_BUILD = os.getenv("QVM_BUILD")}
 end
@@ -33,30 +31,30 @@ function rsp.bytes(digits)
   return (digits:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
 end
 
--- Serves some bytes of a client: what comes back, the errors, the exit status.
+-- Serves a client's bytes. Returns the output, the errors and the exit status.
 function rsp.serve(path, input)
   local file = files.write("client", input)
   local status, output, errors = process.run({"sh", "-c", ("%s examples/gdbserve.lua %s <%s")
-    :format(lua, process.quote(path), process.quote(file))}, {env = rsp.env()})
+    :format(process.lua, process.quote(path), process.quote(file))}, {env = rsp.env()})
   return output, errors, status
 end
 
--- The texts of the packets in what came back; raises where anything else is in it.
+-- The contents of the packets in the output; raises if it contains anything else.
 function rsp.texts(output)
   local texts, at = {}, 1
   while at <= #output do
-    local escaped, sum, behind = output:match("^%$([^$#]*)#(%x%x)()", at)
-    assert(escaped, "no packet: " .. output:sub(at, at + 40))
+    local escaped, sum, next_at = output:match("^%$([^$#]*)#(%x%x)()", at)
+    assert(escaped, "not a packet: " .. output:sub(at, at + 40))
     assert(sum == rsp.sum(escaped), "wrong checksum: " .. escaped)
     texts[#texts + 1] = escaped:gsub("}(.)", function(c)
       return string.char(c:byte() ~ 0x20)
     end)
-    at = behind
+    at = next_at
   end
   return texts
 end
 
--- The answers to some requests, one text each, without acknowledgements.
+-- The replies to requests, without acknowledgements.
 function rsp.ask(path, ...)
   local packets = {rsp.packet "QStartNoAckMode", "+"}
   for i, request in ipairs {...} do
@@ -64,12 +62,12 @@ function rsp.ask(path, ...)
   end
   local output, errors, status = rsp.serve(path, table.concat(packets))
   assert(status == 0, errors)
-  local begin, rest = output:match("^(%+%$OK#9a)(.*)$")
-  assert(begin, output)
+  local prefix, rest = output:match("^(%+%$OK#9a)(.*)$")
+  assert(prefix, output)
   return table.unpack(rsp.texts(rest))
 end
 
--- What "monitor" prints.
+-- The output of monitor commands.
 function rsp.monitor(path, ...)
   local requests = {...}
   for i, command in ipairs(requests) do
@@ -82,16 +80,17 @@ function rsp.monitor(path, ...)
   return rsp.bytes(table.concat(parts))
 end
 
--- Runs commands of gdb on a dump; what it prints, without its warnings.
+-- Runs gdb commands on a dump, `before` before it connects. Returns gdb's output and its errors,
+-- which include the output of monitor commands.
 function rsp.gdb(path, before, ...)
   local command = {"gdb-multiarch", "-nx", "-batch", "-ex", "set pagination off", "-ex",
-    "set remotetimeout 60"} -- this machine may have other work
+    "set remotetimeout 60"} -- the machine may be busy
   local preload = os.getenv("LD_PRELOAD")
   local connect = ("target remote | %s%s examples/gdbserve.lua '%s'"):format(
-    preload and "env LD_PRELOAD=" .. preload .. " " or "", lua, path)
-  for _, one in ipairs {before, connect, ...} do
+    preload and "env LD_PRELOAD=" .. preload .. " " or "", process.lua, path)
+  for _, gdb_command in ipairs {before, connect, ...} do
     command[#command + 1] = "-ex"
-    command[#command + 1] = one
+    command[#command + 1] = gdb_command
   end
   local _, output, errors = process.run(command, {env = {QVM_BUILD = os.getenv("QVM_BUILD")}})
   return output, errors

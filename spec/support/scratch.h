@@ -1,5 +1,5 @@
-/* A scratch directory for unit tests that need files: it becomes the current directory, so
- * that tests use short relative names. */
+/* A scratch directory for unit tests that need files. It becomes the current directory, so
+ * that tests can use short relative names. */
 #ifndef QVM_SCRATCH_H
 #define QVM_SCRATCH_H
 
@@ -64,15 +64,14 @@ static inline mode_t scratch_mode(const char *path)
     return lstat(path, &status) == 0 ? status.st_mode & 07777 : 0;
 }
 
-/* Leaves the directory and removes it with the files in it, directories one level down
- * included. */
+/* Leaves the directory and removes it with everything in it. */
 static inline void scratch_leave(void)
 {
     char command[sizeof scratch_path + 16];
 
     snprintf(command, sizeof command, "rm -rf '%s'", scratch_path);
     if (chdir("/") != 0 || system(command) != 0)
-        fprintf(stderr, "%s: left behind\n", scratch_path);
+        fprintf(stderr, "%s: cannot be removed\n", scratch_path);
 }
 
 #endif

@@ -13,7 +13,7 @@ end
 sim.build = absolute(os.getenv("QVM_BUILD") or "build")
 sim.program = sim.build .. "/sim/qvm"
 
--- valgrind does not know pidfd_send_signal: tests that send signals are pending.
+-- valgrind lacks pidfd_send_signal: tests that send signals are then pending.
 sim.can_signal = not os.getenv("QVM_VALGRIND")
 
 -- The root of this test's VMs, made on first use.
@@ -21,8 +21,8 @@ function sim.root()
   return files.exists(files.path("vms")) and files.path("vms") or files.mkdir("vms")
 end
 
--- Starts a simulated VM and waits until its env is there. options: program,
--- cwd, wait = false.
+-- Starts a simulated VM and waits until its env file exists. options: program, cwd, wait = false
+-- (do not wait).
 function sim.start(name, config, options)
   options = options or {}
   local file = files.write(name .. ".qvmconf",
@@ -43,7 +43,7 @@ function sim.start(name, config, options)
   return self
 end
 
--- Gives it a command and waits until it has taken effect.
+-- Sends a command and waits until it has taken effect.
 function sim:tell(command)
   self.process:write(command .. "\n")
   local answer = self.process:line()
@@ -54,7 +54,7 @@ function sim:signal(name)
   self.process:kill(name)
 end
 
--- Ends it by a signal and waits: "exit" or "signal", and the status.
+-- Ends it by a signal. Returns "exit" or "signal", and the status.
 function sim:stop(name)
   self.process:kill(name or "TERM")
   return self.process:wait()
@@ -64,7 +64,7 @@ function sim:log_text()
   return files.read(self.log)
 end
 
--- After each test: nothing is left running, nothing on the disk.
+-- Ends all VMs and removes all files of a test.
 function sim.clean()
   process.clean()
   files.clean()

@@ -1,5 +1,5 @@
--- A terminal with a shell or a script in it, for what is only seen on one: a tmux of its
--- own.
+-- A terminal that runs a shell or a script, for behaviour that only shows on a terminal. Each
+-- terminal is a tmux server of its own.
 
 local files = require "support.files"
 local process = require "support.process"
@@ -16,23 +16,23 @@ function terminal:tmux(...)
   return (out:gsub("\n+$", ""))
 end
 
--- One of 80 columns in which a command runs.
+-- Opens a terminal of 80 columns that runs a command.
 local function new(rows, command)
-  count = count + 1 -- a server that is ending still has its socket
+  count = count + 1 -- the previous server's socket may still exist
   local self = setmetatable({socket = files.path("tmux" .. count)}, terminal)
   self:tmux("new-session", "-d", "-x", "80", "-y", ("%d"):format(rows), command)
   opened[#opened + 1] = self
   return self
 end
 
--- Opens one with a shell. env: its variables.
+-- Opens a terminal with a shell. env: its environment variables.
 function terminal.open(rows, env)
   local shell = {"env", "-i", "PATH=" .. os.getenv("PATH"), "PS1=$ ", "HOME=" .. files.dir(),
     "TERM=screen"}
   for name, value in pairs(env) do
     shell[#shell + 1] = name .. "=" .. value
   end
-  for _, name in ipairs {"LUA_INIT_5_4", "QVM_LINES"} do -- what every interpreter begins with
+  for _, name in ipairs {"LUA_INIT_5_4", "QVM_LINES"} do -- the test setup of every interpreter
     shell[#shell + 1] = os.getenv(name) and name .. "=" .. os.getenv(name)
   end
   shell[#shell + 1] = "sh"
@@ -44,17 +44,17 @@ function terminal.open(rows, env)
   return self
 end
 
--- Opens one with a shell script, which goes on at Ctrl-C.
+-- Opens a terminal with a shell script, which continues after Ctrl-C.
 function terminal.run(script)
   return new(50, "sh " .. process.quote(files.write("terminal.sh", "trap : INT\n" .. script)))
 end
 
--- What is on the screen; with its colours, if wanted.
+-- The text on the screen. ...: options of tmux's capture-pane.
 function terminal:screen(...)
   return self:tmux("capture-pane", "-p", ...)
 end
 
--- A property of the terminal, as tmux calls it.
+-- A property of the terminal, by its tmux name.
 function terminal:flag(name)
   return self:tmux("display-message", "-p", ("#{%s}"):format(name))
 end
@@ -63,7 +63,7 @@ function terminal:type(...)
   self:tmux("send-keys", ...)
 end
 
--- Types text as it is, then keys by tmux's names for them.
+-- Types literal text, then keys by their tmux names.
 function terminal:enter(text, ...)
   if text ~= "" then
     self:tmux("send-keys", "-l", text)
@@ -73,13 +73,13 @@ function terminal:enter(text, ...)
   end
 end
 
--- What it shows, and what has left it at the top; lines joined where they wrap.
+-- The screen and the scrollback above it, with wrapped lines joined.
 function terminal:text()
   local text = self:tmux("capture-pane", "-p", "-J", "-S", "-200") .. "\n"
   return (text:gsub("[ \n]+$", "\n"):gsub(" +\n", "\n"))
 end
 
--- Waits until there is a text in that.
+-- Waits until terminal:text contains `text`.
 function terminal:has(text)
   local found = process.eventually(function()
     return self:text():find(text, 1, true)
@@ -87,7 +87,7 @@ function terminal:has(text)
   assert(found, ("%q is not in\n%s"):format(text, self:text()))
 end
 
--- Waits until the screen matches a pattern, and gives the screen.
+-- Waits until the screen matches a pattern; returns the screen, or nil after a time limit.
 function terminal:shows(pattern)
   return process.eventually(function()
     local screen = self:screen()
@@ -95,7 +95,7 @@ function terminal:shows(pattern)
   end)
 end
 
--- Runs a command of the shell, and gives what it has written to a file.
+-- Runs a shell command and returns its output.
 function terminal:answer(command)
   local path = files.path("answer")
   os.remove(path)

@@ -18,6 +18,9 @@ void space_init(struct space *space, struct dump *dump)
     for (int i = 0; i < SPACE_HALVES; i++)
         if (space->has[i] && space->half[i].page_shift < space->page_shift)
             space->page_shift = space->half[i].page_shift;
+    space->block = (struct space_block){0};
+    space->extent_first = UINT64_MAX; /* none is known */
+    space->extent = (struct extent){0};
     memset(space->cache, 0, sizeof space->cache);
 }
 
@@ -150,22 +153,58 @@ int space_resolve(const struct space *space, uint64_t address, struct walk *walk
     return 0;
 }
 
+static struct space_page *cache_place(struct space *space, uint64_t address)
+{
+    return &space->cache[(address >> space->page_shift) % SPACE_CACHE];
+}
+
+static uint64_t cache_tag(const struct space *space, uint64_t address)
+{
+    return address >> space->page_shift << 1 | 1;
+}
+
+bool space_recall(struct space *space, uint64_t address, uint64_t *physical, uint64_t *left)
+{
+    const struct space_block *block = &space->block;
+    const struct space_page *page = cache_place(space, address);
+    uint64_t size = UINT64_C(1) << space->page_shift, within = address & (size - 1);
+
+    if (block->last > block->first && address >= block->first && address <= block->last) {
+        *physical = block->physical + (address - block->first);
+        *left = block->last - address + 1;
+        return true;
+    }
+    if (page->tag != cache_tag(space, address))
+        return false;
+    *physical = page->address + within;
+    *left = size - within;
+    return true;
+}
+
+void space_remember(struct space *space, uint64_t address, const struct walk *walk)
+{
+    uint64_t within = address & ((UINT64_C(1) << space->page_shift) - 1);
+    uint64_t in_block = address & (walk->size - 1);
+
+    *cache_place(space, address) = (struct space_page){.tag = cache_tag(space, address),
+                                                       .address = walk->address - within};
+    space->block = (struct space_block){.first = address - in_block,
+                                        .last = address | (walk->size - 1),
+                                        .physical = walk->address - in_block};
+}
+
 int space_translate(struct space *space, uint64_t address, uint64_t *physical,
                     uint64_t *left, struct qvm_error *err)
 {
-    uint64_t size = UINT64_C(1) << space->page_shift, within = address & (size - 1);
-    uint64_t number = address >> space->page_shift;
-    struct space_page *page = &space->cache[number % SPACE_CACHE];
     struct walk walk;
 
-    if (page->tag != (number << 1 | 1)) {
-        if (space_resolve(space, address, &walk, err) != 0)
-            return -1;
-        page->tag = number << 1 | 1;
-        page->address = walk.address - within;
-    }
-    *physical = page->address + within;
-    *left = size - within;
+    if (space_recall(space, address, physical, left))
+        return 0;
+    if (space_resolve(space, address, &walk, err) != 0)
+        return -1;
+    space_remember(space, address, &walk);
+    *physical = walk.address;
+    *left = (address | (walk.size - 1)) - address + 1;
     return 0;
 }
 

@@ -17,14 +17,24 @@ struct space_page {
     uint64_t address; /* physical */
 };
 
+/* What one entry maps; last is 0 in an empty one. */
+struct space_block {
+    uint64_t first, last; /* virtual, inclusive */
+    uint64_t physical;    /* of first */
+};
+
 struct space {
     struct memory memory; /* virtual: see space_memory.c */
     struct dump *dump;
     bool has[SPACE_HALVES]; /* are the tables of this half known? */
     struct paging half[SPACE_HALVES];
     unsigned page_shift; /* of the half with the smaller pages */
-    /* Translations of pages. */
+    /* Translations: of the last walk, and of pages. */
+    struct space_block block;
     struct space_page cache[SPACE_CACHE];
+    /* The physical extent that a scan came to last. */
+    uint64_t extent_first;
+    struct extent extent;
 };
 
 struct walk_step {
@@ -72,8 +82,14 @@ int space_walk(const struct space *space, uint64_t address, struct walk *walk,
 int space_resolve(const struct space *space, uint64_t address, struct walk *walk,
                   struct qvm_error *err);
 
-/* Translates a virtual address; *left: bytes up to the end of its page. Codes as of
- * space_resolve. */
+/* The cache of translations. Recalls the physical address, and the bytes up to the end of
+ * the page, if it has them; remembers the walk to a page. */
+bool space_recall(struct space *space, uint64_t address, uint64_t *physical,
+                  uint64_t *left);
+void space_remember(struct space *space, uint64_t address, const struct walk *walk);
+
+/* Translates a virtual address, by the cache or a walk; *left: bytes up to the end of its
+ * page or block. Codes as of space_resolve. */
 int space_translate(struct space *space, uint64_t address, uint64_t *physical,
                     uint64_t *left, struct qvm_error *err);
 

@@ -43,8 +43,8 @@ int mappings_init(struct mappings *mappings, const struct space *space, uint64_t
                                   .next = first,
                                   .last = last,
                                   .finished = first > last};
-    mappings->left = dump_memory_total(space->dump, 0, UINT64_MAX) / PAGE * STEPS_PER_PAGE +
-                     STEPS_MORE;
+    mappings->left =
+        dump_memory_total(space->dump, 0, UINT64_MAX) / PAGE * STEPS_PER_PAGE + STEPS_MORE;
     for (size_t i = 0; i < PAGING_LEVELS_MAX; i++)
         mappings->tables[i].bytes = bytes + i * TABLE_MAX;
     return 0;

@@ -18,6 +18,12 @@ enum { PRESENT = 1, WRITABLE = 2, USER = 4, LARGE = 128 };
 
 static int fail(const struct paging *paging, struct qvm_error *err)
 {
+    if (paging->kind == PAGING_AARCH64)
+        return qvm_fail(err, QVM_UNSUPPORTED,
+                        "no page tables of %u address bits and pages of %" PRIu64
+                        " bytes with physical addresses of %u bits",
+                        paging->va_bits, UINT64_C(1) << (paging->page_shift & 63),
+                        paging->pa_bits);
     return qvm_fail(err, QVM_UNSUPPORTED,
                     "no page tables of %u address bits and pages of %" PRIu64 " bytes",
                     paging->va_bits, UINT64_C(1) << (paging->page_shift & 63));
@@ -44,7 +50,7 @@ static void set_x86(struct paging *paging, unsigned entry_size, unsigned bits)
 static void set_aarch64(struct paging *paging)
 {
     unsigned bits = paging->page_shift - 3, rest = paging->va_bits - paging->page_shift;
-    int first_leaf = (paging->page_shift == 12 ? 1 : 2) - (paging->wide ? 1 : 0);
+    int first_leaf = (paging->page_shift == 12 ? 1 : 2) - (paging->pa_bits > 48 ? 1 : 0);
 
     paging->entry_size = 8;
     paging->levels = (rest + bits - 1) / bits;
@@ -80,7 +86,8 @@ int paging_setup(struct paging *paging, struct qvm_error *err)
         return 0;
     case PAGING_AARCH64:
         if ((s != 12 && s != 14 && s != 16) || paging->va_bits > 52 ||
-            paging->va_bits < 25 || (paging->va_bits > 48 && s != 16 && !paging->wide))
+            paging->va_bits < 25 || (paging->pa_bits != 48 && paging->pa_bits != 52) ||
+            (paging->va_bits > 48 && s != 16 && paging->pa_bits == 48))
             return fail(paging, err);
         set_aarch64(paging);
         return 0;
@@ -170,9 +177,9 @@ static uint64_t address_aarch64(const struct paging *paging, unsigned shift, uin
     uint64_t address;
 
     if (paging->page_shift == 16)
-        address =
-            (entry & BITS(47, 16)) | (paging->wide ? (entry & BITS(15, 12)) << 36 : 0);
-    else if (paging->wide)
+        address = (entry & BITS(47, 16)) |
+                  (paging->pa_bits > 48 ? (entry & BITS(15, 12)) << 36 : 0);
+    else if (paging->pa_bits > 48)
         address = (entry & BITS(49, 12)) | (entry & BITS(9, 8)) << 42;
     else
         address = entry & BITS(47, 12);

@@ -40,7 +40,7 @@ struct paging_level {
 struct paging {
     enum paging_kind kind;
     unsigned va_bits, page_shift;
-    bool wide;                /* aarch64: physical addresses of 52 bits */
+    unsigned pa_bits;         /* aarch64: of physical addresses, 48 or 52 */
     uint64_t encryption_mask; /* bits of an entry that are no part of its address */
     uint64_t root;            /* physical address of the first table */
     unsigned entry_size, levels;
@@ -55,8 +55,8 @@ struct paging_entry {
     unsigned perms;   /* what remains of PERM_ALL by this entry */
 };
 
-/* Fills the levels in from kind, va_bits, page_shift and wide. Code unsupported: there is
- * no such form. */
+/* Fills the levels in from kind, va_bits, page_shift and pa_bits. Code unsupported: there
+ * is no such form. */
 int paging_setup(struct paging *paging, struct qvm_error *err);
 
 /* What an entry says at a level, an index into paging->level. */

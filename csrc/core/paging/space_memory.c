@@ -39,33 +39,45 @@ static uint64_t unmapped_last(const struct space *space, const struct walk *walk
     return last;
 }
 
-/* Where a walk has come to a page. */
-static int mapped_extent(const struct space *space, const struct walk *walk,
+/* What the dump has at a physical address to which `left` bytes are mapped. */
+static int mapped_extent(struct space *space, uint64_t physical, uint64_t left,
                          uint64_t address, uint64_t last, struct extent *extent,
                          struct qvm_error *err)
 {
-    uint64_t n = smaller_u64((address | (walk->size - 1)) - address, last - address);
+    uint64_t n = smaller_u64(left - 1, last - address);
 
-    n = smaller_u64(n, UINT64_MAX - walk->address);
-    if (memory_extent(&space->dump->memory, walk->address, walk->address + n, extent,
-                      err) != 0)
-        return -1;
-    extent->last = address + (extent->last - walk->address);
+    /* Pages are mostly parts of larger extents; asking the file system for each takes long.
+     */
+    if (physical < space->extent_first || physical > space->extent.last) {
+        if (memory_extent(&space->dump->memory, physical, UINT64_MAX, &space->extent,
+                          err) != 0)
+            return -1;
+        space->extent_first = physical;
+    }
+    extent->kind = space->extent.kind;
+    extent->last = address + smaller_u64(n, space->extent.last - physical);
     return 0;
 }
 
 static int extent(struct memory *memory, uint64_t address, uint64_t last,
                   struct extent *extent, struct qvm_error *err)
 {
-    const struct space *space = (const struct space *)memory;
+    struct space *space = (struct space *)memory;
+    uint64_t physical, left;
     struct walk walk;
-    int status = space_walk(space, address, &walk, err);
+    int status;
 
+    if (space_recall(space, address, &physical, &left))
+        return mapped_extent(space, physical, left, address, last, extent, err);
+    status = space_walk(space, address, &walk, err);
     if (status != 0 && err->code != QVM_UNMAPPED && err->code != QVM_TRUNCATED &&
         err->code != QVM_UNSUPPORTED)
         return -1;
-    if (status == 0 && walk.steps[walk.count - 1].decoded.kind == ENTRY_LEAF)
-        return mapped_extent(space, &walk, address, last, extent, err);
+    if (status == 0 && walk.steps[walk.count - 1].decoded.kind == ENTRY_LEAF) {
+        space_remember(space, address, &walk);
+        left = (address | (walk.size - 1)) - address + 1;
+        return mapped_extent(space, walk.address, left, address, last, extent, err);
+    }
     extent->kind = EXTENT_NONE;
     extent->last = smaller_u64(last, walk.paging ? unmapped_last(space, &walk, address)
                                                  : space_gap_last(space, address));

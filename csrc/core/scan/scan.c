@@ -99,7 +99,7 @@ void scan_plan_data(struct scan *scan, struct scan_unit *unit, uint64_t last, ui
                     bool zeros_are_data)
 {
     uint64_t end = scan->last - scan->next < size ? scan->last : scan->next + (size - 1);
-    struct extent more;
+    struct extent more = {0};
     struct qvm_error err; /* the next plan will come upon it again */
 
     while (last < end && scan_extent(scan, scan->memory, last + 1, &more, &err) == 0 &&
@@ -183,7 +183,8 @@ static int settle(struct scan *scan, struct qvm_error *err)
             *err = scan->errors[failed - 1];
             return -1;
         }
-        scan->passed += unit->done - unit->first + 1;
+        if (!scan->memory->ops->total)
+            scan->done += unit->done - unit->first + 1;
         charge(scan, unit->done - unit->first + 1);
         if (unit->stopped) {
             plan_again_from(scan, unit->first);
@@ -213,4 +214,22 @@ int scan_step(struct scan *scan, struct qvm_error *err)
     parallel_for(scan->planned < PARALLEL_MIN ? 1 : scan->workers, scan->planned, run_unit,
                  scan);
     return settle(scan, err) == 0 ? 1 : -1;
+}
+
+uint64_t scan_progress(struct scan *scan, uint64_t *total)
+{
+    const struct memory *memory = scan->memory;
+
+    if (memory->ops->total && scan->total == 0) {
+        scan->total = memory->ops->total(memory, scan->first, scan->last);
+        scan->counted = scan->first;
+    }
+    *total = scan->total;
+    if (memory->ops->total && scan->finished)
+        scan->done = scan->total;
+    else if (memory->ops->total && scan->next > scan->counted) {
+        scan->done += memory->ops->total(memory, scan->counted, scan->next - 1);
+        scan->counted = scan->next;
+    }
+    return scan->done;
 }

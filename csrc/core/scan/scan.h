@@ -19,14 +19,14 @@ enum {
     SCAN_BUFFER =
         LIMIT(256 << 10, 512), /* bytes that are read at once: they stay in the cache */
     SCAN_FOUND = LIMIT(16384, 128), /* a unit that has found so many stops */
-    SCAN_EXTENTS = LIMIT(4096, 4)   /* extents that a planner passes at once */
+    SCAN_EXTENTS = LIMIT(4096, 4)   /* extents that a planner skips at once */
 };
 
 struct scan_unit {
     uint64_t first, last; /* inclusive */
     int kind;             /* the planner's */
     /* Set by run. `stopped`: the unit has found enough, and is done only up to `done`; the
-     * scan goes on behind that, with `state` (the run's) in scan->resume_state. */
+     * scan goes on after that, with `state` (the run's) in scan->resume_state. */
     struct found found;
     bool stopped;
     uint64_t done;
@@ -51,8 +51,10 @@ struct scan {
     uint64_t first;      /* where it began */
     uint64_t next, last; /* what is still to be planned for, inclusive */
     bool finished;       /* nothing is left to plan */
-    uint64_t passed;     /* bytes of the units that are done */
-    uint64_t left;       /* what it may still cost: see memory_ops.scan_limit */
+    /* For scan_progress: bytes in total (0: not yet counted); bytes done, in the memory
+     * before an address, or in units where the memory is not known in advance. */
+    uint64_t total, done, counted;
+    uint64_t left; /* what it may still cost: see memory_ops.scan_limit */
 
     /* Where the last unit that stopped was resumed, and how. */
     uint64_t resume_at;
@@ -83,9 +85,13 @@ void scan_free(struct scan *scan);
  * too_large: see memory_ops.scan_limit. */
 int scan_step(struct scan *scan, struct qvm_error *err);
 
+/* How many bytes of memory are done, and *total in all; 0 in all where page tables say what
+ * memory there is. */
+uint64_t scan_progress(struct scan *scan, uint64_t *total);
+
 /* For planners. ------------------------------------------------------------------------ */
 
-/* Moves behind an address; past the last one the scan is finished. */
+/* Moves on past an address; past the last one the scan is finished. */
 void scan_pass(struct scan *scan, uint64_t address);
 
 /* The extent of `memory`, which is the scan's or one beside it, at an address. */

@@ -23,15 +23,6 @@ function text.lines(bytes)
   return lines
 end
 
-function text.sorted_keys(map)
-  local keys = {}
-  for key in pairs(map) do
-    keys[#keys + 1] = key
-  end
-  table.sort(keys)
-  return keys
-end
-
 -- Where to break a long line that has room for so many bytes, from one byte on: the last byte
 -- of the part before the break.
 local function break_after(long, from, room, width)

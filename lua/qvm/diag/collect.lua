@@ -2,6 +2,7 @@
 -- made from these tables. Integers that JSON readers would round are strings in them.
 
 local errors = require "qvm.util.errors"
+local json_writer = require "qvm.util.json_writer"
 local qvm = require "qvm"
 
 local collect = {}
@@ -248,6 +249,31 @@ function collect.dump(dump, problems)
     bits = dump.bits, byteorder = dump.byteorder, size = dump.size,
     ranges = ranges_of(dump, warn), vcpus = dump_vcpus_of(dump, warn),
     text = text_of(dump, warn)}
+end
+
+-- JSON ------------------------------------------------------------------------------------
+
+local function set(names)
+  local members = {}
+  for name in names:gmatch("%S+") do
+    members[name] = true
+  end
+  return members
+end
+
+-- Without blanks. Strings of a dump can be any bytes. Messages of a kernel log are JSON already:
+-- there can be many, and JSON takes less memory.
+local STYLE = {comma = ",", colon = ":", lenient = true,
+  arrays = set "nodes vcpus errata ranges vms errors differences", raw = set "messages"}
+
+-- Returns the JSON of a small value.
+function collect.encode(value)
+  return assert(json_writer.encode(value, STYLE))
+end
+
+-- Writes a report as JSON, in pieces, by put(text).
+function collect.write_json(put, report)
+  json_writer.write(put, report, STYLE)
 end
 
 return collect

@@ -1,6 +1,7 @@
 -- Writes a report as one HTML page that loads nothing else, to send or to attach.
 
 local qvm = require "qvm"
+local iterators = require "qvm.util.iterators"
 local map = require "qvm.diag.map"
 local Markup = require "qvm.diag.markup"
 local Plain = require "qvm.diag.plain"
@@ -87,8 +88,8 @@ local function registers_of(cpu)
   for _, name in ipairs(getmetatable(cpu.registers).order) do
     parts[#parts + 1] = register(name, cpu.registers[name])
   end
-  for _, name in ipairs(text.sorted_keys(cpu.extra)) do
-    parts[#parts + 1] = register(name, cpu.extra[name])
+  for name, value in iterators.sorted(cpu.extra) do
+    parts[#parts + 1] = register(name, value)
   end
   return element("dl", {class = "registers"}, parts)
 end
@@ -129,8 +130,8 @@ local function summary(about)
   local list = {{"state", state(about)}, {"process", about.pid or about.process},
     {"directory", about.path}}
   list[#list + 1] = about.reason and {"reason", about.reason}
-  for _, name in ipairs(text.sorted_keys(about.facts or {})) do
-    list[#list + 1] = {name, about.facts[name]}
+  for name, fact in iterators.sorted(about.facts or {}) do
+    list[#list + 1] = {name, fact}
   end
   if not about.nodes then
     list[#list + 1] = {"vdev nodes", "unknown: its directory was not read"}

@@ -4,7 +4,7 @@
 
 local command = require "qvm.cli.command"
 local qvm = require "qvm"
-local json = require "qvm.diag.json"
+local collect = require "qvm.diag.collect"
 local options_of = require "qvm.diag.options".parse
 local Plain = require "qvm.diag.plain"
 local system = require "qvm.util.system"
@@ -86,7 +86,7 @@ local function report_once(run)
   if options.json then
     local found = report or {}
     found.errors = run.problems.list
-    json.write(write, found)
+    collect.write_json(write, found)
     write "\n"
   end
   return run.problems.failed and 1 or report and differs(report) and 3 or 0

@@ -1,6 +1,7 @@
 -- Makes HTML from values: elements, and the style sheet of a page. Everything that is not made
 -- here is text and is escaped, so no value can become markup.
 
+local iterators = require "qvm.util.iterators"
 local text = require "qvm.cli.text"
 
 local Markup = {}
@@ -36,8 +37,8 @@ local EMPTY = {meta = true, br = true}
 -- array of them.
 function Markup.element(name, attributes, content)
   local parts = {"<", name}
-  for _, key in ipairs(text.sorted_keys(attributes or {})) do
-    parts[#parts + 1] = (' %s="%s"'):format(key, escape(attributes[key]))
+  for key, value in iterators.sorted(attributes or {}) do
+    parts[#parts + 1] = (' %s="%s"'):format(key, escape(value))
   end
   parts[#parts + 1] = ">"
   if not EMPTY[name] then

@@ -1,6 +1,7 @@
 -- Writes a report as text of 80 columns: for people.
 
 local raw = require "qvm.util.text".raw
+local iterators = require "qvm.util.iterators"
 local text = require "qvm.cli.text"
 
 local in_units, pad, shown = text.in_units, text.pad, text.field
@@ -88,8 +89,8 @@ function Plain:vm(about)
       self:say("%s", part)
     end)
   end
-  for _, name in ipairs(text.sorted_keys(about.facts or {})) do
-    self:say("  %s %s", pad(shown(name), 12), shown(about.facts[name]))
+  for name, fact in iterators.sorted(about.facts or {}) do
+    self:say("  %s %s", pad(shown(name), 12), shown(fact))
   end
   if about.vcpus then
     self:vcpus(about.vcpus)

@@ -6,7 +6,6 @@ local qvm = require "qvm"
 local command = require "qvm.cli.command"
 local collect = require "qvm.diag.collect"
 local errors = require "qvm.util.errors"
-local json = require "qvm.diag.json"
 local text = require "qvm.cli.text"
 
 local tasks = {}
@@ -142,7 +141,7 @@ function tasks.dmesg(run)
     if run.text then
       run.text.put(tostring(m))
     else
-      table.insert(report.messages, json.encode {seq = m.seq, time = m.time, caller = m.caller,
+      table.insert(report.messages, collect.encode {seq = m.seq, time = m.time, caller = m.caller,
         text = m.text})
     end
   end

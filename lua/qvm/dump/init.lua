@@ -366,7 +366,7 @@ end
 -- @tparam ?table options the form of a vCPU's page tables, if the dump does not show it
 -- @tparam[opt] integer options.va_bits as in SpaceByHand, like the others
 -- @tparam[opt] integer options.granule
--- @tparam[opt] boolean options.wide
+-- @tparam[opt] integer options.pa_bits
 -- @tparam[opt] integer options.encryption_mask
 -- @tparam[opt] string options.kind
 -- @treturn[1] qvm.space.Space the address space

@@ -256,8 +256,8 @@ function guest.about(dump)
 end
 
 local by_hand = {kind = "string", root = "integer", kernel_root = "integer",
-  va_bits = "integer", granule = "integer", wide = "boolean", encryption_mask = "integer"}
-local beside_vcpu = {kind = "string", va_bits = "integer", granule = "integer", wide = "boolean",
+  va_bits = "integer", granule = "integer", pa_bits = "integer", encryption_mask = "integer"}
+local beside_vcpu = {kind = "string", va_bits = "integer", granule = "integer", pa_bits = "integer",
   encryption_mask = "integer"}
 
 local kinds = {x86_64 = true, aarch64 = true, x86 = true, ["x86 PAE"] = true}

@@ -40,8 +40,8 @@ local Space = {__name = "Space"}
 -- @tfield ?integer kernel_root the same for the upper half (aarch64)
 -- @tfield ?integer va_bits significant bits of an address (default 48)
 -- @tfield ?integer granule bytes of a page (default 4096; on aarch64 also 16384, 65536)
--- @tfield ?boolean wide physical addresses have 52 bits (aarch64; default: if `va_bits` is
--- above 48, or `granule` is 65536)
+-- @tfield ?integer pa_bits bits of a physical address, 48 or 52 (aarch64; default: 52 if
+-- `va_bits` is above 48, or `granule` is 65536)
 -- @tfield ?integer encryption_mask bits of an entry and of the root that are not part of the
 -- address: the C-bit of AMD's memory encryption (SME, SEV), `NUMBER(sme_mask)` of VMCOREINFO
 -- @tfield ?string kind `"x86_64"`, `"aarch64"`, `"x86"` or `"x86 PAE"` (default: the

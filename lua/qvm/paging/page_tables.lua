@@ -1,7 +1,7 @@
 -- Finds a guest's page tables and their form: by control registers, by the page table in a
 -- vCPU's record, by VMCOREINFO, or from the caller. The results are what the C module makes
 -- an address space of: the kind, and for each half of the addresses a table of root, va_bits,
--- page_shift, wide and encryption_mask. Machines without two halves use the lower one for all
+-- page_shift, pa_bits and encryption_mask. Machines without two halves use the lower one for all
 -- addresses.
 
 local line = require "qvm.util.text"
@@ -10,12 +10,9 @@ local paging = {}
 
 local shifts = {[4096] = 12, [16384] = 14, [65536] = 16}
 
--- Has a half of the addresses of aarch64 physical addresses of 52 bits?
-local function is_wide(given, page_shift, va_bits)
-  if given.wide ~= nil then
-    return given.wide
-  end
-  return page_shift == 16 or va_bits > 48
+-- The bits of physical addresses on aarch64, unless they are given.
+local function pa_bits_of(given, page_shift, va_bits)
+  return given.pa_bits or (page_shift == 16 or va_bits > 48) and 52 or 48
 end
 
 local function bits(value, high, low)
@@ -56,12 +53,13 @@ local function half_by_registers(half, ttbr, size, granule, off, tcr)
   if not ttbr or off == 1 or not shift or size < 12 or size > 39 then
     return nil
   end
-  local wide = bits(tcr, 59, 59) == 1 or shift == 16 and bits(tcr, 34, 32) == 6
+  local is_52 = bits(tcr, 59, 59) == 1 or shift == 16 and bits(tcr, 34, 32) == 6
   local root = ttbr & 0x0000fffffffffffe
-  if wide then
+  if is_52 then
     root = root & ~0x3f | bits(ttbr, 5, 2) << 48
   end
-  return {root = root, va_bits = 64 - size, page_shift = shift, wide = wide}
+  return {root = root, va_bits = 64 - size, page_shift = shift,
+    pa_bits = is_52 and 52 or 48}
 end
 
 local function aarch64_by_registers(r)
@@ -115,7 +113,7 @@ local function kernel_aarch64(info)
       .. "NUMBER(VA_BITS)"
   end
   return {root = root - offset, va_bits = va_bits, page_shift = shift,
-    wide = shift == 16 or va_bits > 48}
+    pa_bits = pa_bits_of({}, shift, va_bits)}
 end
 
 -- Can the kernel's page tables be found by VMCOREINFO on such a machine?
@@ -153,7 +151,7 @@ local function by_record(machine, cpu, info, given)
     local va_bits = given.va_bits or upper and upper.va_bits
     if shift and va_bits then
       return "aarch64", {root = cpu.pgtbl, va_bits = va_bits, page_shift = shift,
-        wide = is_wide(given, shift, va_bits), encryption_mask = given.encryption_mask}, upper
+        pa_bits = pa_bits_of(given, shift, va_bits), encryption_mask = given.encryption_mask}, upper
     end
   end
   return nil, ("its page table is at 0x%016x (pgtbl), but its form is not known: "
@@ -240,7 +238,7 @@ function paging.by_hand(machine, given)
   local va_bits = given.va_bits or (x86 and 32 or 48)
   local function half(root)
     return root and {root = root & ~(given.encryption_mask or 0), va_bits = va_bits,
-      page_shift = shift, wide = is_wide(given, shift, va_bits),
+      page_shift = shift, pa_bits = pa_bits_of(given, shift, va_bits),
       encryption_mask = given.encryption_mask}
   end
   return kind, half(given.root), half(given.kernel_root)

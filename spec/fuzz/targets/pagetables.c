@@ -81,9 +81,9 @@ static uint64_t output(const struct paging *p, uint64_t e)
     unsigned low = p->page_shift;
     uint64_t address = e & UINT64_C(0x0000ffffffffffff) & ~((UINT64_C(1) << low) - 1);
 
-    if (p->wide && low == 16)
+    if (p->pa_bits > 48 && low == 16)
         address |= (e >> 12 & 15) << 48;
-    else if (p->wide)
+    else if (p->pa_bits > 48)
         address = (e & UINT64_C(0x0003ffffffffffff) & ~UINT64_C(4095)) | (e >> 8 & 3) << 50;
     else if (low < 16)
         address = e & UINT64_C(0x0000fffffffff000);
@@ -107,8 +107,8 @@ static struct mapped walk_arm(const struct paging *p, uint64_t va)
         e = load(table + index * 8, 8, &there);
         if (!there || !(e & 1))
             return (struct mapped){0};
-        block = level == 2 || (level == 1 && (p->page_shift == 12 || p->wide)) ||
-                (level == 0 && p->page_shift == 12 && p->wide);
+        block = level == 2 || (level == 1 && (p->page_shift == 12 || p->pa_bits > 48)) ||
+                (level == 0 && p->page_shift == 12 && p->pa_bits > 48);
         if (level < 3 && !(e & 2) && !block)
             return (struct mapped){0};
         if (level == 3 && !(e & 2))
@@ -353,7 +353,7 @@ static bool set_up(struct paging *paging, struct fuzz_input *input, int half)
     paging->page_shift = paging->kind == PAGING_AARCH64 ? shifts[form / 32 % 4] : 12;
     if (form & 128 && extra & 4)
         paging->page_shift++;
-    paging->wide = extra & 1;
+    paging->pa_bits = extra & 1 ? 52 : 48;
     if (paging->kind >= PAGING_X86_64 && extra & 2)
         paging->encryption_mask = UINT64_C(1) << 47;
     if (paging->kind <= PAGING_X86_PAE && !(form & 128))
