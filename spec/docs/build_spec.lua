@@ -86,7 +86,7 @@ describe("deps", function()
 end)
 
 describe("run.sh", function()
-  it("starts files first that are there", function()
+  it("starts existing files first", function()
     local list = files.read("spec/run.sh"):match('\nslow="(.-)"')
     local missing, found = {}, 0
     for name in list:gmatch("%S+") do

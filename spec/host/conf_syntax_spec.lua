@@ -257,7 +257,7 @@ describe("the parser and the simulator", function()
     end)
   end
 
-  it("report RAM that is too small for the dump's report text", function()
+  it("accept RAM without room for the report text in a dump", function()
     local dumps = files.mkdir("dumps")
     local vm = sim.start("small", "ram 0xC0000000,4K\ndump " .. dumps)
     vm:tell("dump")

@@ -169,7 +169,7 @@ describe("vCPUs are found in", function()
     assert.are.same({"0:1:1"}, vcpus(env_of(text)))
   end)
 
-  it("a document of a suspended vCPU", function()
+  it("a document, whose state follows from their instruction pointers", function()
     local function state(...)
       local records = {}
       for i, ip in ipairs {...} do

@@ -153,7 +153,7 @@ describe("a file that is replaced", function()
     assert.are.same({"baseline.json"}, files.list(directory))
   end)
 
-  as_root("is not the target of another user's link in such a directory", function()
+  as_root("is not another user's file in a directory that others can change", function()
     local directory = files.mkdir("shared")
     shell('chmod 1777 "$1"', directory)
     local path = files.write("shared/baseline.json", "planted")
@@ -254,7 +254,7 @@ describe("a file that is not a regular one", function()
     assert.are.equal("open\n", files.read(reader.output))
   end)
 
-  it("is refused if it was removed but still has a name in /proc", function()
+  it("is refused if it was removed but is still open", function()
     local out = shell([[exec 3>"$1/gone"; rm "$1/gone"
       LUA_PATH="$3" LUA_CPATH="$4" LD_PRELOAD="$5" "$2" -e \
         'print(select(3, require "qvm".errata.save("/dev/fd/3", {})))'; ls "$1"]], files.dir(), lua,
