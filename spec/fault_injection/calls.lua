@@ -313,7 +313,7 @@ local function add_opens(list, o)
   end}
 end
 
--- Names of dumps contain the time; this gives ten different names per second.
+-- Removes the VM's dumps: their names contain the time, and there are only ten per second.
 local function remove_dumps()
   for _, name in ipairs(files.list(files.dir())) do
     if name:find("^linux1%-.*%.gcore$") then
@@ -370,7 +370,7 @@ local function add_vms(list, o)
   end, {
     slow = true,
     failed = function(id)
-      -- Checks that a failed call leaves a complete record or none.
+      -- A record must be complete if only the memory for the result was lacking.
       local path = files.path("record." .. id)
       if files.exists(path) and not files.exists(path .. "/manifest.json") then
         return "a partial record was left"
