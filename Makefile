@@ -122,12 +122,12 @@ unit: ## run the unit tests of the C core
 test-real: ## run the specs on dumps of real guests, which QEMU boots
 	@sh .ci/deps build test guest peers
 	@$(MAKE) -s all
-	@$(LUA) spec/real/guest.lua x86_64 >/dev/null
-	@$(LUA) spec/real/guest.lua aarch64 >/dev/null
-	@$(LUA) spec/real/guest.lua x86_64 --la57 >/dev/null
-	@$(LUA) spec/real/guest.lua aarch64 --16k >/dev/null
-	@$(LUA) spec/real/guest.lua x86_64 --testing >/dev/null || true # pending specs name it
-	@$(LUA) spec/real/guest.lua aarch64 --testing >/dev/null || true
+	@$(LUA) spec/real_guests/guest.lua x86_64 >/dev/null
+	@$(LUA) spec/real_guests/guest.lua aarch64 >/dev/null
+	@$(LUA) spec/real_guests/guest.lua x86_64 --la57 >/dev/null
+	@$(LUA) spec/real_guests/guest.lua aarch64 --16k >/dev/null
+	@$(LUA) spec/real_guests/guest.lua x86_64 --testing >/dev/null || true # pending specs name it
+	@$(LUA) spec/real_guests/guest.lua aarch64 --testing >/dev/null || true
 	@QVM_BUILD="$(BUILD)" busted --run=real --lua="$$(command -v $(LUA))"
 
 test-html: ## run the specs that open the HTML report in a browser (Chromium)
@@ -142,7 +142,7 @@ test-fleet: ## run examples/fleet: Ansible gathers from simulated boards
 
 guest-dump: ## dump a Linux guest that runs under QEMU: ARCH=x86_64|aarch64
 	@sh .ci/deps build test guest
-	@$(LUA) spec/real/guest.lua $(ARCH)
+	@$(LUA) spec/real_guests/guest.lua $(ARCH)
 
 bench: ## measure against other tools, on a dump of 4 GiB: ten minutes
 	@sh .ci/deps build test bench

@@ -18,6 +18,7 @@ enum { HERE = 1, THERE, PROGRESS, USER_VALUES = PROGRESS };
 struct lua_scan {
     enum kind kind;
     bool begun;                  /* there is something to free */
+    bool ended;                  /* the last result was given */
     bool returns_failure;        /* of a step, as nil, message, code, and does not raise */
     struct dump **here, **there; /* the dumps whose memories they are */
     size_t unit, item;           /* the next of the last step's results */
@@ -36,12 +37,10 @@ struct lua_scan {
 
 static const char TYPE[] = "qvm.scan";
 
-static int scan_close(lua_State *L)
+static void close_scan(struct lua_scan *scan)
 {
-    struct lua_scan *scan = luaL_checkudata(L, 1, TYPE);
-
     if (!scan->begun)
-        return 0;
+        return;
     scan->begun = false;
     if (scan->kind == FIND)
         find_free(&scan->as.find);
@@ -49,6 +48,20 @@ static int scan_close(lua_State *L)
         strings_free(&scan->as.strings);
     else
         diff_free(&scan->as.diff);
+}
+
+static int scan_close(lua_State *L)
+{
+    close_scan(luaL_checkudata(L, 1, TYPE));
+    return 0;
+}
+
+/* Ends an iterator: what the scan holds is large, and is freed without waiting for the
+ * collector. Returns the results of the iterator function from then on. */
+static int end_scan(struct lua_scan *scan)
+{
+    close_scan(scan);
+    scan->ended = true;
     return 0;
 }
 
@@ -194,15 +207,17 @@ static int next_match(lua_State *L)
     const struct range *match;
     struct qvm_error err;
 
+    if (scan->ended)
+        return 0;
     check_open(L, scan);
     while (!(match = next_found(scan, &unit)))
         if (scan->returns_failure) {
             int status = step(L, scan, lua_upvalueindex(1), &err);
 
             if (status <= 0)
-                return status < 0 ? push_failure(L, &err) : 0;
+                return status < 0 ? push_failure(L, &err) : end_scan(scan);
         } else if (!step_or_raise(L, scan))
-            return 0;
+            return end_scan(scan);
     lua_pushinteger(L, (lua_Integer)match->first);
     return 1;
 }
@@ -215,10 +230,12 @@ static int next_string(lua_State *L)
     const char *text;
     size_t n;
 
+    if (scan->ended)
+        return 0;
     check_open(L, scan);
     while (!(found = next_found(scan, &unit)))
         if (!step_or_raise(L, scan))
-            return 0;
+            return end_scan(scan);
     n = (size_t)(found->last - found->first) + 1;
     text = scan->as.strings.texts[unit - scan->as.scan.units].bytes + scan->text_at;
     scan->text_at += n; /* before Lua may run anything */
@@ -286,9 +303,11 @@ static int next_difference(lua_State *L)
     struct range range;
     int kind;
 
+    if (scan->ended)
+        return 0;
     check_open(L, scan);
     if (!next_range(L, scan, &range, &kind))
-        return 0;
+        return end_scan(scan);
     lua_pushinteger(L, (lua_Integer)range.first);
     lua_pushinteger(L, (lua_Integer)(range.last - range.first + 1));
     lua_pushstring(L, kinds[kind]);

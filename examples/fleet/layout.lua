@@ -1,6 +1,6 @@
 -- The layout of the report on a fleet: within 80 columns, for one board or hundreds.
 --
--- What differs is a table with a row for each difference and, below it, the boards that have
+-- The table of differences has a row for each difference, followed by the boards that have
 -- it. Boards with consecutive numbers are joined: "board3 - board7".
 
 local qvm = require "qvm"
@@ -8,7 +8,7 @@ local qvm = require "qvm"
 local layout = {}
 
 local WIDTH = 80
-local VALUE = 200 -- bytes of a value that are shown
+local VALUE = 200 -- maximum number of bytes to show of a value
 
 -- Names and values come from the boards: they must not control the terminal.
 local escape = qvm.escape
@@ -25,8 +25,8 @@ local function shorten(text)
   return ("%s... (%d bytes)"):format(text:sub(1, last), #text)
 end
 
--- The value of an erratum; "-" if there is none. Text that looks like a value of another kind
--- is quoted.
+-- The value of an erratum; "-" if it is absent. Text that looks like a value of another
+-- kind is quoted.
 function layout.value(value)
   if value == nil then
     return "-"
@@ -142,7 +142,7 @@ local function widths_of(rows)
   return widths
 end
 
--- Prints a row. A cell that is too long shows "..." there, and stands in full below the row.
+-- Prints a row. A cell that is too long shows "..." and appears in full below the row.
 local function put_row(cells, widths)
   local line, long = {}, {}
   for column, cell in ipairs(cells) do
@@ -179,7 +179,7 @@ local function put_failures(fleet)
   end
 end
 
--- Differences of most boards first; of equally many, in the order of VMs and errata.
+-- Sorts by the number of boards, largest first, then by VM and erratum.
 local function row_before(a, b)
   if #a.boards ~= #b.boards then
     return #a.boards > #b.boards

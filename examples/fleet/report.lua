@@ -1,5 +1,5 @@
 #!/usr/bin/env lua5.4
--- Reports which boards of a fleet differ from the baselines, and in what.
+-- Reports which boards of a fleet differ from the baselines, and how.
 --
 --     lua5.4 examples/fleet/report.lua GATHERED BASELINES
 --
@@ -48,7 +48,7 @@ local function names_in(directory)
   return names
 end
 
--- What was gathered -----------------------------------------------------------------------
+-- Gathered data ---------------------------------------------------------------------------
 
 local function boards_of(directory)
   local listed = read(directory .. "/boards")
@@ -63,9 +63,9 @@ local function boards_of(directory)
   return names
 end
 
--- The exact value of an erratum. Reports write an integer from 2^53 on as "0x" and 16 digits,
--- and its exact value as JSON text in `exact`. Without `exact`, the type in the baseline
--- decides whether this is a string or an integer.
+-- The exact value of an erratum. Reports write integers of 2^53 or more as "0x" and 16
+-- digits, with the exact value as JSON text in `exact`. Without `exact`, the type in the
+-- baseline decides whether this is a string or an integer.
 local function value_of(raw, expected)
   if type(raw.exact) == "string" then
     return (qvm.decode(raw.exact))
@@ -176,7 +176,8 @@ local function unknown_of(report, vm)
   end
 end
 
--- What differs on a board: an array of {vm, id, cpu, expected, actual}, the last two as text.
+-- The differences on a board: an array of {vm, id, cpu, expected, actual}, the last two as
+-- text.
 local function differences_of(report, baselines)
   local found, list = by_name(report.vms), {}
   for _, name in ipairs(baselines.names) do
@@ -216,8 +217,9 @@ local function load_baselines(directory)
   return baselines, problems
 end
 
--- Compares all boards. Returns the names of boards that are equal, that differ, and that
--- failed; `rows`: the differences, each with its boards; `failures`: messages by board.
+-- Compares all boards. Returns the names of the boards that are equal, that differ, and
+-- that failed; `rows`: the differences, each with its boards; `failures`: messages by
+-- board.
 local function compare(directory, boards, baselines)
   local fleet = {total = #boards, equal = {}, differ = {}, failed = {}, rows = {}, failures = {}}
   local row_of = {}

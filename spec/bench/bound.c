@@ -1,7 +1,7 @@
-/* What the machine can do: the same work as the library's, without a library, in one
+/* The machine's own limit: does the same work as the library, without a library, in one
  * thread.
  *
- *     bound WORK REPEAT FILE...
+ * bound WORK REPEAT FILE...
  *
  * Prints "time SECONDS" for each repetition, and "result N" (hexadecimal) to compare with
  * others. */
@@ -64,10 +64,10 @@ int main(int argc, char **argv)
     if (argc > 3) {
         work = find_work(load_works, argv[1]);
         if (!work)
-            work = find_work(pass_works, argv[1]);
+            work = find_work(scan_works, argv[1]);
     }
     if (!work || argc - 3 != work->words) {
-        fprintf(stderr, "bound: no such work\n");
+        fprintf(stderr, "bound: unknown work\n");
         return 2;
     }
     words = argv + 3;

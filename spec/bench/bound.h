@@ -1,4 +1,4 @@
-/* What the bounds share: see bound.c. */
+/* Shared by the sources of bound: see bound.c. */
 #ifndef BOUND_H
 #define BOUND_H
 
@@ -7,14 +7,14 @@
 
 struct work {
     const char *name;
-    int words; /* how many it takes */
+    int words; /* number of arguments */
     void (*prepare)(void);
     uint64_t (*run)(void);
 };
 
-extern const struct work load_works[], pass_works[]; /* up to one without a name */
+extern const struct work load_works[], scan_works[]; /* end with a NULL name */
 
-extern char **words; /* of the command line, behind the repetitions */
+extern char **words; /* command-line arguments after the repetitions */
 
 _Noreturn void fail(const char *what);
 int open_file(const char *path);

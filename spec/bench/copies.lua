@@ -1,5 +1,5 @@
--- The dumps that the figures are taken with: two of one guest with 4 GiB of
--- memory, 40 percent of it written to, and the forms of them, made once.
+-- The dumps for the measurements, made once: two of one guest with 4 GiB of memory, 40
+-- percent of it written to, in several formats.
 
 local lfs = require "lfs"
 local run = require "bench.run"
@@ -27,7 +27,7 @@ local function guest(kind, options)
   local dir = guests .. "/" .. kind
   if not lfs.attributes(dir .. "/record.json") then
     progress(dir .. " is not there: booting a guest for it, takes minutes")
-    shell("sh .ci/deps guest && ${LUA:-lua5.4} spec/real/guest.lua x86_64 " .. options ..
+    shell("sh .ci/deps guest && ${LUA:-lua5.4} spec/real_guests/guest.lua x86_64 " .. options ..
       " >/dev/null")
   end
   return dir .. "/first.elf", dir .. "/second.elf"
@@ -41,7 +41,7 @@ function copies.small()
   return guest("x86_64", "")
 end
 
--- A file in build/bench, made of another one by a command unless it is there.
+-- A file in build/bench that a command makes from another one, unless it exists.
 function copies.make(name, from, command)
   local path = build .. "/bench/" .. name
   local time = lfs.attributes(path, "modification")
@@ -60,8 +60,8 @@ function copies.sparse(name, from)
   return copies.make(name, from, "cp --reflink=never --sparse=always %s %s")
 end
 
--- The dump as it would be of a guest that registered no VMCOREINFO: its note has another
--- name. What is in the memory stays.
+-- A copy of the dump as if its guest had not registered VMCOREINFO: the note is renamed,
+-- and the memory is unchanged.
 function copies.without_note(from)
   local path = copies.make("bare.elf", from, "cp --reflink=never --sparse=always %s %s")
   local file <close> = assert(io.open(path, "r+b"))
@@ -78,14 +78,14 @@ function copies.gzip(from)
   return copies.make("first.elf.gz", from, "gzip -1 -c %s >%s")
 end
 
--- So that nothing that follows waits for the disk.
+-- Flushes to disk, so that no later step waits for it.
 function copies.warm(...)
   for _, path in ipairs {...} do
     shell("cat %s >/dev/null", path)
   end
 end
 
--- Memory for other files.
+-- A region of memory to read other files into.
 function copies.forget(...)
   for _, path in ipairs {...} do
     shell("dd if=%s iflag=nocache count=0 status=none", path)
@@ -96,7 +96,7 @@ function copies.allocated(path)
   return lfs.attributes(path, "blocks") * 512
 end
 
--- Writes a file in build/bench; its path.
+-- Writes a file in build/bench; returns its path.
 function copies.write(name, bytes)
   local path = build .. "/bench/" .. name
   local file <close> = assert(io.open(path, "wb"))
@@ -104,8 +104,8 @@ function copies.write(name, bytes)
   return path
 end
 
--- Random places in the memory of a dump, as files of numbers: addresses, and
--- the offsets in the file that they are at.
+-- Random positions in the memory of a dump, as files of numbers: addresses, and their
+-- offsets in the file.
 function copies.places(dump, count)
   local loads, total = {}, 0
   for segment in dump:segments() do

@@ -1,6 +1,6 @@
--- What reading a dump costs, against other programs and libraries and against
--- what the machine can do, on the same files: `make bench`. Everything is in
--- the page cache. Trust the ratios, not the times.
+-- Measures reading dumps, against other programs and libraries and against the machine's
+-- limit, on the same files: `make bench`. All files are in the page cache. Trust the
+-- ratios, not the times.
 
 package.path = "lua/?.lua;lua/?/init.lua;spec/?.lua;" .. package.path
 package.cpath = (os.getenv("QVM_BUILD") or "build") .. "/?.so;" .. package.cpath
@@ -16,13 +16,13 @@ local pattern = "qvm:absent:0Zx~9"
 
 local bulk_count = 1000000
 
--- What other work than the rest of its rows did.
+-- Marks a result that differs from the others in its table.
 local function incomparable(found)
   found.result = nil
   return found
 end
 
--- What the first run of the process took.
+-- The time of the process's first run.
 local function first_of(found)
   return {seconds = found.first or found.seconds, absent = found.absent}
 end
@@ -146,7 +146,7 @@ local function bench_diff(what, path, other, offset, granularities)
   end
 end
 
--- The middle one of the five random offsets that are read first.
+-- The median of the five random offsets that are read first.
 local function middle(offsets)
   local file <close> = assert(io.open(offsets, "rb"))
   local first = {string.unpack("<i8i8i8i8i8", file:read(40))}
@@ -187,7 +187,7 @@ local function bench_gzip(packed, unpacked, addresses, offsets, size)
     ("%.1f MiB"):format(tonumber(peak.result, 16) / 1024))
 end
 
--- Of an address in the file; without one, of the first memory in it.
+-- The offset in the file of an address, or of the first memory.
 local function offset_of(dump, address)
   for segment in dump:segments() do
     local at = (address or segment.paddr) - segment.paddr
@@ -197,8 +197,8 @@ local function offset_of(dump, address)
   end
 end
 
--- The address of as many bytes as the bulk takes where memory was most written
--- to: zeros are easy to decode, for some.
+-- The address of the most frequently written region of the required size; zeros are easy to
+-- decode for some programs.
 local function fullest(dump)
   local size, best, most = 8 * bulk_count, nil, -1
   for start, length in dump:ranges() do
@@ -229,9 +229,9 @@ local function main()
   local addresses, offsets = copies.places(dump, 1000000)
   print(copies.description())
   print(("Dumps of an x86_64 guest, %s, in the page cache."):format(mib(dump.size)))
-  print(("Medians of %d or more, or \"once\": what takes more than %d s."):format(run.times,
+  print(("Medians of %d or more runs, or \"once\" if a run takes more than %d s."):format(run.times,
     run.long))
-  print("Ratios: above 1 qvm is faster. \"/ 1 core\": than qvm on one core.\n")
+  print("Ratios: above 1, qvm is faster. \"/ 1 core\": relative to qvm on one core.\n")
   sheet.head()
 
   copies.warm(small, first)

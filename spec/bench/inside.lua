@@ -1,5 +1,5 @@
--- What looking inside a guest costs, against other programs and libraries on the same
--- dumps: `make bench`. Everything is in the page cache. Trust the ratios, not the times.
+-- Measures reading inside a guest, against other programs and libraries on the same dumps:
+-- `make bench`. All files are in the page cache. Trust the ratios, not the times.
 
 package.path = "lua/?.lua;lua/?/init.lua;spec/?.lua;" .. package.path
 package.cpath = (os.getenv("QVM_BUILD") or "build") .. "/?.so;" .. package.cpath
@@ -11,13 +11,13 @@ local sheet = require "bench.sheet"
 
 local lua = os.getenv("LUA") or "lua5.4"
 
--- What other work than the rest of its rows did.
+-- Marks a result that differs from the others in its table.
 local function incomparable(found)
   found.result = nil
   return found
 end
 
--- The kernel's mapped pages that the dump has: virtual addresses.
+-- Virtual addresses of the kernel's mapped pages that are in the dump.
 local function pages_of(dump)
   local space, pages = assert(dump:kernel_space()), {}
   for start, size in space:mappings() do
@@ -37,8 +37,8 @@ local function as_file(name, numbers)
   return copies.write(name, string.pack("<" .. ("i8"):rep(#numbers), table.unpack(numbers)))
 end
 
--- Files of numbers: random virtual addresses in some of the pages, and the physical
--- addresses of those.
+-- Files of numbers: random virtual addresses in some of the pages, and their physical
+-- addresses.
 local function places(space, pages, name, count)
   math.randomseed(20240229)
   local virtual, physical = {}, {}

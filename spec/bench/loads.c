@@ -1,4 +1,4 @@
-/* Bounds of reading single values, and many of them in a row: out of a mapping. */
+/* Bounds of reading values from a mapping, singly and in sequence. */
 #define _GNU_SOURCE
 #include "bound.h"
 
@@ -22,7 +22,7 @@ static const unsigned char *map_file(const char *path, uint64_t *size)
     return base;
 }
 
-/* A whole file of numbers, in memory of its own. */
+/* Reads a whole file of numbers into allocated memory. */
 static uint64_t *read_numbers(const char *path, size_t *count)
 {
     int fd = open_file(path);
@@ -62,7 +62,7 @@ static inline uint64_t load(uint64_t offset)
     return value;
 }
 
-/* The processor can have many loads under way at once. */
+/* The processor can have many loads in flight. */
 static uint64_t loads(void)
 {
     uint64_t sum = 0;
@@ -72,8 +72,8 @@ static uint64_t loads(void)
     return sum;
 }
 
-/* No load begins before the one before it has its value, as with every caller that goes by
- * the values. */
+/* Each load waits for the value of the one before it, as in callers that depend on the
+ * values. */
 static uint64_t serial_loads(void)
 {
     static volatile uint64_t nothing = 0;

@@ -1,9 +1,9 @@
-"""The same work with other libraries:
+"""Runs the same work with other libraries:
 
     peer.py WORK PEER REPEAT FILE...
 
 Prints "time SECONDS" for each repetition, and "result N"
-(hexadecimal) to compare with others. A peer that cannot do it says why, as "absent REASON".
+(hexadecimal) to compare with others. Prints "absent REASON" if the peer cannot do the work.
 """
 
 import array
@@ -24,7 +24,7 @@ def load(name):
 
 
 class Kdumpfile:
-    """libkdumpfile, with its own Python module."""
+    """libkdumpfile, through its own Python module."""
 
     def __init__(self):
         self.module = load("kdumpfile")
@@ -34,7 +34,7 @@ class Kdumpfile:
         self.space = self.module.KDUMP_MACHPHYSADDR
 
     def list(self, path):
-        """It has no segments; its map of the pages has the same ranges."""
+        """The ranges in its page map, since it has no segments."""
         self.open(path)
         pages = self.dump.attr["memory.pagemap"]
         ranges, start = 0, 0
@@ -62,7 +62,7 @@ class Kdumpfile:
         self.space = self.module.KDUMP_KVADDR
 
     def translated(self, addresses):
-        """The exclusive-or of the physical addresses; of those that it can translate."""
+        """The exclusive-or of the physical addresses that it can translate."""
         addrxlat = load("addrxlat")
         context, system = self.dump.get_addrxlat_ctx(), self.dump.get_addrxlat_sys()
         total = 0
@@ -71,7 +71,7 @@ class Kdumpfile:
             try:
                 full.conv(addrxlat.MACHPHYSADDR, context, system)
                 total ^= full.addr
-            except SystemError:  # what its module makes of a failure
+            except SystemError:  # its module raises this for any failure
                 pass
         return total
 
@@ -92,7 +92,7 @@ class Drgn:
         self.program.set_core_dump(path)
 
     def list(self, path):
-        """Registers take the kernel's debug information: it only opens."""
+        """Only opens the dump: registers would need the kernel's debug information."""
         self.open(path)
         return 0
 

@@ -1,13 +1,13 @@
--- Programs that are timed. Each is given the work to do and how often, and
--- gives a measurement back: `seconds` (the median), `once` (whether it ran only
--- once, because that takes long), `first` (seconds of the first run), `result`,
--- or `absent`, the reason why there is none.
+-- Programs that are timed. Each takes a work and a number of repetitions, and returns a
+-- measurement: `seconds` (the median), `once` (true if it ran only once because it takes
+-- long), `first` (seconds of the first run), `result`, or `absent` (why there is no
+-- measurement).
 
 local process = require "support.process"
 
 local run = {
-  times = 5, long = 10, -- seconds; what takes longer runs once
-  often = 25, short = 0.1, -- what takes less runs as often
+  times = 5, long = 10, -- seconds; longer work runs once
+  often = 25, short = 0.1, -- shorter work runs this often
 }
 
 local build = os.getenv("QVM_BUILD") or "build"
@@ -42,8 +42,8 @@ local function measurement(output)
     status = tonumber(output:match("status (%d+)"))}
 end
 
--- The first run warms up, and tells how long it takes. statuses: of a program,
--- those that are no failure.
+-- The first run warms up and estimates the duration. statuses: exit statuses of a program
+-- that are not failures.
 local function measure(before, after, statuses)
   local function go(count)
     local words = {table.unpack(before)}
@@ -79,12 +79,12 @@ function run.bound(work, ...)
   return measure({build .. "/bench/bound", work}, {...})
 end
 
--- Debian's Python: its packages are not seen by another one.
+-- Uses Debian's Python, since another one does not see Debian's packages.
 function run.python(work, peer, ...)
   return measure({"/usr/bin/python3", "spec/bench/peer.py", work, peer}, {...})
 end
 
--- A whole program.
+-- A complete program.
 function run.program(words, statuses)
   local output = build .. "/bench/output"
   local found = measure({build .. "/bench/stopwatch"}, {output, table.unpack(words)},
@@ -97,7 +97,7 @@ function run.program(words, statuses)
   return found
 end
 
--- A shell's command line, as a whole program.
+-- A shell command line as a complete program.
 function run.shell(line, statuses)
   return run.program({"sh", "-c", line}, statuses)
 end

@@ -1,4 +1,4 @@
-/* Bounds of passes over whole files. */
+/* Bounds of scans of whole files. */
 #define _GNU_SOURCE
 #include "bound.h"
 
@@ -30,7 +30,7 @@ static size_t chunk_at(uint64_t offset, uint64_t size)
     return size - offset < CHUNK ? (size_t)(size - offset) : CHUNK;
 }
 
-/* FILE: reading alone. */
+/* FILE: only reads. */
 static uint64_t read_data(void)
 {
     int fd = open_file(words[0]);
@@ -96,8 +96,8 @@ static uint64_t different(size_t n, bool pages)
     return count;
 }
 
-/* FILE FILE GRANULARITY OFFSET: bytes that differ from the offset on, or bytes in pages
- * that do. The pages are counted from the offset. */
+/* FILE FILE GRANULARITY OFFSET: counts the bytes that differ after the offset, or the
+ * bytes in pages that differ. Pages are counted from the offset. */
 static uint64_t diff(void)
 {
     int a = open_file(words[0]), b = open_file(words[1]);
@@ -121,8 +121,8 @@ static uint64_t diff(void)
     return count;
 }
 
-/* FILE END PATTERN: unpacks up to an offset, with a search on the way. A pattern on the
- * edge of two chunks is not seen. */
+/* FILE END PATTERN: unpacks up to an offset and searches on the way. A pattern across the
+ * edge of two chunks is not found. */
 static uint64_t inflate_to(void)
 {
     gzFile file = gzopen(words[0], "rb");
@@ -145,7 +145,7 @@ static uint64_t inflate_to(void)
     return found;
 }
 
-const struct work pass_works[] = {
+const struct work scan_works[] = {
     {"read", 1, NULL, read_data},     {"find", 2, NULL, find}, {"diff", 4, NULL, diff},
     {"inflate", 3, NULL, inflate_to}, {NULL, 0, NULL, NULL},
 };

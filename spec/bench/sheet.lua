@@ -1,5 +1,5 @@
--- The table: works, and below each the measurements. Ratios are to the
--- library's time, so above 1 the library is faster.
+-- Prints the table: works, each followed by its measurements. Ratios are relative to the
+-- library's time: above 1, the library is faster.
 
 local sheet = {}
 
@@ -29,7 +29,7 @@ local function line(what, time, first, second, mark)
   print((text:gsub(" +$", "")))
 end
 
--- Goes below the table, once.
+-- Adds a note below the table, once.
 function sheet.note(text)
   if not notes[text] then
     notes[text] = true
@@ -41,7 +41,7 @@ function sheet.head()
   line("", "time", "/ qvm", "/ 1 core")
 end
 
--- Begins a work.
+-- Starts a work.
 function sheet.work(title)
   base, single, expected = nil, nil, nil
   print("\n" .. title)
@@ -54,8 +54,8 @@ local function mark(found)
   return "?"
 end
 
--- A row. kind: "qvm" for what ratios are to, "one core" for the second column
--- of them, else nothing.
+-- Prints a row. kind: "qvm" for the reference of the ratios, "one core" for the reference
+-- of the second ratio column, or nil.
 function sheet.row(name, found, kind)
   if found.absent then
     line("  " .. name, "-")
@@ -77,12 +77,12 @@ function sheet.row(name, found, kind)
   end
 end
 
--- A row of one's own, without ratios.
+-- A separate row without ratios.
 function sheet.fact(name, text)
   line("  " .. name, text)
 end
 
--- Text in lines of at most 78 characters, with a hanging indent.
+-- Wraps text at 78 characters with a hanging indent.
 local function wrapped(text)
   local result, width = "  ", 2
   for word in text:gmatch("%S+") do

@@ -1,9 +1,10 @@
-/* Whole programs, from their start to their end:
+/* Times complete programs, from start to exit:
  *
- *     stopwatch REPEAT OUTPUT PROGRAM ARGUMENT...
+ * stopwatch REPEAT OUTPUT PROGRAM ARGUMENT...
  *
- * Prints "time SECONDS" for each run, and the last one's exit status as "status N". What
- * the program prints goes to the file OUTPUT: some look at whether it is /dev/null. */
+ * Prints "time SECONDS" for each run, and the last run's exit status as "status N". The
+ * program's output goes to the file OUTPUT, since some programs behave differently if it
+ * is /dev/null. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

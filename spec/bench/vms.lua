@@ -1,5 +1,5 @@
--- What listing VMs and decoding env documents cost, with what they are measured
--- against in the same run: `make bench`. Median of five. Trust the ratios.
+-- Measures listing VMs and decoding env documents, with a reference in the same run: `make
+-- bench`. Medians of five. Trust the ratios.
 
 package.path = "lua/?.lua;lua/?/init.lua;spec/?.lua;" .. package.path
 package.cpath = (os.getenv("QVM_BUILD") or "build") .. "/?.so;" .. package.cpath

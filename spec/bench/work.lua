@@ -1,7 +1,5 @@
--- One piece of work with the library, in a process of its own:
---     work.lua WORK REPEAT FILE...
--- Prints "time SECONDS" for each repetition, and "result N" (hexadecimal) to
--- compare with others.
+-- Runs one benchmark of the library in its own process: work.lua WORK REPEAT FILE... Prints
+-- "time SECONDS" for each repetition, and "result N" (hexadecimal) to compare with others.
 
 package.path = "lua/?.lua;lua/?/init.lua;" .. package.path
 package.cpath = (os.getenv("QVM_BUILD") or "build") .. "/?.so;" .. package.cpath
@@ -32,7 +30,7 @@ function works.open(path)
   end
 end
 
--- The first numbers of a file of them, or all.
+-- The first numbers in a file of numbers, or all.
 local function numbers(path, count)
   local file <close> = assert(io.open(path, "rb"))
   local result = {}
@@ -104,7 +102,7 @@ function works.loop(_, addresses)
   end
 end
 
--- Opens and reads one value: of five, in turn.
+-- Opens a dump and reads one of five values, in turn.
 function works.first(path, addresses)
   local values, at = numbers(addresses, 5), 0
   return function()

@@ -16,7 +16,7 @@ CROSS_SPECS := $(patsubst %,spec/%_spec.lua,guest/backtrace guest/dmesg guest/gu
 	dump/dump dump/dump_parts dump/dump_vcpus dump/hostile_dump dump/large_dump \
 	dump/qemu_dump host/env_shapes host/signal json/json paging/address_space)
 
-# QEMU 7.2's user mode passes the handler of a SIGBUS the host's address, or the halves of the
+# QEMU 7.2's user mode passes a SIGBUS handler the host's address, or the halves of the
 # address in the wrong order.
 CROSS_ENV_s390x    := QVM_WRONG_FAULTS=1
 CROSS_ENV_armhf    := QVM_WRONG_FAULTS=1

@@ -37,4 +37,4 @@ cmp "$directory/libc.out" "$directory/musl.out"
 [ "$(grep -c '^qnx ' "$directory/musl.out")" -eq 10 ]
 : >"$directory/mapped"
 [ "$("$directory/musl-sigbus" "$directory/mapped")" = ok ]
-echo "musl: the core is built without a warning, and reads 10 dumps as with this C library"
+echo "musl: the core builds without warnings and reads 10 dumps like the build for this C library"

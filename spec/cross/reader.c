@@ -31,7 +31,7 @@ static int print_vcpu(const struct dump *dump, unsigned index)
     return 0;
 }
 
-/* Each piece of memory with a sum of all of its bytes. */
+/* Prints each memory run with a sum of all of its bytes. */
 static int print_memory(const struct dump *dump, const struct memory_run *run)
 {
     uint64_t left = run->last - run->first + 1, sum = 0;

@@ -22,7 +22,7 @@ apt() {
         -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
-# Package sources that lack the port are passed over.
+# Package sources that lack the port are skipped.
 apt update >"$work/log" 2>&1 || true
 # shellcheck disable=SC2086
 if ! apt install --download-only -y --no-install-recommends $packages >>"$work/log" 2>&1; then

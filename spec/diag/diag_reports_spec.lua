@@ -1,4 +1,4 @@
--- What qvm-diag makes besides its text: pages, metrics, comparisons with a baseline.
+-- The other outputs of qvm-diag: HTML pages, metrics, comparisons with a baseline.
 
 local cjson = require "cjson"
 local files = require "support.files"
@@ -18,12 +18,12 @@ local function diag(arguments, env)
   return process.run({lua, script, table.unpack(arguments)}, {env = all})
 end
 
--- A pattern that matches a text.
+-- Escapes a text for use as a pattern.
 local function plain(text)
   return (text:gsub("%p", "%%%0"))
 end
 
--- A VM that no process serves, with this env.
+-- A VM with this env and no process.
 local function write_vm(name, env)
   sim.root()
   files.mkdir("vms/" .. name)
@@ -51,7 +51,7 @@ local other = {{id = "843419", value = "auto"}, {id = "1286807", cpu = 1, value 
 describe("diag --all", function()
   after_each(sim.clean)
 
-  it("tells of every VM in full, one after the other", function()
+  it("reports every VM in full, one after the other", function()
     local dumps = files.mkdir("dumps")
     sim.start("linux1", config .. "\ndump " .. dumps)
     sim.start("linux2", config .. "\ndump " .. dumps)
@@ -68,7 +68,7 @@ describe("diag --all", function()
     assert.are.equal("0xffff800010082234", vms[2].dump.vcpus[2].pc)
   end)
 
-  it("goes on where a VM fails", function()
+  it("continues after a VM that fails", function()
     write_vm("broken", "{")
     sim.start("linux1", config)
     local status, out, errors = diag {"--all"}
@@ -119,7 +119,7 @@ describe("diag --baseline", function()
       files.read(page))
   end)
 
-  it("holds every VM against it with --all", function()
+  it("compares every VM with --all", function()
     sim.start("linux1", config)
     sim.start("linux2", (config:gsub("843419 on", "843419 off")))
     local status, out = diag {"--all", "--baseline", baseline("base.json", equal)}
@@ -127,7 +127,7 @@ describe("diag --baseline", function()
     assert.matches("\nerrata: equal to the baseline .*\nlinux2: .*\nerrata: 1 difference from", out)
   end)
 
-  it("exits with 1 when a step failed, whatever differs", function()
+  it("exits with 1 if a step failed, even if errata differ", function()
     write_vm("gone", '{"errata": {"1": "on"}}')
     local status, out, errors = diag {"gone", "--baseline", baseline("base.json", equal)}
     assert.are.equal(1, status)
@@ -143,9 +143,9 @@ describe("diag --baseline", function()
     end
   end)
 
-  it("does not hold what is not known against a baseline", function()
+  it("does not compare unknown errata with a baseline", function()
     sim.start("linux1", config)
-    files.write("vms/linux1/env", "{}") -- into the file that it serves
+    files.write("vms/linux1/env", "{}") -- into the served file
     local path = baseline("base.json", equal)
     local status, out, errors = diag {"linux1", "--baseline", path}
     assert.are.equal(1, status)
@@ -154,7 +154,7 @@ describe("diag --baseline", function()
       errors)
   end)
 
-  it("does not take two large integers for the same", function()
+  it("distinguishes large integers that differ in one bit", function()
     write_vm("large", '{"errata": {"1": 9007199254740993}}')
     local path = baseline("base.json", {{id = "1", value = 9007199254740992}})
     local out = select(2, diag {"large", "--baseline", path})
@@ -165,7 +165,7 @@ end)
 describe("diag --html", function()
   after_each(sim.clean)
 
-  it("shows so many errata and vCPUs as a page can, and how many it leaves out", function()
+  it("shows as many errata and vCPUs as fit a page, and counts the rest", function()
     write_vm("many", '{"v":[' .. ('{"tid":3,"last_known_ip":5},'):rep(4996)
       .. '{"tid":3}],"errata":[' .. ("8,"):rep(4999) .. "8]}")
     local page = files.path("page.html")
@@ -177,7 +177,7 @@ describe("diag --html", function()
     assert.are.equal(2 * 4097, rows)
   end)
 
-  it("writes a page that holds everything and needs nothing else", function()
+  it("writes one self-contained page", function()
     local dumps = files.mkdir("dumps")
     local linux1 = sim.start("linux1", config .. "\ndump " .. dumps)
     local page = files.path("page.html")
@@ -210,7 +210,7 @@ describe("diag --html", function()
     end
   end)
 
-  it("says what is not known", function()
+  it("marks what is unknown", function()
     sim.start("linux1", config):tell("hang")
     local page = files.path("page.html")
     assert.are.equal(1, (diag {"linux1", "--html", page}))
@@ -224,7 +224,7 @@ describe("diag --html", function()
       files.read(page), 1, true)
   end)
 
-  it("keeps what went wrong, and works with --json beside it", function()
+  it("includes errors, and works together with --json", function()
     write_vm("gone", "{}")
     local page = files.path("page.html")
     local status, out, errors = diag {"gone", "--html", page, "--json"}
@@ -247,14 +247,15 @@ describe("diag --html", function()
       .. "0xffff800010081234", files.read(page))
   end)
 
-  it("is written whole or not at all", function()
+  it("is written completely or not at all", function()
     sim.start("linux1", config)
     local page = files.write("page.html", "the old one")
     local status, _, errors = diag {"linux9", "--html", page}
     assert.are.equal(1, status)
     assert.matches("no VM \"linux9\"", errors)
     assert.are.equal("the old one", files.read(page))
-    -- The old one is replaced, not written over: who reads it reads it to its end.
+    -- The old file is replaced, not overwritten: a reader that has it open can read it to
+    -- the end.
     local old = io.open(page)
     assert.are.equal(0, (diag {"linux1", "--html", page}))
     assert.are.equal("the old one", old:read("a"))
@@ -270,7 +271,7 @@ describe("diag --html", function()
     assert.matches("^qvm%-diag: [^\n]*nowhere/page.html: No such file or directory\n$", errors)
   end)
 
-  it("draws memory to scale: what is tiny is seen, what is huge is cut, both are said", function()
+  it("draws memory to scale, enlarges tiny parts and shortens huge ones, and says so", function()
     local page = files.path("page.html")
     local function draw(memory)
       local dump = files.write("map.gcore", writer.small {memory = memory})
@@ -333,7 +334,7 @@ describe("diag --prometheus", function()
     assert.is_nil(out:find("linux1", 1, true))
   end)
 
-  it("says that a VM is down by its metrics, and exits with 0", function()
+  it("reports a VM that is down in its metrics, and exits with 0", function()
     local linux1 = sim.start("linux1", config)
     linux1:stop("KILL")
     local status, out = diag {"--prometheus"}
@@ -358,14 +359,14 @@ describe("diag --prometheus", function()
     assert.is_nil(out:find("qvm_vcpus{", 1, true))
   end)
 
-  it("exits with 1 where there is nothing to write", function()
+  it("exits with 1 if there is nothing to write", function()
     local status, out, errors = diag {"--prometheus", "--root", files.path("nowhere")}
     assert.are.equal(1, status)
     assert.are.equal("", out)
     assert.matches("nowhere: No such file or directory", errors)
   end)
 
-  it("writes any name and value as a label, and a series once", function()
+  it("accepts any name and value as a label, and writes a series once", function()
     local name = 'a\\b"c\nd\255e'
     write_vm(name, [[{"errata": [{"id": "x\\\"\n", "value": "}\u0007 ü"},
       {"id": "1", "value": "on"}, {"id": "1", "value": "on"}, {"id": "2", "value": null},
@@ -381,7 +382,7 @@ describe("diag --prometheus", function()
     assert.matches('erratum="3",value="0xffffffffffffffff"', out, 1, true)
   end)
 
-  it("tells when the newest dump in $QVM_DUMP_DIR was asked for, by its name", function()
+  it("shows when the newest dump in $QVM_DUMP_DIR was requested, according to its name", function()
     local dumps = files.mkdir("dumps")
     sim.start("linux1", config)
     sim.start("linux1-20300101-000000", config)
@@ -403,7 +404,7 @@ describe("diag --prometheus", function()
     assert.matches("nowhere: No such file", errors)
   end)
 
-  it("knows the time of a dump in the hour that a change of the clocks repeats", function()
+  it("knows the time of a dump in the hour that the end of DST repeats", function()
     sim.start("linux1", config)
     local dumps = files.mkdir("dumps")
     -- 2026-10-25 in Berlin: 03:00 +02:00 (01:00 UTC) becomes 02:00 +01:00.
@@ -423,7 +424,7 @@ describe("diag --prometheus", function()
     -- The hour that is skipped in spring: no clock here showed 02:30.
     assert.are.equal(1774747000, time_by("20260329-023000", 1774747000))
     assert.are.equal(1774745999, time_by("20260329-015959", 1774747000))
-    -- The newest one is not that with the last name.
+    -- The newest dump is not the one with the last name.
     files.write("dumps/linux1-20261025-025900.gcore", "")
     files.write("dumps/linux1-20261025-020100.gcore", "")
     local lfs = require "lfs"
@@ -433,7 +434,7 @@ describe("diag --prometheus", function()
     assert.matches((" %d\n$"):format(change + 60), out)
   end)
 
-  it("is good for promtool", function()
+  it("is accepted by promtool", function()
     if not os.execute("command -v promtool >/dev/null") then
       pending("promtool is not installed: sh .ci/deps metrics")
       return
@@ -447,7 +448,7 @@ end)
 describe("diag", function()
   after_each(sim.clean)
 
-  it("exits with 2 for options that do not go together", function()
+  it("exits with 2 for conflicting options", function()
     for _, arguments in ipairs {{"--all", "a"}, {"--all", "--list"}, {"--list", "--baseline", "x"},
       {"--read", "x", "--baseline", "y"}, {"--prometheus", "--list"}, {"--prometheus", "--json"},
       {"a", "--prometheus", "--dump", "x"}, {"a", "--prometheus", "--html", "x"},

@@ -7,7 +7,7 @@ local writer = require "support.dumpwriter"
 local lua = os.getenv("LUA") or "lua5.4"
 local script = require("lfs").currentdir() .. "/examples/diag.lua"
 
--- Runs diag as a user does: exit status, output, errors.
+-- Runs diag like a user; returns exit status, output and errors.
 local function diag(arguments, options)
   options = options or {}
   local env = {QVM_ROOT = sim.root(), QVM_BUILD = sim.build, LD_PRELOAD = os.getenv("LD_PRELOAD")}
@@ -17,7 +17,7 @@ end
 local function assert_fits(text)
   for line in text:gmatch("[^\n]+") do
     assert.is_true(#line <= 80 or line:find("/tmp/", 1, true) ~= nil, line)
-    assert.is_nil(line:find(" $"), "blanks at the end of a line")
+    assert.is_nil(line:find(" $"), "trailing blanks")
   end
 end
 
@@ -33,7 +33,7 @@ describe("diag", function()
     vdev virtio-net name guest_to_host loc 0x1c0c0000 intr gic:40 peer /dev/vdevpeers/vp0
     vdev pl011 name console]]
 
-  it("tells of a VM", function()
+  it("reports on a VM", function()
     local linux1 = sim.start("linux1", config)
     local status, out, errors = diag {"linux1"}
     assert.are.equal("", errors)
@@ -45,7 +45,7 @@ describe("diag", function()
     assert.matches("\nerratum  vCPU  value\n843419    all  on\n1286807     1  off\n", out)
   end)
 
-  it("tells the state", function()
+  it("shows the state", function()
     local linux1 = sim.start("linux1", config)
     linux1:tell("suspend")
     local status, out = diag {"linux1"}
@@ -53,7 +53,7 @@ describe("diag", function()
     assert.matches("^linux1: suspended, process ", out)
   end)
 
-  it("triggers and shows the status text and a dump", function()
+  it("requests and shows the status text and a dump", function()
     local dumps = files.mkdir("dumps")
     local linux1 = sim.start("linux1", config .. "\ndump " .. dumps)
     local status, out, errors = diag {"linux1", "--status", linux1.log, "--dump", dumps}
@@ -73,7 +73,7 @@ describe("diag", function()
     assert.are.equal(out:sub(out:find("dump " .. file, 1, true), -1), read_out)
   end)
 
-  it("lists all VMs, a line each", function()
+  it("lists all VMs, one per line", function()
     sim.start("linux1", config)
     sim.start("a-very-long-system-name", "ram 1M")
     local status, out = diag {"--list"}
@@ -89,7 +89,7 @@ describe("diag", function()
     assert.matches("^linux1                   running     +%d+ +2 +2 +2$", lines[3])
   end)
 
-  it("writes JSON, addresses as strings and empty lists as lists", function()
+  it("writes JSON with addresses as strings and empty lists as lists", function()
     local dumps = files.mkdir("dumps")
     sim.start("linux1", "set sim-erratum-9 18446744073709551615\ndump " .. dumps .. "\n" .. config)
     sim.start("bare", "ram 1M")
@@ -109,7 +109,7 @@ describe("diag", function()
     assert.are.equal("bare", cjson.decode(out).vms[1].name)
   end)
 
-  it("exits with 1 and says what to do when a VM is absent", function()
+  it("exits with 1 and suggests a fix if a VM is absent", function()
     local status, out, errors = diag {"linux9"}
     assert.are.equal(1, status)
     assert.are.equal("", out)
@@ -121,7 +121,7 @@ describe("diag", function()
     assert.are.equal(1, (diag {"--list"}))
   end)
 
-  it("exits with 1 when a step fails, and goes on with the others", function()
+  it("exits with 1 if a step fails, and continues with the others", function()
     local dumps = files.mkdir("dumps")
     local linux1 = sim.start("linux1", config)
     local status, out, errors = diag {"linux1", "--status", linux1.log, "--dump", dumps,
@@ -140,7 +140,7 @@ describe("diag", function()
     assert.matches("^qvm%-diag: .*x.gcore: ends after 4 bytes[^\n]*\n$", errors)
   end)
 
-  it("shows what there is of a dump that was cut", function()
+  it("shows the available parts of a truncated dump", function()
     local bytes = writer.small()
     local status, out, errors = diag {"--read", files.write("cut.gcore", bytes:sub(1, -2))}
     assert.are.equal(1, status)
@@ -149,17 +149,17 @@ describe("diag", function()
     assert.matches("0x0000000080000000 - 0x00000000800000ff  256 bytes", out, 1, true)
   end)
 
-  it("says when it finds no vCPUs, and where to look", function()
+  it("says if it finds no vCPUs, and refers to the help", function()
     sim.root()
     files.mkdir("vms/odd")
     files.write("vms/odd/env", '{"foo": 1}')
     assert.matches("no vCPUs found in its env: see qvm.schema", (select(2, diag {"odd"})), 1, true)
   end)
 
-  it("does not count what is not known", function()
+  it("does not count what is unknown", function()
     sim.start("dead", config):stop("KILL")
     sim.start("empty", config)
-    files.write("vms/empty/env", "{}") -- into the file that it serves
+    files.write("vms/empty/env", "{}") -- into the served file
     local hung = sim.start("hung", config)
     hung:tell("hang")
     local status, out, errors = diag {"--list"}
@@ -185,7 +185,7 @@ describe("diag", function()
     assert.are.equal("gone", vms.dead.state)
   end)
 
-  it("writes one JSON document, with what went wrong", function()
+  it("writes one JSON document, including errors", function()
     local status, out = diag {"linux9", "--json"}
     assert.are.equal(1, status)
     assert.matches("no VM", cjson.decode(out).errors[1])
@@ -201,7 +201,7 @@ describe("diag", function()
     assert.are.equal(1, #cjson.decode(out).errors)
   end)
 
-  it("exits with 2 for a mistake in its arguments", function()
+  it("exits with 2 for invalid arguments", function()
     for _, arguments in ipairs {{}, {"a", "b"}, {"a", "--list"}, {"--list", "--read", "x"},
       {"--frobnicate"}, {"a", "--timeout", "soon"}, {"a", "--timeout", "-1"}, {"a", "--dump"},
       {"../x"}, {""}, {"a", "--timeout", "nan"},
@@ -213,14 +213,14 @@ describe("diag", function()
     end
   end)
 
-  it("shows help of 80 columns", function()
+  it("has a help text of 80 columns", function()
     local status, out = diag {"--help"}
     assert.are.equal(0, status)
     assert_fits(out)
     assert.matches("%-%-status", out)
   end)
 
-  it("does not let a VM's text drive the terminal", function()
+  it("escapes terminal controls in a VM's text", function()
     sim.root()
     files.mkdir("vms/evil")
     files.write("vms/evil/env", [[{"title": "\u001b[2J\u009b1mhello", "vcpus": [
@@ -237,7 +237,7 @@ describe("diag", function()
     assert.matches("a\\x1b[31mred", out, 1, true)
   end)
 
-  it("shows names of directories and errors as harmless text", function()
+  it("escapes terminal controls in directory names and errors", function()
     local name = "a\27[31mred\nspoof: running, process 1"
     sim.root()
     files.mkdir("vms/" .. name)
@@ -250,7 +250,7 @@ describe("diag", function()
     end
   end)
 
-  it("keeps columns straight under names of wide and of combining characters", function()
+  it("aligns columns with wide and combining characters", function()
     sim.root()
     for _, name in ipairs {"plain", "\u{65e5}\u{672c}\u{8a9e}", "e\u{301}t", "\u{1f600}"} do
       files.mkdir("vms/" .. name)
@@ -274,16 +274,16 @@ describe("diag", function()
     assert.are.equal(words, (out:match("%(1 line%)\n(.*)$"):gsub("%s", "")))
   end)
 
-  it("lists VMs whose names are very long", function()
+  it("lists VMs with very long names", function()
     files.write(sim.root() .. "-", "")
     files.mkdir("vms/" .. ("x"):rep(200))
     files.write("vms/" .. ("x"):rep(200) .. "/env", "{}")
     local status, out = diag {"--list"}
-    assert.are.equal(1, status) -- nobody serves it
+    assert.are.equal(1, status) -- no process serves it
     assert.matches("\n" .. ("x"):rep(200) .. "  gone ", out)
   end)
 
-  it("writes numbers that JSON does not have as strings", function()
+  it("writes numbers that JSON lacks as strings", function()
     sim.root()
     files.mkdir("vms/odd")
     files.write("vms/odd/env", '{"errata": {"a": 1e999, "b": -1e999, "c": 0.1, "d": null}}')
@@ -294,7 +294,7 @@ describe("diag", function()
     assert.matches('"value":0.10000000000000001', out, 1, true)
   end)
 
-  it("does not choke on a text of blanks", function()
+  it("accepts a text of blanks", function()
     sim.root()
     files.mkdir("vms/blank")
     files.write("vms/blank/env", '{"f": "x' .. (" "):rep(1 << 20) .. 'y"}')
@@ -311,9 +311,9 @@ describe("diag", function()
     assert.are.equal((words:gsub(" ", "")), (out:match("%(1 line%)\n(.*)$"):gsub("%s", "")))
   end)
 
-  it("exits with 1 when its output cannot be written", function()
+  it("exits with 1 if its output cannot be written", function()
     if not files.exists("/dev/full") then
-      pending("there is no /dev/full here")
+      pending("needs /dev/full")
       return
     end
     sim.start("linux1", config)
@@ -331,9 +331,9 @@ describe("diag", function()
     assert.matches("^linux1: running", out)
   end)
 
-  it("says so when it is run by an older Lua", function()
+  it("reports an older Lua", function()
     if not os.execute("command -v lua5.1 >/dev/null") then
-      pending("there is no older Lua here")
+      pending("needs an older Lua")
       return
     end
     local status, _, errors = diag({"linux1"}, {lua = "lua5.1"})

@@ -9,7 +9,7 @@ local lua = os.getenv("LUA") or "lua5.4"
 local script = require("lfs").currentdir() .. "/examples/diag.lua"
 local preload = os.getenv("LD_PRELOAD")
 
--- What is marked is so until the next look: valgrind would look too late.
+-- Changes are marked only until the next refresh, too short a time under valgrind.
 local it = os.getenv("QVM_VALGRIND") and pending or it
 
 -- A shell in which `qvm-diag` is the command.
@@ -30,7 +30,7 @@ local function diag_pid()
   return tonumber(files.read(files.path("diag.pid")):match("%d+"))
 end
 
--- The terminal is that of the shell again: its screen, cursor, and settings.
+-- Checks that the terminal's screen, cursor and settings are the shell's again.
 local function assert_left(tty, settings, before)
   assert.is_truthy(process.eventually(function()
     return tty:flag("alternate_on") == "0" and tty:flag("cursor_flag") == "1"
@@ -50,7 +50,7 @@ describe("diag on a terminal", function()
 
   local config = "ram 1M\nset sim-erratum-843419 on\ncpu\ncpu"
 
-  it("--watch shows a VM again and again, with marks at what has changed", function()
+  it("--watch refreshes a VM and marks changes", function()
     local linux1 = sim.start("linux1", config)
     local tty = open()
     local settings = tty:answer("stty -g")
@@ -75,7 +75,7 @@ describe("diag on a terminal", function()
     assert_left(tty, settings, screen:match("^.-what was here before\n.-status %$%?\n"))
   end)
 
-  it("--watch leaves the terminal in order when a signal ends it", function()
+  it("--watch restores the terminal when a signal ends it", function()
     sim.start("linux1", config)
     for _, signal in ipairs {"TERM", "KILL"} do
       local tty = open()
@@ -100,7 +100,7 @@ describe("diag on a terminal", function()
       local user, system = stat:match(("%S+ "):rep(11) .. "(%d+) (%d+)")
       return user + system
     end
-    -- Once it has drawn, it does nothing for a second.
+    -- Once it has drawn, it is idle for a second.
     assert.is_true(process.eventually(function()
       local before = ticks()
       process.sleep(1)
@@ -108,7 +108,7 @@ describe("diag on a terminal", function()
     end))
   end)
 
-  it("--watch shows VMs that come and go, and as much as there is room for", function()
+  it("--watch shows VMs that come and go, as far as they fit the screen", function()
     sim.start("linux1", config)
     local tty = open(8)
     tty:type("qvm-diag --list --watch 1.5", "Enter")
@@ -126,7 +126,7 @@ describe("diag on a terminal", function()
     assert.is_truthy(tty:shows("^%$ "))
   end)
 
-  it("--watch goes on when its VM is gone, and says so", function()
+  it("--watch continues when its VM is gone, and says so", function()
     local linux1 = sim.start("linux1", config)
     local tty = open()
     tty:type("qvm-diag linux1 --watch 0.3", "Enter")
@@ -137,7 +137,7 @@ describe("diag on a terminal", function()
     assert.is_truthy(tty:shows("linux1: running"))
   end)
 
-  it("--watch needs a terminal that can be written to in place", function()
+  it("--watch needs a terminal with cursor control", function()
     local status, out, errors = process.run({lua, script, "--watch", "linux1"},
       {env = {QVM_ROOT = sim.root(), QVM_BUILD = sim.build, LD_PRELOAD = preload}})
     assert.are.equal(2, status)
@@ -148,7 +148,7 @@ describe("diag on a terminal", function()
     assert.matches("%-%-watch needs a terminal", tty:shows("\nstatus 2\n"))
   end)
 
-  it("--watch does not begin without its baseline", function()
+  it("--watch does not start without its baseline", function()
     sim.start("linux1", config)
     local tty = open()
     tty:type("qvm-diag --watch linux1 --baseline nowhere; echo status $?", "Enter")
@@ -156,7 +156,7 @@ describe("diag on a terminal", function()
     assert.are.equal("0", tty:flag("alternate_on"))
   end)
 
-  it("has colours on a terminal, unless they are not wanted", function()
+  it("has colours on a terminal, unless they are disabled", function()
     sim.start("linux1", config)
     local function colours_of(variables)
       local tty = open()

@@ -1,4 +1,4 @@
--- examples/dumpdiff.lua, as a user runs it.
+-- examples/dumpdiff.lua, run like a user runs it.
 
 local files = require "support.files"
 local process = require "support.process"
@@ -31,7 +31,7 @@ describe("dumpdiff", function()
 
   local code = ("\1\2\3\4"):rep(1024)
 
-  it("tells what changed, by region, and what became of it", function()
+  it("lists changes by region, with old and new values", function()
     local before = dump("before.gcore", {code, page "", page "data", code, code}, 0x1000)
     local after = dump("after.gcore", {code, ("text "):rep(819) .. ".", page "", code .. "", code},
       0x2000, {paddr = 0x90000000, bytes = page ""})
@@ -63,7 +63,7 @@ describe("dumpdiff", function()
     assert.matches("\nsummary: nothing differs, in 4 KiB and all registers\n", output)
   end)
 
-  it("shows names of registers harmless to a terminal, in columns", function()
+  it("escapes names of registers, and aligns columns", function()
     local paths = {}
     for i = 1, 2 do
       paths[i] = files.write(i .. ".gcore", writer.small {cpus = {{
@@ -77,7 +77,7 @@ describe("dumpdiff", function()
     assert.matches("\n   0  plain           0x0+1  0x0+2\n", output)
   end)
 
-  it("counts what differs within pages that are in parts", function()
+  it("counts differences within pages that consist of parts", function()
     local before = files.write("before.gcore", writer.file {machine = "aarch64", segments = {
       {paddr = 0x80000ffe, bytes = "abcd"}, {paddr = 0x80001800, bytes = "x"}}})
     local after = files.write("after.gcore", writer.file {machine = "aarch64", segments = {
@@ -87,7 +87,7 @@ describe("dumpdiff", function()
     assert.matches("summary: 3 bytes differ, in 2 pages", output, 1, true)
   end)
 
-  it("reads what there is of an incomplete dump, and says so", function()
+  it("reads the available parts of an incomplete dump, and says so", function()
     local path = dump("whole.gcore", {code, code}, 0x1000)
     local cut = files.write("cut.gcore", files.read(path):sub(1, 6000))
     local status, output, errors = run(path, cut)
@@ -96,16 +96,16 @@ describe("dumpdiff", function()
     assert.matches("memory in only one of them", output)
   end)
 
-  it("does not take a mistake in its arguments for a difference", function()
-    for mistake, says in pairs {["--nonsense"] = "unknown option '--nonsense'",
+  it("exits with 2, not 1, for invalid arguments", function()
+    for argument, message in pairs {["--nonsense"] = "unknown option '--nonsense'",
       ["one.gcore"] = "missing argument 'after'"} do
-      local status, output, errors = run(mistake)
-      assert.are.same({2, "", "qvm-dumpdiff: " .. says .. " (--help shows how)\n"},
+      local status, output, errors = run(argument)
+      assert.are.same({2, "", "qvm-dumpdiff: " .. message .. " (--help shows how)\n"},
         {status, output, errors})
     end
   end)
 
-  it("cannot tell of what is no dump, or of another machine", function()
+  it("refuses files that are not dumps, or are of another machine", function()
     local path = dump("one.gcore", {code}, 0x1000)
     local other = files.write("other.gcore", writer.small {machine = "x86_64"})
     for _, second in ipairs {other, files.path("nothing"), files.write("text", "hello")} do

@@ -1,5 +1,4 @@
--- examples/fleet/report.lua over what was gathered; gathering itself is in
--- spec/fleet.
+-- examples/fleet/report.lua on gathered data; gathering is tested in spec/fleet.
 
 local files = require "support.files"
 local lfs = require "lfs"
@@ -21,7 +20,7 @@ describe("the report on a fleet", function()
       LD_PRELOAD = os.getenv("LD_PRELOAD")}})
   end
 
-  -- Exit status, output, errors; every line fits.
+  -- Returns exit status, output and errors; checks that every line fits.
   local function report()
     local status, out, errors = run(here .. "/examples/fleet/report.lua",
       files.path("gathered"), files.path("baselines"))
@@ -51,7 +50,7 @@ describe("the report on a fleet", function()
 
   local ON, OFF = '{"id": "843419", "value": "on"}', '{"id": "843419", "value": "off"}'
 
-  it("of one board says that it is equal, or in what it is not", function()
+  it("of one board says that it is equal, or lists what differs", function()
     baseline("linux1", ON)
     board("board1", vms(vm("linux1", ON)))
     local status, out, errors = report()
@@ -73,7 +72,7 @@ linux1  843419   all   on        off
     assert.are.equal(3, status)
   end)
 
-  it("tells of VMs that are missing, and of such that are not expected", function()
+  it("lists missing and unexpected VMs", function()
     baseline("linux1", ON)
     baseline("qnx1", "")
     board("board1", vms(vm("linux1", ON), vm("other", "")))
@@ -84,7 +83,7 @@ linux1  843419   all   on        off
     assert.matches("\nother  -        -     no VM     a VM\n    on 1 board: board1\n", out, 1, true)
   end)
 
-  it("does not call a board equal that lost all its VMs", function()
+  it("does not count a board that lost all its VMs as equal", function()
     baseline("linux1", ON)
     board("board1", vms())
     local status, out = report()
@@ -103,7 +102,7 @@ linux1  843419   all   on        off
     assert.matches("board1: .*: no VMs", out)
   end)
 
-  it("does not call a VM equal of which nothing is known", function()
+  it("does not count an unknown VM as equal", function()
     baseline("linux1", "")
     for name, text in pairs {
       gone = '"state": "gone", "errata": []', stuck = '"state": "stuck", "errata": null',
@@ -129,7 +128,7 @@ linux1  843419   all   on        off
     end
   end)
 
-  it("of hundreds of boards names those of one kind together", function()
+  it("of hundreds of boards groups those with the same difference", function()
     baseline("linux1", ON)
     for i = 1, 200 do
       board(("rack-%d"):format(i), vms(vm("linux1", (i == 7 or i > 120) and OFF or ON)))
@@ -148,7 +147,7 @@ equal: rack-1 - rack-6, rack-8 - rack-120
   end)
 
   it("compares all bits", function()
-    -- 2^53 + 1, 2^63 + 1, 2^64 - 1: doubles have none of them
+    -- 2^53 + 1, 2^63 + 1, 2^64 - 1: doubles represent none of them exactly.
     baseline("linux1", [[{"id": "1", "integer": "9007199254740993"},
       {"id": "2", "integer": "-9223372036854775807"}, {"id": "3", "value": -1},
       {"id": "4", "value": "0x0020000000000001"}]])
@@ -170,7 +169,7 @@ equal: board1
 ]], out)
   end)
 
-  it("tells text from the integer that is written like it, and compares tables", function()
+  it("distinguishes text from integers, and compares tables", function()
     baseline("linux1",
       '{"id": "1", "integer": "9007199254740993"}, {"id": "2", "value": {"a": [1]}}')
     local list = '{"id": "1", "value": "0x0020000000000001", "exact": %s}, '
@@ -184,7 +183,7 @@ equal: board1
     assert.matches('\nlinux1  2        all   {"a": [1]}          {"a": [2]}\n', out, 1, true)
   end)
 
-  it("fails for boards that gave no report, and says why, for each", function()
+  it("fails for each board without a report, and gives the reason", function()
     baseline("linux1", ON)
     board("board1", vms(vm("linux1", OFF)))
     board("board2", '{"unreachable": true, "errors": ["unreachable: No route to host"]}')
@@ -211,7 +210,7 @@ equal: board1
     assert.is_nil(out:find("left over", 1, true))
   end)
 
-  it("fails where a baseline cannot be read", function()
+  it("fails if a baseline cannot be read", function()
     board("board1", vms(vm("linux1", ON)))
     local status, _, errors = report()
     assert.are.equal(1, status)
@@ -224,7 +223,7 @@ equal: board1
     assert.are.equal(2, (run(here .. "/examples/fleet/report.lua", files.path("gathered"))))
   end)
 
-  it("stays on the page whatever boards say", function()
+  it("escapes and wraps any text from boards", function()
     baseline("linux1", ON)
     board("board1", vms(vm("linux1", ON), vm(("n\\u001b[2J"):rep(30), "")))
     board("b\27[2Jd2", ('{"errors": ["%s\\u001b[2J \\u202e%s"]}'):format(("x"):rep(500),
@@ -238,7 +237,7 @@ equal: board1
     assert.matches("\n  b\\x1b[2Jd2:\n", out, 1, true)
   end)
 
-  it("reads what qvm-diag writes", function()
+  it("reads the output of qvm-diag", function()
     local integer = sim.start("linux1", "set sim-erratum-9 9223372036854775809\nram 1M\ncpu")
     local status, out = run(here .. "/examples/diag.lua", "--list", "--json")
     assert.are.equal(0, status)

@@ -1,9 +1,10 @@
--- Runs a ```lua block in the interpreter of its chapter, which calls what this file
--- returns with the block's file (made by sandbox.lua), the document and its line.
+-- Runs a ```lua block in the interpreter of its chapter. The interpreter calls the function
+-- that this file returns with the block's file (written by sandbox.lua), the document and
+-- the block's line.
 --
--- Locals at the left margin become globals, as at the prompt, so that later blocks
--- have them. A block must get to each of its lines that print: a loop over nothing
--- would hide that what is in it has gone wrong.
+-- Locals at the left margin become globals, as at the prompt, so that later blocks can use
+-- them. A block must execute each of its lines that print: otherwise a loop without
+-- iterations would hide an error in its body.
 
 local function as_typed(line)
   local names, rest = line:match("^local ([%w_, <>]+)(=.*)$")

@@ -3,7 +3,8 @@
 local files = require "support.files"
 local process = require "support.process"
 
--- Runs a command without what a make that runs these specs has set for its children.
+-- Runs a command without the variables that a make running these specs sets for its
+-- children.
 local function run(arguments, env)
   local words = {"env", "-u", "MAKEFLAGS", "-u", "MFLAGS", "-u", "MAKEOVERRIDES", "-u", "MAKELEVEL"}
   table.move(arguments, 1, #arguments, #words + 1, words)
@@ -18,7 +19,7 @@ describe("make", function()
     files.clean()
   end)
 
-  -- A compiler that writes the names of the C files it compiles to a log.
+  -- A compiler that logs the names of the C files it compiles.
   local function compiler(name, log)
     local path = files.write(name, ([[#!/bin/sh
       for last; do :; done
@@ -39,7 +40,7 @@ describe("make", function()
     return files.read(log)
   end
 
-  it("rebuilds what was built with other flags, and nothing else", function()
+  it("rebuilds only what was built with other flags", function()
     local objects = {"csrc/core/util/retry.o", "csrc/sim/vm/main.o"}
     local both = "csrc/core/util/retry.c\ncsrc/sim/vm/main.c\n"
     local cc, other = compiler("cc", files.path("log")), compiler("other", files.path("log"))
@@ -50,7 +51,7 @@ describe("make", function()
     assert.are.equal("", compiled(objects, "CC=" .. other, "CFLAGS=-O0 -DOTHER='1'"))
   end)
 
-  it("rebuilds the binding for another Lua, and nothing else", function()
+  it("rebuilds only the binding for another Lua", function()
     local objects = {"csrc/core/util/retry.o", "csrc/lua/slog2.o"}
     local include = os.getenv("LUA_INCDIR") or "/usr/include/lua5.4"
     local cc, other = compiler("cc", files.path("log")), files.symlink(include, "include")
@@ -59,7 +60,7 @@ describe("make", function()
     assert.are.equal("", compiled(objects, "CC=" .. cc, "LUA_INCDIR=" .. other))
   end)
 
-  it("installs what was built, whatever the flags are by then", function()
+  it("installs what was built, regardless of the current flags", function()
     local build = "BUILD=" .. (os.getenv("QVM_BUILD") or "build")
     local COMPILED = "%-c %-o [^ ]*/obj/csrc/core/"
     assert.matches("install ", run({"make", "-n", "install", "CFLAGS=-O0", build}))
@@ -85,7 +86,7 @@ describe("deps", function()
 end)
 
 describe("run.sh", function()
-  it("starts files first that are there", function()
+  it("starts existing files first", function()
     local list = files.read("spec/run.sh"):match('\nslow="(.-)"')
     local missing, found = {}, 0
     for name in list:gmatch("%S+") do

@@ -1,5 +1,5 @@
--- What a doc shows against what was printed. What differs from run to run is put
--- alike on both sides by the rules below; everything else counts, byte for byte.
+-- Compares what a document shows with the actual output. The rules below normalise what
+-- differs between runs; everything else must match exactly.
 
 local compare = {}
 
@@ -7,8 +7,8 @@ local function same_width(prefix, variable, suffix)
   return prefix .. ("#"):rep(#variable) .. (suffix or "")
 end
 
--- Pattern, replacement, and where it stands. Numbers in columns are put right, so
--- that their width with the blanks before them stays.
+-- Pattern, replacement, and what it matches. Numbers in columns are right-aligned: their
+-- width, with the blanks before them, is kept.
 local everywhere = {
   {"%f[%d]%d%d%d%d%d%d%d%d%-%d%d%d%d%d%d%f[^%d]", "<date>-<time>"}, -- names of dumps
   {"%f[%d]20%d%d%-%d%d%-%d%d([T ])%d%d:%d%d:%d%d", "<date>%1<time>"},
@@ -20,8 +20,7 @@ local everywhere = {
   {"errata, %d+ bytes$", "errata, <n> bytes"},               -- an env, with its thread ids
 }
 
--- In a real guest's dump: the kernel's version, where it is (KASLR), and how far it
--- had come.
+-- In a real guest's dump: the kernel's version, its address (KASLR), and its progress.
 local real = {
   {"pc 0x%x+ sp 0x%x+", "pc <address> sp <address>"}, -- a vCPU may be in user mode
   {"0xffff%x%x%x%x%x%x%x%x%x%x%x%x", "<kernel address>"},
@@ -39,8 +38,8 @@ function compare.normal(line, is_real)
   return line
 end
 
--- "..." on a line of its own stands for any lines, at the end of a line for the rest
--- of it.
+-- "..." on a line of its own stands for any number of lines; at the end of a line, for the
+-- rest of the line.
 local function line_fits(shown, printed)
   if shown:sub(-4) == " ..." and shown:match("%S.* %.%.%.$") then
     return printed:sub(1, #shown - 3) == shown:sub(1, -4)
@@ -48,7 +47,7 @@ local function line_fits(shown, printed)
   return shown == printed
 end
 
--- Whether the lines from i fit those from j; the line of `shown` that none fitted.
+-- Whether the lines from i match those from j; else the first unmatched line of `shown`.
 local function fits(shown, printed, i, j)
   while shown[i] do
     if shown[i]:match("^%s*%.%.%.$") then
@@ -77,8 +76,8 @@ local function normal_lines(lines, is_real)
   return result
 end
 
--- nil where they fit; otherwise what does not: a message, and the index of the line
--- shown from which on they differ.
+-- Returns nil if they match; otherwise a message, and the index of the shown line where the
+-- difference starts.
 function compare.difference(shown, printed, is_real)
   local ok, at = fits(normal_lines(shown, is_real), normal_lines(printed, is_real), 1, 1)
   if ok then

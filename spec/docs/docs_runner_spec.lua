@@ -1,4 +1,4 @@
--- What spec/docs/docs_spec.lua would find in a document that is wrong.
+-- Documents with errors that spec/docs/docs_spec.lua must find.
 
 local files = require "support.files"
 local process = require "support.process"
@@ -9,7 +9,7 @@ local suite = require "docs.suite"
 describe("the blocks of a document", function()
   after_each(sim.clean)
 
-  -- The problems in a document of these blocks, without the file's name.
+  -- The problems in a document with these blocks, without the file name.
   local function problems(...)
     local path = os.tmpname()
     files.write(path, table.concat({...}, "\n"))
@@ -25,7 +25,7 @@ describe("the blocks of a document", function()
 
   local it = sim.can_signal and it or pending
 
-  it("leave no process behind", function()
+  it("leave no process running", function()
     local box = sandbox.open()
     assert.are.equal(0, (box:run("simulate linux1; sleep 1000 &")))
     assert.is_true(box:type {"x = 1"})
@@ -40,7 +40,7 @@ describe("the blocks of a document", function()
     end
   end)
 
-  it("are right where they are true", function()
+  it("pass if they are true", function()
     assert.are.same({}, problems(VM,
       "```", "> vm", "VM linux1 (/tmp/vms/linux1)", "> for i = 1, 2 do", ">> print(i)", ">> end",
       "1", "2", "> for cpu in vm:env():vcpus() do print(cpu) end",
@@ -52,7 +52,7 @@ describe("the blocks of a document", function()
       "<!-- not run: no such program -->", "```", "$ pidin", "```"))
   end)
 
-  it("are wrong by a word of what is printed", function()
+  it("fail if a word of the output differs", function()
     local found = problems(VM, "```", "> vm:state()", "suspended", "```",
       "```", "$ echo one", "one", "$ echo two", "too", "```")
     assert.are.equal(2, #found)
@@ -61,7 +61,7 @@ describe("the blocks of a document", function()
     assert.matches("^13: this line was not printed:\ntoo\n", found[2])
   end)
 
-  it("are wrong where less is shown than is printed, or more", function()
+  it("fail if they show less or more than is printed", function()
     local found = problems("```", "$ echo one; echo two", "one", "```",
       "```", "$ echo one", "one", "two", "```", "```", "$ echo one", "```",
       "```", "$ echo one; echo two; echo three", "...", "two", "```")
@@ -72,7 +72,7 @@ describe("the blocks of a document", function()
     assert.matches("this line was not printed:\ntwo", found[4])
   end)
 
-  it("are wrong where a function is called that is not there", function()
+  it("fail if a function does not exist", function()
     local found = problems(VM, "```lua", "print(vm:name_that_is_not())", "```",
       "```lua", "print(", "```")
     assert.are.equal(2, #found)
@@ -80,14 +80,14 @@ describe("the blocks of a document", function()
     assert.matches("^9: unexpected symbol near <eof>", found[2])
   end)
 
-  it("are wrong where a loop that prints has nothing to go through", function()
+  it("fail if a loop that prints has no iterations", function()
     local found = problems(VM, "```lua", "for name in vm:nodes() do", "  print(name)", "end",
       "for name in pairs {} do", "  print(name)", "end", "```")
     assert.are.equal(1, #found)
     assert.matches("^10: the block did not get to this line", found[1])
   end)
 
-  it("are wrong where a command fails", function()
+  it("fail if a command fails", function()
     local found = problems("```sh", "true", "cat /tmp/nothing", "true", "```",
       "```", "$ true", "```", "## Another chapter", "```", "$ false", "```")
     assert.are.equal(3, #found)
@@ -96,7 +96,7 @@ describe("the blocks of a document", function()
     assert.matches("^11: this failed", found[3])
   end)
 
-  it("are wrong where they are neither run nor marked, or no reason is given", function()
+  it("fail if they are neither run nor marked, or no reason is given", function()
     local found = problems("```", "pidin", "```", "```python", "print(1)", "```",
       "<!-- not run: -->", "```", "pidin", "```")
     assert.are.equal(3, #found)

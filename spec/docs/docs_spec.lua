@@ -1,28 +1,28 @@
--- The code blocks of the documents, run: so that they stay true.
+-- Runs the code blocks of the documents, so that they stay correct.
 --
 -- Each chapter (`## `) has a shell in a clone of this checkout, and an interpreter
--- (`lua5.4 -l qvm`); its blocks run in order and share what they make. Where a
--- block begins decides how it is run:
+-- (`lua5.4 -l qvm`); its blocks run in order and share state. The start of a
+-- block determines how it is run:
 --
---   ```lua         a script. It must not raise, and get to each line that prints.
---   ```sh          commands, which must all succeed. What they print does not count.
---   ``` and `$ `   a session: commands, each with exactly what it prints below it
---                  (nothing: it succeeds and prints nothing). Lines that begin
---   ``` and `> `   with `> ` are typed at Lua's prompt, and the same holds. `$
+--   ```lua         a script. It must raise nothing and reach each line that prints.
+--   ```sh          commands, which must all succeed. Their output is ignored.
+--   ``` and `$ `   a session: commands, each followed by its exact output (none: it
+--                  succeeds and prints nothing).
+--   ``` and `> `   lines typed at Lua's prompt, likewise followed by the output. `$
 --                  lua5.4 -l qvm` before them starts a new interpreter.
 --
--- `...` on a line of its own stands for any lines, and at the end of a line for the
--- rest of it. Process and thread ids, times, and in real guests' dumps addresses
--- and versions, may differ: the rules are in docs/compare.lua. /tmp, /dumps,
+-- `...` on a line of its own stands for any number of lines, and at the end of a line for the
+-- rest of it. Process and thread IDs, times, and in real guests' dumps addresses
+-- and versions, may differ: the rules are in spec/docs/compare.lua. /tmp, /dumps,
 -- /var/log and /usr/local are in the test's directory, and the root of VMs is
 -- /tmp/vms.
 --
--- Before a block, hidden comments at the left margin may say:
+-- Before a block, hidden comments at the left margin can say:
 --
---   <!-- given        a session that goes before it: `$ simulate linux1` starts a
---   $ ...             simulated VM (docs/prelude.sh); `> vm = qvm.vm "linux1"`
+--   <!-- given        a session to run before it: `$ simulate linux1` starts a
+--   $ ...             simulated VM (spec/docs/prelude.sh); `> vm = qvm.vm "linux1"`
 --   -->
---   <!-- output -->   the block is what the one before it printed, a script or
+--   <!-- output -->   the block is the output of the one before it, a script or
 --                     commands
 --   <!-- not run: why -->
 --
@@ -35,5 +35,5 @@ local sim = require "support.sim"
 local suite = require "docs.suite"
 
 for _, document in ipairs(require "docs.documents") do
-  suite.define(document, false, not sim.can_signal and "nothing of it runs under valgrind")
+  suite.define(document, false, not sim.can_signal and "not run under valgrind")
 end

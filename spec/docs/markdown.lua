@@ -1,4 +1,4 @@
--- The code blocks of a Markdown file, with what hidden comments say of them.
+-- Extracts the code blocks of a Markdown file, with their hidden comments.
 
 local files = require "support.files"
 
@@ -6,7 +6,7 @@ local markdown = {}
 
 local kinds = {["given"] = true, ["not run"] = true, ["output"] = true}
 
--- A comment that is meant for the specs: its kind, and what follows it.
+-- A comment for the specs: its kind and its text.
 local function directive(comment, where)
   local kind, text = comment:match("^<!%-%-%s*(%a[%a ]-)%f[^%a ]%s*:?%s*(.-)%s*%-%->$")
   kind = kind and kind:gsub("%s+$", "")
@@ -21,7 +21,7 @@ local function next_line(state)
   return state.lines[state.number]
 end
 
--- A comment may go on for several lines.
+-- A comment can span several lines.
 local function read_comment(state, line, path)
   local first = state.number
   while not line:find("-->", 1, true) do
@@ -48,9 +48,10 @@ local function lines_of(text)
   return lines
 end
 
--- The chapters (`## ` and what is before the first), each with `title` and its
--- blocks in order. A block has `line` (of its fence), `language`, `lines`, and
--- `given` (hidden sessions before it), `reason` (why it is not run), `is_output`.
+-- Returns the chapters (`## ` headings, and the text before the first), each with `title`
+-- and its blocks in order. A block has `line` (of its fence), `language`, `lines`, and
+-- optionally `given` (hidden sessions before it), `reason` (why it is not run) and
+-- `is_output`.
 function markdown.chapters(path)
   local state = {lines = lines_of(files.read(path)), number = 0}
   local chapter = {title = "before the first chapter", blocks = {}}

@@ -1,5 +1,5 @@
--- The documents as pages: what they link to exists, each is read in ten minutes, and the
--- pictures are small and the ones that their scripts make.
+-- Checks the documents as pages: link targets exist, each page takes at most ten minutes to
+-- read, and the pictures are small and up to date with their scripts.
 
 local files = require "support.files"
 local lfs = require "lfs"
@@ -17,13 +17,13 @@ local function documents()
   return list
 end
 
--- Without code blocks and hidden comments.
+-- The text without code blocks and hidden comments.
 local function prose(path)
   local text = "\n" .. files.read(path)
   return (text:gsub("\n```.-\n```", "\n"):gsub("<!%-%-.-%-%->\n", ""))
 end
 
--- The anchors of a page's headings, as the usual renderers of Markdown name them.
+-- The anchors of a page's headings, as common Markdown renderers name them.
 local function anchors(path)
   local set = {}
   for title in prose(path):gmatch("\n#+ ([^\n]*)") do
@@ -74,13 +74,13 @@ describe("the documents", function()
     assert.are.same({}, long)
   end)
 
-  it("begin with a README of two screens", function()
+  it("start with a README of at most two screens", function()
     local text = files.read("README.md"):match("^(.-)\n## More\n"):gsub("<!%-%-.-%-%->\n", "")
     local _, lines = text:gsub("\n", "")
     assert.is_true(lines <= README_LINES_MAX, lines .. " lines")
   end)
 
-  it("have small pictures, the addresses as their script draws them", function()
+  it("have small pictures, and the addresses as their script draws them", function()
     local size = 0
     for _, path in ipairs {"docs/addresses.svg", "docs/report.png"} do
       size = size + assert(lfs.attributes(path, "size"))

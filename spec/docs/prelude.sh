@@ -1,5 +1,5 @@
-# For the shell of a chapter: what hidden sessions may use. All is below $SANDBOX,
-# where the docs' /dumps and /var/log are.
+# For the shell of a chapter: functions for hidden sessions. All files are below $SANDBOX,
+# like the documents' /dumps and /var/log.
 
 until_true() { # COMMAND...: waits until it succeeds, 20 seconds at most
     tries=0
@@ -10,8 +10,8 @@ until_true() { # COMMAND...: waits until it succeeds, 20 seconds at most
     done
 }
 
-# simulate NAME [on|off]: a simulated VM like that of examples/linux1.qvmconf, with
-# erratum 843419 on or off. Waits until it is there.
+# simulate NAME [on|off]: starts a simulated VM like that of examples/linux1.qvmconf, with
+# erratum 843419 on or off, and waits until it is up.
 simulate() {
     cat >"$SANDBOX/$1.qvmconf" <<CONF
 system $1
@@ -31,7 +31,7 @@ CONF
     until_true test -e "$QVM_ROOT/$1/env"
 }
 
-# tell NAME COMMAND: one of the simulator's commands; waits until it has taken effect.
+# tell NAME COMMAND: sends a command to the simulator and waits until it has taken effect.
 tell() {
     echo "$2" >"$SANDBOX/$1.in"
     until_true grep -qx "ok $2" "$SANDBOX/$1.out"
@@ -42,13 +42,13 @@ shut_down() { # NAME
     until_true test ! -e "$QVM_ROOT/$1"
 }
 
-# take_dump NAME FILE: asks the VM for a dump, as FILE.
+# take_dump NAME FILE: requests a dump from the VM and moves it to FILE.
 take_dump() {
     qvm-diag "$1" --dump "$SANDBOX/dumps" >/dev/null &&
         mv "$SANDBOX/dumps/$1"-*.gcore "$2"
 }
 
-# stand_in NAME COMMAND...: for a program that only QNX has.
+# stand_in NAME COMMAND...: replaces a program that only QNX has.
 stand_in() {
     name=$1
     shift

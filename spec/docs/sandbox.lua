@@ -1,9 +1,9 @@
--- Where a chapter's blocks run: a directory that stands for the machine, a shell
--- and, from the first line of Lua on, an interpreter, both kept until its end.
+-- Runs the blocks of a chapter in a directory that stands for the machine, with a shell
+-- and, from the first line of Lua on, an interpreter. Both run until the chapter's end.
 --
--- The shell is in a clone of links to this checkout. Paths that the docs name
--- (/tmp, /dumps, ...) lie below the directory: they are put there in what is run,
--- and taken back in what is printed.
+-- The shell's working directory is a tree of links to this checkout. Paths that the
+-- documents name (/tmp, /dumps, ...) are below the directory: they are replaced in the
+-- input and restored in the output.
 
 local files = require "support.files"
 local lfs = require "lfs"
@@ -19,7 +19,7 @@ local roots = {"/tmp", "/var/log", "/dumps", "/usr/local"}
 
 local quote = process.quote
 
--- What `make install` installs as commands: names and scripts.
+-- The commands that `make install` installs: names and scripts.
 local function commands()
   local list = {}
   for name in files.read("Makefile"):match("\nCOMMANDS%s*:= ([^\n]*)"):gmatch("%S+") do
@@ -47,7 +47,7 @@ local function make_programs(dir)
   end
 end
 
--- `build` is the build that is tested, wherever it is, with the guests' dumps.
+-- `build` is a link to the build under test, with the guests' dumps.
 local function make_clone(dir)
   for name in lfs.dir(".") do
     if not name:match("^%.") and name ~= "build" then
@@ -74,18 +74,18 @@ function sandbox.open()
     QVM_ROOT = self.dir .. "/tmp/vms",
     QVM_BUILD = sim.build,
     BUILD = "build",  -- for make
-    KEEP_FLAGS = "1", -- the build may have others, such as those of a sanitizer
-    MAKEFLAGS = "s",  -- what make does is not in the docs
+    KEEP_FLAGS = "1", -- the build may use other flags, such as those of a sanitizer
+    MAKEFLAGS = "s",  -- the docs do not show make's output
     MAKELEVEL = "",
     TERM = "dumb",
-    COLUMNS = "1000", -- the prompt shows the end of a longer line only
+    COLUMNS = "1000", -- for longer lines the prompt shows only the end
     TZ = "UTC",
   }})
   self.shell:write((". %s\n"):format(quote(lfs.currentdir() .. "/spec/docs/prelude.sh")))
   return self
 end
 
--- The paths in a text of the docs, as they are here, and the other way round.
+-- Replaces the documents' paths by those in the sandbox, and vice versa.
 function sandbox:inside(text)
   text = " " .. text
   for _, root in ipairs(roots) do
@@ -113,8 +113,8 @@ local function read(path)
   return files.exists(path) and files.read(path) or ""
 end
 
--- Runs text in the chapter's shell, as it is: its status, nil if the shell has ended
--- by it, and what was printed, as lines.
+-- Runs text in the chapter's shell unchanged. Returns its status, nil if it ended the
+-- shell, and its output as lines.
 local function execute(self, text, options)
   self.steps = self.steps + 1
   local script = files.write("step." .. self.steps, text .. "\n")
@@ -130,13 +130,13 @@ local function execute(self, text, options)
   return tonumber(read(status .. ".whole")), lines_of(self:outside(read(output)))
 end
 
--- The same for a text of the docs. With "-e" the first command that fails ends it,
--- and the shell.
+-- The same for text from the documents. With "-e", the first command that fails ends it and
+-- the shell.
 function sandbox:run(text, options)
   return execute(self, self:inside(text), options)
 end
 
--- How many VMs there are, wherever their root is.
+-- The number of VMs, in any root.
 function sandbox:vms()
   local pipe <close> = assert(io.popen(
     ("find %s -name env -type f 2>/dev/null"):format(quote(self.dir))))
@@ -145,7 +145,7 @@ end
 
 local MARK = 'print "\\1end"'
 
--- Starts the interpreter of this chapter, in place of an earlier one.
+-- Starts the interpreter of this chapter, replacing an earlier one.
 function sandbox:start_lua(command)
   if self.lua_output then
     execute(self, "exec 3>&-")
@@ -157,8 +157,8 @@ function sandbox:start_lua(command)
   self:type {}
 end
 
--- Types lines at the interpreter's prompt: what the terminal shows then, as lines
--- with those typed; nil if it does not answer.
+-- Types lines at the interpreter's prompt. Returns the lines that the terminal shows, with
+-- the typed ones, or nil if it does not answer.
 local function type_lines(self, input)
   if not self.lua_output then
     self:start_lua("lua5.4 -l qvm")
@@ -176,7 +176,7 @@ local function type_lines(self, input)
   end
   self.lua_read = self.lua_read + to
   local shown = lines_of(self:outside(text:sub(1, from - 1)))
-  assert(table.remove(shown):find(MARK, 1, true), "the interpreter shows what is typed")
+  assert(table.remove(shown):find(MARK, 1, true), "the interpreter did not echo its input")
   return true, shown
 end
 
@@ -184,7 +184,7 @@ function sandbox:type(input)
   return type_lines(self, self:inside(table.concat(input, "\n") .. "\n"))
 end
 
--- Runs a ```lua block: whether it worked, and what it printed, as lines.
+-- Runs a ```lua block; returns whether it succeeded, and its output as lines.
 function sandbox:block(lines, document, line)
   local path = files.write("block.lua", self:inside(table.concat(lines, "\n") .. "\n"))
   local ok, shown = type_lines(self, ("dofile(%q)(%q, %q, %d)\n"):format(
@@ -202,7 +202,7 @@ function sandbox:block(lines, document, line)
 end
 
 function sandbox:close()
-  -- With all that it started; it may have ended itself.
+  -- Includes all child processes; the shell may have ended already.
   os.execute(("kill -KILL -%d 2>/dev/null"):format(self.shell.pid))
   self.shell:wait()
   files.clean()

@@ -1,5 +1,5 @@
--- Sessions as the docs write them: `$ command` for the shell, `> line` for Lua's
--- prompt, and below each what it prints.
+-- Parses the sessions in the documents: `$ command` for the shell, `> line` for Lua's
+-- prompt, each followed by its output.
 
 local session = {}
 
@@ -8,14 +8,14 @@ function session.is(lines)
   return lines[1] ~= nil and lines[1]:match("^[$>] ") ~= nil
 end
 
--- Ends a step whose interpreter is told by the next line.
+-- Ends a step if the next line is for another interpreter.
 local function is_interpreter(command, next_line)
   return command:match("^lua5%.4 %-") and (next_line or ""):match("^> ") ~= nil
 end
 
--- The steps, in order: `kind` is "shell" (`text`: the command), "start" (a new
--- interpreter), or "lua" (`input`: lines as typed), `shown` what the doc shows (of
--- "lua" with the lines typed, as the terminal has them), `line` where it begins.
+-- Returns the steps, in order. `kind` is "shell" (`text`: the command), "start" (a new
+-- interpreter), or "lua" (`input`: the typed lines). `shown`: the expected output (with
+-- "lua" including the typed lines, as on the terminal). `line`: its first line.
 function session.steps(lines, first_line)
   local steps, step = {}, nil
   local function begin(kind, i)
@@ -46,7 +46,7 @@ function session.steps(lines, first_line)
     end
     i = i + 1
   end
-  -- Blank lines between two commands are the document's.
+  -- Blank lines between two commands are layout.
   for _, each in ipairs(steps) do
     while each.shown[#each.shown] == "" do
       each.shown[#each.shown] = nil

@@ -1,5 +1,5 @@
--- Which room may use which: the includes of the C core and the requires of the Lua layer,
--- held against docs/design.md.
+-- Checks the dependencies between rooms: the includes of the C core and the requires of the
+-- Lua layer, as specified in docs/design.md.
 
 local files = require "support.files"
 
@@ -20,8 +20,8 @@ local function set(words)
   return members
 end
 
--- What the files of each room use beside their own room, as "file: what" where it is not
--- allowed; found: how many uses there are, so that a search that finds nothing fails.
+-- Lists the forbidden dependencies of files on other rooms, as "file: what". found: the
+-- number of all dependencies, so that the test fails if the search finds nothing.
 local function violations(allowed, uses)
   local list, found = {}, 0
   for _, use in ipairs(uses) do
@@ -43,7 +43,8 @@ local c_rooms = {
   guest = set "util dump paging",
 }
 
--- The simulator's. Registers are among what is configured, and requests take dumps.
+-- Rooms of the simulator. Registers are part of the configuration, and requests trigger
+-- dumps.
 local sim_rooms = {
   util = set "",
   conf = set "util dump",
@@ -62,8 +63,8 @@ local function includes(tier)
   return uses
 end
 
--- "api" is `require "qvm"`, which loads the rest. Commands use the public API. So does the
--- prompt, but it also looks at the classes, for the names of their methods.
+-- "api" is `require "qvm"`, which loads the rest. Commands use the public API. The prompt
+-- does so too, but it also reads the classes for the names of their methods.
 local lua_rooms = {
   start = set "core",
   init = set "core util host dump prompt",
@@ -80,12 +81,12 @@ local lua_rooms = {
   gdb = set "util cli api",
 }
 
--- How a line loads a module: require "x", require("x"), pcall(require, "x"), need "x",
--- start(...)("x").
+-- The forms in which a line loads a module: require "x", require("x"), pcall(require, "x"),
+-- need "x", start(...)("x").
 local LOADS = {"require%s*[(,]?", "need%s*%(?", "%)%("}
 
--- The modules of the library that the lines of some files load, by `require` or `need`;
--- comments aside. paths: where the files are; room_of(file): the room that one belongs to.
+-- The library modules that files load by `require` or `need`, outside comments. paths: the
+-- files; room_of(file): the room of a file.
 local function modules(paths, room_of)
   local uses = {}
   for _, line in ipairs(lines_of([[grep -rnE '"qvm[a-z_.]*"' --include=*.lua ]] .. paths)) do
@@ -105,36 +106,36 @@ local function room_of_module(file)
   return file:match "^lua/qvm/(%w+)"
 end
 
--- What scripts may use, and the one module that each command starts.
+-- The public modules, and the one module that each command starts.
 local public = {["qvm"] = true, ["qvm.assertions"] = true}
 local started = {diag = "qvm.diag", dumpdiff = "qvm.cli.dumpdiff", explore = "qvm.cli.explore",
   gdbserve = "qvm.gdb"}
 
 describe("the rooms", function()
-  it("of the C core use only what they may", function()
+  it("of the C core have only allowed dependencies", function()
     local list, found = violations(c_rooms, includes "core")
     assert.are.same({}, list)
     assert.is_true(found > 50)
   end)
 
-  it("of the simulator use only what they may", function()
+  it("of the simulator have only allowed dependencies", function()
     local list, found = violations(sim_rooms, includes "sim")
     assert.are.same({}, list)
     assert.is_true(found > 50)
     assert.are.same({}, lines_of "ls csrc/sim | grep '[.]'")
   end)
 
-  it("of the simulator, and the helpers, have files that begin by saying what they do", function()
+  it("of the simulator, and the helpers, have files that start with a description", function()
     for _, path in ipairs(lines_of "ls csrc/sim/*/*.c spec/helpers/*.c") do
       assert.matches("^/%*", files.read(path), 1, false, path)
     end
   end)
 
-  it("of the C core know nothing of Lua", function()
+  it("of the C core do not use Lua", function()
     assert.are.same({}, lines_of "grep -lE 'lua\\.h|lauxlib\\.h' csrc/core/*/*.[ch]")
   end)
 
-  it("of the Lua layer use only what they may", function()
+  it("of the Lua layer have only allowed dependencies", function()
     local list, found = violations(lua_rooms, modules("lua/qvm", room_of_module))
     assert.are.same({}, list)
     assert.is_true(found > 100)
@@ -152,7 +153,7 @@ describe("the rooms", function()
     assert.is_true(found >= 7)
   end)
 
-  it("have the logic of the commands: their scripts only start them", function()
+  it("contain the commands' logic: the scripts only start it", function()
     for name, module in pairs(started) do
       local path = ("examples/%s.lua"):format(name)
       local count = #lines_of("cat " .. path)
@@ -161,7 +162,7 @@ describe("the rooms", function()
     end
   end)
 
-  it("are where documents and comments say", function()
+  it("exist at the paths in documents and comments", function()
     local missing, found = {}, 0
     for _, line in ipairs(lines_of [[grep -rnoE \
       '(csrc/|lua/qvm/|docs/|spec/)[a-z0-9_./-]+\.(c|h|lua|md|sh|mk)\b' \

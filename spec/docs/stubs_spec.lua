@@ -1,4 +1,4 @@
--- The stubs for lua-language-server: what they declare is what there is.
+-- The stubs for lua-language-server: they declare exactly the public API.
 
 local api = require "support.api"
 local files = require "support.files"
@@ -11,8 +11,8 @@ local function lines_of(path)
   return (files.read(path) .. "\n"):gmatch("(.-)\n")
 end
 
--- The classes in a stub, by name: `fields`, `functions` (with their annotations), the
--- name of the `local`, and what it inherits.
+-- The classes in a stub, by name: `fields`, `functions` (with their annotations), the name
+-- of the `local`, and the base class.
 local function parse(path)
   local classes, notes = {}, {}
   local class, kind
@@ -23,7 +23,7 @@ local function parse(path)
     local owner, method, parameters = line:match("^function ([%w_]+)[.:]([%w_]+)%((.*)%) end$")
     if name then
       class = {name = name, parent = parent, fields = {}, functions = {}}
-      assert(not classes[name], "twice: " .. name)
+      assert(not classes[name], "duplicate class: " .. name)
       classes[name] = class
     elseif line:find("^%-%-%-@field") then
       class.fields[assert(field, line)] = line
@@ -40,7 +40,7 @@ local function parse(path)
   return classes
 end
 
--- The names in the stubs, written as api.names writes them.
+-- The names in the stubs, in the form of api.names.
 local function declared()
   local names = {}
   for name, class in pairs(parse(main)) do
@@ -60,7 +60,7 @@ local function declared()
   return names
 end
 
--- What is on the one side and not on the other.
+-- The names in the first set that are missing from the second.
 local function missing(from, where)
   local list = {}
   for _, name in ipairs(api.sorted(from)) do
@@ -76,7 +76,7 @@ describe("the stubs for the editor", function()
 
   local function real()
     local names = api.names(api.objects())
-    for name in pairs(names) do -- a Replay has what a VM has
+    for name in pairs(names) do -- a Replay has the same members as a VM
       if name:find("^Replay:") then
         assert.are.equal("qvm.VM", parse(main)["qvm.Replay"].parent)
         assert.is_truthy(names[name:gsub("^Replay", "VM")], name)
@@ -86,7 +86,7 @@ describe("the stubs for the editor", function()
     return names
   end
 
-  it("are Lua", function()
+  it("are valid Lua", function()
     for _, path in ipairs {main, assertions} do
       assert(loadfile(path, "t", {}))
       assert.matches("^%-%-%-@meta qvm", files.read(path))
@@ -94,15 +94,15 @@ describe("the stubs for the editor", function()
     assert.is_table(loadfile(main, "t", {})())
   end)
 
-  it("declare whatever there is", function()
+  it("declare all public names", function()
     assert.are.same({}, missing(real(), declared()))
   end)
 
-  it("declare nothing that is not there", function()
+  it("declare no other names", function()
     assert.are.same({}, missing(declared(), real()))
   end)
 
-  it("have no type that is not declared", function()
+  it("use only declared types", function()
     local known = {["qvm.code"] = true}
     local classes = parse(main)
     for name in pairs(classes) do
@@ -117,7 +117,7 @@ describe("the stubs for the editor", function()
     end
   end)
 
-  it("know a type for each parameter, in the order of the function", function()
+  it("have a type for each parameter, in the order of the function", function()
     for name, class in pairs(parse(main)) do
       for method, entry in pairs(class.functions) do
         local list = {}
@@ -129,7 +129,7 @@ describe("the stubs for the editor", function()
     end
   end)
 
-  it("name the codes of the guide", function()
+  it("list the error codes of the guide", function()
     local codes = {}
     for names in files.read("docs/guide.md"):match("| code | meaning |\n(.-)\n\n")
       :gmatch("|%s*(`[^|]*`)%s*|") do
@@ -144,7 +144,7 @@ describe("the stubs for the editor", function()
     assert.are.same(codes, alias)
   end)
 
-  it("say what a function takes, and what a failure gives", function()
+  it("document each function's parameters and failures", function()
     local vm = parse(main)["qvm.VM"]
     assert.are.same({"integer?", "string?", "qvm.code?"}, (function()
       local types = {}
@@ -159,9 +159,9 @@ describe("the stubs for the editor", function()
     assert.matches("^%-%-%-@return fun%(%): integer # iterator", find[3])
   end)
 
-  -- A function complains of an option that it does not know, and of a value that is
-  -- none: so it can be asked what it knows.
-  it("know the options of each function", function()
+  -- Functions raise an error for an unknown option and for an invalid value, so calls
+  -- reveal the options they accept.
+  it("list the options of each function", function()
     local objects = api.objects()
     local dump, vm = objects.Dump[1], objects.VM[1]
     local calls = {

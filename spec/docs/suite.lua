@@ -13,8 +13,7 @@ local function fail(document, line, message)
   error(("%s:%d: %s"):format(document, line, message), 0)
 end
 
--- A program that is left to run in the background is a VM: it is there when its env
--- is.
+-- A program that keeps running in the background is a VM: wait until its env exists.
 local function run_command(box, text)
   local before = box:vms()
   local status, printed = box:run(text)
@@ -47,7 +46,7 @@ local function run_session(box, document, lines, first_line, check)
   end
 end
 
--- A hidden session: its commands must work, and Lua raise nothing.
+-- A hidden session: its commands must succeed, and its Lua code must not raise an error.
 local function run_given(box, document, given)
   run_session(box, document, given.lines, given.line, function(step, printed)
     local text = table.concat(printed, "\n")
@@ -116,7 +115,7 @@ local function title_of(document, block)
     #first > 50 and first:sub(1, 47) .. "..." or first)
 end
 
--- All blocks before one are run before it, each once: they share what they make.
+-- Runs all blocks before this one, each once, since blocks share state.
 local function run_until(chapter, document, last)
   for _, block in ipairs(chapter.blocks) do
     if runner_of(block) and not block.reason and block.ok == nil
@@ -129,7 +128,7 @@ local function run_until(chapter, document, last)
   end
 end
 
--- Raises where a block is not what it should be.
+-- Raises an error if a block differs from the document.
 local function check(chapter, document, block)
   if block.reason then
     if block.reason == "" then
@@ -145,8 +144,8 @@ local function check(chapter, document, block)
   end
 end
 
--- Tests for the blocks of a document: of those that need a real guest's dump, or of
--- the others, and why they are not run here, if they are not.
+-- Defines tests for the blocks of a document: either those that need a real guest's dump or
+-- the others. why_not: the reason if they cannot be run.
 function suite.define(document, real, why_not)
   for _, chapter in ipairs(markdown.chapters(document)) do
     busted.describe("the blocks of", function()
@@ -170,7 +169,7 @@ function suite.define(document, real, why_not)
   end
 end
 
--- What is wrong with the blocks of a document, as an array of messages.
+-- Returns the problems of a document's blocks, as an array of messages.
 function suite.problems(document)
   local problems = {}
   for _, chapter in ipairs(markdown.chapters(document)) do

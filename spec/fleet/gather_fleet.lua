@@ -1,6 +1,6 @@
--- examples/fleet as it is meant to be used: Ansible asks several boards, and the
--- report tells of them. The boards are on this machine, each with simulated VMs of
--- its own; one of them cannot be reached, and of one the command is not there.
+-- examples/fleet end to end: Ansible queries several boards, and the report lists them. All
+-- boards are on this machine, each with its own simulated VMs; one board is unreachable,
+-- and on one the command is missing.
 
 local cjson = require "cjson"
 local files = require "support.files"
@@ -83,10 +83,10 @@ describe("a fleet", function()
     local names = {"board1.json", "board2.json", "board3.json", "board4.json", "board5.json",
       "board6.json", "board7.json", "boards"}
     assert.are.same(names, files.list(files.path("all boards")))
-    local direct, told = process.run({here .. "/examples/diag.lua", "--list", "--json",
+    local direct, listing = process.run({here .. "/examples/diag.lua", "--list", "--json",
       "--root", files.path("a root's name")}, {env = environment()})
     assert.are.equal(0, direct)
-    assert.are.equal(told, files.read(files.path("all boards/board7.json")) .. "\n")
+    assert.are.equal(listing, files.read(files.path("all boards/board7.json")) .. "\n")
     local away = cjson.decode(files.read(files.path("all boards/board6.json")))
     assert.is_true(away.unreachable)
 
@@ -105,7 +105,7 @@ describe("a fleet", function()
       error(board .. " was changed")
     end
 
-    -- What is away is left out, what differs is put right.
+    -- Unreachable boards are omitted; deviations are corrected.
     files.write("inventory.ini", (inventory:gsub("board[56] [^\n]*\n", ""):gsub("board%[1:4%]",
       "board1\nboard4")):format(files.dir(), here, files.dir()))
     gather()
@@ -115,7 +115,7 @@ describe("a fleet", function()
     assert.are.equal(0, status)
   end)
 
-  it("takes what boards say as text", function()
+  it("treats values from the boards as text", function()
     files.write("env", [[{"errata": {"{{ 7 * 7 }}": "{{ lookup('pipe', 'id') }}"},
       "vcpus": [{"tid": 1, "last_known_ip": 5}]}]])
     start("board1", "linux1", "ram 1M\ncpu\nset sim-env-template " .. files.path("env"))

@@ -1,5 +1,5 @@
--- What the inputs of each target come to: coverage.lua FOLDER TARGET... For parsers in C
--- lines and branches, by llvm-cov, of the files that a target is for; for those in Lua lines.
+-- Reports the coverage of each target's inputs: coverage.lua FOLDER TARGET... For parsers
+-- in C: lines and branches of the files under test, by llvm-cov. For parsers in Lua: lines.
 
 local cjson = require "cjson"
 
@@ -37,7 +37,7 @@ local function run(command, ...)
   return out
 end
 
--- Runs all inputs there are; environment: where to tell of it.
+-- Runs all inputs of a target; environment: tells it where to write the coverage.
 local function run_inputs(target, environment)
   local places = ""
   for _, place in ipairs {folder .. "/corpus/", folder .. "/seeds/", "spec/fuzz/corpus/"} do
@@ -53,8 +53,8 @@ local function llvm(name)
   return "$(dirname \"$(readlink -f \"$(command -v clang)\")\")/llvm-" .. name
 end
 
--- The branches that were never taken one way, by what llvm-cov exports: line, column,
--- and how often each way.
+-- The branches that were never taken in one direction, from llvm-cov's export: line,
+-- column, and the count for each direction.
 local function report_branches(file, branches)
   local lines, missing, total = {}, {}, 0
   for line in io.lines("csrc/core/" .. file) do
@@ -103,10 +103,10 @@ local function code_lines(path)
 end
 
 local function report_lua(target)
-  local told = folder .. "/cov/" .. target .. ".lines"
-  run_inputs(target, "QVM_FUZZ_LINES=" .. told)
+  local line_file = folder .. "/cov/" .. target .. ".lines"
+  run_inputs(target, "QVM_FUZZ_LINES=" .. line_file)
   local seen = {}
-  for line in io.lines(told) do
+  for line in io.lines(line_file) do
     seen[line] = true
   end
   for _, name in ipairs(files[target]) do
@@ -114,7 +114,7 @@ local function report_lua(target)
     local set, covered, total, missing, number = code_lines(path), 0, 0, {}, 0
     for text in io.lines(path) do
       number = number + 1
-      -- A line hook does not see where a function with "..." begins: of a file, line 1.
+      -- A line hook misses the first line of a function with "...": of a file, line 1.
       local is_code = set[number] and not text:find("^%s*end[,;)]*%s*$")
         and not text:find("^%-%-") and not text:find("function.*%.%.%.%)$")
       total = total + (is_code and 1 or 0)

@@ -40,7 +40,7 @@ const char *fuzz_dump(unsigned file, uint16_t machine, const struct fuzz_segment
 
 enum { PAGE = 4096, IN_FILE = SEGMENTS_MAX * ENTRY + HEADER };
 
-/* One piece: 4 bytes of what it is like, for most kinds some of content. */
+/* One piece: 4 bytes that describe it and, for most kinds, some content. */
 static void describe(struct fuzz_segment *segment, struct fuzz_input *input,
                      uint64_t *address, uint64_t *offset)
 {
@@ -48,7 +48,7 @@ static void describe(struct fuzz_segment *segment, struct fuzz_input *input,
 
     size = 1 + fuzz_take(input, 2) % (kind & 1 ? 3 * PAGE : 200);
     *address += gap & 1 ? gap * 16 : 0;
-    if (kind & 2) /* so that holes of pages may be */
+    if (kind & 2) /* allow holes of whole pages */
         *offset = (*offset + PAGE - 1) / PAGE * PAGE;
     *segment = (struct fuzz_segment){.type = ELF_PT_LOAD,
                                      .paddr = *address,
@@ -68,13 +68,13 @@ static void write_content(unsigned file, const struct fuzz_segment *segment,
     size = size > segment->filesz ? segment->filesz : size;
     for (uint64_t i = 0; i < size; i++)
         bytes[i] = (unsigned char)fuzz_take(input, 1);
-    if (step & 1) /* again and again */
+    if (step & 1) /* repeat the content */
         for (uint64_t i = size; size > 0 && i < segment->filesz; i++)
             bytes[i] = bytes[i % size];
     fuzz_file_put(file, segment->offset, bytes, step & 1 ? segment->filesz : size);
 }
 
-/* Puts a file's compressed form in its place, and takes some of its end away. */
+/* Replaces a file by its compressed form and truncates it. */
 static void compress_file(unsigned file, const char *path, uint64_t lost)
 {
     static unsigned char plain[1 << 18], packed[1 << 18];
@@ -160,7 +160,7 @@ enum fuzz_where fuzz_where(const struct dump *dump, uint64_t address, uint64_t *
 static void check_address(const struct dump *dump, uint64_t address)
 {
     struct qvm_error *err = fuzz_error();
-    uint64_t offset = 0, reach = dump_contiguous(dump, address, 1);
+    uint64_t offset = 0, contiguous = dump_contiguous(dump, address, 1);
     enum fuzz_where where = fuzz_where(dump, address, &offset);
     struct extent extent;
     unsigned char byte = 1, same = 0;
@@ -168,9 +168,9 @@ static void check_address(const struct dump *dump, uint64_t address)
 
     MUST(memory_extent((struct memory *)&dump->memory, address, UINT64_MAX, &extent, err) ==
          0);
-    MUST(reach == (where == FUZZ_IN_FILE || where == FUZZ_ZERO));
-    MUST(status == (reach ? 0 : -1));
-    MUST(reach || err->code == (where == FUZZ_LOST ? QVM_TRUNCATED : QVM_UNMAPPED));
+    MUST(contiguous == (where == FUZZ_IN_FILE || where == FUZZ_ZERO));
+    MUST(status == (contiguous ? 0 : -1));
+    MUST(contiguous || err->code == (where == FUZZ_LOST ? QVM_TRUNCATED : QVM_UNMAPPED));
     MUST((extent.kind == EXTENT_NONE) == (where == FUZZ_NOWHERE) && extent.last >= address);
     MUST((extent.kind == EXTENT_CUT) == (where == FUZZ_LOST));
     MUST(fuzz_read(dump, address, &byte, 1) == status || dump->file.gzip);
@@ -182,24 +182,25 @@ static void check_address(const struct dump *dump, uint64_t address)
     }
 }
 
-/* Several bytes: they are there if each is, and say what each does. */
+/* Several bytes: they are present if each is, and have the same values. */
 static void check_bytes(const struct dump *dump, uint64_t address, uint64_t n)
 {
     static unsigned char bytes[2 * PAGE];
     struct qvm_error *err = fuzz_error();
-    uint64_t reach = dump_contiguous(dump, address, n);
+    uint64_t contiguous = dump_contiguous(dump, address, n);
     unsigned char last = 0;
 
-    MUST(reach <= n && (n == 0 || reach - 1 <= UINT64_MAX - address || reach == 0));
+    MUST(contiguous <= n &&
+         (n == 0 || contiguous - 1 <= UINT64_MAX - address || contiguous == 0));
     MUST((dump_check(dump, address, n, err) == 0) ==
-         (reach == n && (n == 0 || n - 1 <= UINT64_MAX - address)));
+         (contiguous == n && (n == 0 || n - 1 <= UINT64_MAX - address)));
     if (n == 0 || n > sizeof bytes)
         return;
     if (fuzz_read(dump, address, bytes, n) == 0) {
-        MUST(reach == n && fuzz_read(dump, address + (n - 1), &last, 1) == 0);
+        MUST(contiguous == n && fuzz_read(dump, address + (n - 1), &last, 1) == 0);
         MUST(last == bytes[n - 1]);
     } else
-        MUST(reach < n || n - 1 > UINT64_MAX - address || dump->file.gzip);
+        MUST(contiguous < n || n - 1 > UINT64_MAX - address || dump->file.gzip);
 }
 
 static void check_ranges(const struct dump *dump)
@@ -217,7 +218,7 @@ static void check_ranges(const struct dump *dump)
         if (i + 1 == map->count)
             break;
         MUST(run->last < next->first);
-        /* What goes on in the file goes on in the piece. */
+        /* Memory that continues in the file must be part of the same run. */
         if (run->last + 1 == next->first)
             MUST(run->offset == RUN_ZEROS
                      ? next->offset != RUN_ZEROS

@@ -1,5 +1,4 @@
-/* Dumps that a target makes of what an input describes, and what must hold for every one
- * that was opened. */
+/* Dumps that a target builds from an input, and the invariants of every opened dump. */
 #ifndef FUZZ_DUMPS_H
 #define FUZZ_DUMPS_H
 
@@ -10,14 +9,14 @@ struct fuzz_segment {
     uint64_t paddr, filesz, memsz, offset;
 };
 
-/* Writes an ELF core's headers to a file of fuzz_file: 64 bits, little-endian. Returns its
- * path. */
+/* Writes an ELF core's headers to a file of fuzz_file: 64 bits, little-endian. Returns
+ * its path. */
 const char *fuzz_dump(unsigned file, uint16_t machine, const struct fuzz_segment *segments,
                       unsigned count);
 
-/* A small physical memory, and a file that holds most of it: what the segments that an
- * input describes leave out is not there, what is not written is a hole, what the file has
- * lost is cut off. NULL where it cannot be opened. */
+/* A small physical memory, and a file that holds most of it: memory outside the
+ * input's segments is absent, unwritten memory is a hole, and truncated memory is cut
+ * off. Returns NULL if the dump cannot be opened. */
 enum { FUZZ_MEMORY = 20 << 10 };
 struct fuzz_memory {
     uint64_t base;
@@ -26,12 +25,13 @@ struct fuzz_memory {
 };
 struct dump *fuzz_fill(unsigned file, struct fuzz_memory *memory, struct fuzz_input *input);
 
-/* Where segments have the byte at an address, told one segment after another. */
+/* Where the segments have the byte at an address, found by trying each segment in
+ * turn. */
 enum fuzz_where { FUZZ_NOWHERE, FUZZ_IN_FILE, FUZZ_ZERO, FUZZ_LOST };
 enum fuzz_where fuzz_where(const struct dump *dump, uint64_t address, uint64_t *offset);
 
-/* Ranges ascending, merged, as the segments have them; sums, reads and reaches that agree.
- */
+/* Checks that the memory runs are sorted, merged and equal to the segments, and that
+ * sums, reads and lengths agree. */
 void fuzz_check_memory(const struct dump *dump, uint64_t seed);
 
 #endif

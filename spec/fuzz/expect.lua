@@ -1,4 +1,4 @@
--- What a function of the library may give back, for the scripts beside it.
+-- Checks what functions of the library may return, for the scripts in spec/fuzz/lua.
 
 local expect = {}
 
@@ -8,18 +8,19 @@ for code in ([[not_found permission not_qvm gone malformed truncated too_large u
   codes[code] = true
 end
 
--- Passes a result on; a failure must have a message with a text in it and one of the
--- documented codes.
+-- Returns a result unchanged; a failure must have a message that contains the text, and a
+-- documented code.
 function expect.result(text, value, message, code, ...)
   if value == nil and (message ~= nil or code ~= nil) then
     assert(type(message) == "string" and message:find(text, 1, true),
-      "a message that does not name its file: " .. tostring(message))
-    assert(codes[code], "an undocumented code: " .. tostring(code))
+      "the message does not name its file: " .. tostring(message))
+    assert(codes[code], "undocumented code: " .. tostring(code))
   end
   return value, message, code, ...
 end
 
--- Calls an iterator up to so many times. It may raise the world's failure, of the file.
+-- Calls an iterator up to so many times. It may raise a runtime failure that names the
+-- file.
 function expect.each(text, most, iterator, f)
   for _ = 1, most do
     local ok, a, b, c = pcall(iterator)
@@ -33,10 +34,10 @@ function expect.each(text, most, iterator, f)
   end
 end
 
--- What a value says of itself is fit for a terminal.
-function expect.harmless(value)
+-- Checks that a value's text contains no terminal controls; returns the text.
+function expect.escaped(value)
   local text = tostring(value)
-  assert(utf8.len(text), "no UTF-8")
+  assert(utf8.len(text), "not UTF-8")
   assert(not text:find("[\0-\8\11-\31\127]"), "control characters")
   return text
 end

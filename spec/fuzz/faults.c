@@ -1,5 +1,5 @@
-/* Failures that no input brings about: the linker puts these in place of the functions they
- * are named for (--wrap). pread is pread64 in object files, as offsets have 64 bits. */
+/* Failures that no input causes: the linker replaces the functions with these
+ * (--wrap). pread is pread64 in object files, as offsets have 64 bits. */
 #define _GNU_SOURCE
 #include "fuzz.h"
 
@@ -13,7 +13,8 @@
 
 enum kind { MEMORY, READ_FAILS, READ_INTERRUPTED, READ_SHORT, THREAD, KINDS };
 
-static _Atomic int left[KINDS]; /* calls up to the one that fails; 0: none does */
+static _Atomic int
+    left[KINDS]; /* calls up to and including the one that fails; 0: none fails */
 
 void fuzz_faults(uint64_t seed)
 {
@@ -53,8 +54,8 @@ ssize_t __wrap_read(int fd, void *to, size_t n);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*run)(void *), void *argument);
 
-/* What the core holds. More than FUZZ_COST_MEMORY, or so many calls that read for one
- * input, is a crash: no input is worth that. */
+/* The memory that the core has allocated. Exceeding FUZZ_COST_MEMORY, or
+ * FUZZ_COST_READS calls that read for one input, is a crash: no input justifies that. */
 static _Atomic size_t used;
 static _Atomic unsigned reads;
 
@@ -102,7 +103,7 @@ char *__wrap_strdup(const char *text)
     return strikes(MEMORY) ? NULL : account(__real_strdup(text));
 }
 
-/* What a read is to do: 0 as it was asked for, else -1. */
+/* The action of a read: 0 for the requested one, else -1. */
 static int read_fault(size_t *n)
 {
     if (strikes(READ_SHORT) && *n > 1)

@@ -59,7 +59,7 @@ void fuzz_failed(const struct qvm_error *err, const char *text)
     MUST(strstr(message, text) != NULL);
 }
 
-/* Inputs are small: what is not done after so many calls will never be. */
+/* Inputs are small: an operation that needs more calls never ends. */
 enum { CALLS_MAX = 1 << 16 };
 
 struct dump *fuzz_open(const char *path, bool partial)

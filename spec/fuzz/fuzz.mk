@@ -60,9 +60,9 @@ fuzz_C     := $(wildcard spec/fuzz/*.c spec/fuzz/targets/*.c)
 fuzz_FLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -DSCRIPT='"env"' -Icsrc/core -Ispec/fuzz \
 	-I$(LUA_INCDIR)
 
-# $(1): the directory; $(2), $(3): flags to compile the core and binding, the fuzzer's own
-# files; $(4): flags to link. The fuzzer's own files are not instrumented for coverage, which
-# would lead the search astray.
+# $(1): the directory; $(2), $(3): flags to compile the core and binding, and the fuzzer's
+# own files; $(4): flags to link. The fuzzer's own files are not instrumented, since their
+# coverage would mislead the search.
 define FUZZ_RULES
 $(FUZZ_CORE:%=$(FUZZ)/$(1)/core/%): $(FUZZ)/$(1)/core/%.o: csrc/core/%.c $(FUZZ_VALUES)
 	@mkdir -p $$(@D)

@@ -1,5 +1,5 @@
--- Two dumps that the target gdb serves: of QEMU, with page tables, kernel log and vCPUs;
--- and as QNX documents its own.
+-- Two dumps for the target gdb: one of QEMU, with page tables, kernel log and vCPUs; one in
+-- the documented QNX format.
 
 local layouts = require "layouts"
 local pagetables = require "support.pagetables"

@@ -1,4 +1,4 @@
--- Where a kernel keeps its log, for the target and its seeds: 4 KiB of memory.
+-- Layouts of a kernel's log in 4 KiB of memory, for the target and its seeds.
 
 local layouts = {BASE = 0x10000}
 
@@ -6,7 +6,7 @@ local function lines(list)
   return table.concat(list, "\n") .. "\n"
 end
 
--- By word: bytes of a pointer.
+-- By word size: the bytes of a pointer.
 local function ring(word)
   return lines {
     ("SYMBOL(prb)=%x"):format(layouts.BASE + 16),
@@ -31,7 +31,7 @@ local function buffer()
     "OFFSET(printk_log.text_len)=10", "OFFSET(printk_log.caller_id)=12"}
 end
 
--- The VMCOREINFO of a kind: bit 2: the buffer of records of kernels before 5.10.
+-- The VMCOREINFO of a kind. Bit 2 selects the record buffer of kernels before 5.10.
 function layouts.text(kind, bits)
   return kind & 4 == 0 and ring(bits // 8) or buffer()
 end

@@ -1,5 +1,5 @@
-/* Changes an ELF file where it decides: fields of its headers take values that are odd, or
- * those of other fields. The rest of the time its bytes change as anyone's. */
+/* Changes the important parts of an ELF file: fields of its headers get odd values or
+ * the values of other fields. Otherwise, libFuzzer mutates the bytes as usual. */
 #include "fuzz.h"
 
 #include <string.h>
@@ -56,7 +56,7 @@ static void set(const struct elf_file *elf, uint64_t at, unsigned size, uint64_t
         elf->data[at + (elf->big ? size - 1 - i : i)] = (uint8_t)(value >> 8 * i);
 }
 
-/* Where one of the things of a kind begins. */
+/* The offset of a random structure of a kind. */
 static uint64_t place(const struct elf_file *elf, int kind, uint64_t *random)
 {
     bool wide = elf->wide;
@@ -91,7 +91,7 @@ static uint64_t value_for(const struct elf_file *elf, uint64_t at, unsigned size
     }
 }
 
-/* One segment takes another's place, or the place behind the last. */
+/* Copies one segment over another, or to the place after the last. */
 static void copy_segment(const struct elf_file *elf, uint64_t *random)
 {
     size_t size = elf->wide ? 56 : 32;

@@ -14,10 +14,10 @@ fuzz() { # fuzz TARGET
     pagetables | find | diff | envfile) size=2048 ;;
     esac
     [ -e "$saved" ] || saved=$folder/seeds/$target
-    # Lua keeps memory between inputs; what leaks of the core shows in the other targets.
+    # Lua keeps memory between inputs; the other targets detect leaks of the core.
     [ ! -e "$here/lua/$target.lua" ] || leaks=0
-    # What an input may cost is counted, not timed; the timeout is for an endless loop, on a
-    # machine that is busy with other work.
+    # The cost of an input is counted, not timed; the timeout is for endless loops on a busy
+    # machine.
     set -- -max_total_time="$seconds" -max_len=$size -timeout=120 -malloc_limit_mb=64 -rss_limit_mb=1024 \
         -detect_leaks=$leaks -print_final_stats=1 -artifact_prefix="$folder/crashes/$target-"
     [ ! -e "$here/dict/$target.dict" ] || set -- "$@" -dict="$here/dict/$target.dict"

@@ -10,7 +10,7 @@ here=$(dirname "$0")
 for target in "$@"; do
     new=$folder/merged/$target saved=$here/corpus/$target
     rm -rf "$new" && mkdir -p "$new" "$folder/corpus/$target" "$saved"
-    # The seeds come first: what they come to needs no other input.
+    # The seeds come first, so that no saved input repeats their coverage.
     cp "$folder/seeds/$target"/* "$new"
     "$folder/bin/$target" -merge=1 -set_cover_merge=1 -use_counters=0 -max_len=4096 -detect_leaks=0 \
         -timeout=10 "$new" "$saved" "$folder/corpus/$target" >"$folder/logs/merge" 2>&1 ||

@@ -1,6 +1,7 @@
-/* Parsers that are written in Lua: spec/fuzz/lua/SCRIPT.lua returns a function that takes
- * an input. A line hook counts which line was followed by which, and libFuzzer takes these
- * counters for coverage. What the function raises, or does without an end, is a crash. */
+/* Targets for parsers in Lua: spec/fuzz/lua/SCRIPT.lua returns a function that takes
+ * an input. A line hook counts pairs of consecutive lines, and libFuzzer uses these
+ * counters as coverage. An error that the function raises, or an endless loop, is a
+ * crash. */
 #include "fuzz.h"
 
 #include <lauxlib.h>
@@ -22,8 +23,8 @@ static lua_State *state;
 static unsigned steps, before;
 static size_t memory;
 
-/* The library's files by the text of their names, which Lua keeps in one place, and which
- * of their lines were come to. */
+/* The library's files by the address of their names, which Lua interns, and which of
+ * their lines were run. */
 static struct script {
     const char *source;
     bool ours;
@@ -48,7 +49,7 @@ static void hook(lua_State *L, lua_Debug *ar)
     unsigned file, here;
 
     if (ar->event == LUA_HOOKCOUNT) {
-        MUST(++steps < STEPS_MAX); /* or it takes too long for so small an input */
+        MUST(++steps < STEPS_MAX); /* or it takes too long for such a small input */
         return;
     }
     lua_getinfo(L, "S", ar);
@@ -71,7 +72,8 @@ static void *allocate(void *context, void *old, size_t old_size, size_t size)
         free(old);
         return NULL;
     }
-    /* Lua collects its garbage then, and asks again; if that fails, it raises. */
+    /* After a failure, Lua collects its garbage and tries again; if that fails too, it
+     * raises an error. */
     if (size > (old ? old_size : 0) && memory + size > MEMORY_MAX)
         return NULL;
     new = realloc(old, size);
@@ -112,8 +114,8 @@ static void must_run(int status)
     abort();
 }
 
-/* For the report of what was covered: file:line of each. */
-static void tell_lines(void)
+/* For the coverage report: file:line of each. */
+static void write_lines(void)
 {
     const char *path = getenv("QVM_FUZZ_LINES");
     FILE *out = path ? fopen(path, "w") : NULL;
@@ -145,7 +147,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     lua_sethook(state, hook, LUA_MASKLINE | LUA_MASKCOUNT, STEP);
     must_run(luaL_dofile(state, "spec/fuzz/lua/" SCRIPT ".lua"));
     MUST(lua_gettop(state) == 2 && lua_isfunction(state, 2));
-    atexit(tell_lines);
+    atexit(write_lines);
     return 0;
 }
 

@@ -1,5 +1,5 @@
--- Writes the inputs that fuzzing begins with: lua5.4 spec/fuzz/seeds.lua TO. Each target's
--- are in a folder of its own; what they mean is said at the target.
+-- Writes the seeds, the initial inputs for fuzzing: lua5.4 spec/fuzz/seeds.lua TO. Each
+-- target has its own folder; the input format is described in the target's source.
 
 package.path = "lua/?.lua;spec/?.lua;spec/fuzz/?.lua;" .. package.path
 
@@ -45,7 +45,7 @@ for _, text in ipairs {
   seed("env", text)
 end
 
--- Of much: empty objects and arrays, numbers, members that are there again, depth, names.
+-- Large quantities: empty objects and arrays, numbers, duplicate members, depth, names.
 for _, text in ipairs {"[" .. ("{},"):rep(1300) .. "{}]", "[" .. ("[],"):rep(1300) .. "[]]",
   "[" .. ("1,"):rep(2000) .. "1]", "{" .. ('"a":1,'):rep(600) .. '"a":1}',
   ('{"a":'):rep(500) .. "1" .. ("}"):rep(500), '{"' .. ("k"):rep(3000) .. '":[{},{}]}',
@@ -70,8 +70,8 @@ for _, text in ipairs {
   seed("env", text)
 end
 
--- What multiplies: segments that show the same notes, the same memory; names that share
--- a table. Each is also compressed.
+-- Amplification: segments with the same notes or the same memory; names that share a table.
+-- Each also compressed.
 
 do
   local notes = writer.elf_note("X\0", 1, ""):rep(20)
@@ -151,7 +151,7 @@ for _, machine in ipairs {"aarch64", "x86_64"} do
     {type = 4, align = 0, bytes = qemu_notes(machine)}}})
 end
 
--- Sections, with the number of program headers in the first of them.
+-- Sections, with the number of program headers in the first one.
 for _, bits in ipairs {32, 64} do
   elf(writer.as("<", bits, function()
     local header, entry = bits == 64 and 64 or 52, bits == 64 and 56 or 32
@@ -235,7 +235,7 @@ seed("gzip", gzip("hello") .. ("\0"):rep(100))
 -- Page tables -----------------------------------------------------------------------------
 
 local function entry(page, index, run, kind, target, flags)
-  if kind & 4 == 4 then -- what is at the target is raw, in 8 bytes behind it
+  if kind & 4 == 4 then -- the target's content is in the next 8 bytes, unchanged
     return string.pack("<BI2BBB", page, index, run, kind, target) .. ("\0"):rep(8) .. "\0\0"
   end
   return string.pack("<BI2BBBI2", page, index, run, kind, target, flags)
@@ -243,7 +243,7 @@ end
 
 local X86, ARM_TABLE, ARM_PAGE = 7, 3, 0x443
 
--- A table of each level, in one page after another; then pages, and a block.
+-- A table of each level, on consecutive pages; then pages, and a block.
 local function tables(levels, table_flags, leaf_flags, block_flags)
   local list = {}
   for level = 1, levels - 1 do
@@ -282,10 +282,10 @@ paging(0, string.pack("BBB", 3 | 4 << 2, 1, 0), nil, 0, tables(5, ARM_TABLE, ARM
 
 -- Find, diff ------------------------------------------------------------------------------
 
--- Pieces of a memory: kind, gap, size, and their content.
-local function piece(kind, gap, size, content, again)
+-- A piece of memory: kind, gap, size, and its content.
+local function piece(kind, gap, size, content, repeated)
   return string.pack("<BBI2", kind, gap, size - 1),
-    string.pack("BB", #content, again and 1 or 0) .. content
+    string.pack("BB", #content, repeated and 1 or 0) .. content
 end
 
 local function memory(flags, list)
@@ -301,7 +301,7 @@ local one = memory(0, {{1, 0, 5000, "some text\0in memory\1", true}, {0, 3, 100,
 local two = memory(1, {{8, 200, 100, "abc", true}, {1, 0, 6000, "x", true}})
 local three = memory(8, {{1, 0, 5000, "a\xff\xaa\x48\x8b \1bc", true}, {9, 80, 600, "xy", true}})
 for _, mem in ipairs {one, two, three, "\12" .. three:sub(2)} do
-  -- Twelve patterns; long ones; one of zeros; of common bytes and of rare ones.
+  -- Twelve patterns; long ones; one of zeros; of common and of rare bytes.
   seed("find", string.pack("<BBI2I2B", 0, 88, 0, 0, 100) .. mem
     .. ("\5\0\0\1\2\9\0\0\1\2\3\4\5\0\0\xff\xff\5\0\0\x48\x8b\5\0\0\xaa\xf9\5\0\0 \x89"):rep(2))
   seed("find", string.pack("<BBI2I2B", 0, 8, 0, 0, 1) .. mem .. "\250\3\0\122\8\0")
@@ -325,7 +325,7 @@ seed("envfile", "\1\79\255")
 seed("envfile", "\1\80\1")
 seed("envfile", '{"a":1}')
 
--- What Lua reads --------------------------------------------------------------------------
+-- Parsers in Lua --------------------------------------------------------------------------
 
 local intel = "OSRELEASE=6.1.0\nPAGESIZE=4096\nSYMBOL(swapper_pg_dir)=ffffffff82010000\n"
   .. "SYMBOL(init_uts_ns)=ffffffff82020000\nOFFSET(uts_namespace.name)=4\nSIZE(list_head)=16\n"
@@ -342,8 +342,8 @@ for kind = 0, 3 do
   end
 end
 
--- VMCOREINFO that is not to be trusted: without lines, zero, cut, of lines that are many or
--- long, doubled; beside a vCPU in the kernel, whose page table is in the same bytes.
+-- Invalid VMCOREINFO: without lines, zero, truncated, with many or long lines, duplicated;
+-- next to a vCPU in the kernel, whose page table is in the same bytes.
 for _, lines in ipairs {"", ("\0"):rep(200), intel:sub(1, 90), ("OSRELEASE=1\n"):rep(300),
   "OSRELEASE=1\n" .. ("SYMBOL("):rep(500), (intel:gsub("swapper_pg_dir", "init_top_pgt"))} do
   local registers = {}
@@ -358,7 +358,7 @@ for _, lines in ipairs {"", ("\0"):rep(200), intel:sub(1, 90), ("OSRELEASE=1\n")
   seed("vmcoreinfo", "\3" .. ("\0"):rep(64) .. note:rep(20))
 end
 
--- The lockless ring: 4 records, 128 bytes of text; and the buffer before it.
+-- The lockless ring with 4 records and 128 bytes of text, and the older buffer.
 local function ring(word, order)
   local w = order .. (word == 8 and "i8" or "i4")
   local function pad(bytes, size)
@@ -398,8 +398,8 @@ local function buffer(word, order)
   return whole(0, #records, records), whole(#records, #records - 16, records .. wrapped)
 end
 
--- Logs that multiply: 128 records whose texts overlap; a ring and a buffer with sizes that no
--- kernel has; records that are as short as can be.
+-- Logs with amplification: 128 records with overlapping texts; a ring and a buffer of sizes
+-- that no kernel has; records of minimal size.
 do
   local base, descs, infos, data = layouts.BASE, "", "", ""
   for id = 0, 127 do
@@ -443,7 +443,7 @@ for _, lines in ipairs {
   "\xef\xbb\xbfsystem a\r\ncmdline \"a \\\r\n b\n c\" cpu ram 0d4096 sched 1,2,3,4,5\r\nvdev "
     .. "vdev-x.so\n name\n n reserve loc 1,2 pass loc a=b set c 1 initrd load 1,f fdt generate\n",
   "system name=x", "cpu cluster=0,cores=2", "ram @SIZE@", "cpu\n%%\n%%\n%%\nvdev 'a\nb' set c d",
-  -- Of much: words, options, files, quotes, lines.
+  -- Large quantities: words, options, files, quotes, lines.
   ("a "):rep(2000), ("cpu "):rep(1000), ("@a\n"):rep(600) .. "%%\n" .. ("@b\n"):rep(500)
     .. "%%\n@nothing\n", ("''"):rep(2000), ("\n"):rep(4000), ("set a 1 "):rep(500),
   "vdev x" .. (" loc 1"):rep(600), "cmdline '" .. ("\\\n"):rep(2000) .. "'",
@@ -457,8 +457,8 @@ for _, kind in ipairs {1, 3} do
     .. "ffffffff82000000 D prb\n")
 end
 
--- The kernel's own table. form: offsets from a base, from their own places, whole addresses.
--- count: what it says, if that is not how many there are.
+-- The kernel's own table. form: offsets from a base, self-relative offsets, or whole
+-- addresses. count: the stored count, if it is not the actual one.
 local function kallsyms(order, form, list, count)
   local tokens, index, names, offsets = "", "", "", ""
   for i = 0, 255 do
@@ -486,7 +486,7 @@ for form = 0, 2 do
   seed("symbols", string.char(form << 2) .. kallsyms("<", form, few))
   seed("symbols", string.char(form << 2 | 2) .. kallsyms(">", form, few))
 end
--- Names that tokens make long, many names, and a table that has no end.
+-- Long names through tokens, many names, and a table without an end.
 seed("symbols", "\0" .. kallsyms("<", 0, {"T_stext", "t\200\200"}))
 seed("symbols", "\0" .. kallsyms("<", 0, {"T_stext", "t\200\200\200"}))
 local many = {}
@@ -501,7 +501,7 @@ seed("symbols", "\1" .. ("1 T " .. ("n"):rep(3000) .. "\n"):rep(3))
 seed("symbols", "\1" .. "1 T a\n1 T " .. ("n"):rep(9000))
 seed("symbols", "\3" .. "ffffffff9a9ff000 T _stext\nfffffffffffff001 D prb\n0 A percpu\n")
 
--- A file with a symbol table; counts its sections in section 0, where that is asked for.
+-- A file with a symbol table; optionally stores the number of sections in section 0.
 local function symbols_elf(form, strings, list, note, in_first)
   return writer.as(form[1], form[2], function()
     local entries = {}
@@ -527,7 +527,7 @@ for _, form in ipairs {{"<", 64}, {">", 32}} do
   seed("symbols", symbols_elf(form, "\0_stext\0prb\0", list, "\10\11"))
   seed("symbols", symbols_elf(form, "\0_stext\0prb\0", list, "\10\12", true))
 end
--- One name that many symbols share, and its ends.
+-- One name shared by many symbols, and substrings of it.
 local shared, ends = {}, {}
 for i = 1, 100 do
   shared[i], ends[i] = {1, i, 2}, {5001 - i, i, 2}
@@ -535,7 +535,7 @@ end
 seed("symbols", symbols_elf({"<", 64}, "\0" .. ("n"):rep(5000) .. "\0", shared, "\1"))
 seed("symbols", symbols_elf({"<", 64}, "\0" .. ("n"):rep(5000) .. "\0", ends, "\1"))
 
--- A debugger's session, and what a person types into it.
+-- A debugger's session, and the commands that a user types.
 local function hex(typed)
   return (typed:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
 end

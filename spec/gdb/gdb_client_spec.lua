@@ -1,5 +1,5 @@
 -- examples/gdbserve.lua with the real gdb, on small dumps of every machine.
--- spec/real/gdb_real.lua does the same with dumps of real guests.
+-- spec/real_guests/gdb_real.lua does the same with dumps of real guests.
 
 local files = require "support.files"
 local gdbdump = require "support.gdbdump"

@@ -1,4 +1,4 @@
--- The assertions for luassert: how they may be spelled, and what their messages hold.
+-- The assertions for luassert: their spellings and their messages.
 
 local files = require "support.files"
 local process = require "support.process"
@@ -9,7 +9,7 @@ require "qvm.assertions"
 
 local lua = os.getenv("LUA") or "lua5.4"
 
--- A VM with that env, which nobody serves.
+-- A VM with that env and no process.
 local function vm_with(env, name)
   name = name or "v"
   if not files.exists(files.path(name)) then
@@ -29,7 +29,7 @@ local function clean()
   files.clean()
 end
 
--- The assertion of a spelling: "is_not.vm_running".
+-- The assertion of a given spelling, such as "is_not.vm_running".
 local function spelled(spelling)
   local found = assert
   for word in spelling:gmatch("[^.]+") do
@@ -38,7 +38,7 @@ local function spelled(spelling)
   return found
 end
 
-describe("an assertion has every spelling of luassert:", function()
+describe("an assertion accepts every spelling of luassert:", function()
   after_each(clean)
 
   local function check(passes, fails, ...)
@@ -95,14 +95,14 @@ describe("an assertion has every spelling of luassert:", function()
   end)
 end)
 
-describe("a message of an assertion", function()
+describe("a failure message of an assertion", function()
   after_each(clean)
 
   local HOSTILE = '{"cpus":[{"tid":2,"last_known_ip":5},{"tid":3,"last_known_ip":0}],'
     .. '"errata":{"1\\u001b]0;x\\u0007":"on","2\\u0008":"\\uffff","a\\nnot ok 9":"</failure>",'
     .. '"\\u202eabc":"\\u0085", "]]>":"\\ufffe&\\u200b", "big":"' .. ("x"):rep(5000000) .. '"}}'
 
-  -- A suite in which each assertion fails that can show what the VM reports.
+  -- A suite with a failing assertion of each kind that can show values from the VM.
   local SUITE = [[
     local qvm = require "qvm"
     require "qvm.assertions"
@@ -138,7 +138,7 @@ describe("a message of an assertion", function()
     return text
   end
 
-  it("has no byte that drives a terminal, and cuts what is long", function()
+  it("contains no terminal controls, and shortens long values", function()
     local text = run("TAP")
     assert.is_nil(text:find("[\0-\8\11-\31\127]"))
     assert.is_nil(text:find("\194[\128-\159]"))

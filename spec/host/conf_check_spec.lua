@@ -1,11 +1,12 @@
--- Configurations held against VMs: what no simulated VM of conf_spec.lua shows.
+-- Configurations checked against VMs, with the cases that no simulated VM of conf_spec.lua
+-- covers.
 
 local cost = require "support.cost"
 local files = require "support.files"
 local qvm = require "qvm"
 local sim = require "support.sim"
 
--- A VM that is a directory with an env.
+-- A VM that consists of a directory with an env.
 local function vm_with(env)
   files.mkdir("vms/linux1")
   files.write("vms/linux1/env", env)
@@ -23,20 +24,20 @@ local function findings(text, vm, options)
   return list
 end
 
-describe("a configuration held against a VM", function()
+describe("a configuration checked against a VM", function()
   before_each(function()
     sim.root()
   end)
 
   after_each(sim.clean)
 
-  it("means one vCPU where it has no cpu option", function()
+  it("implies one vCPU if it has no cpu option", function()
     local vm = vm_with '{"cpus":[{"tid":2,"last_known_ip":5}]}'
     assert.are.equal("vCPUs: 1 / 1: ok", findings("system linux1\nram 1M", vm)[2])
     assert.are.equal("vCPUs: 2 / 1: differs", findings("system linux1\ncpu cpu", vm)[2])
   end)
 
-  it("cannot tell the number of vCPUs where the env has none", function()
+  it("reports an unknown number of vCPUs if the env lists none", function()
     for _, env in ipairs {'{"cpus":[]}', "{}"} do
       local list = findings("system linux1\ncpu cpu", vm_with(env))
       assert.are.equal("vCPUs: 2 / nil: cannot tell", list[2])
@@ -45,7 +46,7 @@ describe("a configuration held against a VM", function()
     end
   end)
 
-  it("finds nodes of absolute names, in the VM's directory and elsewhere", function()
+  it("finds nodes with absolute names, in the VM's directory and elsewhere", function()
     local vm = vm_with '{"cpus":[]}'
     files.write("vms/linux1/console", "")
     files.mkdir("elsewhere")
@@ -59,10 +60,10 @@ describe("a configuration held against a VM", function()
     end
     assert.are.same({"there: ok", "there: ok", "not there: differs", "not there: differs"},
       verdicts)
-    assert.is_nil(list[8]) -- no vdev is missing for the node in the VM's directory
+    assert.is_nil(list[8]) -- the node in the VM's directory has its vdev
   end)
 
-  -- As seen of an 8.0 qvm.
+  -- In the form that an 8.0 qvm prints.
   local variables = [[
 allowed set variables
     debug                          (boolean, vdev)
@@ -109,7 +110,7 @@ vdev x
     assert.are.equal(6, list["set no-such"].line)
   end)
 
-  it("says where it cannot read the list of variables", function()
+  it("reports a list of variables that cannot be read", function()
     local vm = vm_with '{"cpus":[]}'
     local conf = assert(qvm.conf.load(files.write("test.qvmconf", "system linux1")))
     local list, message, code = qvm.conf.check(conf, vm, {variables = "qvm: not found\n"})
@@ -130,7 +131,7 @@ vdev x
       list["set sim-nothing"].verdict, list["set debug"].verdict})
   end)
 
-  it("costs little, whatever a configuration and an env hold", function()
+  it("has a bounded cost for any configuration and env", function()
     local ids, sets = {}, {}
     for i = 1, 20000 do
       ids[i] = ('{"id":"%s","value":1}'):format(i % 2 == 0 and "99999" or 100000 + i)

@@ -1,4 +1,4 @@
--- Configurations as integrators write them, and held against running VMs.
+-- Configurations as integrators write them, loaded and checked against running VMs.
 
 local files = require "support.files"
 local process = require "support.process"
@@ -9,8 +9,8 @@ local function load(text, name)
   return qvm.conf.load(files.write(name or "test.qvmconf", text))
 end
 
--- What a malformed one is told.
-local function wrong(text)
+-- The message for a malformed configuration.
+local function error_of(text)
   local result, message, code = load(text)
   assert.is_nil(result)
   assert.are.equal("malformed", code)
@@ -20,7 +20,7 @@ end
 describe("a configuration", function()
   after_each(files.clean)
 
-  it("is read with its lines", function()
+  it("keeps the line of each option", function()
     local conf = assert(load [[
 # a guest
 system linux1
@@ -60,7 +60,7 @@ vdev virtio-net name "guest to host" peer /dev/vdevpeers/vp0
     assert.matches("^Conf .*test.qvmconf: linux1, 2 cpus, 2 vdevs$", tostring(conf))
   end)
 
-  it("is the same with tabs, CRLF, options on one line, and no newline at its end", function()
+  it("may use tabs, CRLF, several options per line, and no final newline", function()
     for _, text in ipairs {"system a\nram 1M\ncpu\ncpu\nvdev x name n",
       "system\ta\r\nram\t1M\r\n\r\ncpu cpu\r\nvdev\r\n  x\r\n  name\r\n  n\r\n",
       "system a ram 1M cpu cpu vdev x name n # end",
@@ -72,13 +72,13 @@ vdev virtio-net name "guest to host" peer /dev/vdevpeers/vp0
           conf.vdevs[1].type, conf.vdevs[1].name})
       end
     end
-    -- What is quoted is no option.
+    -- A quoted word is never an option.
     local conf = assert(load("vdev 'cpu' name \"a # b\" 'system' x"))
     assert.are.same({"cpu", "a # b"}, {conf.vdevs[1].type, conf.vdevs[1].name})
     assert.are.same({"system", {"x"}}, {conf.others[1].name, conf.others[1].arguments})
   end)
 
-  it("keeps options that it does not know", function()
+  it("keeps unknown options", function()
     local conf = assert(load [[
 system a
 frobnicate 1 2 "three four"
@@ -96,7 +96,7 @@ cpu
     assert.are.same({"0x10", 1}, {conf.vdevs[1].loc, #conf.cpus})
   end)
 
-  it("has variables of the last cpu or vdev, and global ones", function()
+  it("assigns variables to the last cpu or vdev, or globally", function()
     local conf = assert(load "set a 1\ncpu\nset b 2\nram 1M\nset c 3\nvdev x\nset d 4\nset e 5")
     local seen = {}
     for i, set in ipairs(conf.set) do
@@ -105,7 +105,7 @@ cpu
     assert.are.same({"a=1 global nil", "b=2 cpu 0", "c=3 cpu 0", "d=4 vdev 0", "e=5 vdev 0"}, seen)
   end)
 
-  it("includes files, which count from their own place", function()
+  it("includes files relative to the including file", function()
     files.mkdir("parts")
     files.write("parts/cpus.conf", "cpu\ncpu\n@more.conf")
     files.write("parts/more.conf", "vdev x name y\n")
@@ -114,27 +114,28 @@ cpu
     assert.are.same({files.path("parts/more.conf"), 1}, {conf.vdevs[1].file, conf.vdevs[1].line})
   end)
 
-  it("is told its mistakes, with their place", function()
-    assert.are.equal("test.qvmconf:2: a quote is not closed", wrong "cpu\nsystem \"a\ncpu\n")
+  it("reports mistakes with their position", function()
+    assert.are.equal("test.qvmconf:2: a quote is not closed", error_of "cpu\nsystem \"a\ncpu\n")
     assert.are.equal("test.qvmconf:3: 'system' has 1 argument, and none follows",
-      wrong "cpu\n\nsystem")
-    assert.are.equal("test.qvmconf:1: 'set' has 2 arguments, and one is missing", wrong "set a")
-    assert.are.equal("test.qvmconf:1: 'loc' has 1 argument, and none follows", wrong "vdev x loc")
+      error_of "cpu\n\nsystem")
+    assert.are.equal("test.qvmconf:1: 'set' has 2 arguments, and one is missing", error_of "set a")
+    assert.are.equal("test.qvmconf:1: 'loc' has 1 argument, and none follows",
+      error_of "vdev x loc")
     for _, size in ipairs {"1Q", "x", "0x", "1,", ",1M", "1,2,3", "99999999999999999999",
       "8589934592G", "0x8000000000000000K", "-1"} do
       assert.are.equal(("test.qvmconf:1: '%s' is not [address,]size"):format(size),
-        wrong("ram " .. size))
+        error_of("ram " .. size))
     end
     assert.matches("test.qvmconf:2: .*nothing.conf: No such file",
       select(2, load "\n@nothing.conf"))
-    assert.are.equal("test.qvmconf:1: no file name after the @", wrong "@")
-    assert.are.equal("test.qvmconf:2: it contains a NUL", wrong "\n\0")
-    assert.matches("test.qvmconf:1: 16 files include one another", wrong "@test.qvmconf")
+    assert.are.equal("test.qvmconf:1: no file name after the @", error_of "@")
+    assert.are.equal("test.qvmconf:2: it contains a NUL", error_of "\n\0")
+    assert.matches("test.qvmconf:1: 16 files include one another", error_of "@test.qvmconf")
     assert.are.equal("not_found", select(3, qvm.conf.load(files.path("nothing"))))
     assert.is_false(pcall(qvm.conf.load))
   end)
 
-  it("does not take a pipe, or a device, for an empty file", function()
+  it("is not read from a pipe or a device", function()
     assert(os.execute("mkfifo " .. files.path("pipe")))
     for _, path in ipairs {files.path("pipe"), "/dev/null", files.dir()} do
       assert.are.same({nil, path .. ": not a regular file", "unsupported"},
@@ -143,7 +144,7 @@ cpu
     assert.matches("test.qvmconf:1: .*/pipe: not a regular file", select(2, load "@pipe"))
   end)
 
-  it("is too large where it would include without an end", function()
+  it("is too large if its includes do not end", function()
     for i = 1, 14 do -- each of them twice: the last one 16384 times
       files.write("many" .. i, ("@many%d\n@many%d\n"):format(i + 1, i + 1))
     end
@@ -155,7 +156,7 @@ cpu
     assert.are.equal(1000, #assert(qvm.conf.load(files.path "once")).cpus)
   end)
 
-  it("gives sizes exactly", function()
+  it("yields exact sizes", function()
     local sizes = {}
     for i, ram in ipairs(assert(load "ram 1 ram 0x10K ram 3m ram 8388607G ram 0,0x7f").ram) do
       sizes[i] = ram.size
@@ -163,7 +164,7 @@ cpu
     assert.are.same({1, 16 << 10, 3 << 20, 8388607 << 30, 0x7f}, sizes)
   end)
 
-  it("reads the examples", function()
+  it("can be loaded from the examples", function()
     local conf = assert(qvm.conf.load("examples/linux1.qvmconf"))
     assert.are.same({"linux1", 2, 3}, {conf.system, #conf.cpus, #conf.vdevs})
     assert.is_not_nil(qvm.conf.load("examples/qnx1.qvmconf"))
@@ -185,7 +186,7 @@ cpu
   end)
 end)
 
-describe("a configuration held against a VM", function()
+describe("a configuration checked against a VM", function()
   after_each(sim.clean)
 
   local function findings(conf, vm)
@@ -197,7 +198,7 @@ describe("a configuration held against a VM", function()
     return list
   end
 
-  it("is in order, or told what differs, and what cannot be told", function()
+  it("yields findings: equal, different and unknown", function()
     local dumps = files.mkdir("dumps")
     local text = ("ram 1M\ncpu\ncpu\nset sim-erratum-1286807 off\ndump %s\n"
       .. "vdev pl011 name console\n"):format(dumps)

@@ -1,4 +1,4 @@
--- The grammar of docs/configuration.md, as the reader and the simulator take it.
+-- The grammar of docs/configuration.md, in the parser and in the simulator.
 
 local cost = require "support.cost"
 local files = require "support.files"
@@ -10,7 +10,7 @@ local function load(text, name)
   return qvm.conf.load(files.write(name or "test.qvmconf", text))
 end
 
-local function wrong(text)
+local function error_of(text)
   local result, message, code = load(text)
   assert.is_nil(result)
   assert.are.equal("malformed", code)
@@ -25,7 +25,7 @@ local function others(conf)
   return seen
 end
 
--- What the simulator makes of a text: its exit code and messages where it refuses it.
+-- Runs the simulator on a text; returns its exit code and its messages.
 local function refused(text)
   local status, _, errors = process.run({"timeout", "10", sim.program,
     "@" .. files.write("test.qvmconf", text)}, {env = {QVM_ROOT = sim.root()}})
@@ -35,7 +35,7 @@ end
 describe("the syntax of configurations", function()
   after_each(sim.clean)
 
-  it("has quoted arguments over several lines", function()
+  it("allows quoted arguments over several lines", function()
     local conf = assert(load('system a\ncpu sched 10\ncpu sched 10\n'
       .. 'cmdline "console=ttyAMA0 earlycon\n  loglevel=8\n  androidboot.hardware=x"\n'
       .. 'load 0x80080000,Image\ninitrd load 0x84000000,ramdisk.img\n'
@@ -49,7 +49,7 @@ describe("the syntax of configurations", function()
       {#conf.vdevs, conf.vdevs[1].type, conf.vdevs[1].hostdev, conf.vdevs[1].line})
   end)
 
-  it("joins lines at a backslash in quotes, with CRLF too", function()
+  it("joins lines at a backslash in quotes, also with CRLF", function()
     for _, text in ipairs {'cmdline "a \\\n b"\ncpu', "cmdline 'a \\\r\n b'\r\ncpu",
       'cmdline "a "\' b\'\n\ncpu'} do
       local conf = assert(load(text))
@@ -57,7 +57,7 @@ describe("the syntax of configurations", function()
         {conf.others[1].arguments, conf.cpus[1].line})
     end
     assert.are.same({"a\nb\\c\\"}, assert(load "cmdline 'a\r\nb\\c\\'").others[1].arguments)
-    assert.are.equal("test.qvmconf:2: a quote is not closed", wrong "cpu\ncmdline \"a\n\ncpu\n")
+    assert.are.equal("test.qvmconf:2: a quote is not closed", error_of "cpu\ncmdline \"a\n\ncpu\n")
   end)
 
   it("has contexts, which global options neither open nor close", function()
@@ -72,7 +72,7 @@ describe("the syntax of configurations", function()
     assert.are.same({"4 load: fw.bin", "5 reserve: loc|0x9000000,0x100000"}, others(conf))
   end)
 
-  it("closes a context where another opens: pass and reserve have their own", function()
+  it("closes a context when another opens; pass and reserve have their own", function()
     local conf = assert(load("vdev a loc 1\npass loc pci:0:2.0=pci:0:2.0\n intr gic:44=179\n"
       .. "set x 1\nvdev b loc 2\nreserve\n loc 3\nset y 2\ncpu\nset z 3\nram 1M\nset w 4"))
     assert.are.same({"1", "2"}, {conf.vdevs[1].loc, conf.vdevs[2].loc})
@@ -86,7 +86,7 @@ describe("the syntax of configurations", function()
     assert.are.same({"x global", "y global", "z cpu", "w cpu"}, contexts)
   end)
 
-  it("has global options of known arguments", function()
+  it("has global options with known arguments", function()
     local conf = assert(load("system a rom 0xc0000,0x40000 cmdline x initrd load f data load "
       .. "0d4096,g unsupported reference fail safety none dryrun guest load h fdt generate "
       .. "debug 1 cpu\n"))
@@ -96,19 +96,19 @@ describe("the syntax of configurations", function()
     assert.are.equal(1, #conf.cpus)
   end)
 
-  it("has arguments on the next line, but not in place of an option there", function()
+  it("allows arguments on the next line, unless that line starts with an option", function()
     local conf = assert(load("system\none\nram 0d33554432\nvdev pl011 loc 0x1c090000\n"
       .. " intr\n  gic:37"))
     assert.are.same({"one", 32 << 20, "gic:37", 0},
       {conf.system, conf.ram[1].size, conf.vdevs[1].intr, #conf.cpus})
     assert.matches("no cpu option %(one vCPU%)", tostring(conf))
     local text = "system a\nvdev x loc\nvdev y\n"
-    assert.are.equal("test.qvmconf:2: 'loc' has 1 argument, and none follows", wrong(text))
+    assert.are.equal("test.qvmconf:2: 'loc' has 1 argument, and none follows", error_of(text))
     assert.are.equal(65, (refused(text)))
     assert.are.equal("vdev", assert(load "vdev x name\n'vdev'").vdevs[1].name)
   end)
 
-  it("is the same behind a byte order mark, and in lines that end in CRLF", function()
+  it("ignores a byte order mark and accepts CRLF", function()
     local text = "\xef\xbb\xbfsystem bom\r\nram 0xC0000000,4K\r\nram 64M\r\ncpu\r\n"
     local conf = assert(load(text))
     assert.are.same({"bom", 4096, 0xc0000000, 64 << 20, 1},
@@ -117,14 +117,14 @@ describe("the syntax of configurations", function()
     assert.are.equal(2, #assert(load("\xef\xbb\xbf@part.cfg\r\ncpu")).cpus)
   end)
 
-  it("takes the last of an option that is repeated in one context", function()
+  it("uses the last of an option that is repeated in one context", function()
     local conf = assert(load("vdev x loc 1 loc 2 name a name b\n"
       .. "cpu sched 1 sched 2\nset a 1 set a 2"))
     assert.are.same({"2", "b", "2", {a = "2"}},
       {conf.vdevs[1].loc, conf.vdevs[1].name, conf.cpus[1].sched, conf.cpus[1].set})
   end)
 
-  it("has one type for x, vdev-x and vdev-x.so", function()
+  it("treats x, vdev-x and vdev-x.so as one type", function()
     local conf = assert(load "vdev pl011 vdev vdev-pl011 vdev vdev-pl011.so vdev vdev- vdev .so")
     local types = {}
     for i, vdev in ipairs(conf.vdevs) do
@@ -133,7 +133,7 @@ describe("the syntax of configurations", function()
     assert.are.same({"pl011", "pl011", "pl011", "vdev-", ".so"}, types)
   end)
 
-  it("has every form of sched, runmask, partition and cluster", function()
+  it("accepts every form of sched, runmask, partition and cluster", function()
     local conf = assert(load("cpu sched 10r runmask 0,2,3 partition p1\n"
       .. "cpu cluster _cpu-1 sched 10,8,3,50,10 name boot"))
     local one, two = conf.cpus[1], conf.cpus[2]
@@ -142,7 +142,7 @@ describe("the syntax of configurations", function()
     assert.matches("^cpu name boot sched 10,8,3,50,10 cluster _cpu%-1", tostring(two))
   end)
 
-  it("is in files of any name", function()
+  it("is accepted in files of any name", function()
     for _, ending in ipairs {"qvmconf", "conf", "config", "cfg", "qvmcfg", "txt"} do
       assert.are.equal("a", assert(load("system a", "x." .. ending)).system)
     end
@@ -160,23 +160,23 @@ describe("the syntax of configurations", function()
     ["system vm@N@\n"] =
       "test.qvmconf:1: '@N@' is a placeholder of a template: replace it by a value",
   } do
-    it(("refuses %q, with its place"):format(text), function()
-      assert.are.equal(message, wrong(text))
+    it(("refuses %q and reports the position"):format(text), function()
+      assert.are.equal(message, error_of(text))
       local status, errors = refused(text)
       assert.are.same({65, "qvm: " .. message .. "\n"}, {status, errors})
     end)
   end
 
-  it("escapes what it says of a file", function()
-    assert.are.equal("test.qvmconf:1: '\\x1b[2J' is not [address,]size", wrong "ram \27[2J")
-    assert.is_true(#wrong("ram " .. ("x"):rep(100000)) < 400)
+  it("escapes text from the file in messages", function()
+    assert.are.equal("test.qvmconf:1: '\\x1b[2J' is not [address,]size", error_of "ram \27[2J")
+    assert.is_true(#error_of("ram " .. ("x"):rep(100000)) < 400)
   end)
 end)
 
 describe("several files and options", function()
   after_each(sim.clean)
 
-  it("are read one after another, as qvm reads them", function()
+  it("are read in order, as qvm reads them", function()
     local one = files.write("one.qvmconf", "system a\ncpu\n")
     local two = files.write("two.conf", "sched 5\nvdev x name n\n")
     local conf = assert(qvm.conf.load({one, two},
@@ -186,7 +186,7 @@ describe("several files and options", function()
       conf.set[1].value, conf.set[1].context, conf.set[1].file, conf.set[1].line})
     assert.are.same({one, {one, two}}, {conf.path, conf.paths})
     assert.are.equal("dryrun", conf.others[1].name)
-    -- As the words of a command line: each of them is one word, and a file is included.
+    -- As command-line words: each is one word, and a file is included.
     conf = assert(qvm.conf.load(one, {options = {"cmdline", "a b", "@" .. two, "cpu"}}))
     assert.are.same({{"a b"}, 2, 1}, {conf.others[1].arguments, #conf.cpus, #conf.vdevs})
     assert.are.same({"options", 4}, {conf.cpus[2].file, conf.cpus[2].line})
@@ -196,7 +196,7 @@ describe("several files and options", function()
       {qvm.conf.load {one, files.write("two.conf", "\n\nsystem b")}})
   end)
 
-  it("are checked", function()
+  it("are checked against a VM", function()
     for _, arguments in ipairs {{}, {{}}, {{1}}, {"a\0"}, {{"a", "b\0"}}, {"a", {option = "x"}},
       {"a", {options = 1}}, {"a", {options = {1}}}} do
       local ok, message = pcall(function() qvm.conf.load(table.unpack(arguments)) end)
@@ -206,7 +206,7 @@ describe("several files and options", function()
   end)
 end)
 
-describe("reader and simulator", function()
+describe("the parser and the simulator", function()
   after_each(sim.clean)
 
   -- "type detail value ..." of each vdev in the simulator's report.
@@ -257,7 +257,7 @@ describe("reader and simulator", function()
     end)
   end
 
-  it("write a dump of RAM that has no room for a report", function()
+  it("accept RAM without room for the report text in a dump", function()
     local dumps = files.mkdir("dumps")
     local vm = sim.start("small", "ram 0xC0000000,4K\ndump " .. dumps)
     vm:tell("dump")
@@ -272,7 +272,7 @@ describe("reader and simulator", function()
   end)
 end)
 
-describe("what a configuration costs", function()
+describe("the cost of a configuration", function()
   after_each(sim.clean)
 
   local function check(path, answer_bytes)
@@ -296,7 +296,7 @@ describe("what a configuration costs", function()
     end)
   end
 
-  it("is bounded for what is long but allowed", function()
+  it("is bounded for long input within the limits", function()
     for _, text in ipairs {"a" .. (" b"):rep((1 << 19) - 2), ("\n"):rep(1 << 20),
       "cmdline '" .. ("\n"):rep((1 << 20) - 10) .. "'", "x" .. ("''"):rep((1 << 19) - 1),
       ("cpu\n"):rep(65536), ("#\n"):rep(1 << 19)} do

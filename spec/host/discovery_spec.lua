@@ -3,7 +3,7 @@ local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
 
--- A VM's directory without a process: enough to be listed.
+-- A VM's directory without a process, which is enough for a listing.
 local function make_vm(name)
   files.mkdir("vms/" .. name)
   files.write("vms/" .. name .. "/env", "{}")
@@ -32,7 +32,7 @@ describe("discovery", function()
     end
   end)
 
-  it("passes over what cannot be read", function()
+  it("skips what cannot be read", function()
     make_vm("good")
     files.symlink("/nonexistent", "vms/dangling")
     files.symlink("loop", "vms/loop")
@@ -43,7 +43,7 @@ describe("discovery", function()
     assert.are.same({"good"}, qvm.names())
   end)
 
-  it("says that the root is not there, and what to do", function()
+  it("reports a missing root and suggests a fix", function()
     qvm.root(files.path("nowhere"))
     local names, message, code = qvm.names()
     assert.is_nil(names)
@@ -55,13 +55,13 @@ describe("discovery", function()
     end
   end)
 
-  it("raises in a loop over a root that is no directory", function()
+  it("raises in a loop over a root that is not a directory", function()
     qvm.root(files.write("file", ""))
     assert.are.equal("not_found", select(3, qvm.names()))
     assert.error_matches(function() qvm.vms() end, "Not a directory")
   end)
 
-  it("takes the root from where it is told", function()
+  it("takes the root from qvm.root, $QVM_ROOT or the default", function()
     assert.are.equal(sim.root(), qvm.root())
     local program = "print(require 'qvm'.root())"
     local arguments = {os.getenv("LUA") or "lua5.4", "-e", ("package.path=%q;package.cpath=%q;%s")
@@ -72,7 +72,7 @@ describe("discovery", function()
     assert.are.equal("/elsewhere\n", select(2, process.run(arguments, {env = env})))
   end)
 
-  it("goes through the VMs, without state shared between two loops", function()
+  it("iterates over VMs, with separate state for each loop", function()
     for _, name in ipairs {"a", "b", "c"} do
       make_vm(name)
     end
@@ -85,7 +85,7 @@ describe("discovery", function()
     assert.are.equal("aa ab ac ba bb bc ca cb cc", table.concat(seen, " "))
   end)
 
-  it("skips a VM that disappears meanwhile", function()
+  it("skips a VM that disappears during the loop", function()
     for _, name in ipairs {"a", "b", "c"} do
       make_vm(name)
     end
@@ -105,7 +105,7 @@ describe("discovery", function()
     assert.are.equal(("VM linux1 (%s/linux1)"):format(sim.root()), tostring(vm))
   end)
 
-  it("does not find what is not there", function()
+  it("reports an unknown VM", function()
     files.mkdir("vms/rebooting")
     for _, name in ipairs {"linux1", "rebooting", ("x"):rep(5000)} do
       local vm, message, code = qvm.vm(name)
@@ -124,7 +124,7 @@ describe("discovery", function()
     assert.error_matches(function() qvm.vm(7) end, "string expected, got number")
   end)
 
-  it("lists the nodes beside env and opens none of them", function()
+  it("lists the nodes next to env without opening them", function()
     make_vm("linux1")
     local path = files.path("vms/linux1")
     assert(os.execute("mkfifo " .. process.quote(path .. "/guest_to_host"))) -- would hang
@@ -137,7 +137,7 @@ describe("discovery", function()
     assert.are.same({"console", "disk", "guest_to_host"}, names)
   end)
 
-  it("has no nodes for a VM that is gone", function()
+  it("lists no nodes for a VM that is gone", function()
     make_vm("linux1")
     local vm = qvm.vm("linux1")
     os.execute("rm -r " .. process.quote(vm.path))

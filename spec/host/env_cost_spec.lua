@@ -1,11 +1,11 @@
--- What env documents cost that hold more than any VM would say.
+-- The cost of env documents that hold more than any VM would write.
 
 local cost = require "support.cost"
 local files = require "support.files"
 local qvm = require "qvm"
 local sim = require "support.sim"
 
--- A VM of such an env, for a body of cost.check: `vm`.
+-- A VM with such an env, for use in cost.check: `vm`.
 local function with_vm(env, body)
   if not files.exists(sim.root() .. "/hostile") then
     files.mkdir("vms/hostile")
@@ -52,7 +52,8 @@ describe("an env document", function()
     end)
   end
 
-  -- By name: the values of one of its items, those around them, and a document of n.
+  -- By name: the number of values per item, the number around them, and a function that
+  -- makes a document of n items.
   for name, form in pairs {
     vCPUs = {3, 1, function(n) return array('{"tid":3,"last_known_ip":5}', n) end},
     ["vCPUs with inner thread ids"] = {3, 1, function(n) return array('{"a":{"tid":3}}', n) end},
@@ -71,7 +72,7 @@ describe("an env document", function()
     end},
     ["errata of vCPUs"] = {4, 1, function(n) return array('{"tid":3,"errata":[1]}', n) end},
   } do
-    it("of as many " .. name .. " as may be is within the rule", function()
+    it("with the maximum of " .. name .. " is within the memory limit", function()
       local of_one, around, make = table.unpack(form)
       local most = (65536 - around) // of_one
       assert.matches("Env .*hostile/env: ", (cost.check(with_vm(make(most), USE))))
@@ -80,7 +81,7 @@ describe("an env document", function()
     end)
   end
 
-  it("with long names, far down, has paths that cost as much as they are long", function()
+  it("with long, deep names costs no more than its paths are long", function()
     local name = ("A"):rep(20000)
     local text = ('{"%s":'):format(name):rep(500) .. '[{"tid":3,"last_known_ip":5}]'
       .. ("}"):rep(500)
@@ -90,7 +91,7 @@ describe("an env document", function()
     assert.matches("^10000502 ", answer)
   end)
 
-  it("warns briefly of members that are there again", function()
+  it("warns briefly about duplicate members", function()
     local name = ("n"):rep(60000)
     local _, warnings = qvm.decode("{" .. ('"%s":1,'):format(name):rep(120) .. '"a":1}')
     assert.are.equal(101, #warnings)
@@ -100,16 +101,16 @@ describe("an env document", function()
     assert.is_truthy(utf8.len(warnings[1]))
   end)
 
-  it("can be decoded by itself, in proportion to its value", function()
+  it("can be decoded on its own, at a cost in proportion to its value", function()
     assert.are.equal("too_large", (cost.check([[
       local value, message, code = qvm.decode("[" .. ("{},"):rep((16 << 20) // 3) .. "{}]")
       return code]])))
-    -- The answer: 2 million numbers.
+    -- The result: 2 million numbers.
     assert.are.equal("4000000", (cost.check([[
       return #assert(qvm.decode("[" .. ("1,"):rep(3999999) .. "1]"))]], 64 << 20)))
   end)
 
-  it("of a baseline is bounded too", function()
+  it("of a baseline has a bounded cost as well", function()
     local path = files.write("baseline.json", '{"kind":"qvm errata baseline","version":1,"errata":'
       .. array('{"id":"1","value":1}', 300000) .. "}")
     assert.are.equal("too_large", (cost.check(("return (select(3, qvm.errata.load(%q)))")
@@ -126,7 +127,7 @@ describe("an env document", function()
         path), 16 << 20)))
   end)
 
-  it("of as many errata as may be has a baseline that reads back", function()
+  it("with the maximum of errata has a baseline that can be loaded", function()
     for _, errata in ipairs {array("8", 65534), array('{"id":"1","cpu":1,"value":-1}', 16383)} do
       files.write("vms/hostile/env", '{"errata":' .. errata .. "}")
       local snapshot = assert(qvm.errata.snapshot(qvm.vm("hostile")))
@@ -143,7 +144,7 @@ describe("an env document", function()
     assert.matches("110000 errata are 330004 values", message)
   end)
 
-  it("of a record is bounded too", function()
+  it("of a record has a bounded cost as well", function()
     files.write("vms/hostile/env", '{"errata":' .. array('{"id":"1"}', 20000) .. "}")
     local record = files.path("hostile.record")
     assert(qvm.record(assert(qvm.vm("hostile")), record))

@@ -1,5 +1,5 @@
--- The member names of an env are documented nowhere but last_known_ip: the same
--- facts in documents of many shapes must be found.
+-- Of an env's member names, only last_known_ip is documented: the same facts must be found
+-- in documents of many shapes.
 
 local files = require "support.files"
 local qvm = require "qvm"
@@ -14,7 +14,7 @@ local function env_of(text)
   return assert(qvm.vm("shape"):env())
 end
 
--- "index:tid:ip" of each vCPU, and the value at its path is its record.
+-- "index:tid:ip" of each vCPU; checks that the value at its path is its record.
 local function vcpus(env)
   local list = {}
   for cpu in env:vcpus() do
@@ -98,35 +98,35 @@ describe("vCPUs are found in", function()
     assert.are.equal("unknown", env:state())
   end)
 
-  it("records without a thread id", function()
+  it("records without a thread ID", function()
     local env = env_of('{"v": [{"last_known_ip": 17}, {"last_known_ip": 0}]}')
     assert.are.same({"0:nil:17", "1:nil:0"}, vcpus(env))
   end)
 
-  it("records with a thread id one object deeper, and no instruction pointer", function()
+  it("records with a thread ID one object deeper and no instruction pointer", function()
     assert.are.same({"0:3:nil", "1:4:nil"},
       vcpus(env_of '{"c": [{"id": 0, "host": {"tid": 3}}, {"id": 1, "host": {"tid": 4}}]}'))
-    -- One object alone is no record because something in it has a thread id.
+    -- A single object is not a record just because something in it has a thread ID.
     assert.are.same({"0:3:nil"},
       vcpus(env_of '{"vm": {"cpu0": {"tid": 3}}, "x": [{"y": {"tid": 9}}]}'))
   end)
 
-  it("no thread id where it could be one or another, or is deeper", function()
+  it("records with an ambiguous or deeper thread ID, which is ignored", function()
     for _, record in ipairs {'"a": {"tid": 3}, "b": {"tid": 4}', '"a": {"tid": 3, "thread": 4}',
       '"tid": 3, "thread_id": 4', '"a": {"b": {"tid": 3}}', '"a": [{"tid": 3}]',
       '"a": {"tid": null}', '"id": 3', '"a": {"id": 3}', '"tid": "x", "b": {"c": 1}'} do
       local text = ('{"v": [{%s, "last_known_ip": 17}]}'):format(record)
       assert.are.same({"0:nil:17"}, vcpus(env_of(text)), record)
     end
-    -- Said twice, it is the same.
+    -- The same value twice is not ambiguous.
     assert.are.same({"0:3:17"},
       vcpus(env_of '{"v": [{"a": {"tid": 3}, "b": {"tid": "3"}, "last_known_ip": 17}]}'))
-    -- The record's own counts before one that is deeper.
+    -- The record's own thread ID takes precedence over a deeper one.
     assert.are.same({"0:3:17"},
       vcpus(env_of '{"v": [{"a": {"tid": 9}, "tid": 3, "last_known_ip": 17}]}'))
   end)
 
-  it("one at a time", function()
+  it("a document, one at a time", function()
     local env = env_of '{"v": [{"tid": 3, "last_known_ip": 17}, {"tid": 4}]}'
     assert.are.same({4, 1, "v[2]"}, {env:vcpu(1).tid, env:vcpu(1).index, env:vcpu(1).path})
     for _, index in ipairs {2, -1, math.maxinteger, math.mininteger} do
@@ -145,7 +145,7 @@ describe("vCPUs are found in", function()
     assert.are.equal("unknown", env:state())
   end)
 
-  it("no document without any", function()
+  it("no document without any vCPU", function()
     for _, text in ipairs {"{}", "[]", "null", "7", '"tid"', '{"tid": 3}', '{"tid": {"a": 1}}'} do
       local env = env_of(text)
       assert.are.same({}, vcpus(env))
@@ -154,7 +154,7 @@ describe("vCPUs are found in", function()
     end
   end)
 
-  it("the place that a schema names", function()
+  it("the place named by a schema", function()
     local text = [[{"a": [{"tid": 1, "last_known_ip": 1}], "b": {"list": [
       {"id": 3, "pc": 17, "tid": 99}, {"id": 4, "pc": 0}]}}]]
     qvm.schema {vcpus = "b.list", tid = "id", ip = "pc"}
@@ -169,7 +169,7 @@ describe("vCPUs are found in", function()
     assert.are.same({"0:1:1"}, vcpus(env_of(text)))
   end)
 
-  it("a document that says a vCPU is suspended", function()
+  it("a document, whose state follows from their instruction pointers", function()
     local function state(...)
       local records = {}
       for i, ip in ipairs {...} do
@@ -187,7 +187,7 @@ describe("vCPUs are found in", function()
     assert.are.equal("running", state("17", "null", "5"))
   end)
 
-  it("shows what it is", function()
+  it("records, which are readable as text", function()
     local env = env_of('[{"tid": 3, "last_known_ip": 18446603336490160692}, {"tid": 4}]')
     local texts = {}
     for cpu in env:vcpus() do
@@ -260,7 +260,7 @@ describe("errata are found in", function()
     end)
   end
 
-  it("the place that a schema names", function()
+  it("the place named by a schema", function()
     local text = '{"errata": {"a": 1}, "cfg": {"quirks": {"b": 2, "c": {"cpu1": {"d": 3}}}}}'
     qvm.schema {errata = "cfg.quirks"}
     assert.are.same({"b=2", "d=3@1"}, errata(env_of(text)))
@@ -283,7 +283,7 @@ describe("errata are found in", function()
     assert.are.equal("unknown", env:state())
   end)
 
-  it("shows what it is", function()
+  it("records, which are readable as text", function()
     local texts = {}
     for e in env_of('{"errata": {"all": {"a": 7}, "cpu1": {"b": "on"}}}'):errata() do
       texts[#texts + 1] = tostring(e)
@@ -312,14 +312,14 @@ describe("env:get", function()
     assert.are.equal(require("cjson").null, env:get("n"))
   end)
 
-  it("gives nil for what is not there", function()
+  it("returns nil for missing values", function()
     local env = env_of('{"a": {"b": [1]}, "n": null}')
     for _, path in ipairs {"b", "a.c", "a.b[0]", "a.b[2]", "a.b[1].c", "a[1]", "n.x", "a.b.c.d"} do
       assert.is_nil(env:get(path))
     end
   end)
 
-  it("raises for what is no path", function()
+  it("raises for malformed paths", function()
     local env = env_of("{}")
     assert.matches("env_shapes_spec.lua:%d+: bad argument #1 to 'get'",
       select(2, pcall(function() env:get() end)))
@@ -329,7 +329,7 @@ describe("env:get", function()
     end
   end)
 
-  it("works with the paths of names that are hard to write", function()
+  it("follows the paths of names that need quoting", function()
     local env = env_of([=[{"errata": {"a.b": 1, "c\"d": 2, "e\\": 3, "[1]": 4, " ": 5, "": 6,
       "f\n": 7, "g]": 8}}]=])
     local sum = 0
@@ -346,7 +346,7 @@ describe("qvm.schema", function()
     qvm.schema(nil)
   end)
 
-  it("raises for what is no schema", function()
+  it("raises for malformed schemas", function()
     assert.error_matches(function() qvm.schema(7) end, "table expected")
     assert.error_matches(function() qvm.schema {vcpu = "a"} end, "has no 'vcpu'")
     assert.error_matches(function() qvm.schema {vcpus = 7} end, "vcpus: string expected")

@@ -9,8 +9,8 @@ local function make_vm(name, env)
   end
 end
 
--- What an integrator's script prints for the same file: all but the first of the
--- lines with last_known_ip, their fifth field.
+-- The output of an integrator's script for the same file: the fifth field of each line with
+-- last_known_ip except the first.
 local function shell_state(path)
   local pipe = io.popen(([[
     if [ ! -e '%s' ]; then echo unavailable; exit; fi
@@ -31,7 +31,7 @@ describe("reading an env", function()
 
   after_each(sim.clean)
 
-  it("gives the document, its bytes, and 64-bit values bit for bit", function()
+  it("returns the document, its bytes, and 64-bit values bit for bit", function()
     local text = [[{"vcpus": [{ "tid": 3, "last_known_ip": 18446603336490160692 }],
       "big": 9007199254740993}]]
     make_vm("linux1", text)
@@ -45,21 +45,21 @@ describe("reading an env", function()
     assert.matches("^Env .*/linux1/env: 1 vCPU, 0 errata, %d+ bytes$", tostring(env))
   end)
 
-  it("reads to the end whatever size the file claims", function()
+  it("reads to the end, regardless of the file's reported size", function()
     make_vm("linux1")
-    -- A file of the kernel's: its size is 0, it has content, and it is no JSON.
+    -- A kernel file of size 0 that has content, which is not JSON.
     files.symlink("/proc/self/limits", "vms/linux1/env")
     local env, message, code = qvm.vm("linux1"):env()
     assert.is_nil(env)
     assert.are.equal("malformed", code)
     assert.matches("linux1/env:1:1: a value is expected", message, 1, true)
-    -- And one that is: a number.
+    -- A kernel file whose content is JSON: a number.
     os.remove(files.path("vms/linux1/env"))
     files.symlink("/proc/sys/kernel/pid_max", "vms/linux1/env")
     assert.are.equal("integer", math.type(qvm.vm("linux1"):env().raw))
   end)
 
-  it("is read anew at every call", function()
+  it("reads the file again at every call", function()
     make_vm("linux1", '{"a": 1}')
     local vm = qvm.vm("linux1")
     assert.are.equal(1, vm:env().raw.a)
@@ -67,7 +67,7 @@ describe("reading an env", function()
     assert.are.equal(2, vm:env().raw.a)
   end)
 
-  it("names the file, line and column of what is malformed", function()
+  it("reports file, line and column of a syntax error", function()
     local linux1 = sim.start("linux1")
     files.write("vms/linux1/env", '{\n "a": 01}') -- into the file that it serves
     local vm = qvm.vm("linux1")
@@ -96,7 +96,7 @@ describe("reading an env", function()
     assert.matches("longer than 16 MiB", message)
   end)
 
-  it("does not open what is no file", function()
+  it("does not open what is not a regular file", function()
     make_vm("device")
     files.symlink("/dev/zero", "vms/device/env")
     make_vm("directory")
@@ -106,7 +106,7 @@ describe("reading an env", function()
     end
   end)
 
-  it("says when the VM is gone", function()
+  it("reports a VM that is gone", function()
     make_vm("linux1", "{}")
     local vm = qvm.vm("linux1")
     os.remove(files.path("vms/linux1/env"))
@@ -117,7 +117,7 @@ describe("reading an env", function()
     assert.are.equal("unavailable", vm:state())
   end)
 
-  it("does not wait for ever for a process that does not answer", function()
+  it("times out if the process does not answer", function()
     local linux1 = sim.start("linux1")
     linux1:tell("hang")
     local start = os.time()
@@ -130,7 +130,7 @@ describe("reading an env", function()
     assert.is_table(qvm.vm("linux1"):env())
   end)
 
-  it("sees a simulated VM's real thread ids", function()
+  it("yields the thread IDs of a simulated VM", function()
     local linux1 = sim.start("linux1", "ram 1M\ncpu\ncpu\ncpu")
     local tids = {}
     for cpu in qvm.vm("linux1"):env():vcpus() do
@@ -156,12 +156,12 @@ describe("reading an env", function()
     assert.are.equal("unavailable", shell_state(linux1.env_path))
   end)
 
-  it("cannot tell the state of a VM with one vCPU", function()
+  it("cannot determine the state of a VM with one vCPU", function()
     sim.start("linux1", "ram 1M\ncpu")
     assert.are.equal("unknown", qvm.vm("linux1"):state())
   end)
 
-  it("keeps up with a VM that changes all the time", function()
+  it("works for a VM that changes all the time", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
     linux1.process:write(("suspend\nresume\n"):rep(300))

@@ -42,13 +42,13 @@ describe("a snapshot of errata", function()
   local expected = {"9/0=false", "9/1=true", "843419/nil=on", "1286807/1=off", "1530923/nil=auto",
     "n/nil=-1"}
 
-  it("has them by id and vCPU, whatever the env's order", function()
+  it("has them by ID and vCPU, in the same order for any env", function()
     local vm = vm_with(env)
     assert.are.same(expected, ids(assert(errata.snapshot(vm))))
     assert.are.same(expected, ids(errata.snapshot(assert(vm:env()))))
   end)
 
-  it("fails as the env does", function()
+  it("fails if the env cannot be read", function()
     local vm = vm_with("{")
     assert.are.equal("malformed", select(3, errata.snapshot(vm)))
     os.remove(vm.path .. "/env")
@@ -60,7 +60,7 @@ describe("a snapshot of errata", function()
     end
   end)
 
-  it("comes back from its file as it was", function()
+  it("can be saved and loaded unchanged", function()
     local snapshot = assert(errata.snapshot(vm_with(env)))
     for _, value in ipairs {"text \"quoted\"\n\1", 0, -1, 1 << 53, (1 << 53) + 1, math.mininteger,
       math.maxinteger, 0.1, 1e300, true, false, cjson.null, {b = {1, 2}, a = "x"}, {}} do
@@ -81,7 +81,7 @@ describe("a snapshot of errata", function()
     end
   end)
 
-  it("is a file of one erratum a line, the same at every time", function()
+  it("is saved with one erratum per line, always in the same form", function()
     local path = files.path("baseline.json")
     assert(errata.save(path, errata.snapshot(vm_with(env))))
     local text = files.read(path)
@@ -109,7 +109,7 @@ describe("a snapshot of errata", function()
     assert.are.same({}, errata.load(path))
   end)
 
-  it("is saved whole or not at all", function()
+  it("is saved completely or not at all", function()
     local path = files.path("baseline.json")
     assert(errata.save(path, {{id = "1", value = true}}))
     local before = files.read(path)
@@ -125,7 +125,7 @@ describe("a snapshot of errata", function()
     assert.are.same({"baseline.json", "directory"}, files.list(files.dir()))
   end)
 
-  it("is not written through a link that stands where it is written first", function()
+  it("is not written through a link in place of the temporary file", function()
     local victim = files.write("victim", "precious")
     local path = files.path("baseline.json")
     assert(errata.save(path, {{id = "1", value = true}}))
@@ -135,12 +135,12 @@ describe("a snapshot of errata", function()
       path, os.getenv("LUA") or "lua5.4"}, {env = {LD_PRELOAD = os.getenv("LD_PRELOAD"),
       LUA_PATH = package.path, LUA_CPATH = package.cpath}})
     assert.are.equal(0, status, errors)
-    assert.are.equal("true\n", out) -- by another name
+    assert.are.equal("true\n", out) -- under another temporary name
     assert.are.equal("precious", files.read(victim))
     assert.are.same({}, errata.load(path))
   end)
 
-  it("is not made of a file of another kind", function()
+  it("is not loaded from a file of another kind", function()
     for text, expected_code in pairs {
       ["{"] = "malformed", ["[]"] = "malformed", ["{}"] = "malformed", ["1"] = "malformed",
       ['{"kind": "qvm errata baseline", "version": 1}'] = "malformed",
@@ -165,7 +165,7 @@ end)
 describe("the difference of errata", function()
   local base = {{id = "1", value = "on"}, {id = "2", cpu = 1, value = 5}, {id = "3", value = true}}
 
-  it("is added, removed, changed", function()
+  it("lists added, removed and changed errata", function()
     assert.are.same({}, errata.diff(base, base))
     assert.are.same({
       {kind = "changed", id = "1", expected = "on", actual = "off"},
@@ -177,7 +177,7 @@ describe("the difference of errata", function()
         {id = "2", cpu = 2, value = 5}, {id = "3", value = false}}))
   end)
 
-  it("sees types, tables and repeated ids", function()
+  it("distinguishes types, tables and repeated IDs", function()
     local function count(a, b)
       return #errata.diff({{id = "1", value = a}}, {{id = "1", value = b}})
     end
@@ -192,7 +192,7 @@ describe("the difference of errata", function()
       errata.diff(twice, {{id = "1", value = 1}}))
   end)
 
-  it("raises for what is no snapshot", function()
+  it("raises for arguments that are not snapshots", function()
     for _, pair in ipairs {{nil, {}}, {{}, nil}, {"x", {}}, {{}, 1}} do
       assert.is_false(pcall(errata.diff, pair[1], pair[2]))
     end
@@ -211,7 +211,7 @@ describe("an assertion", function()
     return type(failure) == "table" and failure.message or tostring(failure)
   end
 
-  it("of the same errata tells each that differs, on a line", function()
+  it("of the same errata lists each difference on a line", function()
     local vm = vm_with(env)
     local path = files.path("baseline.json")
     assert(errata.save(path, errata.snapshot(vm)))
@@ -229,7 +229,7 @@ describe("an assertion", function()
     assert.matches("the errata are those of", message_of(assert.is_not.same_errata, path, path))
   end)
 
-  it("of an erratum tells what there is of it", function()
+  it("of an erratum reports its actual value", function()
     local vm = vm_with(env)
     assert.has_erratum(vm, "843419")
     assert.has_erratum(vm, "843419", "on")
@@ -245,7 +245,7 @@ describe("an assertion", function()
       message_of(assert.is_not.has_erratum, vm, "9"), 1, true)
   end)
 
-  it("fails, and its negation, where nothing can be told", function()
+  it("fails, as does its negation, if the errata are unknown", function()
     local vm = vm_with("{")
     for _, f in ipairs {
       function() assert.same_errata({}, vm) end, function() assert.is_not.same_errata({}, vm) end,

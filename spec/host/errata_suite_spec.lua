@@ -1,4 +1,4 @@
--- examples/errata_spec.lua, run by busted against simulated VMs, as for a board.
+-- examples/errata_spec.lua, run by busted against simulated VMs as on a board.
 
 local files = require "support.files"
 local process = require "support.process"
@@ -9,7 +9,7 @@ local lua = os.getenv("LUA") or "lua5.4"
 describe("the example suite for errata", function()
   after_each(sim.clean)
 
-  -- busted in a process of its own: its status, and what it printed.
+  -- Runs busted as a separate process; returns its status and output.
   local function run(options, output)
     local env = {QVM_ROOT = sim.root(), LUA_PATH_5_4 = package.path, LUA_CPATH_5_4 = package.cpath,
       LD_PRELOAD = os.getenv("LD_PRELOAD"),
@@ -28,7 +28,7 @@ describe("the example suite for errata", function()
       :format(erratum))
   end
 
-  it("runs by the command in its header", function()
+  it("can be run with the command in its header", function()
     start("linux1", "on")
     local command = files.read("examples/errata_spec.lua"):match("\n%-%- +([^\n]*busted [^\n]*)")
     local status, output = process.run({"sh", "-c", command .. " -f \"$0\" -o TAP",
@@ -40,7 +40,7 @@ describe("the example suite for errata", function()
     assert.matches("ok 3 - the errata of linux1 are those of the baseline", output, 1, true)
   end)
 
-  it("passes where the errata are the baseline's, and tells each that is not", function()
+  it("passes if the errata equal the baseline, and lists each that differs", function()
     start("linux1", "on")
     start("linux2", "off")
     local status, output = run {QVM_VM = "linux1"}
@@ -65,7 +65,7 @@ describe("the example suite for errata", function()
     assert.are.equal(recorded, files.read(files.path("baseline.json")))
   end)
 
-  it("writes JUnit's XML", function()
+  it("writes JUnit XML", function()
     start("linux2", "off")
     files.write("baseline.json", '{"kind": "qvm errata baseline", "version": 1, "errata": []}')
     local status, output = run({QVM_VM = "linux2"}, "junit")
@@ -74,7 +74,7 @@ describe("the example suite for errata", function()
     assert.matches("9, all vCPUs: expected none, is", output, 1, true)
   end)
 
-  it("fails for a VM that is not there, or does not run", function()
+  it("fails for a VM that is missing or not running", function()
     local vm = start("linux1", "on")
     assert.are.equal(0, (run {QVM_VM = "linux1", QVM_RECORD = "1"}))
     vm:tell("suspend")

@@ -1,4 +1,4 @@
--- A VM that is recorded, and answers from its record.
+-- A recorded VM, which answers from its record.
 
 local files = require "support.files"
 local qvm = require "qvm"
@@ -24,7 +24,7 @@ describe("a record of a VM", function()
     return list
   end
 
-  it("answers as the VM did", function()
+  it("answers like the VM did", function()
     local vm = start()
     local directory = files.path("record")
     local state, text = vm:state(), vm:env().text
@@ -63,7 +63,7 @@ describe("a record of a VM", function()
     end
   end)
 
-  it("is not written over, and not begun where the VM cannot be read", function()
+  it("is not overwritten, and not created if the VM cannot be read", function()
     local vm = start()
     local directory = files.mkdir("record")
     local _, message, code = qvm.record(vm, directory)
@@ -80,7 +80,7 @@ describe("a record of a VM", function()
     assert.is_false(pcall(qvm.record, vm, directory, {config = "x"}))
   end)
 
-  it("is none where its manifest is not one", function()
+  it("needs a valid manifest", function()
     local directory = files.mkdir("record")
     assert.are.equal("not_found", select(3, qvm.replay(directory)))
     local good = '{"kind": "qvm record", "version": 1, "system": "a", "time": "t", "host": "h", '

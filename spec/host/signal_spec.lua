@@ -7,7 +7,7 @@ local it = sim.can_signal and it or pending
 
 local bystander_program = sim.build .. "/helpers/bystander"
 
--- The bystander under another name: the name of its executable is what counts.
+-- The bystander under another name, since the name of its executable matters.
 local function bystander(name, env, mode)
   local program = files.path(name)
   assert(os.execute(("cp %s %s"):format(process.quote(bystander_program), process.quote(program))))
@@ -30,7 +30,7 @@ describe("vm:signal", function()
 
   after_each(sim.clean)
 
-  it("asks a VM for its status and for a dump", function()
+  it("requests a status or a dump from a VM", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
     assert.is_true(vm:signal("status"))
@@ -44,14 +44,14 @@ describe("vm:signal", function()
     assert.is_true(linux1.process:is_alive())
   end)
 
-  it("asks the VM that is meant, and no other", function()
+  it("reaches the given VM and no other", function()
     local linux1, linux2 = sim.start("linux1"), sim.start("linux2")
     assert.is_true(qvm.vm("linux2"):signal("status"))
     assert(process.eventually(function() return linux2:log_text():find("status 1", 1, true) end))
     assert.is_nil(linux1:log_text():find("status", 1, true))
   end)
 
-  it("raises for everything that is not one of the two requests", function()
+  it("raises for any other request", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
     for _, kind in ipairs {"kill", "SIGKILL", "SIGUSR1", "usr1", "Status", "status ", "", 9, 10,
@@ -97,7 +97,7 @@ describe("vm:signal", function()
     assert.are.equal("caught 12", listening:line())
   end)
 
-  it("takes a qvm whose file was replaced for a qvm", function()
+  it("accepts a qvm whose executable was replaced", function()
     files.mkdir("vms/linux1")
     local process_ = bystander("qvm", files.write("vms/linux1/env", "{}"), "catch")
     os.remove(files.path("qvm"))
@@ -105,14 +105,14 @@ describe("vm:signal", function()
     assert.are.equal("caught 10", process_:line())
   end)
 
-  it("is not deceived by the name of a file that was not deleted", function()
+  it("is not misled by an executable whose name ends in (deleted)", function()
     files.mkdir("vms/linux1")
     local other = bystander("qvm (deleted)", files.write("vms/linux1/env", "{}"), "catch")
     assert_not_sent("not_qvm", qvm.vm("linux1"), "status")
     assert.is_true(other:is_alive())
   end)
 
-  it("sends nothing when the VM died and left its env behind", function()
+  it("sends nothing to a VM that died and left its env", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
     linux1:stop("KILL")
@@ -128,7 +128,7 @@ describe("vm:signal", function()
     assert_not_sent("not_found", vm, "dump")
   end)
 
-  it("asks the new process after the VM was started again", function()
+  it("reaches the new process after a restart", function()
     local vm
     for _ = 1, 3 do
       local linux1 = sim.start("linux1")
@@ -139,7 +139,7 @@ describe("vm:signal", function()
     end
   end)
 
-  it("finds its VM while the env is replaced all the time", function()
+  it("finds the VM while its env is replaced continuously", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
     linux1.process:write(("suspend\nresume\n"):rep(300))
@@ -150,21 +150,21 @@ describe("vm:signal", function()
   end)
 end)
 
--- A process id that is given to another process can be forced in a namespace of
--- process ids, which needs root or a kernel that lets users have one.
+-- Reuse of a process ID can be forced in a pid namespace, which needs root or a kernel that
+-- allows unprivileged namespaces.
 local unshare = "env -u LD_PRELOAD unshare --pid --fork --mount-proc "
 if not os.execute(unshare .. "true 2>/dev/null") then
   unshare = "env -u LD_PRELOAD unshare --user --map-root-user --pid --fork --mount-proc "
 end
 local can_unshare = os.execute(unshare .. "true 2>/dev/null")
 
--- In the first namespace of process ids: there the kernel reports the id of whoever took a
--- lock as it was, and elsewhere only as long as the process lives.
+-- Needs the first pid namespace: there the kernel reports the ID of a lock's owner even
+-- after the process has ended, in others only while it lives.
 local is_first = os.execute("[ \"$(readlink /proc/self/ns/pid)\" = 'pid:[4026531836]' ]")
 local can_choose = is_first
   and os.execute("[ -w /proc/sys/kernel/ns_last_pid ] && [ $(id -u) = 0 ]")
 
-describe("a process id that was given away again", function()
+describe("a reused process ID", function()
   after_each(sim.clean)
 
   local function test(what, f, can, needs)
@@ -175,8 +175,8 @@ describe("a process id that was given away again", function()
     end
   end
 
-  -- In the namespace, as shell functions: start a VM as $old, let a bystander
-  -- ($bystander) have its process id after it died.
+  -- Shell functions to use in the namespace: one starts a VM as $old, another gives its
+  -- process ID to a bystander ($bystander) after the VM died.
   local prelude = [[
     set -eu
     work=$1 build=$2 lua=$3 bystander=$4
@@ -206,8 +206,8 @@ describe("a process id that was given away again", function()
     mkfifo "$work/go"
   ]]
 
-  -- Runs shell text after the prelude, in a namespace of its own; what the script printed is
-  -- in "out". prefix: another command than unshare to run it by.
+  -- Runs shell text after the prelude in a new namespace; the script's output is in "out".
+  -- prefix: the command to use instead of unshare.
   local function in_namespace(text, bystander_command, program, prefix)
     local work = files.dir()
     files.write("program.lua", ("package.path, package.cpath = %q, %q\n"):format(package.path,
@@ -222,12 +222,12 @@ describe("a process id that was given away again", function()
     assert(ok, files.read(work .. "/errors"))
     local ids = files.read(work .. "/ids")
     local old, new = ids:match("old (%d+) new (%d+)")
-    assert.are.equal(old, new, "the process id was not given away again")
+    assert.are.equal(old, new, "the process ID was not reused")
     assert.matches("alive", ids)
     return files.read(work .. "/out"), old, files.read(work .. "/bystander")
   end
 
-  -- A qvm that serves another env and catches both signals: the worst bystander.
+  -- The worst bystander: a qvm that serves another env and catches both signals.
   local function another_qvm()
     local path = files.path("qvm")
     os.execute(("cp %s %s"):format(process.quote(bystander_program), process.quote(path)))
@@ -258,18 +258,18 @@ describe("a process id that was given away again", function()
       end]]):format(work .. "/go")
   end
 
-  test("does not get the signal", function()
+  test("does not receive the signal", function()
     for _, bystander_command in ipairs {"sleep 60", another_qvm()} do
       local out, old, heard = in_namespace(after, bystander_command, program_after(files.dir()))
       assert.matches("^before\t" .. old .. "\ttrue\npid\tgone\nstatus\tnil\tgone\n"
         .. "dump\tnil\tgone\n$", out)
       assert.is_nil(heard:find("caught", 1, true))
-      -- What it printed, too: the next one's is waited for.
+      -- Waits for the process's output as well, since the next process writes there too.
       os.execute("rm -rf " .. process.quote(files.dir()) .. "/[gov]*")
     end
   end)
 
-  test("does not get it if that happens while the process is being looked at", function()
+  test("does not receive the signal if the reuse happens during the check", function()
     local out, _, heard = in_namespace([[
       start_vm
       cp "$build/helpers/pause.so" "$work" # LD_PRELOAD is split at spaces
@@ -288,9 +288,9 @@ describe("a process id that was given away again", function()
     assert.is_nil(heard:find("caught", 1, true))
   end)
 
-  -- The lock of a dead VM, kept alive by a process that shares its descriptors, names the
-  -- dead one's id, which a qvm of another VM has by now.
-  test("does not get it by a lock that outlived the process that took it", function()
+  -- A process that shares the descriptors of a dead VM keeps its lock alive. The lock names
+  -- the dead process's ID, which now belongs to another VM's qvm.
+  test("does not receive the signal through a lock that outlived its process", function()
     local out, old, heard = in_namespace([[
       start_vm() {
         mkdir -p "$QVM_ROOT/linux1"
@@ -306,7 +306,7 @@ describe("a process id that was given away again", function()
     assert.is_nil(heard:find("caught", 1, true))
   end, can_choose, "root, in the first namespace of process ids")
 
-  test("is not looked up in a /proc that counts in another way", function()
+  test("is not looked up in the /proc of another pid namespace", function()
     local out = files.path("out")
     local program = ([[
       package.path, package.cpath = %q, %q

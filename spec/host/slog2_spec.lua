@@ -1,5 +1,5 @@
--- QNX's system log as the log of a VM. There is no slogger2 here: where one is needed, a
--- stand-in takes the place of the core's function that reads it.
+-- QNX's system log as the log of a VM. There is no slogger2 on this host; where it is
+-- needed, a stand-in replaces the core's function that reads it.
 
 local core = require "qvm.core"
 local files = require "support.files"
@@ -18,27 +18,27 @@ describe("qvm.slog2", function()
     sim.clean()
   end)
 
-  it("is unsupported where there is no slogger2", function()
+  it("is unsupported without slogger2", function()
     local log, message, code = qvm.slog2()
     assert.is_nil(log)
     assert.are.equal("slog2: only QNX has it: give the path of a log, or a function", message)
     assert.are.equal("unsupported", code)
   end)
 
-  it("says when the VM has no process, before it looks at any log", function()
+  it("reports a VM without a process before it reads any log", function()
     files.mkdir("vms/linux1")
     files.write("vms/linux1/env", "{}")
     core.slog2 = error
     assert.are.equal("gone", select(3, qvm.slog2(assert(qvm.vm("linux1")))))
   end)
 
-  it("raises for what is no VM", function()
+  it("raises for arguments that are not VMs", function()
     for _, value in ipairs {"linux1", 7, {}, {pid = 1}, print} do
       assert.error_matches(function() qvm.slog2(value) end, "bad argument #1 to 'slog2'")
     end
   end)
 
-  it("reads what the VM's process has logged, or what all have (stand-in for slogger2)", function()
+  it("reads the log of the VM's process, or of all (stand-in for slogger2)", function()
     local linux1 = sim.start("linux1")
     local asked = {}
     core.slog2 = function(pid)
@@ -50,14 +50,14 @@ describe("qvm.slog2", function()
     assert.are.same({0, 0, linux1.pid, linux1.pid}, asked)
   end)
 
-  it("gives its failures (stand-in for slogger2)", function()
+  it("returns failures (stand-in for slogger2)", function()
     core.slog2 = function() return nil, "slog2: no", "io" end
     assert.are.same({nil, "slog2: no", "io"}, {qvm.slog2()})
   end)
 
   local it = sim.can_signal and it or pending
 
-  it("is a log for vm:status (stand-in for slogger2)", function()
+  it("can serve as the log for vm:status (stand-in for slogger2)", function()
     local linux1 = sim.start("linux1")
     core.slog2 = function() return linux1:log_text() end
     local vm = assert(qvm.vm("linux1"))
@@ -66,7 +66,7 @@ describe("qvm.slog2", function()
   end)
 end)
 
-describe("vm:status with a log that a function gives", function()
+describe("vm:status with a log function", function()
   local it = sim.can_signal and it or pending
 
   before_each(function()
@@ -75,7 +75,7 @@ describe("vm:status with a log that a function gives", function()
 
   after_each(sim.clean)
 
-  it("sends nothing when the function fails at once", function()
+  it("sends nothing if the function fails at once", function()
     sim.start("linux1")
     local function log()
       return nil, "no log", "permission"
@@ -84,7 +84,7 @@ describe("vm:status with a log that a function gives", function()
     assert.are.same({nil, "no log", "permission"}, {vm:status {log = log}})
   end)
 
-  it("gives the failure that comes later, and does not wait for more", function()
+  it("returns a later failure of the function without waiting further", function()
     sim.start("linux1")
     local calls = 0
     local function log()

@@ -1,4 +1,4 @@
--- The state of a VM by its env and by the process that serves it; the assertions about it.
+-- The state of a VM according to its env and its process, and the assertions about it.
 
 local assert_that = assert
 local files = require "support.files"
@@ -9,7 +9,7 @@ require "qvm.assertions"
 
 local it = sim.can_signal and it or pending
 
--- A VM of which only the env is there: nobody serves it.
+-- A VM that has an env but no process.
 local function left_behind(name, env)
   if not files.exists(sim.root() .. "/" .. name) then
     files.mkdir("vms/" .. name)
@@ -33,7 +33,7 @@ end)
 after_each(sim.clean)
 
 describe("vm:state", function()
-  it("gives no reason for a VM that runs or is suspended", function()
+  it("has no reason for a VM that is running or suspended", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
     assert.are.same({"running", n = 1}, table.pack(vm:state()))
@@ -41,7 +41,7 @@ describe("vm:state", function()
     assert.are.same({"suspended", n = 1}, table.pack(vm:state()))
   end)
 
-  it("is gone where the VM was killed and its env is left", function()
+  it("is gone if the VM was killed and its env is left", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
     linux1:stop("KILL")
@@ -50,7 +50,7 @@ describe("vm:state", function()
     assert.matches("linux1/env: no process serves it", why, 1, true)
   end)
 
-  it("is stuck where its qvm does not answer", function()
+  it("is stuck if qvm does not answer", function()
     local linux1 = sim.start("linux1")
     linux1:tell("hang")
     local state, why = qvm.vm("linux1"):state()
@@ -60,7 +60,7 @@ describe("vm:state", function()
     assert.are.equal("running", (qvm.vm("linux1"):state()))
   end)
 
-  it("is gone, not stuck, where a VM that hung was killed", function()
+  it("is gone, not stuck, if a hung VM was killed", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
     linux1:tell("hang")
@@ -68,7 +68,7 @@ describe("vm:state", function()
     assert.are.equal("gone", (vm:state()))
   end)
 
-  it("is unavailable where there is no env", function()
+  it("is unavailable without an env", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
     linux1:stop()
@@ -77,14 +77,14 @@ describe("vm:state", function()
     assert.matches("linux1/env: No such file", why, 1, true)
   end)
 
-  it("is unknown, with the reason, where the env says too little", function()
+  it("is unknown, with the reason, if the env has too little information", function()
     sim.start("linux1", "ram 1M\ncpu")
     local state, why = qvm.vm("linux1"):state()
     assert.are.equal("unknown", state)
     assert.matches("linux1/env: with one vCPU the state cannot be determined", why, 1, true)
   end)
 
-  it("is unknown where what serves the env is not a qvm", function()
+  it("is unknown if the env is served by another program than qvm", function()
     local program = files.path("other")
     assert_that(os.execute(("cp '%s' '%s'"):format(sim.program, program)))
     sim.start("linux1", nil, {program = program})
@@ -93,7 +93,7 @@ describe("vm:state", function()
     assert.matches("which is other, not qvm", why, 1, true)
   end)
 
-  it("is that of the time of a record", function()
+  it("of a recorded VM is the state at the time of the record", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
     linux1:stop("KILL")
@@ -113,7 +113,7 @@ describe("env:state", function()
     return left_behind("linux1", text):env():state()
   end
 
-  it("says why it is unknown", function()
+  it("explains an unknown state", function()
     for text, why in pairs {["{}"] = "no vCPUs found: see qvm.schema",
       ['{"vcpus": [{"tid": 1}]}'] = "with one vCPU the state cannot be determined",
       ['{"vcpus": [{"tid": 1}, {"tid": 2}]}'] = "vCPU 1 has no last known instruction pointer"} do
@@ -136,7 +136,7 @@ describe("an Env as text", function()
 end)
 
 describe("assert.vm_running and assert.vm_served", function()
-  it("hold for a VM that a qvm serves", function()
+  it("hold for a VM that is served by a qvm", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
     assert.vm_running(vm)
@@ -172,7 +172,7 @@ describe("assert.vm_running and assert.vm_served", function()
       message_of(assert.vm_served, vm))
   end)
 
-  it("do not hold for a VM that has ended, or does not answer", function()
+  it("do not hold for a VM that has ended or does not answer", function()
     local linux1, linux2 = sim.start("linux1"), sim.start("linux2")
     local ended, hung = qvm.vm("linux1"), qvm.vm("linux2")
     linux1:stop()
@@ -184,16 +184,16 @@ describe("assert.vm_running and assert.vm_served", function()
     end
   end)
 
-  it("fail, and their negations, where the state cannot be determined", function()
+  it("fail, as do their negations, if the state cannot be determined", function()
     sim.start("linux1")
-    files.write("vms/linux1/env", "{") -- into the file that it serves
+    files.write("vms/linux1/env", "{") -- into the served file
     local broken = qvm.vm("linux1")
     for _, f in ipairs {assert.vm_running, assert.is_not.vm_running, assert.vm_served,
       assert.is_not.vm_served} do
       assert.matches("env:1:2: ", message_of(f, broken), 1, true)
       assert.matches("VM expected, got string", message_of(f, "linux1"))
     end
-    -- Served, but by a schema that finds nothing.
+    -- The VM is served, but its schema finds nothing.
     sim.start("linux2")
     qvm.schema {vcpus = "nowhere"}
     finally(function() qvm.schema(nil) end)

@@ -16,7 +16,7 @@ describe("vm:status", function()
 
   local config = "ram 1M\ncpu\nvdev virtio-net name net0\nvdev pl011\nset debug off\n"
 
-  it("returns what the log gained, and nothing from before", function()
+  it("returns the text that the log gained, and no earlier text", function()
     local linux1 = sim.start("linux1", config)
     local vm = qvm.vm("linux1")
     for number = 1, 3 do
@@ -29,13 +29,13 @@ describe("vm:status", function()
     end
   end)
 
-  it("takes a function that returns the log so far", function()
+  it("accepts a function that returns the log so far", function()
     local linux1 = sim.start("linux1", config)
     local text = assert(qvm.vm("linux1"):status {log = function() return linux1:log_text() end})
     assert.matches("^linux1 info: status 1 ", text)
   end)
 
-  it("understands a log that loses its oldest lines", function()
+  it("handles a log that drops its oldest lines", function()
     local linux1 = sim.start("linux1", config)
     local old = {}
     for i = 1, 40 do
@@ -49,11 +49,11 @@ describe("vm:status", function()
     assert.matches("^linux1 info: status 2 ", (assert(qvm.vm("linux1"):status {log = ring})))
   end)
 
-  it("reads a log from its beginning that was replaced meanwhile", function()
+  it("reads a log from the start if it was replaced meanwhile", function()
     sim.start("linux1", config)
     local log = files.write("other.log", "old\n")
     local calls = 0
-    -- The first look is before the request: then the file is another.
+    -- The first call precedes the request; then the file is replaced.
     local vm = setmetatable({signal = function(_, kind)
       calls = calls + 1
       files.write("new.log", "fresh " .. kind .. "\n")
@@ -70,14 +70,14 @@ describe("vm:status", function()
       process.quote(vm.log), text)}
   end
 
-  it("takes a log that is not there yet", function()
+  it("accepts a log that does not exist yet", function()
     local linux1 = sim.start("linux1", config)
     local log = files.path("late.log")
     process.start(when_asked(linux1, "echo late >" .. process.quote(log)))
     assert.are.equal("late\n", qvm.vm("linux1"):status {log = log})
   end)
 
-  it("waits for text that comes in parts", function()
+  it("waits for text that arrives in parts", function()
     local linux1 = sim.start("linux1", config)
     local log = files.write("slow.log", "")
     process.start(when_asked(linux1,
@@ -86,7 +86,7 @@ describe("vm:status", function()
       qvm.vm("linux1"):status {log = log, settle = 2, timeout = 20})
   end)
 
-  it("says when nothing comes", function()
+  it("reports a log that gains nothing", function()
     sim.start("linux1", "ram 1M\ncpu\nlogger error stderr")
     local log = files.write("empty.log", "before\n")
     local text, message, code = qvm.vm("linux1"):status {log = log, timeout = 0.2}
@@ -95,7 +95,7 @@ describe("vm:status", function()
     assert.matches("linux1: .*empty.log gained nothing within 0.2 s", message)
   end)
 
-  it("sends nothing when the log can never be there", function()
+  it("sends nothing if the log's directory does not exist", function()
     local linux1 = sim.start("linux1", config)
     local text, message, code = qvm.vm("linux1"):status {log = files.path("nowhere/x.log")}
     assert.is_nil(text)
@@ -104,7 +104,7 @@ describe("vm:status", function()
     assert.is_nil(linux1:log_text():find("status", 1, true))
   end)
 
-  it("sends nothing when the log is no file", function()
+  it("sends nothing if the log is not a regular file", function()
     local linux1 = sim.start("linux1", config)
     assert(os.execute("mkfifo " .. process.quote(files.path("fifo"))))
     for _, log in ipairs {files.dir(), files.path("fifo"), "/dev/null"} do
@@ -115,14 +115,14 @@ describe("vm:status", function()
     assert.is_nil(linux1:log_text():find("status", 1, true))
   end)
 
-  it("sends nothing when the VM is gone", function()
+  it("sends nothing if the VM is gone", function()
     local linux1 = sim.start("linux1", config)
     local vm = qvm.vm("linux1")
     linux1:stop()
     assert.are.equal("not_found", select(3, vm:status {log = linux1.log}))
   end)
 
-  it("understands a log that repeats itself", function()
+  it("handles a log with repeated lines", function()
     sim.start("linux1", config)
     local line = ("again and again\n"):rep(3)
     local texts = {line:rep(20000), line:rep(19999) .. "new\n"}
@@ -134,21 +134,21 @@ describe("vm:status", function()
     assert.are.equal("new\n", text)
   end)
 
-  it("does not keep a processor busy with a log that takes its time", function()
+  it("does not busy-wait for a slow log", function()
     sim.start("linux1", config)
     local began, calls, reading, last = system.monotime(), 0, 0, 0
     local text = qvm.vm("linux1"):status {timeout = 20, log = function()
       local before = system.monotime()
       calls, reading = calls + 1, reading + last
       system.sleep(0.05)
-      last = calls > 1 and system.monotime() - before or 0 -- before the request, once
+      last = calls > 1 and system.monotime() - before or 0 -- before the request
       return calls > 3 and "new\n" or ""
     end}
     assert.are.equal("new\n", text)
     assert.is_true(calls > 3 and reading * 4 < system.monotime() - began, reading)
   end)
 
-  it("sees a ring of constant size change", function()
+  it("sees changes in a ring buffer of constant size", function()
     sim.start("linux1", config)
     local calls = 0
     local text = qvm.vm("linux1"):status {settle = 0.2, log = function()
@@ -158,7 +158,7 @@ describe("vm:status", function()
     assert.are.equal("00000030", text)
   end)
 
-  it("returns what there is of a log that never rests", function()
+  it("returns the text so far of a log that grows without pause", function()
     sim.start("linux1", config)
     local log = files.write("busy.log", "")
     local writer = process.start {"sh", "-c",
@@ -168,7 +168,7 @@ describe("vm:status", function()
     assert.matches("^x\nx\n", text)
   end)
 
-  -- What it returns if shell text is run when it asks; $1 is the log.
+  -- The result when shell text runs at the request; $1 is the log.
   local function status_with(text, options)
     local vm = setmetatable({signal = function()
       assert.are.equal(0, (process.run {"sh", "-c", text, "sh", options.log}))
@@ -177,7 +177,7 @@ describe("vm:status", function()
     return qvm.vm("linux1").status(vm, options)
   end
 
-  it("has no NULs where a log was cut that its writer goes on writing at its old offset", function()
+  it("contains no NULs if a truncated log is still written at the old offset", function()
     sim.start("linux1", config)
     local log = files.write("plain.log", "")
     local writer = process.start({"sh", "-c", ([[exec 3>'%s'; while read -r line; do
@@ -197,14 +197,14 @@ describe("vm:status", function()
     assert.are.equal("new text\n", status())
   end)
 
-  it("skips a hole before the text, however large", function()
+  it("skips a hole of any size before the text", function()
     sim.start("linux1", config)
     local log = files.write("sparse.log", "")
     assert.are.equal("text\n", status_with([[truncate -s 1T "$1"; echo text >>"$1"]],
       {log = log, settle = 0.05}))
   end)
 
-  it("costs little memory and time, whatever the log gains", function()
+  it("costs little memory and time, however much the log gains", function()
     sim.start("linux1", config)
     local body = [[
       qvm.root("%s")
@@ -224,7 +224,7 @@ describe("vm:status", function()
     end
   end)
 
-  it("reads a log from its beginning that was cut meanwhile", function()
+  it("reads a log from the start if it was truncated meanwhile", function()
     sim.start("linux1", config)
     local log = files.write("cut.log", "old text\n")
     assert.are.equal("new\n", status_with([[echo new >"$1"]], {log = log, settle = 0.05}))
@@ -232,7 +232,7 @@ describe("vm:status", function()
       status_with([[echo longer than before >"$1"]], {log = log, settle = 0.05}))
   end)
 
-  it("reads on in a log that was renamed meanwhile, and in the one in its place", function()
+  it("reads the rest of a renamed log, then the log that replaced it", function()
     sim.start("linux1", config)
     local log = files.write("turned.log", "old\n")
     assert.are.equal("one\ntwo\n", status_with(
@@ -242,7 +242,7 @@ describe("vm:status", function()
       [[mv "$1" "$1.1"; echo one >>"$1.1"]], {log = log, settle = 0.05}))
   end)
 
-  it("names a log that does not exist as the cause", function()
+  it("names a nonexistent log as the cause", function()
     local linux1 = sim.start("linux1", config)
     local log = files.path("nowhere.log")
     local text, message, code = qvm.vm("linux1"):status {log = log, timeout = 0.2}
@@ -266,7 +266,7 @@ describe("vm:status", function()
     assert.are.equal("too_large", select(3, qvm.vm("linux1"):status {log = log}))
   end)
 
-  it("raises for mistakes of the caller", function()
+  it("raises for invalid arguments", function()
     sim.start("linux1", config)
     local vm = qvm.vm("linux1")
     assert.error_matches(function() vm:status() end, "needs the option 'log'")

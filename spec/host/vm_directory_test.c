@@ -1,12 +1,13 @@
-/* The pathname space of the VMs: which names are systems, and what stands beside an env. */
+/* The directories of VMs: which names are system names, and which files are next to an
+ * env. */
 #include "host/vm_directory.h"
 
 #include "scratch.h"
 
 static struct qvm_error err;
 
-/* All strings of up to 4 of these, against the rule as it is written in the header. */
-static void judges_names(void)
+/* Tests all strings of up to 4 of these characters against the rule in the header. */
+static void accepts_exactly_the_system_names(void)
 {
     static const char letters[] = {'.', '/', '\0', 'a'};
 
@@ -29,7 +30,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* The names that a list gives, each followed by a space, in alphabetical order. */
+/* The names in a list, each followed by a space, in alphabetical order. */
 static const char *names_of(struct vm_directory *list)
 {
     static char text[1024];
@@ -111,7 +112,7 @@ static void fails(void)
 
 int main(void)
 {
-    TEST(judges_names);
+    TEST(accepts_exactly_the_system_names);
     scratch_enter();
     make_root();
     TEST(lists_systems);

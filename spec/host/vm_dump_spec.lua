@@ -8,12 +8,12 @@ local it = sim.can_signal and it or pending
 
 local RAM = 0x80000000
 
--- The simulator writes its system's name and the number of the dump into memory.
+-- The simulator writes its system's name and the dump's number into memory.
 local function identity(dump)
   return dump:cstring(RAM), dump:u64(RAM + 0x100)
 end
 
--- The names that a dump of this second, and of the next ones, would get first.
+-- Creates the file names that a dump in this second or the next ones would use first.
 local function take_names(directory, system, seconds)
   local now = os.time()
   for second = now, now + seconds do
@@ -37,7 +37,7 @@ describe("vm:dump", function()
       more or ""))
   end
 
-  it("returns the dump of this request, opened", function()
+  it("returns the requested dump, opened", function()
     start("linux1")
     local vm = qvm.vm("linux1")
     for number = 1, 3 do
@@ -53,7 +53,7 @@ describe("vm:dump", function()
     end
   end)
 
-  it("has the registers and the memory that the simulator put there", function()
+  it("has the registers and the memory of the simulated guest", function()
     start("linux1")
     local dump <close> = assert(qvm.vm("linux1"):dump {dir = dumps})
     for cpu in dump:vcpus() do
@@ -75,7 +75,7 @@ describe("vm:dump", function()
     assert.are.same({{RAM, 1 << 20}}, ranges)
   end)
 
-  it("reads the older kind of note, and x86_64", function()
+  it("reads the older note format, and x86_64", function()
     for _, machine in ipairs {"aarch64", "x86_64"} do
       for _, note in ipairs {"old", "new"} do
         local name = machine .. note
@@ -107,7 +107,7 @@ describe("vm:dump", function()
       (select(2, process.run(arguments, {env = env}))))
   end)
 
-  it("takes the dump under another name when its name is taken", function()
+  it("accepts a dump under an alternative name", function()
     start("linux1")
     local vm = qvm.vm("linux1")
     take_names(dumps, "linux1", 5)
@@ -116,7 +116,7 @@ describe("vm:dump", function()
     assert.are.equal(1, select(2, identity(dump)))
   end)
 
-  it("is not deceived by other dumps that appear", function()
+  it("is not misled by other dumps that appear", function()
     start("linux1", "set sim-dump-seconds 1")
     local vm = qvm.vm("linux1")
     local first = assert(vm:dump {dir = dumps})
@@ -134,7 +134,7 @@ describe("vm:dump", function()
     assert.are.equal(12, #files.list(dumps))
   end)
 
-  it("does not take the dump of an earlier request, which is still being written", function()
+  it("does not accept the dump of an earlier request that is still being written", function()
     start("linux1", "set sim-dump-seconds 1")
     local vm = qvm.vm("linux1")
     assert(vm:signal("dump"))
@@ -143,7 +143,7 @@ describe("vm:dump", function()
     assert.are.equal(2, select(2, identity(dump)))
   end)
 
-  it("does not depend on the time zone of the script", function()
+  it("is independent of the script's time zone", function()
     start("linux1")
     for _, zone in ipairs {"Asia/Tokyo", "America/St_Johns", "Australia/Sydney", "UTC",
       "XXX-14", "XXX12"} do
@@ -157,7 +157,7 @@ describe("vm:dump", function()
     end
   end)
 
-  it("is not stopped by names that are no dates", function()
+  it("ignores names that are not dates", function()
     start("linux1")
     for _, stamp in ipairs {"19691231-235959", "00000000-000000", "99999999-999999",
       "20261301-000000", "20260230-246060"} do
@@ -167,7 +167,7 @@ describe("vm:dump", function()
     assert.are.equal(1, select(2, identity(dump)))
   end)
 
-  it("is not deceived when somebody else closes the dump that is being written", function()
+  it("is not misled when another process closes the dump that is being written", function()
     start("linux1", "set sim-dump-seconds 1.5")
     process.start {"sh", "-c", ([[
       for i in 1 2 3 4 5 6 7 8; do sleep 0.1; for f in %s/*.gcore; do : >>$f; done; done]])
@@ -176,7 +176,7 @@ describe("vm:dump", function()
     assert.is_true(dump.complete)
   end)
 
-  it("returns the dump that was the last thing its VM did", function()
+  it("returns the dump of a VM that ended after writing it", function()
     local linux1 = start("linux1", "set sim-dump-seconds 2", "4M")
     process.start {"sh", "-c", ([[
       until grep -q 'dump .*gcore' %s; do sleep 0.01; done; kill %d]])
@@ -185,7 +185,7 @@ describe("vm:dump", function()
     assert.are.equal(1, select(2, identity(dump)))
   end)
 
-  it("waits until a slow dump is complete, and reports its progress", function()
+  it("waits until a slow dump is complete, and reports progress", function()
     start("linux1", "set sim-dump-seconds 1", "4M")
     local calls = {}
     local cpu, wall = os.clock(), clock()
@@ -204,14 +204,14 @@ describe("vm:dump", function()
     assert.are.equal(dump.size, calls[#calls][2])
   end)
 
-  it("passes an error of the progress function on", function()
+  it("propagates an error of the progress function", function()
     start("linux1", "set sim-dump-seconds 0.5")
     assert.error_matches(function()
       qvm.vm("linux1"):dump {dir = dumps, progress = function() error("enough") end}
     end, "enough")
   end)
 
-  it("gives up when the time is over", function()
+  it("times out", function()
     start("linux1", "set sim-dump-seconds 20", "4M")
     local dump, message, code = qvm.vm("linux1"):dump {dir = dumps, timeout = 1}
     assert.is_nil(dump)
@@ -219,7 +219,7 @@ describe("vm:dump", function()
     assert.matches("not complete within 1 s: %d+ of %d+ bytes", message)
   end)
 
-  it("says when no dump appears", function()
+  it("reports that no dump appeared", function()
     start("linux1")
     local elsewhere = files.mkdir("elsewhere")
     local dump, message, code = qvm.vm("linux1"):dump {dir = elsewhere, timeout = 1 / 3}
@@ -229,7 +229,7 @@ describe("vm:dump", function()
       message, 1, true)
   end)
 
-  it("says when the VM ends before the dump is complete", function()
+  it("reports a VM that ends before the dump is complete", function()
     local linux1 = start("linux1", "set sim-dump-seconds 30", "4M")
     local vm = qvm.vm("linux1")
     local killer = process.start {"sh", "-c", "sleep 0.5; kill -KILL " .. linux1.pid}
@@ -239,7 +239,7 @@ describe("vm:dump", function()
     assert(code == "truncated" or code == "gone", message)
   end)
 
-  it("says when the writer removes a dump that did not succeed", function()
+  it("reports an incomplete dump that its writer removed", function()
     start("linux1", "set sim-dump-seconds 30", "4M")
     process.start {"sh", "-c", "sleep 0.5; rm " .. process.quote(dumps) .. "/*.gcore"}
     local dump, _, code = qvm.vm("linux1"):dump {dir = dumps, timeout = 1}
@@ -247,7 +247,7 @@ describe("vm:dump", function()
     assert.are.equal("timeout", code)
   end)
 
-  it("sends nothing when there is nowhere to look, or nobody to ask", function()
+  it("sends nothing without a directory or a process", function()
     local linux1 = start("linux1")
     local vm = qvm.vm("linux1")
     local dump, message, code = vm:dump {dir = files.path("nowhere")}
@@ -260,7 +260,7 @@ describe("vm:dump", function()
     assert.are.equal("not_found", select(3, vm:dump {dir = dumps}))
   end)
 
-  it("gives two VMs that dump at once each its own, 200 times", function()
+  it("returns the right dump for two VMs that dump at once, 200 times", function()
     local names = {"linux1", "linux10"}
     local vms, numbers = {}, {}
     for _, name in ipairs(names) do
@@ -273,7 +273,7 @@ describe("vm:dump", function()
         take_names(dumps, names[cycle // 5 % 2 + 1], 1)
       end
       for index, name in ipairs(names) do
-        -- The other one is asked too, and its dump appears beside this one's.
+        -- The other VM receives a request too, and its dump appears next to this one's.
         local other = names[3 - index]
         assert(vms[other]:signal("dump"))
         numbers[other] = numbers[other] + 1
@@ -282,7 +282,7 @@ describe("vm:dump", function()
         local system, number = identity(dump)
         assert.are.equal("simulated guest " .. name, system)
         assert.are.equal(numbers[name], number)
-        assert(process.eventually(function() -- until the other one's is there
+        assert(process.eventually(function() -- until the other dump is there
           local files_now = files.list(dumps)
           for _, file in ipairs(files_now) do
             local stray = file:find(other .. "-", 1, true) == 1
@@ -291,8 +291,8 @@ describe("vm:dump", function()
               return stray:close() or true
             end
           end
-        end), "the other dump did not come")
-        -- Those of this cycle may not be closed yet: they go when another one is there.
+        end), "the other dump did not appear")
+        -- This cycle's dumps may not be closed yet; they are removed in the next one.
         for _, file in ipairs(done) do
           assert(os.remove(dumps .. "/" .. file))
         end

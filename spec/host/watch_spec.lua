@@ -1,4 +1,4 @@
--- Waiting for VMs, and what changes among them.
+-- vm:wait and qvm.watch.
 
 local files = require "support.files"
 local process = require "support.process"
@@ -14,13 +14,13 @@ end)
 
 after_each(sim.clean)
 
--- Shell text in the background that tells a simulated VM something a little later.
+-- Runs shell text in the background that changes a simulated VM a little later.
 local function later(text)
   return process.start {"sh", "-c", "sleep 0.2; " .. text}
 end
 
 describe("vm:wait", function()
-  it("returns true at once where the VM is in that state", function()
+  it("returns true at once if the VM is in that state", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
     assert.is_true(vm:wait("running"))
@@ -40,7 +40,7 @@ describe("vm:wait", function()
     assert.is_true(qvm.vm("linux2"):wait("unavailable", {interval = 0.01}))
   end)
 
-  it("says what the state was when the time was over", function()
+  it("reports the actual state on a timeout", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
     assert.are.same({nil, "linux1: not suspended or gone within 0.05 s, but running", "timeout"},
@@ -55,7 +55,7 @@ describe("vm:wait", function()
     assert.is_true(vm:wait("stuck"))
   end)
 
-  it("raises for mistakes of the caller", function()
+  it("raises for invalid arguments", function()
     sim.start("linux1")
     local vm = qvm.vm("linux1")
     assert.error_matches(function() vm:wait() end, "state expected")
@@ -67,7 +67,7 @@ describe("vm:wait", function()
     assert.error_matches(function() vm:wait("running", {timout = 1}) end, "no option 'timout'")
   end)
 
-  it("is unsupported of a recorded VM", function()
+  it("is unsupported for a recorded VM", function()
     sim.start("linux1")
     assert(qvm.record(qvm.vm("linux1"), files.path("record")))
     assert.are.equal("unsupported",
@@ -76,7 +76,7 @@ describe("vm:wait", function()
 end)
 
 describe("qvm.watch", function()
-  -- The next event as text, and the event.
+  -- Returns the next event as text, and the event.
   local function show(event)
     if event then
       return ("%s %s %s %s"):format(event.vm.name, event.kind, event.before, event.state), event
@@ -90,7 +90,7 @@ describe("qvm.watch", function()
     return function() return show(next_event()) end
   end
 
-  it("begins with the VMs that are there", function()
+  it("starts with the existing VMs", function()
     local linux2, linux1 = sim.start("linux2"), sim.start("linux1", "ram 1M\ncpu")
     local texts, pids = {}, {}
     for event in qvm.watch {timeout = 0.05, interval = 0.01} do
@@ -101,7 +101,7 @@ describe("qvm.watch", function()
     assert.are.same({linux1.pid, linux2.pid}, pids)
   end)
 
-  it("reports what changes", function()
+  it("reports changes", function()
     local next_event = watch()
     local linux1 = sim.start("linux1")
     assert.are.equal("linux1 appeared nil running", (next_event()))
@@ -124,7 +124,7 @@ describe("qvm.watch", function()
     assert.are.equal(again.pid, event.pid)
   end)
 
-  it("reports the events of others while a VM is stuck", function()
+  it("reports events of other VMs while one is stuck", function()
     local hung = {}
     for i = 1, 5 do
       hung[i] = sim.start("hung" .. i)
@@ -149,7 +149,7 @@ describe("qvm.watch", function()
       linux1:tell("resume")
       until_event("linux1 state suspended running")
     end
-    -- Each of these seven would wait for 10 s if all stuck VMs were waited for.
+    -- Each of these seven would take 10 s if all stuck VMs were waited for.
     assert.is_true(system.monotime() - began < 35)
     for i = 1, 5 do
       local stuck = ("hung%d state unknown stuck"):format(i)
@@ -161,7 +161,7 @@ describe("qvm.watch", function()
     until_event("hung3 state stuck running")
   end)
 
-  it("watches only the VMs that are named", function()
+  it("watches only the given names", function()
     sim.start("linux1")
     sim.start("linux2")
     local next_event = watch {names = {"linux2", "later"}, timeout = 0.1}
@@ -170,29 +170,29 @@ describe("qvm.watch", function()
     assert.is_nil((watch {names = {}, timeout = 0.05}()))
   end)
 
-  it("reports an env that cannot be read as unknown", function()
+  it("reports an unreadable env as unknown", function()
     sim.start("linux1")
     local next_event = watch()
     assert.are.equal("linux1 appeared nil running", (next_event()))
-    files.write("vms/linux1/env", "{") -- into the file that it serves
+    files.write("vms/linux1/env", "{") -- into the served file
     assert.are.equal("linux1 state running unknown", (next_event()))
   end)
 
-  it("waits for a root that does not exist yet, and raises for one that is none", function()
+  it("waits for a root that does not exist yet, and raises if it is not a directory", function()
     qvm.root(files.path("later"))
     assert.is_nil((watch {timeout = 0.05}()))
     qvm.root(files.write("file", ""))
     assert.error_matches(function() qvm.watch() end, "file: Not a directory")
   end)
 
-  it("shares nothing between two loops", function()
+  it("shares no state between two loops", function()
     sim.start("linux1")
     local one, other = watch(), watch()
     assert.are.equal("linux1 appeared nil running", (one()))
     assert.are.equal("linux1 appeared nil running", (other()))
   end)
 
-  it("raises for mistakes of the caller", function()
+  it("raises for invalid arguments", function()
     assert.error_matches(function() qvm.watch(1) end, "table expected, got number")
     assert.error_matches(function() qvm.watch {interval = 0} end, "is not a number of seconds")
     assert.error_matches(function() qvm.watch {names = "linux1"} end, "is not an array of names")
@@ -209,7 +209,7 @@ describe("qvm.sleep", function()
     assert.is_true(system.monotime() - began >= 0.05)
   end)
 
-  it("is ended by Ctrl-C, and by no other signal", function()
+  it("is interrupted by Ctrl-C only", function()
     local sleeper = process.start({os.getenv("LUA") or "lua5.4", "-e",
       [[local qvm = require "qvm" print "begun" io.stdout:flush() qvm.sleep(600)]]},
       {env = {LUA_PATH = "lua/?.lua;lua/?/init.lua;;", LUA_CPATH = sim.build .. "/?.so;;",
@@ -225,7 +225,7 @@ describe("qvm.sleep", function()
     assert.matches("interrupted!", files.read(files.path("sleeper.log")))
   end)
 
-  it("raises for what is no number of seconds", function()
+  it("raises for arguments that are not a number of seconds", function()
     for _, value in ipairs {"1", -1, 0 / 0, math.huge, 2^31} do
       assert.error_matches(function() qvm.sleep(value) end,
         "number of seconds expected")

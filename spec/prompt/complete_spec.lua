@@ -1,4 +1,4 @@
--- What Tab offers at the prompt: the words that may come next, without a call.
+-- Completion by Tab at the prompt: the words that may come next, determined without a call.
 
 local complete = require "qvm.prompt.complete"
 local files = require "support.files"
@@ -43,7 +43,7 @@ describe("Tab", function()
     return env.d
   end
 
-  it("offers globals, keywords, and at first what the prompt has", function()
+  it("offers globals, keywords, and the prompt's own functions at first", function()
     assert.are.equal("number", offers("num"))
     assert.are.equal("x = repeat | x = require | x = return", offers("x = re"))
     assert.are.equal("danger | make | number | qvm | text | vms", offers(""))
@@ -59,7 +59,7 @@ describe("Tab", function()
     assert.are.equal("text:format", offers("text:form"))
   end)
 
-  it("offers VMs by name, and what they have", function()
+  it("offers VMs by name, and their members", function()
     assert.are.equal('vms["linux1"] | vms["linux2"] | vms["qnx-1"]', offers("vms."))
     assert.are.equal("vms.linux1:signal | vms.linux1:state | vms.linux1:status",
       offers("vms.linux1:s"))
@@ -70,10 +70,10 @@ describe("Tab", function()
     assert.are.equal('qvm.vm "linux1 | qvm.vm "linux2', offers('qvm.vm "l'))
     assert.are.equal("qvm.vm('qnx-1", offers("qvm.vm('q"))
     assert.are.equal('"', select(3, complete('qvm.vm "q', env)))
-    assert.are.equal("", offers('qvm.vm "b')) -- its name would drive the terminal
+    assert.are.equal("", offers('qvm.vm "b')) -- its name contains terminal controls
   end)
 
-  it("offers VMs with unusual names so that the line is Lua", function()
+  it("offers VMs with unusual names in a form that is valid Lua", function()
     local names = {"a b", "it's", 'say "x"', "back\\slash", "end", "\u{fc}ml", "1st"}
     for _, name in ipairs(names) do
       files.mkdir(name)
@@ -109,7 +109,7 @@ describe("Tab", function()
       :gsub("^(.*) | (.*)$", "%2 | %1")))
   end)
 
-  it("offers what a call gives, without making it", function()
+  it("offers the members of a call's result, without calling", function()
     assert.are.equal("vms.linux1:env():errata", offers("vms.linux1:env():er"))
     assert.are.equal('qvm.vm("linux1"):pid', offers('qvm.vm("linux1"):p'))
     assert.are.equal('qvm.open "x".bits', offers('qvm.open "x".bi'))
@@ -124,7 +124,7 @@ describe("Tab", function()
     assert.are.equal(0, called)
   end)
 
-  it("offers methods of a dump behind a colon, fields behind a dot", function()
+  it("offers methods of a dump after a colon, fields after a dot", function()
     local dump = open()
     assert.are.equal("d:find", offers("d:fi"))
     assert.are.equal("", offers("d.fin"))
@@ -148,7 +148,7 @@ describe("Tab", function()
     assert.are.equal("", offers("d:vcpu(0).regs.r"))
   end)
 
-  it("leaves the quote open after a directory, and escapes what a name needs", function()
+  it("leaves the quote open after a directory, and escapes names if needed", function()
     files.mkdir('dir "x"')
     files.write('dir "x"/one', "")
     files.write('dir "x"/two', "")
@@ -161,7 +161,7 @@ describe("Tab", function()
     assert.are.same({#'qvm.open "' + 1, '"'}, {at, close})
   end)
 
-  it("offers the names of files where a file is opened", function()
+  it("offers file names where a function takes a file", function()
     files.write("one two.gcore", "")
     files.write("other", "")
     local directory = files.dir()
@@ -176,14 +176,14 @@ describe("Tab", function()
       offers(("qvm.conf.load('%s/ot"):format(directory)))
   end)
 
-  it("offers nothing where there is nothing to know", function()
+  it("offers nothing for unknown values", function()
     for _, text in ipairs {"5.", "x..", "goto ::", "nil.", "f('num", "-- num", "x.y.z.",
       "number.", "number:", ".", ":", "d.", ")(:", '"abc":', "end.", "return.", "]]."} do
       assert.are.equal("", offers(text), text)
     end
   end)
 
-  it("takes any line there is", function()
+  it("accepts any line", function()
     local bytes = {"a", ".", ":", "(", ")", "[", "]", '"', "'", " ", "{", "}", "d", "vms", "\\",
       "qvm", "-", "1", "\0", "\255", "vcpu", "regs"}
     open()

@@ -1,4 +1,4 @@
--- examples/explore.lua, as a user runs it: from a pipe, and in a terminal.
+-- examples/explore.lua, run like a user runs it: from a pipe, and in a terminal.
 
 local files = require "support.files"
 local lfs = require "lfs"
@@ -13,7 +13,7 @@ local quote = process.quote
 local ENV = '{"vcpus": [{"tid": 3, "last_known_ip": 18446603336490160692}, '
   .. '{"tid": 4, "last_known_ip": 1}], "errata": {"843419": "on"}}'
 
--- A VM that a process serves, with this env: it is written into the file that it serves.
+-- A VM with a process that serves this env, which is written into the served file.
 local function vm_called(name, env)
   sim.start(name)
   files.write("vms/" .. name .. "/env", env or ENV)
@@ -24,7 +24,7 @@ local function dump_file(memory)
     {{paddr = 0x80000000, bytes = "hello\0\27[2J world\0" .. ("x"):rep(100)}}})
 end
 
--- Runs it with some lines as its input: status, output, errors.
+-- Runs it with lines as input; returns status, output and errors.
 local function explore(lines, ...)
   local input = files.write("input", lines)
   local words = {}
@@ -35,7 +35,7 @@ local function explore(lines, ...)
     {env = {LD_PRELOAD = os.getenv("LD_PRELOAD"), QVM_BUILD = os.getenv("QVM_BUILD")}})
 end
 
--- What it says to a line, without what it says at the start.
+-- Its response to a line, without the text at the start.
 local function answer(line, ...)
   local status, output, errors = explore("print('begin')\n" .. line .. "\n", ...)
   assert.are.equal(0, status, errors)
@@ -53,7 +53,7 @@ describe("explore, from a pipe,", function()
     files.clean()
   end)
 
-  it("lists the VMs and opens the dumps that are named", function()
+  it("lists the VMs and opens the given dumps", function()
     vm_called("broken", "{")
     vm_called("single", '{"vcpus": [{"tid": 1}]}')
     vm_called("empty", "{}")
@@ -69,7 +69,7 @@ describe("explore, from a pipe,", function()
     assert.is_nil(output:find("> ", 1, true))
   end)
 
-  it("keeps columns straight under names of wide characters", function()
+  it("aligns columns with names of wide characters", function()
     vm_called "\u{65e5}\u{672c}"
     local _, output = explore ""
     assert.matches("^linux1               running    2 vCPUs\n"
@@ -78,7 +78,7 @@ describe("explore, from a pipe,", function()
       (answer "list(pairs {['\u{65e5}\u{672c}'] = 7})"))
   end)
 
-  it("says what it could not do, and goes on", function()
+  it("reports failures and continues", function()
     local status, output, errors = explore("1 + 1\n", files.path("nothing"))
     assert.are.equal(1, status)
     assert.matches("\n2\n$", output)
@@ -130,7 +130,7 @@ describe("explore, from a pipe,", function()
       (answer("function qvm.help(x) return 'page of ' .. x end\nhelp 'VM:dump'")))
   end)
 
-  it("helps who types what comes to mind", function()
+  it("gives help for common words", function()
     assert.matches("^list%(x, n%) +prints what an iterator returns", (answer "help list"))
     assert.matches("^list%(x, n%) +", (answer 'help "list"'))
     assert.matches("^vms +the VMs;", (answer "help vms"))
@@ -146,7 +146,7 @@ describe("explore, from a pipe,", function()
       select(2, answer "vms.linux1.state()"))
   end)
 
-  it("shows what iterators give, forty of it at first", function()
+  it("shows the results of iterators, forty at first", function()
     local path = dump_file()
     assert.are.equal("vCPU 0: tid 3, last known ip 0xffff800010081234\n"
       .. "vCPU 1: tid 4, last known ip 0x0000000000000001\n", (answer "vms.linux1:env():vcpus()"))
@@ -160,7 +160,7 @@ describe("explore, from a pipe,", function()
     assert.are.equal(30, select(2, output:gsub("\n", "")))
     output = answer('list(d:find("x"))', path)
     assert.are.equal(100, select(2, output:gsub("\n", "")))
-    -- As a loop would: with all that makes it.
+    -- As a loop does: with all values that the iterator needs.
     assert.are.equal("name            7\n", (answer("list(pairs {name = 7})")))
     for _, count in ipairs {'"30"', "-5", "0", "2.5", "0/0", "1e400"} do
       local shown, problem = answer(('list(d:find("x"), %s)'):format(count), path)
@@ -182,7 +182,7 @@ describe("explore, from a pipe,", function()
     assert.matches("^function: ", (answer("x = d:find('x')\nx", path)))
   end)
 
-  it("shows a part of what is long, and says how much is left out", function()
+  it("shows a part of long values, and how much is omitted", function()
     for line, pattern in pairs {
       ["('x'):rep(5000000)"] = "^x+%.%.%. %(4998000 more bytes%)\n$",
       ["('x\\n'):rep(5000000)"]
@@ -203,7 +203,7 @@ describe("explore, from a pipe,", function()
     assert.are.equal(("\xe2\x82\xac\n"):rep(3000) .. ("\xe2\x82\xac"):rep(5000) .. "\n", output)
   end)
 
-  it("tells failures, errors and mistakes in a line each", function()
+  it("reports failures, errors and mistakes in a line each", function()
     for line, expected in pairs {
       ["qvm.vm 'nope'"] = "^failed: .*no VM \"nope\".*%(not_found%)\n$",
       ["vms.nope"] = "^error: .*no VM \"nope\": it does not exist, or is rebooting\n$",
@@ -221,11 +221,11 @@ describe("explore, from a pipe,", function()
     end
     assert.are.equal("(empty)\n", (answer "{}"))
     assert.are.equal((answer "help()"), (answer "?"))
-    -- And goes on.
+    -- It continues afterwards.
     assert.are.equal("3\n", (answer "nil + 1\n1 + 2"))
   end)
 
-  it("lets nothing that it prints drive the terminal", function()
+  it("prints no terminal controls", function()
     vm_called("bad\27]0;x\7", '{"a": "\\u001b[2J", "errata": {"\\u001b[31m": 1}}')
     local path = dump_file()
     local _, output, errors = explore([[
@@ -247,7 +247,7 @@ setmetatable({}, {__tostring = function() return "\27" end})
     assert.matches("hello\\x00\\x1b%[2J world", output)
   end)
 
-  it("ends with its input, or where the script says", function()
+  it("ends with its input, or when the script says so", function()
     assert.are.equal(3, (explore("os.exit(3)\nprint('no')\n")))
     local _, output = explore("1\n2") -- no newline at the end
     assert.matches("\n1\n2\n$", output)
@@ -257,10 +257,11 @@ end)
 describe("explore, in a terminal,", function()
   local screen
 
-  -- In a terminal, between two looks at its settings. more: what to run it with.
+  -- Runs it in a terminal, which must be restored afterwards. more: the words to run it
+  -- with.
   local function start(more, environment)
     local preload = os.getenv("LD_PRELOAD")
-    -- lua-readline keeps what it has offered: no leak of this library.
+    -- lua-readline keeps the offered words, which is not a leak of this library.
     local sanitizer = preload and "LD_PRELOAD=" .. quote(preload) .. " ASAN_OPTIONS=detect_leaks=0 "
       or ""
     screen = terminal.run(("cd %s; stty -g >%s\n"
@@ -273,7 +274,7 @@ describe("explore, in a terminal,", function()
     screen:has("\n>")
   end
 
-  -- It has ended as it should, and left the terminal as it was.
+  -- It has ended normally and restored the terminal.
   local function ended()
     screen:has("left 0")
     process.eventually(function()
@@ -299,7 +300,7 @@ describe("explore, in a terminal,", function()
     files.clean()
   end)
 
-  it("completes what is begun", function()
+  it("completes words", function()
     start(quote(dump_file()))
     screen:enter("vms.l", "Tab")
     screen:has("> vms.linux1")
@@ -328,7 +329,7 @@ describe("explore, in a terminal,", function()
     ended()
   end)
 
-  it("remembers lines from one time to the next", function()
+  it("keeps its history between sessions", function()
     start()
     screen:enter("111 + 222", "Enter")
     screen:has("\n333\n")
@@ -352,7 +353,7 @@ describe("explore, in a terminal,", function()
     assert.are.equal("rw-------", lfs.attributes(history(), "permissions"))
   end)
 
-  it("remembers lines though it is killed, and those of another prompt", function()
+  it("keeps its history when it is killed, and that of another session", function()
     for count, signal in ipairs {"HUP", "TERM", "KILL"} do
       start()
       screen:enter(("%d + 100"):format(count), "Enter")
@@ -362,7 +363,7 @@ describe("explore, in a terminal,", function()
       screen:enter(("%d + 200"):format(count), "Enter")
       screen:has(("\n%d\n"):format(count + 200))
       for _, one in ipairs {first, screen} do
-        -- The child of its shell. Under a sanitizer's preload pkill itself hangs.
+        -- The child of its shell. pkill hangs under a sanitizer's preload.
         os.execute(("env -u LD_PRELOAD pkill -%s -P %s"):format(signal, one:flag "pane_pid"))
         one:has("left ")
       end
@@ -389,7 +390,7 @@ describe("explore, in a terminal,", function()
     assert.are.same({"explore_history"}, files.list(history():match("^(.*)/")))
   end)
 
-  it("starts where the history cannot be kept", function()
+  it("starts without a writable history", function()
     files.write("home/.local", "a file")
     start()
     screen:enter("1 + 1", "Enter")
@@ -403,7 +404,7 @@ describe("explore, in a terminal,", function()
     ended()
   end)
 
-  it("clears the line at Ctrl-C, and leaves at Ctrl-D", function()
+  it("clears the line at Ctrl-C, and exits at Ctrl-D", function()
     start()
     screen:enter("nonsense")
     screen:has("> nonsense")
@@ -420,14 +421,15 @@ describe("explore, in a terminal,", function()
     ended()
   end)
 
-  it("ends what runs at Ctrl-C, again and again", function()
+  it("interrupts running code at Ctrl-C, repeatedly", function()
     files.write("large.gcore", writer.header {machine = 183, phnum = 1}
       .. writer.program_header {offset = 120, filesz = 0, memsz = 1 << 50})
     start(quote(files.path("large.gcore")))
     for i, line in ipairs {"while true do end",
       [[while true do for _ in d:find("\0", {align = 1 << 49, from = 1}) do end end]],
       "d:read(0, 1 << 32)", "while true do print(1) end"} do
-      -- Ctrl-C must not come before the line runs: in two words, as it is typed.
+      -- Ctrl-C must not precede the output of the running line, so the echo of the line
+      -- must not contain that output.
       screen:enter(('print("be".."gun %d") '):format(i) .. line, "Enter")
       screen:has(i < 4 and "\nbegun " .. i or "\n1\n1\n1\n")
       screen:enter("", "C-c")
@@ -438,12 +440,12 @@ describe("explore, in a terminal,", function()
     ended()
   end)
 
-  it("ends itself at a second Ctrl-C where the first one does not reach what runs", function()
+  it("exits at a second Ctrl-C if the first does not reach the running code", function()
     start()
     screen:enter('f = coroutine.wrap(function() print("be".."gun") while true do end end)', "Enter")
     screen:enter("f()", "Enter")
     screen:has("\nbegun")
-    -- Two that come at once can count as one.
+    -- Two signals at the same time can count as one.
     assert.is_truthy(process.eventually(function()
       screen:enter("", "C-c")
       process.sleep(0.1)

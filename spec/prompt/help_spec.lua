@@ -1,4 +1,4 @@
--- Help at the prompt: complete, true, and found by whatever name comes to mind.
+-- Help at the prompt: complete, correct, and found under any likely name.
 
 local api = require "support.api"
 local files = require "support.files"
@@ -7,7 +7,7 @@ local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
 
--- The pages, by their names.
+-- The pages, by name.
 local function documented()
   local pages = {}
   for _, entry in ipairs(dofile(sim.build .. "/qvm/help_text.lua")) do
@@ -32,23 +32,23 @@ end
 describe("help is complete:", function()
   after_each(sim.clean)
 
-  it("whatever there is has a page, with a summary, and functions with an example", function()
+  it("every name has a page with a summary, and each function an example", function()
     local names = api.names(api.objects())
-    local lacking = {}
+    local incomplete = {}
     for _, name in ipairs(api.sorted(names)) do
       local page = qvm.help(name)
       if not page then
-        lacking[#lacking + 1] = name .. ": no page"
+        incomplete[#incomplete + 1] = name .. ": no page"
       elseif names[name] == "function" and not page:find("^[^\n]+\n\n%u[^\n]+%.") then
-        lacking[#lacking + 1] = name .. ": no summary"
+        incomplete[#incomplete + 1] = name .. ": no summary"
       elseif names[name] == "function" and not examples(page)[1] then
-        lacking[#lacking + 1] = name .. ": no example"
+        incomplete[#incomplete + 1] = name .. ": no example"
       end
     end
-    assert.are.same({}, lacking)
+    assert.are.same({}, incomplete)
   end)
 
-  it("whatever has a page is there", function()
+  it("every page belongs to an existing name", function()
     local objects = api.objects()
     local names = api.names(objects)
     local gone = {}
@@ -67,7 +67,7 @@ describe("help is complete:", function()
       assert.is_truthy(examples(page)[1], kind)
       if getmetatable(instances[1]) then
         assert.are.equal(page, qvm.help(instances[1]), kind)
-      else -- a plain table does not know what it is
+      else -- a plain table has no kind
         assert.are.equal("not_found", select(3, qvm.help(instances[1])))
       end
     end
@@ -87,7 +87,7 @@ describe("help is complete:", function()
     end
   end)
 
-  it("fits 80 columns, and has nothing that drives a terminal", function()
+  it("the text fits 80 columns and has no terminal controls", function()
     local pages = documented()
     pages.overview = qvm.help()
     for name, page in pairs(pages) do
@@ -109,7 +109,7 @@ describe("help's examples", function()
     end))
   end
 
-  -- Gives the examples a directory to run in, with the files that they name.
+  -- Gives the examples a working directory with the files that they use.
   local function enter(objects)
     files.write("linux1-20261122-101500.gcore", api.dump_bytes("first"))
     files.write("second.gcore", api.dump_bytes("second"))
@@ -142,7 +142,7 @@ describe("help's examples", function()
   local function run(objects, name, line)
     local code = line:gsub("/dumps", files.dir()):gsub("/var/log/linux1.log",
       files.path("linux1.log"))
-    if line:find("qvm.record", 1, true) then -- it makes the directory
+    if line:find("qvm.record", 1, true) then -- it creates the directory
       os.execute("rm -rf linux1.record")
     end
     local chunk = assert(load(code, "=" .. name, "t", scope(objects, name)))
@@ -157,7 +157,7 @@ describe("help's examples", function()
       or line:find("vm:dump", 1, true)
   end
 
-  it("can all be run as they stand", function()
+  it("can all be run unchanged", function()
     local objects = api.objects()
     enter(objects)
     local count = 0
@@ -183,7 +183,7 @@ describe("help", function()
     assert.are.equal(title, (assert(qvm.help(about)):match("^[^\n]+")))
   end
 
-  it("is found by a name, whatever its case, with or without qvm.", function()
+  it("is found by a name in any case, with or without qvm.", function()
     for _, name in ipairs {"VM:dump", "vm.dump", "Vm:DUMP", "qvm.VM:dump", " vm:dump() "} do
       is_page("VM:dump([options])", name)
     end
@@ -194,14 +194,14 @@ describe("help", function()
     is_page("Dump.machine", "dump.machine")
   end)
 
-  it("tells all that a name may mean, unless it is one name exactly", function()
+  it("shows all meanings of a name, unless it matches exactly", function()
     local both = qvm.help "vm"
     assert.matches("^qvm.vm%(name%)\n.*\n\nVM: A virtual machine", both)
     assert.are.equal(both, qvm.help "Vm")
     assert.are.equal(both, qvm.help("qvm.vm") .. "\n\n" .. qvm.help("VM"))
   end)
 
-  it("is found by an object, also one that is closed", function()
+  it("is found by an object, also a closed one", function()
     files.mkdir("linux1")
     files.write("linux1/env", "{}")
     qvm.root(files.dir())
@@ -213,7 +213,7 @@ describe("help", function()
     assert.are.equal(qvm.help(), qvm.help(qvm))
   end)
 
-  it("is found by a function itself", function()
+  it("is found by a function", function()
     is_page("qvm.open(path [, options])", qvm.open)
     is_page("qvm.conf.check(configuration, vm [, options])", qvm.conf.check)
     local dump = assert(qvm.open(files.write("d.gcore", api.dump_bytes("x"))))
@@ -223,13 +223,13 @@ describe("help", function()
     dump:close()
   end)
 
-  it("is found by the last part of a name that only one has", function()
+  it("is found by the last part of an unambiguous name", function()
     is_page("Space:translate(address)", "translate")
     is_page("Dump:dmesg()", "dmesg")
     assert.matches("is it Dump:read, ", select(2, qvm.help "read"), 1, true)
   end)
 
-  it("tells the nearest names of one that is unknown", function()
+  it("suggests similar names for an unknown one", function()
     for name, message in pairs {
       ["VM:dmup"] = 'no help for "VM:dmup": is it VM:dump',
       ["find"] = 'no help for "find": is it Dump:find',
@@ -243,7 +243,7 @@ describe("help", function()
     end
   end)
 
-  it("does not know what is none of qvm's, however odd", function()
+  it("has nothing for other values, of any kind", function()
     local strange = {print, 5, true, {}, io.stdout, setmetatable({}, {__name = "Nothing"}),
       setmetatable({}, {__name = {}}), setmetatable({}, {__metatable = "no"}), "", ".", "qvm.",
       "a\27[31m\n\0b", ("x"):rep(1 << 20), (" x"):rep(1 << 19), "%b()[", "\255"}
@@ -257,7 +257,7 @@ describe("help", function()
     end
   end)
 
-  it("is there where README's two variables are set, though another is installed", function()
+  it("is found with README's two variables, even if another qvm is installed", function()
     files.mkdir("qvm")
     files.write("qvm/help_text.lua", 'return {overview = "old", {name = "VM:dump", page = "old"}}')
     local script = files.write("help.lua", 'print(require "qvm".help "VM:dump")')
@@ -270,7 +270,7 @@ describe("help", function()
     assert.are.equal(qvm.help("VM:dump") .. "\n", output)
   end)
 
-  it("says what to do where its text was not built", function()
+  it("explains what to do if its text was not built", function()
     local cpath = package.cpath
     finally(function() package.cpath = cpath end)
     package.cpath = "/nowhere/?.so"

@@ -8,7 +8,7 @@ local writer = require "support.dumpwriter"
 describe("show", function()
   after_each(files.clean)
 
-  it("shows any table, in order, with addresses in hexadecimal", function()
+  it("shows any table, sorted, with addresses in hexadecimal", function()
     local value = {b = 1, a = "x\n\"\27", [2] = true, [1] = 0xffff800010081234, pc = 5,
       t = {1, {2, {3, {4, {5}}}}}, empty = {}}
     value.self = value
@@ -36,7 +36,7 @@ table
     assert.matches('^"x+" ... %(5000 bytes%)$', qvm.show(("x"):rep(5000)))
   end)
 
-  it("cuts what is long", function()
+  it("shortens long values", function()
     local value = {}
     for i = 1, 250 do
       value[i] = i
@@ -45,7 +45,7 @@ table
     assert.matches("%[100%]: 100\n  %.%.%. and 150 more$", text)
   end)
 
-  it("shows a bounded number of lines, whatever the value, and says what is left out", function()
+  it("shows a bounded number of lines for any value, and counts the rest", function()
     local cost = require "support.cost"
     local deep = {}
     for i = 1, 100 do
@@ -76,7 +76,7 @@ table
     assert.matches("%[100%]: 100|  %.%.%. and 1199900 more", text)
   end)
 
-  it("refuses to lay out more bytes than anyone reads", function()
+  it("refuses more bytes than anyone reads", function()
     local text, message, code = qvm.hexdump(("x"):rep(1 << 23))
     assert.are.same({nil, "hexdump: 8388608 bytes, more than 1048576 at once", "too_large"},
       {text, message, code})
@@ -138,7 +138,7 @@ describe("hexdump", function()
     assert.are.equal(qvm.hexdump("ab"), qvm.hexdump("abcd", 0, 2))
   end)
 
-  it("shows a dump's memory, or why not", function()
+  it("shows a dump's memory, or the reason why it cannot", function()
     local dump = dumps.open(writer.small {memory = {{paddr = 0x1000, bytes = ("x"):rep(300)}}})
     local text = qvm.hexdump(dump, 0x1000)
     assert.are.equal(16, select(2, text:gsub("|xxxxxxxxxxxxxxxx|", "")))

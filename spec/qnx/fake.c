@@ -1,7 +1,7 @@
 /* The fake: a small world of processes and connections in the global `fake`, which tests
  * read and change. Kernel calls arrive here through the macros of fake_names.h. Time is
- * real; a stuck server answers at once with ETIMEDOUT if the call is bounded, and with
- * EDEADLK, which no QNX call here returns, if it would block for ever. */
+ * real. A stuck server returns ETIMEDOUT at once if the call is bounded, and EDEADLK,
+ * which no QNX call here returns, if it would block forever. */
 #define _QNX_SOURCE
 
 #include "fake.h"
@@ -59,7 +59,7 @@ int fake_open_count(void)
     return count;
 }
 
-/* The connection that a descriptor stands for; NULL and EBADF if it is not open. */
+/* The connection of a descriptor; NULL and EBADF if it is not open. */
 static struct fake_connection *connection_of(int fd)
 {
     int index = fd - FAKE_FIRST_ID;
@@ -79,7 +79,8 @@ static struct fake_process *living(pid_t pid)
     return NULL;
 }
 
-/* The start of every call: lets the test change the world, and fails if it was told to. */
+/* The start of every call: lets the test change the world, and fails if the test requires
+ * it. */
 static bool fails(enum fake_call call)
 {
     if (fake.before)
@@ -91,8 +92,8 @@ static bool fails(enum fake_call call)
     return true;
 }
 
-/* A call that sends a message to the env's server and waits for the reply. It uses up the
- * timeout. */
+/* A call that sends a message to the env's server and waits for the reply. It consumes
+ * the timeout. */
 static bool server_fails(struct fake_process *server)
 {
     bool armed = fake.armed;
@@ -184,14 +185,14 @@ int fake_close(int fd)
     return 0;
 }
 
-/* A kernel call as well: it uses up a timeout that was meant for the call after it. */
+/* Also a kernel call: it consumes a timeout that was meant for the next call. */
 int fake_clock_gettime(clockid_t id, struct timespec *time)
 {
     fake.armed = false;
     return clock_gettime(id, time);
 }
 
-/* Documented: if there is no such connection, the next higher one is reported. */
+/* Documented: if there is no such connection, the next higher one is returned. */
 int ConnectServerInfo(pid_t pid, int coid, struct _server_info *info)
 {
     (void)pid;

@@ -1,6 +1,7 @@
 /* A fake of the QNX calls that the QNX files of the core use, for tests on Linux. It
- * behaves as QNX's public documentation describes the calls, as far as the tests need;
- * nothing more is known of the real ones, and nothing that runs on it has run on QNX. */
+ * behaves as QNX's public documentation describes the calls, as far as the tests need.
+ * The real calls may behave differently, and nothing that runs on the fake has run on
+ * QNX. */
 #ifndef QVM_SPEC_FAKE_H
 #define QVM_SPEC_FAKE_H
 

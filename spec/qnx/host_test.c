@@ -1,6 +1,6 @@
 /* Tests the QNX files of host/ and util/ on a fake of QNX's calls (fake.h), through their
- * headers. Prints TAP. What passes here is right if the documentation was understood
- * correctly; none of it has run on QNX. */
+ * headers. Prints TAP. A pass means that the code is right if the documentation was
+ * understood correctly; none of it has run on QNX. */
 #include "fake.h"
 #include "host/dir_watch.h"
 #include "host/vm_server.h"
@@ -26,9 +26,9 @@ static const char *message(void)
     return text;
 }
 
-/* Prints one line of TAP and resets the world for the next. In all of them every call to a
- * server must have been bounded, no connection may stay open, and no signal may have
- * reached another process. A known gap is reported as TODO and does not fail. */
+/* Prints one line of TAP and resets the world for the next test. In every test, each call
+ * to a server must be bounded, no connection may stay open, and no signal may reach
+ * another process. A known gap is reported as TODO and does not fail. */
 static void check_known(bool passed, const char *what, const char *known_gap)
 {
     bool clean = fake.unbounded == 0 && fake_open_count() == 0 &&
@@ -108,12 +108,13 @@ static void test_reading(void)
     fail_times(FAKE_READ_ENV, 1, EIO);
     got = vm_server_read(fd, ENV, text, 2, soon(), &err);
     fake.connections[0].open = false;
-    check(got == -1 && err.code == QVM_IO, "an error of the server is reported");
+    check(got == -1 && err.code == QVM_IO, "an error from the server is reported");
     fd = vm_server_open(ENV, soon(), &err);
     fail_times(FAKE_READ_ENV, 1, EIO);
     got = vm_server_read(fd, ENV, text, 2, os_clock_ms() - 1, &err);
     fake.connections[0].open = false;
-    check(got == -1 && err.code == QVM_IO, "also if it comes late");
+    check(got == -1 && err.code == QVM_IO,
+          "an error from the server is also reported if it comes late");
 }
 
 static bool says_stuck(int64_t deadline)
@@ -143,7 +144,7 @@ static void test_stuck(void)
           "endless signals do not prolong the wait for reading");
     fail_times(FAKE_OPEN_ENV, 1000000000, EINTR);
     check(vm_server_open(ENV, os_clock_ms() + 50, &err) == -1 && err.code == QVM_TIMEOUT,
-          "nor that for opening");
+          "nor the wait for opening");
 }
 
 static void test_interrupted(void)
@@ -178,7 +179,7 @@ static void test_server(void)
     fake.server->alive = false;
     check(refused(QVM_IO, "env"), "a server that died before the env was opened");
     fake.before = hide_connection;
-    check(refused(QVM_IO, "env"), "a connection that is not there");
+    check(refused(QVM_IO, "env"), "a connection that does not exist");
     fake.connections[1] =
         (struct fake_connection){.open = true, .server = &fake.processes[1]};
     fake.before = hide_connection;
@@ -190,11 +191,11 @@ static void test_server(void)
     check(refused(QVM_NOT_QVM, "another node"), "a server on another node");
     for (int i = 0; i < 3; i++) {
         fake.server->pid = many[i];
-        check(unsent(QVM_NOT_QVM), "a process id that would be many processes");
+        check(unsent(QVM_NOT_QVM), "a process ID that would address many processes");
     }
 }
 
-/* A path that ends in "/qvm" if it is cut after `cut` bytes, where a buffer may end. */
+/* A path that ends in "/qvm" if it is cut after `cut` bytes, at a likely buffer end. */
 static const char *long_name(size_t cut)
 {
     static char name[5000];
@@ -229,10 +230,10 @@ static void test_executable(void)
     fake.server->exefile = "qvm";
     check(server() == 4099, "an executable without a directory");
     fake.server->exefile = "/proc/boot/qvm\n";
-    check(server() == 4099, "a line end after its path");
+    check(server() == 4099, "an executable's path with a newline");
     fail_times(FAKE_OPEN_EXEFILE, 1, EACCES);
     check(unsent(QVM_PERMISSION) && says_exefile(),
-          "an executable that this user may not look at");
+          "an executable that this user may not inspect");
     fail_times(FAKE_READ_EXEFILE, 1, EIO);
     check(unsent(QVM_IO) && says_exefile(), "an executable that cannot be read");
 }
@@ -252,7 +253,7 @@ static void test_request(void)
     check(unsent(QVM_GONE), "a process that ended right before the signal");
 }
 
-/* The server ends, and its id is reused by a process that a signal would kill. */
+/* The server ends, and its ID is reused by a process that a signal would kill. */
 static void reuse(void)
 {
     fake.processes[0].alive = false;
@@ -311,17 +312,17 @@ static void test_races(void)
     fake.before = end_before_check;
     check(unsent(QVM_GONE), "a server that ends before its executable is checked");
     fake.before = reuse_before_check;
-    check(unsent(QVM_NOT_QVM), "one whose id is reused before that");
+    check(unsent(QVM_NOT_QVM), "one whose ID is reused before that");
     fake.before = reuse_by_qvm_before_check;
-    check(unsent(QVM_GONE), "one whose id is reused by another qvm before that");
+    check(unsent(QVM_GONE), "one whose ID is reused by another qvm before that");
     fake.before = reuse_after_check;
-    check(unsent(QVM_GONE), "one whose id is reused after that");
+    check(unsent(QVM_GONE), "one whose ID is reused after that");
     fake.before = change_server;
-    check(unsent(QVM_GONE), "a connection that has another server when asked again");
+    check(unsent(QVM_GONE), "a connection that has another server at the second query");
     fake.before = change_node;
-    check(unsent(QVM_NOT_QVM), "a server that is on another node when asked again");
+    check(unsent(QVM_NOT_QVM), "a server that is on another node at the second query");
     fake.before = reuse_before_kill;
-    check_known(unsent(QVM_GONE), "one whose id is reused right before the signal",
+    check_known(unsent(QVM_GONE), "one whose ID is reused right before the signal",
                 "no documented call closes this gap (docs/qnx.md)");
 }
 
@@ -335,14 +336,14 @@ static void test_rest(void)
     check(watch && !dir_watch_sees_close(watch), "the watch does not claim to see closing");
     check(dir_watch_wait(watch, 10, &name) == DIR_WATCH_CHANGED &&
               os_clock_ms() - start < 1000,
-          "waiting ends with a look at the directory");
+          "waiting ends with a check of the directory");
     check(dir_watch_wait(watch, 0, &name) == DIR_WATCH_NOTHING,
           "no time to wait: nothing has happened");
     dir_watch_close(watch);
     check(!dir_watch_open("/proc/self/status", &err) && err.code == QVM_NOT_FOUND,
           "a watch needs a directory");
     check(os_file_extent(3, 5, 77, &hole) == 77 && !hole, "no holes: everything is data");
-    check(os_processors() == 4, "processors are those of the system page");
+    check(os_processors() == 4, "the number of processors comes from the system page");
 }
 
 int main(void)

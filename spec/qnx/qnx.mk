@@ -1,6 +1,6 @@
 # Builds and tests the QNX files of the core on Linux, with declarations and a fake of QNX's
-# calls that are both written from QNX's public documentation. This shows what the files do if
-# the documentation was understood correctly, and nothing more.
+# calls, both written from QNX's public documentation. This only shows that the files work
+# if the documentation was understood correctly.
 QNX_SPEC := $(wildcard spec/qnx/*.[ch])
 QNX_TEST := $(BUILD)/qnx/host_test $(BUILD)/qnx/slog2_test
 

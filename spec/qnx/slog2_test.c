@@ -1,6 +1,6 @@
-/* Tests csrc/core/host/slog2.c on a fake of libslog2parse, which is below. Prints TAP. What
- * passes here is right if the documentation was understood correctly; none of it has run on
- * QNX. */
+/* Tests csrc/core/host/slog2.c on the fake of libslog2parse below. Prints TAP. A pass
+ * means that the code is right if the documentation was understood correctly; none of it
+ * has run on QNX. */
 #define _QNX_SOURCE
 
 #include "host/slog2.h"
@@ -146,7 +146,8 @@ static void test_limits(void)
     slog2_free(&text);
     set_packets(large, 1);
     rounds = 1000;
-    check(refuses(QVM_TOO_LARGE) && calls == 280, "and no more: parsing stops there");
+    check(refuses(QVM_TOO_LARGE) && calls == 280,
+          "parsing stops at the first message that does not fit");
     set_packets(large, 0);
     answer = -1;
     check(refuses(QVM_IO) && strstr(message(), "does slogger2 run"),

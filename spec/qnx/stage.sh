@@ -4,7 +4,7 @@
 set -eu
 stage=$1 module=$2 help=$3 state=$4
 
-# STAGE is removed, so a mistyped one must not be lost.
+# STAGE is removed, so a mistyped directory must not be lost.
 if [ -n "$(ls -A "$stage" 2>/dev/null)" ] && [ ! -f "$stage/FILES" ]; then
     echo "$stage: not empty, and nothing was staged there: remove it, or name another STAGE" >&2
     exit 1

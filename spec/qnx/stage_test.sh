@@ -64,7 +64,7 @@ check "qvm-gdbserve finds its library" says 'none: No such file' \
 check "qvm-explore finds its library" sh -c \
     'echo "qvm.help(\"VM:dump\")" | lua5.4 "$0/bin/qvm-explore" | grep -q "VM:dump("' "$work/qvm"
 
-# The README's steps, run beside a simulated VM, except those that need slogger2 or pidin.
+# The README's steps, run next to a simulated VM, except those that need slogger2 or pidin.
 steps() {
     printf 'set -e\nexport QVM_ROOT="%s/root"\npidin() { :; }\n' "$work"
     awk '/^```$/ { if (text !~ /slog2/) printf "%s", text; inside = 0 }
@@ -85,9 +85,9 @@ sleep 1
 mv "$work/dumps"/*.gcore "$work/dumps/before.gcore"
 (cd "$work/qvm" && find . -type f ! -name FILES | sort | xargs cksum >../FILES && mv ../FILES .)
 steps >"$work/steps"
-check "the README's steps run, beside a simulated VM" \
+check "the README's steps run next to a simulated VM" \
     sh -c 'sh "$0/steps" >"$0/out" 2>&1 || { cat "$0/out"; false; }' "$work"
-check "and did what they say" sh -c 'grep -q "^all there$" "$0/out" &&
+check "and have the described effect" sh -c 'grep -q "^all there$" "$0/out" &&
     grep -q "^qvm .*, VMs below" "$0/out" && grep -q "^linux1  *running" "$0/out" &&
     [ "$(grep -c "^Dump \|^  qnx aarch64" "$0/out")" -eq 2 ] &&
     [ -s "$0/qvm/linux1.record/env.json" ]' "$work"

@@ -1,5 +1,5 @@
--- Arguments that are wrong are raised at the script's call, however deep in the library they
--- are checked.
+-- Errors about arguments are raised at the script's call, however deep in the library the
+-- check is.
 
 local api = require "support.api"
 local qvm = require "qvm"

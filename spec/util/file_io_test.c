@@ -1,5 +1,5 @@
-/* Opening regular files, and writing a file so that its readers see the old content or the
- * new, whole, whatever happens. */
+/* Opening regular files, and replacing a file so that its readers see either the complete
+ * old or the complete new content, whatever happens. */
 #include "util/file_io.h"
 
 #include "scratch.h"
@@ -27,7 +27,7 @@ static bool fails(int status, enum qvm_code code)
     return status == -1 && err.code == code && qvm_error_text(&err, text, sizeof text) > 0;
 }
 
-static void opens_regular_files_alone(void)
+static void opens_regular_files_only(void)
 {
     uint64_t size = 0;
     int fd;
@@ -74,8 +74,8 @@ static bool is_whole(const char *bytes, ssize_t n)
            (n == NEW_SIZE && memcmp(bytes, new_bytes, NEW_SIZE) == 0);
 }
 
-/* Reads the file again and again until there is a file "stop"; exits with 0 if it always
- * had one of the two contents. */
+/* Reads the file repeatedly until there is a file "stop"; exits with 0 if it always had
+ * one of the two contents. */
 static pid_t start_reader(void)
 {
     static char bytes[NEW_SIZE + 1];
@@ -93,7 +93,7 @@ static pid_t start_reader(void)
     _exit(!whole);
 }
 
-static void shows_readers_whole_files(void)
+static void never_shows_readers_a_partial_file(void)
 {
     int status = -1;
     pid_t reader;
@@ -109,7 +109,7 @@ static void shows_readers_whole_files(void)
     CHECK(unlink("stop") == 0 && scratch_count(".") == 1 && unlink("file") == 0);
 }
 
-/* The disk is as good as full after 10 bytes. */
+/* Makes the disk appear full after 10 bytes. */
 static void keeps_the_old_file_if_writing_fails(void)
 {
     struct rlimit before, small;
@@ -167,8 +167,8 @@ static void makes_new_files(void)
     CHECK(unlink("file") == 0 && unlink("link") == 0);
 }
 
-/* A temporary file that a process left under the name this one would use first. */
-static void passes_over_leftovers(void)
+/* A temporary file that another process left under the name this one would use first. */
+static void skips_leftover_temporary_files(void)
 {
     char name[64];
 
@@ -184,14 +184,14 @@ int main(void)
     memset(old_bytes, 'o', OLD_SIZE);
     memset(new_bytes, 'n', NEW_SIZE);
     scratch_enter();
-    TEST(opens_regular_files_alone);
+    TEST(opens_regular_files_only);
     TEST(keeps_modes);
-    TEST(shows_readers_whole_files);
+    TEST(never_shows_readers_a_partial_file);
     TEST(keeps_the_old_file_if_writing_fails);
     TEST(follows_links);
     TEST(writes_through_fifos_and_devices);
     TEST(makes_new_files);
-    TEST(passes_over_leftovers);
+    TEST(skips_leftover_temporary_files);
     scratch_leave();
     return test_report();
 }

@@ -1,5 +1,5 @@
--- Text of a VM on its way out of the program: nothing in it drives a terminal, and what is
--- long is cut, with its size.
+-- Output of text from a VM: it contains no terminal controls, and long text is shortened,
+-- with its size.
 
 local cjson = require "cjson"
 local cost = require "support.cost"
@@ -11,8 +11,8 @@ local sim = require "support.sim"
 
 local lua = os.getenv("LUA") or "lua5.4"
 
--- Controls of ASCII and C1, marks that are not seen or turn the direction of writing,
--- noncharacters, a tag; and what must come through as it is.
+-- ASCII and C1 controls, invisible marks, marks that change the writing direction,
+-- noncharacters and a tag; and text that must stay unchanged.
 local HOSTILE = "\27]0;x\7\127\u{85}\u{9b}2J\u{ad}\u{61c}\u{200b}\u{200d}\u{200f}\u{2028}\u{202e}"
   .. "\u{2066}\u{feff}\u{fffe}\u{ffff}\u{1fffe}\u{e0041}"
 local PLAIN = "é中😀"
@@ -34,7 +34,7 @@ local function clean()
   files.clean()
 end
 
-describe("text of a VM", function()
+describe("text from a VM", function()
   after_each(clean)
 
   before_each(function()
@@ -52,7 +52,7 @@ describe("text of a VM", function()
     return out
   end
 
-  it("is escaped in a report, a page and metrics, and cut with its size", function()
+  it("is escaped in a report, a page and metrics, and shortened with its size", function()
     local page = files.path("page.html")
     diag("v", "--html", page)
     for _, text in ipairs {diag("v"), files.read(page), diag("v", "--prometheus")} do
@@ -62,7 +62,7 @@ describe("text of a VM", function()
     end
   end)
 
-  it("is in JSON as it was, by escapes of JSON", function()
+  it("is unchanged in JSON, with JSON escapes", function()
     local text = diag("v", "--json")
     check_bytes(text)
     local errata = qvm.decode(text).errata
@@ -89,7 +89,7 @@ describe("text of a VM", function()
     assert.matches("^qvm%.conf: functions check, load", tostring(qvm.conf))
   end)
 
-  it("is escaped by qvm.escape, which leaves other text alone", function()
+  it("is escaped by qvm.escape, which does not change other text", function()
     assert.are.equal("linux1", qvm.escape("linux1"))
     assert.are.equal("\u{65e5}\u{672c} \\x1b[2J\\x0a\\xff",
       qvm.escape("\u{65e5}\u{672c} \27[2J\n\xff"))
@@ -107,7 +107,7 @@ describe("text of a VM", function()
       end
       assert(#qvm.show(text) < 4096)
       return assert(#qvm.errata.text(text) == 24 * (1 << 20) + 2)]],
-      (24 + 8) << 20) -- the answer, and the text that it is of
+      (24 + 8) << 20) -- the result, and the source text
     cost.check([[return #require "qvm.util.text".escape_controls(("\xff"):rep(4 << 20))]], 16 << 20)
   end)
 

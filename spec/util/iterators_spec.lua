@@ -1,10 +1,10 @@
--- Iterators of the public API: each loop has a state of its own.
+-- Iterators of the public API: each loop has its own state.
 
 local api = require "support.api"
 local iterators = require "qvm.util.iterators"
 local sim = require "support.sim"
 
--- The iterators of objects of the library, by what makes one.
+-- The iterators of the library's objects, by the name of what creates them.
 local function makers_of(o)
   local makers = {}
   for kind, names in pairs {VM = {"nodes"}, Replay = {"nodes"}, Env = {"vcpus", "errata"},
@@ -53,7 +53,7 @@ describe("iterators", function()
     end
   end)
 
-  it("of fields leave out those that are private", function()
+  it("of fields skip private ones", function()
     local hidden = 0
     for kind, objects in pairs(api.objects()) do
       for key in pairs(objects[1]) do
@@ -66,7 +66,7 @@ describe("iterators", function()
     assert.is_true(hidden > 5)
   end)
 
-  it("go through arrays, and through members in an order", function()
+  it("go through arrays, and through members in a fixed order", function()
     assert.are.same({{"a", false, false}, {"b", false, false}},
       list_of(iterators.values {"a", "b"}))
     assert.are.same({{"y", "1", false}, {"x", "2", false}},
@@ -74,7 +74,7 @@ describe("iterators", function()
     assert.are.equal(3, iterators.count(iterators.values {1, 2, 3}))
   end)
 
-  it("raise in the loop what a step fails with", function()
+  it("raise the error of a failed step in the loop", function()
     local left = 2
     local iterator = iterators.steps(function()
       left = left - 1

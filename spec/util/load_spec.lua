@@ -1,5 +1,5 @@
--- Where commands load their modules from: never from the current directory, which here is full
--- of files of the right names that somebody else has left there.
+-- Where commands load their modules from: never from the current directory, which is full
+-- of another user's files with the right names here.
 
 local files = require "support.files"
 local lfs = require "lfs"
@@ -11,7 +11,7 @@ local lua = os.getenv("LUA") or "lua5.4"
 local checkout = lfs.currentdir()
 local quote = process.quote
 
--- A command's name, what it is given, what it then prints, and its name in a checkout.
+-- A command's name, its arguments, its output, and its name in a checkout.
 local commands = {
   {"qvm-diag", "--help", "^Usage: qvm%-diag", "examples/diag.lua"},
   {"qvm-dumpdiff", "--help", "^Usage: qvm%-dumpdiff", "examples/dumpdiff.lua"},
@@ -34,7 +34,8 @@ local function make_directories(path)
   end
 end
 
--- A directory of somebody else's: its path. Each Lua file in it says that it was loaded.
+-- Another user's directory; returns its path. Each Lua file in it prints that it was
+-- loaded.
 local function hostile_directory()
   local code = ("local f = io.open(%q, 'a') f:write((...) or arg[0], '\\n') f:close() return {}\n")
     :format(files.path("loaded"))
@@ -59,7 +60,7 @@ describe("a command", function()
     sim.clean()
   end)
 
-  -- Runs words in the hostile directory: status, output, errors.
+  -- Runs words in the hostile directory; returns status, output and errors.
   local function run(words, env)
     local all = {LD_PRELOAD = os.getenv("LD_PRELOAD"), QVM_BUILD = os.getenv("QVM_BUILD"),
       QVM_ROOT = sim.root()}
@@ -84,7 +85,7 @@ describe("a command", function()
 
   local DEFAULTS = {LUA_PATH = ";;", LUA_CPATH = ";;"}
 
-  -- The environment of a machine that has these modules and no other.
+  -- The environment of a machine that has only these modules.
   local function only(...)
     files.mkdir("modules")
     for _, name in ipairs {...} do
@@ -103,7 +104,7 @@ describe("a command", function()
     return prefix .. "/bin/"
   end
 
-  it("of a checkout loads nothing from the current directory", function()
+  it("in a checkout loads nothing from the current directory", function()
     for _, command in ipairs(commands) do
       local _, argument, pattern, path = table.unpack(command)
       works({lua, checkout .. "/" .. path, argument}, pattern, DEFAULTS)
@@ -113,7 +114,7 @@ describe("a command", function()
     end
   end)
 
-  it("of a checkout that is named by a relative path does not, now or later", function()
+  it("in a checkout with a relative path loads nothing from there, now or later", function()
     files.symlink(checkout, "repository")
     for _, command in ipairs(commands) do
       works({lua, "../../repository/" .. command[4], command[2]}, command[3], DEFAULTS)
@@ -129,7 +130,7 @@ describe("a command", function()
     assert.are.equal("nothing", loaded())
   end)
 
-  it("that is installed does not, below a prefix with a space, and ignores QVM_BUILD", function()
+  it("that is installed loads nothing from there and ignores QVM_BUILD", function()
     make_directories("a b")
     local bin = install(files.path("a b/prefix"))
     for _, command in ipairs(commands) do
@@ -144,7 +145,7 @@ describe("a command", function()
     end
   end)
 
-  it("does not when a module that it needs is missing, and says what to install", function()
+  it("loads nothing from there, and names a required module that is missing", function()
     local env = only()
     local bin = install(files.path("prefix"))
     local argparse = "Lua's argparse is missing: install lua-argparse\n"
@@ -162,7 +163,7 @@ describe("a command", function()
     assert.are.equal("nothing", loaded())
   end)
 
-  it("does not when the library is missing, and says so", function()
+  it("loads nothing from there if the library is missing, and says so", function()
     local bin = install(files.path("prefix"))
     os.execute("rm -r " .. quote(files.path("prefix/share")))
     if files.exists("/usr/local/share/lua/5.4/qvm/start.lua") then
@@ -176,7 +177,7 @@ describe("a command", function()
     assert.are.equal("nothing", loaded())
   end)
 
-  it("does not when the library is not built, and says so", function()
+  it("loads nothing from there if the library is not built, and says so", function()
     local status, _, errors = run({lua, checkout .. "/examples/explore.lua"},
       {QVM_BUILD = files.dir()})
     if package.searchpath("qvm.core", "/usr/local/lib/lua/5.4/?.so;/usr/lib/lua/5.4/?.so") then
@@ -188,7 +189,7 @@ describe("a command", function()
     assert.are.equal("nothing", loaded())
   end)
 
-  it("does not when an optional module is missing", function()
+  it("loads nothing from there if an optional module is missing", function()
     local env = only("argparse", "cjson")
     local dump = files.write("small.gcore", require("support.dumpwriter").small {})
     local status, _, errors = run({lua, checkout .. "/examples/gdbserve.lua", "--port=0", dump},
@@ -204,7 +205,7 @@ describe("a command", function()
     assert.are.equal("nothing", loaded())
   end)
 
-  it("of the fleet does not", function()
+  it("of the fleet loads nothing from there", function()
     files.mkdir("gathered")
     files.mkdir("baselines")
     files.write("gathered/board1.json", '{"errors": [], "vms": []}')
@@ -216,9 +217,9 @@ describe("a command", function()
     assert.are.equal("nothing", loaded())
   end)
 
-  it("says so when it is run by an older Lua", function()
+  it("reports an older Lua", function()
     if not os.execute("command -v lua5.1 >/dev/null") then
-      pending("there is no older Lua here")
+      pending("needs an older Lua")
       return
     end
     for _, command in ipairs(commands) do

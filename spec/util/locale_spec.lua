@@ -1,4 +1,4 @@
--- Nothing depends on the locale: neither the decimal point nor letter case.
+-- Nothing depends on the locale: neither the decimal point nor the case of letters.
 
 local files = require "support.files"
 local lfs = require "lfs"
@@ -10,7 +10,7 @@ local lua = os.getenv("LUA") or "lua5.4"
 
 local LOCALES = {"de_DE.UTF-8", "tr_TR.ISO-8859-9"} -- a decimal comma; another lower case of I
 
--- As the library is used: with numbers that have a point, names in capitals.
+-- Uses the library with numbers that have a point and names in capitals.
 local PROGRAM = [[
 local name, root, path = ...
 assert(os.setlocale(name), "no locale " .. name)
@@ -61,7 +61,7 @@ describe("the locale", function()
 
   local function compare(make)
     if not made then
-      return pending("needs the source of locales (Debian: locales)")
+      return pending("needs the locale sources (Debian: locales)")
     end
     local expected = make("C")
     for _, name in ipairs(LOCALES) do
@@ -70,7 +70,7 @@ describe("the locale", function()
     return expected
   end
 
-  it("changes nothing that the library reads and writes", function()
+  it("does not change what the library reads and writes", function()
     files.mkdir("v")
     files.write("v/env", '{"CPUS":[{"TID":2,"LAST_KNOWN_IP":5},{"TID":3,"LAST_KNOWN_IP":0}],'
       .. '"ERRATA":{"5":1e400,"6":1.5,"7":-0.0,"8":1e308,"9":3.0},'

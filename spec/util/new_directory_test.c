@@ -1,4 +1,4 @@
-/* A directory that is made, filled, and removed again unless it is kept. */
+/* A directory that is created, filled, and removed again unless it is kept. */
 #include "util/new_directory.h"
 
 #include "scratch.h"
@@ -34,8 +34,8 @@ static void is_removed(void)
     CHECK(access("gone", F_OK) != 0);
 }
 
-/* What others have put there stays, and so does the directory. */
-static void leaves_what_others_put_there(void)
+/* Other processes' files stay, and so does the directory. */
+static void keeps_files_of_other_processes(void)
 {
     struct new_directory made;
 
@@ -76,8 +76,8 @@ static void refuses_bad_names(void)
     CHECK(access("names", F_OK) != 0 && access("x", F_OK) != 0);
 }
 
-/* Another directory takes the name: files go into the one that was made. */
-static void stays_with_the_directory_it_made(void)
+/* Another directory takes the name: files go into the original one. */
+static void stays_with_the_directory_it_created(void)
 {
     struct new_directory made;
 
@@ -93,10 +93,10 @@ int main(void)
     scratch_enter();
     TEST(is_kept);
     TEST(is_removed);
-    TEST(leaves_what_others_put_there);
+    TEST(keeps_files_of_other_processes);
     TEST(refuses_taken_names);
     TEST(refuses_bad_names);
-    TEST(stays_with_the_directory_it_made);
+    TEST(stays_with_the_directory_it_created);
     scratch_leave();
     return test_report();
 }

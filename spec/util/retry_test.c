@@ -1,6 +1,6 @@
-/* Interrupted system calls, on calls of the test's own in place of the C library's: each
- * fails as often as the test says and keeps what it was given. */
-/* So that open and open64 are different functions here, which this defines both. */
+/* Retrying interrupted system calls. The calls here replace those of the C library: each
+ * fails as often as the test says and records its arguments. */
+/* Makes open and open64 different functions here; the test defines both. */
 #undef _FILE_OFFSET_BITS
 
 #include "util/retry.h"

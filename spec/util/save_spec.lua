@@ -1,5 +1,5 @@
--- Files that the library and its commands write: what becomes of the file that was there,
--- and who can read the new one.
+-- Files that the library and its commands write: what happens to an existing file, and who
+-- can read the new one.
 
 local files = require "support.files"
 local lfs = require "lfs"
@@ -34,7 +34,7 @@ local is_root = shell("id -u"):match("%d+") == "0"
 files.clean()
 local as_root = is_root and it or pending
 
--- Runs a program of Lua with the library; `...` is the path.
+-- Runs a Lua program with the library; `...` is the path.
 local function run(program, path, prefix)
   local words = {"env", "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath}
   if os.getenv("LD_PRELOAD") then
@@ -65,7 +65,7 @@ describe("a file that is replaced", function()
     end
   end)
 
-  as_root("keeps its owner and group where that may be", function()
+  as_root("keeps its owner and group if permitted", function()
     local path = files.write("baseline.json", "old")
     shell('chown 1234:4321 "$1"; chmod 640 "$1"', path)
     assert(qvm.errata.save(path, SNAPSHOT))
@@ -73,7 +73,7 @@ describe("a file that is replaced", function()
     assert.are.equal("640", mode_of(path))
   end)
 
-  it("may have a name of any length, and one beside it that was left by a save", function()
+  it("may have a name of any length, and a leftover temporary file beside it", function()
     local name = ("n"):rep(255)
     local path = files.path(name)
     files.write(name:sub(1, 215) .. ".new-1-0", "left")
@@ -82,7 +82,7 @@ describe("a file that is replaced", function()
     assert.are.same(SNAPSHOT, qvm.errata.load(path))
   end)
 
-  as_root("gives nobody more access where the owner or the group cannot be kept", function()
+  as_root("grants no one more access if its owner or group cannot be kept", function()
     local directory = files.mkdir("shared")
     shell('chmod 755 "$1"; chown 1234 "$1"', directory)
     for before, after in pairs {["640"] = "600", ["664"] = "644", ["604"] = "600",
@@ -106,14 +106,14 @@ describe("a file that is replaced", function()
     local status = process.run({"/usr/bin/python3", "-c", acl
       .. "os.setxattr(sys.argv[1],'system.posix_acl_access',a)", path})
     if status ~= 0 then
-      return pending("no python3, or no access lists on this file system")
+      return pending("needs python3 and access lists on this file system")
     end
     local show = "import os,sys;print(os.getxattr(sys.argv[1],'system.posix_acl_access').hex())"
     local before = shell("/usr/bin/python3 -c \"$1\" \"$2\"", show, path)
     assert(qvm.errata.save(path, SNAPSHOT))
     assert.are.equal(before, shell("/usr/bin/python3 -c \"$1\" \"$2\"", show, path))
 
-    local directory = files.mkdir("inheriting") -- what is new there would get a list
+    local directory = files.mkdir("inheriting") -- new files in it inherit a list
     assert.are.equal(0, (process.run({"/usr/bin/python3", "-c", acl
       .. "os.setxattr(sys.argv[1],'system.posix_acl_default',a)", directory})))
     path = files.write("inheriting/baseline.json", "old")
@@ -125,7 +125,7 @@ describe("a file that is replaced", function()
     assert.are.equal("644", mode_of(path))
   end)
 
-  it("is a link's target where nobody else can change the link", function()
+  it("is the target of a link that only its owner can change", function()
     local target = files.write("target.json", "old")
     shell('chmod 640 "$1"', target)
     local path = files.symlink("target.json", "baseline.json")
@@ -139,7 +139,7 @@ describe("a file that is replaced", function()
       select(3, qvm.errata.save(files.symlink("loop", "loop"), SNAPSHOT)))
   end)
 
-  it("is none where others can change the directory and it is a link", function()
+  it("is not the target of a link in a directory that others can change", function()
     local directory = files.mkdir("shared")
     shell('chmod 1777 "$1"', directory)
     local target = files.write("target.json", "precious")
@@ -153,7 +153,7 @@ describe("a file that is replaced", function()
     assert.are.same({"baseline.json"}, files.list(directory))
   end)
 
-  as_root("is none where others can change the directory and it is another user's", function()
+  as_root("is not another user's file in a directory that others can change", function()
     local directory = files.mkdir("shared")
     shell('chmod 1777 "$1"', directory)
     local path = files.write("shared/baseline.json", "planted")
@@ -169,7 +169,7 @@ describe("a file that is replaced", function()
     assert.are.equal("busy", select(3, qvm.errata.save(path, SNAPSHOT)))
   end)
 
-  as_root("can be in a directory that may be written to and not listed", function()
+  as_root("can be in a directory that is writable but not readable", function()
     local directory = files.mkdir("box")
     shell('chmod 733 "$1"', directory)
     local path = directory .. "/baseline.json"
@@ -180,10 +180,10 @@ describe("a file that is replaced", function()
   end)
 end)
 
-describe("what is no regular file", function()
+describe("a file that is not a regular one", function()
   after_each(clean)
 
-  it("is written to: a FIFO", function()
+  it("is written to if it is a FIFO", function()
     local fifo = files.path("fifo")
     shell('mkfifo "$1"', fifo)
     local saved, message, code = qvm.errata.save(fifo, SNAPSHOT)
@@ -196,7 +196,7 @@ describe("what is no regular file", function()
     assert.are.equal("named pipe", lfs.attributes(fifo, "mode"))
   end)
 
-  it("is written to: a FIFO whose reader leaves fails, and ends no process", function()
+  it("causes an error, but no signal, if it is a FIFO whose reader leaves", function()
     local fifo = files.path("fifo")
     shell('mkfifo "$1"', fifo)
     local large = {{id = "1", value = ("x"):rep(4 << 20)}}
@@ -210,7 +210,7 @@ describe("what is no regular file", function()
     assert.are.same({nil, fifo .. ": Broken pipe", "io"}, {saved, message, code})
   end)
 
-  it("is written to: a character device", function()
+  it("is written to if it is a character device", function()
     local path = files.symlink("/dev/null", "null")
     assert(qvm.errata.save("/dev/null", SNAPSHOT))
     assert(qvm.errata.save(path, SNAPSHOT))
@@ -218,7 +218,7 @@ describe("what is no regular file", function()
     assert.are.equal("link", lfs.symlinkattributes(path, "mode"))
   end)
 
-  it("is written to: the standard output, in order, whatever it is", function()
+  it("is written to if it is standard output of any kind, in order", function()
     local program = 'io.write("before\\n") assert(qvm.errata.save(path, {})) io.write("after\\n")'
     local expected = '^before\n{\n.*\n}\nafter\n$'
     local status, out, errors = run(program, "/dev/stdout") -- a file
@@ -240,7 +240,7 @@ describe("what is no regular file", function()
     assert.is_true(files.exists("/dev/stdout"))
   end)
 
-  as_root("is refused: another user's FIFO that a link leads to", function()
+  as_root("is refused if a link leads to another user's FIFO", function()
     local open, own = files.mkdir("open"), files.mkdir("own")
     shell('chmod 755 "$1"; chmod 1777 "$2"; chmod 700 "$3"', files.dir(), open, own)
     shell('setpriv --reuid=1234 --clear-groups mkfifo -m 600 "$1"/fifo', open)
@@ -254,7 +254,7 @@ describe("what is no regular file", function()
     assert.are.equal("open\n", files.read(reader.output))
   end)
 
-  it("is refused: a file that was removed, by what is left of its name", function()
+  it("is refused if it was removed but is still open", function()
     local out = shell([[exec 3>"$1/gone"; rm "$1/gone"
       LUA_PATH="$3" LUA_CPATH="$4" LD_PRELOAD="$5" "$2" -e \
         'print(select(3, require "qvm".errata.save("/dev/fd/3", {})))'; ls "$1"]], files.dir(), lua,
@@ -263,7 +263,7 @@ describe("what is no regular file", function()
     assert.is_nil(out:find("gone", 1, true))
   end)
 
-  it("is refused: a directory and a socket", function()
+  it("is refused if it is a directory or a socket", function()
     local directory = files.mkdir("directory")
     for _, path in ipairs {directory, directory .. "/"} do
       local saved, message, code = qvm.errata.save(path, SNAPSHOT)
@@ -281,7 +281,7 @@ describe("what is no regular file", function()
   end)
 end)
 
-describe("what is private", function()
+describe("private by its mode", function()
   after_each(clean)
 
   local function diag(...)
@@ -292,7 +292,7 @@ describe("what is private", function()
     assert.are.equal(0, status, errors)
   end
 
-  it("is a page: it has registers and the log's text", function()
+  it("is a page, which has registers and the log's text", function()
     sim.start("linux1", "ram 1M\ncpu\ncpu")
     local page = files.path("page.html")
     diag("--html", page)
@@ -319,8 +319,8 @@ end)
 describe("a record", function()
   after_each(clean)
 
-  -- What happens when the directory has been made, before anything is in it: exchange.c
-  -- does it, preloaded.
+  -- What happens between the creation of the directory and the first file in it: the
+  -- preloaded exchange.c does it.
   local function exchanged(text)
     files.mkdir("v")
     files.write("v/env", '{"vcpus": [{"last_known_ip": 1}, {"last_known_ip": 2}]}')
@@ -336,7 +336,7 @@ describe("a record", function()
     return out, path
   end
 
-  it("is not led elsewhere by a link that takes the place of its directory", function()
+  it("does not follow a link that takes the place of its directory", function()
     local victim = files.mkdir("victim")
     local out, path = exchanged(("cd %s/shared && mv record away && ln -s %s record"):format(
       files.dir(), victim))
@@ -358,7 +358,7 @@ describe("a dump that is awaited", function()
 
   local run_it = sim.can_signal and it or pending
 
-  run_it("is the file that was found complete, whatever its name means since", function()
+  run_it("is the file that was found complete, even if its name is reused", function()
     local dumps = files.mkdir("dumps")
     sim.start("linux1", "ram 1M\ncpu\ndump " .. dumps)
     sim.start("other", "ram 1M\ncpu\ndump " .. files.mkdir("others"))
@@ -366,7 +366,7 @@ describe("a dump that is awaited", function()
     local planted = assert(qvm.vm("other"):dump {dir = files.path("others")})
     planted:close()
     local vm, exchanged = assert(qvm.vm("linux1")), 0
-    -- progress is called between the look at a file and its opening.
+    -- progress is called between the check of a file and its opening.
     local function exchange(bytes, total)
       for _, name in ipairs(files.list(dumps)) do
         local path = dumps .. "/" .. name
@@ -376,7 +376,7 @@ describe("a dump that is awaited", function()
         end
       end
     end
-    -- Exchanged before it was closed, it is refused, and the time is over.
+    -- Exchanged before it was closed, it is refused, and the call times out.
     local dump
     for _ = 1, 20 do
       dump = vm:dump {dir = dumps, timeout = 1, progress = exchange}

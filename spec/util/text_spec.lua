@@ -10,7 +10,7 @@ local function sorted(list)
 end
 
 describe("natural order", function()
-  it("counts numbers by their value", function()
+  it("compares numbers by value", function()
     assert.are.equal("x2 x10 x10a x10b y1", sorted {"y1", "x10b", "x10", "x2", "x10a"})
     assert.are.equal("9 10 99999999999999999998 99999999999999999999", sorted {
       "99999999999999999999", "10", "99999999999999999998", "9"})
@@ -45,21 +45,21 @@ describe("a value as text", function()
       (text.value(("x"):rep(199) .. "\u{20ac}"):gsub("\u{20ac}", "")))
   end)
 
-  it("is itself where it is raw", function()
+  it("is unchanged if it is raw", function()
     assert.are.equal('a\n"', text.raw 'a\n"')
     assert.are.equal("0x8000000000000000", text.raw(math.mininteger))
   end)
 end)
 
 describe("JSON", function()
-  it("has the members in the order given, or sorted", function()
+  it("has the members in the given order, or sorted", function()
     assert.are.equal('{"a": 1, "b": [true, null], "c": {}}',
       json.encode {c = {}, a = 1, b = {true, cjson.null}})
     assert.are.same({'"z": 1', '"a": []'}, json.members({{"z", 1}, {"none", nil}, {"a", {}}},
       {comma = ", ", colon = ": ", arrays = {a = true}}))
   end)
 
-  it("is what a style says", function()
+  it("depends on the style", function()
     local parts = {}
     json.write(function(part) parts[#parts + 1] = part end,
       setmetatable({list = {}, texts = {"1", "[2]"}, name = "\255"}, {nullable = {"none"}}),
@@ -68,7 +68,7 @@ describe("JSON", function()
       table.concat(parts))
   end)
 
-  it("does not hold everything", function()
+  it("refuses some values", function()
     for problem, value in pairs {["NaN has no form in JSON"] = {0 / 0},
       ["a string is not UTF-8"] = {a = "\255"}, ["a function has no form in JSON"] = print,
       ["a member's name is a number"] = {[2] = 1}} do

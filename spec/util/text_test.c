@@ -1,6 +1,6 @@
-/* UTF-8 against the definition of RFC 3629: a sequence is well-formed if decoding it gives
- * a code point that may be encoded and encoding that gives the same bytes. Escaping against
- * a decoder of JSON strings. */
+/* Tests UTF-8 against the definition of RFC 3629: a sequence is well-formed if it decodes
+ * to a valid code point whose encoding is the same bytes. Tests escaping against a
+ * decoder of JSON strings. */
 #include "util/text.h"
 
 #include "check.h"
@@ -14,7 +14,7 @@ static bool may_be_encoded(uint32_t code)
     return code < CODES && (code < 0xd800 || code > 0xdfff);
 }
 
-/* By arithmetic, not by masks as the unit does it. */
+/* Uses arithmetic, not masks as the unit does. */
 static size_t encode(uint32_t code, unsigned char out[4])
 {
     static const uint32_t limits[] = {0x80, 0x800, 0x10000, CODES};
@@ -29,8 +29,8 @@ static size_t encode(uint32_t code, unsigned char out[4])
     return length;
 }
 
-/* The length of the sequence by its lead byte, and its code point if all other bytes are
- * taken as six bits each. */
+/* The length of the sequence according to its lead byte, and its code point if all other
+ * bytes count as six bits each. */
 static size_t decode(const unsigned char *bytes, uint32_t *code)
 {
     size_t length = bytes[0] < 0x80 ? 1 : bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : 4;
@@ -56,7 +56,7 @@ static size_t naive_length(const unsigned char *bytes, size_t size)
     return memcmp(again, bytes, length) == 0 ? length : 0;
 }
 
-static void judges_sequences(void)
+static void accepts_exactly_the_wellformed_sequences(void)
 {
     static const unsigned char others[] = {0x00, 0x7f, 0x80, 0x8f, 0xbf, 0xc0, 0xff};
     unsigned char b[4];
@@ -97,7 +97,7 @@ static uint32_t read_hex(const char *digits)
     return value;
 }
 
-/* The code point that a JSON string of n bytes has, if it has one. */
+/* The code point of a JSON string of n bytes, if it has exactly one. */
 static uint32_t json_value(const char *text, size_t n)
 {
     uint32_t code;
@@ -114,8 +114,8 @@ static uint32_t json_value(const char *text, size_t n)
     return UINT32_MAX;
 }
 
-/* Escaped or not, a reader of JSON gets the code point; people get a character either as
- * it is or as \xNN for each byte. */
+/* Escaped or not, a JSON reader gets the same code point; people get a character either
+ * unchanged or as \xNN for each byte. */
 static void check_escapes(uint32_t code)
 {
     unsigned char bytes[4];
@@ -155,7 +155,7 @@ static void encodes_and_escapes_each_code_point(void)
 
 int main(void)
 {
-    TEST(judges_sequences);
+    TEST(accepts_exactly_the_wellformed_sequences);
     TEST(encodes_and_escapes_each_code_point);
     TEST(escapes_bytes_that_are_not_utf8);
     return test_report();

@@ -1,4 +1,4 @@
--- What the objects say of themselves: a line each, whatever is in them.
+-- tostring() of the library's objects: one line each, whatever they contain.
 
 local api = require "support.api"
 local files = require "support.files"
@@ -6,10 +6,10 @@ local qvm = require "qvm"
 local sim = require "support.sim"
 local writer = require "support.dumpwriter"
 
-local EVIL = "a\27[2J\r\n\7\155\226\128\174b" -- no UTF-8, a C1 byte among it
+local EVIL = "a\27[2J\r\n\7\155\226\128\174b" -- not UTF-8, with a C1 byte
 local EVIL_UTF8 = "a\27[2J\r\n\7\194\155\226\128\174b"
 
--- One line that a terminal takes for text.
+-- Checks that it is one line without terminal controls.
 local function check_escaped(text)
   assert.is_nil(text:find("[%c\127]"), ("%q"):format(text))
   assert.is_truthy(utf8.len(text), ("%q"):format(text))
@@ -54,13 +54,13 @@ local function all(list)
   return texts
 end
 
-describe("as text", function()
+describe("tostring()", function()
   after_each(function()
     qvm.root("/dev/qvm")
     sim.clean()
   end)
 
-  it("VMs, their env and what is in it", function()
+  it("describes VMs, their env and its parts", function()
     local vm = evil_vm()
     local env = assert(vm:env())
     local texts = all {vm, env, qvm}
@@ -74,14 +74,14 @@ describe("as text", function()
     assert.are.equal("erratum 1530923 = 0xffffffffffffffff", texts[4])
   end)
 
-  it("a long erratum is cut", function()
+  it("shortens a long erratum", function()
     local erratum = vm_called("one", ('{"errata": {"%s": "%s"}}'):format(("9"):rep(5000),
       ("x"):rep(5000))):env():errata()()
     assert.is_true(#tostring(erratum) < 500)
     assert.matches("%.%.%. %(5000 bytes%)$", tostring(erratum))
   end)
 
-  it("snapshots of errata and what differs", function()
+  it("describes snapshots of errata and their differences", function()
     local env = evil_vm():env()
     local snapshot = qvm.errata.snapshot(env)
     assert.are.equal("Errata snapshot: 4 errata", tostring(snapshot))
@@ -97,7 +97,7 @@ describe("as text", function()
     assert.are.equal("Errata differences: none", tostring(qvm.errata.diff(snapshot, snapshot)))
   end)
 
-  it("a recorded VM", function()
+  it("describes a recorded VM", function()
     local path = files.path("record")
     assert(qvm.record(vm_called(EVIL_UTF8, '{"vcpus": []}'), path))
     local text = tostring(assert(qvm.replay(path)))
@@ -105,7 +105,7 @@ describe("as text", function()
     assert.matches("^VM a\\x1b%[2J.*b %(recorded ", text)
   end)
 
-  it("configurations, their entries, and findings", function()
+  it("describes configurations, their entries, and findings", function()
     local conf = assert(qvm.conf.load(files.write("vm.qvmconf", 'system "x\27"\n'
       .. 'ram 0x80000000,1M\ncpu runmask 3\nvdev virtio-net name "y\27" loc 0x1c0c0000\n'
       .. 'set errata-1 on\nlogger info,warn stderr\ndump "|gzip \27"\nodd \27 b\n')))
@@ -127,7 +127,7 @@ describe("as text", function()
     assert.are.equal("differs: vCPUs: expected 1, is 2", texts[2])
   end)
 
-  it("dumps and their parts, open and closed", function()
+  it("describes dumps and their parts, open and closed", function()
     local function evil_file()
       return writer.small {cpus = {{registers = writer.aarch64 {elr = 0x1234, gpr = {[31] = 0x10}},
         process = EVIL}}}
@@ -145,7 +145,7 @@ describe("as text", function()
     assert.matches(", closed$", all({dump, cpu, segments[1]})[1])
   end)
 
-  it("sections and notes", function()
+  it("describes sections and notes", function()
     local note = writer.elf_note(EVIL .. "\0", 7, "data")
     local names = "\0" .. EVIL .. "\0"
     local head = 64 + 56 * 2
@@ -163,7 +163,7 @@ describe("as text", function()
     all(sections)
   end)
 
-  it("says what it can of objects that a script has changed", function()
+  it("describes objects that a script has changed as far as possible", function()
     local vm = evil_vm()
     local env = vm:env()
     local dump = assert(qvm.open(files.write("a.gcore", writer.small())))
@@ -182,7 +182,7 @@ describe("as text", function()
     end
   end)
 
-  it("in qvm.show, too: names, keys, titles", function()
+  it("and qvm.show escape names, keys and titles", function()
     local vm = evil_vm()
     files.write("vms/" .. EVIL .. "/node\27", "")
     local odd = setmetatable({["k\27"] = 1, [true] = 2, x10 = 3, x9 = 4}, {__tostring = function()
@@ -199,10 +199,10 @@ describe("as text", function()
     assert.are.equal("t\\x1b\n  k\\x1b: 1\n  x9: 4\n  x10: 3\n  true: 2", qvm.show(odd))
   end)
 
-  -- What scripts pass in stays theirs.
+  -- Values that scripts pass in are unchanged.
   local plain = {SpaceByHand = true}
 
-  it("of every kind: a line, and no address of a table", function()
+  it("returns a line for every kind, without the address of a table", function()
     for kind, objects in pairs(api.objects()) do
       for _, object in ipairs(objects) do
         if not plain[kind] then

@@ -1,4 +1,4 @@
--- Env documents: decoded, and looked through for vCPUs and errata.
+-- Env documents: decodes them and searches them for vCPUs and errata.
 
 local Env = require "qvm.host.env"
 local expect = require "expect"
@@ -6,8 +6,8 @@ local expect = require "expect"
 local function check(env, kind)
   local index = 0
   for found in env[kind](env) do
-    expect.harmless(found)
-    -- It stands where it says.
+    expect.escaped(found)
+    -- It is at its path.
     local there = env:get(found.path)
     assert(there ~= nil, found.path)
     if kind == "vcpus" then
@@ -23,7 +23,7 @@ end
 
 local ours = {vcpus = "a.b", errata = "e", tid = "t", ip = "i"}
 
--- An "s" before the document: where things are is told by a schema.
+-- An "s" before the document selects a schema for the paths.
 return function(input)
   local with_schema = input:sub(1, 1) == "s"
   Env.schema(with_schema and ours or nil)
@@ -34,6 +34,6 @@ return function(input)
     check(env, "errata")
     local state = env:state()
     assert(state == "running" or state == "suspended" or state == "unknown")
-    expect.harmless(env)
+    expect.escaped(env)
   end
 end

@@ -1,6 +1,5 @@
--- What a client of qvm-gdbserve sends. The first byte tells which dump is asked, and
--- whether the rest is the client's bytes as they are, or requests, one on a line, that are
--- put into packets.
+-- The input from a client of qvm-gdbserve. The first byte selects the dump, and whether the
+-- rest is sent unchanged or consists of requests, one per line, that are put into packets.
 
 local fuzz = require "fuzz"
 local gdbdumps = require "gdbdumps"
@@ -30,7 +29,7 @@ local function framed(text)
   return table.concat(parts)
 end
 
--- What is sent are whole packets that a client can read, and signs that one came.
+-- The output must consist of complete packets and acknowledgements.
 local function check(written)
   if written == "+" or written == "-" or written == "" then
     return
@@ -41,11 +40,11 @@ local function check(written)
   assert(packet.of(text) == written and each() == nil)
   if text:find("^O%x") then
     local typed = packet.from_hex(text:sub(2))
-    assert(not typed:find("[\0-\8\11-\31\127]"), "it drives the terminal")
+    assert(not typed:find("[\0-\8\11-\31\127]"), "it contains terminal controls")
   end
 end
 
--- What is read is what the dump has.
+-- The bytes read must be those of the dump.
 local function check_read(session, dump)
   session.memory.is_physical = true
   local address = 0x200000
@@ -59,7 +58,7 @@ return function(input)
   local dump = dumps[kind % #dumps + 1]
   local session = assert(Session.of(dump))
   local text = kind & 128 == 0 and framed(input:sub(2)) or input:sub(2)
-  local left = 1 << 18 -- bytes; a client may go at any time
+  local left = 1 << 18 -- bytes; a client may disconnect at any time
   serve(session, bytes_of(text), function(written)
     check(written)
     left = left - #written

@@ -1,5 +1,5 @@
--- The kernel's log in a dump's memory. The first byte tells how the memory is laid out,
--- or that the text of VMCOREINFO is a part of the input, up to a NUL.
+-- The kernel's log in a dump's memory. The first byte selects the memory layout, or that
+-- the input starts with the text of VMCOREINFO, up to a NUL.
 
 local fuzz = require "fuzz"
 local layouts = require "layouts"
@@ -21,7 +21,7 @@ local function check(message, last)
   return last
 end
 
--- The dump's memory as a space, in which virtual addresses are physical ones.
+-- The dump's memory as an address space in which virtual addresses equal physical ones.
 local function memory_of(dump, size)
   return {
     read = function(_, address, n) return dump:read(address, n) end,
@@ -56,12 +56,12 @@ return function(input)
   for message in iterator do
     check(message)
     count, total = count + 1, total + #message.text
-    assert(total <= #bytes, "more text than there is memory")
+    assert(total <= #bytes, "more text than memory")
     if count == 200 then
       break
     end
   end
-  -- No more records are passed over than there is memory, or room in a ring, for.
+  -- The number of skipped records is bounded by the memory and by the ring's size.
   assert(log.skipped >= 0 and log.skipped <= 1 << 24)
   dump:close()
 end

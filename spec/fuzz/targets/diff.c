@@ -1,5 +1,5 @@
-/* Two dumps against each other: what differs as memcmp sees it, extended to multiples of
- * the granularity within what both have, in order and merged. */
+/* Compares two dumps: the differences that memcmp finds, extended to multiples of the
+ * granularity within the memory of both, sorted and merged. */
 #include "scan/diff.h"
 
 #include "../dumps.h"
@@ -9,8 +9,8 @@ enum { CALLS_MAX = 1 << 16, NOWHERE = -1 };
 
 static struct fuzz_memory here, there;
 
-/* By the address's offset from the base of both: the kind, or NOWHERE for what is equal or
- * in neither. */
+/* By the address's offset from the base of both: the kind of difference, or NOWHERE
+ * for bytes that are equal or in neither. */
 static int kinds[FUZZ_MEMORY];
 
 static bool in_both(uint64_t i)
@@ -44,8 +44,8 @@ static void compare(uint64_t first, uint64_t last, uint64_t granularity)
             extend(i, first, last, granularity - 1);
 }
 
-/* A unit's results: each behind the last, all that it spans of one kind; *at: up to where
- * all was told. */
+/* Checks a unit's results: in order, each covering all consecutive bytes of one kind.
+ * *at: the offset up to which the results were checked. */
 static void check_unit(const struct scan_unit *unit, uint64_t *at)
 {
     for (size_t i = 0; i < unit->found.count; i++) {
@@ -100,26 +100,26 @@ static void use(struct dump *a, struct dump *b, struct fuzz_input *options, uint
     fuzz_faults_end();
 }
 
-/* Input: 5 bytes of options, then both dumps: the second goes on where the first ends. */
+/* Input: 5 bytes of options, then both dumps: the second starts where the first ends. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input options = {data, size < 5 ? size : 5};
     struct fuzz_input input = {data + options.left, size - options.left};
-    struct fuzz_input again = input;
+    struct fuzz_input copy = input;
     struct dump *a = fuzz_fill(0, &here, &input);
     struct dump *b = NULL;
 
-    if (size > 5 && data[0] & 128) { /* the same but for a few bytes */
+    if (size > 5 && data[0] & 128) { /* equal except for a few bytes */
         static uint8_t other[1 << 16];
         uint64_t random = fuzz_hash(data, size);
 
-        again.left = again.left < sizeof other ? again.left : sizeof other;
-        for (size_t i = 0; i < again.left; i++)
-            other[i] = again.at[i];
+        copy.left = copy.left < sizeof other ? copy.left : sizeof other;
+        for (size_t i = 0; i < copy.left; i++)
+            other[i] = copy.at[i];
         for (int i = 0; i < 3; i++)
-            other[1 + fuzz_random(&random) % again.left] ^= 1;
-        again.at = other;
-        b = fuzz_fill(1, &there, &again);
+            other[1 + fuzz_random(&random) % copy.left] ^= 1;
+        copy.at = other;
+        b = fuzz_fill(1, &there, &copy);
     } else
         b = fuzz_fill(1, &there, &input);
     if (a && b && here.base == there.base)

@@ -1,4 +1,4 @@
-/* A whole file, opened as a dump, and everything that can be asked of it. */
+/* Opens a whole file as a dump and calls every function on it. */
 #include "dump/elf.h"
 
 #include "../dumps.h"
@@ -17,7 +17,7 @@ static void use_notes(struct dump *dump)
     struct qvm_error *err = fuzz_error();
     struct elf_notes notes;
     struct elf_note note;
-    uint64_t behind = 0;
+    uint64_t previous_end = 0;
     unsigned segment = 0;
     int found;
 
@@ -26,10 +26,10 @@ static void use_notes(struct dump *dump)
         const struct elf_segment *s = &dump->elf.segments[note.segment];
 
         MUST(s->type == ELF_PT_NOTE && (int)note.segment != notes.skip);
-        MUST(note.segment > segment || note.name_at >= behind);
+        MUST(note.segment > segment || note.name_at >= previous_end);
         MUST(note.offset + note.size <= s->offset + s->filesz);
         segment = note.segment;
-        behind = note.offset + note.size;
+        previous_end = note.offset + note.size;
     }
     if (found < 0 && err->code != QVM_INCOMPLETE)
         fuzz_failed(err, dump->file.path);
@@ -126,7 +126,7 @@ static int extent_of(const char *path, uint64_t *extent, struct qvm_error *err)
     return status;
 }
 
-/* The same with something failing: it may come to any end that leaks nothing. */
+/* The same with a failure injected: any result is allowed, but nothing may leak. */
 static void use_failing(const char *path, uint64_t seed)
 {
     struct qvm_error *err = fuzz_error();

@@ -1,4 +1,4 @@
-/* The file that an env document comes in: all of its bytes, or too_large. */
+/* The file of an env document: returns all of its bytes, or too_large. */
 #include "host/env_document.h"
 #include "util/os.h"
 
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *path = fuzz_file(0, data, size);
     struct qvm_error *err = fuzz_error();
     uint64_t seed = fuzz_hash(data, size);
-    /* Longer than any input: a few bytes of it tell. */
+    /* Longer than any input: the first few bytes decide. */
     uint64_t length = size > 2 && data[0] & 1 ? data[1] * UINT64_C(256) + data[2] : size;
 
     fuzz_file_extend(0, length);

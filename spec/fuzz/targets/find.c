@@ -1,5 +1,5 @@
-/* A pattern in a dump's memory, and printable strings: as a search byte by byte finds them.
- */
+/* A pattern in a dump's memory, and printable strings: checked against a search byte
+ * by byte. */
 #include "scan/find.h"
 
 #include "../dumps.h"
@@ -19,7 +19,7 @@ struct query {
     uint64_t first, last, align;
 };
 
-/* Some of the memory, or bytes of the input's own. */
+/* Copies some of the memory, or bytes of the input. */
 static void take_pattern(struct fuzz_input *input, struct query *query)
 {
     uint64_t kind = fuzz_take(input, 1), at = fuzz_take(input, 2) % FUZZ_MEMORY;
@@ -49,7 +49,7 @@ static bool is_at(uint64_t i, const struct query *query)
     return true;
 }
 
-/* The next match from *at on. */
+/* The next match at or after *at. */
 static bool next_match(const struct query *query, uint64_t *at)
 {
     for (; *at < FUZZ_MEMORY; ++*at)
@@ -106,7 +106,7 @@ static bool is_printable(uint64_t i, const struct query *query)
            (memory.bytes[i] == '\t' || (memory.bytes[i] >= ' ' && memory.bytes[i] <= '~'));
 }
 
-/* The next string or piece of one: where it begins and its bytes; 0 at the end. */
+/* The start and bytes of the next string or part of one; 0 at the end. */
 static size_t next_string(const struct query *query, size_t min, uint64_t *at, bool *run)
 {
     for (;; *run = false) {

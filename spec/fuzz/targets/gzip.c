@@ -1,5 +1,5 @@
-/* A gzip file, read at offsets in any order: what comes is what one pass of zlib over the
- * whole gives, up to where that is cut or damaged, and not a byte more. */
+/* A gzip file, read at offsets in any order: the bytes must be those that one pass of
+ * zlib over the whole file yields, up to a truncation or an error. */
 #include "dump/gzip.h"
 
 #include "fuzz.h"
@@ -62,7 +62,7 @@ static int read_on(struct gzip *gzip, uint64_t offset, void *to, size_t n,
     return 0;
 }
 
-/* Offsets all over, at chunks' edges and at the end. */
+/* Random offsets, at chunk boundaries and at the end. */
 static uint64_t some_offset(uint64_t *random, size_t length)
 {
     uint64_t few = fuzz_random(random) % 3;
@@ -129,7 +129,8 @@ static void use(int fd, size_t length, enum ending ending, bool lenient, uint64_
     gzip_free(gzip);
 }
 
-/* With a failure in the middle, then without: a failed read spoils no later one. */
+/* With a failure in the middle, then without: a failed read must not affect later
+ * ones. */
 static void use_failing(int fd, size_t length, uint64_t seed)
 {
     static unsigned char bytes[READ_MAX];
@@ -155,7 +156,7 @@ static void use_failing(int fd, size_t length, uint64_t seed)
         gzip_free(gzip);
 }
 
-/* The file is cut while it is open, and half of it is lost. */
+/* The file is truncated to half its size while it is open. */
 static void use_cut(int fd, size_t size, size_t length, uint64_t seed)
 {
     static unsigned char bytes[READ_MAX];
@@ -198,7 +199,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-/* Compresses bytes to the end of a file of several members. */
+/* Appends compressed bytes to a file of several members. */
 static size_t add_member(uint8_t *to, size_t room, const uint8_t *bytes, size_t n,
                          uint64_t *random)
 {
@@ -218,7 +219,7 @@ static size_t add_member(uint8_t *to, size_t room, const uint8_t *bytes, size_t 
     return result == Z_STREAM_END ? stream.total_out : 0;
 }
 
-/* Some of the data repeated, changed by libFuzzer or left alone. */
+/* Repeats some of the data, changed by libFuzzer or unchanged. */
 static size_t change(size_t length, size_t most, uint64_t *random)
 {
     size_t from = fuzz_random(random) % (length + 1), n = fuzz_random(random) % 70000;

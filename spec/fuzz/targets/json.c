@@ -1,5 +1,5 @@
-/* JSON: a reader of its own, written from the grammar of RFC 8259, must agree on what is a
- * document; and a document that is written again from its tokens must read the same. */
+/* JSON: an independent parser, written from the grammar of RFC 8259, must accept the
+ * same documents; and a document written from its tokens must parse the same. */
 #include "json/json.h"
 
 #include "fuzz.h"
@@ -11,8 +11,8 @@
 
 enum { SIZE_MAX_HERE = 1 << 16 };
 
-/* The grammar, each rule a function: the place behind what it takes, NULL where it does
- * not hold. */
+/* The grammar, with a function for each rule: it returns the end of what it accepts,
+ * or NULL. */
 struct text {
     const char *end;
     int depth;
@@ -71,7 +71,7 @@ static const char *four(const struct text *text, const char *at, unsigned *code)
                : NULL;
 }
 
-/* A surrogate is half a character: RFC 8259 leaves lone ones open, this reader does not. */
+/* A surrogate is half a character: RFC 8259 permits lone ones, this parser does not. */
 static const char *escape(const struct text *text, const char *at)
 {
     unsigned code, low;
@@ -88,7 +88,7 @@ static const char *escape(const struct text *text, const char *at)
     return at && low >= 0xdc00 && low <= 0xdfff ? at : NULL;
 }
 
-/* By the code points, where the library goes by the table of well-formed bytes. */
+/* Checks code points, whereas the library uses the table of well-formed bytes. */
 static const char *character(const struct text *text, const char *at)
 {
     unsigned char lead = (unsigned char)*at++;
@@ -171,7 +171,7 @@ static bool is_document(const char *bytes, size_t size)
     return at && blanks(&text, at) == text.end;
 }
 
-/* What was read, written again. */
+/* Writes the tokens as text. */
 static char written[16 * SIZE_MAX_HERE];
 static size_t length;
 

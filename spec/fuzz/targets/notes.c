@@ -1,5 +1,5 @@
-/* ELF notes, and those of QEMU among them. Input: 4 bytes of what the ELF headers say, the
- * bytes of the PT_NOTE, which are the file. */
+/* ELF notes, including those of QEMU. Input: 4 bytes for the ELF headers, then the
+ * bytes of PT_NOTE, which are the file. */
 #include "dump/elf_notes.h"
 
 #include "dump/format.h"
@@ -12,14 +12,14 @@ enum { OPTIONS = 4, NOTE_HEADER = 12 };
 
 static const uint16_t machines[] = {62, 183, 3, 40};
 
-/* Each note behind the one before it, inside its segment. */
+/* Each note follows the one before it, within its segment. */
 static int check_notes(const struct elf *elf, const struct image_file *file, int skip)
 {
     struct qvm_error *err = fuzz_error();
     struct elf_notes notes;
     struct elf_note note;
     unsigned segment = 0;
-    uint64_t behind = 0;
+    uint64_t previous_end = 0;
     int found, count = 0;
 
     elf_notes_init(&notes, elf, file, skip);
@@ -27,12 +27,12 @@ static int check_notes(const struct elf *elf, const struct image_file *file, int
         const struct elf_segment *s = &elf->segments[note.segment];
 
         if (note.segment != segment || count == 0)
-            behind = s->offset;
+            previous_end = s->offset;
         MUST((int)note.segment != skip && s->type == ELF_PT_NOTE);
-        MUST(note.segment >= segment && note.name_at >= behind + NOTE_HEADER);
+        MUST(note.segment >= segment && note.name_at >= previous_end + NOTE_HEADER);
         MUST(note.offset >= note.name_at + note.name_size);
         MUST(note.offset + note.size <= s->offset + s->filesz);
-        behind = note.offset + note.size;
+        previous_end = note.offset + note.size;
         segment = note.segment;
         count++;
     }
@@ -59,7 +59,7 @@ static void use_qemu(const struct elf *elf, const struct image_file *file, int c
         for (size_t r = 0; r < vcpu.set->count; r++)
             sum |=
                 vcpu.registers[vcpu.set->fields[r].offset + vcpu.set->fields[r].size - 1];
-        MUST(sum < 256); /* it is looked at, or nothing was read */
+        MUST(sum < 256); /* a use of the sum, so that the reads are not optimised away */
         for (unsigned r = 0; r < vcpu.extra_count; r++)
             MUST(vcpu.extra_fields[r].offset + vcpu.extra_fields[r].size <=
                  vcpu.extra_size);
@@ -119,8 +119,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-/* Notes as units: one is doubled, dropped, or changes its size together with what says it.
- */
+/* Mutates whole notes: duplicates one, drops one, or changes its size and the field
+ * with the size. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
 {
     static uint8_t copy[1 << 16];

@@ -1,5 +1,5 @@
-/* Page tables in a small physical memory, walked, listed and searched. A walker of its own,
- * straight from the manuals, must agree on every address.
+/* Page tables in a small physical memory: walked, listed and searched. An independent
+ * walker, written from the manuals, must agree on every address.
  *
  * Input: 16 bytes of options, then entries of 8 bytes: table, index, run, kind, value. */
 #include "fuzz.h"
@@ -19,7 +19,7 @@ enum {
 };
 
 static unsigned char memory[MEMORY];
-static uint64_t base; /* where it is */
+static uint64_t base; /* its physical address */
 static bool big;
 
 static uint64_t load(uint64_t address, unsigned size, bool *there)
@@ -32,7 +32,7 @@ static uint64_t load(uint64_t address, unsigned size, bool *there)
     return value;
 }
 
-/* What an address is mapped to, by the manuals' figures. */
+/* The mapping of an address, according to the manuals. */
 struct mapped {
     bool mapped;
     uint64_t physical, size;
@@ -174,9 +174,8 @@ static void check_address(struct space *space, uint64_t va)
     MUST((space_read(space, va, &byte, 1, err) == 0) == in && (!in || byte == *at));
 }
 
-/* As mappings_next; 2 where it goes on for long, or is given up: tables may point to
- * themselves.
- */
+/* Like mappings_next, but returns 2 if the call takes long or gives up: tables may
+ * refer to themselves. */
 static int next_range(struct mappings *mapper, struct mapping *range)
 {
     struct qvm_error *err = fuzz_error();
@@ -190,7 +189,8 @@ static int next_range(struct mappings *mapper, struct mapping *range)
     return found;
 }
 
-/* Mapped throughout with these perms, and neither before nor behind. */
+/* Every address in the range is mapped with these perms, and those before and after it
+ * are not. */
 static void check_range(struct space *space, const struct mapping *r, uint64_t first,
                         uint64_t last, uint64_t random)
 {
@@ -211,7 +211,7 @@ static void check_range(struct space *space, const struct mapping *r, uint64_t f
         MUST(walk(space, r->last + 1).perms != r->perms);
 }
 
-/* Lists what is mapped; addresses in between are not. */
+/* Lists the mappings; addresses between them must be unmapped. */
 static void list(struct space *space, uint64_t first, uint64_t last, uint64_t random)
 {
     struct mapping range, before = {0};
@@ -238,7 +238,7 @@ static void list(struct space *space, uint64_t first, uint64_t last, uint64_t ra
     mappings_free(&mapper);
 }
 
-/* Some bytes at once: each as it is alone. */
+/* Several bytes at once: each must equal the one read alone. */
 static void check_bytes(struct space *space, uint64_t va, size_t n)
 {
     static unsigned char bytes[3 * 4096];
@@ -255,11 +255,11 @@ static void check_bytes(struct space *space, uint64_t va, size_t n)
     }
 }
 
-/* The bytes of a window, and which of them are there. */
+/* The bytes of a window, and which of them are mapped. */
 static unsigned char window[WINDOW];
 static bool there[WINDOW];
 
-static void look(const struct space *space, uint64_t first, size_t n)
+static void check_window(const struct space *space, uint64_t first, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         static struct mapped found;
@@ -293,7 +293,7 @@ static void search(struct space *space, uint64_t first, size_t n, uint64_t rando
     size_t at = 0;
     int status;
 
-    look(space, first, n);
+    check_window(space, first, n);
     MUST(find_init(&finder, &space->memory, pattern, size, first, first + (n - 1), align, 0,
                    err) == 0);
     for (int calls = 0; (status = scan_step(&finder.scan, err)) != 0; calls++) {
@@ -444,7 +444,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     space.dump->elf.big_endian = big;
     use(&space, &input, seed);
     for (uint64_t i = seed % 4; i < 2; i++) {
-        space_init(&space, space.dump); /* nothing is remembered */
+        space_init(&space, space.dump); /* forget cached entries */
         use_failing(&space, fuzz_random(&seed));
     }
     dump_close(space.dump);

@@ -1,4 +1,4 @@
-/* The note of a QNX dump. Input: 8 bytes of what the ELF headers say, the bytes of the
+/* The note of a QNX dump. Input: 8 bytes for the ELF headers, then the bytes of
  * PT_NOTE, which are the file; the segment of the text is a part of them. */
 #include "dump/qnx_note.h"
 
@@ -12,7 +12,7 @@ enum { OPTIONS = 8, NOTE = 40, RECORD = 128 };
 
 static const uint16_t machines[] = {183, 62, 3, 40, 8};
 
-/* All of it lies in the segment, and accounts for it. */
+/* The parts must lie within the segment and cover it. */
 static void check(const struct qnx_note *qnx, const struct elf_segment *note)
 {
     uint64_t end = note->offset + note->filesz;
@@ -126,7 +126,7 @@ static void put(uint8_t *to, uint64_t value, unsigned bytes, bool big)
         to[big ? bytes - 1 - i : i] = (uint8_t)(value >> 8 * i);
 }
 
-/* Sizes that fit one another, or that only just do not. */
+/* Sizes that are consistent, or almost. */
 static void fit(uint8_t *data, size_t size, uint64_t *random)
 {
     const struct register_set *set = registers_of(machines[data[1] % 5]);

@@ -1,8 +1,0 @@
--- The code blocks of the documents that need dumps of a real guest: the convention
--- is in spec/docs/docs_spec.lua.
-
-local suite = require "docs.suite"
-
-for _, document in ipairs(require "docs.documents") do
-  suite.define(document, true)
-end

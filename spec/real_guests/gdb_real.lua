@@ -1,0 +1,140 @@
+-- Runs gdb on dumps of real guests through examples/gdbserve.lua, and compares its output
+-- with QEMU's record.
+
+local files = require "support.files"
+local guests = require "real_guests.guests"
+local process = require "support.process"
+local qvm = require "qvm"
+local rsp = require "support.rsp"
+local truth = require "real_guests.truth"
+
+-- An ELF file with symbols, as a linker writes it: the kernel's functions on the vCPUs'
+-- call chains, at their link addresses.
+local function vmlinux(dump, machine)
+  local offset = tonumber(dump:vmcoreinfo().values.KERNELOFFSET, 16)
+  local text, last = dump:address("_stext") - offset, dump:address("_etext") - offset
+  local names, symbols, known = "\0", {string.pack("<I4BBI2i8i8", 0, 0, 0, 0, 0, 0)}, {}
+  local function add(address)
+    local name, distance, size = dump:symbols():at(address)
+    if name and not known[name] then
+      known[name] = true
+      symbols[#symbols + 1] = string.pack("<I4BBI2i8i8", #names, 2, 0, 1,
+        address - distance - offset, size)
+      names = names .. name .. "\0"
+    end
+  end
+  add(dump:address("schedule"))
+  for cpu in dump:vcpus() do
+    for frame in cpu:backtrace() do
+      add(frame.address)
+    end
+  end
+  local heads = "\0.text\0.symtab\0.strtab\0.shstrtab\0"
+  local data = table.concat(symbols)
+  local function section(name, kind, flags, address, at, size, link, info, align, entry)
+    return string.pack("<I4I4i8i8i8i8I4I4i8i8", name, kind, flags, address, at, size, link, info,
+      align, entry)
+  end
+  local at = 64 + #data + #names + #heads
+  return files.write("vmlinux", string.pack("<c16I2I2I4i8i8i8I4I2I2I2I2I2I2",
+    "\127ELF\2\1\1" .. ("\0"):rep(9), 2, machine, 1, 0, 0, at, 0, 64, 0, 0, 64, 5, 4)
+    .. data .. names .. heads .. ("\0"):rep(64)
+    .. section(1, 8, 6, text, 64, last - text, 0, 0, 4096, 0)
+    .. section(7, 2, 0, 0, 64, #data, 3, 1, 8, 24)
+    .. section(15, 3, 0, 0, 64 + #data, #names, 0, 0, 1, 0)
+    .. section(23, 3, 0, 0, 64 + #data + #names, #heads, 0, 0, 1, 0))
+end
+
+local elf_machines = {x86_64 = 62, aarch64 = 183}
+
+guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
+  function(guest, directory, record)
+    local elf_machine = elf_machines[guest]
+    local path = directory .. "first.elf"
+    local dump
+
+    setup(function() dump = assert(qvm.open(path)) end)
+    teardown(function() dump:close() end)
+
+    after_each(function()
+      process.clean()
+      files.clean()
+    end)
+
+    it("shows the same registers as QEMU", function()
+      local there = truth.registers(files.read(directory .. "registers.txt"))
+      local compared = 0
+      for i, cpu in ipairs(there) do
+        local output = rsp.gdb(path, "echo", ("thread %d"):format(i), "info registers",
+          "info registers system")
+        for name, value in output:gmatch("\n(%w+) +(0x%x+)") do
+          local theirs = cpu[({eflags = "rflags", cpsr = "pstate"})[name] or name]
+          if theirs then
+            assert.are.equal(("0x%x"):format(theirs), value, name)
+            compared = compared + 1
+          end
+        end
+      end
+      assert.is_true(compared >= #there * (guest == "x86_64" and 18 or 32), compared)
+    end)
+
+    it("reads virtual memory like QEMU", function()
+      local thread = ("thread %d"):format(record.kernel_vcpu + 1)
+      local compared = 0
+      for _, name in ipairs(record.files) do
+        local address, digits = name:match("^vmem%-(0x%x+)%-?(%d*)%.bin$")
+        if address then
+          local bytes = files.read(directory .. name)
+          local copy = files.path("copy" .. digits)
+          rsp.gdb(path, "echo", thread, ("dump binary memory %s %s %s+%d"):format(copy, address,
+            address, #bytes))
+          assert.is_true(files.read(copy) == bytes, name)
+          compared = compared + 1
+        end
+      end
+      assert.is_true(compared >= 2)
+    end)
+
+    it("names functions even with KASLR", function()
+      local output = rsp.gdb(path, "file " .. vmlinux(dump, elf_machine), "p/x &schedule",
+        ("thread %d"):format(record.kernel_vcpu + 1), "x/i $pc")
+      assert.matches(("= 0x%x\n"):format(dump:address("schedule")), output, 1, true)
+      local name = dump:symbol(dump:vcpu(math.tointeger(record.kernel_vcpu)).pc)
+      local function_name, offset = name:match("^(.-)%+0x(%x+)/")
+      local here = offset == "0" and function_name
+        or ("%s+%d"):format(function_name, tonumber(offset, 16))
+      assert.matches("=> 0x%x+ <" .. here:gsub("%p", "%%%0") .. ">:\t", output)
+    end)
+
+    -- Without debug information, gdb finds frames from a function's prologue, and omits the
+    -- caller of a function without a frame, such as cpu_do_idle.
+    it("walks the call chain like the library, as far as it finds frames", function()
+      local output = rsp.gdb(path, "file " .. vmlinux(dump, elf_machine),
+        ("thread %d"):format(record.kernel_vcpu + 1), "echo calls:\\n", "bt"):match("calls:.*")
+      local frames = dump:vcpu(math.tointeger(record.kernel_vcpu)):backtrace()
+      local compared = 0
+      for address, name in output:gmatch("\n#%d+ +(0x%x+) in ([%w_]+) %(%)") do
+        local frame = frames()
+        if guest == "x86_64" and compared > 0 then
+          break -- no frame pointers: gdb guesses from the stack
+        end
+        while compared > 0 and frame and qvm.hex(frame.address) ~= address do
+          frame = frames()
+        end
+        assert.are.equal(frame and qvm.hex(frame.address), address)
+        assert.are.equal(frame.symbol:match("^[%w_]+"), name)
+        compared = compared + 1
+      end
+      assert.is_true(compared >= 1, output)
+    end)
+
+    it("prints the kernel's log", function()
+      local expected = {}
+      for message in dump:dmesg() do
+        expected[#expected + 1] = tostring(message)
+      end
+      local _, output = rsp.gdb(path, "echo", "monitor dmesg")
+      assert.matches(table.concat(expected, "\n") .. "\n", output, 1, true)
+      assert.is_true(#expected > 100)
+    end)
+  end)

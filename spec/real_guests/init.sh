@@ -1,0 +1,50 @@
+#!/bin/busybox sh
+# The init of the guest that guest.lua dumps: prints addresses and then "ready" on the
+# serial console, then keeps changing the memory.
+
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev 2>/dev/null
+mount -t tmpfs -o size=95% tmpfs /work
+
+# Loading this module gives VMCOREINFO to QEMU.
+[ ! -e /qemu_fw_cfg.ko ] || insmod /qemu_fw_cfg.ko
+
+# Writes each line as a whole, through the kernel's log.
+tell() {
+    while read -r line; do
+        echo "$1: $line" >/dev/kmsg
+    done
+}
+
+# KASLR moves these at each boot. Some kernels list only code, no data.
+grep -E 'System RAM|Kernel (code|data|bss)' /proc/iomem | tell iomem
+grep -E ' (_stext|_etext|schedule|linux_banner|init_task)$' /proc/kallsyms | tell symbol
+
+# The kernel command line sets qvm_fill, the number of KiB to write. Each copy of the blob
+# starts at another offset, so that pages differ.
+copy=0
+left=${qvm_fill:-0}
+while [ "$left" -gt 0 ]; do
+    copy=$((copy + 1))
+    {
+        echo "copy $copy of the blob"
+        tail -c "+$((copy * 4099))" /blob
+    } >"/work/copy.$copy" || break
+    left=$((left - $(stat -c %s "/work/copy.$copy") / 1024))
+done
+
+while :; do
+    head -c 65536 /dev/urandom >/work/noise
+    count=$((count + 1))
+    echo "tick $count" >/work/tick
+done &
+
+while :; do
+    cat /proc/uptime >/work/uptime
+    sleep 1
+done &
+
+echo ready | tell qvm
+wait

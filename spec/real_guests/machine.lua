@@ -1,0 +1,124 @@
+-- Runs a Linux guest under QEMU: starts it, waits until its init is ready, and kills it
+-- with all processes that belong to it.
+
+local files = require "support.files"
+local process = require "support.process"
+local qmp = require "real_guests.qmp"
+local system = require "system"
+
+local machine = {}
+machine.__index = machine
+
+machine.cpus = 2
+machine.ready = "qvm: ready"
+
+local boot_limit = 180 -- seconds
+
+-- By QEMU's name of an architecture: Debian's name of it, and of its kernel packages;
+-- QEMU's options for such a machine; the console. Variants: five levels of page tables,
+-- which most guests lack; pages of 16 KiB; the kernel of Debian's suite "testing".
+machine.kinds = {
+  x86_64 = {debian = "amd64", console = "ttyS0", images = {usual = "linux-image-cloud-amd64"},
+    options = {"-machine", "q35", "-cpu", "max,la57=off"},
+    la57 = {"-machine", "q35", "-cpu", "max"}},
+  aarch64 = {debian = "arm64", console = "ttyAMA0",
+    images = {usual = "linux-image-cloud-arm64", ["16k"] = "linux-image-6.12-arm64-16k"},
+    options = {"-machine", "virt", "-cpu", "cortex-a57"},
+    ["16k"] = {"-machine", "virt", "-cpu", "max"}},
+}
+
+-- The time limit for QEMU in seconds: it writes several dumps.
+local function life(memory)
+  return 600 + 60 * (memory >> 30)
+end
+
+local function command_line(self)
+  -- When one process dies, it ends the next: this program ends timeout, which ends QEMU.
+  local words = {"setpriv", "--pdeathsig", "TERM", "timeout", "-k", "5",
+    tostring(life(self.memory)), "setpriv", "--pdeathsig", "KILL",
+    "qemu-system-" .. self.arch}
+  table.move(self.options, 1, #self.options, #words + 1, words)
+  for _, word in ipairs {"-m", (self.memory >> 20) .. "M", "-smp", tostring(self.cpus),
+      "-accel", "tcg", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot",
+      "-monitor", "none", "-serial", "file:serial.log", "-device", "vmcoreinfo",
+      "-kernel", "kernel", "-initrd", "initramfs", "-append", self.append,
+      "-qmp", "pipe:" .. files.path("qmp")} do
+    words[#words + 1] = word
+  end
+  return words
+end
+
+-- Starts QEMU in a directory that has "kernel" and "initramfs". memory: in bytes; fill: the
+-- percentage of it that the guest writes to; form: the variant, or nil.
+function machine.start(dir, arch, memory, fill, form)
+  local kind = machine.kinds[arch]
+  local self = setmetatable({dir = dir, arch = arch, kind = kind, memory = memory,
+    options = kind[form] or kind.options}, machine)
+  self.append = ("console=%s loglevel=8 printk.devkmsg=on panic=-1 qvm_fill=%d"):format(
+    kind.console, (memory >> 10) * fill // 100)
+  for _, name in ipairs {"qmp.in", "qmp.out"} do
+    assert(os.execute("mkfifo -m 600 " .. process.quote(files.path(name))))
+  end
+  self.errors = files.path("qemu.log")
+  self.words = command_line(self)
+  self.process = process.start(self.words, {cwd = dir, log = self.errors})
+  return self
+end
+
+function machine:serial()
+  local path = self.dir .. "/serial.log"
+  return files.exists(path) and files.read(path) or ""
+end
+
+-- Raises a message with the last output of QEMU and the guest.
+function machine:fail(message)
+  local lines = {}
+  for line in self:serial():gmatch("[^\r\n]+") do
+    lines[#lines + 1] = line
+  end
+  error(("%s\n%sserial console:\n%s"):format(message, files.read(self.errors),
+    table.concat(lines, "\n", math.max(1, #lines - 19))), 0)
+end
+
+-- Waits until the init is ready, and connects.
+function machine:boot(progress)
+  local start, next_report = system.monotime(), 0
+  repeat
+    local seconds = system.monotime() - start
+    if not self.process:is_alive() then
+      error("the guest ended before it was ready", 0)
+    elseif seconds > boot_limit then
+      error(("the guest is not ready after %d s"):format(boot_limit), 0)
+    elseif seconds >= next_report then
+      progress(("booting %s guest, %d s"):format(self.arch, next_report))
+      next_report = next_report + 4
+    end
+    system.sleep(0.1)
+  until self:serial():find(machine.ready, 1, true)
+  progress(("ready after %.1f s"):format(system.monotime() - start))
+  self.qmp = qmp.open(files.path("qmp"))
+end
+
+-- What the guest reported: ranges of physical memory by kind, and addresses by symbol.
+function machine:reported()
+  local ranges, symbols = {}, {}
+  for line in self:serial():gmatch("[^\r\n]+") do
+    local from, to, what = line:match("iomem: (%x+)-(%x+) : (.*)")
+    if from then
+      from, to = tonumber(from, 16), tonumber(to, 16)
+      ranges[#ranges + 1] = {from = from, size = to - from + 1, what = what}
+    end
+    local address, name = line:match("symbol: (%x+) %a ([%w_]+)")
+    if address then
+      symbols[name] = tonumber(address, 16)
+    end
+  end
+  return ranges, symbols
+end
+
+function machine:quit()
+  self.qmp:quit()
+  self.process:wait()
+end
+
+return machine

@@ -1,0 +1,55 @@
+-- A client of the QEMU machine protocol, over the two FIFOs of `-qmp pipe:PATH`. It waits
+-- for answers without a limit, so QEMU itself must have one.
+
+local cjson = require "cjson"
+
+local qmp = {}
+qmp.__index = qmp
+
+-- Returns the next message; raises an error when QEMU has ended.
+function qmp:read()
+  local line = self.output:read("l")
+  if not line then
+    error("QEMU ended before it answered", 0)
+  end
+  return cjson.decode(line)
+end
+
+-- Connects to a running QEMU; without one, opening a FIFO would block forever.
+function qmp.open(path)
+  local self = setmetatable({input = assert(io.open(path .. ".in", "w")),
+    output = assert(io.open(path .. ".out", "r"))}, qmp)
+  self.version = self:read().QMP.version.qemu
+  self:call("qmp_capabilities")
+  return self
+end
+
+-- Runs a command and returns its result. Raises errors that QEMU reports.
+function qmp:call(command, arguments)
+  self.input:write(cjson.encode {execute = command, arguments = arguments}, "\n")
+  self.input:flush()
+  while true do
+    local answer = self:read()
+    if answer.error then
+      error(("QEMU: %s: %s"):format(command, answer.error.desc), 0)
+    elseif answer["return"] then
+      return answer["return"]
+    end -- otherwise an event
+  end
+end
+
+-- The human monitor's answer, with Unix newlines; cpu: an index.
+function qmp:monitor(command, cpu)
+  local text = self:call("human-monitor-command", {["command-line"] = command,
+    ["cpu-index"] = cpu})
+  return (text:gsub("\r\n", "\n"))
+end
+
+-- Ends QEMU, which may exit before it answers.
+function qmp:quit()
+  pcall(self.call, self, "quit")
+  self.input:close()
+  self.output:close()
+end
+
+return qmp
