@@ -160,7 +160,10 @@ local function add_state(lines, value)
   if type(value.state) ~= "function" then
     return
   end
-  local state, reason = value:state()
+  local ok, state, reason = errors.pcall(value.state, value)
+  if not ok then -- a script has changed the object
+    state, reason = nil, tostring(state)
+  end
   lines[#lines + 1] = "  state: " .. (state or "unknown")
     .. (reason and " (" .. line.escape_controls(reason) .. ")" or "")
 end
