@@ -107,7 +107,7 @@ table
       .. '[{"tid": 3, "last_known_ip": 18446603336490160692, "none": null}]}')
     qvm.root(files.dir())
     local vm = assert(qvm.vm("linux1"))
-    assert.matches("^VM linux1 %(.*linux1%)\n  state: gone %(.*%)\n  nodes: none\n"
+    assert.matches("^VM linux1 %(.*linux1%)\n  nodes: none\n"
       .. "  name: \"linux1\"\n", qvm.show(vm))
     local text = qvm.show(vm:env())
     assert.matches("\n  vCPUs:\n    vCPU 0: tid 3, last known ip 0xffff800010081234\n", text)

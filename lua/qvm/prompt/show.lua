@@ -155,19 +155,6 @@ local function add_list(lines, name, iterator)
   end
 end
 
--- The state of a VM or of an Env, with the reason where there is one.
-local function add_state(lines, value)
-  if type(value.state) ~= "function" then
-    return
-  end
-  local ok, state, reason = errors.pcall(value.state, value)
-  if not ok then -- a script has changed the object
-    state, reason = nil, tostring(state)
-  end
-  lines[#lines + 1] = "  state: " .. (state or "unknown")
-    .. (reason and " (" .. line.escape_controls(reason) .. ")" or "")
-end
-
 local function add_parts(lines, value)
   for _, part in ipairs {{"vcpus", "vCPUs"}, {"errata", "errata"}, {"ranges", "memory"},
     {"nodes", "nodes"}} do
@@ -189,7 +176,6 @@ function view.text(value)
   local lines = {name or "table"}
   local meta = getmetatable(value)
   if type(meta) == "table" and type(meta.__index) == "table" then
-    add_state(lines, value)
     add_parts(lines, value)
   end
   add_members(lines, "  ", value, {}, 1)
