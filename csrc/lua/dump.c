@@ -145,6 +145,8 @@ static int method_log(lua_State *L)
         lua_pushlstring(L, text->bytes, text->size);
     else
         lua_pushnil(L);
+    free(text->bytes);
+    text->bytes = NULL;
     return 1;
 }
 

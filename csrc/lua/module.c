@@ -62,24 +62,23 @@ void *new_scratch(lua_State *L, size_t size, const char *type, lua_CFunction gc)
     void *scratch = lua_newuserdatauv(L, size, 0);
 
     memset(scratch, 0, size);
-    if (luaL_newmetatable(L, type)) {
-        lua_pushcfunction(L, gc);
-        lua_setfield(L, -2, "__gc");
-    }
+    luaL_newmetatable(L, type); /* a failure may have left it without __gc: see below */
+    lua_pushcfunction(L, gc);
+    lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
     return scratch;
 }
 
 void new_iterator_type(lua_State *L, const char *type, lua_CFunction close)
 {
-    if (luaL_newmetatable(L, type)) {
-        lua_pushcfunction(L, close);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, close);
-        lua_setfield(L, -2, "__close");
-        lua_pushboolean(L, 0); /* scripts see the state */
-        lua_setfield(L, -2, "__metatable");
-    }
+    luaL_newmetatable(L, type);
+    /* Also if the type exists: an earlier call may have run out of memory in between. */
+    lua_pushcfunction(L, close);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, close);
+    lua_setfield(L, -2, "__close");
+    lua_pushboolean(L, 0); /* scripts see the state */
+    lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);
 }
 

@@ -178,7 +178,7 @@ local space_calls = {
   cstring = function(s) return s:cstring(0x1000, 20) end,
   array = function(s) return s:array(0x1000, "u32", 8) end,
   find = function(s) return all(s:find("Oops")) end,
-  strings = function(s) return all(s:strings(6, {from = 0x1000, to = 0x5000})) end,
+  strings = function(s) return all(s:strings(6)) end,
   mappings = function(s) return all(s:mappings()) end,
   translate = function(s) return s:translate(0x1000) end,
   walk = function(s) return s:walk(0x1000) end,

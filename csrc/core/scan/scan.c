@@ -153,12 +153,16 @@ static void run_unit(void *context, size_t part, unsigned worker)
 {
     struct scan *scan = context;
     struct scan_unit *unit = &scan->units[part];
+    struct qvm_error err; /* a unit that succeeds may leave something in it, too */
 
     unit->done = unit->last;
     unit->stopped = false;
     unit->found.count = 0;
-    scan->failed[part] =
-        scan->ops->run(scan, unit, worker, &scan->errors[worker]) != 0 ? 1 + worker : 0;
+    scan->failed[part] = scan->ops->run(scan, unit, worker, &err) != 0 ? 1 + worker : 0;
+    if (scan->failed[part] && !scan->has_error[worker]) {
+        scan->has_error[worker] = true;
+        scan->errors[worker] = err;
+    }
 }
 
 static void plan_again_from(struct scan *scan, uint64_t address)
@@ -203,6 +207,8 @@ int scan_step(struct scan *scan, struct qvm_error *err)
     int status = 1;
 
     scan->ready = scan->planned = 0;
+    for (unsigned i = 0; i < PARALLEL_MAX; i++)
+        scan->has_error[i] = false;
     while (status > 0 && scan->planned < scan->width && !scan->finished) {
         status = scan->ops->plan(scan, &scan->units[scan->planned], err);
         scan->planned += status > 0;

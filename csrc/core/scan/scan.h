@@ -66,8 +66,10 @@ struct scan {
 
     unsigned workers;                     /* 1 to PARALLEL_MAX */
     unsigned char *buffers[PARALLEL_MAX]; /* owned, one for each worker */
-    /* Of this step: 0, or 1 and the worker whose error it is. */
+    /* Of this step: for each unit 0, or 1 and the worker that failed; for each worker the
+     * error of its first unit that failed. */
     unsigned failed[SCAN_UNITS];
+    bool has_error[PARALLEL_MAX];
     struct qvm_error errors[PARALLEL_MAX];
 };
 
