@@ -23,9 +23,10 @@ static int watch_close(lua_State *L)
     return 0;
 }
 
-/* watch:wait(milliseconds): the name of a file that its writer has closed; or true, if
- * anything else has happened, and the name of a new file if there is one; or false, if
- * nothing has. */
+/* watch:wait(milliseconds). Returns
+ * - the name of a file, if its writer has closed it;
+ * - true and the name of a new file, or nil, if anything else has changed;
+ * - false, if nothing has. */
 static int watch_wait(lua_State *L)
 {
     struct dir_watch *watch = *check_watch(L);

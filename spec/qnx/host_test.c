@@ -4,6 +4,7 @@
 #include "fake.h"
 #include "host/dir_watch.h"
 #include "host/vm_server.h"
+#include "message.h"
 #include "util/os.h"
 
 #include <errno.h>
@@ -14,17 +15,6 @@
 static const char ENV[] = "/dev/qvm/linux1/env";
 static int tests, failed;
 static struct qvm_error err;
-
-/* Its message; empty where nothing has failed. */
-static const char *message(void)
-{
-    static char text[QVM_MESSAGE_SIZE];
-
-    text[0] = '\0';
-    if (err.format)
-        qvm_error_text(&err, text, sizeof text);
-    return text;
-}
 
 /* Prints one line of TAP and resets the world for the next test. In every test, each call
  * to a server must be bounded, no connection may stay open, and no signal may reach
@@ -38,9 +28,9 @@ static void check_known(bool passed, const char *what, const char *known_gap)
            known_gap ? " # TODO " : "", known_gap ? known_gap : "");
     if (!(passed && clean)) {
         printf("# %s; %d unbounded, %d open, %d to the innocent, %d to many\n",
-               passed       ? "as expected"
-               : *message() ? message()
-                            : "no error",
+               passed              ? "as expected"
+               : *message_of(&err) ? message_of(&err)
+                                   : "no error",
                fake.unbounded, fake_open_count(), fake.processes[1].signals,
                fake.wrong_deliveries);
         failed += !known_gap;
@@ -68,7 +58,7 @@ static pid_t server(void)
 
 static bool refused(enum qvm_code code, const char *text)
 {
-    return server() == -1 && err.code == code && strstr(message(), text);
+    return server() == -1 && err.code == code && strstr(message_of(&err), text);
 }
 
 static bool request(enum vm_request what)
@@ -120,7 +110,8 @@ static void test_reading(void)
 static bool says_stuck(int64_t deadline)
 {
     return vm_server_open(ENV, deadline, &err) == -1 && err.code == QVM_TIMEOUT &&
-           strstr(message(), "may be stuck") && fake.bound > 0 && fake.bound <= 500000000;
+           strstr(message_of(&err), "may be stuck") && fake.bound > 0 &&
+           fake.bound <= 500000000;
 }
 
 static void test_stuck(void)
@@ -208,7 +199,7 @@ static const char *long_name(size_t cut)
 
 static bool says_exefile(void)
 {
-    return strstr(message(), "/env: /proc/4099/exefile: ") != NULL;
+    return strstr(message_of(&err), "/env: /proc/4099/exefile: ") != NULL;
 }
 
 static void test_executable(void)

@@ -4,6 +4,7 @@
 #define _QNX_SOURCE
 
 #include "host/slog2.h"
+#include "message.h"
 
 #include <slog2_parse.h>
 #include <stdbool.h>
@@ -24,17 +25,6 @@ static size_t packet_count, rounds;
 static int answer, calls;
 static int tests, failed;
 static struct qvm_error err;
-
-/* Its message; empty where nothing has failed. */
-static const char *message(void)
-{
-    static char text[QVM_MESSAGE_SIZE];
-
-    text[0] = '\0';
-    if (err.format)
-        qvm_error_text(&err, text, sizeof text);
-    return text;
-}
 
 /* The fake: reports each message until the callback returns something other than 0. */
 int slog2_parse_all(uint32_t flags, char *directory_path, char *match_list,
@@ -76,7 +66,7 @@ static void check(bool passed, const char *what)
 {
     printf("%sok %d - %s\n", passed ? "" : "not ", ++tests, what);
     if (!passed)
-        printf("# %s\n", *message() ? message() : "no error");
+        printf("# %s\n", *message_of(&err) ? message_of(&err) : "no error");
     failed += !passed;
     memset(&err, 0, sizeof err);
 }
@@ -150,7 +140,7 @@ static void test_limits(void)
           "parsing stops at the first message that does not fit");
     set_packets(large, 0);
     answer = -1;
-    check(refuses(QVM_IO) && strstr(message(), "does slogger2 run"),
+    check(refuses(QVM_IO) && strstr(message_of(&err), "does slogger2 run"),
           "logs that cannot be read");
 }
 

@@ -39,7 +39,7 @@ void image_file_map(struct image_file *file)
 }
 
 /* Unpacks to the end. */
-static int finish(struct image_file *file, struct qvm_error *err)
+static int unpack_to_end(struct image_file *file, struct qvm_error *err)
 {
     if (gzip_finish(file->gzip, err) != 0)
         return -1;
@@ -60,7 +60,7 @@ int image_file_detect_gzip(struct image_file *file, struct qvm_error *err)
         return 0;
     if (gzip_read(file->gzip, 0, head, sizeof head, err) == 0)
         return 0;
-    return err->code == QVM_TRUNCATED ? finish(file, err) : -1;
+    return err->code == QVM_TRUNCATED ? unpack_to_end(file, err) : -1;
 }
 
 /* Begins with a compressed file, if it is one. */
@@ -78,8 +78,8 @@ static int open_content(struct image_file *file, struct qvm_error *err)
 }
 
 /* Makes a file of a descriptor, which is closed on failure. */
-static int adopt(struct image_file *file, int fd, uint64_t size, const char *path,
-                 bool lenient, struct qvm_error *err)
+static int init_from_fd(struct image_file *file, int fd, uint64_t size, const char *path,
+                        bool lenient, struct qvm_error *err)
 {
     *file = (struct image_file){.fd = fd, .size = size, .lenient = lenient, .path = path};
     if (open_content(file, err) == 0)
@@ -94,10 +94,10 @@ int image_file_open(struct image_file *file, const char *path, bool lenient,
     uint64_t size;
     int fd = regular_open(path, &size, err);
 
-    return fd < 0 ? -1 : adopt(file, fd, size, path, lenient, err);
+    return fd < 0 ? -1 : init_from_fd(file, fd, size, path, lenient, err);
 }
 
-/* A descriptor of our own: the caller may close its one at any time. */
+/* Copies the descriptor: the caller may close its own at any time. */
 int image_file_open_fd(struct image_file *file, int fd, const char *path, bool lenient,
                        struct qvm_error *err)
 {
@@ -107,7 +107,7 @@ int image_file_open_fd(struct image_file *file, int fd, const char *path, bool l
     if (copy < 0)
         return qvm_fail_errno(err, errno, path);
     if (fstat(copy, &status) == 0)
-        return adopt(file, copy, (uint64_t)status.st_size, path, lenient, err);
+        return init_from_fd(file, copy, (uint64_t)status.st_size, path, lenient, err);
     qvm_fail_errno(err, errno, path);
     close(copy);
     return -1;
@@ -126,13 +126,13 @@ int image_file_resolve_size(struct image_file *file, uint64_t expected,
     if (gzip_stated_size(file->gzip, &stated, err) != 0)
         return -1;
     if (file->lenient)
-        return finish(file, err);
+        return unpack_to_end(file, err);
     if (stated == (uint32_t)expected)
         file->size = expected;
     else if (stated == (uint32_t)or_expected)
         file->size = or_expected;
     else
-        return finish(file, err);
+        return unpack_to_end(file, err);
     return 0;
 }
 

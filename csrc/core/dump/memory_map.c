@@ -38,8 +38,8 @@ static int by_address(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-/* A writer that left a segment's data out has set the offset to -1: that memory was not
- * zeros. */
+/* A writer that left a segment's data out has set the offset to -1: what that memory held
+ * is unknown, not zero. */
 static bool has_zeros(const struct elf_segment *segment)
 {
     return segment->memsz > segment->filesz && segment->offset != UINT64_MAX;
@@ -121,8 +121,8 @@ static uint64_t offset_of(const struct source *source, uint64_t address)
 
 /* Counts an overlap of a source that begins with the winner. Segments that show the same
  * bytes of the file at one address do not contradict each other. */
-static void note_overlap(struct memory_map *map, const struct heap *heap,
-                         const struct source *next)
+static void count_overlap(struct memory_map *map, const struct heap *heap,
+                          const struct source *next)
 {
     const struct source *top = heap->count ? heap->items[0] : NULL;
 
@@ -173,7 +173,7 @@ static void sweep(struct memory_map *map, const struct source *sources, size_t c
         if (heap->count == 0) /* a gap */
             address = sources[next].first;
         for (; next < count && sources[next].first == address; next++) {
-            note_overlap(map, heap, &sources[next]);
+            count_overlap(map, heap, &sources[next]);
             heap_push(heap, &sources[next]);
         }
         winner = heap->items[0];
@@ -189,16 +189,16 @@ static void sweep(struct memory_map *map, const struct source *sources, size_t c
 
 /* Limits ----------------------------------------------------------------------------- */
 
-/* A writer may show bytes of the file at several addresses, but not all of them many times:
- * each scan of memory would go through a small file for hours. */
-enum { TIMES_MAX = 8, FREE_OF_CHARGE = LIMIT(64 << 20, 64 << 10) };
+/* Segments may map the same bytes of the file at several addresses. The total is limited,
+ * since a scan of a small file could take hours otherwise. */
+enum { TIMES_MAX = 8, ALIASED_MORE = LIMIT(64 << 20, 64 << 10) };
 
-static int check_shown(const struct memory_map *map, const struct image_file *file,
-                       struct qvm_error *err)
+static int check_aliasing(const struct memory_map *map, const struct image_file *file,
+                          struct qvm_error *err)
 {
     uint64_t left = file->size > INT64_MAX / TIMES_MAX ? INT64_MAX : file->size * TIMES_MAX;
 
-    left += FREE_OF_CHARGE;
+    left += ALIASED_MORE;
     for (size_t i = 0; i < map->count; i++) {
         const struct memory_run *run = &map->runs[i];
         uint64_t size = run->last - run->first; /* less 1, as is all below */
@@ -247,7 +247,7 @@ int memory_map_init(struct memory_map *map, const struct elf *elf, bool zero_fil
         sweep(map, sources, collect(sources, elf, zero_fill), &heap);
         status = check_total(map, file->path, err);
         if (status == 0)
-            status = check_shown(map, file, err);
+            status = check_aliasing(map, file, err);
     } else
         status = qvm_fail_memory(err, file->path);
     free(sources);

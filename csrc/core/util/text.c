@@ -112,7 +112,7 @@ static char *put_hex(char *out, char kind, unsigned value, unsigned digits)
     return out;
 }
 
-static size_t put_shown(const char *text, size_t length, char *out)
+static size_t put_hex_bytes(const char *text, size_t length, char *out)
 {
     char *end = out;
 
@@ -149,5 +149,5 @@ size_t escape_next(const char *text, size_t size, enum escape_form form,
         memcpy(out, text, length);
         return length;
     }
-    return form == ESCAPE_JSON ? put_json(code, out) : put_shown(text, *used, out);
+    return form == ESCAPE_JSON ? put_json(code, out) : put_hex_bytes(text, *used, out);
 }

@@ -3,6 +3,7 @@
 -- Standard output belongs to the client; messages for the user go to stderr.
 
 local command = require "qvm.cli.command"
+local errors = require "qvm.util.errors"
 local qvm = require "qvm"
 local Session = require "qvm.gdb.session"
 local transport = require "qvm.gdb.transport"
@@ -91,7 +92,7 @@ local function serve(options)
 end
 
 local function describe_error(problem)
-  return tostring(problem):find("interrupted!", 1, true) and INTERRUPTED
+  return errors.is_interrupt(problem) and INTERRUPTED
     or debug.traceback(tostring(problem))
 end
 

@@ -180,7 +180,8 @@ end
 -- @tfield string path of the record in the document, for `Env:get`
 -- @usage for erratum in env:errata() do print(erratum.id, erratum.value) end
 
--- A document in which no vCPUs and no errata are found says nothing about either.
+-- A document in which neither is found may still have them, under names that the rules do not
+-- know.
 Env.__tostring = line.tostring("Env", function(env)
   local vcpus = find.vcpus(env, rules)
   local errata, size = #errata_of(env, rules, vcpus), line.count(#env.text, "byte")
