@@ -65,14 +65,15 @@ static int close_stream(lua_State *L)
 static int core_open_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
+    bool checked = lua_toboolean(L, 2);
+    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0); /* may be at index 2 */
     struct qvm_error err;
     uint64_t size;
     int fd;
 
     stream->closef = NULL; /* marks it as closed while opening may fail */
     luaL_setmetatable(L, LUA_FILEHANDLE);
-    fd = (lua_toboolean(L, 2) ? regular_open_checked : regular_open)(path, &size, &err);
+    fd = (checked ? regular_open_checked : regular_open)(path, &size, &err);
     if (fd < 0)
         return push_failure(L, &err);
     stream->f = fdopen(fd, "rb");

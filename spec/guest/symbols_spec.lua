@@ -30,6 +30,13 @@ ffffffff82001000 A _end
 describe("symbols of a System.map", function()
   after_each(files.clean)
 
+  it("are read through a symbolic link, as /boot may have it", function()
+    assert(require("lfs").link("System.map", files.path("link"), true))
+    files.write("System.map", "ffffffff81000000 T _stext\nffffffff81000010 T schedule\n")
+    local dump = assert(qvm.open(files.write("s.gcore", writer.small())))
+    assert.are.equal(2, assert(dump:symbols(files.path("link"))).count)
+  end)
+
   it("translate addresses to names and names to addresses", function()
     local dump = dump_with()
     local symbols = assert(dump:symbols(files.write("System.map", map)))
