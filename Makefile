@@ -97,7 +97,7 @@ deps: ## install the Debian packages that are missing
 
 demo: ## start two simulated VMs and diagnose one of them
 	@sh .ci/deps build commands
-	@$(MAKE) -q all 2>/dev/null || echo "building the library and the simulator ..."
+	@$(MAKE) -q all >/dev/null 2>&1 || echo "building the library and the simulator ..."
 	@$(MAKE) -s $(JOBS) all
 	@LUA="$(LUA)" BUILD="$(BUILD)" sh examples/demo.sh
 
