@@ -53,6 +53,7 @@ int check_file(lua_State *L, int index);
 void add_json(lua_State *L);
 void add_dump(lua_State *L);
 void add_files(lua_State *L);
+void add_kallsyms(lua_State *L);
 void add_text(lua_State *L);
 void add_slog2(lua_State *L);
 void add_symbols(lua_State *L);

@@ -483,19 +483,23 @@ end
 
 local few = {"T_stext", "tother", "D" .. ("x"):rep(130)}
 for form = 0, 2 do
-  seed("symbols", string.char(form << 2) .. kallsyms("<", form, few))
-  seed("symbols", string.char(form << 2 | 2) .. kallsyms(">", form, few))
+  seed("kallsyms", string.char(form << 2) .. kallsyms("<", form, few))
+  seed("kallsyms", string.char(form << 2 | 2) .. kallsyms(">", form, few))
 end
 -- Long names through tokens, many names, and a table without an end.
-seed("symbols", "\0" .. kallsyms("<", 0, {"T_stext", "t\200\200"}))
-seed("symbols", "\0" .. kallsyms("<", 0, {"T_stext", "t\200\200\200"}))
+seed("kallsyms", "\0" .. kallsyms("<", 0, {"T_stext", "t\200\200"}))
+seed("kallsyms", "\0" .. kallsyms("<", 0, {"T_stext", "t\200\200\200"}))
 local many = {}
 for i = 1, 1100 do
   many[i] = i == 1 and "T_stext" or "ta"
 end
-seed("symbols", "\0" .. kallsyms("<", 0, many))
-seed("symbols", "\0" .. kallsyms("<", 0, few, 0xffffffff))
-seed("symbols", "\16" .. kallsyms("<", 0, {"T_stext", table.unpack(many, 2, 800)}, 1000))
+seed("kallsyms", "\0" .. kallsyms("<", 0, many))
+seed("kallsyms", "\0" .. kallsyms("<", 0, few, 0xffffffff))
+seed("kallsyms", "\0" .. kallsyms("<", 0, {"_stext", "t_stext", "a", "", "tz"}))
+seed("kallsyms", "\32" .. kallsyms("<", 0, few))
+seed("kallsyms", "\192" .. kallsyms("<", 0, {"T_stext", table.unpack(many, 2, 900)}))
+seed("kallsyms", "\128" .. kallsyms("<", 0, {"T_stext", table.unpack(many, 2, 900)}))
+seed("kallsyms", "\16" .. kallsyms("<", 0, {"T_stext", table.unpack(many, 2, 800)}, 1000))
 seed("symbols", "\1" .. ("1 T a\n"):rep(1100))
 seed("symbols", "\1" .. ("1 T " .. ("n"):rep(3000) .. "\n"):rep(3))
 seed("symbols", "\1" .. "1 T a\n1 T " .. ("n"):rep(9000))

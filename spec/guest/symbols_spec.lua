@@ -455,6 +455,19 @@ describe("symbols of the kernel's own table", function()
     end
   end)
 
+  it("are in the order of addresses, and outlive the dump", function()
+    local dump, base = dump_of({{"twice", 0x300}, {"twice", 0x200}, {"_stext", 0}, {"alias", 0},
+      {"last", 0x400}}, "base")
+    local symbols = assert(dump:symbols())
+    dump:close()
+    assert.are.equal(base + 0x200, symbols:address "twice")
+    assert.are.equal(base, symbols:address "alias")
+    assert.are.same({"_stext", 0x1ff, 0x200}, {symbols:at(base + 0x1ff)})
+    assert.are.same({"twice", 0, 0x100}, {symbols:at(base + 0x300)})
+    assert.is_nil((symbols:at(base + 0x400)))
+    assert.is_nil(symbols:address "twic")
+  end)
+
   it("include per-CPU offsets, which name no addresses", function()
     local dump = dump_of({{"first", 0, 0}, {"cpu_var", 0, 0x1000}, {"_stext", 0}, {"a", 16}},
       "percpu")

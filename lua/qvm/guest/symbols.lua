@@ -1,8 +1,8 @@
 --- Symbols of a guest's kernel, sorted by address.
 -- @classmod qvm.symbols
 
--- Arrays of addresses, names and sizes, sorted by address. qvm.guest.symbol_table makes them
--- from what qvm.guest.symbol_file or qvm.guest.kallsyms has read.
+-- The field `_table` looks symbols up: it has the methods at and address. For the kernel's
+-- own table it is the C core's (qvm.guest.kallsyms), for a file's a qvm.guest.symbol_table.
 
 local check = require "qvm.util.arguments"
 local classes = require "qvm.util.classes"
@@ -22,51 +22,12 @@ local Symbols = {__name = "Symbols"}
 -- VMCOREINFO. nil: they were not, because nothing is known of the kernel
 -- @usage symbols = assert(dump:symbols "System.map")
 
--- Addresses are unsigned: with the highest bit inverted they compare like Lua integers.
-local SIGN = math.mininteger
-
 Symbols.__tostring = line.tostring("Symbols", function(self)
   return ("%d symbols from %s%s%s%s"):format(self.count, self.from,
     self.slide ~= 0 and (", moved by 0x%x"):format(self.slide) or "",
     self.skipped > 0 and (", %d skipped: their names are too long"):format(self.skipped) or "",
     self.verified and "" or ", not verified: nothing is known of the kernel")
 end)
-
--- The index of the first symbol at or after an address; one past the last if there is none.
--- A binary search, since many symbols may have the same address.
-local function first_from(keys, key)
-  local low, high = 1, #keys + 1
-  while low < high do
-    local middle = (low + high) // 2
-    if keys[middle] < key then
-      low = middle + 1
-    else
-      high = middle
-    end
-  end
-  return low
-end
-
--- The index of the last symbol at or before an address, or 0. If several have that address,
--- it is the first of them, as in the kernel.
-local function last_before(keys, key)
-  local index = first_from(keys, key)
-  if keys[index] == key then
-    return index
-  end
-  return index > 1 and first_from(keys, keys[index - 1]) or 0
-end
-
--- A symbol without a size extends to the next symbol at another address.
-local function size_of(self, index)
-  local size, keys = self._sizes and self._sizes[index], self._keys
-  if size and size ~= 0 then
-    return size
-  end
-  local key = keys[index]
-  local following = key ~= math.maxinteger and keys[first_from(keys, key + 1)]
-  return following and following - key or nil
-end
 
 --- Finds the symbol that contains an address.
 --
@@ -79,28 +40,7 @@ end
 -- @usage print(symbols:at(0xffffffff81000000))
 function Symbols:at(address)
   check.integer(address, 1, "at")
-  if self._upper and address >= 0 then
-    return nil
-  end
-  local key = address ~ SIGN
-  local index = last_before(self._keys, key)
-  if index == 0 or self._upper and self._keys[index] < 0 then
-    return nil
-  end
-  local offset, size = key - self._keys[index], size_of(self, index)
-  if size and offset >= 0 and offset < size then
-    return self._names[index], offset, size
-  end
-end
-
--- Indices by name, of the lowest symbol of each. Made on first use.
-local function index_of(self)
-  local names, by_name = self._names, {}
-  for i = #names, 1, -1 do
-    by_name[names[i]] = i
-  end
-  self._by_name = by_name
-  return by_name
+  return self._table:at(address)
 end
 
 --- The address of a symbol.
@@ -110,10 +50,15 @@ end
 -- @usage print(symbols:address "schedule")
 function Symbols:address(name)
   check.string(name, 1, "address")
-  local index = (self._by_name or index_of(self))[name]
-  return index and self._keys[index] ~ SIGN
+  return self._table:address(name)
 end
 
-classes.publish(Symbols)
+-- table: what looks them up. about: from, count; slide, skipped, verified or nil.
+function Symbols.new(table, about)
+  return setmetatable({_table = table, from = about.from, slide = about.slide or 0,
+    count = about.count, skipped = about.skipped or 0, verified = about.verified}, Symbols)
+end
+
+classes.publish(Symbols, "new")
 
 return Symbols
