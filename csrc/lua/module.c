@@ -1,4 +1,4 @@
-#include "binding.h"
+#include "btf.h"
 
 #include <string.h>
 
@@ -83,6 +83,8 @@ EXPORT int luaopen_qvm_core(lua_State *L)
 {
     lua_newtable(L);
     add_json(L);
+    add_btf(L);
+    add_objects(L);
     add_dump(L);
     add_files(L);
     add_slog2(L);
