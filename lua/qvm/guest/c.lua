@@ -221,7 +221,7 @@ local LIST = {["struct list_head"] = true, text = "struct list_head"}
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage for module in qvm.c.list(dump:variable("modules"), "struct module", "list") do print(module.name) end
+-- @usage for one in qvm.c.list(dump:variable("modules"), "struct module", "list") do print(one) end
 function c.list(head, type, member)
   check_head(head, LIST, "list")
   local handle, offset = member_of(head, type, member, "list")
@@ -379,7 +379,7 @@ end
 -- @tparam qvm.object.Object array a `struct xarray`, or a pointer to it
 -- @tparam qvm.types.Type|string type of what the entries point to
 -- @treturn function():integer,any iterator over index, Object or integer
--- @usage for index, page in qvm.c.xarray(inode.i_data.i_pages, "struct folio") do print(index) end
+-- @usage for index in qvm.c.xarray(mapping.i_pages, "struct folio") do print(index) end
 function c.xarray(array, type)
   check_head(array, XARRAY, "xarray")
   local handle = handle_of(array, type, 2, "xarray")

@@ -289,8 +289,8 @@ local function find_named(types, name)
 end
 
 local function find_tagged(types, kind, name)
-  return core.btf_find(types, name, kind) or kind ~= "enum" and core.btf_find(types, name, "forward")
-    or nil
+  return core.btf_find(types, name, kind)
+    or kind ~= "enum" and core.btf_find(types, name, "forward") or nil
 end
 
 -- The type that some words name; nil.

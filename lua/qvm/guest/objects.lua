@@ -106,7 +106,7 @@ local function scalar(handle, value)
     if name then
       return ("%s (%d)"):format(line.field(name), value)
     end
-    local is_wide = value < 0 and not (value > -(1 << 31)) or value > 0xffffffff
+    local is_wide = value <= -(1 << 31) or value > 0xffffffff
     return is_wide and ("0x%016x"):format(value) or tostring(value)
   elseif value == nil then
     return "NULL"

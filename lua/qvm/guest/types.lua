@@ -142,8 +142,8 @@ end
 -- Raises that a type, given as a handle, has no such member, and suggests the nearest.
 function Type.no_member(handle, name)
   local nearest = type(name) == "string" and line.nearest(name, Type.names(handle))[1]
-  errors.raise(("%s has no member '%s'%s"):format(declaration.of(handle), line.field(tostring(name)),
-    nearest and (": is it '%s'?"):format(nearest) or ""))
+  errors.raise(("%s has no member '%s'%s"):format(declaration.of(handle),
+    line.field(tostring(name)), nearest and (": is it '%s'?"):format(nearest) or ""))
 end
 
 --- The offset of a member.
