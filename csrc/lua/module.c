@@ -2,6 +2,7 @@
  * what the core allocates. luaopen_qvm_core is the only symbol that the shared object
  * exports. */
 #include "binding.h"
+#include "btf.h"
 
 #include <string.h>
 
@@ -100,6 +101,8 @@ EXPORT int luaopen_qvm_core(lua_State *L)
 {
     lua_newtable(L);
     add_json(L);
+    add_btf(L);
+    add_objects(L);
     add_dump(L);
     add_files(L);
     add_kallsyms(L);

@@ -44,6 +44,8 @@ end)
 --   problem, code   why there is none; the code if the search failed
 --   own             the symbols in the dump's memory, once they were read
 --   path, file      the symbols of a file, which are then in use
+--   types, context  the types in use, and what their Objects share; once they were read
+--   own_types       those in the dump's memory
 -- Setting the VMCOREINFO drops what the one before led to, except for the path: the file is
 -- read and verified again.
 local function set_info(dump, info, problem, code)
@@ -199,6 +201,159 @@ function guest.address(dump, name)
       line.field(name), tostring(found)), "not_found"
   end
   return address
+end
+
+-- Types and objects -------------------------------------------------------------------------
+
+local function own_types(dump, state)
+  if state.own_types then
+    return state.own_types
+  end
+  local space, message, code = guest.kernel_space(dump)
+  if not space then
+    return nil, message, code
+  end
+  local found
+  found, message, code = require "qvm.guest.type_information".of_memory(dump, space)
+  state.own_types = found
+  return found, message, code
+end
+
+-- Those of a module's file continue those of its kernel.
+local function file_types(dump, state, path)
+  local information = require "qvm.guest.type_information"
+  local found, message, code = information.of_file(path, dump)
+  if not found and code == "malformed" then
+    local base = own_types(dump, state)
+    if base then
+      return information.of_file(path, dump, base)
+    end
+  end
+  return found, message, code
+end
+
+-- Selects the types of a file, or without a path the dump's own.
+function guest.types(dump, path)
+  if path ~= nil then
+    check.path(path, 1, "types")
+  end
+  local state, message, code = state_of(dump)
+  if not state then
+    return nil, message, code
+  end
+  local found
+  if path then
+    found, message, code = file_types(dump, state, path)
+  else
+    found, message, code = own_types(dump, state)
+  end
+  if not found then
+    return nil, message, code
+  elseif found ~= state.types then
+    state.types, state.context = found, nil
+  end
+  return found
+end
+
+local function types_in_use(dump)
+  local state, message, code = state_of(dump)
+  if not state then
+    return nil, message, code
+  elseif state.types then
+    return state.types
+  end
+  return guest.types(dump)
+end
+
+function guest.type(dump, name)
+  check.string(name, 1, "type")
+  local types, message, code = types_in_use(dump)
+  if not types then
+    return nil, message, code
+  end
+  local handle
+  handle, message, code = require "qvm.guest.type_information".find(types, name)
+  if not handle then
+    return nil, message, code
+  end
+  return require "qvm.guest.types".Type.new(handle)
+end
+
+-- What the Objects of a dump share.
+local function context_of(dump)
+  local types, message, code = types_in_use(dump)
+  if not types then
+    return nil, message, code
+  end
+  local state = dump._guest
+  if not state.context then
+    local space
+    space, message, code = guest.kernel_space(dump)
+    if not space then
+      return nil, message, code
+    end
+    state.context = require "qvm.guest.objects".context(dump, types, space)
+  end
+  return state.context
+end
+
+-- The handle of a type: of a Type, or of a name.
+local function handle_of(dump, what, index, name)
+  local Type = require "qvm.guest.types".Type
+  if getmetatable(what) == Type then
+    return what[1]
+  elseif type(what) ~= "string" then
+    check.expected(what, index, name, "Type or name of a type")
+  end
+  local found, message, code = guest.type(dump, what)
+  if not found then
+    return nil, message, code
+  end
+  return found[1]
+end
+
+local function object_at(dump, handle, address)
+  local context, message, code = context_of(dump)
+  if not context then
+    return nil, message, code
+  end
+  return core.object(context, handle, address)
+end
+
+function guest.object(dump, what, address)
+  local handle, message, code = handle_of(dump, what, 1, "object")
+  if not handle then
+    return nil, message, code
+  end
+  local at
+  at, message, code = addresses.of({dump = dump}, address, 2, "object")
+  if not at then
+    return nil, message, code
+  end
+  return object_at(dump, handle, at)
+end
+
+function guest.variable(dump, name, what)
+  check.string(name, 1, "variable")
+  local types, message, code = types_in_use(dump)
+  if not types then
+    return nil, message, code
+  end
+  local handle
+  if what ~= nil then
+    handle, message, code = handle_of(dump, what, 2, "variable")
+  else
+    handle, message, code = require "qvm.guest.type_information".of_variable(types, name)
+  end
+  if not handle then
+    return nil, message, code
+  end
+  local address
+  address, message, code = guest.address(dump, name)
+  if not address then
+    return nil, message, code
+  end
+  return object_at(dump, handle, address)
 end
 
 -- What the kernel's uname returns: system, node, release, version, ..., 65 bytes each.

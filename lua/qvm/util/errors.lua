@@ -61,7 +61,7 @@ local function is_of_library(info)
   if info.what ~= "C" then
     return LIBRARY and info.source:sub(1, #LIBRARY) == LIBRARY
   end
-  for _, methods in ipairs {core.dump, core.space_methods} do
+  for _, methods in ipairs {core.dump, core.space_methods, core.object_meta} do
     for _, method in pairs(methods) do
       if method == info.func then
         return true

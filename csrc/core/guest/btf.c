@@ -1,0 +1,391 @@
+/* Reads BTF: a header, then the types one after the other, then the strings. Types have no
+ * table: a first pass counts them, a second one notes where each is, a third checks every
+ * reference and indexes the names. A module's BTF goes on with the ids and the string
+ * offsets of the kernel's, and refers to both. */
+#include "guest/btf.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAGIC = 0xeb9f, VERSION = 1, TYPE_SIZE = 12 };
+
+/* Bytes that follow the 12 of a type: fixed, and for each of its parts. */
+static const struct {
+    uint8_t fixed, each;
+} layouts[BTF_KINDS] = {
+    [BTF_INT] = {4, 0},     [BTF_ARRAY] = {12, 0},   [BTF_STRUCT] = {0, 12},
+    [BTF_UNION] = {0, 12},  [BTF_ENUM] = {0, 8},     [BTF_FUNC_PROTO] = {0, 8},
+    [BTF_VAR] = {4, 0},     [BTF_DATASEC] = {0, 12}, [BTF_DECL_TAG] = {4, 0},
+    [BTF_ENUM64] = {0, 12},
+};
+
+bool btf_refers(enum btf_kind kind)
+{
+    return kind == BTF_PTR || (kind >= BTF_TYPEDEF && kind <= BTF_VAR) ||
+           kind == BTF_DECL_TAG || kind == BTF_TYPE_TAG;
+}
+
+/* Header ---------------------------------------------------------------------------------
+ */
+
+struct header {
+    uint64_t types_at, types_size, strings_at, strings_size;
+};
+
+static bool is_big_endian(const unsigned char *p)
+{
+    return bytes_u16(p, true) == MAGIC;
+}
+
+static bool decode_header(const unsigned char *p, struct header *header)
+{
+    bool big_endian = is_big_endian(p);
+    uint64_t size = bytes_u32(p + 4, big_endian);
+
+    if (bytes_u16(p, big_endian) != MAGIC || size < BTF_HEADER_SIZE)
+        return false;
+    header->types_at = size + bytes_u32(p + 8, big_endian);
+    header->types_size = bytes_u32(p + 12, big_endian);
+    header->strings_at = size + bytes_u32(p + 16, big_endian);
+    header->strings_size = bytes_u32(p + 20, big_endian);
+    return true;
+}
+
+uint64_t btf_total_size(const unsigned char p[BTF_HEADER_SIZE])
+{
+    struct header header;
+    uint64_t types, strings;
+
+    if (!decode_header(p, &header) || p[2] != VERSION)
+        return 0;
+    types = header.types_at + header.types_size;
+    strings = header.strings_at + header.strings_size;
+    return types > strings ? types : strings;
+}
+
+static int malformed(struct qvm_error *err, const char *subject, const char *what)
+{
+    return qvm_fail(err, QVM_MALFORMED, "%s: bad type information: %s", subject, what);
+}
+
+static int read_header(struct btf *btf, const unsigned char *bytes, size_t size,
+                       const char *subject, struct qvm_error *err)
+{
+    struct header header;
+
+    if (size > BTF_SIZE_MAX)
+        return qvm_fail(err, QVM_TOO_LARGE,
+                        "%s: type information of %zu bytes, more than %u", subject, size,
+                        (unsigned)BTF_SIZE_MAX);
+    if (size < BTF_HEADER_SIZE || !decode_header(bytes, &header))
+        return qvm_fail(err, QVM_MALFORMED, "%s: not type information in the form of BTF",
+                        subject);
+    if (bytes[2] != VERSION)
+        return qvm_fail(err, QVM_UNSUPPORTED, "%s: version %u of BTF, not %u", subject,
+                        bytes[2], VERSION);
+    if (header.types_at + header.types_size > size ||
+        header.strings_at + header.strings_size > size)
+        return qvm_fail(err, QVM_TRUNCATED,
+                        "%s: type information of %" PRIu64 " bytes, of which %zu are there",
+                        subject, btf_total_size(bytes), size);
+    btf->big_endian = is_big_endian(bytes);
+    btf->types = bytes + header.types_at;
+    btf->types_size = (uint32_t)header.types_size;
+    btf->strings = (const char *)bytes + header.strings_at;
+    btf->strings_size = (uint32_t)header.strings_size;
+    if (btf->strings_size > 0 && btf->strings[btf->strings_size - 1] != '\0')
+        return malformed(err, subject, "the last string has no end");
+    if (!btf->base && (btf->strings_size == 0 || btf->strings[0] != '\0'))
+        return malformed(err, subject, "the first string is not empty");
+    return 0;
+}
+
+/* Types ----------------------------------------------------------------------------------
+ */
+
+const char *btf_string(const struct btf *btf, uint32_t offset)
+{
+    while (offset < btf->first_string)
+        btf = btf->base;
+    return btf->strings + (offset - btf->first_string);
+}
+
+static inline enum btf_kind kind_of(uint32_t info)
+{
+    return (enum btf_kind)(info >> 24 & 31);
+}
+
+struct btf_type btf_type(const struct btf *btf, uint32_t id)
+{
+    struct btf_type type = {.name = ""};
+    const unsigned char *p;
+    uint32_t info;
+
+    while (id < btf->first_id && btf->base)
+        btf = btf->base;
+    if (id == 0)
+        return type;
+    p = btf->types + btf->offsets[id - btf->first_id];
+    info = btf_word(btf, p + 4);
+    type.id = id;
+    type.kind = kind_of(info);
+    type.name = btf_string(btf, btf_word(btf, p));
+    type.count = info & 0xffff;
+    type.flag = info >> 31;
+    type.size = btf_word(btf, p + 8);
+    type.extra = p + TYPE_SIZE;
+    return type;
+}
+
+/* Bytes of the type at an offset; 0: malformed. */
+static uint64_t size_of_type(const struct btf *btf, uint32_t at)
+{
+    uint32_t left = btf->types_size - at, info;
+    uint64_t size;
+
+    if (left < TYPE_SIZE)
+        return 0;
+    info = btf_word(btf, btf->types + at + 4);
+    if (kind_of(info) == BTF_VOID || kind_of(info) >= BTF_KINDS)
+        return 0;
+    size = TYPE_SIZE + layouts[kind_of(info)].fixed +
+           (uint64_t)layouts[kind_of(info)].each * (info & 0xffff);
+    return size <= left ? size : 0;
+}
+
+static int bad_type(const struct btf *btf, uint32_t at, const char *subject,
+                    struct qvm_error *err)
+{
+    uint32_t kind = 0;
+
+    if (btf->types_size - at >= TYPE_SIZE)
+        kind = kind_of(btf_word(btf, btf->types + at + 4));
+    if (kind >= BTF_KINDS)
+        return qvm_fail(err, QVM_UNSUPPORTED,
+                        "%s: type information with an unknown kind of type (%" PRIu32 ")",
+                        subject, kind);
+    return malformed(err, subject,
+                     kind == 0 ? "a type of kind 0, or half a one"
+                               : "the last type has no end");
+}
+
+static int count_types(struct btf *btf, const char *subject, struct qvm_error *err)
+{
+    uint32_t count = 0;
+
+    for (uint64_t at = 0, size; at < btf->types_size; at += size, count++)
+        if ((size = size_of_type(btf, (uint32_t)at)) == 0)
+            return bad_type(btf, (uint32_t)at, subject, err);
+    btf->end_id = btf->first_id + count;
+    btf->end_string = btf->first_string + btf->strings_size;
+    if (btf->end_id < count || btf->end_string < btf->strings_size)
+        return malformed(err, subject, "more than its base leaves room for");
+    return 0;
+}
+
+static int allocate(struct btf *btf, const char *subject, struct qvm_error *err)
+{
+    size_t count = btf->end_id - btf->first_id;
+
+    btf->bucket_count = 64;
+    while (btf->bucket_count < count)
+        btf->bucket_count *= 2;
+    btf->offsets = malloc((count + 1) * sizeof *btf->offsets);
+    btf->chain = malloc((count + 1) * sizeof *btf->chain);
+    btf->buckets = calloc(btf->bucket_count, sizeof *btf->buckets);
+    if (!btf->offsets || !btf->chain || !btf->buckets)
+        return qvm_fail_memory(err, subject);
+    return 0;
+}
+
+static void locate_types(struct btf *btf)
+{
+    uint32_t index = 0;
+
+    for (uint32_t at = 0; at < btf->types_size; index++) {
+        btf->offsets[index] = at;
+        at += (uint32_t)size_of_type(btf, at);
+    }
+}
+
+/* Checks ---------------------------------------------------------------------------------
+ */
+
+/* Are all names and ids of what follows a type good? Every part of one begins with its
+ * name, except for a DATASEC's, and has a type second or, as a DATASEC's, first. */
+static bool parts_are_good(const struct btf *btf, const struct btf_type *type)
+{
+    bool has_name = type->kind != BTF_DATASEC;
+    bool has_type = type->kind == BTF_STRUCT || type->kind == BTF_UNION ||
+                    type->kind == BTF_FUNC_PROTO || type->kind == BTF_DATASEC;
+    const unsigned char *p = type->extra;
+
+    for (uint32_t i = 0; i < type->count; i++, p += layouts[type->kind].each) {
+        if (has_name && btf_word(btf, p) >= btf->end_string)
+            return false;
+        if (has_type && btf_word(btf, p + (has_name ? 4 : 0)) >= btf->end_id)
+            return false;
+    }
+    return true;
+}
+
+static bool is_good(const struct btf *btf, uint32_t id)
+{
+    const unsigned char *p = btf->types + btf->offsets[id - btf->first_id];
+    struct btf_type type;
+
+    if (btf_word(btf, p) >= btf->end_string)
+        return false;
+    type = btf_type(btf, id);
+    if (btf_refers(type.kind) && type.size >= btf->end_id)
+        return false;
+    if (type.kind == BTF_ARRAY)
+        return btf_word(btf, type.extra) < btf->end_id &&
+               btf_word(btf, type.extra + 4) < btf->end_id;
+    return layouts[type.kind].each == 0 || parts_are_good(btf, &type);
+}
+
+/* The type that one leads to; 0: none, or one of the base, which is checked. */
+static uint32_t next_in_chain(const struct btf *btf, uint32_t id)
+{
+    const unsigned char *p = btf->types + btf->offsets[id - btf->first_id];
+    enum btf_kind kind = kind_of(btf_word(btf, p + 4));
+    uint32_t next = 0;
+
+    if (btf_refers(kind))
+        next = btf_word(btf, p + 8);
+    else if (kind == BTF_ARRAY)
+        next = btf_word(btf, p + TYPE_SIZE);
+    return next < btf->first_id ? 0 : next;
+}
+
+/* Follows each chain of references once. The lengths that are known by then are in
+ * `depths`, in which 0 is unknown. */
+static bool chains_end(const struct btf *btf, unsigned char *depths)
+{
+    uint32_t path[BTF_CHAIN_MAX];
+
+    for (uint32_t first = btf->first_id; first < btf->end_id; first++) {
+        unsigned count = 0, depth = 0;
+
+        for (uint32_t id = first; id != 0; id = next_in_chain(btf, id)) {
+            depth = depths[id - btf->first_id];
+            if (depth > 0)
+                break;
+            if (count == BTF_CHAIN_MAX)
+                return false;
+            path[count++] = id;
+        }
+        while (count > 0 && ++depth <= BTF_CHAIN_MAX)
+            depths[path[--count] - btf->first_id] = (unsigned char)depth;
+        if (depth > BTF_CHAIN_MAX)
+            return false;
+    }
+    return true;
+}
+
+static int check_chains(const struct btf *btf, const char *subject, struct qvm_error *err)
+{
+    unsigned char *depths = calloc(btf->end_id - btf->first_id + (size_t)1, 1);
+    bool good;
+
+    if (!depths)
+        return qvm_fail_memory(err, subject);
+    good = chains_end(btf, depths);
+    free(depths);
+    return good ? 0 : malformed(err, subject, "types that refer to each other in a loop");
+}
+
+/* Names ----------------------------------------------------------------------------------
+ */
+
+/* FNV-1a. */
+static uint32_t hash_of(const char *name, size_t size)
+{
+    uint32_t hash = 2166136261u;
+
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (unsigned char)name[i]) * 16777619u;
+    return hash ^ hash >> 15;
+}
+
+/* From the last to the first, so that the first one of a name comes first. */
+static void index_names(struct btf *btf)
+{
+    for (uint32_t id = btf->end_id; id-- > btf->first_id;) {
+        struct btf_type type = btf_type(btf, id);
+        uint32_t *bucket;
+
+        if (type.name[0] == '\0')
+            continue;
+        bucket =
+            &btf->buckets[hash_of(type.name, strlen(type.name)) & (btf->bucket_count - 1)];
+        btf->chain[id - btf->first_id] = *bucket;
+        *bucket = id;
+    }
+}
+
+uint32_t btf_find(const struct btf *btf, const char *name, size_t size, unsigned kinds)
+{
+    uint32_t hash = hash_of(name, size);
+
+    if (size == 0 || memchr(name, '\0', size))
+        return 0;
+    for (; btf; btf = btf->base)
+        for (uint32_t id = btf->buckets[hash & (btf->bucket_count - 1)]; id != 0;
+             id = btf->chain[id - btf->first_id]) {
+            struct btf_type type = btf_type(btf, id);
+
+            if (kinds & BTF_MASK(type.kind) && strncmp(type.name, name, size) == 0 &&
+                type.name[size] == '\0')
+                return id;
+        }
+    return 0;
+}
+
+/* ----------------------------------------------------------------------------------------
+ */
+
+static int load(struct btf *btf, const char *subject, struct qvm_error *err)
+{
+    if (count_types(btf, subject, err) != 0 || allocate(btf, subject, err) != 0)
+        return -1;
+    locate_types(btf);
+    for (uint32_t id = btf->first_id; id < btf->end_id; id++)
+        if (!is_good(btf, id))
+            return qvm_fail(err, QVM_MALFORMED,
+                            "%s: bad type information: type %" PRIu32
+                            " refers to a type or a name that is not there",
+                            subject, id);
+    if (check_chains(btf, subject, err) != 0)
+        return -1;
+    index_names(btf);
+    return 0;
+}
+
+int btf_init(struct btf *btf, const unsigned char *bytes, size_t size,
+             const struct btf *base, const char *subject, struct qvm_error *err)
+{
+    memset(btf, 0, sizeof *btf);
+    btf->base = base;
+    btf->pointer_size = base ? base->pointer_size : 8;
+    btf->first_id = base ? base->end_id : 1;
+    btf->first_string = base ? base->end_string : 0;
+    if (read_header(btf, bytes, size, subject, err) != 0)
+        return -1;
+    if (base && base->big_endian != btf->big_endian)
+        return malformed(err, subject, "its byte order is not that of its base");
+    if (load(btf, subject, err) == 0)
+        return 0;
+    btf_free(btf);
+    return -1;
+}
+
+void btf_free(struct btf *btf)
+{
+    free(btf->offsets);
+    free(btf->buckets);
+    free(btf->chain);
+    btf->offsets = btf->buckets = btf->chain = NULL;
+}

@@ -1,0 +1,176 @@
+/* The parts of one type: members, enumerators, parameters; and members by name. */
+#include "guest/btf.h"
+
+#include <string.h>
+
+/* With kind_flag the upper 8 bits of the offset are the bits of a bitfield. Without, that
+ * is in the integer's encoding. */
+struct btf_member btf_member(const struct btf *btf, const struct btf_type *type,
+                             uint32_t index)
+{
+    const unsigned char *p = type->extra + (size_t)12 * index;
+    struct btf_member member;
+
+    member.name_at = btf_word(btf, p);
+    member.name = btf_string(btf, member.name_at);
+    member.type = btf_word(btf, p + 4);
+    member.bit_offset = btf_word(btf, p + 8);
+    member.bits = 0;
+    if (type->flag) {
+        member.bits = member.bit_offset >> 24;
+        member.bit_offset &= 0xffffff;
+    } else if (member.type != 0) {
+        struct btf_type of = btf_type(btf, member.type);
+        uint32_t offset = 0, bits = 0;
+
+        if (of.kind == BTF_INT) {
+            btf_int(btf, &of, &offset, &bits);
+            member.bits = bits != 8 * (uint64_t)of.size ? bits : 0;
+            member.bit_offset += member.bits ? offset : 0;
+        }
+    }
+    return member;
+}
+
+const char *btf_enumerator(const struct btf *btf, const struct btf_type *type,
+                           uint32_t index, uint64_t *value)
+{
+    bool is_64 = type->kind == BTF_ENUM64;
+    const unsigned char *p = type->extra + (size_t)(is_64 ? 12 : 8) * index;
+
+    *value = btf_word(btf, p + 4);
+    if (is_64)
+        *value |= (uint64_t)btf_word(btf, p + 8) << 32;
+    else if (type->flag && *value >> 31)
+        *value |= UINT64_MAX << 32;
+    return btf_string(btf, btf_word(btf, p));
+}
+
+const char *btf_parameter(const struct btf *btf, const struct btf_type *type,
+                          uint32_t index, uint32_t *id)
+{
+    const unsigned char *p = type->extra + (size_t)8 * index;
+
+    *id = btf_word(btf, p + 4);
+    return btf_string(btf, btf_word(btf, p));
+}
+
+uint32_t btf_array(const struct btf *btf, const struct btf_type *type, uint32_t *length)
+{
+    *length = btf_word(btf, type->extra + 8);
+    return btf_word(btf, type->extra);
+}
+
+uint32_t btf_int(const struct btf *btf, const struct btf_type *type, uint32_t *offset,
+                 uint32_t *bits)
+{
+    uint32_t data = btf_word(btf, type->extra);
+
+    *offset = data >> 16 & 0xff;
+    *bits = data & 0xff;
+    return data >> 24 & 0xf;
+}
+
+int32_t btf_tagged(const struct btf *btf, const struct btf_type *type)
+{
+    return (int32_t)btf_word(btf, type->extra);
+}
+
+/* Members by name ------------------------------------------------------------------------
+ */
+
+enum { NESTED_MAX = 16 };
+
+/* Members that are looked at for one name. Anonymous structures within others could make
+ * it endless. */
+#define STEPS_MAX LIMIT(1u << 18, 1u << 12)
+
+/* A structure that is searched, and where in it. */
+struct frame {
+    struct btf_type type;
+    uint32_t index;
+    uint64_t bit_offset;
+};
+
+static struct btf_type without_modifiers(const struct btf *btf, uint32_t id)
+{
+    struct btf_type type = btf_type(btf, id);
+
+    while ((type.kind >= BTF_TYPEDEF && type.kind <= BTF_RESTRICT) ||
+           type.kind == BTF_TYPE_TAG)
+        type = btf_type(btf, type.size);
+    return type;
+}
+
+static bool is_structure(const struct btf_type *type)
+{
+    return type->kind == BTF_STRUCT || type->kind == BTF_UNION;
+}
+
+static bool is_named(const char *have, const char *name, size_t size)
+{
+    return strncmp(have, name, size) == 0 && have[size] == '\0';
+}
+
+/* Depth first, as members come: the name's offset, or 0. */
+static uint32_t search(const struct btf *btf, uint32_t id, const char *name, size_t size,
+                       struct btf_found *found)
+{
+    struct frame frames[NESTED_MAX];
+    unsigned depth = 1, steps = 0;
+
+    frames[0] = (struct frame){.type = without_modifiers(btf, id)};
+    while (depth > 0 && is_structure(&frames[0].type)) {
+        struct frame *frame = &frames[depth - 1];
+        struct btf_member member;
+        uint64_t at;
+
+        if (frame->index == frame->type.count || ++steps > STEPS_MAX) {
+            depth--;
+            continue;
+        }
+        member = btf_member(btf, &frame->type, frame->index++);
+        at = frame->bit_offset + member.bit_offset;
+        if (is_named(member.name, name, size)) {
+            *found = (struct btf_found){member.type, member.bits, at};
+            return member.name_at;
+        }
+        if (member.name[0] == '\0' && depth < NESTED_MAX) {
+            struct btf_type inner = without_modifiers(btf, member.type);
+
+            if (is_structure(&inner))
+                frames[depth++] = (struct frame){inner, 0, at};
+        }
+    }
+    return 0;
+}
+
+static struct btf_cached *cached(struct btf *btf, uint32_t id, const char *name,
+                                 size_t size)
+{
+    uint32_t hash = id * 2654435761u;
+
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (unsigned char)name[i]) * 16777619u;
+    return &btf->cache[(hash ^ hash >> 16) % BTF_CACHE];
+}
+
+bool btf_find_member(struct btf *btf, uint32_t id, const char *name, size_t size,
+                     struct btf_found *found)
+{
+    struct btf_cached *slot;
+    uint32_t name_at;
+
+    if (size == 0 || size > UINT16_MAX || memchr(name, '\0', size))
+        return false;
+    slot = cached(btf, id, name, size);
+    if (slot->id == id && is_named(btf_string(btf, slot->name), name, size)) {
+        *found = slot->found;
+        return true;
+    }
+    name_at = search(btf, id, name, size, found);
+    if (name_at == 0)
+        return false;
+    *slot = (struct btf_cached){id, name_at, *found};
+    return true;
+}

@@ -1,0 +1,174 @@
+-- Finds the type information of a guest's kernel: in the dump's memory, or in a file.
+
+local core = require "qvm.core"
+local declaration = require "qvm.guest.declaration"
+local errors = require "qvm.util.errors"
+local line = require "qvm.util.text"
+local Types = require "qvm.guest.types".Types
+
+local information = {}
+
+local SIZE_MAX = 24 << 20 -- bytes, as BTF_SIZE_MAX of csrc/core/guest/btf.h
+local CANDIDATES = 4096   -- places with the magic number that are looked at
+local SIZE_MIN = 1 << 16  -- bytes of a kernel's BTF, if it is searched for
+
+local function pointer_size(dump)
+  return dump.bits // 8
+end
+
+local function new(handle, count, from)
+  return setmetatable({handle, from = from, count = count}, Types)
+end
+
+-- Memory ------------------------------------------------------------------------------------
+
+local function at(dump, space, address, most)
+  local handle, count, code = core.btf_of_memory(space, address, most, dump.path,
+    pointer_size(dump))
+  if not handle then
+    return nil, count, code
+  end
+  return new(handle, count, "the kernel's memory")
+end
+
+-- The header of BTF: magic, version, flags, header length, then where types and strings are.
+local function magic(dump)
+  return string.pack(dump.byteorder == "big" and ">I2BBI4I4" or "<I2BBI4I4", 0xeb9f, 1, 0, 24, 0)
+end
+
+-- Is it the kernel's, and not a module's? The search meets both.
+local function is_kernels(types)
+  return core.btf_find(types[1], "task_struct", "struct") ~= nil
+end
+
+-- Searches the kernel's memory for the magic number.
+local function search(dump, space)
+  local looked, last, code = 0, nil, nil
+  for address in space:find(magic(dump), {align = 1}) do
+    looked = looked + 1
+    local order = dump.byteorder == "big" and ">I4I4I4" or "<I4I4I4"
+    local header = space:read(address + 12, 12)
+    local types_size, strings_at, strings_size = string.unpack(order, header or ("\0"):rep(12))
+    if strings_at >= types_size and types_size + strings_size >= SIZE_MIN then
+      local found, message, what = at(dump, space, address, SIZE_MAX)
+      if found and is_kernels(found) then
+        return found
+      end
+      last, code = message or last, what or code
+    end
+    if looked == CANDIDATES then
+      break
+    end
+  end
+  if code == "gone" or code == "io" then
+    return nil, last, code
+  end
+  return nil, dump.path .. ": the kernel has no type information (BTF) in its memory: pass a "
+    .. "file with it to dump:types", "not_found"
+end
+
+-- The types that a kernel keeps in its memory: between two symbols, or where its magic number
+-- is.
+function information.of_memory(dump, space)
+  local first = dump:address "__start_BTF"
+  local last = first and dump:address "__stop_BTF"
+  if first and last and last > first then
+    return at(dump, space, first, last - first)
+  end
+  local ok, found, message, code = errors.try(search, dump, space)
+  if not ok then
+    return nil, found, "unsupported"
+  end
+  return found, message, code
+end
+
+-- Files -------------------------------------------------------------------------------------
+
+-- The bytes of a file, as far as SIZE_MAX goes.
+local function read_file(path)
+  local file <close>, message, code = core.open_file(path)
+  if not file then
+    return nil, message, code
+  end
+  local head, problem, number = file:read(4)
+  if problem then
+    return errors.of_system(path .. ": " .. problem, number)
+  elseif head == "\127ELF" then
+    return core.btf_of_file(path)
+  end
+  file:seek("set", 0)
+  local bytes
+  bytes, problem, number = file:read(SIZE_MAX + 1)
+  if problem then
+    return errors.of_system(path .. ": " .. problem, number)
+  end
+  return bytes or ""
+end
+
+-- The types of a file. A module's continue those of its kernel, `base` (or nil).
+function information.of_file(path, dump, base)
+  local bytes, message, code = read_file(path)
+  if not bytes then
+    return nil, message, code
+  end
+  local handle, count, what = core.btf_of_bytes(bytes, path, pointer_size(dump))
+  if not handle and what == "malformed" and base then
+    local split, number = core.btf_of_bytes(bytes, path, pointer_size(dump), base[1])
+    if split then
+      return new(split, number, path)
+    end
+  end
+  if not handle then
+    return nil, count, what
+  end
+  return new(handle, count, path)
+end
+
+-- Names -------------------------------------------------------------------------------------
+
+-- The handle of a type of a name; nil, message, code.
+function information.find(types, name)
+  local handle, missing, hint = declaration.find(types[1], name)
+  if not handle then
+    return nil, ("no type '%s' among the %s%s"):format(missing, tostring(types), hint), "not_found"
+  end
+  return handle
+end
+
+-- BTF has the types of per-CPU variables, and of others only in new kernels. These are what
+-- scripts begin at.
+local WELL_KNOWN = {
+  init_task = "struct task_struct", init_mm = "struct mm_struct", modules = "struct list_head",
+  init_pid_ns = "struct pid_namespace", init_net = "struct net", init_cred = "struct cred",
+  init_uts_ns = "struct uts_namespace", init_user_ns = "struct user_namespace",
+  init_nsproxy = "struct nsproxy", init_css_set = "struct css_set",
+  init_files = "struct files_struct", init_fs = "struct fs_struct",
+  net_namespace_list = "struct list_head", root_task_group = "struct task_group",
+  super_blocks = "struct list_head", slab_caches = "struct list_head",
+  vmap_area_list = "struct list_head", vmap_area_root = "struct rb_root",
+  task_groups = "struct list_head", cgroup_roots = "struct list_head",
+  file_systems = "struct file_system_type *", iomem_resource = "struct resource",
+  ioport_resource = "struct resource", jiffies = "unsigned long", jiffies_64 = "u64",
+  nr_cpu_ids = "unsigned int", nr_threads = "int", total_forks = "unsigned long",
+  saved_command_line = "char *", linux_banner = "char[512]", panic_on_oops = "int",
+  panic_timeout = "int", oops_in_progress = "int", tainted_mask = "unsigned long",
+  system_state = "enum system_states", __cpu_online_mask = "struct cpumask",
+  __cpu_possible_mask = "struct cpumask", __cpu_present_mask = "struct cpumask",
+  _totalram_pages = "atomic_long_t", high_memory = "void *", mem_map = "struct page *",
+  max_pfn = "unsigned long", vm_stat = "atomic_long_t[]", sysctl_panic_on_stackoverflow = "int",
+  crashing_cpu = "int", panic_cpu = "atomic_t", prb = "struct printk_ringbuffer *",
+}
+
+-- The handle of a variable's type; nil, message, code.
+function information.of_variable(types, name)
+  local variable = core.btf_find(types[1], name, "variable")
+  if variable then
+    return (select(5, core.type_about(variable)))
+  elseif WELL_KNOWN[name] then
+    return information.find(types, WELL_KNOWN[name])
+  end
+  return nil, ("the type of the variable '%s' is not known: pass it"):format(line.field(name)),
+    "not_found"
+end
+
+return information
