@@ -56,11 +56,13 @@ static int raise(lua_State *L, const char *what)
     return luaL_error(L, "%s", what);
 }
 
-static int raise_failure(lua_State *L, const struct qvm_error *err)
+static int raise_read_failure(lua_State *L, const struct qvm_error *err)
 {
+    char text[QVM_MESSAGE_SIZE];
+
     if (err->code == QVM_NO_MEMORY)
-        return luaL_error(L, "%s", err->message);
-    push_escaped(L, err->message, strlen(err->message), false);
+        return raise_failure(L, err);
+    push_escaped(L, text, qvm_error_text(err, text, sizeof text), false);
     return raise(L, lua_tostring(L, -1));
 }
 
@@ -78,7 +80,7 @@ static bool read_bytes(lua_State *L, const struct context *context, uint64_t add
         if (space_read(&context->space->space, address, to, n, &err) == 0)
             return true;
         if (!poll_incomplete(L, &err))
-            return raise_failure(L, &err), false;
+            return raise_read_failure(L, &err), false;
     }
     return raise(L, "the dump is closed"), false;
 }

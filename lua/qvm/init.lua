@@ -32,13 +32,14 @@ local errors = require "qvm.util.errors"
 --- Fields of the module, besides its functions.
 -- @table qvm
 -- @tfield string version of the library, as in CHANGELOG
+-- @tfield qvm.c c functions on Objects of a guest's kernel
 -- @tfield qvm.conf conf reads configurations
 -- @tfield qvm.errata errata compares errata
 -- @usage print(qvm.version)
 local qvm = {version = "0.1.0"}
 
 -- Parts of the library that most scripts do not need. They are loaded on first use.
-local parts = {conf = "qvm.host.conf", errata = "qvm.host.errata"}
+local parts = {c = "qvm.guest.c", conf = "qvm.host.conf", errata = "qvm.host.errata"}
 
 local chosen_root
 

@@ -445,6 +445,61 @@ function Dump:address(name)
   return require "qvm.guest".address(self, name)
 end
 
+--- The types of the guest's kernel.
+--
+-- Without a path, they are read from the type information (BTF) that the kernel has in its
+-- memory; a kernel that was built without it needs a file. `type`, `object` and `variable`
+-- use these types from then on.
+-- @tparam[opt] string path a file with BTF, as `pahole` and `bpftool` write it; an ELF file
+-- with a section `.BTF`: a vmlinux, or a module, whose types continue those of its kernel
+-- @treturn[1] qvm.types.Types the types
+-- @return[2] nil, message, code: `not_found`: the kernel has no type information, or there is
+-- no VMCOREINFO; `malformed` `truncated` `unsupported` `too_large` `permission`, or the dump
+-- cannot be read; the types in use before stay in use
+-- @usage types = assert(dump:types())
+function Dump:types(path)
+  return require "qvm.guest".types(self, path)
+end
+
+--- A type of the guest's kernel, by its name in C.
+--
+-- Raises if the name is not that of a type: pointers and arrays are written behind it.
+-- @tparam string name `"struct task_struct"`, `"pid_t"`, `"unsigned long"`,
+-- `"struct list_head *"`, `"char[16]"`
+-- @treturn[1] qvm.types.Type the type
+-- @return[2] nil, message, code: `not_found`, or as `types`
+-- @usage print(dump:type("struct list_head").size)
+function Dump:type(name)
+  return require "qvm.guest".type(self, name)
+end
+
+--- A typed place in the memory of the guest's kernel.
+--
+-- Nothing is read before a member is.
+-- @tparam qvm.types.Type|string type a Type, or its name
+-- @tparam integer|string address virtual, or a symbol
+-- @treturn[1] qvm.object.Object the Object
+-- @return[2] nil, message, code: as `type` and `kernel_space`
+-- @usage task = assert(dump:object("struct task_struct", "init_task"))
+function Dump:object(type, address)
+  return require "qvm.guest".object(self, type, address)
+end
+
+--- A variable of the guest's kernel.
+--
+-- The type of a per-CPU variable is in the type information, that of another only in new
+-- kernels; those of some forty well-known ones, such as `init_task`, are known. A per-CPU
+-- variable is read through `qvm.c.per_cpu`.
+-- @tparam string name
+-- @tparam[opt] qvm.types.Type|string type a Type, or its name
+-- @treturn[1] qvm.object.Object the variable
+-- @return[2] nil, message, code: `not_found`: no symbol has that name, or the type is not
+-- known; or as `type` and `symbols`
+-- @usage print(dump:variable("init_task").comm)
+function Dump:variable(name, type)
+  return require "qvm.guest".variable(self, name, type)
+end
+
 Dump.__tostring = line.tostring("Dump", function(dump)
   local name = ("Dump %s: %s %s"):format(dump.path, dump.format, dump.machine)
   if not methods.is_open(dump) then
