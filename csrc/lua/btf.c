@@ -336,9 +336,23 @@ static int push_parameter(lua_State *L, const struct btf *btf, const struct btf_
     return 3;
 }
 
+static int push_variable(lua_State *L, const struct btf *btf, const struct btf_type *type,
+                         uint32_t index)
+{
+    struct btf_ref ref = {0};
+    uint32_t offset;
+
+    ref.id = btf_section_variable(btf, type, index, &offset);
+    lua_pushstring(L, btf_type(btf, ref.id).name);
+    push_related(L, &ref);
+    lua_pushinteger(L, offset);
+    return 3;
+}
+
 /* type_part(type, index from 0): of a structure a member's name, type, offset in bytes and,
  * for a bitfield, its first bit and number of bits; of an enum a name and its value; of a
- * function a parameter's name, type, is it "...". Nothing behind the last. */
+ * function a parameter's name, type, is it "..."; of a section a variable's name, type,
+ * offset in bytes. Nothing after the last. */
 static int core_type_part(lua_State *L)
 {
     struct lua_type *type = check_type_of(L, 1);
@@ -357,6 +371,8 @@ static int core_type_part(lua_State *L)
         return push_enumerator(L, btf, &of, (uint32_t)index);
     if (of.kind == BTF_FUNC_PROTO)
         return push_parameter(L, btf, &of, (uint32_t)index);
+    if (of.kind == BTF_DATASEC)
+        return push_variable(L, btf, &of, (uint32_t)index);
     if (of.kind != BTF_STRUCT && of.kind != BTF_UNION)
         return 0;
     member = btf_member(btf, &of, (uint32_t)index);

@@ -57,6 +57,21 @@ static int method_address(lua_State *L)
     return 1;
 }
 
+/* table:get(index from 0): name, address, size (0: unknown); nothing after the last. */
+static int method_get(lua_State *L)
+{
+    const struct kallsyms *table = check_table(L);
+    lua_Integer index = luaL_checkinteger(L, 2);
+    char name[KALLSYMS_NAME_MAX];
+
+    if (!table || index < 0 || (uint64_t)index >= table->count)
+        return 0;
+    lua_pushlstring(L, name, kallsyms_name(table, table->symbols[index].name, name));
+    lua_pushinteger(L, (lua_Integer)table->symbols[index].address);
+    lua_pushinteger(L, (lua_Integer)kallsyms_size(table, (size_t)index));
+    return 3;
+}
+
 /* Reads an address from a field of the table at index 2. False: it has none. */
 static bool get_location(lua_State *L, const char *name, uint64_t *address)
 {
@@ -121,7 +136,7 @@ void add_kallsyms(lua_State *L)
 {
     static const luaL_Reg meta[] = {{"__gc", table_gc}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"at", method_at}, {"address", method_address}, {NULL, NULL}};
+        {"at", method_at}, {"address", method_address}, {"get", method_get}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"kallsyms", core_kallsyms}, {NULL, NULL}};
 
     luaL_newmetatable(L, TYPE);

@@ -132,6 +132,10 @@ const char *btf_enumerator(const struct btf *btf, const struct btf_type *type,
 const char *btf_parameter(const struct btf *btf, const struct btf_type *type,
                           uint32_t index, uint32_t *id);
 
+/* A variable of a DATASEC: its id, and where it is from the start of the section. */
+uint32_t btf_section_variable(const struct btf *btf, const struct btf_type *type,
+                              uint32_t index, uint32_t *offset);
+
 /* What an array is of, and how many. */
 uint32_t btf_array(const struct btf *btf, const struct btf_type *type, uint32_t *length);
 

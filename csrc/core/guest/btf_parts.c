@@ -46,6 +46,15 @@ const char *btf_enumerator(const struct btf *btf, const struct btf_type *type,
     return btf_string(btf, btf_word(btf, p));
 }
 
+uint32_t btf_section_variable(const struct btf *btf, const struct btf_type *type,
+                              uint32_t index, uint32_t *offset)
+{
+    const unsigned char *p = type->extra + (size_t)12 * index;
+
+    *offset = btf_word(btf, p + 4);
+    return btf_word(btf, p);
+}
+
 const char *btf_parameter(const struct btf *btf, const struct btf_type *type,
                           uint32_t index, uint32_t *id)
 {

@@ -206,10 +206,18 @@ static size_t first_from(const struct kallsyms *table, uint64_t address)
     return low;
 }
 
+uint64_t kallsyms_size(const struct kallsyms *table, size_t index)
+{
+    uint64_t start = table->symbols[index].address;
+    size_t next = start < UINT64_MAX ? first_from(table, start + 1) : table->count;
+
+    return next < table->count ? table->symbols[next].address - start : 0;
+}
+
 bool kallsyms_at(const struct kallsyms *table, uint64_t address,
                  struct kallsyms_place *place)
 {
-    size_t index = first_from(table, address), next;
+    size_t index = first_from(table, address);
     uint64_t start;
 
     if (index == table->count || table->symbols[index].address != address) {
@@ -221,12 +229,9 @@ bool kallsyms_at(const struct kallsyms *table, uint64_t address,
     /* Offsets of per-CPU variables are in the lower half. */
     if (table->is_upper && !is_upper_half(start))
         return false;
-    next = start < UINT64_MAX ? first_from(table, start + 1) : table->count;
-    if (next == table->count)
-        return false;
     place->index = index;
     place->offset = (int64_t)(address - start);
-    place->size = (int64_t)(table->symbols[next].address - start);
+    place->size = (int64_t)kallsyms_size(table, index);
     return place->offset >= 0 && place->offset < place->size;
 }
 

@@ -79,6 +79,9 @@ struct kallsyms_place {
 bool kallsyms_at(const struct kallsyms *table, uint64_t address,
                  struct kallsyms_place *place);
 
+/* Bytes from a symbol to the next one at another address; 0: it is the last. */
+uint64_t kallsyms_size(const struct kallsyms *table, size_t index);
+
 /* The lowest address of a name. False: there is none. */
 bool kallsyms_address(const struct kallsyms *table, const char *name, size_t size,
                       uint64_t *address);

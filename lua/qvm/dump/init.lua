@@ -500,6 +500,42 @@ function Dump:variable(name, type)
   return require "qvm.guest".variable(self, name, type)
 end
 
+-- An iterator of the guest's; raises if it cannot start.
+local function iterate(iterator, message)
+  return iterator or errors.raise(message)
+end
+
+--- Iterates over the tasks of a Linux guest: processes, threads, kernel threads, zombies; all
+-- but the CPUs' idle tasks.
+--
+-- Needs the guest's types, see `types`. Raises if they are not known, and in the loop if the
+-- list of tasks is damaged.
+-- @treturn function():qvm.task.Task iterator: processes in the order in which they began, their
+-- threads after their first one
+-- @usage for t in dump:tasks() do print(t) end
+function Dump:tasks()
+  return iterate(require "qvm.guest.tasks".all(self))
+end
+
+--- A task of a Linux guest.
+-- @tparam integer pid id of the thread, in the initial namespace; 0: the idle task of CPU 0
+-- @treturn[1] qvm.task.Task the task
+-- @return[2] nil, message, code: `not_found`: no task has that id; or as `types`
+-- @usage print(dump:task(1))
+function Dump:task(pid)
+  check.integer(pid, 1, "task")
+  return require "qvm.guest.tasks".find(self, pid)
+end
+
+--- Iterates over the modules of a Linux guest's kernel.
+--
+-- Raises as `tasks`. The symbols of modules are found by `symbol`, `address` and backtraces.
+-- @treturn function():qvm.module.Module iterator, the last one loaded first
+-- @usage for m in dump:modules() do print(m) end
+function Dump:modules()
+  return iterate(require "qvm.guest.modules".all(self))
+end
+
 Dump.__tostring = line.tostring("Dump", function(dump)
   local name = ("Dump %s: %s %s"):format(dump.path, dump.format, dump.machine)
   if not methods.is_open(dump) then

@@ -59,6 +59,34 @@ function Vcpu:backtrace(space)
   return frames or errors.raise(message)
 end
 
+--- The task that the vCPU runs.
+--
+-- Needs the guest's types, see `Dump:types`. The kernel's number of the vCPU follows from its
+-- registers on x86_64; otherwise the kernel is taken to number its CPUs as the dump does.
+-- @treturn[1] qvm.task.Task the task; a CPU with nothing to do runs its idle task, of pid 0
+-- @return[2] nil, message, code: as `Dump:types` and `Dump:variable`
+-- @usage print(dump:vcpu(0):task())
+function Vcpu:task()
+  return require "qvm.guest.tasks".of_vcpu(self._dump, self)
+end
+
+--- The address space that the vCPU uses.
+--
+-- As `Dump:space`; where a dump has no page tables of the vCPU, as QEMU's of aarch64, the lower
+-- half is that of its task.
+-- @tparam[opt] table options as those of `Dump:space` beside a vCPU
+-- @treturn[1] qvm.space.Space the space
+-- @return[2] nil, message, code: as `Dump:space`
+-- @usage space = assert(dump:vcpu(0):space())
+function Vcpu:space(options)
+  local space, message, code = self._dump:space(self, options)
+  if not space or space.lower or options or self._dump.machine ~= "aarch64" then
+    return space, message, code
+  end
+  local task = self:task()
+  return task and task:space() or space
+end
+
 Vcpu.__tostring = line.tostring("vCPU", function(cpu)
   return ("vCPU %d: pc 0x%016x sp 0x%016x%s"):format(cpu.index, cpu.pc, cpu.sp,
     cpu.process ~= "" and " " .. cpu.process or "")

@@ -406,7 +406,7 @@ local CPUS_MAX = 1 << 16
 -- marks `__percpu`
 -- @tparam integer cpu number of the CPU, from 0
 -- @treturn[1] any the variable's value: an Object if it is a struct
--- @return[2] nil, message, code: `not_found`: the kernel does not tell where they are
+-- @return[2] nil, message, code: `not_found`: where they are is not known
 -- @usage print(qvm.c.per_cpu(dump:variable("runqueues"), 0).nr_running)
 function c.per_cpu(object, cpu)
   check_object(object, 1, "per_cpu")
@@ -414,14 +414,10 @@ function c.per_cpu(object, cpu)
   if cpu < 0 or cpu >= CPUS_MAX then
     check.bad(2, "per_cpu", "number of a CPU expected")
   end
-  local dump = objects.dump(object)
-  local at, message, code = dump:address "__per_cpu_offset"
-  if not at then
+  local offset, message, code = require "qvm.guest".per_cpu_offset(objects.dump(object), cpu)
+  if not offset then
     return nil, message, code
   end
-  local word_type = handle_of(object, "unsigned long", 1, "per_cpu")
-  local size = select(3, core.type_about(word_type))
-  local offset = core.object_value(make(object, word_type, at + cpu * size))
   local handle, address, is_read = core.object_about(object)
   local moved = make(object, handle, address + offset, is_read)
   if is_read then

@@ -116,6 +116,18 @@ function guest.dmesg(dump)
   return messages, log
 end
 
+-- A function that returns the symbols of the modules, or nil. They are found on first use, with
+-- the symbols of the kernel itself.
+local function modules_of(dump, state)
+  return function()
+    if state.module_symbols == nil then
+      state.module_symbols = false
+      state.module_symbols = require "qvm.guest.module_symbols"(dump)
+    end
+    return state.module_symbols or nil
+  end
+end
+
 local function own_symbols(dump, state)
   if state.own then
     return state.own
@@ -129,6 +141,7 @@ local function own_symbols(dump, state)
     return nil, ("%s: %s: pass a System.map or a vmlinux to dump:symbols"):format(dump.path,
       problem), kind
   end
+  found._modules = modules_of(dump, state)
   state.own = found
   return found
 end
@@ -138,6 +151,7 @@ local function file_symbols(dump, state, path)
   if not found then
     return nil, message, code
   end
+  found._modules = modules_of(dump, state)
   state.file, state.path = found, path
   return found
 end
@@ -185,8 +199,22 @@ function guest.symbol(dump, address)
   if not found then
     return nil, message, code
   end
-  local name, offset, size = found:at(address)
-  return name and ("%s+0x%x/0x%x"):format(name, offset, size) or nil
+  return guest.describe(found:at(address))
+end
+
+-- A place in a symbol, as the kernel writes it; nil without a name.
+function guest.describe(name, offset, size, module)
+  return name and ("%s+0x%x/0x%x%s"):format(name, offset, size,
+    module and (" [%s]"):format(module) or "") or nil
+end
+
+-- The address of a symbol of the kernel itself; nil; nil, message, code.
+function guest.kernel_address(dump, name)
+  local found, message, code = guest.symbols_in_use(dump)
+  if not found then
+    return nil, message, code
+  end
+  return require "qvm.guest.symbols".in_kernel(found, name)
 end
 
 function guest.address(dump, name)
@@ -333,6 +361,28 @@ function guest.object(dump, what, address)
   return object_at(dump, handle, at)
 end
 
+-- By its symbol; or, if the symbols are those of code alone, as they lead to it: per-CPU
+-- variables are then at their offsets among each other.
+local function address_of_variable(dump, name)
+  local address, message, code = guest.kernel_address(dump, name)
+  if address or message then
+    return address, message, code
+  end
+  local state = dump._guest
+  state.landmarks = state.landmarks or {}
+  local found = state.landmarks[name]
+  if found == nil then
+    found = require "qvm.guest.landmarks".address(dump, name)
+      or not guest.kernel_address(dump, "__per_cpu_offset")
+      and require "qvm.guest.cpus".offset_in_section(state.types, name) or false
+    state.landmarks[name] = found
+  end
+  if found then
+    return found
+  end
+  return guest.address(dump, name)
+end
+
 function guest.variable(dump, name, what)
   check.string(name, 1, "variable")
   local types, message, code = types_in_use(dump)
@@ -349,11 +399,15 @@ function guest.variable(dump, name, what)
     return nil, message, code
   end
   local address
-  address, message, code = guest.address(dump, name)
+  address, message, code = address_of_variable(dump, name)
   if not address then
     return nil, message, code
   end
   return object_at(dump, handle, address)
+end
+
+function guest.per_cpu_offset(dump, cpu)
+  return require "qvm.guest.cpus".offset(dump, dump._guest, cpu)
 end
 
 -- What the kernel's uname returns: system, node, release, version, ..., 65 bytes each.

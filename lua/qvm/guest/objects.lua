@@ -55,6 +55,16 @@ function objects.dump(object)
   return select(5, core.object_about(object))
 end
 
+-- Does the struct that an Object is, or points to, have a member? Kernels differ.
+function objects.has(object, name)
+  local handle = core.object_about(object)
+  local kind, inner = core.type_shape(handle)
+  if kind == "pointer" then
+    handle = select(5, core.type_about(inner))
+  end
+  return core.type_member(handle, name) ~= nil
+end
+
 local meta = core.object_meta
 meta.__name = "Object"
 

@@ -82,6 +82,15 @@ function Table:address(name)
   return index and self.keys[index] ~ SIGN
 end
 
+-- The name, address and size (0: unknown) of the symbol of an index, from 0 on; nil after the
+-- last.
+function Table:get(index)
+  local name = self.names[index + 1]
+  if name then
+    return name, self.keys[index + 1] ~ SIGN, size_of(self, index + 1) or 0
+  end
+end
+
 -- The permutation that sorts keys; nil if they are sorted.
 local function order_of(keys)
   local is_sorted = true
@@ -126,20 +135,24 @@ local function is_upper(addresses)
   return 2 * count >= #addresses
 end
 
--- found: arrays of addresses (replaced by the keys), names, and sizes (0: unknown) or nil;
--- skipped. about: from, slide, verified. The slide is added to the addresses of the kernel's
--- half. Returns Symbols.
-function symbol_table.new(found, about)
-  local keys, slide = found.addresses, about.slide
+-- found: arrays of addresses (replaced by the keys), names, and sizes (0: unknown) or nil. The
+-- slide is added to the addresses of the kernel's half.
+function symbol_table.lookup(found, slide)
+  local keys = found.addresses
   local upper = is_upper(keys)
   for i, address in ipairs(keys) do
     keys[i] = (upper and address >= 0 and address or address + slide) ~ SIGN
   end
   local order = order_of(keys)
-  local lookup = setmetatable({keys = arranged(keys, order), names = arranged(found.names, order),
+  return setmetatable({keys = arranged(keys, order), names = arranged(found.names, order),
     sizes = arranged(found.sizes, order), is_upper = upper}, Table)
-  return Symbols.new(lookup, {from = about.from, slide = slide, count = #keys,
-    skipped = found.skipped, verified = about.verified})
+end
+
+-- found: as above, and skipped. about: from, slide, verified. Returns Symbols.
+function symbol_table.new(found, about)
+  return Symbols.new(symbol_table.lookup(found, about.slide), {from = about.from,
+    slide = about.slide, count = #found.addresses, skipped = found.skipped,
+    verified = about.verified})
 end
 
 return symbol_table

@@ -1,8 +1,9 @@
 --- Symbols of a guest's kernel, sorted by address.
 -- @classmod qvm.symbols
 
--- The field `_table` looks symbols up: it has the methods at and address. For the kernel's
+-- The field `_table` looks symbols up: it has the methods at, address and get. For the kernel's
 -- own table it is the C core's (qvm.guest.kallsyms), for a file's a qvm.guest.symbol_table.
+-- `_modules`, if set, returns those of modules (qvm.guest.module_symbols), or nil.
 
 local check = require "qvm.util.arguments"
 local classes = require "qvm.util.classes"
@@ -37,28 +38,96 @@ end)
 -- @treturn ?string name; nil if no symbol contains it
 -- @treturn ?integer offset into the symbol
 -- @treturn ?integer its size in bytes; if it has none, up to the next symbol
+-- @treturn ?string name of the module that it is in; nil: it is in the kernel itself
 -- @usage print(symbols:at(0xffffffff81000000))
 function Symbols:at(address)
   check.integer(address, 1, "at")
-  return self._table:at(address)
+  local name, offset, size = self._table:at(address)
+  if name then
+    return name, offset, size
+  end
+  local modules = address < 0 and self._modules and self._modules()
+  if modules then
+    return modules:at(address)
+  end
 end
 
 --- The address of a symbol.
 -- @tparam string name
--- @treturn ?integer virtual address, the lowest if several symbols have that name; nil if
--- there is none
+-- @treturn ?integer virtual address, the lowest if several symbols have that name, and one of
+-- the kernel itself before those of modules; nil if there is none
 -- @usage print(symbols:address "schedule")
 function Symbols:address(name)
   check.string(name, 1, "address")
-  return self._table:address(name)
+  local address = self._table:address(name)
+  local modules = not address and self._modules and self._modules()
+  return address or modules and modules:address(name) or nil
+end
+
+-- The address of a symbol of the kernel itself; nil.
+function Symbols.in_kernel(symbols, name)
+  return symbols._table:address(name)
+end
+
+-- Iterates over the symbols of one table: name, address, size or nil.
+local function members(lookup)
+  local index = -1
+  return function()
+    index = index + 1
+    local name, address, size = lookup:get(index)
+    return name, address, size ~= 0 and size or nil
+  end
+end
+
+--- A symbol of `all`.
+-- @table Symbol
+-- @tfield string name
+-- @tfield integer address virtual
+-- @tfield ?integer size bytes, or bytes to the next symbol; nil: neither is known
+-- @tfield ?string module name of the module that it is in; nil: it is in the kernel itself
+-- @usage for s in dump:symbols():all "^sys_" do print(s.name, s.module) end
+
+--- All symbols: those of the kernel by address, then those of its modules.
+-- @tparam[opt] string pattern a Lua pattern that names are to match
+-- @treturn function():Symbol iterator
+-- @usage for s in dump:symbols():all "^sys_" do print(qvm.hex(s.address), s.name) end
+function Symbols:all(pattern)
+  if pattern ~= nil then
+    check.string(pattern, 1, "all")
+    local ok, problem = pcall(string.find, "", pattern)
+    if not ok then
+      check.bad(1, "all", problem)
+    end
+  end
+  local tables, module_names = {self._table}, {}
+  local modules = self._modules and self._modules()
+  if modules then
+    modules:each(function(lookup, name)
+      tables[#tables + 1] = lookup
+      module_names[#tables] = name
+    end)
+  end
+  local at, step = 1, members(tables[1])
+  return function()
+    while tables[at] do
+      for name, address, size in step do
+        if not pattern or name:find(pattern) then
+          return {name = name, address = address, size = size, module = module_names[at]}
+        end
+      end
+      at = at + 1
+      step = tables[at] and members(tables[at])
+    end
+  end
 end
 
 -- table: what looks them up. about: from, count; slide, skipped, verified or nil.
 function Symbols.new(table, about)
   return setmetatable({_table = table, from = about.from, slide = about.slide or 0,
-    count = about.count, skipped = about.skipped or 0, verified = about.verified}, Symbols)
+    count = about.count, skipped = about.skipped or 0, verified = about.verified,
+    _modules = about.modules}, Symbols)
 end
 
-classes.publish(Symbols, "new")
+classes.publish(Symbols, "new", "in_kernel")
 
 return Symbols

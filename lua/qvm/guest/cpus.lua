@@ -1,0 +1,106 @@
+-- The CPUs of a guest's kernel: where the per-CPU variables of each are, and which task it runs.
+--
+-- A kernel whose symbols are those of code alone has no symbol `__per_cpu_offset`. There the
+-- tasks lead to the CPUs: a task's scheduling entity points to the run queue of its CPU, which
+-- has the CPU's number and is at a known offset among the per-CPU variables.
+
+local core = require "qvm.core"
+local guest = require "qvm.guest"
+local errors = require "qvm.util.errors"
+
+local cpus = {}
+
+local CPUS_MAX = 1 << 13 -- CONFIG_NR_CPUS is at most 8192
+
+-- The offset of a variable among the per-CPU ones, from the type information; nil.
+function cpus.offset_in_section(types, name)
+  local section = core.btf_find(types[1], ".data..percpu", "section")
+  local index = 0
+  while section do
+    local found, _, offset = core.type_part(section, index)
+    if not found then
+      return nil
+    elseif found == name then
+      return offset
+    end
+    index = index + 1
+  end
+end
+
+-- The addresses of the run queues that the tasks lead to, by number of the CPU.
+local function queues_of_tasks(dump)
+  local address = require "qvm.guest.c".address
+  local queues = {}
+  for task in dump:tasks() do
+    local ok, queue = errors.try(function() return task.object.se.cfs_rq.rq end)
+    local cpu = ok and queue ~= nil and queue.cpu
+    if cpu and cpu >= 0 and cpu < CPUS_MAX then
+      queues[cpu] = queues[cpu] or address(queue)
+    end
+  end
+  return queues
+end
+
+-- What is added to the address of a per-CPU variable for one CPU; nil, message, code.
+-- state: the dump's, see qvm.guest.
+function cpus.offset(dump, state, cpu)
+  local at, message, code = guest.kernel_address(dump, "__per_cpu_offset")
+  if at then
+    local space = assert(dump:kernel_space())
+    return space:u64(at + 8 * cpu)
+  end
+  state.run_queues = state.run_queues or queues_of_tasks(dump)
+  local within = cpus.offset_in_section(state.types, "runqueues")
+  if not state.run_queues[cpu] or not within then
+    return nil, message or ("%s: CPU %d is not known"):format(dump.path, cpu), code or "not_found"
+  end
+  return state.run_queues[cpu] - within
+end
+
+-- The number that the kernel has for a vCPU. On x86_64 a register has the address of the CPU's
+-- variables: GS, or what SWAPGS will exchange it with. Otherwise CPUs are taken to be numbered
+-- as in the dump.
+function cpus.number_of(dump, vcpu)
+  local at = dump.machine == "x86_64" and guest.kernel_address(dump, "__per_cpu_offset")
+  local count = dump:variable "nr_cpu_ids"
+  if at and count then
+    count = math.max(0, math.min(require "qvm.guest.c".value(count), CPUS_MAX))
+    local space = assert(dump:kernel_space())
+    for i, offset in ipairs(space:array(at, "u64", count) or {}) do
+      if offset ~= 0 and (offset == vcpu.regs.gs_base or offset == vcpu.extra.gs_base
+          or offset == vcpu.extra.kernel_gs_base) then
+        return i - 1
+      end
+    end
+  end
+  return vcpu.index
+end
+
+-- Pointers to the running task, per CPU: on x86_64 from 6.2 to 6.14, on x86_64 otherwise, and
+-- on all machines; the last one is set a little before the switch.
+local RUN_QUEUE = {"runqueues", nil, "curr"}
+local CURRENT = {
+  x86_64 = {{"pcpu_hot", nil, "current_task"}, {"current_task", "struct task_struct *"}, RUN_QUEUE},
+  others = {RUN_QUEUE},
+}
+
+-- The task_struct of the task that a CPU runs, an Object; nil, message, code.
+function cpus.current(dump, cpu)
+  local per_cpu = require "qvm.guest.c".per_cpu
+  local message, code
+  for _, place in ipairs(CURRENT[dump.machine] or CURRENT.others) do
+    local variable
+    variable, message, code = dump:variable(place[1], place[2])
+    if variable then
+      local value, problem, what = per_cpu(variable, cpu)
+      if not value then
+        return nil, problem or ("%s: CPU %d runs no task"):format(dump.path, cpu),
+          what or "not_found"
+      end
+      return place[3] and value[place[3]] or value
+    end
+  end
+  return nil, message, code
+end
+
+return cpus

@@ -1,0 +1,114 @@
+-- Symbols of modules. Each module has a table of its own, an ELF symbol table (struct
+-- mod_kallsyms): 24 bytes a symbol, and its names. A table is read when an address in its module
+-- is looked up, or when a name is not found elsewhere.
+
+local errors = require "qvm.util.errors"
+local modules = require "qvm.guest.modules"
+local symbol_table = require "qvm.guest.symbol_table"
+
+local ModuleSymbols = {}
+ModuleSymbols.__index = ModuleSymbols
+
+local SYMBOL_SIZE = 24 -- of Elf64_Sym
+local NAME_MAX = 512   -- bytes of a name, as KSYM_NAME_LEN
+
+-- Reads as much as there is from an address on, up to n bytes.
+local function read_some(space, address, n)
+  local bytes, size = space:read(address, n), n
+  while not bytes and size > 4096 do
+    size = size - 4096
+    bytes = space:read(address, size)
+  end
+  return bytes or ""
+end
+
+-- Adds the symbols of one table to arrays. budget: symbols and bytes that are left for all.
+local function add(found, dump, space, tables, budget)
+  local count = tables.num_symtab
+  if count > budget.count then
+    return
+  end
+  local at = require "qvm.guest.c".address
+  local bytes = space:read(at(tables.symtab), count * SYMBOL_SIZE)
+  if not bytes then
+    return
+  end
+  local order = dump.byteorder == "big" and ">" or "<"
+  local form, last_name = order .. "I4BBI2i8I8", 0
+  for i = 0, count - 1 do
+    last_name = math.max(last_name, (string.unpack(order .. "I4", bytes, i * SYMBOL_SIZE + 1)))
+  end
+  if last_name + NAME_MAX > budget.names then
+    return
+  end
+  local names = read_some(space, at(tables.strtab), last_name + NAME_MAX)
+  budget.count, budget.names = budget.count - count, budget.names - #names
+  for i = 1, count - 1 do
+    local name_at, _, _, section, address, size = string.unpack(form, bytes, i * SYMBOL_SIZE + 1)
+    local name = names:match("^[^\0]+", name_at + 1)
+    if name and section ~= 0 and #name <= NAME_MAX and not name:find "^%$[%l]" then
+      local n = #found.addresses + 1
+      found.addresses[n], found.names[n], found.sizes[n] = address, name, size
+    end
+  end
+end
+
+-- The table of one module's symbols; an empty one if they cannot be read.
+local function table_of(self, module)
+  local known = self.tables[module]
+  if not known then
+    local found = {addresses = {}, names = {}, sizes = {}}
+    errors.try(function()
+      local tables = module.object.kallsyms
+      if tables ~= nil then
+        add(found, self.dump, self.space, tables, self.budget)
+      end
+    end)
+    known = symbol_table.lookup(found, 0)
+    self.tables[module] = known
+  end
+  return known
+end
+
+-- The name, offset, size and module's name of an address; nil.
+function ModuleSymbols:at(address)
+  for _, module in ipairs(self.modules) do
+    if modules.contains(module, address) then
+      local name, offset, size = table_of(self, module):at(address)
+      if name then
+        return name, offset, size, module.name
+      end
+    end
+  end
+end
+
+-- The address of a name; nil.
+function ModuleSymbols:address(name)
+  for _, module in ipairs(self.modules) do
+    local address = table_of(self, module):address(name)
+    if address then
+      return address
+    end
+  end
+end
+
+-- Calls f(table of symbols, module's name) for each module.
+function ModuleSymbols:each(f)
+  for _, module in ipairs(self.modules) do
+    f(table_of(self, module), module.name)
+  end
+end
+
+-- The symbols of all modules of a dump. What cannot be read is left out: a kernel without
+-- modules, or without types, has none.
+return function(dump)
+  local list = {}
+  local ok, problem = errors.try(function()
+    for module in assert(modules.all(dump)) do
+      list[#list + 1] = module
+    end
+  end)
+  return setmetatable({dump = dump, space = dump:kernel_space(), modules = list, tables = {},
+    problem = not ok and problem or nil,
+    budget = {count = symbol_table.COUNT_MAX, names = symbol_table.NAMES_MAX}}, ModuleSymbols)
+end
