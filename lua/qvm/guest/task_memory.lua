@@ -55,7 +55,10 @@ function task_memory.arguments(task)
   end
   local mm = task.object.mm
   local first, size = mm.arg_start, mm.arg_end - mm.arg_start
-  if size < 0 or size > ARGUMENTS_MAX then
+  if mm.arg_end == 0 then
+    return nil, ("%s: task %d is about to run a program that has no arguments yet"):format(
+      task._dump.path, task.pid), "not_found"
+  elseif size < 0 or size > ARGUMENTS_MAX then
     return nil, ("%s: task %d: arguments of %u bytes"):format(task._dump.path, task.pid, size),
       "too_large"
   end

@@ -70,8 +70,9 @@ end
 -- The types that a kernel keeps in its memory: between two symbols, or where its magic number
 -- is.
 function information.of_memory(dump, space)
-  local first = dump:address "__start_BTF"
-  local last = first and dump:address "__stop_BTF"
+  local kernel_address = require "qvm.guest".kernel_address
+  local first = kernel_address(dump, "__start_BTF")
+  local last = first and kernel_address(dump, "__stop_BTF")
   if first and last and last > first then
     return at(dump, space, first, last - first)
   end
