@@ -26,7 +26,7 @@ usage: lua5.4 spec/real_guests/guest.lua ARCH [--memory 256M] [--fill PERCENT]
 ]]
 
 local default_memory = 256 << 20
-local form = 3 -- of record.json
+local form = 4 -- of record.json
 
 local shell = packages.shell
 
@@ -307,7 +307,7 @@ local function check_vmcoreinfo(path)
   end
 end
 
--- Stops the guest twice, and records each time.
+-- Stops the guest twice while it runs and once after its panic, and records each time.
 local function record(vm)
   local ranges, symbols = vm:reported()
   system.sleep(1)
@@ -330,6 +330,11 @@ local function record(vm)
       {begin = range_named(ranges, "Kernel code").from, length = 1 << 20})
     dumps[5] = dump(vm, "kdump-zlib.kdump", second, {format = "kdump-zlib"})
   end
+  vm.qmp:call("cont")
+  vm:wait_for_panic()
+  vm.qmp:call("stop")
+  write_registers(vm, "panic-registers.txt")
+  dumps[#dumps + 1] = dump(vm, "panic.elf", "panic-registers.txt")
   return {pmem = pmem, virtual = virtual, vmem = vmem, kernel_vcpu = cpu, dumps = dumps}
 end
 

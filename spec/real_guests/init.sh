@@ -46,5 +46,27 @@ while :; do
     sleep 1
 done &
 
+# Processes that stay as they are: asleep, stopped, a zombie, and one whose program is deleted.
+sleep 100001 &
+sleep 100002 two "words here" &
+kill -STOP $!
+sh -c 'sleep 0 & exec sleep 100003' &
+cp /bin/busybox /work/program
+/work/program sleep 100004 &
+sleep 1
+rm /work/program
+
+# What the guest says of itself, line by line: "FILE:LINE".
+{
+    grep -H . /proc/[0-9]*/stat /proc/[0-9]*/stack /proc/[0-9]*/maps /proc/modules
+    for cmdline in /proc/[0-9]*/cmdline; do
+        tr '\0' '\n' <$cmdline | sed "s,^,$cmdline:,"
+    done
+    grep '\[' /proc/kallsyms | sed 's,^,/proc/kallsyms:,'
+} >/dev/console 2>/dev/null
+
 echo ready | tell qvm
-wait
+
+# The last dump is of a panic.
+sleep 20
+echo c >/proc/sysrq-trigger

@@ -54,7 +54,7 @@ function machine.start(dir, arch, memory, fill, form)
   local kind = machine.kinds[arch]
   local self = setmetatable({dir = dir, arch = arch, kind = kind, memory = memory,
     options = kind[form] or kind.options}, machine)
-  self.append = ("console=%s loglevel=8 printk.devkmsg=on panic=-1 qvm_fill=%d"):format(
+  self.append = ("console=%s loglevel=8 printk.devkmsg=on panic=0 qvm_fill=%d"):format(
     kind.console, (memory >> 10) * fill // 100)
   for _, name in ipairs {"qmp.in", "qmp.out"} do
     assert(os.execute("mkfifo -m 600 " .. process.quote(files.path(name))))
@@ -87,6 +87,8 @@ function machine:boot(progress)
     local seconds = system.monotime() - start
     if not self.process:is_alive() then
       error("the guest ended before it was ready", 0)
+    elseif self:serial():find("Kernel panic", 1, true) then
+      error("the guest's kernel panicked", 0)
     elseif seconds > boot_limit then
       error(("the guest is not ready after %d s"):format(boot_limit), 0)
     elseif seconds >= next_report then
@@ -97,6 +99,17 @@ function machine:boot(progress)
   until self:serial():find(machine.ready, 1, true)
   progress(("ready after %.1f s"):format(system.monotime() - start))
   self.qmp = qmp.open(files.path("qmp"))
+end
+
+-- Waits until the guest has panicked, which its init does on purpose.
+function machine:wait_for_panic()
+  local deadline = system.monotime() + boot_limit
+  while not self:serial():find("end Kernel panic", 1, true) do
+    if system.monotime() > deadline or not self.process:is_alive() then
+      error("the guest did not panic", 0)
+    end
+    system.sleep(0.1)
+  end
 end
 
 -- What the guest reported: ranges of physical memory by kind, and addresses by symbol.
