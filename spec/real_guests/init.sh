@@ -48,13 +48,12 @@ done &
 
 # Processes that stay as they are: asleep, stopped, a zombie, and one whose program is deleted.
 sleep 100001 &
-sleep 100002 two "words here" &
-kill -STOP $!
+sh -c 'kill -STOP $$' sh two "words here" &
 sh -c 'sleep 0 & exec sleep 100003' &
-cp /bin/busybox /work/program
-/work/program sleep 100004 &
+cp /bin/busybox /work/busybox
+/work/busybox sleep 100004 &
 sleep 1
-rm /work/program
+rm /work/busybox
 
 # What the guest says of itself, line by line: "FILE:LINE".
 {
