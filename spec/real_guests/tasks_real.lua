@@ -1,0 +1,194 @@
+-- Compares what a dump says of a real Linux guest's tasks and modules with what the guest said
+-- itself, in /proc, before it was stopped.
+
+local files = require "support.files"
+local guests = require "real_guests.guests"
+local qvm = require "qvm"
+
+-- What the guest said on its console, by file: arrays of lines.
+local function said(directory)
+  local by_file = {}
+  for file, text in files.read(directory .. "serial.log"):gmatch "(/proc/[%w/]+):([^\r\n]*)\r?\n" do
+    by_file[file] = by_file[file] or {}
+    table.insert(by_file[file], text)
+  end
+  return by_file
+end
+
+-- The tasks in /proc/PID/stat, by pid: name, state, ppid, flags, cpu.
+local function tasks_of(by_file)
+  local tasks, count = {}, 0
+  for file, lines in pairs(by_file) do
+    local pid = file:match "^/proc/(%d+)/stat$"
+    if pid then
+      local name, state, ppid, rest = lines[1]:match "^%d+ %((.*)%) (%a) (%d+) (.*)$"
+      local words = {}
+      for word in rest:gmatch "%S+" do
+        words[#words + 1] = word
+      end
+      tasks[tonumber(pid)] = {name = name, state = state, ppid = tonumber(ppid),
+        flags = tonumber(words[5]), arguments = by_file["/proc/" .. pid .. "/cmdline"],
+        maps = by_file["/proc/" .. pid .. "/maps"], stack = by_file["/proc/" .. pid .. "/stack"]}
+      count = count + 1
+    end
+  end
+  return tasks, count
+end
+
+local function by_pid(dump)
+  local tasks = {}
+  for task in dump:tasks() do
+    assert.is_nil(tasks[task.pid])
+    tasks[task.pid] = task
+  end
+  return tasks
+end
+
+-- Workers come and go, and so do the loops' programs. These stay.
+local function stays(task)
+  return task.state == "Z" or not task.name:find "^kworker" and task.name ~= "grep" and task.name ~= "head"
+    and task.name ~= "cat" and task.name ~= "sleep" or task.arguments
+    and (task.arguments[2] or ""):find "^10000%d$"
+end
+
+local EVERY = {"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing",
+  "aarch64-testing"}
+
+guests.each(EVERY, "the tasks of a %s guest", function(_, directory)
+  local by_file, told, count
+
+  setup(function()
+    by_file = said(directory)
+    told, count = tasks_of(by_file)
+  end)
+
+  for _, name in ipairs {"first.elf", "second.elf", "panic.elf"} do
+    it("are those of /proc, in " .. name, function()
+      local dump <close> = assert(qvm.open(directory .. name))
+      local found, compared = by_pid(dump), 0
+      for pid, expected in pairs(told) do
+        if stays(expected) then
+          local task = found[pid]
+          assert.is_truthy(task, ("no task %d (%s)"):format(pid, expected.name))
+          assert.are.same({expected.name:sub(1, 15), expected.ppid, pid,
+            expected.flags & 0x00200000 ~= 0},
+            {task.name:match "^%g+", task.ppid, task.tgid, task.kernel})
+          compared = compared + 1
+        end
+      end
+      assert.is_true(count > 40 and compared > count // 2, compared .. " of " .. count)
+    end)
+  end
+
+  it("have the states of those that sleep, are stopped, or are zombies", function()
+    local dump <close> = assert(qvm.open(directory .. "first.elf"))
+    local states = {}
+    for pid, task in pairs(by_pid(dump)) do
+      local expected = told[pid]
+      if expected and stays(expected) and expected.state ~= "R" and task.state ~= "R"
+          and pid ~= 1 and expected.name ~= "init" then
+        assert.are.equal(expected.state, task.state, tostring(task))
+        states[task.state] = (states[task.state] or 0) + 1
+      end
+    end
+    assert.is_true(states.S > 10 and states.I > 5 and states.T == 1 and states.Z >= 1)
+  end)
+
+  it("have the command lines of /proc", function()
+    local dump <close> = assert(qvm.open(directory .. "first.elf"))
+    local compared, has_words = 0, false
+    for pid, task in pairs(by_pid(dump)) do
+      local expected = told[pid] and stays(told[pid]) and told[pid].arguments
+      if expected then
+        assert.are.same(expected, task:arguments())
+        compared = compared + 1
+        has_words = has_words or expected[6] == "words here"
+      end
+    end
+    assert.is_true(compared >= 5 and has_words, compared)
+  end)
+
+  it("have the mappings of /proc", function()
+    local dump <close> = assert(qvm.open(directory .. "first.elf"))
+    local compared, is_deleted = 0, false
+    for pid, task in pairs(by_pid(dump)) do
+      local expected = told[pid] and stays(told[pid]) and told[pid].name ~= "init"
+        and told[pid].maps
+      if expected then
+        local lines = {}
+        for _, line in ipairs(expected) do
+          local range, flags, offset, path = line:match "^(%x+%-%x+) (%S+) (%x+) %S+ %d+ *(.*)$"
+          if path ~= "[vsyscall]" then -- not a mapping of the task
+            lines[#lines + 1] = ("%s %s %s %s"):format(range, flags, offset, path)
+            is_deleted = is_deleted or path == "/work/busybox (deleted)"
+          end
+        end
+        local found = {}
+        for m in task:mappings() do
+          found[#found + 1] = ("%08x-%08x %s %08x %s"):format(m.start, m.start + m.size, m.flags,
+            m.offset, m.path or "")
+        end
+        assert.are.same(lines, found)
+        compared = compared + 1
+      end
+    end
+    assert.is_true(compared >= 4 and is_deleted, compared)
+  end)
+
+  it("can be read at their own addresses", function()
+    local dump <close> = assert(qvm.open(directory .. "first.elf"))
+    for pid, task in pairs(by_pid(dump)) do
+      if told[pid] and told[pid].arguments and stays(told[pid]) then
+        for m in task:mappings() do
+          if m.path == "/bin/busybox" and m.offset == 0 then
+            assert.are.equal("\127ELF", task:space():read(m.start, 4))
+          end
+        end
+      end
+    end
+  end)
+
+  it("run on the vCPUs that the dump has", function()
+    local dump <close> = assert(qvm.open(directory .. "panic.elf"))
+    local is_init = false -- it has panicked
+    for cpu in dump:vcpus() do
+      local task = assert(cpu:task())
+      assert.is_true(task.running)
+      is_init = is_init or task.pid == 1
+    end
+    assert.is_true(is_init)
+  end)
+end)
+
+guests.each(EVERY, "the modules of a %s guest", function(_, directory)
+  it("are those of /proc/modules, with their symbols", function()
+    local dump <close> = assert(qvm.open(directory .. "second.elf"))
+    local by_file, found = said(directory), {}
+    for m in dump:modules() do
+      found[#found + 1] = ("%s %d 0x%016x"):format(m.name, m.size, m.base)
+    end
+    local expected = {}
+    for _, line in ipairs(by_file["/proc/modules"]) do
+      local name, size, base = line:match "^(%S+) (%d+) .* (0x%x+)"
+      expected[#expected + 1] = ("%s %s %s"):format(name, size, base)
+    end
+    assert.are.same(expected, found)
+    assert.is_true(#found > 0)
+
+    local names, compared = {}, 0
+    for s in dump:symbols():all() do
+      if s.module then
+        names[("%016x %s"):format(s.address, s.name)] = s.module
+      end
+    end
+    for _, line in ipairs(by_file["/proc/kallsyms"]) do
+      local address, name, module = line:match "^(%x+) %a (%S+)%s+%[(.-)%]"
+      if module ~= "bpf" then
+        assert.are.equal(module, names[address .. " " .. name], line)
+        assert.is_truthy(dump:address(name))
+        compared = compared + 1
+      end
+    end
+    assert.is_true(compared > 10)
+  end)
+end)
