@@ -141,7 +141,7 @@ local function own_symbols(dump, state)
     return nil, ("%s: %s: pass a System.map or a vmlinux to dump:symbols"):format(dump.path,
       problem), kind
   end
-  found._modules = modules_of(dump, state)
+  require "qvm.guest.symbols".attach(found, dump, modules_of(dump, state))
   state.own = found
   return found
 end
@@ -151,7 +151,7 @@ local function file_symbols(dump, state, path)
   if not found then
     return nil, message, code
   end
-  found._modules = modules_of(dump, state)
+  require "qvm.guest.symbols".attach(found, dump, modules_of(dump, state))
   state.file, state.path = found, path
   return found
 end

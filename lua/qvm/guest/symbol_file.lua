@@ -162,7 +162,8 @@ local function has(list, address)
 end
 
 -- How far the kernel was moved from the addresses in its file. All symbols that VMCOREINFO has
--- must agree. nil, what is wrong.
+-- must agree. Files of Symbols:save and copies of /proc/kallsyms have the addresses in memory, which
+-- are not moved. nil, what is wrong.
 local function slide_of(found, info)
   local known = known_addresses(found, info)
   local reference = reference_of(known)
@@ -177,7 +178,7 @@ local function slide_of(found, info)
     end
   end
   local offset = info.values.KERNELOFFSET or ""
-  if offset:find("^%x+$") and #offset <= 16 and tonumber(offset, 16) ~= slide then
+  if slide ~= 0 and offset:find("^%x+$") and #offset <= 16 and tonumber(offset, 16) ~= slide then
     return nil, ("by %s it was moved by 0x%x, by KERNELOFFSET of VMCOREINFO by 0x%s"):format(
       reference, slide, offset)
   end

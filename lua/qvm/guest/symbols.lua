@@ -121,13 +121,40 @@ function Symbols:all(pattern)
   end
 end
 
+--- Writes the symbols, with those of modules, as an ELF file without code: for gdb and other
+-- programs that read symbols from ELF files.
+--
+-- The file is replaced at once, when it is whole.
+-- @tparam string path
+-- @treturn[1] integer number of symbols
+-- @return[2] nil, message, code: `unsupported`: the machine is not aarch64 or x86_64, or where
+-- the kernel's code ends is not known; or the file cannot be written
+-- @usage dump:symbols():save "guest.sym"
+function Symbols:save(path)
+  check.path(path, 1, "save")
+  local first, last = self._table:address "_stext", self._table:address "_etext"
+  if not self._machine or not first or not last then
+    return nil, ("%s: %s: symbols can be written only with _stext and _etext of a kernel "
+      .. "of aarch64 or x86_64"):format(path, tostring(self)), "unsupported"
+  end
+  return require "qvm.guest.symbol_writer"(path, self, {machine = self._machine,
+    byteorder = self._byteorder, first = first, last = last})
+end
+
+-- Connects symbols to the dump of their kernel; modules: returns those of its modules, or nil.
+function Symbols.attach(symbols, dump, modules)
+  symbols._modules, symbols._byteorder = modules, dump.byteorder
+  symbols._machine = dump.bits == 64 and (dump.machine == "x86_64" or dump.machine == "aarch64")
+    and dump.machine or nil
+end
+
 -- table: what looks them up. about: from, count; slide, skipped, verified or nil.
 function Symbols.new(table, about)
   return setmetatable({_table = table, from = about.from, slide = about.slide or 0,
-    count = about.count, skipped = about.skipped or 0, verified = about.verified,
-    _modules = about.modules}, Symbols)
+    count = about.count, skipped = about.skipped or 0, verified = about.verified},
+    Symbols)
 end
 
-classes.publish(Symbols, "new", "in_kernel")
+classes.publish(Symbols, "new", "attach", "in_kernel")
 
 return Symbols
