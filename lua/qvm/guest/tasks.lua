@@ -4,6 +4,7 @@
 local c = require "qvm.guest.c"
 local classes = require "qvm.util.classes"
 local errors = require "qvm.util.errors"
+local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
 local objects = require "qvm.guest.objects"
 
@@ -234,6 +235,22 @@ end
 -- @usage print(table.concat(dump:task(1):arguments(), " "))
 function Task:arguments()
   return readable(require "qvm.guest.task_memory".arguments, self)
+end
+
+-- Registers ----------------------------------------------------------------------------------
+
+--- The registers that the task's program has: at its entry into the kernel, or, if a vCPU was
+-- running the program, of that vCPU.
+--
+-- Raises if it has none, as a kernel thread.
+-- @treturn function():string,integer iterator over name, value
+-- @usage for name, value in dump:task(1):registers() do print(name, qvm.hex(value)) end
+function Task:registers()
+  local registers, names = require "qvm.guest.task_registers".user(self)
+  if not registers then
+    errors.raise(names)
+  end
+  return iterators.members(names, registers)
 end
 
 classes.publish(Task)

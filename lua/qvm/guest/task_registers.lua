@@ -1,0 +1,164 @@
+-- Registers of tasks that no vCPU runs: those of the switch away from the task, and those of its
+-- last entry into the kernel. They have the names that registers have in dumps.
+
+local c = require "qvm.guest.c"
+local errors = require "qvm.util.errors"
+local objects = require "qvm.guest.objects"
+
+local task_registers = {}
+
+local PAGES_MAX = 64
+
+-- The bytes of a kernel's stack: those of the pages that it was made of; else the least that the
+-- kernel uses, 16 KiB, and on aarch64 at least a page.
+local function stack_size(task)
+  local page_size = assert(task._dump:vmcoreinfo()).page_size or 4096
+  local area = objects.has(task.object, "stack_vm_area") and task.object.stack_vm_area or nil
+  local pages = area and area.nr_pages
+  if pages and pages > 0 and pages <= PAGES_MAX then
+    return pages * page_size
+  end
+  return math.max(16384, page_size)
+end
+
+-- Where the task's stack is: its lowest address and its size; nil if it was freed.
+function task_registers.stack(task)
+  local stack = task.object.stack
+  if stack == nil then
+    return nil
+  end
+  return c.address(stack), stack_size(task)
+end
+
+-- At the switch ------------------------------------------------------------------------------
+
+local switched = {}
+
+-- __switch_to_asm pushes registers onto the task's stack, above the address that it returns to
+-- (struct inactive_task_frame).
+local X86_FRAME = {"r15", "r14", "r13", "r12", "rbx", "rbp", "rip"}
+
+function switched.x86_64(task)
+  local sp = task.object.thread.sp
+  local words = assert(task._dump:kernel_space():array(sp, "u64", #X86_FRAME))
+  local registers = {rsp = sp + 8 * #X86_FRAME}
+  for i, name in ipairs(X86_FRAME) do
+    registers[name] = words[i]
+  end
+  registers.pc, registers.sp = registers.rip, registers.rsp
+  return registers
+end
+
+-- cpu_switch_to saves what a function must keep (struct cpu_context).
+function switched.aarch64(task)
+  local context = task.object.thread.cpu_context
+  local registers = {x29 = context.fp, sp = context.sp, pc = context.pc, x30 = context.pc}
+  for i = 19, 28 do
+    registers["x" .. i] = context["x" .. i]
+  end
+  return registers
+end
+
+-- The registers of a task that sleeps, by name; nil, message, code. Raises where they cannot be
+-- read.
+function task_registers.switched(task)
+  local dump = task._dump
+  if not switched[dump.machine] then
+    return nil, ("%s: no registers of tasks on %s"):format(dump.path, dump.machine), "unsupported"
+  elseif task.object.stack == nil then
+    return nil, ("%s: the kernel stack of %s was freed"):format(dump.path, tostring(task)),
+      "not_found"
+  end
+  return switched[dump.machine](task)
+end
+
+-- At the entry -------------------------------------------------------------------------------
+
+local entered = {}
+
+local X86_NAMES = {rax = "ax", rcx = "cx", rdx = "dx", rbx = "bx", rsp = "sp", rbp = "bp",
+  rsi = "si", rdi = "di", rip = "ip", rflags = "flags", orig_rax = "orig_ax"}
+local X86_ORDER = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11",
+  "r12", "r13", "r14", "r15", "rip", "rflags", "cs", "ss", "orig_rax"}
+
+-- Kernels that can use FRED leave two words free at the top of the stack.
+local X86_PADDINGS = {0, 16}
+
+-- struct pt_regs is at the top of the stack; user mode is in the lowest bits of cs and ss.
+function entered.x86_64(task, top)
+  local dump = task._dump
+  local kind = assert(dump:type "struct pt_regs")
+  for _, padding in ipairs(X86_PADDINGS) do
+    local saved = assert(dump:object(kind, top - padding - kind.size))
+    if saved.cs & 3 == 3 and saved.ss & 3 == 3 then
+      local registers = {}
+      for _, name in ipairs(X86_ORDER) do
+        registers[name] = saved[X86_NAMES[name] or name]
+      end
+      return registers, X86_ORDER
+    end
+  end
+end
+
+local MODE = 0xf -- of pstate: 0 is EL0
+
+function entered.aarch64(task, top)
+  local dump = task._dump
+  local kind = assert(dump:type "struct pt_regs")
+  local saved = assert(dump:object(kind, top - kind.size))
+  if saved.pstate & MODE ~= 0 then
+    return nil
+  end
+  local registers, order = {sp = saved.sp, pc = saved.pc, pstate = saved.pstate}, {}
+  for i = 0, 30 do
+    order[i + 1] = "x" .. i
+    registers[order[i + 1]] = saved.regs[i + 1]
+  end
+  table.move({"sp", "pc", "pstate"}, 1, 3, #order + 1, order)
+  return registers, order
+end
+
+-- The registers of a vCPU that is in user mode with this task; nil.
+local function running_in_user_mode(task)
+  if not task.running or not task.cpu then
+    return nil
+  end
+  local cpus = require "qvm.guest.cpus"
+  for cpu in task._dump:vcpus() do
+    if cpu.pc >= 0 and cpus.number_of(task._dump, cpu) == task.cpu then
+      local names = {}
+      for name in cpu:registers() do
+        names[#names + 1] = name
+      end
+      return cpu.regs, names
+    end
+  end
+end
+
+-- The user registers of a task, by name, and their names in order; nil, message, code.
+local function user(task)
+  local registers, order = running_in_user_mode(task)
+  if registers then
+    return registers, order
+  end
+  local dump = task._dump
+  local stack, size = task_registers.stack(task)
+  if entered[dump.machine] and stack and not task.kernel then
+    registers, order = entered[dump.machine](task, stack + size)
+  end
+  if not registers then
+    return nil, ("%s: %s has no user registers"):format(dump.path, tostring(task)), "not_found"
+  end
+  return registers, order
+end
+
+-- Failures to read are returned too.
+function task_registers.user(task)
+  local ok, registers, order, code = errors.try(user, task)
+  if not ok then
+    return nil, registers, "unmapped"
+  end
+  return registers, order, code
+end
+
+return task_registers
