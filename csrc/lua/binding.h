@@ -54,6 +54,7 @@ void add_json(lua_State *L);
 void add_dump(lua_State *L);
 void add_files(lua_State *L);
 void add_kallsyms(lua_State *L);
+void add_orc(lua_State *L);
 void add_text(lua_State *L);
 void add_slog2(lua_State *L);
 void add_symbols(lua_State *L);

@@ -106,6 +106,7 @@ EXPORT int luaopen_qvm_core(lua_State *L)
     add_dump(L);
     add_files(L);
     add_kallsyms(L);
+    add_orc(L);
     add_slog2(L);
     add_symbols(L);
     add_terminal(L);

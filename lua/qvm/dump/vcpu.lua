@@ -55,8 +55,8 @@ function Vcpu:backtrace(space)
   if space ~= nil then
     check.object(space, require "qvm.paging.address_space", 1, "backtrace")
   end
-  local frames, message = require "qvm.guest.backtrace"(self._dump, self, space)
-  return frames or errors.raise(message)
+  local frames, message = require "qvm.guest.unwind".vcpu(self._dump, self, space)
+  return iterators.values(frames or errors.raise(message))
 end
 
 --- The task that the vCPU runs.

@@ -24,51 +24,23 @@ Frame.__tostring = line.tostring("frame", function(frame)
     frame.symbol and line.cut(frame.symbol) or "(no symbol)")
 end)
 
--- The symbols of a dump, for the unwinder: which one contains an address, and whether an
--- address is in init code, which the kernel frees.
-local function names_of(dump)
-  local symbols = require "qvm.guest".symbols_in_use(dump)
-  local first = symbols and symbols:address "_sinittext"
-  local last = symbols and symbols:address "_einittext"
-  local names = {}
-  function names.at(address)
-    if symbols then
-      return symbols:at(address)
-    end
+local backtrace = {}
+
+-- Are these hows of addresses that do not follow a call?
+local interrupted = {registers = true, exception = true}
+
+-- Makes Frames of an array of {address, how}. names.at(address): the symbol that contains it.
+-- is_return: the address of the first one follows a call.
+function backtrace.frames(found, names, is_return)
+  for i, frame in ipairs(found) do
+    -- After a call that is the last instruction of its function another function begins.
+    local back = (not interrupted[frame.how] or i == 1 and is_return) and 1 or 0
+    local name, offset, size, module = names.at(frame.address - back)
+    frame.symbol = name and ("%s+0x%x/0x%x"):format(name, offset + back, size)
+    frame.index, frame.module = i - 1, module
+    setmetatable(frame, Frame)
   end
-  function names.is_init(address)
-    return first ~= nil and last ~= nil and math.ult(first, address)
-      and not math.ult(last, address)
-  end
-  return names
+  return found
 end
 
--- Iterates over the frames of a vCPU; nil, message, code.
-return function(dump, cpu, space)
-  local unwind = require "qvm.guest.unwind"[dump.machine]
-  if not unwind then
-    return nil, ("%s: no backtraces of %s"):format(dump.path, dump.machine), "unsupported"
-  end
-  local message, code
-  if not space then
-    space, message, code = dump:space(cpu)
-    if not space then
-      return nil, message, code
-    end
-  end
-  local names = names_of(dump)
-  local found = unwind(space, cpu, names)
-  local index = 0
-  return function()
-    local frame = found[index + 1]
-    if frame then
-      -- After a call that is the last instruction of its function another function begins.
-      local back = (frame.how == "registers" or frame.how == "exception") and 0 or 1
-      local name, offset, size = names.at(frame.address - back)
-      frame.symbol = name and ("%s+0x%x/0x%x"):format(name, offset + back, size)
-      frame.index = index
-      index = index + 1
-      return setmetatable(frame, Frame)
-    end
-  end
-end
+return backtrace

@@ -231,6 +231,20 @@ function guest.address(dump, name)
   return address
 end
 
+-- The ORC tables of the kernel whose symbols these are; nil if it has none, and message, code
+-- if that is a failure. space: see qvm.guest.orc. They are kept.
+function guest.orc_tables(dump, space, symbols)
+  local state = dump._guest
+  if state.orc_symbols ~= symbols then
+    local found, message, code = require "qvm.guest.orc".find(dump, space, symbols, {})
+    if not found and code then
+      return nil, message, code
+    end
+    state.orc, state.orc_symbols = found, symbols
+  end
+  return state.orc
+end
+
 -- Types and objects -------------------------------------------------------------------------
 
 local function own_types(dump, state)
