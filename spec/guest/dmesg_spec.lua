@@ -100,6 +100,9 @@ local function ring(first, last, form)
     mem:put(info, "<i8I2", r.time or r.id * 1000, r.length or #r.text)
     mem:put(info + 16, "<i8", r.seq or r.id)
     mem:put(info + 32, "<I4", r.caller or 7)
+    if r.level then -- as in the kernel: LOG_NEWLINE (2) is among the flags
+      mem:put(info + 10, "<BBI4", r.facility or 0, r.level << 5 | 2, r.caller or 7)
+    end
     if r.at then
       mem:put(form.data + r.at, "<i8", r.id)
       mem:put(form.data + r.at + 8, "c" .. #r.text, r.text)
@@ -124,6 +127,14 @@ local function overlapping(size_bits, data)
   r.mem:put(0x60000, "c393216", table.concat(infos))
   r.mem:put(0xc0000, "c131072", table.concat(ids) .. ("x"):rep(65536))
   return r
+end
+
+-- The layout of printk_info that kernels use, where the facility and the level are between
+-- the length and the caller.
+local level_lines = {}
+for i, line in ipairs(ring_lines) do
+  level_lines[i] = line:gsub("^OFFSET%(printk_info%.caller_id%)=32$",
+    "OFFSET(printk_info.caller_id)=12")
 end
 
 describe("a kernel log with overlapping records", function()
@@ -373,6 +384,124 @@ describe("the kernel log", function()
   end)
 end)
 
+describe("the levels of the kernel log", function()
+  after_each(files.clean)
+
+  -- Messages of the levels and facilities in a list; the text of each is its number.
+  local function log_of(list, lines)
+    local r = ring(1, #list)
+    for id, m in ipairs(list) do
+      r.add {id = id, begin = id * 16, next = id * 16 + 16, at = id * 16, text = tostring(id),
+        level = m[1], facility = m[2]}
+    end
+    return dump_of(r.mem, lines or level_lines)
+  end
+
+  -- The texts of a dump's messages, in one string; and the LogCount.
+  local function texts(dump, options)
+    local list = {}
+    local iterator, log = dump:dmesg(options)
+    for m in iterator do
+      list[#list + 1] = m.text
+    end
+    return table.concat(list, " "), log
+  end
+
+  it("are those of syslog, as are the facilities", function()
+    local list = {}
+    for m in log_of {{0, 0}, {3, 1}, {7, 3}, {6, 23}, {4, 12}, {5, 255}}:dmesg() do
+      list[#list + 1] = ("%d %s %s"):format(m.level, m.facility, m.caller)
+    end
+    assert.are.same({"0 kern T7", "3 user T7", "7 daemon T7", "6 local7 T7", "4 12 T7",
+      "5 255 T7"}, list)
+  end)
+
+  it("select messages by number or name, and those more severe", function()
+    local dump = log_of {{6}, {3}, {7}, {0}, {4}, {2}}
+    assert.are.equal("1 2 3 4 5 6", (texts(dump, {level = "debug"})))
+    assert.are.equal("2 4 5 6", (texts(dump, {level = "warn"})))
+    assert.are.equal("2 4 6", (texts(dump, {level = 3})))
+    assert.are.equal("4", (texts(dump, {level = "emerg"})))
+    assert.are.equal("4", (texts(dump, {level = 0})))
+    assert.are.equal("2 messages given, 0 records skipped",
+      tostring(select(2, texts(dump, {level = 2}))))
+  end)
+
+  it("select the last messages", function()
+    local dump = log_of {{6}, {3}, {7}, {0}, {4}, {2}}
+    assert.are.equal("5 6", (texts(dump, {last = 2})))
+    assert.are.equal("1 2 3 4 5 6", (texts(dump, {last = 6})))
+    assert.are.equal("1 2 3 4 5 6", (texts(dump, {last = math.maxinteger})))
+    assert.are.equal("4 6", (texts(dump, {last = 2, level = "err"})))
+    local iterator, log = dump:dmesg {last = 1}
+    assert.are.equal(0, log.given)
+    assert.are.same({"6", 1}, {iterator().text, log.given})
+    assert.is_nil(iterator())
+    assert.is_nil(iterator())
+  end)
+
+  it("are nil where the record's layout is not known", function()
+    local dump = log_of({{3}, {4}}, ring_lines)
+    local first = dump:dmesg()()
+    assert.are.same({"1"}, {first.text, first.level, first.facility})
+    assert.error_matches(function() dump:dmesg {level = 3} end,
+      "log.gcore: no kernel log: the levels of its messages are not known$")
+    assert.are.equal("2", (texts(dump, {last = 1})))
+  end)
+
+  it("are in the high bits of a byte on little-endian machines, in the low ones on others",
+    function()
+      -- A record of the older log, at address 0, whose byte at 15 is 0x65: binary 011 00101.
+      local info = {symbols = {log_buf = 64, log_buf_len = 72, log_first_idx = 76,
+        log_next_idx = 80}, sizes = {printk_log = 16}, offsets = {["printk_log.ts_nsec"] = 0,
+        ["printk_log.len"] = 8, ["printk_log.text_len"] = 10}}
+      for order, level in pairs {["<"] = 3, [">"] = 5} do
+        local bytes = writer.as(order, 64, function()
+          return writer.file {machine = "x86_64", segments = {{paddr = 0,
+            bytes = string.pack(order .. "I8I2I2I2BBc48I8I4I4I4", 1, 24, 4, 0, 3, 0x65, "text",
+              0, 24, 0, 24)}}}
+        end)
+        local dump = assert(qvm.open(files.write("order.gcore", bytes)))
+        local space = {read = function(_, ...) return dump:read(...) end,
+          translate = function(_, address) return address, 4096 end}
+        local first = require "qvm.guest.printk".messages(dump, space, info)()
+        assert.are.same({"text", level, "daemon"}, {first.text, first.level, first.facility})
+      end
+    end)
+
+  it("are refused if they do not exist", function()
+    local dump = log_of {{6}}
+    for _, wrong in ipairs {{{level = "er"}, "no level 'er': is it 'err'?"},
+      {{level = 8}, "option 'level' of 'dmesg' is 8, not 0 to 7"},
+      {{level = -1}, "option 'level' of 'dmesg' is -1, not 0 to 7"},
+      {{level = 3.5}, "option 'level' of 'dmesg' is not an integer or string"},
+      {{last = 0}, "option 'last' of 'dmesg' is not a positive integer"},
+      {{lst = 1}, "'dmesg' has no option 'lst': is it 'last'?"}} do
+      local ok, message = pcall(dump.dmesg, dump, wrong[1])
+      assert.is_false(ok)
+      assert.matches(wrong[2], message, 1, true)
+    end
+  end)
+
+  it("select what qvm-diag prints", function()
+    local path = log_of {{6}, {3}, {7}, {2}}.path
+    local status, output = diag(path, "-l", "err")
+    assert.are.same({0, "[    0.000002] 2\n[    0.000004] 4\n"}, {status, output})
+    assert.are.equal(output, (select(2, diag(path, "--level", "3"))))
+    assert.are.same({3, "kern"}, {cjson.decode((select(2, diag(path, "--json")))).messages[2].level,
+      cjson.decode((select(2, diag(path, "--json")))).messages[2].facility})
+    local errors
+    status, output, errors = diag(path, "-l", "alert")
+    assert.are.same({0, "", ""}, {status, output, errors})
+    status, output, errors = diag(path, "-l", "error")
+    assert.are.same({2, ""}, {status, output})
+    assert.matches("must be one of 'emerg', 'alert', 'crit', 'err',", errors, 1, true)
+    status, _, errors = process.run_lua {"examples/diag.lua", "--read", path, "-l", "err"}
+    assert.are.equal(2, status)
+    assert.matches("--level goes with --dmesg only", errors, 1, true)
+  end)
+end)
+
 describe("the log of a kernel before 5.10", function()
   after_each(files.clean)
 
@@ -407,6 +536,20 @@ describe("the log of a kernel before 5.10", function()
     assert.are.same({"0 0.000001000 nil first", "1 2.000000001 nil second",
       "2 0.000003000 nil third", "3 0.000004000 nil " .. ("x"):rep(17)},
       (messages(dump_of(mem, lines))))
+  end)
+
+  it("has levels and facilities", function()
+    local mem = buffer(0, 48)
+    mem:put(BUFFER, "<i8I2I2I2BBc8", 1000, 24, 4, 0, 0, 3 << 5 | 2, "disk")
+    mem:put(BUFFER + 24, "<i8I2I2I2BBc8", 2000, 24, 4, 0, 3, 6 << 5 | 2, "unit")
+    local list = {}
+    for m in dump_of(mem, lines):dmesg {level = 7} do
+      list[#list + 1] = ("%d %s %s"):format(m.level, m.facility, m.text)
+    end
+    assert.are.same({"3 kern disk", "6 daemon unit"}, list)
+    local others = {table.unpack(lines)}
+    others[#others + 1] = "OFFSET(printk_log.dict_len)=14"
+    assert.is_nil(dump_of(mem, others):dmesg()().level)
   end)
 
   it("returns no more records than fit in the memory that its buffer maps", function()

@@ -27,6 +27,9 @@ local function add_subjects(parser)
     parser:option("--read", "An existing dump; no VM is needed."):argname("FILE"))
 end
 
+local LEVELS = {"emerg", "alert", "crit", "err", "warn", "notice", "info", "debug",
+  "0", "1", "2", "3", "4", "5", "6", "7"}
+
 local function add_requests(parser)
   parser:group("What to add to the report",
     parser:option("--status", "Request the VM's status text; LOG is the file that its logger "
@@ -37,7 +40,10 @@ local function add_requests(parser)
       .. "(default: 60)."):argname("SECONDS"),
     parser:option("--baseline", "Compare the errata with a baseline, a file that "
       .. "qvm.errata.save wrote."):argname("FILE"),
-    parser:flag("--dmesg", "With --read: print only the kernel log of a Linux guest."))
+    parser:flag("--dmesg", "With --read: print only the kernel log of a Linux guest."),
+    parser:option("-l --level", "With --dmesg: only messages of LEVEL or more severe: emerg, "
+      .. "alert, crit, err, warn, notice, info, debug, or 0 to 7."):argname("LEVEL")
+      :choices(LEVELS))
 end
 
 local function add_formats(parser)
@@ -96,7 +102,9 @@ local function misfit_in(options)
     return (tasks == 0 and "" or "only ")
       .. "one of a VM's name, --list, --all or --read FILE is needed (--help shows how)"
   elseif options.dmesg and (not options.read or options.html) then
-    return "--dmesg goes with --read and --json only"
+    return "--dmesg goes with --read, --level and --json only"
+  elseif options.level and not options.dmesg then
+    return "--level goes with --dmesg only"
   elseif count(options, {"vm", "all"}) == 0
     and count(options, {"status", "dump", "baseline"}) > 0 then
     return "--status, --dump and --baseline need a VM's name or --all"
@@ -138,6 +146,7 @@ local function parse(words)
   end
   options.timeout = options.timeout and seconds_of(options.timeout)
   options.watch = options.watch and seconds_of(options.watch)
+  options.level = math.tointeger(options.level) or options.level
   return options
 end
 

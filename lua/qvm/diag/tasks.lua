@@ -119,7 +119,7 @@ local function add_log_problems(run, dump, log)
       text.count(log.skipped, "record"), log.reason and "left out: " .. log.reason
       or "corrupt, and left out"))
   end
-  if log.given == 0 then
+  if log.given == 0 and not run.options.level then
     run.problems:warn(path .. ": the kernel log is empty")
   end
 end
@@ -131,7 +131,7 @@ function tasks.dmesg(run)
   if not dump then
     return nil, message
   end
-  local ok, messages, log = errors.try(dump.dmesg, dump)
+  local ok, messages, log = errors.try(dump.dmesg, dump, {level = run.options.level})
   if not ok then
     dump:close()
     return nil, messages
@@ -142,7 +142,7 @@ function tasks.dmesg(run)
       run.text.put(tostring(m))
     else
       table.insert(report.messages, collect.encode {seq = m.seq, time = m.time, caller = m.caller,
-        text = m.text})
+        level = m.level, facility = m.facility, text = m.text})
     end
   end
   add_log_problems(run, dump, log)

@@ -390,11 +390,17 @@ end
 -- The log is found by VMCOREINFO. Raises if there is no VMCOREINFO, if it lacks what is
 -- needed, or if the dump cannot be read. The messages have at most as much text as the log's
 -- buffer holds, and are at most 2^20.
+-- @tparam ?table options
+-- @tparam[opt] integer options.last only so many of the messages: the last ones
+-- @tparam[opt] integer|string options.level only messages of this level or more severe:
+-- 0 to 7, or a name as in dmesg(1): `"emerg"` `"alert"` `"crit"` `"err"` `"warn"` `"notice"`
+-- `"info"` `"debug"`; raises if the levels are not known
 -- @treturn function():Message iterator
 -- @treturn LogCount counts the messages returned and the records skipped, as the loop runs
 -- @usage for message in dump:dmesg() do print(message.time, #message.text) end
-function Dump:dmesg()
-  local messages, log = require "qvm.guest".dmesg(self)
+-- @usage for message in dump:dmesg {level = "err", last = 20} do print(message) end
+function Dump:dmesg(options)
+  local messages, log = require "qvm.guest".dmesg(self, options)
   if not messages then
     errors.raise(log)
   end

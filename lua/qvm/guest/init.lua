@@ -104,12 +104,14 @@ function guest.kernel_space(dump)
 end
 
 -- The messages of the kernel's log and a LogCount; nil, message, code.
-function guest.dmesg(dump)
+function guest.dmesg(dump, options)
+  local printk = require "qvm.guest.printk"
+  options = printk.options(options)
   local space, message, code = guest.kernel_space(dump)
   if not space then
     return nil, message, code
   end
-  local messages, log = require "qvm.guest.printk".messages(dump, space, dump._guest.info)
+  local messages, log = printk.messages(dump, space, dump._guest.info, options)
   if not messages then
     return nil, ("%s: no kernel log: %s"):format(dump.path, log), "unsupported"
   end

@@ -4,7 +4,13 @@
 -- The log is found by VMCOREINFO: the lockless ring of 5.10 and later (kernel/printk/
 -- printk_ringbuffer.c), or the buffer of records before it. Both are the guest's memory and
 -- cannot be trusted.
+--
+-- A message is a record. The kernel itself joins the parts of a line that is printed with
+-- several calls, as long as nobody else prints (prb_reserve_in_last; the buffer `cont` before
+-- 5.10); what it could not join are records of their own, which the console and dmesg(1) print
+-- as lines of their own (record_print_text), and so they are here.
 
+local check = require "qvm.util.arguments"
 local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 
@@ -19,8 +25,13 @@ local Message = {__name = "Message"}
 -- @tfield integer nanoseconds since boot
 -- @tfield ?string caller `"T123"`: task 123; `"C1"`: CPU 1, outside of any task; nil if the
 -- kernel does not record it
+-- @tfield ?integer level severity: 0 (emerg), 1 (alert), 2 (crit), 3 (err), 4 (warn),
+-- 5 (notice), 6 (info) or 7 (debug); nil if the record's layout is not known
+-- @tfield ?string facility as in syslog: `"kern"` is the kernel itself, `"user"` or
+-- `"daemon"`, for example, a program that wrote to /dev/kmsg; a number, as a string, where
+-- syslog has no name; nil with the level
 -- @tfield string text as the guest wrote it, with any characters
--- @usage for message in dump:dmesg() do print(message.time, #message.text) end
+-- @usage for message in dump:dmesg() do print(message.level, message.facility) end
 
 --- Counts what reading the log has found so far.
 -- @table LogCount
@@ -68,9 +79,29 @@ local function caller(id)
   return id & 0x80000000 == 0 and "T" .. id or "C" .. (id & 0x7fffffff)
 end
 
-local function message(seq, nanoseconds, caller_id, text)
-  return setmetatable({seq = seq, time = seconds(nanoseconds), nanoseconds = nanoseconds,
-    caller = caller_id and caller(caller_id), text = text}, Message)
+-- The names of the levels, as in dmesg(1), and of the facilities, as in syslog.h.
+local LEVELS = {emerg = 0, alert = 1, crit = 2, err = 3, warn = 4, notice = 5, info = 6,
+  debug = 7}
+local FACILITIES = {[0] = "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news",
+  "uucp", "cron", "authpriv", "ftp", [16] = "local0", [17] = "local1", [18] = "local2",
+  [19] = "local3", [20] = "local4", [21] = "local5", [22] = "local6", [23] = "local7"}
+
+-- r: seq, time (nanoseconds), caller (its id, or nil), facility and level (or nil), text
+local function message(r)
+  return setmetatable({seq = r.seq, time = seconds(r.time), nanoseconds = r.time,
+    caller = r.caller and caller(r.caller), level = r.level,
+    facility = r.facility and (FACILITIES[r.facility] or tostring(r.facility)), text = r.text},
+    Message)
+end
+
+-- Reads facility and level through a view: two bytes, `u8 facility; u8 flags:5, level:3`, of
+-- which `at` is the first. Compilers begin with bit-fields at the low end on little-endian
+-- machines, at the high end on big-endian ones. Nil if `at` is nil.
+local function facility_and_level(read, order, at)
+  local facility, bits = at and read("B", at), at and read("B", at + 1)
+  if facility and bits then
+    return facility, order == "<" and bits >> 5 or bits & 7
+  end
 end
 
 -- Makes a function that looks names up in a group of VMCOREINFO, and fails if one is missing.
@@ -154,6 +185,11 @@ local function ring_layout(info)
   for _, name in ipairs {"ts_nsec", "text_len", "seq", "caller_id"} do
     layout[name] = offset("printk_info." .. name)
   end
+  -- VMCOREINFO has no offset of the facility and the level. In printk_ringbuffer.h they are
+  -- the only members between text_len and caller_id, which then is at the next multiple of 4.
+  if layout.caller_id - layout.text_len == 4 then
+    layout.facility = layout.text_len + 2
+  end
   return layout
 end
 
@@ -194,7 +230,13 @@ local function record(ring, id)
   local length, from = ring.infos("I2", info + layout.text_len),
     ring.infos("I4", info + layout.caller_id)
   local text = begin and next and length and text_of(ring, id, begin, next, length)
-  return text and seq and time and from and message(seq, time, from, text) or nil
+  if not (text and seq and time and from) then
+    return nil
+  end
+  local facility, level = facility_and_level(ring.infos, ring.order,
+    layout.facility and info + layout.facility)
+  return message {seq = seq, time = time, caller = from, facility = facility, level = level,
+    text = text}
 end
 
 -- The guest's words. Those of 64 bits are read as signed Lua integers. The two highest bits
@@ -219,7 +261,8 @@ local function open_ring(dump, space, info)
     or size_bits > SIZE_BITS_MAX then
     return nil, "its ring of messages cannot be read"
   end
-  ring.layout, ring.count = layout, 1 << count_bits
+  ring.layout, ring.order, ring.count = layout, order, 1 << count_bits
+  ring.has_levels = layout.facility ~= nil
   ring.size_bits, ring.data_size = size_bits, 1 << size_bits
   ring.descs = view(space, at(ring.word, layout.descs), layout.desc_size << count_bits, order)
   ring.infos = view(space, at(ring.word, layout.infos), layout.info_size << count_bits, order)
@@ -266,6 +309,17 @@ end
 
 -- Records before 5.10 -------------------------------------------------------------
 
+-- The offset of the facility in printk_log (kernel/printk/printk.c): text_len and dict_len, of
+-- 2 bytes each, are before it, the level is after it. Then the structure ends, or it has the
+-- caller's id of 4 bytes, and 4 bytes of padding on some machines. Else nil.
+local function facility_offset(info, size, text_length)
+  local dict_length, rest = info.offsets["printk_log.dict_len"], size - text_length
+  if (rest == 6 or rest == 10 or rest == 14)
+    and (not dict_length or dict_length == text_length + 2) then
+    return text_length + 4
+  end
+end
+
 local function open_buffer(dump, space, info)
   local symbol = lookup(info, "symbols", "SYMBOL")
   local offset, size = lookup(info, "offsets", "OFFSET"), lookup(info, "sizes", "SIZE")
@@ -277,6 +331,8 @@ local function open_buffer(dump, space, info)
     length = offset "printk_log.len", text_length = offset "printk_log.text_len",
     caller = info.offsets["printk_log.caller_id"], size = value("log_buf_len", "I4"),
     first = value("log_first_idx", "I4"), next = value("log_next_idx", "I4")}
+  buffer.facility = facility_offset(info, buffer.header, buffer.text_length)
+  buffer.has_levels = buffer.facility ~= nil
   local address = value("log_buf", words(dump).word)
   if not address or not buffer.size or not buffer.first or not buffer.next
     or buffer.size > 1 << SIZE_BITS_MAX then
@@ -328,13 +384,63 @@ local function buffer_messages(buffer, log)
       return stop()
     end
     local from = buffer.caller and buffer.at("I4", index + buffer.caller)
+    local facility, level = facility_and_level(buffer.at, buffer.order,
+      buffer.facility and index + buffer.facility)
     index, seq, left = index + length, seq + 1, left - length
-    return message(seq - 1, time, from, text)
+    return message {seq = seq - 1, time = time, caller = from, facility = facility,
+      level = level, text = text}
   end
 end
 
--- Iterates over the messages, and returns a LogCount; nil, what is wrong.
-function printk.messages(dump, space, info)
+-- Which messages -------------------------------------------------------------------
+
+-- The number of a level that was given as a number or a name.
+local function level_of(value)
+  if type(value) == "string" and not LEVELS[value] then
+    check.unknown("option 'level' of 'dmesg': no level", value, LEVELS)
+  elseif type(value) == "number" and (value < 0 or value > 7) then
+    errors.raise(("option 'level' of 'dmesg' is %d, not 0 to 7"):format(value))
+  end
+  return LEVELS[value] or value
+end
+
+-- Checks the options of dmesg. Returns them with the level as a number.
+function printk.options(options)
+  check.options(options, "dmesg", {last = "positive integer", level = "integer or string"})
+  return {last = options and options.last, level = options and level_of(options.level)}
+end
+
+-- Those of a level, or more severe.
+local function of_level(each, level)
+  return function()
+    local found = each()
+    while found and found.level > level do
+      found = each()
+    end
+    return found
+  end
+end
+
+-- The last `most` ones. At the first call all are read, and only those are kept.
+local function last_of(each, most)
+  local kept, count, at -- the place of message i is i % most
+  return function()
+    if not kept then
+      kept, count = {}, 0
+      for found in each do
+        kept[count % most], count = found, count + 1
+      end
+      at = math.max(count - most, 0)
+    end
+    local found = at < count and kept[at % most] or nil
+    at = at + 1
+    return found
+  end
+end
+
+-- Iterates over the messages, and returns a LogCount; nil, what is wrong. options: what
+-- printk.options returns, or nil.
+function printk.messages(dump, space, info, options)
   local log = setmetatable({given = 0, skipped = 0}, Count)
   local open, messages = open_ring, ring_messages
   if not info.symbols.prb then
@@ -344,7 +450,13 @@ function printk.messages(dump, space, info)
   if not source then
     return nil, problem
   end
+  local level, last = options and options.level, options and options.last
+  if level and not source.has_levels then
+    return nil, "the levels of its messages are not known"
+  end
   local each = messages(source, log)
+  each = level and of_level(each, level) or each
+  each = last and last_of(each, last) or each
   return function()
     local found = each()
     log.given = log.given + (found and 1 or 0)

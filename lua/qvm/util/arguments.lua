@@ -93,6 +93,9 @@ local matches = {
   end,
   boolean = function(value) return type(value) == "boolean" end,
   string = function(value) return type(value) == "string" end,
+  ["integer or string"] = function(value)
+    return math.type(value) == "integer" or type(value) == "string"
+  end,
   ["number of seconds"] = function(value)
     return type(value) == "number" and value > 0 and value < 2^31
   end,
