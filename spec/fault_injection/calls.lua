@@ -4,7 +4,9 @@
 
 local api = require "support.api"
 local assert = require "luassert"
+local btf = require "support.btf"
 local files = require "support.files"
+local kernel_objects = require "support.kernel_objects"
 local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
@@ -86,6 +88,22 @@ local function elf_bytes()
     .. writer.section_header {type = 7, offset = at + #list, size = #note}
 end
 
+-- Types of a module: they continue those of the kernel, and cannot stand alone.
+local function module_bytes()
+  local writer = btf.new("<", kernel_objects.types():writer())
+  writer:struct("of_module", 8, {{"one_of_a_module", 1, 0}})
+  return writer:bytes()
+end
+
+-- An ELF file with a section .BTF.
+local function vmlinux_bytes()
+  local bytes, names = kernel_objects.types():btf(), "\0.BTF\0"
+  return writer.header {machine = 183, phnum = 0, type = 2, shnum = 3, shstrndx = 1,
+    shoff = 64 + #names + #bytes} .. names .. bytes .. writer.section_header {}
+    .. writer.section_header {type = 3, offset = 64, size = #names}
+    .. writer.section_header {type = 1, name = 1, offset = 64 + #names, size = #bytes}
+end
+
 -- The files that the calls open, by content.
 local function make_files(o)
   local large = writer.small {memory = {{paddr = 0x80000000,
@@ -102,9 +120,10 @@ local function make_files(o)
   o.broken = files.write("broken.gcore", large:sub(1, 40) .. ("\xff"):rep(100))
   o.xz = files.write("dump.xz", "\xfd7zXZ\0" .. ("\0"):rep(100))
   o.elf = files.write("kernel.sym", elf_bytes())
-  o.map = files.write("System.map", "0000000000000000 T first\n0000000000001000 T second\n"
-    .. "ffffff8000040000 D swapper_pg_dir\nffffff8000041000 T schedule\n"
-    .. "ffffff8000042000 T _etext\n")
+  o.map = files.write("System.map", api.map)
+  o.vmlinux = files.write("vmlinux", vmlinux_bytes())
+  o.btf = files.write("kernel.btf", kernel_objects.types():btf())
+  o.module = files.write("module.btf", module_bytes())
   o.conf = files.write("linux1.qvmconf", conf_text)
   o.conf2 = files.write("more.conf", "vdev x loc 'a\nb'\nreserve loc 1,2\n")
   o.text = '{"a": [1, 2.5, -3, "x\\u0041", true, null], "b": {"a": 1, "a": 2},'
@@ -302,6 +321,86 @@ local function add_dumps(list, o)
   add("Symbols:address", function() return o.Symbols:address("schedule") end)
 end
 
+-- What an Object is, as a text: it reads nothing.
+local function text_of(object, message, code)
+  if object == nil then
+    return nil, message, code
+  end
+  return tostring(object)
+end
+
+-- The same for each thing that an iterator returns.
+local function texts_of(iterator)
+  local list = {}
+  for a, b in iterator do
+    list[#list + 1] = tostring(a) .. " " .. tostring(b)
+  end
+  return list
+end
+
+-- Types and objects of the dump's kernel. Its symbols and types stay loaded.
+local function add_types(list, o)
+  local function add(name, run, more)
+    local call = more or {}
+    call.name, call.run = name, run
+    list[#list + 1] = call
+  end
+  local dump, c = o.Dump, qvm.c
+  local function variable(name, type)
+    return assert(dump:variable(name, type))
+  end
+  add("Dump:types", function() return text_of(dump:types()) end)
+  for _, kind in ipairs {"btf", "vmlinux", "broken"} do
+    add("Dump:types of " .. kind, function()
+      return opened(o.plain, function(d) return text_of(d:types(o[kind])) end)
+    end)
+  end
+  add("Dump:types in memory", function()
+    return opened(o.plain, function(d) return text_of(d:types()) end)
+  end)
+  add("Dump:types of a module", function()
+    return opened(o.plain, function(d)
+      local symbols, message, code = d:symbols(o.map)
+      if not symbols then
+        return nil, message, code
+      end
+      return text_of(d:types(o.module))
+    end)
+  end)
+  add("Dump:type", function() return text_of(dump:type "struct list_head * [4]") end)
+  add("Dump:object", function() return text_of(dump:object("int", "jiffies")) end)
+  add("Dump:variable", function() return text_of(dump:variable "init_task") end)
+  local init, task_type = variable "init_task", assert(dump:type "struct task_struct")
+  local enum = assert(dump:type "enum pid_type")
+  add("Type:members", function() return texts_of(task_type:members()) end)
+  add("Type:enumerators", function() return texts_of(enum:enumerators()) end)
+  add("Type:offset", function() return task_type:offset "tasks.prev" end)
+  add("qvm.show Type", function() return qvm.show(task_type) end)
+  add("qvm.show Object", function() return qvm.show(init) end)
+  add("qvm.c.typeof", function() return text_of(c.typeof(init)) end)
+  add("qvm.c.address", function() return c.address(init) end)
+  add("qvm.c.value", function() return c.value(variable "jiffies") end)
+  add("qvm.c.sizeof", function() return c.sizeof(init) end)
+  add("qvm.c.offsetof", function() return c.offsetof(init, "mm") end)
+  add("qvm.c.cast", function() return text_of(c.cast(init.mm, "struct rq *")) end)
+  add("qvm.c.container_of", function()
+    return text_of(c.container_of(init.tasks.next, "struct task_struct", "tasks"))
+  end)
+  add("qvm.c.string", function() return c.string(variable "saved_command_line") end)
+  add("qvm.c.array", function() return c.array(init.tasks.next, 0) end)
+  add("qvm.c.list", function() return texts_of(c.list(init.tasks, task_type, "tasks")) end)
+  add("qvm.c.hlist", function()
+    return texts_of(c.hlist(variable("task_hash", "struct hlist_head"), task_type, "node"))
+  end)
+  add("qvm.c.rbtree", function()
+    return texts_of(c.rbtree(variable "vmap_area_root", "struct vmap_area", "rb_node"))
+  end)
+  add("qvm.c.xarray", function()
+    return texts_of(c.xarray(variable("page_array", "struct xarray"), task_type))
+  end)
+  add("qvm.c.per_cpu", function() return text_of(c.per_cpu(variable "runqueues", 0)) end)
+end
+
 local function add_opens(list, o)
   for _, kind in ipairs {"plain", "large", "packed", "qemu", "cut", "cut_packed", "empty",
     "broken", "xz"} do
@@ -450,6 +549,7 @@ function calls.list(o)
   local list = {}
   add_opens(list, o)
   add_dumps(list, o)
+  add_types(list, o)
   add_vms(list, o)
   add_rest(list, o)
   table.sort(list, function(a, b) return a.name < b.name end)

@@ -130,12 +130,15 @@ describe("help's examples", function()
   local function scope(objects, name)
     local of_record = name:find("^Replay") or name:find("^Manifest")
     local dump = assert(qvm.open("linux1-20261122-101500.gcore"))
+    assert(dump:symbols(files.path("System.map")))
     return setmetatable({qvm = qvm, vm = (of_record and objects.Replay or objects.VM)[1],
       env = objects.Env[1], dump = dump, other = assert(qvm.open("second.gcore")),
       cpu = dump:vcpu(0), conf = objects.Conf[1], findings = objects.Finding,
       snapshot = objects.Setting, baseline = objects.Setting, differences = objects.Difference,
       space = assert(dump:space {root = 0x41000, va_bits = 39}), steps = objects.Step,
-      symbols = objects.Symbols[1],
+      symbols = objects.Symbols[1], type = objects.Type[1], task = objects.Object[1],
+      head = dump:variable("task_hash", "struct hlist_head"), array = dump:variable("page_array",
+        "struct xarray"), root = dump:variable "vmap_area_root",
       assert = assert, print = function(...) return tostring((...)) end}, {__index = _G})
   end
 

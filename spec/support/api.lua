@@ -2,6 +2,8 @@
 
 local assertions = require "qvm.assertions"
 local files = require "support.files"
+local kernel = require "support.kernel"
+local kernel_objects = require "support.kernel_objects"
 local pagetables = require "support.pagetables"
 local qvm = require "qvm"
 local sim = require "support.sim"
@@ -32,7 +34,19 @@ for _, name in ipairs {"Linux", "node", "6.1.0-test", "#1 test", "aarch64", ""} 
   utsname = utsname .. name .. ("\0"):rep(65 - #name)
 end
 
-local map = "0000000000000000 T first\n0000000000001000 T second\n"
+-- The kernel's types and objects, in the pages after the log.
+local KERNEL_PAGES = 4
+local in_kernel = kernel.new("<", BOTTOM + 0x1000)
+local types = kernel_objects.types()
+kernel_objects.fill(in_kernel, types)
+in_kernel:add_btf(types:btf())
+in_kernel.symbols.swapper_pg_dir = nil
+local kernel_memory = in_kernel:memory()
+kernel_memory = kernel_memory .. ("\0"):rep((KERNEL_PAGES << 12) - #kernel_memory)
+assert(#kernel_memory == KERNEL_PAGES << 12)
+
+-- The symbols of the kernel, as a System.map.
+api.map = "0000000000000000 T first\n0000000000001000 T second\n" .. in_kernel:map(0x1000)
   .. "ffffff8000040000 D swapper_pg_dir\nffffff8000041000 T schedule\n"
   .. "ffffff8000042000 T _etext\n"
 
@@ -55,6 +69,10 @@ function api.dump_bytes(stamp)
   tables:map(0x1000, 0x80000000, 0, 0)
   tables:map(BOTTOM, 0xa0000000, 0, 0)
   segments[#segments + 1] = {paddr = 0xa0000000, bytes = log .. utsname}
+  for page = 1, KERNEL_PAGES do
+    tables:map(BOTTOM + (page << 12), 0xa0000000 + (page << 12), 0, 0)
+  end
+  segments[#segments + 1] = {paddr = 0xa0001000, bytes = kernel_memory}
   for _, segment in ipairs(tables:segments()) do
     segments[#segments + 1] = segment
   end
@@ -112,8 +130,16 @@ local function add_kernel(objects, dump)
   assert(none() == nil)
   objects.Message, objects.LogCount = {messages()}, {count, ended}
   objects.Guest = {assert(dump:guest())}
-  objects.Symbols = {assert(dump:symbols(files.write("System.map", map)))}
+  objects.Symbols = {assert(dump:symbols(files.write("System.map", api.map)))}
   objects.Frame = {assert(dump:vcpu(0):backtrace())()}
+end
+
+local function add_types(objects, dump)
+  objects.Types = {assert(dump:types())}
+  objects.Type = {assert(dump:type "struct task_struct"), assert(dump:type "char[16]"),
+    assert(dump:type "struct list_head *")}
+  objects.Member = {objects.Type[1]:members()(), dump:type("struct irq_flags"):members()()}
+  objects.Object = {assert(dump:variable "init_task"), assert(dump:variable "saved_command_line")}
 end
 
 local function add_confs(objects, vm)
@@ -160,10 +186,12 @@ function api.objects()
   add_confs(objects, vm)
   add_spaces(objects, dump)
   add_kernel(objects, dump)
+  add_types(objects, dump)
   qvm.root(sim.root())
   return objects
 end
 
+-- The functions of a class. An Object has members of its guest's structures instead.
 local function add_methods(names, kind, meta)
   for name in pairs(type(meta.__index) == "table" and meta.__index or {}) do
     names[kind .. ":" .. name] = "function"
@@ -181,12 +209,13 @@ function api.names(objects)
   local names = {}
   add_module(names, "qvm.errata.", qvm.errata)
   add_module(names, "qvm.conf.", qvm.conf)
+  add_module(names, "qvm.c.", qvm.c)
   add_module(names, "qvm.", qvm)
   add_module(names, "assert.", assertions)
   for kind, instances in pairs(objects) do
     for _, object in ipairs(instances) do
       add_methods(names, kind, getmetatable(object) or {})
-      for name in next, object do
+      for name in next, type(object) == "table" and object or {} do
         if type(name) == "string" and not name:find("^_") then
           names[kind .. "." .. name] = "field"
         end

@@ -57,10 +57,10 @@ function Tables:map(virtual, physical, leaf_level, flags, table_flags)
   end
 end
 
--- The tables as segments of a dump.
-function Tables:segments()
+-- The tables as segments of a dump, in a byte order.
+function Tables:segments(order)
   local segments = {}
-  local format = self.size == 4 and "<I4" or "<i8"
+  local format = (order or "<") .. (self.size == 4 and "I4" or "i8")
   for i, one in ipairs(self.tables) do
     local bytes = {}
     for index = 0, (1 << self.form.bits) - 1 do

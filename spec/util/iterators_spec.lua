@@ -9,7 +9,8 @@ local function makers_of(o)
   local makers = {}
   for kind, names in pairs {VM = {"nodes"}, Replay = {"nodes"}, Env = {"vcpus", "errata"},
     Dump = {"segments", "ranges", "vcpus", "sections", "notes", "dmesg"},
-    Vcpu = {"registers", "extra_registers", "backtrace"}, Space = {"mappings"}} do
+    Vcpu = {"registers", "extra_registers", "backtrace"}, Space = {"mappings"},
+    Type = {"members"}} do
     for _, name in ipairs(names) do
       local object = o[kind][1]
       makers[kind .. ":" .. name] = function() return object[name](object) end
@@ -55,7 +56,9 @@ describe("iterators", function()
 
   it("of fields skip private ones", function()
     local hidden = 0
-    for kind, objects in pairs(api.objects()) do
+    local all = api.objects()
+    all.Object = nil -- its fields are members of a structure
+    for kind, objects in pairs(all) do
       for key in pairs(objects[1]) do
         assert.is_true(type(key) ~= "string" or not key:find("^_"), kind .. ": " .. tostring(key))
       end

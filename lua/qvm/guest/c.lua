@@ -64,7 +64,9 @@ function c.typeof(object)
   return Type.new((core.object_about(object)))
 end
 
---- Where an Object is: C's `&object`; for a pointer that was read, where it points to.
+--- The address of an Object: C's `&object`.
+--
+-- Of a pointer that was read, the address that it points to.
 -- @tparam qvm.object.Object object
 -- @treturn integer virtual address
 -- @usage print(qvm.hex(qvm.c.address(task)))
@@ -120,7 +122,7 @@ end
 -- @tparam qvm.object.Object object
 -- @tparam qvm.types.Type|string type a Type, or its name
 -- @treturn qvm.object.Object object
--- @usage task = qvm.c.cast(object, "struct task_struct *")
+-- @usage list = qvm.c.cast(dump:variable("init_task").tasks, "struct list_head *")
 function c.cast(object, type)
   check_object(object, 1, "cast")
   local handle = handle_of(object, type, 2, "cast")
@@ -173,7 +175,7 @@ local ARRAY_MAX = 1 << 20
 -- @tparam qvm.object.Object object a pointer, or an array
 -- @tparam integer n number of elements, up to 1048576
 -- @treturn {any,...} values, as `object[i]` gives them; nil pointers leave holes
--- @usage tables = qvm.c.array(files.fdt.fd, 4)
+-- @usage words = qvm.c.array(dump:variable("__per_cpu_offset", "unsigned long[]"), 2)
 function c.array(object, n)
   check_object(object, 1, "array")
   check.integer(n, 2, "array")
@@ -221,7 +223,7 @@ local LIST = {["struct list_head"] = true, text = "struct list_head"}
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage for one in qvm.c.list(dump:variable("modules"), "struct module", "list") do print(one) end
+-- @usage for one in qvm.c.list(task.tasks, "struct task_struct", "tasks") do print(one.comm) end
 function c.list(head, type, member)
   check_head(head, LIST, "list")
   local handle, offset = member_of(head, type, member, "list")
@@ -253,7 +255,7 @@ local HLIST = {["struct hlist_head"] = true, text = "struct hlist_head"}
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage for one in qvm.c.hlist(table[1], "struct inode", "i_hash") do print(one.i_ino) end
+-- @usage for one in qvm.c.hlist(head, "struct task_struct", "node") do print(one.comm) end
 function c.hlist(head, type, member)
   check_head(head, HLIST, "hlist")
   local handle, offset = member_of(head, type, member, "hlist")
@@ -379,7 +381,7 @@ end
 -- @tparam qvm.object.Object array a `struct xarray`, or a pointer to it
 -- @tparam qvm.types.Type|string type of what the entries point to
 -- @treturn function():integer,any iterator over index, Object or integer
--- @usage for index in qvm.c.xarray(mapping.i_pages, "struct folio") do print(index) end
+-- @usage for index in qvm.c.xarray(array, "struct task_struct") do print(index) end
 function c.xarray(array, type)
   check_head(array, XARRAY, "xarray")
   local handle = handle_of(array, type, 2, "xarray")

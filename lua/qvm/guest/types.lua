@@ -106,7 +106,7 @@ end
 
 --- The enumerators of an enum, in order. Raises if the type is another.
 -- @treturn function():string,integer iterator over name, value
--- @usage for name, value in dump:type("enum pid_type"):enumerators() do print(name, value) end
+-- @usage for name in dump:type("enum pid_type"):enumerators() do print(name) end
 function Type:enumerators()
   part_kind(self, ENUMS, "enumerators")
   local index = -1

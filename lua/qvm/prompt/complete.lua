@@ -27,7 +27,7 @@ local fields = {[VM] = {"name", "path"}, [Env] = {"raw", "text", "warnings"},
   [Dump] = {"path", "format", "machine", "bits", "byteorder", "size", "complete", "warnings"}}
 
 -- Parts of the library that are loaded on first use.
-local parts = {conf = true, errata = true}
+local parts = {c = true, conf = true, errata = true}
 
 local is_keyword = {}
 for _, word in ipairs(keywords) do

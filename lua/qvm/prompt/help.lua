@@ -68,10 +68,11 @@ end
 local function owners()
   local list = {["qvm."] = require "qvm"}
   for _, methods in ipairs {require "qvm.host.vm", require "qvm.host.env", require "qvm.dump",
-    require "qvm.dump.vcpu", require "qvm.paging.address_space", require "qvm.guest.symbols"} do
+    require "qvm.dump.vcpu", require "qvm.paging.address_space", require "qvm.guest.symbols",
+    require "qvm.guest.types".Type} do
     list[methods.__name .. ":"] = methods
   end
-  for _, name in ipairs {"errata", "conf"} do
+  for _, name in ipairs {"c", "errata", "conf"} do
     list["qvm." .. name .. "."] = rawget(list["qvm."], name)
   end
   return list
@@ -95,7 +96,7 @@ local function name_of(pages, value)
   elseif type(value) == "function" then
     return name_of_function(pages, value), "a function that does not belong to qvm"
   end
-  for _, name in ipairs {"errata", "conf"} do
+  for _, name in ipairs {"c", "errata", "conf"} do
     if rawequal(value, rawget(require "qvm", name)) and value ~= nil then
       return "qvm." .. name
     end

@@ -42,11 +42,17 @@ local function key_before(a, b)
   return tostring(a) < tostring(b)
 end
 
+-- The function by which an object shows itself: Types and Objects have one.
+local function shower(value)
+  local meta = getmetatable(value)
+  return type(meta) == "table" and rawget(meta, "__show") or nil
+end
+
 local function is_shown(key, value)
   if type(key) == "string" and key:sub(1, 1) == "_" then
     return false -- private fields
   end
-  return type(value) ~= "userdata" or value == cjson.null
+  return type(value) ~= "userdata" or value == cjson.null or shower(value) ~= nil
 end
 
 -- The keys in order, and their number. If there are very many, only the first ones that `next`
@@ -77,7 +83,9 @@ local add_members
 local function add_value(lines, indent, name, value, seen, depth)
   local label = indent .. (type(name) == "number" and "[" .. name .. "]"
     or line.field(tostring(name)))
-  if type(value) ~= "table" then
+  if shower(value) then
+    lines[#lines + 1] = ("%s: %s"):format(label, title(value))
+  elseif type(value) ~= "table" then
     lines[#lines + 1] = ("%s: %s"):format(label, scalar(name, value))
   elseif seen[value] then
     lines[#lines + 1] = ("%s: (shown above)"):format(label)
@@ -169,7 +177,9 @@ local function add_parts(lines, value)
 end
 
 function view.text(value)
-  if type(value) ~= "table" then
+  if shower(value) then
+    return shower(value)(value)
+  elseif type(value) ~= "table" then
     return scalar(nil, value)
   end
   local name = title(value)

@@ -1,0 +1,106 @@
+-- A small guest with a kernel: a dump whose memory is one block of the kernel's address space,
+-- with VMCOREINFO, page tables, and symbols in a System.map.
+
+local files = require "support.files"
+local pagetables = require "support.pagetables"
+local qvm = require "qvm"
+local writer = require "support.dumpwriter"
+
+local Kernel = {}
+Kernel.__index = Kernel
+
+local kernel = {}
+
+kernel.BASE = 0xffffff8000200000 -- the block's virtual address
+local MEMORY, TABLES, SIZE = 0x80000000, 0x41000, 2 << 20
+
+-- order: "<" or ">". base: another address of the block.
+function kernel.new(order, base)
+  base = base or kernel.BASE
+  return setmetatable({order = order or "<", base = base, next = base, parts = {},
+    symbols = {swapper_pg_dir = -1 << 39 | TABLES}}, Kernel)
+end
+
+function Kernel:pack(format, ...)
+  return string.pack(self.order .. format, ...)
+end
+
+-- Reserves memory, and returns its address. Its bytes are zeros until it is set.
+function Kernel:reserve(size, align)
+  local mask = (align or 16) - 1
+  local at = self.next + mask & ~mask
+  self.next = at + size
+  assert(self.next - self.base <= SIZE, "the kernel's memory is full")
+  return at
+end
+
+-- Bytes, or an integer of 8, at an address that was reserved.
+function Kernel:set(address, bytes)
+  if type(bytes) == "number" then
+    bytes = self:pack("i8", bytes)
+  end
+  self.parts[#self.parts + 1] = {address, bytes}
+end
+
+-- Reserves memory for a string, and returns its address. name: of a symbol there.
+function Kernel:place(bytes, name)
+  local at = self:reserve(#bytes)
+  self:set(at, bytes)
+  if name then
+    self.symbols[name] = at
+  end
+  return at
+end
+
+-- Puts type information where the kernel's symbols say that it is.
+function Kernel:add_btf(bytes)
+  self.symbols.__stop_BTF = self:place(bytes, "__start_BTF") + #bytes
+end
+
+-- The bytes of the block, up to the last one that was reserved. Parts that were set later
+-- replace earlier ones.
+function Kernel:memory()
+  local bytes = ("\0"):rep(self.next - self.base)
+  for _, part in ipairs(self.parts) do
+    local at = part[1] - self.base
+    assert(at >= 0 and at + #part[2] <= #bytes, "not reserved")
+    bytes = bytes:sub(1, at) .. part[2] .. bytes:sub(at + #part[2] + 1)
+  end
+  return bytes
+end
+
+-- The System.map, of a kernel that was moved by some bytes.
+function Kernel:map(moved)
+  local lines = {}
+  for name, address in pairs(self.symbols) do
+    lines[#lines + 1] = ("%016x D %s\n"):format(address - (moved or 0), name)
+  end
+  table.sort(lines)
+  return table.concat(lines)
+end
+
+-- Writes the dump, and returns its path.
+function Kernel:write(name)
+  return files.write(name or "kernel.gcore", writer.as(self.order, 64, function()
+    local tables = pagetables.aarch64(TABLES, 12, 39)
+    tables:map(self.base, MEMORY, 1, 0)
+    local info = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\nNUMBER(VA_BITS)=39\n"
+      .. ("SYMBOL(swapper_pg_dir)=%x\n"):format(self.symbols.swapper_pg_dir)
+      .. "NUMBER(kimage_voffset)=0xffffff8000000000\n"
+    local segments = {{paddr = MEMORY, bytes = self:memory()},
+      {type = 4, align = 4, bytes = writer.elf_note("VMCOREINFO\0", 0, info)}}
+    for _, segment in ipairs(tables:segments(self.order)) do
+      segments[#segments + 1] = segment
+    end
+    return writer.file {machine = "aarch64", segments = segments}
+  end))
+end
+
+-- Writes the dump and opens it, with its symbols.
+function Kernel:open()
+  local dump = assert(qvm.open(self:write()))
+  assert(dump:symbols(files.write("System.map", self:map())))
+  return dump
+end
+
+return kernel
