@@ -45,21 +45,21 @@ function switched.x86_64(task)
   for i, name in ipairs(X86_FRAME) do
     registers[name] = words[i]
   end
-  registers.pc, registers.sp = registers.rip, registers.rsp
+  registers.pc, registers.sp, registers.fp = registers.rip, registers.rsp, registers.rbp
   return registers
 end
 
 -- cpu_switch_to saves what a function must keep (struct cpu_context).
 function switched.aarch64(task)
   local context = task.object.thread.cpu_context
-  local registers = {x29 = context.fp, sp = context.sp, pc = context.pc, x30 = context.pc}
+  local registers = {x29 = context.fp, fp = context.fp, sp = context.sp, pc = context.pc, x30 = context.pc}
   for i = 19, 28 do
     registers["x" .. i] = context["x" .. i]
   end
   return registers
 end
 
--- The registers of a task that sleeps, by name; nil, message, code. Raises where they cannot be
+-- The registers of a task that sleeps, by name, and as pc, sp, fp; nil, message, code. Raises where they cannot be
 -- read.
 function task_registers.switched(task)
   local dump = task._dump
@@ -118,28 +118,28 @@ function entered.aarch64(task, top)
   return registers, order
 end
 
--- The registers of a vCPU that is in user mode with this task; nil.
-local function running_in_user_mode(task)
-  if not task.running or not task.cpu then
-    return nil
-  end
+-- The vCPU that runs a task; nil.
+function task_registers.vcpu(task)
   local cpus = require "qvm.guest.cpus"
-  for cpu in task._dump:vcpus() do
-    if cpu.pc >= 0 and cpus.number_of(task._dump, cpu) == task.cpu then
-      local names = {}
-      for name in cpu:registers() do
-        names[#names + 1] = name
+  if task.running and task.cpu then
+    for cpu in task._dump:vcpus() do
+      if cpus.number_of(task._dump, cpu) == task.cpu then
+        return cpu
       end
-      return cpu.regs, names
     end
   end
 end
 
 -- The user registers of a task, by name, and their names in order; nil, message, code.
 local function user(task)
-  local registers, order = running_in_user_mode(task)
-  if registers then
-    return registers, order
+  local registers, order
+  local cpu = task_registers.vcpu(task)
+  if cpu and cpu.pc >= 0 then
+    order = {}
+    for name in cpu:registers() do
+      order[#order + 1] = name
+    end
+    return cpu.regs, order
   end
   local dump = task._dump
   local stack, size = task_registers.stack(task)

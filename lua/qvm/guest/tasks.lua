@@ -253,6 +253,32 @@ function Task:registers()
   return iterators.members(names, registers)
 end
 
+local function frames_of(task)
+  local task_registers = require "qvm.guest.task_registers"
+  local unwind = require "qvm.guest.unwind"
+  local cpu = task_registers.vcpu(task)
+  if cpu then
+    return unwind.vcpu(task._dump, cpu, task:space() or task._dump:kernel_space())
+  end
+  local registers, message, code = task_registers.switched(task)
+  if not registers then
+    return nil, message, code
+  end
+  registers.is_return = true
+  return unwind.stack(task._dump, assert(task._dump:kernel_space()), registers)
+end
+
+--- The task's kernel stack, innermost call first, up to the entry from its program.
+--
+-- That of a task that sleeps begins where the kernel switched away from it; that of a task
+-- that runs is its vCPU's. Raises if the task has no stack any more, as a zombie may not.
+-- @treturn function():Frame iterator, see `Vcpu:backtrace`
+-- @usage for frame in dump:task(1):backtrace() do print(frame) end
+function Task:backtrace()
+  local frames, message = readable(frames_of, self)
+  return iterators.values(frames or errors.raise(message))
+end
+
 classes.publish(Task)
 tasks.Task = Task
 
