@@ -183,12 +183,69 @@ guests.each(EVERY, "the modules of a %s guest", function(_, directory)
     end
     for _, line in ipairs(by_file["/proc/kallsyms"]) do
       local address, name, module = line:match "^(%x+) %a (%S+)%s+%[(.-)%]"
-      if module ~= "bpf" then
+      if module ~= "bpf" and not name:find "^%$" then -- marks of code and data
         assert.are.equal(module, names[address .. " " .. name], line)
         assert.is_truthy(dump:address(name))
         compared = compared + 1
       end
     end
     assert.is_true(compared > 10)
+  end)
+end)
+
+guests.each(EVERY, "the kernel stacks of a %s guest", function(_, directory)
+  it("are those of /proc/PID/stack for tasks that stay asleep", function()
+    local dump <close> = assert(qvm.open(directory .. "first.elf"))
+    local told = tasks_of(said(directory))
+    local compared, frames = 0, 0
+    for pid, task in pairs(by_pid(dump)) do
+      local expected = told[pid] and stays(told[pid]) and told[pid].stack
+      -- Threads of the kernel may have slept elsewhere when they were asked.
+      if expected and not task.kernel and not task.running and #expected > 0 and task.name ~= "init" then
+        local list = {}
+        for frame in task:backtrace() do
+          assert.are_not.equal("scan", frame.how)
+          list[#list + 1] = dump.machine == "aarch64" and dump:symbol(frame.address) or frame.symbol
+        end
+        local text = table.concat(list, "\n")
+        local lines = {}
+        for _, line in ipairs(expected) do
+          lines[#lines + 1] = line:match "^%[<0>%] (%S+)"
+        end
+        local wanted = table.concat(lines, "\n")
+        -- /proc leaves out the scheduler's own functions.
+        assert.are.equal(wanted, text:sub(-#wanted), tostring(task))
+        compared, frames = compared + 1, frames + #lines
+      end
+    end
+    assert.is_true(compared >= 4 and frames > 15, ("%d tasks, %d frames"):format(compared, frames))
+  end)
+
+  it("are those of the guest's own Call Trace after a panic", function()
+    local dump <close> = assert(qvm.open(directory .. "panic.elf"))
+    local text = files.read(directory .. "serial.log")
+    local trace = text:match "Kernel panic %- not syncing.*Call [Tt]race:\r?\n(.*)"
+    assert.is_truthy(trace)
+    local list = {}
+    for line in trace:gmatch "[^\r\n]+" do
+      local symbol = line:match "^%[[ %d.]+%] +([%w_.]+%+0x%x+/0x%x+)%f[%s\0]"
+      if symbol then
+        list[#list + 1] = symbol
+      elseif not line:find "%?" and not line:find "TASK>" then
+        break
+      end
+    end
+    assert.is_true(#list > 5)
+    local found = {}
+    for frame in dump:task(1):backtrace() do
+      -- On aarch64 the kernel names a return address by the function that begins there.
+      local symbol = dump.machine == "aarch64" and frame.address < 0 and dump:symbol(frame.address)
+        or frame.symbol
+      found[#found + 1] = frame.how ~= "scan" and symbol or nil
+    end
+    -- The trace begins within panic(), which goes on.
+    local wanted = table.concat(list, "\n", 4)
+    assert.is_truthy(table.concat(found, "\n"):find(wanted, 1, true),
+      wanted .. "\n--\n" .. table.concat(found, "\n"))
   end)
 end)
