@@ -232,6 +232,14 @@ static int core_btf_find(lua_State *L)
     return 1;
 }
 
+/* types_of(type): the types that it is one of. */
+static int core_types_of(lua_State *L)
+{
+    check_type_of(L, 1);
+    lua_getiuservalue(L, 1, 1);
+    return 1;
+}
+
 /* btf_type(types, id): a type; id 0 is void. Nothing behind the last. */
 static int core_btf_type(lua_State *L)
 {
@@ -437,7 +445,8 @@ void add_btf(lua_State *L)
     static const luaL_Reg functions[] = {
         {"btf_of_bytes", core_btf_of_bytes}, {"btf_of_memory", core_btf_of_memory},
         {"btf_of_file", core_btf_of_file},   {"btf_find", core_btf_find},
-        {"btf_type", core_btf_type},         {"type_about", core_type_about},
+        {"btf_type", core_btf_type},         {"types_of", core_types_of},
+        {"type_about", core_type_about},
         {"type_shape", core_type_shape},     {"type_part", core_type_part},
         {"type_member", core_type_member},   {"type_pointer", core_type_pointer},
         {"type_array", core_type_array},     {NULL, NULL}};

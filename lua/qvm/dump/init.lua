@@ -464,7 +464,7 @@ end
 -- cannot be read; the types in use before stay in use
 -- @usage types = assert(dump:types())
 function Dump:types(path)
-  return require "qvm.guest".types(self, path)
+  return require "qvm.guest.typed_memory".types(self, path)
 end
 
 --- A type of the guest's kernel, by its name in C.
@@ -476,7 +476,7 @@ end
 -- @return[2] nil, message, code: `not_found`, or as `types`
 -- @usage print(dump:type("struct list_head").size)
 function Dump:type(name)
-  return require "qvm.guest".type(self, name)
+  return require "qvm.guest.typed_memory".type(self, name)
 end
 
 --- A typed place in the memory of the guest's kernel.
@@ -488,7 +488,7 @@ end
 -- @return[2] nil, message, code: as `type` and `kernel_space`
 -- @usage task = assert(dump:object("struct task_struct", "init_task"))
 function Dump:object(type, address)
-  return require "qvm.guest".object(self, type, address)
+  return require "qvm.guest.typed_memory".object(self, type, address)
 end
 
 --- A variable of the guest's kernel.
@@ -503,7 +503,7 @@ end
 -- known; or as `type` and `symbols`
 -- @usage print(dump:variable("init_task").comm)
 function Dump:variable(name, type)
-  return require "qvm.guest".variable(self, name, type)
+  return require "qvm.guest.typed_memory".variable(self, name, type)
 end
 
 -- An iterator of the guest's; raises if it cannot start.

@@ -31,8 +31,12 @@ local function handle_of(object, what, index, name)
   return found and found[1] or errors.raise(message)
 end
 
+-- An Object in the same dump as another. Its type may be a module's, unlike that of the other.
 local function make(object, handle, address, is_pointer)
-  local context = select(4, core.object_about(object))
+  local own, _, _, context = core.object_about(object)
+  if core.types_of(handle) ~= core.types_of(own) then
+    context = assert(require "qvm.guest.typed_memory".context(objects.dump(object), handle))
+  end
   return core.object(context, handle, address, is_pointer)
 end
 
@@ -416,7 +420,7 @@ function c.per_cpu(object, cpu)
   if cpu < 0 or cpu >= CPUS_MAX then
     check.bad(2, "per_cpu", "number of a CPU expected")
   end
-  local offset, message, code = require "qvm.guest".per_cpu_offset(objects.dump(object), cpu)
+  local offset, message, code = require "qvm.guest.typed_memory".per_cpu_offset(objects.dump(object), cpu)
   if not offset then
     return nil, message, code
   end

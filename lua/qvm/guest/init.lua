@@ -55,7 +55,7 @@ local function set_info(dump, info, problem, code)
 end
 
 -- A dump's state, with its VMCOREINFO. A failed read is not remembered.
-local function state_of(dump)
+function guest.state(dump)
   if not dump._guest then
     local info, message, code = running.vmcoreinfo(dump)
     if code == "gone" or code == "io" then
@@ -83,7 +83,7 @@ function guest.vmcoreinfo(dump, text)
     end
     set_info(dump, info)
   end
-  local state, message, code = state_of(dump)
+  local state, message, code = guest.state(dump)
   if not state then
     return nil, message, code
   elseif state.info then
@@ -163,7 +163,7 @@ function guest.symbols(dump, path)
   if path ~= nil then
     check.path(path, 1, "symbols")
   end
-  local state, message, code = state_of(dump)
+  local state, message, code = guest.state(dump)
   if not state then
     return nil, message, code
   elseif path then
@@ -181,7 +181,7 @@ end
 
 -- The symbols in use.
 function guest.symbols_in_use(dump)
-  local state, message, code = state_of(dump)
+  local state, message, code = guest.state(dump)
   if not state then
     return nil, message, code
   elseif state.path then
@@ -245,185 +245,6 @@ function guest.orc_tables(dump, space, symbols)
     state.orc, state.orc_symbols = found, symbols
   end
   return state.orc
-end
-
--- Types and objects -------------------------------------------------------------------------
-
-local function own_types(dump, state)
-  if state.own_types then
-    return state.own_types
-  end
-  local space, message, code = guest.kernel_space(dump)
-  if not space then
-    return nil, message, code
-  end
-  local found
-  found, message, code = require "qvm.guest.type_information".of_memory(dump, space)
-  state.own_types = found
-  return found, message, code
-end
-
--- Those of a module's file continue those of its kernel.
-local function file_types(dump, state, path)
-  local information = require "qvm.guest.type_information"
-  local found, message, code = information.of_file(path, dump)
-  if not found and code == "malformed" then
-    local base = own_types(dump, state)
-    if base then
-      return information.of_file(path, dump, base)
-    end
-  end
-  return found, message, code
-end
-
--- Selects the types of a file, or without a path the dump's own.
-function guest.types(dump, path)
-  if path ~= nil then
-    check.path(path, 1, "types")
-  end
-  local state, message, code = state_of(dump)
-  if not state then
-    return nil, message, code
-  end
-  local found
-  if path then
-    found, message, code = file_types(dump, state, path)
-  else
-    found, message, code = own_types(dump, state)
-  end
-  if not found then
-    return nil, message, code
-  elseif found ~= state.types then
-    state.types, state.context = found, nil
-  end
-  return found
-end
-
-local function types_in_use(dump)
-  local state, message, code = state_of(dump)
-  if not state then
-    return nil, message, code
-  elseif state.types then
-    return state.types
-  end
-  return guest.types(dump)
-end
-
-function guest.type(dump, name)
-  check.string(name, 1, "type")
-  local types, message, code = types_in_use(dump)
-  if not types then
-    return nil, message, code
-  end
-  local handle
-  handle, message, code = require "qvm.guest.type_information".find(types, name)
-  if not handle then
-    return nil, message, code
-  end
-  return require "qvm.guest.types".Type.new(handle)
-end
-
--- What the Objects of a dump share.
-local function context_of(dump)
-  local types, message, code = types_in_use(dump)
-  if not types then
-    return nil, message, code
-  end
-  local state = dump._guest
-  if not state.context then
-    local space
-    space, message, code = guest.kernel_space(dump)
-    if not space then
-      return nil, message, code
-    end
-    state.context = require "qvm.guest.objects".context(dump, types, space)
-  end
-  return state.context
-end
-
--- The handle of a type: of a Type, or of a name.
-local function handle_of(dump, what, index, name)
-  local Type = require "qvm.guest.types".Type
-  if getmetatable(what) == Type then
-    return what[1]
-  elseif type(what) ~= "string" then
-    check.expected(what, index, name, "Type or name of a type")
-  end
-  local found, message, code = guest.type(dump, what)
-  if not found then
-    return nil, message, code
-  end
-  return found[1]
-end
-
-local function object_at(dump, handle, address)
-  local context, message, code = context_of(dump)
-  if not context then
-    return nil, message, code
-  end
-  return core.object(context, handle, address)
-end
-
-function guest.object(dump, what, address)
-  local handle, message, code = handle_of(dump, what, 1, "object")
-  if not handle then
-    return nil, message, code
-  end
-  local at
-  at, message, code = addresses.of({dump = dump}, address, 2, "object")
-  if not at then
-    return nil, message, code
-  end
-  return object_at(dump, handle, at)
-end
-
--- By its symbol; or, if the symbols are those of code alone, as they lead to it: per-CPU
--- variables are then at their offsets among each other.
-local function address_of_variable(dump, name)
-  local address, message, code = guest.kernel_address(dump, name)
-  if address or message then
-    return address, message, code
-  end
-  local state = dump._guest
-  state.landmarks = state.landmarks or {}
-  local found = state.landmarks[name]
-  if found == nil then
-    found = require "qvm.guest.landmarks".address(dump, name)
-      or not guest.kernel_address(dump, "__per_cpu_offset")
-      and require "qvm.guest.cpus".offset_in_section(state.types, name) or false
-    state.landmarks[name] = found
-  end
-  if found then
-    return found
-  end
-  return guest.address(dump, name)
-end
-
-function guest.variable(dump, name, what)
-  check.string(name, 1, "variable")
-  local types, message, code = types_in_use(dump)
-  if not types then
-    return nil, message, code
-  end
-  local handle
-  if what ~= nil then
-    handle, message, code = handle_of(dump, what, 2, "variable")
-  else
-    handle, message, code = require "qvm.guest.type_information".of_variable(types, name)
-  end
-  if not handle then
-    return nil, message, code
-  end
-  local address
-  address, message, code = address_of_variable(dump, name)
-  if not address then
-    return nil, message, code
-  end
-  return object_at(dump, handle, address)
-end
-
-function guest.per_cpu_offset(dump, cpu)
-  return require "qvm.guest.cpus".offset(dump, dump._guest, cpu)
 end
 
 -- What the kernel's uname returns: system, node, release, version, ..., 65 bytes each.

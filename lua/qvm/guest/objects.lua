@@ -45,9 +45,9 @@ end
 
 core.objects_with(raise)
 
--- What the Objects of a dump share is made once for its types and its space.
+-- What the Objects of a dump share is made once for each of its types (a handle) and its space.
 function objects.context(dump, types, space)
-  return core.object_context(types[1], space, dump)
+  return core.object_context(types, space, dump)
 end
 
 -- The dump of an Object.

@@ -83,6 +83,23 @@ function information.of_memory(dump, space)
   return found, message, code
 end
 
+-- The types of a module, which continue those of its kernel, at an address of its memory.
+function information.of_module(dump, name, pointer, size, base)
+  if size > SIZE_MAX then
+    return nil, ("%s: types of the module %s: %d bytes"):format(dump.path, name, size), "too_large"
+  end
+  local address = require "qvm.guest.c".address(pointer)
+  local bytes, message, code = assert(dump:kernel_space()):read(address, size)
+  if not bytes then
+    return nil, message, code
+  end
+  local handle, count, what = core.btf_of_bytes(bytes, dump.path, pointer_size(dump), base[1])
+  if not handle then
+    return nil, count, what
+  end
+  return new(handle, count, "the module " .. name)
+end
+
 -- Files -------------------------------------------------------------------------------------
 
 -- The bytes of a file, as far as SIZE_MAX goes.
