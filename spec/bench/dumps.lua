@@ -5,6 +5,7 @@
 package.path = "lua/?.lua;lua/?/init.lua;spec/?.lua;" .. package.path
 package.cpath = (os.getenv("QVM_BUILD") or "build") .. "/?.so;" .. package.cpath
 
+local bench_guest = require "bench.guest"
 local copies = require "bench.copies"
 local qvm = require "qvm"
 local run = require "bench.run"
@@ -239,6 +240,7 @@ local function main()
   bench_start(first, small)
   bench_random(first, addresses, offsets)
   bench_bulk(first, bulk, offset_of(dump, bulk))
+  bench_guest(first)
   bench_find("4 GiB", first)
   bench_strings("4 GiB", first)
   local dense = copies.dense(first)

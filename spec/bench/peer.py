@@ -195,6 +195,20 @@ def work_find(peer, path, pattern):
     return lambda: peer.find(pattern.encode())
 
 
+def work_members(peer, path, vmlinux):
+    peer.open(path)
+    peer.program.load_debug_info([vmlinux])
+    task = peer.program["init_task"]
+
+    def run():
+        length = 0
+        for _ in range(100000):
+            length += len(task.comm.string_())
+        return length
+
+    return run
+
+
 def main(work, name, repeat, *arguments):
     try:
         run = globals()["work_" + work](PEERS[name](), *arguments)

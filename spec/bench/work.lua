@@ -54,6 +54,18 @@ function works.random(path, addresses)
   end
 end
 
+-- A member of a structure, read by name.
+function works.members(path)
+  local task = assert(qvm.open(path)):variable "init_task"
+  return function()
+    local length = 0
+    for _ = 1, 100000 do
+      length = length + #task.comm
+    end
+    return length
+  end
+end
+
 -- By virtual address, in the kernel's space.
 function works.virtual(path, addresses)
   local dump, values = assert(qvm.open(path)), numbers(addresses)
