@@ -55,6 +55,36 @@ function objects.dump(object)
   return select(5, core.object_about(object))
 end
 
+-- Another Object of the same dump.
+function objects.make(object, handle, address, is_pointer)
+  return core.object(select(4, core.object_about(object)), handle, address, is_pointer)
+end
+
+-- The kind of a type, typedefs aside, and what it points to or is an array of.
+function objects.shape(handle)
+  local kind, inner = core.type_shape(handle)
+  return kind, select(5, core.type_about(inner))
+end
+
+-- Where an Object is; of a pointer, what it points to: its value, or the one in memory. name: of
+-- the function that wants it.
+function objects.target_of(object, name)
+  local handle, address, is_read = core.object_about(object)
+  if objects.shape(handle) == "pointer" and not is_read then
+    object = core.object_value(object)
+    if object == nil then
+      errors.raise(("'%s': a NULL pointer"):format(name))
+    end
+    return (select(2, core.object_about(object)))
+  end
+  return address
+end
+
+-- Raises that a structure in memory is damaged.
+function objects.damaged(object, what)
+  errors.raise(("%s: damaged: %s"):format(tostring(object), what))
+end
+
 local meta = core.object_meta
 meta.__name = "Object"
 
