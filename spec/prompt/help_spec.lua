@@ -139,6 +139,8 @@ describe("help's examples", function()
       symbols = objects.Symbols[1], type = objects.Type[1], task = objects.Object[1],
       head = dump:variable("task_hash", "struct hlist_head"), array = dump:variable("page_array",
         "struct xarray"), root = dump:variable "vmap_area_root",
+      wake_list = dump:variable("wake_list", "struct llist_head"), idr = dump:variable("task_idr", "struct idr"),
+      tree = dump:variable("task_ids", "struct maple_tree"),
       assert = assert, print = function(...) return tostring((...)) end}, {__index = _G})
   end
 

@@ -186,15 +186,15 @@ end
 -- The bytes of a value: of a number, a string in a char array, a struct given by its members,
 -- an array given by its elements from 1 on.
 function Types:pack(name, value)
-  local size, bytes = self:size(name), nil
+  local size = self:size(name)
   if self.packs[name] then
     return string.pack(self.order .. self.packs[name], value)
-  elseif type(value) == "string" then
-    bytes = value
   elseif type(value) == "number" then
     return string.pack(self.order .. "i8", value)
-  else
-    bytes = ("\0"):rep(size)
+  end
+  local bytes = type(value) == "string" and value or ""
+  bytes = bytes .. ("\0"):rep(size - #bytes)
+  if type(value) == "table" then
     for key, part in pairs(value) do
       local inner, offset
       if math.type(key) == "integer" then
@@ -208,7 +208,7 @@ function Types:pack(name, value)
       bytes = bytes:sub(1, offset) .. packed .. bytes:sub(offset + #packed + 1)
     end
   end
-  return bytes .. ("\0"):rep(size - #bytes)
+  return bytes
 end
 
 return ctypes

@@ -1,7 +1,7 @@
 --- Functions on Objects, as C has them: members own the dot.
 --
--- Those that walk a list or a tree are iterators. Links of a damaged list raise, and no list
--- is followed without end: each link is checked against the one before it.
+-- Those that walk a list or a tree are iterators. A damaged one raises in the loop, and none is
+-- followed without end: each link is checked against the one before it.
 -- @module qvm.c
 
 local check = require "qvm.util.arguments"
@@ -9,8 +9,13 @@ local core = require "qvm.core"
 local declaration = require "qvm.guest.declaration"
 local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
+local lists = require "qvm.guest.lists"
+local maple_tree = require "qvm.guest.maple_tree"
 local objects = require "qvm.guest.objects"
+local trees = require "qvm.guest.trees"
 local Type = require "qvm.guest.types".Type
+
+local make, shape, target_of = objects.make, objects.shape, objects.target_of
 
 local c = {}
 
@@ -29,34 +34,6 @@ local function handle_of(object, what, index, name)
   end
   local found, message = objects.dump(object):type(what)
   return found and found[1] or errors.raise(message)
-end
-
--- An Object in the same dump as another. Its type may be a module's, unlike that of the other.
-local function make(object, handle, address, is_pointer)
-  local own, _, _, context = core.object_about(object)
-  if core.types_of(handle) ~= core.types_of(own) then
-    context = assert(require "qvm.guest.typed_memory".context(objects.dump(object), handle))
-  end
-  return core.object(context, handle, address, is_pointer)
-end
-
--- The kind of a type, typedefs aside, and what it points to or is an array of.
-local function shape(handle)
-  local kind, inner = core.type_shape(handle)
-  return kind, select(5, core.type_about(inner))
-end
-
--- Where an Object is; of a pointer, what it points to: its value, or the one in memory.
-local function target_of(object, name)
-  local handle, address, is_read = core.object_about(object)
-  if shape(handle) == "pointer" and not is_read then
-    object = core.object_value(object)
-    if object == nil then
-      errors.raise(("'%s': a NULL pointer"):format(name))
-    end
-    return select(2, core.object_about(object))
-  end
-  return address
 end
 
 --- The type of an Object.
@@ -152,7 +129,7 @@ function c.container_of(object, type, member)
   return make(object, handle, target_of(object, "container_of") - offset)
 end
 
---- The string that an Object is, or points to, up to its NUL.
+--- The string that an Object is, or points to.
 -- @tparam qvm.object.Object|string object a `char *`, or an array; a string is itself
 -- @tparam[opt=4096] integer max bytes to read if there is no NUL before
 -- @treturn[1] string the bytes before the NUL
@@ -179,7 +156,7 @@ local ARRAY_MAX = 1 << 20
 -- @tparam qvm.object.Object object a pointer, or an array
 -- @tparam integer n number of elements, up to 1048576
 -- @treturn {any,...} values, as `object[i]` gives them; nil pointers leave holes
--- @usage words = qvm.c.array(dump:variable("__per_cpu_offset", "unsigned long[]"), 2)
+-- @usage words = qvm.c.array(qvm.c.cast(task, "unsigned long[]"), 2)
 function c.array(object, n)
   check_object(object, 1, "array")
   check.integer(n, 2, "array")
@@ -193,19 +170,9 @@ function c.array(object, n)
   return values
 end
 
--- Lists -------------------------------------------------------------------------------------
+-- Lists and trees ---------------------------------------------------------------------------
 
-local ENTRIES_MAX = 1 << 22 -- of one list, and nodes of one tree
-
-local function damaged(object, what)
-  errors.raise(("%s: damaged: %s"):format(tostring(object), what))
-end
-
-local function same(pointer, address)
-  return pointer ~= nil and c.address(pointer) == address
-end
-
--- Raises unless an Object is, or points to, a struct of a name.
+-- Raises unless an Object is, or points to, a struct of a name. Returns that name.
 local function check_head(object, names, name)
   check_object(object, 1, name)
   local handle = core.object_about(object)
@@ -217,7 +184,14 @@ local function check_head(object, names, name)
   return text
 end
 
-local LIST = {["struct list_head"] = true, text = "struct list_head"}
+local function one(name)
+  return {[name] = true, text = name}
+end
+
+local LIST, HLIST, LLIST = one "struct list_head", one "struct hlist_head", one "struct llist_head"
+local XARRAY, IDR, MAPLE_TREE = one "struct xarray", one "struct idr", one "struct maple_tree"
+local RBTREE = {["struct rb_root"] = true, ["struct rb_root_cached"] = true,
+  text = "struct rb_root"}
 
 --- The entries of a list: what is linked by a `struct list_head`.
 --
@@ -227,93 +201,37 @@ local LIST = {["struct list_head"] = true, text = "struct list_head"}
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage for one in qvm.c.list(task.tasks, "struct task_struct", "tasks") do print(one.comm) end
+-- @usage for t in qvm.c.list(task.tasks, "struct task_struct", "tasks") do print(t.comm) end
 function c.list(head, type, member)
   check_head(head, LIST, "list")
-  local handle, offset = member_of(head, type, member, "list")
-  local start = target_of(head, "list")
-  local node, at, count = head, start, 0
-  return function()
-    if not node then
-      return nil
-    end
-    local next_node = node.next
-    if next_node == nil then
-      damaged(node, "its next is NULL")
-    elseif not same(next_node.prev, at) then
-      damaged(next_node, ("its prev is not 0x%016x, from which it was reached"):format(at))
-    end
-    at, count = c.address(next_node), count + 1
-    node = at ~= start and next_node or nil
-    if count > ENTRIES_MAX then
-      damaged(head, ("more than %d entries"):format(ENTRIES_MAX))
-    end
-    return node and make(head, handle, at - offset) or nil
-  end
+  return lists.list(head, target_of(head, "list"), member_of(head, type, member, "list"))
 end
 
-local HLIST = {["struct hlist_head"] = true, text = "struct hlist_head"}
-
---- The entries of a hash list: what is linked by a `struct hlist_node`. Raises as `list`.
+--- The entries of a hash list: what is linked by a `struct hlist_node`.
+--
+-- Raises as `list`.
 -- @tparam qvm.object.Object head a `struct hlist_head`, or a pointer to it
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage for one in qvm.c.hlist(head, "struct task_struct", "node") do print(one.comm) end
+-- @usage for t in qvm.c.hlist(head, "struct task_struct", "node") do print(t.comm) end
 function c.hlist(head, type, member)
   check_head(head, HLIST, "hlist")
-  local handle, offset = member_of(head, type, member, "hlist")
-  local link, at, count = head, target_of(head, "hlist"), 0
-  return function()
-    local node
-    if link then
-      node = count == 0 and link.first or count > 0 and link.next
-    end
-    link = node or nil
-    if not node then
-      return nil
-    elseif not same(node.pprev, at) then
-      damaged(node, ("its pprev is not 0x%016x, from which it was reached"):format(at))
-    end
-    at, count = c.address(node), count + 1
-    if count > ENTRIES_MAX then
-      damaged(head, ("more than %d entries"):format(ENTRIES_MAX))
-    end
-    return make(head, handle, at - offset)
-  end
+  return lists.hlist(head, target_of(head, "hlist"), member_of(head, type, member, "hlist"))
 end
 
--- Trees -------------------------------------------------------------------------------------
-
-local HEIGHT_MAX = 128 -- of a red-black tree of 2^64 nodes
-
-local RBTREE = {["struct rb_root"] = true, ["struct rb_root_cached"] = true,
-  text = "struct rb_root"}
-
--- A child, which must point back to its parent; the lowest two bits of that are the colour.
-local function child(node, side, parent)
-  local found = node[side]
-  if found == nil then
-    return nil
-  elseif found.__rb_parent_color & ~3 ~= parent then
-    damaged(found, ("its parent is not 0x%016x, from which it was reached"):format(parent))
-  end
-  return found
-end
-
--- Puts a node and all that is left of it on the path.
-local function descend(path, node)
-  while node do
-    if #path == HEIGHT_MAX then
-      damaged(node, ("more than %d levels"):format(HEIGHT_MAX))
-    end
-    path[#path + 1] = node
-    local left, right = node.rb_left, node.rb_right
-    if left ~= nil and left == right then
-      damaged(node, "both its children are one")
-    end
-    node = child(node, "rb_left", c.address(node))
-  end
+--- The entries of a lock-free list, the last one that was added first.
+--
+-- Its links go one way. Raises in the loop where one cannot be read, or leads back to an entry
+-- before it.
+-- @tparam qvm.object.Object head a `struct llist_head`, or a pointer to it
+-- @tparam qvm.types.Type|string type of the entries
+-- @tparam string member the member of an entry by which it is linked: a `struct llist_node`
+-- @treturn function():qvm.object.Object iterator over the entries
+-- @usage for t in qvm.c.llist(wake_list, "struct task_struct", "wake") do print(t.comm) end
+function c.llist(head, type, member)
+  check_head(head, LLIST, "llist")
+  return lists.llist(head, member_of(head, type, member, "llist"))
 end
 
 --- The entries of a red-black tree, in its order.
@@ -324,83 +242,58 @@ end
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage for area in qvm.c.rbtree(root, "struct vmap_area", "rb_node") do print(area.va_start) end
+-- @usage for area in qvm.c.rbtree(root, "struct vmap_area", "rb_node") do print(area) end
 function c.rbtree(root, type, member)
   if check_head(root, RBTREE, "rbtree") == "struct rb_root_cached" then
     root = root.rb_root
   end
-  local handle, offset = member_of(root, type, member, "rbtree")
-  local path, count = {}, 0
-  descend(path, child(root, "rb_node", 0))
-  return function()
-    local node = table.remove(path)
-    if not node then
-      return nil
-    end
-    count = count + 1
-    if count > ENTRIES_MAX then
-      damaged(root, ("more than %d nodes"):format(ENTRIES_MAX))
-    end
-    descend(path, child(node, "rb_right", c.address(node)))
-    return make(root, handle, c.address(node) - offset)
-  end
-end
-
--- XArray ------------------------------------------------------------------------------------
-
--- Bits of an entry (include/linux/xarray.h): 1 a value, 2 internal; an internal one above 4096
--- is a node, with `shift` and 64 slots (16 on small machines).
-local function is_node(entry)
-  return entry & 3 == 2 and math.ult(4096, entry)
-end
-
-local function word(object)
-  return object == nil and 0 or c.address(object)
-end
-
-local XARRAY = {["struct xarray"] = true, text = "struct xarray"}
-
--- Calls visit(index, entry) for all entries below a node.
-local function walk_node(head, handle, entry, base, above, visit)
-  local node = make(head, handle, entry & ~3)
-  local shift, slots = node.shift, node.slots
-  if shift >= above or shift > 60 then
-    damaged(node, ("its shift is %d, below one of %d"):format(shift, above))
-  end
-  for i = 1, #slots do
-    local slot = word(slots[i])
-    local index = base + (i - 1 << shift)
-    if is_node(slot) and shift > 0 then
-      walk_node(head, handle, slot, index, shift, visit)
-    elseif slot ~= 0 and slot & 3 ~= 2 then
-      visit(index, slot)
-    end
-  end
+  return trees.rbtree(root, member_of(root, type, member, "rbtree"))
 end
 
 --- The entries of an XArray, in the order of their indices.
 --
 -- An entry that is an integer, not a pointer, is returned as that integer. Raises in the loop
--- where a node is damaged.
+-- where a node cannot be read or does not point back to its parent.
 -- @tparam qvm.object.Object array a `struct xarray`, or a pointer to it
 -- @tparam qvm.types.Type|string type of what the entries point to
 -- @treturn function():integer,any iterator over index, Object or integer
 -- @usage for index in qvm.c.xarray(array, "struct task_struct") do print(index) end
 function c.xarray(array, type)
   check_head(array, XARRAY, "xarray")
-  local handle = handle_of(array, type, 2, "xarray")
-  local node = handle_of(array, "struct xa_node", 2, "xarray")
-  local function visit(index, entry)
-    coroutine.yield(index, entry & 1 == 1 and entry >> 1 or make(array, handle, entry & ~3))
+  return trees.xarray(array, handle_of(array, type, 2, "xarray"), 0)
+end
+
+--- The entries of an IDR, in the order of their ids.
+--
+-- Raises as `xarray`. IDRs before Linux 4.20 are not supported.
+-- @tparam qvm.object.Object idr a `struct idr`, or a pointer to it
+-- @tparam qvm.types.Type|string type of what the entries point to
+-- @treturn function():integer,any iterator over id, Object or integer
+-- @usage for id in qvm.c.idr(idr, "struct task_struct") do print(id) end
+function c.idr(idr, type)
+  check_head(idr, IDR, "idr")
+  local handle = handle_of(idr, type, 2, "idr")
+  check_head(idr.idr_rt, XARRAY, "idr")
+  return trees.xarray(idr.idr_rt, handle, idr.idr_base)
+end
+
+--- The entries of a maple tree, in the order of their ranges.
+--
+-- An entry that is an integer, not a pointer, is returned as that integer. Ranges without an
+-- entry are left out. Raises in the loop where a node cannot be read, does not point back to
+-- its parent, or has ranges that do not ascend.
+-- @tparam qvm.object.Object tree a `struct maple_tree`, or a pointer to it
+-- @tparam qvm.types.Type|string type of what the entries point to
+-- @treturn function():integer,integer,any iterator over first and last index, both inclusive,
+-- and Object or integer
+-- @usage for first, last in qvm.c.maple_tree(tree, "struct task_struct") do print(first) end
+function c.maple_tree(tree, type)
+  check_head(tree, MAPLE_TREE, "maple_tree")
+  local handle = handle_of(tree, type, 2, "maple_tree")
+  local function layout(name)
+    return handle_of(tree, name, 2, "maple_tree")
   end
-  return coroutine.wrap(function()
-    local head = word(array.xa_head)
-    if is_node(head) then
-      walk_node(array, node, head, 0, 64, visit)
-    elseif head ~= 0 and head & 3 ~= 2 then
-      visit(0, head)
-    end
-  end)
+  return maple_tree.entries(tree, target_of(tree, "maple_tree"), handle, layout)
 end
 
 -- Per-CPU variables -------------------------------------------------------------------------

@@ -65,6 +65,40 @@ function objects.has(object, name)
   return core.type_member(handle, name) ~= nil
 end
 
+-- Another Object of the same dump. Its type may be a module's, unlike that of the first.
+function objects.make(object, handle, address, is_pointer)
+  local own, _, _, context = core.object_about(object)
+  if core.types_of(handle) ~= core.types_of(own) then
+    context = assert(require "qvm.guest.typed_memory".context(objects.dump(object), handle))
+  end
+  return core.object(context, handle, address, is_pointer)
+end
+
+-- The kind of a type, typedefs aside, and what it points to or is an array of.
+function objects.shape(handle)
+  local kind, inner = core.type_shape(handle)
+  return kind, select(5, core.type_about(inner))
+end
+
+-- Where an Object is; of a pointer, what it points to: its value, or the one in memory. name: of
+-- the function that wants it.
+function objects.target_of(object, name)
+  local handle, address, is_read = core.object_about(object)
+  if objects.shape(handle) == "pointer" and not is_read then
+    object = core.object_value(object)
+    if object == nil then
+      errors.raise(("'%s': a NULL pointer"):format(name))
+    end
+    return (select(2, core.object_about(object)))
+  end
+  return address
+end
+
+-- Raises that a structure in memory is damaged.
+function objects.damaged(object, what)
+  errors.raise(("%s: damaged: %s"):format(tostring(object), what))
+end
+
 local meta = core.object_meta
 meta.__name = "Object"
 
