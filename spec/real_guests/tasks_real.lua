@@ -76,7 +76,7 @@ guests.each(EVERY, "the tasks of a %s guest", function(_, directory)
           compared = compared + 1
         end
       end
-      assert.is_true(count > 40 and compared > count // 2, compared .. " of " .. count)
+      assert.is_true(count > 40 and compared >= 25, compared .. " of " .. count)
     end)
   end
 
@@ -91,7 +91,7 @@ guests.each(EVERY, "the tasks of a %s guest", function(_, directory)
         states[task.state] = (states[task.state] or 0) + 1
       end
     end
-    assert.is_true(states.S > 10 and states.I > 5 and states.T == 1 and states.Z >= 1)
+    assert.is_true(states.S > 10 and states.T == 1 and states.Z >= 1)
   end)
 
   it("have the command lines of /proc", function()
@@ -135,17 +135,23 @@ guests.each(EVERY, "the tasks of a %s guest", function(_, directory)
     assert.is_true(compared >= 4 and is_deleted, compared)
   end)
 
-  it("can be read at their own addresses", function()
+  it("have programs that are about to return from a system call", function()
     local dump <close> = assert(qvm.open(directory .. "first.elf"))
+    local size = dump.machine == "x86_64" and 2 or 4
+    local instruction = dump.machine == "x86_64" and "\x0f\x05" or "\x01\x00\x00\xd4"
+    local compared = 0
     for pid, task in pairs(by_pid(dump)) do
-      if told[pid] and told[pid].arguments and stays(told[pid]) then
-        for m in task:mappings() do
-          if m.path == "/bin/busybox" and m.offset == 0 then
-            assert.are.equal("\127ELF", task:space():read(m.start, 4))
-          end
+      if told[pid] and told[pid].arguments and stays(told[pid]) and task.state == "S" then
+        local registers = {}
+        for name, value in task:registers() do
+          registers[name] = value
         end
+        local pc = registers.rip or registers.pc
+        assert.are.equal(instruction, task:space():read(pc - size, size), tostring(task))
+        compared = compared + 1
       end
     end
+    assert.is_true(compared >= 4)
   end)
 
   it("run on the vCPUs that the dump has", function()

@@ -407,6 +407,21 @@ function Dump:dmesg(options)
   return messages, log
 end
 
+--- What a Linux guest crashed of: the most severe report in its kernel's log.
+--
+-- A panic counts before an oops, that before a BUG, and so on down to a warning, in the order
+-- of `kind`. Of several panics the first counts, of other reports of a kind the last. The
+-- kernel's variable `panic_cpu` adds the vCPU of a panic, if the symbols are known; it also
+-- shows a panic that is not in the log.
+-- @treturn[1] ?Crash the report; nil alone if there is no sign of a crash
+-- @return[2] nil, message, code: `not_found` `unsupported`: there is no log, see `dmesg`;
+-- `malformed`: no sign of a crash, but records of the log were skipped; or the dump cannot be
+-- read
+-- @usage print(dump:crash() or "no crash")
+function Dump:crash()
+  return require "qvm.guest".crash(self)
+end
+
 --- Describes the guest in the dump.
 -- @treturn[1] Guest what is known of it
 -- @return[2] nil, message, code: `gone`, or the dump cannot be read

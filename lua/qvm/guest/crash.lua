@@ -1,0 +1,390 @@
+--- What the log of a Linux guest says about a crash.
+-- @classmod qvm.crash
+
+-- Reports are found by how their lines begin. Only messages of the kernel itself count, and
+-- only the beginning of a message: programs write to the log too, under another facility, and
+-- a driver may quote. The lines are those that kernels 3.11 to 7.2 print on x86_64 and aarch64:
+-- kernel/panic.c (panic, WARN), arch/x86/kernel/dumpstack.c and arch/x86/mm/fault.c,
+-- arch/arm64/kernel/traps.c and arch/arm64/mm/fault.c (oops, BUG), kernel/watchdog.c,
+-- kernel/rcu/tree_stall.h, kernel/hung_task.c, mm/oom_kill.c, lib/dump_stack.c ("CPU: ...").
+--
+-- A report is a run of messages of one caller, so that what other CPUs print meanwhile is not
+-- part of it. The log is read once, from its beginning. One report for each caller is open at
+-- a time; of those that have ended, only the most severe is kept.
+
+local line = require "qvm.util.text"
+
+local crash = {}
+
+--- What a guest crashed of, or what its kernel complained about: the most severe report in
+-- its log. tostring is a line with the most important of it.
+-- @table Crash
+-- @tfield "panic"|"oops"|"bug"|"lockup"|"stall"|"hung"|"oom"|"warning" kind in the order of
+-- severity. oops: an exception in the kernel; bug: a failed assertion (BUG) or a report that
+-- begins so (KASAN, "scheduling while atomic"); lockup: a CPU that a watchdog found stuck;
+-- stall: RCU waits for a CPU or a task; hung: a task that sleeps for minutes; oom: a process
+-- was killed for its memory; warning: WARN and lockdep
+-- @tfield string message the report's decisive line, without "Kernel panic - not syncing: ";
+-- with any characters
+-- @tfield ?string cause the decisive line of the report that led to a panic; nil if the panic
+-- has none
+-- @tfield ?string time of that line, in seconds since boot, with 9 decimals
+-- @tfield ?integer vcpu the kernel's number of the CPU, which is the index of the vCPU; nil if
+-- the report does not say it
+-- @tfield ?CrashTask task what ran there; for `hung` the task that sleeps, for `oom` the
+-- process that was killed; nil if the report does not say it
+-- @tfield {string,...} lines the messages of the report, as dmesg(1) prints them
+-- @usage print(dump:crash())
+
+--- A task that a report names.
+-- @table CrashTask
+-- @tfield string name at most 15 bytes, any but NUL
+-- @tfield integer pid
+-- @usage print(dump:crash().task.name)
+
+local Crash = {__name = "Crash"}
+
+Crash.__tostring = line.tostring("crash", function(found)
+  return ("%s%s%s: %s%s"):format(found.kind,
+    found.time and (" at %s s"):format(found.time:sub(1, -4)) or "",
+    found.vcpu and (" on vCPU %d"):format(found.vcpu) or "", line.cut(found.message),
+    found.cause and (" (%s)"):format(line.cut(found.cause)) or "")
+end)
+
+-- Bounds for hostile logs.
+local OPEN_MAX = 16     -- reports that are open at a time: callers
+local LINES_MAX = 512   -- messages of a report
+local AFTER_MAX = 128   -- more of them, after the line of a panic
+local TEXT_MAX = 2048   -- bytes of a message: the kernel prints at most as many
+local PID_DIGITS = 10
+local GAP = 10000000000 -- nanoseconds between two messages of a report
+
+local SEVERITY = {panic = 8, oops = 7, bug = 6, lockup = 5, stall = 4, hung = 3, oom = 2,
+  warning = 1}
+
+-- Lines of reports --------------------------------------------------------------------------
+
+-- Lines that say what a report is about: kind, pattern, names of the captures. By the first
+-- character, as most messages are none of these; the first that matches counts.
+local HEADS = {
+  K = {{"panic", "^Kernel panic %- not syncing: (.*)", "message"}},
+  B = {
+    {"oops", "^BUG: kernel NULL pointer dereference"},
+    {"oops", "^BUG: unable to handle "},
+    {"lockup", "^BUG: soft lockup %- CPU#(%d+) stuck for %d+s! %[(.*):(%d+)%]", "cpu", "name",
+      "pid"},
+    {"lockup", "^BUG: workqueue lockup"},
+    {"lockup", "^BUG: spinlock lockup suspected on CPU#(%d+), (.*)/(%d+)", "cpu", "name", "pid"},
+    {"bug", "^BUG: "}},
+  U = {{"oops", "^Unable to handle kernel "}, {"warning", "^UBSAN: "}},
+  I = {
+    {"oops", "^Internal error: .* %[#%d+%]"},
+    {"hung", "^INFO: task (.*):(%d+) blocked .-for more than %d+ seconds", "name", "pid"},
+    {"stall", "^INFO: rcu[%w_]* self%-detected stall on CPU"},
+    {"stall", "^INFO: rcu[%w_]* detected .-stalls on "}},
+  k = {{"bug", "^kernel BUG at "}},
+  w = {
+    {"lockup", "^watchdog: BUG: soft lockup %- CPU#(%d+) stuck for %d+s! %[(.*):(%d+)%]", "cpu",
+      "name", "pid"},
+    {"lockup", "^watchdog: .-Watchdog detected hard LOCKUP on cpu (%d+)", "cpu"}},
+  N = {
+    {"lockup", "^NMI watchdog: BUG: soft lockup %- CPU#(%d+) stuck for %d+s! %[(.*):(%d+)%]",
+      "cpu", "name", "pid"},
+    {"lockup", "^NMI watchdog: Watchdog detected hard LOCKUP on cpu (%d+)", "cpu"}},
+  r = {
+    {"stall", "^rcu: INFO: rcu[%w_]* self%-detected stall on CPU"},
+    {"stall", "^rcu: INFO: rcu[%w_]* detected .-stalls on CPUs/tasks: { (%d+)%-", "cpu"},
+    {"stall", "^rcu: INFO: rcu[%w_]* detected .-stalls on "}},
+  O = {
+    {"oom", "^Out of memory.-: Kill%a* process (%d+) %((.*)%)", "pid", "name"}},
+  M = {
+    {"oom", "^Memory cgroup out of memory: Kill%a* process (%d+) %((.*)%)", "pid", "name"}},
+  W = {
+    {"warning", "^WARNING: CPU: (%d+) PID: %d+ at ", "cpu"},
+    {"warning", "^WARNING: .-at .*, CPU#(%d+): (.*)/(%d+)$", "cpu", "name", "pid"},
+    {"warning", "^WARNING: possible %a+ locking dependency detected"},
+    {"warning", "^WARNING: possible recursive locking detected"},
+    {"warning", "^WARNING: possible irq lock inversion dependency detected"},
+    {"warning", "^WARNING: inconsistent lock state"},
+    {"warning", "^WARNING: bad unlock balance detected"},
+    {"warning", "^WARNING: suspicious RCU usage"},
+    {"lockup", "^Watchdog detected hard LOCKUP on cpu (%d+)", "cpu"}},
+}
+
+-- The first line of an exception on x86: "general protection fault, ...: 0000 [#1] SMP".
+local EXCEPTION = "^%a.*: %x%x%x%x+ %[#%d+%]"
+
+-- Lines that begin a report, before the line that says what it is about.
+local CUT_HERE = "^%-+%[ cut here %]%-+"
+local OPENINGS = {
+  CUT_HERE, "^=====+$", " invoked oom%-killer: ", "^SError Interrupt on CPU",
+  "^Insufficient stack space to handle exception", "^Bad mode in .* detected on CPU",
+  "^Unhandled .- exception on CPU", "^sysrq: .*Trigger a crash", "^traps: PANIC: double fault",
+  "^Uhhuh%. NMI received", "^NMI: .* error"}
+
+-- The reports of KASAN and its relatives end with the line of "=" that begins them.
+local FRAMED = "^BUG: K%u+: "
+
+-- Lines that may follow the call trace in a report without such an end: the trace's entries
+-- and registers.
+local AFTER_TRACE = {"^%s", "^%u[%u%d_]*:", "^Code: ", "^x%d+ ?: "}
+
+local function matches_one(text, patterns)
+  for _, pattern in ipairs(patterns) do
+    if text:find(pattern) then
+      return true
+    end
+  end
+  return false
+end
+
+-- The head in a line: kind, message, and cpu, name, pid if the line has them; or nil.
+local function head_of(text)
+  for _, entry in ipairs(HEADS[text:sub(1, 1)] or {}) do
+    local found = {text:match(entry[2])}
+    if found[1] then
+      local head = {kind = entry[1], message = text}
+      for i = 3, #entry do
+        head[entry[i]] = found[i - 2]
+      end
+      return head
+    end
+  end
+  return text:find(" [#", 1, true) and text:find(EXCEPTION) and {kind = "oops", message = text}
+end
+
+-- The kernel's line about who runs: "CPU: 1 PID: 7 Comm: name Not tainted ...", since 6.11
+-- with the user's id. A name may contain blanks.
+local function runner_of(text)
+  local cpu, pid, rest = text:match("^CPU: (%d+) PID: (%d+) Comm: (.*)")
+  if not cpu then
+    cpu, pid, rest = text:match("^CPU: (%d+) UID: %d+ PID: (%d+) Comm: (.*)")
+  end
+  if not cpu then
+    return nil
+  end
+  local last = #rest
+  for _, after in ipairs {" Kdump: loaded ", " Not tainted", " Tainted: "} do
+    last = math.min(last, (rest:find(after, 1, true) or #rest + 1) - 1)
+  end
+  return {cpu = cpu, pid = pid, name = rest:sub(1, last)}
+end
+
+-- A number of the guest's text as an integer, or nil.
+local function number_of(digits)
+  return digits and #digits <= PID_DIGITS and math.tointeger(tonumber(digits)) or nil
+end
+
+-- Reports ------------------------------------------------------------------------------------
+
+-- A report while it is read:
+--   lines, most    its messages, cut to TEXT_MAX, and how many they may be
+--   last           nanoseconds of the last one
+--   kind, message, time, cause, head   once the line is there that says what it is about
+--   runner         from the line "CPU: ...", the first one
+--   ended          the number of messages at its end, once that was reached; more may follow,
+--                  if it turns out to be the cause of a panic
+--   in_trace       the call trace has begun
+--   has_end        it ends with a line of its own, "---[ end trace"
+--   order          counts the lines that say what a report is about
+
+local function add_message(report, message)
+  report.last = message.nanoseconds
+  local lines = report.lines
+  if #lines < report.most then
+    lines[#lines + 1] = setmetatable({time = message.time, text = message.text:sub(1, TEXT_MAX)},
+      getmetatable(message))
+  end
+end
+
+-- Does a line that says what a report is about continue an open one?
+local function continues(report, head)
+  if not report.kind then
+    return true -- only its first line was there
+  elseif head.kind == "panic" then
+    return not report.ended or report.kind ~= "warning"
+  elseif report.ended then
+    return false
+  end
+  local is_dying = report.kind == "panic" or report.kind == "oops" -- faults while it prints
+  local is_bug = report.message:find("^kernel BUG at ") and head.kind == "oops"
+  local is_watchdog = report.kind == "warning" and head.kind == "lockup"
+  return is_dying or is_bug or is_watchdog
+end
+
+-- Does a line that begins reports belong to an open one? The kernel may warn while it dies; a
+-- frame also ends a report.
+local function is_within(report)
+  return report.kind and not report.ended and (report.kind == "panic" or report.kind == "oops"
+    or report.message:find(FRAMED))
+end
+
+-- Enters what a head says. BUG is followed by the exception that it raises.
+local function apply_head(report, head, message)
+  local is_worse = not report.kind or SEVERITY[head.kind] > SEVERITY[report.kind]
+  if report.kind == "bug" and head.kind == "oops" then
+    is_worse = false
+  end
+  if not is_worse then
+    return
+  elseif head.kind == "panic" then
+    report.cause = report.message
+    report.ended, report.most = nil, #report.lines + AFTER_MAX
+  end
+  report.kind, report.message, report.time = head.kind, head.message, message.time
+  report.head, report.has_end = head, report.has_end or head.kind == "oops"
+end
+
+-- Enters what else a line says.
+local function note(report, text)
+  report.runner = report.runner or runner_of(text)
+  if report.kind == "stall" and not report.head.cpu then
+    report.head.cpu = text:match("^rcu:%s+(%d+)%-") or text:match("^%s+(%d+)%-")
+  end
+  if text:find("^Call [Tt]race:") then
+    report.in_trace = true
+  elseif text:find(CUT_HERE) then
+    report.has_end = true
+  end
+end
+
+-- Does a report end before a line?
+local function ends_before(report, text)
+  return report.in_trace and not report.has_end and report.kind and report.kind ~= "panic"
+    and not report.message:find(FRAMED) and not matches_one(text, AFTER_TRACE)
+end
+
+-- Does a report end with a line?
+local function ends_with(report, text)
+  if report.kind == "panic" then
+    return text:find("^%-%-%-%[ end Kernel panic") ~= nil
+  end
+  return text:find("^%-%-%-%[ end trace") ~= nil
+    or report.kind == "oom" and text == report.message
+    or report.kind and report.message:find(FRAMED) and text:find("^=====+$") ~= nil
+end
+
+-- Of two reports, is the first the one to keep? A panic does not return, so that the first
+-- one counts, and otherwise the last one.
+local function is_better(report, best)
+  if not best or report.kind ~= best.kind then
+    return not best or SEVERITY[report.kind] > SEVERITY[best.kind]
+  elseif report.kind == "panic" then
+    return report.order < best.order
+  end
+  return report.order > best.order
+end
+
+local function close(state, key)
+  local report = state.open[key]
+  state.open[key], state.count = nil, state.count - 1
+  if report.kind and is_better(report, state.best) then
+    state.best = report
+  end
+end
+
+-- Closes the report of the oldest last message.
+local function close_oldest(state)
+  local oldest
+  for key, report in pairs(state.open) do
+    if not oldest or report.order < state.open[oldest].order then
+      oldest = key
+    end
+  end
+  close(state, oldest)
+end
+
+local function open(state, key)
+  if state.open[key] then
+    close(state, key)
+  elseif state.count == OPEN_MAX then
+    close_oldest(state)
+  end
+  state.order = state.order + 1
+  local report = {lines = {}, most = LINES_MAX, order = state.order}
+  state.open[key], state.count = report, state.count + 1
+  return report
+end
+
+-- Adds a line to the open report of its caller.
+local function continue(report, message, text)
+  if not report.ended and ends_before(report, text) then
+    report.ended = #report.lines
+  end
+  add_message(report, message)
+  if not report.ended then
+    note(report, text)
+    report.ended = ends_with(report, text) and #report.lines or nil
+  end
+end
+
+local function read_message(state, message)
+  local text = message.text:sub(1, TEXT_MAX):match("^\n*([^\n]*)")
+  local key = message.caller or ""
+  local report = state.open[key]
+  if report and math.abs(message.nanoseconds - report.last) > GAP then
+    close(state, key)
+    report = nil
+  end
+  local head = head_of(text)
+  if head then
+    if not report or not continues(report, head) then
+      report = open(state, key)
+    end
+    apply_head(report, head, message)
+  elseif matches_one(text, OPENINGS) and not (report and is_within(report)) then
+    report = open(state, key)
+  end
+  if report then
+    continue(report, message, text)
+  end
+end
+
+-- The answer ---------------------------------------------------------------------------------
+
+-- The vCPU and the task of a report. Those of a panic are in the line "CPU: ..."; others may
+-- have been found by another CPU.
+local function place_of(report)
+  local head, runner = report.head, report.runner
+  if report.kind == "panic" then
+    return runner or {}
+  elseif head.name or report.kind == "stall" and not head.cpu then
+    return head
+  elseif runner and head.cpu and head.cpu ~= runner.cpu then
+    return {cpu = head.cpu}
+  end
+  return runner or {cpu = head.cpu}
+end
+
+local function answer_of(report)
+  local place, lines = place_of(report), {}
+  for i = 1, report.ended or #report.lines do
+    lines[i] = tostring(report.lines[i])
+  end
+  local pid = number_of(place.pid)
+  return setmetatable({kind = report.kind, message = report.message, cause = report.cause,
+    time = report.time, vcpu = number_of(place.cpu),
+    task = pid and {name = place.name, pid = pid} or nil, lines = lines}, Crash)
+end
+
+-- Reads messages from an iterator. Returns a Crash, or nil if they have no report.
+function crash.of_messages(messages)
+  local state = {open = {}, count = 0, order = 0}
+  for message in messages do
+    if not message.facility or message.facility == "kern" then
+      read_message(state, message)
+    end
+  end
+  for key in pairs(state.open) do
+    close(state, key)
+  end
+  return state.best and answer_of(state.best)
+end
+
+-- A Crash for a panic that the log does not show: the kernel has noted which CPU panics.
+function crash.of_panic_cpu(cpu)
+  return setmetatable({kind = "panic", message = "the kernel panics, and its log does not say why",
+    vcpu = cpu, lines = {}}, Crash)
+end
+
+return crash
