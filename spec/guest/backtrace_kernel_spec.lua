@@ -228,7 +228,7 @@ describe("a backtrace of an aarch64 kernel", function()
           {pc = pc, x29 = STACK + 0x500, x30 = IN_HANDLER, sp = STACK + 0x4f0})
         assert.are.same({"registers handler+0x20", "frame handler+0x14", "frame entry+0x14",
           pc == IN_CALLER and "exception caller+0x14" or "exception victim+0x34",
-          "scan handler+0x14", "frame caller+0x14", "frame outer+0x14",
+          "frame handler+0x14", "frame caller+0x14", "frame outer+0x14",
           "frame start_kernel+0x50"}, calls(words, STACK + 0x20))
       end
     end

@@ -36,7 +36,7 @@ end
 describe("a backtrace", function()
   after_each(files.clean)
 
-  local function aarch64(stack, x29, code, x30)
+  local function aarch64(stack, x29, code, x30, pc)
     local t = pagetables.aarch64(0x100000, 12, 39)
     t:map(CODE, CODE, 0, arm.read_only)
     for at = 0, 0x3000, 0x1000 do
@@ -44,7 +44,7 @@ describe("a backtrace", function()
     end
     local bl = string.pack("<I4", 0x94000040)
     local dump = dump_of("aarch64", t, code or {[0x10c] = bl, [0x20c] = bl, [0x2c] = bl}, stack,
-      {elr = CODE + 0x204, gpr = {[29] = x29, [30] = x30, [31] = STACK + 0x10}})
+      {elr = pc or CODE + 0x204, gpr = {[29] = x29, [30] = x30, [31] = STACK + 0x10}})
     local cpu = dump:vcpu(0)
     return cpu, assert(dump:space(cpu, {va_bits = 39, granule = 4096}))
   end
@@ -65,19 +65,53 @@ describe("a backtrace", function()
     assert.are.same({"0registers", "1frame", "2frame"}, hows)
   end)
 
+  local bl = string.pack("<I4", 0x94000040)
+
+  -- Code that calls, and `words` at the start of callee, of which pc is the third.
+  local function callee_with(...)
+    local words = string.pack(("<I4"):rep(select("#", ...)), ...)
+    return {[0x10c] = bl, [0x200] = words, [0x20c] = bl, [0x2c] = bl}
+  end
+
   it("takes the caller of an aarch64 function without a frame from the link register", function()
+    local nop, stp, mov, ldp, ret = 0xd503201f, 0xa9bf7bfd, 0x910003fd, 0xa8c17bfd, 0xd65f03c0
     local stack = frames()
     stack[0x28] = CODE + 0x30
-    local cpu, space = aarch64(stack, STACK + 0x20, nil, CODE + 0x110)
-    assert.are.same({"#0  0x0000000000010204 callee+0x4/0x100",
-      "#1  0x0000000000010110 ? caller+0x10/0x100", "#2  0x0000000000010030 start+0x30/0x100",
-      "#3  0x0000000000010030 start+0x30/0x100"}, lines(cpu, space))
-    -- The link register still holds the return address of a call that the function made.
-    cpu, space = aarch64(frames(), STACK + 0x20, nil, CODE + 0x210)
+    -- No frame yet, one that x29 does not point to, and none any more.
+    for _, code in ipairs {{nop, nop, nop, nop}, {nop, stp, nop, nop}, {mov, ldp, ret, nop}} do
+      local cpu, space = aarch64(stack, STACK + 0x20, callee_with(table.unpack(code)), CODE + 0x110,
+        CODE + 0x208)
+      assert.are.same({"#0  0x0000000000010208 callee+0x8/0x100",
+        "#1  0x0000000000010110 caller+0x10/0x100", "#2  0x0000000000010030 start+0x30/0x100",
+        "#3  0x0000000000010030 start+0x30/0x100"}, lines(cpu, space))
+    end
+    -- With a frame the link register holds the return address of a call that the function made.
+    for _, code in ipairs {{stp, mov, nop, nop}, {stp, 0x910083fd, nop, nop}} do
+      for _, link in ipairs {CODE + 0x210, CODE + 0x30} do
+        local cpu, space = aarch64(frames(), STACK + 0x20, callee_with(table.unpack(code)), link,
+          CODE + 0x208)
+        assert.are.same({"#0  0x0000000000010208 callee+0x8/0x100",
+          "#1  0x0000000000010110 caller+0x10/0x100", "#2  0x0000000000010030 start+0x30/0x100"},
+          lines(cpu, space))
+      end
+    end
+    -- After a path that has returned, others have the frame.
+    local code = callee_with(stp, mov, ldp, ret)
+    code[0x20c] = nil
+    local cpu, space = aarch64(frames(), STACK + 0x20, code, CODE + 0x30, CODE + 0x210)
     assert.are.equal("#1  0x0000000000010110 caller+0x10/0x100", lines(cpu, space)[2])
     -- The function has a frame and has made no call yet.
     cpu, space = aarch64(frames(), STACK + 0x20, nil, CODE + 0x110)
     assert.are.equal(3, #lines(cpu, space))
+  end)
+
+  it("does not trust the link register where the function is not known", function()
+    local stack = frames()
+    stack[0x28] = CODE + 0x30
+    local cpu, space = aarch64(stack, STACK + 0x20, nil, CODE + 0x110, CODE + 0x304)
+    assert.are.same({"#0  0x0000000000010304 (no symbol)",
+      "#1  0x0000000000010110 ? caller+0x10/0x100", "#2  0x0000000000010030 start+0x30/0x100",
+      "#3  0x0000000000010030 start+0x30/0x100"}, lines(cpu, space))
   end)
 
   it("names the right function if its last instruction is the call", function()

@@ -74,15 +74,45 @@ local function scan_stack(walk, sp)
   end
 end
 
--- Functions that have no frame return to the link register. In other functions it holds the
+-- The link register ------------------------------------------------------------------------
+
+local CODE_MAX = 4096 -- instructions of a function that are looked at
+
+-- Has the function at pc a frame record there? It has from `add x29, sp, #n` (or `mov x29, sp`,
+-- the same with 0) to `ldp x29, x30`; after `ret` or a jump comes code that has it again. nil: not
+-- known.
+local function has_record(walk, pc)
+  local name, offset = walk.names.at(pc)
+  local count = name and offset // 4
+  local code = count and count <= CODE_MAX and walk.space:array(pc - offset, "u32", count)
+  if not code then
+    return nil
+  end
+  local is_made, is_there = false, false
+  for _, word in ipairs(code) do
+    if word & 0xff8003ff == 0x910003fd then
+      is_made, is_there = true, true
+    elseif word & 0xfe407fff == 0xa8407bfd then
+      is_there = false
+    elseif word & 0xfffffc1f == 0xd65f0000 or word & 0xfffff3ff == 0xd65f03ff -- ret, retaa
+        or word & 0xfc000000 == 0x14000000 or word & 0xfffffc1f == 0xd61f0000 then -- b, br
+      is_there = is_made
+    end
+  end
+  return is_there
+end
+
+-- A function without a record returns to the link register. In other functions it holds the
 -- last call's return address.
 local function add_link(walk, pc, link, first)
   link = walk.plain(walk.space, link)
   if first and first.address == link or not walk:is_return(link) then
     return
   end
-  local own = walk.names.at(pc)
-  if not own or own ~= walk.names.at(link - 1) then
+  local has, own = has_record(walk, pc), walk.names.at(pc)
+  if has == false then
+    walk:add(link, "frame")
+  elseif has == nil and (not own or own ~= walk.names.at(link - 1)) then
     walk:add(link, "scan")
   end
 end
