@@ -150,7 +150,9 @@ local function scalar(handle, value)
     if name then
       return ("%s (%d)"):format(line.field(name), value)
     end
+    local _, name_of_type = core.type_about(select(2, core.type_shape(handle)))
     local is_wide = value <= -(1 << 31) or value > 0xffffffff
+      or value < 0 and name_of_type:find("unsigned", 1, true)
     return is_wide and ("0x%016x"):format(value) or tostring(value)
   elseif value == nil then
     return "NULL"
