@@ -128,6 +128,7 @@ test-real: ## run the specs on dumps of real guests, which QEMU boots
 	@$(LUA) spec/real_guests/guest.lua aarch64 --16k >/dev/null
 	@$(LUA) spec/real_guests/guest.lua x86_64 --testing >/dev/null || true # pending specs name it
 	@$(LUA) spec/real_guests/guest.lua aarch64 --testing >/dev/null || true
+	@$(LUA) spec/real_guests/guest.lua x86_64 --bullseye >/dev/null || true
 	@QVM_BUILD="$(BUILD)" busted --run=real --lua="$$(command -v $(LUA))"
 
 test-html: ## run the specs that open the HTML report in a browser (Chromium)

@@ -14,13 +14,13 @@ local system = require "system"
 
 local usage = [[
 usage: lua5.4 spec/real_guests/guest.lua ARCH [--memory 256M] [--fill PERCENT]
-           [--la57] [--16k] [--testing] [--dir build/guests] [--again]
+           [--la57] [--16k] [--testing | --bullseye] [--dir build/guests] [--again]
   ARCH      x86_64 or aarch64
   --memory  the guest's memory, in M or G
   --fill    make the guest write to that percentage of its memory, 1 to 70
   --la57    x86_64 with five levels of page tables
   --16k     aarch64 with pages of 16 KiB
-  --testing use the kernel of Debian's suite "testing"
+  --testing, --bullseye  use the kernel of that suite of Debian
   --dir     the output directory, with a subdirectory for each kind of guest
   --again   record another dump even if there is one
 ]]
@@ -61,7 +61,8 @@ local parse = {
 }
 
 -- The guest variants, and the architecture that has each (true: all).
-local forms = {["--la57"] = "x86_64", ["--16k"] = "aarch64", ["--testing"] = true}
+local forms = {["--la57"] = "x86_64", ["--16k"] = "aarch64", ["--testing"] = true,
+  ["--bullseye"] = true}
 
 local function options(words)
   local result = {memory = default_memory, fill = 0, dir = "build/guests"}
@@ -134,7 +135,7 @@ end
 local function prepare(dir, o)
   local kind = machine.kinds[o.arch]
   local image = kind.images[o.form] or kind.images.usual
-  local suite = o.form == "testing" and o.form or nil
+  local suite = forms["--" .. (o.form or "")] == true and o.form or nil
   local from = ("%s/packages-%s%s"):format(o.dir, image:match("image%-(.*)$"),
     suite and "-" .. suite or "")
   packages.get(from, kind.debian, image, suite, progress)

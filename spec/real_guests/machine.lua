@@ -16,7 +16,7 @@ local boot_limit = 180 -- seconds
 
 -- By QEMU's name of an architecture: Debian's name of it, and of its kernel packages;
 -- QEMU's options for such a machine; the console. Variants: five levels of page tables,
--- which most guests lack; pages of 16 KiB; the kernel of Debian's suite "testing".
+-- which most guests lack; pages of 16 KiB; the kernel of another suite of Debian.
 machine.kinds = {
   x86_64 = {debian = "amd64", console = "ttyS0", images = {usual = "linux-image-cloud-amd64"},
     options = {"-machine", "q35", "-cpu", "max,la57=off"},

@@ -52,7 +52,7 @@ local function stays(task)
 end
 
 local EVERY = {"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing",
-  "aarch64-testing"}
+  "aarch64-testing", "x86_64-bullseye"}
 
 guests.each(EVERY, "the tasks of a %s guest", function(_, directory)
   local by_file, told, count

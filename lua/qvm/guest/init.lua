@@ -138,7 +138,7 @@ local function own_symbols(dump, state)
   if not space then
     return nil, message, code
   end
-  local found, problem, kind = require "qvm.guest.kallsyms".read(space, state.info)
+  local found, problem, kind = require "qvm.guest.kallsyms".read(dump, space, state.info)
   if not found then
     return nil, ("%s: %s: pass a System.map or a vmlinux to dump:symbols"):format(dump.path,
       problem), kind
