@@ -46,6 +46,7 @@ end)
 --   path, file      the symbols of a file, which are then in use
 --   types, context  the types in use, and what their Objects share; once they were read
 --   own_types       those in the dump's memory
+--   no_types        the message, once they were searched for in vain
 -- Setting the VMCOREINFO drops what the one before led to, except for the path: the file is
 -- read and verified again.
 local function set_info(dump, info, problem, code)
@@ -205,6 +206,16 @@ end
 
 -- Types and objects -------------------------------------------------------------------------
 
+-- The state of a dump that is open: types that were read do not need it, but what is asked of a
+-- closed dump fails alike every time.
+local function state_of_open(dump)
+  if not core.dump.is_open(dump) then
+    return nil, dump.path .. ": the dump is closed", "gone"
+  end
+  return state_of(dump)
+end
+
+-- The types in the dump's memory. A search that found none is not repeated.
 local function own_types(dump, state)
   if state.own_types then
     return state.own_types
@@ -213,8 +224,15 @@ local function own_types(dump, state)
   if not space then
     return nil, message, code
   end
+  local information = require "qvm.guest.type_information"
   local found
-  found, message, code = require "qvm.guest.type_information".of_memory(dump, space)
+  found, message, code = information.at_symbols(dump, space)
+  if not found and not message and state.no_types then
+    return nil, state.no_types, "not_found"
+  elseif not found and not message then
+    found, message, code = information.search(dump, space)
+    state.no_types = code == "not_found" and message or nil
+  end
   state.own_types = found
   return found, message, code
 end
@@ -237,7 +255,7 @@ function guest.types(dump, path)
   if path ~= nil then
     check.path(path, 1, "types")
   end
-  local state, message, code = state_of(dump)
+  local state, message, code = state_of_open(dump)
   if not state then
     return nil, message, code
   end
@@ -256,7 +274,7 @@ function guest.types(dump, path)
 end
 
 local function types_in_use(dump)
-  local state, message, code = state_of(dump)
+  local state, message, code = state_of_open(dump)
   if not state then
     return nil, message, code
   elseif state.types then
