@@ -90,9 +90,9 @@ end
 
 -- Types of a module: they continue those of the kernel, and cannot stand alone.
 local function module_bytes()
-  local writer = btf.new("<", kernel_objects.types():writer())
-  writer:struct("of_module", 8, {{"one_of_a_module", 1, 0}})
-  return writer:bytes()
+  local types = btf.new("<", kernel_objects.types():writer())
+  types:struct("of_module", 8, {{"one_of_a_module", 1, 0}})
+  return types:bytes()
 end
 
 -- An ELF file with a section .BTF.

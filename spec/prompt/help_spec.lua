@@ -137,9 +137,11 @@ describe("help's examples", function()
       snapshot = objects.Setting, baseline = objects.Setting, differences = objects.Difference,
       space = assert(dump:space {root = 0x41000, va_bits = 39}), steps = objects.Step,
       symbols = objects.Symbols[1], type = objects.Type[1], task = objects.Object[1],
-      head = dump:variable("task_hash", "struct hlist_head"), array = dump:variable("page_array",
-        "struct xarray"), root = dump:variable "vmap_area_root",
-      wake_list = dump:variable("wake_list", "struct llist_head"), idr = dump:variable("task_idr", "struct idr"),
+      head = dump:variable("task_hash", "struct hlist_head"),
+      wake_list = dump:variable("wake_list", "struct llist_head"),
+      root = dump:variable "vmap_area_root",
+      array = dump:variable("page_array", "struct xarray"),
+      idr = dump:variable("task_idr", "struct idr"),
       tree = dump:variable("task_ids", "struct maple_tree"),
       assert = assert, print = function(...) return tostring((...)) end}, {__index = _G})
   end

@@ -69,6 +69,21 @@ static int malformed(struct qvm_error *err, const char *subject, const char *wha
     return qvm_fail(err, QVM_MALFORMED, "%s: bad type information: %s", subject, what);
 }
 
+/* Has every string an end, and is none too long? Names may begin within one. */
+static bool strings_are_good(const struct btf *btf)
+{
+    const char *p = btf->strings;
+
+    for (size_t left = btf->strings_size, size; left > 0; left -= size, p += size) {
+        const char *end = memchr(p, '\0', left);
+
+        if (!end || end - p > BTF_NAME_MAX)
+            return false;
+        size = (size_t)(end - p) + 1;
+    }
+    return true;
+}
+
 static int read_header(struct btf *btf, const unsigned char *bytes, size_t size,
                        const char *subject, struct qvm_error *err)
 {
@@ -76,8 +91,8 @@ static int read_header(struct btf *btf, const unsigned char *bytes, size_t size,
 
     if (size > BTF_SIZE_MAX)
         return qvm_fail(err, QVM_TOO_LARGE,
-                        "%s: type information of %zu bytes, more than %u", subject, size,
-                        (unsigned)BTF_SIZE_MAX);
+                        "%s: type information of %" PRIu64 " bytes, more than %u", subject,
+                        (uint64_t)size, (unsigned)BTF_SIZE_MAX);
     if (size < BTF_HEADER_SIZE || !decode_header(bytes, &header))
         return qvm_fail(err, QVM_MALFORMED, "%s: not type information in the form of BTF",
                         subject);
@@ -87,15 +102,16 @@ static int read_header(struct btf *btf, const unsigned char *bytes, size_t size,
     if (header.types_at + header.types_size > size ||
         header.strings_at + header.strings_size > size)
         return qvm_fail(err, QVM_TRUNCATED,
-                        "%s: type information of %" PRIu64 " bytes, of which %zu are there",
-                        subject, btf_total_size(bytes), size);
+                        "%s: type information of %" PRIu64 " bytes, of which %" PRIu64
+                        " are there",
+                        subject, btf_total_size(bytes), (uint64_t)size);
     btf->big_endian = is_big_endian(bytes);
     btf->types = bytes + header.types_at;
     btf->types_size = (uint32_t)header.types_size;
     btf->strings = (const char *)bytes + header.strings_at;
     btf->strings_size = (uint32_t)header.strings_size;
-    if (btf->strings_size > 0 && btf->strings[btf->strings_size - 1] != '\0')
-        return malformed(err, subject, "the last string has no end");
+    if (!strings_are_good(btf))
+        return malformed(err, subject, "a string without an end, or a very long one");
     if (!btf->base && (btf->strings_size == 0 || btf->strings[0] != '\0'))
         return malformed(err, subject, "the first string is not empty");
     return 0;

@@ -16,6 +16,9 @@
  * some 50 MiB. */
 #define BTF_SIZE_MAX LIMIT(24u << 20, 1u << 16)
 
+/* Bytes of one name. The kernel's own have less than 512 (KSYM_NAME_LEN). */
+enum { BTF_NAME_MAX = 4096 };
+
 /* References that lead from one type to the next (pointer, array, typedef, const, ...): a
  * longer chain, or a loop, is malformed. */
 enum { BTF_CHAIN_MAX = 64 };

@@ -6,8 +6,8 @@ local line = require "qvm.util.text"
 
 local declaration = {}
 
-local DEPTH = 8         -- of functions whose parameters are functions
-local PARAMETERS = 32   -- that are shown of one function
+local DEPTH = 8         -- of functions whose parameters are functions, and of structs in structs
+local PARAMETERS = 32   -- that are shown of one declaration
 local ONE_LINE = 300    -- bytes of members in one line
 local MEMBERS = 400     -- lines of one layout
 
@@ -17,64 +17,67 @@ local PREFIXES = {struct = "struct", union = "union", enum = "enum"}
 
 local write
 
-local function parameters(handle, depth)
+-- nested: the depth of functions within functions, and `left`, the parameters that may still be
+-- shown: each may be a function with parameters of its own.
+local function parameters(handle, nested)
   local list, index = {}, 0
   local name, inner, is_rest = core.type_part(handle, index)
   while name do
-    if index == PARAMETERS or depth == DEPTH then
+    if nested.left == 0 or nested.depth == DEPTH then
       list[#list + 1] = "..."
       break
     end
-    list[#list + 1] = is_rest and "..." or write(inner, name, depth + 1)
-    index = index + 1
+    nested.left, nested.depth = nested.left - 1, nested.depth + 1
+    list[#list + 1] = is_rest and "..." or write(inner, name, nested)
+    index, nested.depth = index + 1, nested.depth - 1
     name, inner, is_rest = core.type_part(handle, index)
   end
   return #list > 0 and table.concat(list, ", ") or "void"
 end
 
 -- Modifiers stand before what they modify; those of a pointer, after its star.
-local function with_modifier(word, target, name, depth)
+local function with_modifier(word, target, name, nested)
   local kind = core.type_about(target)
   if kind == "pointer" then
-    return write(target, word .. (name ~= "" and " " .. name or ""), depth)
+    return write(target, word .. (name ~= "" and " " .. name or ""), nested)
   end
-  return word .. " " .. write(target, name, depth)
+  return word .. " " .. write(target, name, nested)
 end
 
 local writers = {}
 
-function writers.pointer(_, target, name, depth)
+function writers.pointer(_, target, name, nested)
   local kind = core.type_about(target)
   if kind == "array" or kind == "prototype" then
-    return write(target, "(*" .. name .. ")", depth)
+    return write(target, "(*" .. name .. ")", nested)
   end
-  return write(target, "*" .. name, depth)
+  return write(target, "*" .. name, nested)
 end
 
-function writers.array(handle, target, name, depth)
+function writers.array(handle, target, name, nested)
   local _, _, _, length = core.type_about(handle)
-  return write(target, ("%s[%s]"):format(name, length > 0 and length or ""), depth)
+  return write(target, ("%s[%s]"):format(name, length > 0 and length or ""), nested)
 end
 
-function writers.prototype(handle, target, name, depth)
-  return write(target, ("%s(%s)"):format(name, parameters(handle, depth)), depth)
+function writers.prototype(handle, target, name, nested)
+  return write(target, ("%s(%s)"):format(name, parameters(handle, nested)), nested)
 end
 
-writers["function"] = function(_, target, name, depth)
-  return write(target, name, depth)
+writers["function"] = function(_, target, name, nested)
+  return write(target, name, nested)
 end
 writers.variable, writers.decl_tag = writers["function"], writers["function"]
 
 for _, word in ipairs {"const", "volatile", "restrict"} do
-  writers[word] = function(_, target, name, depth)
-    return with_modifier(word, target, name, depth)
+  writers[word] = function(_, target, name, nested)
+    return with_modifier(word, target, name, nested)
   end
 end
 
 -- The kernel's own marks: __user, __rcu, __percpu.
-function writers.type_tag(handle, target, name, depth)
+function writers.type_tag(handle, target, name, nested)
   local _, tag = core.type_about(handle)
-  return with_modifier("__" .. line.field(tag), target, name, depth)
+  return with_modifier("__" .. line.field(tag), target, name, nested)
 end
 
 local function base_name(handle)
@@ -90,10 +93,10 @@ local function base_name(handle)
 end
 
 -- The declaration of a name as a type, given as a handle; without a name, the type alone.
-function write(handle, name, depth)
+function write(handle, name, nested)
   local kind, _, _, _, target = core.type_about(handle)
   if writers[kind] then
-    return writers[kind](handle, target, name, depth)
+    return writers[kind](handle, target, name, nested)
   end
   local base = base_name(handle)
   if name == "" or name:find("^%[") then
@@ -103,7 +106,7 @@ function write(handle, name, depth)
 end
 
 function declaration.of(handle, name)
-  return write(handle, name and line.field(name) or "", 1)
+  return write(handle, name and line.field(name) or "", {depth = 1, left = PARAMETERS})
 end
 
 local function member_text(name, handle, bits)

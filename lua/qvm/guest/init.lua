@@ -46,6 +46,7 @@ end)
 --   path, file      the symbols of a file, which are then in use
 --   types, context  the types in use, and what their Objects share; once they were read
 --   own_types       those in the dump's memory
+--   no_types        the message, once they were searched for in vain
 -- Setting the VMCOREINFO drops what the one before led to, except for the path: the file is
 -- read and verified again.
 local function set_info(dump, info, problem, code)

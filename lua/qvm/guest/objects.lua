@@ -129,6 +129,7 @@ end)
 -- qvm.show ----------------------------------------------------------------------------------
 
 local DEPTH, LINES, ELEMENTS = 3, 400, 16
+local PARTS = 1 << 16 -- members that are looked at: anonymous structs within others could multiply
 
 local function enumerator(handle, value)
   local kind, inner = core.type_shape(handle)
@@ -201,8 +202,9 @@ local function add_members(lines, indent, object, handle, depth)
   local index = 0
   local name, inner = core.type_part(handle, index)
   while inner do
-    if #lines >= LINES then
-      lines[#lines + 1] = indent .. "..."
+    lines.parts = (lines.parts or 0) + 1
+    if #lines >= LINES or lines.parts > PARTS then
+      lines[#lines + 1] = #lines <= LINES and indent .. "..." or nil
       return
     elseif name ~= "" then
       local value, problem = read(object, name)

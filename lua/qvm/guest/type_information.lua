@@ -67,15 +67,18 @@ local function search(dump, space)
     .. "file with it to dump:types", "not_found"
 end
 
--- The types that a kernel keeps in its memory: between two symbols, or where its magic number
--- is.
-function information.of_memory(dump, space)
+-- The types that a kernel keeps in its memory, between two symbols; nil if it has no such symbols.
+function information.at_symbols(dump, space)
   local kernel_address = require "qvm.guest".kernel_address
   local first = kernel_address(dump, "__start_BTF")
   local last = first and kernel_address(dump, "__stop_BTF")
   if first and last and last > first then
     return at(dump, space, first, last - first)
   end
+end
+
+-- Those that are found by their magic number.
+function information.search(dump, space)
   local ok, found, message, code = errors.try(search, dump, space)
   if not ok then
     return nil, found, "unsupported"

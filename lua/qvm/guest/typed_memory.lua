@@ -1,6 +1,7 @@
 -- The types of a guest's kernel as a dump's methods use them: those in use, objects and
 -- variables. What is known of a dump is in its field `_guest`, see qvm.guest; here:
 --   own_types       the types in the dump's memory, once they were read
+--   no_types        why a search of the memory found none
 --   types           those in use: of the memory, or of a file
 --   module_types    those that each module adds, an array, once they were read
 --   contexts        what Objects share, by their types
@@ -16,6 +17,16 @@ local objects = require "qvm.guest.objects"
 
 local typed_memory = {}
 
+-- The state of a dump that is open: types that were read do not need it, but what is asked of a
+-- closed dump fails alike every time.
+local function state_of(dump)
+  if not core.dump.is_open(dump) then
+    return nil, dump.path .. ": the dump is closed", "gone"
+  end
+  return guest.state(dump)
+end
+
+-- The types in the dump's memory. A search that found none is not repeated.
 local function own_types(dump, state)
   if state.own_types then
     return state.own_types
@@ -25,7 +36,13 @@ local function own_types(dump, state)
     return nil, message, code
   end
   local found
-  found, message, code = information.of_memory(dump, space)
+  found, message, code = information.at_symbols(dump, space)
+  if not found and not message and state.no_types then
+    return nil, state.no_types, "not_found"
+  elseif not found and not message then
+    found, message, code = information.search(dump, space)
+    state.no_types = code == "not_found" and message or nil
+  end
   state.own_types = found
   return found, message, code
 end
@@ -47,7 +64,7 @@ function typed_memory.types(dump, path)
   if path ~= nil then
     check.path(path, 1, "types")
   end
-  local state, message, code = guest.state(dump)
+  local state, message, code = state_of(dump)
   if not state then
     return nil, message, code
   end
@@ -66,7 +83,7 @@ function typed_memory.types(dump, path)
 end
 
 local function types_in_use(dump)
-  local state, message, code = guest.state(dump)
+  local state, message, code = state_of(dump)
   if not state then
     return nil, message, code
   elseif state.types then

@@ -116,27 +116,33 @@ function Type:enumerators()
   end
 end
 
--- The names of all members, those within anonymous ones included.
-local NAMES_MAX, DEPTH_MAX = 4096, 8
+local NAMES_MAX, PARTS_MAX, DEPTH_MAX = 4096, 1 << 16, 8
 
-local function add_names(names, handle, depth)
+-- Adds the names of members, those within anonymous ones included. left: parts that may still be
+-- looked at, since anonymous structs within others could multiply.
+local function add_names(names, handle, depth, left)
   local index = 0
   local name, inner = core.type_part(handle, index)
-  while inner and #names < NAMES_MAX do
+  while inner and #names < NAMES_MAX and left > 0 do
+    left = left - 1
     if name ~= "" then
       names[#names + 1] = name
     elseif depth < DEPTH_MAX and STRUCTURES[core.type_shape(inner)] then
-      add_names(names, inner, depth + 1)
+      left = add_names(names, inner, depth + 1, left)
     end
     index = index + 1
     name, inner = core.type_part(handle, index)
   end
-  return names
+  return left
 end
 
 -- The names of the members of a struct or union; empty for another type.
 function Type.names(handle)
-  return STRUCTURES[core.type_shape(handle)] and add_names({}, handle, 1) or {}
+  local names = {}
+  if STRUCTURES[core.type_shape(handle)] then
+    add_names(names, handle, 1, PARTS_MAX)
+  end
+  return names
 end
 
 -- Raises that a type, given as a handle, has no such member, and suggests the nearest.

@@ -164,7 +164,9 @@ function line.nearest(name, names, far)
   end
   local most, list = #name > 3 and math.max(2, #name // 3) or 1, {}
   for _, known in ipairs(names) do
-    local edits = (far or distance)(name, known)
+    -- As many edits as bytes are missing, at least.
+    local edits = not far and math.abs(#name - #known) > most and most + 1
+      or (far or distance)(name, known)
     if edits <= most then
       list[#list + 1] = {name = known, edits = edits, at = #list}
     end
