@@ -67,7 +67,9 @@ local SEVERITY = {panic = 8, oops = 7, bug = 6, lockup = 5, stall = 4, hung = 3,
 -- Lines that say what a report is about: kind, pattern, names of the captures. By the first
 -- character, as most messages are none of these; the first that matches counts.
 local HEADS = {
-  K = {{"panic", "^Kernel panic %- not syncing: (.*)", "message"}},
+  K = {
+    {"panic", "^Kernel panic %- not syncing: (.*)", "message"},
+    {"bug", "^Kernel BUG at "}},
   B = {
     {"oops", "^BUG: kernel NULL pointer dereference"},
     {"oops", "^BUG: unable to handle "},
@@ -207,7 +209,7 @@ local function continues(report, head)
     return false
   end
   local is_dying = report.kind == "panic" or report.kind == "oops" -- faults while it prints
-  local is_bug = report.message:find("^kernel BUG at ") and head.kind == "oops"
+  local is_bug = report.message:find("^[kK]ernel BUG at ") and head.kind == "oops"
   local is_watchdog = report.kind == "warning" and head.kind == "lockup"
   return is_dying or is_bug or is_watchdog
 end
@@ -306,9 +308,9 @@ local function open(state, key)
   return report
 end
 
--- Adds a line to the open report of its caller.
-local function continue(report, message, text)
-  if not report.ended and ends_before(report, text) then
+-- Adds a line to the open report of its caller. head: what it says the report is about, or nil.
+local function continue(report, message, text, head)
+  if not head and not report.ended and ends_before(report, text) then
     report.ended = #report.lines
   end
   add_message(report, message)
@@ -336,7 +338,7 @@ local function read_message(state, message)
     report = open(state, key)
   end
   if report then
-    continue(report, message, text)
+    continue(report, message, text, head)
   end
 end
 
