@@ -552,6 +552,10 @@ for form, numbers in ipairs {{5, 0x105, 0x400}, {5, 0x505, 0x800}, {0x205, 0xb05
     registers[IP], registers[SP], registers[BP] = code[1], 0x800, 0x808
     seed("orc", string.char(form - 1) .. orc({first, table.unpack(entries, 2)},
       {0x818, code[3], code[3], code[4], 0x810, 0x808}, registers))
+    -- The same after a call, from which fewer registers are known.
+    first[1], first[4] = 0x1100, plain & ~0xff | number
+    seed("orc", string.char(form - 1) .. orc({{0x1000, 8, 0, plain}, first,
+      table.unpack(entries, 3)}, {code[2], code[3], code[3], code[4], 0x810, 0x808}, registers))
   end
 end
 -- Return addresses without end; code without an entry; frame pointers; a table that is cut.

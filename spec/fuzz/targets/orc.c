@@ -22,6 +22,7 @@ enum {
     TABLES = 4, /* pages: one of page tables for each level */
     PAGES_MAX = 4,
     HEADER = 20 + 4 + 2 * REG_COUNT,
+    COUNT_MAX = 512, /* entries: they are searched one by one */
     STEPS_MAX = 1000
 };
 
@@ -460,7 +461,7 @@ static void read_tables(struct fuzz_input *input, struct orc_table table[2])
         table[i].last = BASE + fuzz_take(input, 2);
         table[i].ips = BASE + fuzz_take(input, 2);
         table[i].entries = BASE + fuzz_take(input, 2);
-        table[i].count = (uint32_t)fuzz_take(input, 2);
+        table[i].count = (uint32_t)fuzz_take(input, 2) % COUNT_MAX;
     }
 }
 
