@@ -500,6 +500,75 @@ seed("kallsyms", "\32" .. kallsyms("<", 0, few))
 seed("kallsyms", "\192" .. kallsyms("<", 0, {"T_stext", table.unpack(many, 2, 900)}))
 seed("kallsyms", "\128" .. kallsyms("<", 0, {"T_stext", table.unpack(many, 2, 900)}))
 seed("kallsyms", "\16" .. kallsyms("<", 0, {"T_stext", table.unpack(many, 2, 800)}, 1000))
+
+-- ORC tables, a stack and registers: spec/fuzz/targets/orc.c. entries: {ip, sp_offset, bp_offset,
+-- bits}; words: the stack's, from 0x800 on; registers: by their index in struct pt_regs.
+local function orc(entries, words, registers, known)
+  local base, ips, list, stack = 0x1000, 0x200, 0x400, 0x800
+  local memory = string.pack("<I2I2I2I2I2", 0x1000, 0x1fff, ips, list, #entries):rep(2)
+  memory = memory .. string.pack("<I4", known or 0x1fffff)
+  for i = 0, 20 do
+    memory = memory .. string.pack("<I2", registers[i] or 0)
+  end
+  memory = memory .. ("\0"):rep(ips - #memory)
+  for i, e in ipairs(entries) do
+    memory = memory .. string.pack("<i4", e[1] - (ips + 4 * (i - 1)))
+  end
+  memory = memory .. ("\0"):rep(list - #memory)
+  for _, e in ipairs(entries) do
+    memory = memory .. string.pack("<i2i2I2", e[2], e[3], e[4])
+  end
+  memory = memory .. ("\0"):rep(stack - #memory)
+  for _, word in ipairs(words) do
+    memory = memory .. string.pack("<i8", word < 0 and -word or word + base)
+  end
+  return memory .. ("\0"):rep(0x3000 - #memory)
+end
+
+local IP, SP, BP = 16, 19, 4
+local code = {0x1010, 0x1110, 0x1210, 0x1310}
+for form, numbers in ipairs {{5, 0x105, 0x400}, {5, 0x505, 0x800}, {0x205, 0xb05, 0x100},
+  {0x203, 0xb03, 0x100}} do
+  local plain, regs, last = table.unpack(numbers)
+  local entries = {{0x1000, 16, 0, plain}, {0x1100, 0, 0, regs}, {0x1200, 8, 0, plain},
+    {0x1300, 0, 0, last}, {0x1400, 8, 0, plain}, {0x1500, 8, 0, plain}}
+  local saved = {0, code[2]}
+  for i = 0, 20 do
+    saved[#saved + 1] = i == IP and code[3] or i == SP and 0x900 or -(i == 17 and 0x10 or 7)
+  end
+  saved[0x100 // 8] = 0
+  for i = #saved + 1, 0x20 do
+    saved[i] = 0
+  end
+  saved[0x21], saved[0x22] = code[4], 0
+  seed("orc", string.char(form - 1) .. orc(entries, saved, {[IP] = code[1], [SP] = 0x800}))
+  -- Each base of sp, to the middle of the stack; of bp as well.
+  for number = 0, 15 do
+    local first = {0x1000, 8, 8, plain & ~0xff | number | (number * 3 & 15) << 4}
+    local registers = {}
+    for i = 0, 20 do
+      registers[i] = 0x808
+    end
+    registers[IP], registers[SP], registers[BP] = code[1], 0x800, 0x808
+    seed("orc", string.char(form - 1) .. orc({first, table.unpack(entries, 2)},
+      {0x818, code[3], code[3], code[4], 0x810, 0x808}, registers))
+    -- The same after a call, from which fewer registers are known.
+    first[1], first[4] = 0x1100, plain & ~0xff | number
+    seed("orc", string.char(form - 1) .. orc({{0x1000, 8, 0, plain}, first,
+      table.unpack(entries, 3)}, {code[2], code[3], code[3], code[4], 0x810, 0x808}, registers))
+  end
+end
+-- Return addresses without end; code without an entry; frame pointers; a table that is cut.
+local returns = {}
+for i = 1, 0x700 // 8 do
+  returns[i] = i % 2 == 0 and 0x1010 or 0x800 + 8 * i + 8
+end
+for _, options in ipairs {"\0", "\4", "\8", "\16", "\32", "\64", "\12"} do
+  seed("orc", options .. orc({{0x1000, 8, 0, 5}, {0x1100, 8, 0, 5}}, returns,
+    {[IP] = 0x1010, [SP] = 0x800, [BP] = 0x808}))
+  seed("orc", options .. orc({{0x1f00, 8, 0, 5}}, returns, {[IP] = 0x1010, [SP] = 0x800,
+    [BP] = 0x808}))
+end
 seed("symbols", "\1" .. ("1 T a\n"):rep(1100))
 seed("symbols", "\1" .. ("1 T " .. ("n"):rep(3000) .. "\n"):rep(3))
 seed("symbols", "\1" .. "1 T a\n1 T " .. ("n"):rep(9000))

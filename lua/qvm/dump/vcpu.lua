@@ -44,10 +44,12 @@ end
 
 --- The vCPU's call stack, innermost call first.
 --
--- Unwound by frame pointers if the code keeps them (aarch64, and x86_64 if built so);
--- otherwise the stack is searched for return addresses. Continues across interrupts and
--- exceptions. A frame's `how` says how it was found: frames are reliable unless it is
--- `"scan"`. Raises if `Dump:space` fails, or if the machine is not supported.
+-- Unwound by the ORC tables of a Linux kernel of x86_64, or by frame pointers; as a last
+-- resort, the stack is searched for return addresses. Continues across interrupts, exceptions
+-- and their stacks, and from the kernel into the program that entered it, if `space` maps that.
+-- A frame's `how` says how it was found: frames are reliable unless it is `"scan"`, or comes
+-- after one that is. Raises if `Dump:space` fails, if the dump cannot be read, or if the machine
+-- is not supported.
 -- @tparam[opt] qvm.space.Space space its address space (default `dump:space(cpu)`)
 -- @treturn function():Frame iterator
 -- @usage for frame in cpu:backtrace() do print(frame) end

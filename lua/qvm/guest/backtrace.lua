@@ -1,20 +1,22 @@
---- Backtraces of vCPUs.
+--- Backtraces.
 -- @classmod qvm.backtrace
 
 local line = require "qvm.util.text"
 
 local Frame = {__name = "Frame"}
 
---- A frame of a vCPU's backtrace.
+--- A frame of a backtrace.
 -- @table Frame
 -- @tfield integer index from 0, the innermost
 -- @tfield integer address program counter, or return address
--- @tfield "registers"|"frame"|"exception"|"scan" how it was found: in the vCPU's registers; by
--- a frame pointer; in the registers that an interrupt or exception saved; by searching the
--- stack, or in the link register. A frame found by `scan` may be left over from a call that
--- returned long ago
+-- @tfield "registers"|"orc"|"frame"|"exception"|"scan" how it was found: in the registers that
+-- the backtrace starts with; by the kernel's ORC unwind tables; by a frame pointer, or in the
+-- link register of a function without a frame; in the registers that an interrupt or exception
+-- saved; by searching the stack, or in a link register that may be out of date. A frame found by
+-- `scan` may be left over from a call that returned long ago
 -- @tfield ?string symbol as returned by `Dump:symbol`; for a return address, the symbol of
 -- the calling function
+-- @tfield ?string module that contains the symbol; nil if it is the kernel's, or not known
 -- @usage for frame in cpu:backtrace() do print(frame) end
 
 local marks = {scan = "? ", exception = "! "}

@@ -44,9 +44,8 @@ end)
 --   problem, code   why there is none; the code if the search failed
 --   own             the symbols in the dump's memory, once they were read
 --   path, file      the symbols of a file, which are then in use
---   types, context  the types in use, and what their Objects share; once they were read
---   own_types       those in the dump's memory
---   no_types        the message, once they were searched for in vain
+--   orc, orc_symbols  the kernel's ORC tables, and the symbols by which they were found
+-- Types add more: see qvm.guest.typed_memory.
 -- Setting the VMCOREINFO drops what the one before led to, except for the path: the file is
 -- read and verified again.
 local function set_info(dump, info, problem, code)
@@ -234,18 +233,21 @@ function guest.address(dump, name)
   return address
 end
 
--- The ORC tables of the kernel whose symbols these are; nil if it has none, and message, code
--- if that is a failure. space: see qvm.guest.orc. They are kept.
+-- The ORC tables of the kernel whose symbols these are, for the unwinder; nil if it has none;
+-- nil, message, code. space: see qvm.guest.orc. What was found is kept; tables that one space
+-- does not map may be mapped by another.
 function guest.orc_tables(dump, space, symbols)
   local state = dump._guest
-  if state.orc_symbols ~= symbols then
-    local found, message, code = require "qvm.guest.orc".find(dump, space, symbols, {})
-    if not found and code then
-      return nil, message, code
-    end
-    state.orc, state.orc_symbols = found, symbols
+  if state.orc_symbols == symbols then
+    return state.orc
   end
-  return state.orc
+  local found, message, code = require "qvm.guest.orc".find(dump, space, symbols,
+    require "qvm.guest.modules".orc_tables(dump))
+  if not found and code and code ~= "unsupported" then
+    return nil, message, code
+  end
+  state.orc, state.orc_symbols = found, symbols
+  return found
 end
 
 -- Crashes -----------------------------------------------------------------------------------

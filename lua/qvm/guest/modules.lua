@@ -91,6 +91,23 @@ function modules.all(dump)
   end
 end
 
+-- The ORC tables of the modules, as qvm.guest.orc takes them. Those that cannot be read are left
+-- out.
+function modules.orc_tables(dump)
+  local tables = {}
+  errors.try(function()
+    for module in assert(modules.all(dump)) do
+      local arch, text = module.object.arch, module._parts[1]
+      if objects.has(arch, "num_orcs") and arch.num_orcs > 0 then
+        tables[#tables + 1] = {first = text[1], last = text[1] + text[2] - 1,
+          ips = c.address(arch.orc_unwind_ip), entries = c.address(arch.orc_unwind),
+          count = arch.num_orcs}
+      end
+    end
+  end)
+  return tables
+end
+
 -- Does a part of the module contain an address?
 function modules.contains(module, address)
   for _, part in ipairs(module._parts) do

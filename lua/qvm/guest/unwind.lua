@@ -3,6 +3,7 @@
 
 local backtrace = require "qvm.guest.backtrace"
 local errors = require "qvm.util.errors"
+local in_kernel = require "qvm.guest.symbols".in_kernel
 local StackWalk = require "qvm.guest.stack_walk"
 
 local unwind = {}
@@ -13,8 +14,8 @@ local machines = {x86_64 = require "qvm.guest.unwind_x86_64",
 -- The symbols of a dump, for the unwinder: which one contains an address, and whether an
 -- address is in init code, which the kernel frees.
 local function names_of(symbols)
-  local first = symbols and symbols:address "_sinittext"
-  local last = symbols and symbols:address "_einittext"
+  local first = symbols and in_kernel(symbols, "_sinittext")
+  local last = symbols and in_kernel(symbols, "_einittext")
   local names = {}
   function names.at(address)
     if symbols then
