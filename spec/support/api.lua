@@ -2,6 +2,7 @@
 
 local assertions = require "qvm.assertions"
 local files = require "support.files"
+local kernel_log = require "support.kernel_log"
 local pagetables = require "support.pagetables"
 local qvm = require "qvm"
 local sim = require "support.sim"
@@ -35,6 +36,13 @@ end
 local map = "0000000000000000 T first\n0000000000001000 T second\n"
   .. "ffffff8000040000 D swapper_pg_dir\nffffff8000041000 T schedule\n"
   .. "ffffff8000042000 T _etext\n"
+
+-- A log with a panic that an oops caused.
+api.crash_messages = kernel_log.parse [[
+1 T7 1 BUG: kernel NULL pointer dereference, address: 0000000000000000
+1 T7 4 CPU: 1 PID: 7 Comm: cat Not tainted 6.1.0 #1
+1 T7 0 Kernel panic - not syncing: Fatal exception
+]]
 
 -- Options of dump:space for the page tables in the dump.
 local by_hand = {root = 0x41000, kernel_root = 0x41000, va_bits = 39, granule = 4096,
@@ -112,6 +120,8 @@ local function add_kernel(objects, dump)
   assert(none() == nil)
   objects.Message, objects.LogCount = {messages()}, {count, ended}
   objects.Guest = {assert(dump:guest())}
+  local crash = assert(kernel_log.dump(api.crash_messages):crash())
+  objects.Crash, objects.CrashTask = {crash}, {crash.task}
   objects.Symbols = {assert(dump:symbols(files.write("System.map", map)))}
   objects.Frame = {assert(dump:vcpu(0):backtrace())()}
 end
