@@ -174,6 +174,7 @@ describe("the stubs for the editor", function()
       ["qvm.Dump.find.options"] = function(o) return dump:find("x", o) end,
       ["qvm.Dump.strings.options"] = function(o) return dump:strings(4, o) end,
       ["qvm.Dump.diff.options"] = function(o) return dump:diff(dump, o) end,
+      ["qvm.Dump.dmesg.options"] = function(o) return dump:dmesg(o) end,
       ["qvm.Dump.space.options"] = function(o) return dump:space(dump:vcpu(0), o) end,
       ["qvm.Space.strings.options"] = function(o) return objects.Space[1]:strings(4, o) end,
       ["qvm.Space.find.options"] = function(o) return objects.Space[1]:find("x", o) end,

@@ -6,6 +6,7 @@ local api = require "support.api"
 local assert = require "luassert"
 local btf = require "support.btf"
 local files = require "support.files"
+local kernel_log = require "support.kernel_log"
 local kernel_objects = require "support.kernel_objects"
 local process = require "support.process"
 local qvm = require "qvm"
@@ -110,6 +111,7 @@ local function make_files(o)
     bytes = noise(600000) .. ("\0"):rep(300000) .. "the last words of the guest\0"}}}
   o.plain = files.write("plain.gcore", api.dump_bytes("first"))
   o.other = files.write("other.gcore", api.dump_bytes("second"))
+  o.crashed = kernel_log.dump(api.crash_messages).path
   o.informed = files.write("informed.gcore", without_note(files.read(o.plain)))
   o.large = files.write("large.gcore", large)
   o.packed = gzip(o.large)
@@ -300,6 +302,9 @@ local function add_dumps(list, o)
   add("Dump:dmesg", function() return opened(o.plain, function(d) return all(d:dmesg()) end) end)
   add("Dump:dmesg with options", function()
     return opened(o.plain, function(d) return all(d:dmesg {last = 1, level = "err"}) end)
+  end)
+  add("Dump:crash", function()
+    return opened(o.crashed, function(d) return d:crash() end)
   end)
   add("Dump:symbols", function()
     return opened(o.plain, function(d) return d:symbols(o.map) end)

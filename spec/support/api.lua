@@ -4,6 +4,7 @@ local assertions = require "qvm.assertions"
 local files = require "support.files"
 local kernel = require "support.kernel"
 local kernel_objects = require "support.kernel_objects"
+local kernel_log = require "support.kernel_log"
 local pagetables = require "support.pagetables"
 local qvm = require "qvm"
 local sim = require "support.sim"
@@ -49,6 +50,13 @@ assert(#kernel_memory == KERNEL_PAGES << 12)
 api.map = "0000000000000000 T first\n0000000000001000 T second\n" .. in_kernel:map(0x1000)
   .. "ffffff8000040000 D swapper_pg_dir\nffffff8000041000 T schedule\n"
   .. "ffffff8000042000 T _etext\n"
+
+-- A log with a panic that an oops caused.
+api.crash_messages = kernel_log.parse [[
+1 T7 1 BUG: kernel NULL pointer dereference, address: 0000000000000000
+1 T7 4 CPU: 1 PID: 7 Comm: cat Not tainted 6.1.0 #1
+1 T7 0 Kernel panic - not syncing: Fatal exception
+]]
 
 -- Options of dump:space for the page tables in the dump.
 local by_hand = {root = 0x41000, kernel_root = 0x41000, va_bits = 39, granule = 4096,
@@ -130,6 +138,8 @@ local function add_kernel(objects, dump)
   assert(none() == nil)
   objects.Message, objects.LogCount = {messages()}, {count, ended}
   objects.Guest = {assert(dump:guest())}
+  local crash = assert(kernel_log.dump(api.crash_messages):crash())
+  objects.Crash, objects.CrashTask = {crash}, {crash.task}
   objects.Symbols = {assert(dump:symbols(files.write("System.map", api.map)))}
   objects.Frame = {assert(dump:vcpu(0):backtrace())()}
 end

@@ -36,19 +36,23 @@ local crash = {}
 -- @tfield {string,...} lines the messages of the report, as dmesg(1) prints them
 -- @usage print(dump:crash())
 
---- A task that a report names.
+--- A task that a report names; tostring is its name and pid.
 -- @table CrashTask
 -- @tfield string name at most 15 bytes, any but NUL
 -- @tfield integer pid
 -- @usage print(dump:crash().task.name)
 
-local Crash = {__name = "Crash"}
+local Crash, Task = {__name = "Crash"}, {__name = "CrashTask"}
 
 Crash.__tostring = line.tostring("crash", function(found)
   return ("%s%s%s: %s%s"):format(found.kind,
     found.time and (" at %s s"):format(found.time:sub(1, -4)) or "",
     found.vcpu and (" on vCPU %d"):format(found.vcpu) or "", line.cut(found.message),
     found.cause and (" (%s)"):format(line.cut(found.cause)) or "")
+end)
+
+Task.__tostring = line.tostring("task", function(task)
+  return ("task %d: %s"):format(task.pid, line.cut(task.name))
 end)
 
 -- Bounds for hostile logs.
@@ -366,7 +370,7 @@ local function answer_of(report)
   local pid = number_of(place.pid)
   return setmetatable({kind = report.kind, message = report.message, cause = report.cause,
     time = report.time, vcpu = number_of(place.cpu),
-    task = pid and {name = place.name, pid = pid} or nil, lines = lines}, Crash)
+    task = pid and setmetatable({name = place.name, pid = pid}, Task), lines = lines}, Crash)
 end
 
 -- Reads messages from an iterator. Returns a Crash, or nil if they have no report.
