@@ -20,8 +20,8 @@ Without --port, gdb starts the command itself. In gdb:
 With --port, gdb connects to it:
    target remote localhost:PORT
 
-vCPUs are threads, and addresses are virtual. `monitor help` in gdb lists what
-the dump can be asked beyond that.
+vCPUs are threads, or with --tasks the tasks of a Linux guest. Addresses are
+virtual. `monitor help` in gdb lists what the dump can be asked beyond that.
 
 Exit status:
    0    the client left
@@ -36,8 +36,9 @@ end
 
 local function new_parser()
   local parser = command.parser(NAME, "Shows a dump to gdb: threads, registers and memory.",
-    "[--port PORT] <dump>", NOTES)
+    "[--tasks] [--port PORT] <dump>", NOTES)
   parser:argument("dump", "The dump, which may be gzip-compressed.")
+  parser:flag("--tasks", "The guest's tasks are threads, instead of its vCPUs.")
   parser:option("--port", "Listen on this port of the loopback interface; 0: any free port.")
     :argname("PORT"):convert(port_of)
   return parser
@@ -47,9 +48,10 @@ local function say(format, ...)
   command.say(NAME, format:format(...))
 end
 
--- Opens a dump that gdb can look at; nil and a message.
-local function open(path)
-  local dump, message = qvm.open(path, {partial = true})
+-- Opens a dump that gdb can look at. Returns a function that returns a new session, and the
+-- first session; nil and a message.
+local function open(options)
+  local dump, message = qvm.open(options.dump, {partial = true})
   if not dump then
     return nil, message
   end
@@ -60,34 +62,37 @@ local function open(path)
   if dump.byteorder == "big" then
     say("big-endian: before gdb connects, it needs: set endian big")
   end
+  local function new_session()
+    return Session.of(dump, options.tasks, function(problem) say("%s", problem) end)
+  end
   local session
-  session, message = Session.of(dump)
-  return session and dump, message
+  session, message = new_session()
+  return session and new_session, session or message
 end
 
 -- Returns nil, message: it ends by Ctrl-C.
-local function serve_port(dump, number)
+local function serve_port(new_session, number)
   local ok, problem = pcall(require, "socket")
   if not ok then
     return nil, problem:find("module 'socket' not found", 1, true)
       and "--port needs LuaSocket (lua-socket), which is not installed"
       or problem:match("[^\n]*")
   end
-  return transport.serve_port(dump, number, say)
+  return transport.serve_port(new_session, number, say)
 end
 
 -- Returns true, or nil and a message.
 local function serve(options)
-  local dump, message = open(options.dump)
-  if not dump then
-    return nil, message
+  local new_session, session = open(options)
+  if not new_session then
+    return nil, session
   elseif options.port then
-    return serve_port(dump, options.port)
+    return serve_port(new_session, options.port)
   end
   if command.is_terminal(0) then
     say("waiting for gdb on standard input: target remote | qvm-gdbserve DUMP, or --port")
   end
-  transport.serve_pipe(assert(Session.of(dump)))
+  transport.serve_pipe(session)
   return true
 end
 

@@ -1,5 +1,5 @@
--- Memory as a vCPU sees it: by virtual address in its address space, or by physical address if
--- the user asked for that, or if the address space is unknown.
+-- Memory as a thread sees it: by virtual address in its address space, or by physical address
+-- if the user asked for that, or if the address space is unknown.
 
 local errors = require "qvm.util.errors"
 
@@ -7,29 +7,18 @@ local Memory = {}
 Memory.__index = Memory
 
 function Memory.of(dump)
-  return setmetatable({dump = dump, is_physical = false, spaces = {}}, Memory)
+  return setmetatable({dump = dump, is_physical = false}, Memory)
 end
 
--- Returns the address space of a vCPU, or nil and why it is unknown.
-function Memory:space(cpu)
-  local known = self.spaces[cpu.index]
-  if not known then
-    local space, message = self.dump:space(cpu)
-    known = {space, message}
-    self.spaces[cpu.index] = known
-  end
-  return known[1], known[2]
-end
-
--- Returns the memory that the addresses of a vCPU refer to: its space, or the dump.
-function Memory:of_vcpu(cpu)
-  return not self.is_physical and self:space(cpu) or self.dump
+-- Returns the memory that the addresses of a thread refer to: its space, or the dump.
+function Memory:of_thread(thread)
+  return not self.is_physical and thread:space() or self.dump
 end
 
 -- Returns the bytes from an address on: as many of n as there are before the first gap. nil if
 -- there are none. Their number is found by bisection.
-function Memory:read(cpu, address, n)
-  local memory = self:of_vcpu(cpu)
+function Memory:read(thread, address, n)
+  local memory = self:of_thread(thread)
   local bytes = memory:read(address, n)
   if bytes then
     return bytes
@@ -49,8 +38,8 @@ end
 
 -- Returns the first address of a pattern among `length` bytes from an address on; nil if there
 -- is none; nil and a message if the search failed.
-function Memory:find(cpu, address, length, pattern)
-  local memory = self:of_vcpu(cpu)
+function Memory:find(thread, address, length, pattern)
+  local memory = self:of_thread(thread)
   local last = address + length - 1
   if length <= 0 or math.ult(last, address) then
     last = -1

@@ -7,7 +7,7 @@ local packet = require "qvm.gdb.packet"
 
 local monitor = {}
 
-local commands = {}
+local commands = require "qvm.gdb.monitor_guest"
 
 -- Writes a text of any length.
 local function say_text(say, text)
@@ -19,8 +19,9 @@ local function say_text(say, text)
   end
 end
 
-local function say_vcpu(session, cpu, say)
-  local space, why = session.memory:space(cpu)
+local function say_vcpu(thread, say)
+  local cpu = thread.cpu
+  local space, why = thread:space()
   say(("%6d  0x%016x  0x%016x%s"):format(cpu.index, cpu.pc, cpu.sp,
     cpu.process ~= "" and "  " .. cpu.process or ""))
   if space and space.kind == "aarch64" and not (space.lower and space.upper) then
@@ -33,12 +34,12 @@ end
 
 function commands.vcpus(session, _, say)
   say("  vCPU  program counter     stack pointer")
-  local index = 0
-  local cpu, message = session.dump:vcpu(index)
-  while cpu do
-    say_vcpu(session, cpu, say)
-    index = index + 1
-    cpu, message = session.dump:vcpu(index)
+  local position = 1
+  local thread, message = session.vcpus:at(position)
+  while thread do
+    say_vcpu(thread, say)
+    position = position + 1
+    thread, message = session.vcpus:at(position)
   end
   if message then -- the file was truncated meanwhile
     say(message)
@@ -77,7 +78,7 @@ function commands.phys(session, argument, say)
     return say "usage: monitor phys on|off"
   end
   say(memory.is_physical and "addresses are physical"
-    or "addresses are virtual, in the address space of each vCPU")
+    or "addresses are virtual, in the address space of each thread")
   if argument ~= "" then
     say "(gdb caches stacks and code; to drop them: maintenance flush dcache)"
   end
@@ -94,19 +95,19 @@ local function address_of(session, text)
   return session.dump:address(text)
 end
 
--- The vCPU whose index was typed, or the one that gdb asked about last. The latter need not be
--- the vCPU of the thread that gdb shows, so the answer names it.
-local function vcpu_of(session, text, say)
-  local cpu = session.cpu
+-- The vCPU whose index was typed, or the thread that gdb asked about last. The latter need not
+-- be the thread that gdb shows, so the answer names it.
+local function thread_of(session, text, say)
+  local thread = session.thread
   if text ~= "" then
     local index = math.tointeger(tonumber(text))
-    cpu = index and (session.dump:vcpu(index))
+    thread = index and session.vcpus:at(index + 1)
   end
-  if not cpu then
+  if not thread then
     return say(("no vCPU %s; monitor vcpus lists them"):format(line.cut(text)))
   end
-  say(("vCPU %d:"):format(cpu.index))
-  return cpu
+  say(thread.title .. ":")
+  return thread
 end
 
 function commands.translate(session, argument, say)
@@ -114,12 +115,12 @@ function commands.translate(session, argument, say)
   if not what then
     return say "usage: monitor translate ADDRESS [VCPU]; an address can be a kernel symbol"
   end
-  local cpu = vcpu_of(session, index, say)
-  if not cpu then
+  local thread = thread_of(session, index, say)
+  if not thread then
     return
   end
   local address, message = address_of(session, what)
-  local space, why = session.memory:space(cpu)
+  local space, why = thread:space()
   if not address or not space then
     return say(not address and message or why)
   end
@@ -133,12 +134,11 @@ function commands.translate(session, argument, say)
 end
 
 function commands.backtrace(session, argument, say)
-  local cpu = vcpu_of(session, argument, say)
-  if not cpu then
+  local thread = thread_of(session, argument, say)
+  if not thread then
     return
   end
-  local space = session.memory:space(cpu)
-  local ok, frames = errors.try(cpu.backtrace, cpu, space)
+  local ok, frames = errors.try(thread.backtrace, thread)
   if not ok then
     return say(frames)
   end
@@ -153,8 +153,13 @@ monitor backtrace [VCPU]          show the function calls of a vCPU
 monitor translate ADDRESS [VCPU]  translate a virtual address to a physical one
 monitor phys on|off               read memory by physical address, or by virtual
 monitor log                       show the text in the dump
-monitor dmesg                     show the log of a Linux kernel
-Without VCPU, it is the vCPU that gdb asked about last.]]
+Of a Linux guest:
+monitor dmesg                     show the log of the kernel
+monitor crash                     show how the kernel crashed, if it did
+monitor ps [NAME]                 list the tasks, or those whose name has NAME
+monitor task PID                  show a task: command line, function calls
+monitor modules                   list the modules of the kernel
+Without VCPU, it is the thread that gdb asked about last.]]
 
 function commands.help(_, _, say)
   say_text(say, HELP)

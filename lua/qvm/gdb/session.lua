@@ -6,6 +6,8 @@ local Memory = require "qvm.gdb.memory"
 local monitor = require "qvm.gdb.monitor"
 local packet = require "qvm.gdb.packet"
 local target = require "qvm.gdb.target"
+local TaskThreads = require "qvm.gdb.task_threads"
+local VcpuThreads = require "qvm.gdb.vcpu_threads"
 
 local Session = {}
 Session.__index = Session
@@ -17,58 +19,65 @@ local STOPPED = "E.a dump does not run"
 
 local ROOM = (packet.SIZE - 16) // 2 -- bytes that fit into a packet as digits or escaped
 
--- Returns a session with a dump; nil, message, code if gdb cannot use the dump.
-function Session.of(dump)
-  local cpu, message, code = dump:vcpu(0)
+-- Returns a session with a dump, whose threads are the guest's tasks if has_tasks, else its
+-- vCPUs; nil and a message if gdb cannot use the dump. say(message) receives what goes wrong
+-- later.
+function Session.of(dump, has_tasks, say)
+  local cpu, message = dump:vcpu(0)
   if not cpu then
-    return nil, message or dump.path .. ": no registers of vCPUs, which gdb needs",
-      code or "unsupported"
+    return nil, message or dump.path .. ": no registers of vCPUs, which gdb needs"
   end
   local described
-  described, message, code = target.of(dump, cpu)
+  described, message = target.of(dump, cpu)
   if not described then
-    return nil, message, code
+    return nil, message
   end
-  return setmetatable({dump = dump, cpu = cpu, target = described, memory = Memory.of(dump)},
-    Session)
+  local vcpus = VcpuThreads.of(dump)
+  local threads = vcpus
+  if has_tasks then
+    threads, message = TaskThreads.of(dump, say)
+  end
+  if not threads then
+    return nil, message
+  end
+  return setmetatable({dump = dump, target = described, memory = Memory.of(dump), vcpus = vcpus,
+    threads = threads, thread = threads:at(1)}, Session)
 end
 
--- The vCPU of a thread number: index + 1, in hexadecimal. 0 and -1 mean any thread.
-function Session:thread(digits)
+-- The thread of an id in hexadecimal. 0 and -1 mean any thread.
+function Session:thread_of(digits)
   if digits == "0" or digits == "-1" then
-    return self.cpu
+    return self.thread
   end
-  local number = packet.number(digits)
-  if number and number > 0 then
-    return (self.dump:vcpu(number - 1))
-  end
+  local id = packet.number(digits)
+  return id and self.threads:find(id)
 end
 
 local requests, queries, sets, multi = {}, {}, {}, {}
 
 requests["?"] = function(self)
-  return ("T05thread:%x;"):format(self.cpu.index + 1)
+  return ("T05thread:%x;"):format(self.thread.id)
 end
 
 function requests.H(self, text)
-  local cpu = self:thread(text:sub(2))
-  if not cpu then
+  local thread = self:thread_of(text:sub(2))
+  if not thread then
     return NO_SUCH
   end
   if text:sub(1, 1) == "g" then
-    self.cpu = cpu
+    self.thread = thread
   end
   return "OK"
 end
 
 function requests.T(self, text)
-  return self:thread(text) and "OK" or NO_SUCH
+  return self:thread_of(text) and "OK" or NO_SUCH
 end
 
 function requests.g(self)
-  local values = {}
+  local values, from = {}, self.thread:registers()
   for i, register in ipairs(self.target.registers) do
-    values[i] = target.value(self.dump, self.cpu, register)
+    values[i] = target.value(self.dump, from, register)
   end
   return table.concat(values)
 end
@@ -79,7 +88,7 @@ function requests.p(self, text)
   if not register then
     return INVALID
   end
-  local value = target.value(self.dump, self.cpu, register)
+  local value = target.value(self.dump, self.thread:registers(), register)
   return value:find("x", 1, true) and MISSING or value -- LLDB takes "x" as a value
 end
 
@@ -97,7 +106,7 @@ function Session:bytes(text)
   if length == 0 then
     return ""
   end
-  return self.memory:read(self.cpu, address, length), FAULT
+  return self.memory:read(self.thread, address, length), FAULT
 end
 
 function requests.m(self, text)
@@ -148,7 +157,7 @@ function queries.Supported()
 end
 
 function queries.C(self)
-  return ("QC%x"):format(self.cpu.index + 1)
+  return ("QC%x"):format(self.thread.id)
 end
 
 function queries.HostInfo(self)
@@ -176,10 +185,11 @@ end
 -- Lists as many threads as fit, from one on. gdb asks again until there are no more.
 local function threads_from(self, first)
   local parts, size = {}, 2
-  for index = first, math.maxinteger do
-    local id = ("%x"):format(index + 1)
-    size = size + #id + 1
-    if size > ROOM or not self.dump:vcpu(index) then
+  for position = first, math.maxinteger do
+    local thread = self.threads:at(position)
+    local id = thread and ("%x"):format(thread.id)
+    size = size + (id and #id + 1 or 0)
+    if not id or size > ROOM then
       break
     end
     parts[#parts + 1] = id
@@ -189,16 +199,16 @@ local function threads_from(self, first)
 end
 
 function queries.fThreadInfo(self)
-  return threads_from(self, 0)
+  return threads_from(self, 1)
 end
 
 function queries.sThreadInfo(self)
-  return threads_from(self, self.next_thread or 0)
+  return threads_from(self, self.next_thread or 1)
 end
 
 function queries.ThreadExtraInfo(self, text)
-  local cpu = self:thread(text)
-  return cpu and packet.to_hex(tostring(cpu)) or NO_SUCH
+  local thread = self:thread_of(text)
+  return thread and packet.to_hex(tostring(thread.task or thread.cpu)) or NO_SUCH
 end
 
 -- Documents that gdb reads in parts, by "NAME:read:ANNEX:OFFSET,LENGTH". Each is an iterator
@@ -212,7 +222,7 @@ local documents = {
       return piece
     end
   end,
-  ["threads:read:"] = function(self) return target.threads(self.dump) end,
+  ["threads:read:"] = function(self) return target.threads(self.threads) end,
 }
 
 -- Drops the text before an offset.
@@ -264,8 +274,8 @@ function queries.Search(self, text)
   if not address or not length or pattern == "" then
     return INVALID
   end
-  local found, failed = self.memory:find(self.cpu, address, length, pattern)
-  if failed or not found and not self.memory:read(self.cpu, address, 1) then
+  local found, failed = self.memory:find(self.thread, address, length, pattern)
+  if failed or not found and not self.memory:read(self.thread, address, 1) then
     return FAULT -- unreadable memory was not searched
   end
   return found and ("1,%x"):format(found) or "0"

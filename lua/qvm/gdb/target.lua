@@ -166,15 +166,15 @@ function target.host(dump)
 end
 
 -- Returns the bytes of a register in hexadecimal, in the dump's byte order; "x" for each digit
--- if the dump lacks it.
-function target.value(dump, cpu, register)
+-- if the dump lacks it. from: see the method registers of threads.
+function target.value(dump, from, register)
   local size = register[2] // 8
-  if register.at then
-    return packet.to_hex(cpu.extra_bytes:sub(register.at, register.at + size - 1))
+  if register.at and from.extra_bytes ~= "" then
+    return packet.to_hex(from.extra_bytes:sub(register.at, register.at + size - 1))
   end
   local name = register[4] or register[1]
-  local value = register.group and cpu.extra[name] or not register.group
-    and (cpu.regs[name] or cpu.extra[name])
+  local value = register.group and from.extra[name] or not register.group
+    and (from.regs[name] or from.extra[name])
   if not value then
     return ("x"):rep(2 * size)
   end
@@ -185,25 +185,30 @@ end
 
 local xml = {["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;"}
 
-local function thread_text(cpu)
-  return ('<thread id="%x" core="%d" name="vCPU %d">%s</thread>\n'):format(cpu.index + 1,
-    cpu.cpunum, cpu.index, (line.escape_controls(cpu.process):gsub('[&<>"]', xml)))
+local function xml_text(text)
+  return (line.escape_controls(text):gsub('[&<>"]', xml))
 end
 
--- Describes the threads to gdb, one per vCPU: an iterator over the pieces of a document. It
--- returns nil and a message if a vCPU cannot be read.
-function target.threads(dump)
-  local index, is_over = -1, false
+local function thread_text(thread)
+  return ('<thread id="%x"%s name="%s">%s</thread>\n'):format(thread.id,
+    thread.core and (' core="%d"'):format(thread.core) or "", xml_text(thread.name),
+    xml_text(thread.text))
+end
+
+-- Describes a list of threads to gdb: an iterator over the pieces of a document. It returns nil
+-- and a message if a thread cannot be read.
+function target.threads(threads)
+  local position, is_over = -1, false
   return function()
-    index = index + 1
-    if index == 0 then
+    position = position + 1
+    if position == 0 then
       return '<?xml version="1.0"?>\n<threads>\n'
     elseif is_over then
       return nil
     end
-    local cpu, failed = dump:vcpu(index - 1)
-    is_over = not cpu
-    return cpu and thread_text(cpu) or not failed and "</threads>\n" or nil, failed
+    local thread, failed = threads:at(position)
+    is_over = not thread
+    return thread and thread_text(thread) or not failed and "</threads>\n" or nil, failed
   end
 end
 

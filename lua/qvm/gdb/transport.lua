@@ -8,7 +8,6 @@
 
 local packet = require "qvm.gdb.packet"
 local serve = require "qvm.gdb.serve"
-local Session = require "qvm.gdb.session"
 local system = require "qvm.util.system"
 
 local transport = {}
@@ -178,11 +177,11 @@ function Client:stopped()
   return self.input:take_interrupt() and "interrupted" or nil
 end
 
-local function serve_client(dump, client)
+local function serve_client(new_session, client)
   client.connection:settimeout(0)
   client.connection:setoption("tcp-nodelay", true)
   client.connection:setoption("keepalive", true)
-  local session, message = Session.of(dump)
+  local session, message = new_session()
   if not session then -- the file was truncated meanwhile
     return client.say("%s", message)
   end
@@ -193,12 +192,12 @@ local function serve_client(dump, client)
   end
 end
 
--- Serves clients of a dump at a port until Ctrl-C, which raises.
--- @tparam Dump dump
+-- Serves clients at a port until Ctrl-C, which raises.
+-- @tparam function new_session returns a session for a client, or nil and a message
 -- @tparam integer number port number; 0: any free port
 -- @tparam function say takes a format and values: a message for the user
 -- @return nil, message: it cannot listen
-function transport.serve_port(dump, number, say)
+function transport.serve_port(new_session, number, say)
   local socket = require "socket"
   local server, message = socket.bind("127.0.0.1", number)
   if not server then
@@ -211,7 +210,7 @@ function transport.serve_port(dump, number, say)
     socket.select({server}, nil, TICK / 1000)
     local connection = server:accept()
     if connection then
-      serve_client(dump, setmetatable({server = server, connection = connection, say = say,
+      serve_client(new_session, setmetatable({server = server, connection = connection, say = say,
         select = socket.select, input = new_input(), deadline = system.now() + PATIENCE}, Client))
       connection:close()
       say "the client left; waiting for the next one"

@@ -130,16 +130,44 @@ function task_registers.vcpu(task)
   end
 end
 
+-- The registers of a vCPU, by name, and their names in order.
+local function of_vcpu(cpu)
+  local order = {}
+  for name in cpu:registers() do
+    order[#order + 1] = name
+  end
+  return cpu.regs, order
+end
+
+-- What a switch keeps, in the architecture's order.
+local SWITCHED_ORDER = {
+  x86_64 = {"rbx", "rsp", "rbp", "r12", "r13", "r14", "r15", "rip"},
+  aarch64 = {"x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x29", "x30",
+    "sp", "pc"},
+}
+
+-- The registers of a task at the switch, or of the vCPU that runs it; nil, message, code.
+local function kernel(task)
+  local cpu = task_registers.vcpu(task)
+  if cpu then
+    return of_vcpu(cpu)
+  elseif task.running then -- those of its last switch are out of date
+    return nil, ("%s: the dump has no vCPU that runs %s"):format(task._dump.path, tostring(task)),
+      "not_found"
+  end
+  local registers, message, code = task_registers.switched(task)
+  if not registers then
+    return nil, message, code
+  end
+  return registers, SWITCHED_ORDER[task._dump.machine]
+end
+
 -- The user registers of a task, by name, and their names in order; nil, message, code.
 local function user(task)
   local registers, order
   local cpu = task_registers.vcpu(task)
   if cpu and cpu.pc >= 0 then
-    order = {}
-    for name in cpu:registers() do
-      order[#order + 1] = name
-    end
-    return cpu.regs, order
+    return of_vcpu(cpu)
   end
   local dump = task._dump
   local stack, size = task_registers.stack(task)
@@ -153,12 +181,16 @@ local function user(task)
 end
 
 -- Failures to read are returned too.
-function task_registers.user(task)
-  local ok, registers, order, code = errors.try(user, task)
-  if not ok then
-    return nil, registers, "unmapped"
+local function readable(f)
+  return function(task)
+    local ok, registers, order, code = errors.try(f, task)
+    if not ok then
+      return nil, registers, "unmapped"
+    end
+    return registers, order, code
   end
-  return registers, order, code
 end
+
+task_registers.user, task_registers.kernel = readable(user), readable(kernel)
 
 return task_registers
