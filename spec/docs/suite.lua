@@ -56,8 +56,13 @@ local function run_given(box, document, given)
   end)
 end
 
+-- Does a block need the dump of a real guest, itself or in what runs before it?
 local function is_real(block)
-  return table.concat(block.lines, "\n"):find("build/guests/", 1, true) ~= nil
+  local text = table.concat(block.lines, "\n")
+  for _, given in ipairs(block.given) do
+    text = text .. table.concat(given.lines, "\n")
+  end
+  return text:find("build/guests/", 1, true) ~= nil
 end
 
 local runners = {}
