@@ -200,7 +200,8 @@ describe("a type", function()
       types:int("long long", 8, {signed = true})
       types:int("unsigned __int128", 16)
     end)
-    for _, name in ipairs {"unsigned long", "long unsigned int", "long long", "__int128 unsigned"} do
+    for _, name in ipairs {"unsigned long", "long unsigned int", "long long",
+      "__int128 unsigned"} do
       assert(dump:type(name))
     end
   end)
@@ -286,7 +287,8 @@ describe("a type", function()
       local inner = types:prototype(int, {{"", types:pointer(prototype)}})
       local node = types:struct("node", 4, {{"x", int}})
       types:struct("all", 128, {{"run", types:pointer(prototype), 0},
-        {"handlers", types:array(types:pointer(inner), 4), 64}, {"name", types:array(char, 16), 320},
+        {"handlers", types:array(types:pointer(inner), 4), 64},
+        {"name", types:array(char, 16), 320},
         {"table", types:pointer(types:array(int, 3)), 448},
         {"here", types:const(types:pointer(char)), 512},
         {"next", types:type_tag("rcu", types:pointer(node)), 576},
@@ -491,7 +493,8 @@ describe("hostile type information", function()
     refused("malformed", "the first string is not empty", built(int, {strings_size = 0}))
     refused("malformed", "the first string is not empty", built(int, {strings_at = 17,
       strings_size = 4}))
-    refused("malformed", "a type of kind 0", built(function(types) types:raw("", 0, 0, false, 0) end))
+    refused("malformed", "a type of kind 0",
+      built(function(types) types:raw("", 0, 0, false, 0) end))
     refused("unsupported", "an unknown kind of type (25)",
       built(function(types) types:raw("", 25, 0, false, 0) end))
     refused("malformed", "the last type has no end",

@@ -136,13 +136,15 @@ end
 -- @return[2] nil, message, code: as `Space:cstring`
 -- @usage print(qvm.c.string(dump:variable("saved_command_line")))
 function c.string(object, max)
+  if type(object) ~= "string" then
+    check_object(object, 1, "string")
+  end
   if max ~= nil then
     check.integer(max, 2, "string")
   end
   if type(object) == "string" then
     return object:match("^[^%z]*"):sub(1, max or -1)
   end
-  check_object(object, 1, "string")
   local space, message, code = objects.dump(object):kernel_space()
   if not space then
     return nil, message, code

@@ -32,13 +32,13 @@ end
 
 -- Reads a node, which an entry of its parent leads to. parent: what its first word must be, but
 -- for the bits that mask clears.
-local function read_node(walk, entry, parent, mask, first, last)
+local function read_node(walk, entry, parent, mask, first, last, depth)
   local address, kind = entry & -NODE_SIZE, entry >> 3 & 15
   local layout = walk.layouts[kind]
   walk.count()
   if not layout then
     damaged(walk.tree, ("a node of the unknown kind %d at 0x%016x"):format(kind, address))
-  elseif #walk.path == HEIGHT_MAX then
+  elseif depth > HEIGHT_MAX then
     damaged(walk.tree, ("more than %d levels"):format(HEIGHT_MAX))
   end
   local words = walk.words(address, NODE_SIZE // walk.word_size)
@@ -46,7 +46,7 @@ local function read_node(walk, entry, parent, mask, first, last)
     damaged(walk.tree, ("the node at 0x%016x does not point back to its parent"):format(address))
   end
   walk.path[#walk.path + 1] = {address = address, layout = layout, kind = kind, words = words,
-    place = 0, first = first, last = last}
+    place = 0, first = first, last = last, depth = depth}
 end
 
 -- The last index of the slot that is next in a node.
@@ -83,7 +83,7 @@ local function step(walk)
         node.address))
     end
     -- Bits 2:0 of a parent's word say that its slots have 64 bits.
-    read_node(walk, entry, node.address | place << 3, ~7, first, last)
+    read_node(walk, entry, node.address | place << 3, ~7, first, last, node.depth + 1)
   elseif entry ~= 0 and not trees.is_internal(entry) then
     return first, last, entry
   end
@@ -101,7 +101,7 @@ function maple_tree.entries(tree, address, handle, layout)
       started, entry = true, tree.ma_root
       entry = entry ~= nil and select(2, core.object_about(entry)) or 0
       if trees.is_node(entry) then
-        read_node(walk, entry, address | 1, -1, 0, word_size == 8 and -1 or 0xffffffff)
+        read_node(walk, entry, address | 1, -1, 0, word_size == 8 and -1 or 0xffffffff, 1)
       elseif entry ~= 0 and not trees.is_internal(entry) then
         first, last = 0, 0
       end
