@@ -10,7 +10,8 @@ local IP_SIZE, ENTRIES_MAX = 4, 1 << 23 -- bytes; as of csrc/core/guest/orc.h
 -- The kernel's own table; nil if it has none. It covers the code from its first address to its
 -- last one, which ends the code of the last section.
 local function kernel_table(space, symbols)
-  local ips, ips_end = symbols:address "__start_orc_unwind_ip", symbols:address "__stop_orc_unwind_ip"
+  local ips = symbols:address "__start_orc_unwind_ip"
+  local ips_end = symbols:address "__stop_orc_unwind_ip"
   local entries = symbols:address "__start_orc_unwind"
   local count = ips and ips_end and entries and (ips_end - ips) // IP_SIZE
   if not count or count < 1 or count > ENTRIES_MAX then
