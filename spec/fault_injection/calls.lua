@@ -8,6 +8,7 @@ local btf = require "support.btf"
 local files = require "support.files"
 local kernel_log = require "support.kernel_log"
 local kernel_objects = require "support.kernel_objects"
+local orc = require "support.orc"
 local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
@@ -105,8 +106,18 @@ local function vmlinux_bytes()
     .. writer.section_header {type = 1, name = 1, offset = 64 + #names, size = #bytes}
 end
 
+-- A dump of a vCPU in a kernel with ORC tables, and its symbols.
+local function make_orc(o)
+  local call = {sp = "sp", sp_offset = 16, type = "call"}
+  local bytes, map = orc.image {by_name = {inner = call, outer = {type = "end"}},
+    words = {[orc.TASK + 0x1008] = orc.into "outer"},
+    registers = {rip = orc.at.inner, rsp = orc.TASK + 0x1000}}
+  o.orc, o.orc_map = files.write("orc.gcore", bytes), files.write("orc.map", map)
+end
+
 -- The files that the calls open, by content.
 local function make_files(o)
+  make_orc(o)
   local large = writer.small {memory = {{paddr = 0x80000000,
     bytes = noise(600000) .. ("\0"):rep(300000) .. "the last words of the guest\0"}}}
   o.plain = files.write("plain.gcore", api.dump_bytes("first"))
@@ -322,6 +333,15 @@ local function add_dumps(list, o)
   add("Vcpu:registers", function() return all(o.Vcpu:registers()) end)
   add("Vcpu:extra_registers", function() return all(o.Vcpu:extra_registers()) end)
   add("Vcpu:backtrace", function() return all(o.Vcpu:backtrace()) end)
+  add("Vcpu:backtrace by ORC tables", function()
+    return opened(o.orc, function(d)
+      local symbols, message, code = d:symbols(o.orc_map)
+      if not symbols then
+        return nil, message, code
+      end
+      return all(assert(d:vcpu(0)):backtrace())
+    end)
+  end)
   add("Symbols:at", function() return o.Symbols:at(0x1004) end)
   add("Symbols:address", function() return o.Symbols:address("schedule") end)
 end

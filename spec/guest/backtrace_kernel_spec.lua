@@ -4,6 +4,7 @@
 local files = require "support.files"
 local pagetables = require "support.pagetables"
 local qvm = require "qvm"
+local unwind = require "qvm.guest.unwind"
 local writer = require "support.dumpwriter"
 
 local arm, x86 = pagetables.arm, pagetables.x86
@@ -121,6 +122,38 @@ describe("a backtrace of an x86_64 kernel", function()
       "scan entry+0x15", "exception victim+0x34", "frame caller+0x15", "frame start_kernel+0x50"},
       calls_of(dump:vcpu(0)))
   end)
+
+  it("follows frame pointers alone in kernels that keep them, to the entry from user mode",
+    function()
+      -- rbp with bit 0 set points to saved registers. Other return addresses are left over.
+      local words = {[IRQ + 0x3e08] = IN_OUTER, [IRQ + 0x3e20] = (TASK + 0x2100) | 1,
+        [IRQ + 0x3e28] = IN_HANDLER, [TASK + 0x3008] = IN_OUTER, [TASK + 0x3020] = TASK + 0x3040,
+        [TASK + 0x3028] = IN_CALLER, [TASK + 0x3040] = (TASK + 0x3f00) | 1,
+        [TASK + 0x3048] = IN_OUTER}
+      local function save(at, ip, selectors, sp, bp)
+        enter(words, at - 8, ip, selectors, sp, bp)
+        words[at - 8] = nil
+      end
+      save(TASK + 0x2100, BASE + 0x234, KERNEL, TASK + 0x3000, TASK + 0x3020)
+      save(TASK + 0x3f00, 0x401000, USER, 0x7fff0000, 0x7fff0010)
+      local expected = {"registers handler+0x20", "frame handler+0x15", "exception victim+0x34",
+        "frame caller+0x15", "frame outer+0x15"}
+      local dump = dump_with(words, {rip = BASE + 0x20, rsp = IRQ + 0x3e00, rbp = IRQ + 0x3e20})
+      assert.are.same(expected, calls_of(dump:vcpu(0)))
+      local cpu = dump:vcpu(0)
+      local _, user = unwind.stack(dump, assert(dump:space(cpu)), {pc = cpu.pc, sp = cpu.sp,
+        fp = cpu.regs.rbp})
+      assert.are.same({0x401000, 0x7fff0000, 0x7fff0010}, {user.rip, user.rsp, user.rbp})
+      -- A kernel thread's chain ends with 0 at the end of its stack.
+      words[TASK + 0x3020], words[TASK + 0x3f80] = TASK + 0x3f80, 0
+      words[TASK + 0x3f88] = IN_OUTER
+      dump = dump_with(words, {rip = BASE + 0x20, rsp = IRQ + 0x3e00, rbp = IRQ + 0x3e20})
+      assert.are.same(expected, calls_of(dump:vcpu(0)))
+      -- Registers that are not saved there.
+      words[TASK + 0x2100 + 17 * 8] = 0
+      dump = dump_with(words, {rip = BASE + 0x20, rsp = IRQ + 0x3e00, rbp = IRQ + 0x3e20})
+      assert.are.same({"registers handler+0x20", "frame handler+0x15"}, calls_of(dump:vcpu(0)))
+    end)
 
   it("finds the interrupted code from a handler's first instruction", function()
     for error_code = 0, 8, 8 do
@@ -248,6 +281,44 @@ describe("a backtrace of an aarch64 kernel", function()
       x30 = 0, sp = STACK})
     words[STACK + 0x400 - 304 + 29 * 8] = STACK + 0x508
     assert.are.same(expected, calls(words, STACK + 0x20))
+  end)
+
+  it("goes on in the program, if that is mapped, and returns its registers", function()
+    local program, user_stack = 0x400000, 0x7f0000
+    for _, kind in ipairs {false, 1} do
+      local words = save(records {[0x20] = {0x400, IN_HANDLER}}, 0x400, kind, {pc = program + 0x80,
+        x29 = user_stack + 0x20, x30 = program + 0x50, sp = user_stack})
+      -- The record is {0, 0} in both forms; PSTATE is that of a program.
+      words[STACK + 0x400], words[STACK + 0x408] = 0, 0
+      words[STACK + 0x400 - (kind and 296 or 304) + 33 * 8] = 0x60000000
+      words[program + 0x10] = bl
+      words[user_stack + 0x20], words[user_stack + 0x28] = 0, program + 0x14 | 0x55 << 48
+      local t = pagetables.aarch64(0x100000, 12, 39)
+      t:map(BASE, TEXT.physical, 0, arm.read_only)
+      t:map(program, 0x20000, 0, arm.user | arm.read_only)
+      t:map(user_stack, 0x30000, 0, arm.user | arm.pxn | arm.uxn)
+      for at = 0, 0x3000, 0x1000 do
+        t:map(STACK + at, PHYSICAL_STACK + at, 0, arm.pxn | arm.uxn)
+      end
+      for address, bytes in pairs(code) do
+        words[address] = bytes
+      end
+      local dump = dump_of("aarch64", t, {{virtual = BASE, physical = TEXT.physical, size = 4096},
+        {virtual = program, physical = 0x20000, size = 4096},
+        {virtual = user_stack, physical = 0x30000, size = 4096},
+        {virtual = STACK, physical = PHYSICAL_STACK, size = 0x4000}}, words,
+        {elr = BASE + 0x20, gpr = {[29] = STACK + 0x20, [31] = STACK}}, BASE)
+      local space = assert(dump:space {root = t.root, kernel_root = t.root, va_bits = 39})
+      assert.are.same({"registers handler+0x20", "frame handler+0x14",
+        "exception 0x0000000000400080", "frame 0x0000000000400014"}, calls_of(dump:vcpu(0), space))
+      local frames, user = unwind.stack(dump, space, {pc = IN_HANDLER, sp = STACK,
+        fp = STACK + 0x20, is_return = true})
+      assert.are.same({"registers handler+0x14", "frame handler+0x14"}, {
+        frames[1].how .. " " .. frames[1].symbol:match("^[^/]+"),
+        frames[2].how .. " " .. frames[2].symbol:match("^[^/]+")})
+      assert.are.same({program + 0x80, user_stack, program + 0x50, 0x60000000},
+        {user.pc, user.sp, user.x30, user.pstate})
+    end
   end)
 
   it("ends where the saved registers lead back", function()

@@ -117,7 +117,6 @@ describe("a backtrace", function()
   it("names the right function if its last instruction is the call", function()
     local stack = frames()
     stack[0x28] = CODE + 0x200
-    local bl = string.pack("<I4", 0x94000040)
     local cpu, space = aarch64(stack, STACK + 0x20, {[0x1fc] = bl, [0x2c] = bl})
     assert.are.equal("#1  0x0000000000010200 caller+0x100/0x100", lines(cpu, space)[2])
   end)

@@ -1,5 +1,10 @@
 -- Writes ORC unwind tables of x86_64 kernels, as arch/x86/include/asm/orc_types.h of Linux
--- describes them in its versions.
+-- describes them in its versions; and dumps of a small kernel that has them.
+
+local pagetables = require "support.pagetables"
+local writer = require "support.dumpwriter"
+
+local x86 = pagetables.x86
 
 local orc = {}
 
@@ -48,6 +53,94 @@ function orc.tables(version, at, entries)
     list[i] = string.pack("<i2i2I2", e.sp_offset or 0, e.bp_offset or 0, forms[version](e))
   end
   return table.concat(ips), table.concat(list)
+end
+
+-- A kernel --------------------------------------------------------------------------------
+
+local BASE = 0xffffffff81000000 -- code: functions of 0x100 bytes
+local IPS, ENTRIES = BASE + 0x20000, BASE + 0x28000
+
+orc.BASE, orc.IRQ, orc.TASK = BASE, 0xffffc90000001000, 0xffffc90000100000 -- code, stacks
+orc.PROGRAM, orc.USER_STACK = 0x400000, 0x7fff0000
+
+local functions = {"inner", "middle", "entry", "victim", "outer", "start", "odd", "last"}
+orc.at = {} -- addresses of the functions
+for i, name in ipairs(functions) do
+  orc.at[name] = BASE + 0x100 * (i - 1)
+end
+
+-- A return address in a function.
+function orc.into(name)
+  return orc.at[name] + 0x15
+end
+
+local function map_text(count, skip)
+  local lines = {}
+  for _, name in ipairs(functions) do
+    lines[#lines + 1] = ("%x T %s"):format(orc.at[name], name)
+  end
+  for name, address in pairs {code_end = BASE + 0x1000, __start_orc_unwind_ip = IPS,
+    __stop_orc_unwind_ip = IPS + 4 * count, __start_orc_unwind = ENTRIES,
+    __stop_orc_unwind = ENTRIES + 6 * count} do
+    if not skip then
+      lines[#lines + 1] = ("%x D %s"):format(address, name)
+    end
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+-- The entries of the functions, by name, and plain calls as most of a kernel's are; one at
+-- least is of saved registers.
+function orc.entries_of(by_name)
+  local entries = {}
+  for _, name in ipairs(functions) do
+    local e = {address = orc.at[name]}
+    for key, value in pairs(by_name[name] or {sp = "sp", sp_offset = 8, type = "call"}) do
+      e[key] = value
+    end
+    entries[#entries + 1] = e
+  end
+  for i = 0, 39 do
+    entries[#entries + 1] = {address = BASE + 0x900 + 16 * i, sp = "sp", sp_offset = 8,
+      type = "call"}
+  end
+  entries[#entries + 1] = {address = BASE + 0xc00, sp = "sp", sp_offset = 0, type = "regs",
+    signal = true}
+  entries[#entries + 1] = {address = BASE + 0x1000, type = "undefined"}
+  return entries
+end
+
+-- A dump of one vCPU, and the text of its System.map. options: registers; words: by address;
+-- by_name: entries of functions, or entries: all of them; version (default "6.4"); count: of
+-- entries, as the symbols say; no_symbols: of the tables.
+function orc.image(options)
+  local t = pagetables.x86_64(0x100000)
+  local pages, physical = {}, 0x200000
+  local function map(virtual, size, flags)
+    pages[#pages + 1] = {virtual = virtual, physical = physical, size = size}
+    for offset = 0, size - 1, 4096 do
+      t:map(virtual + offset, physical + offset, 0, flags)
+    end
+    physical = physical + size
+  end
+  map(BASE, 0x1000, 0)
+  map(IPS, 0x1000, x86.nx)
+  map(ENTRIES, 0x1000, x86.nx)
+  map(orc.IRQ, 0x4000, x86.write | x86.nx)
+  map(orc.TASK, 0x4000, x86.write | x86.nx)
+  map(orc.PROGRAM, 0x1000, x86.user)
+  map(orc.USER_STACK, 0x1000, x86.write | x86.nx | x86.user)
+  local words, entries = options.words, options.entries or orc.entries_of(options.by_name)
+  words[IPS], words[ENTRIES] = orc.tables(options.version or "6.4", IPS, entries)
+  local segments = t:segments()
+  for _, page in ipairs(pages) do
+    segments[#segments + 1] = {paddr = page.physical,
+      bytes = writer.filled(page.size, words, page.virtual)}
+  end
+  segments[#segments + 1] = {type = 4, bytes = writer.note {cpus = {{pgtbl = t.root,
+    registers = writer.x86_64(options.registers)}}}}
+  return writer.file {machine = "x86_64", segments = segments},
+    map_text(options.count or #entries, options.no_symbols)
 end
 
 return orc

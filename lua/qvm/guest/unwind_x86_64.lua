@@ -37,7 +37,8 @@ local SIZE, PUSHED = 8 * #SAVED, 16 * 8 -- bytes; bytes below what the processor
 local function interrupted(walk, words, at)
   local ip, cs, flags, sp, ss = words[at], words[at + 8], words[at + 16], words[at + 24],
     words[at + 32]
-  if not ip or not ss or flags & 2 == 0 or flags >> 22 ~= 0 or cs & 0xfffc == 0 or cs & 3 ~= ss & 3 then
+  if not ip or not ss or flags & 2 == 0 or flags >> 22 ~= 0 or cs & 0xfffc == 0
+      or cs & 3 ~= ss & 3 then
     return nil
   elseif cs & 3 == 3 then
     return ip >= 0 and cs < 0x100 and ss < 0x100 and "user" or nil
