@@ -49,10 +49,14 @@ function cpus.offset(dump, state, cpu)
     local space = assert(dump:kernel_space())
     return space:u64(at + 8 * cpu)
   end
-  state.run_queues = state.run_queues or queues_of_tasks(dump)
+  if not state.run_queues then
+    local ok, queues = errors.try(queues_of_tasks, dump)
+    state.run_queues = ok and queues or {}
+  end
   local within = cpus.offset_in_section(state.types, "runqueues")
   if not state.run_queues[cpu] or not within then
-    return nil, message or ("%s: CPU %d is not known"):format(dump.path, cpu), code or "not_found"
+    return nil, message or ('%s: no symbol "__per_cpu_offset", and no task that leads to the '
+      .. "variables of CPU %d"):format(dump.path, cpu), code or "not_found"
   end
   return state.run_queues[cpu] - within
 end
