@@ -498,6 +498,55 @@ describe("symbols of the kernel's own table", function()
     end), 1, true)
   end)
 
+  -- The parts of the table as kernels before 6.0 lay them out, of which VMCOREINFO says nothing.
+  local function dump_of_old_kernel(marker, change)
+    local kind, token_table, token_index = machines.x86_64, tokens_of()
+    local base, t = kind.base, kind.tables()
+    t:map(base, 0x200000, 1, 0)
+    local offsets, list, markers = {}, "", ""
+    for i = 0, 599 do
+      if i % 256 == 0 then
+        markers = markers .. string.pack("<I" .. marker, #list)
+      end
+      local name = "T" .. (i == 0 and "_stext" or "function_" .. i)
+      offsets[i + 1] = string.pack("<I4", 16 * i)
+      list = list .. string.char(#name) .. name
+    end
+    local bytes = ("code 0\0001\0002\0003\0"):rep(4000)
+    for _, part in ipairs {table.concat(offsets), string.pack("<i8", base),
+        string.pack("<I4", 600), list, markers, token_table, token_index} do
+      bytes = bytes .. ("\0"):rep(-#bytes % 8) .. part
+    end
+    bytes = change and change(bytes, markers) or bytes
+    local segments = t:segments()
+    segments[#segments + 1] = {paddr = 0x200000, bytes = bytes .. ("\0"):rep(0x20000 - #bytes)}
+    return dump_with("OSRELEASE=5.10\n" .. kind.info(t.root, base)
+      .. ("SYMBOL(_stext)=%x\n"):format(base), segments), base
+  end
+
+  it("are searched for, if VMCOREINFO does not say where they are", function()
+    for _, marker in ipairs {4, 8} do
+      local dump, base = dump_of_old_kernel(marker)
+      assert.are.equal("600 symbols from kallsyms", tostring(dump:symbols()))
+      assert.is_nil(dump:symbol(base + 16 * 599)) -- its size is not known
+      assert.are.equal("function_300+0x4/0x10", dump:symbol(base + 16 * 300 + 4))
+      assert.are.equal(base + 16 * 599, dump:address "function_599")
+    end
+  end)
+
+  it("are not found if their parts do not fit together", function()
+    for _, change in ipairs {
+      function(bytes) return (bytes:gsub("8\0009\0", "8\0\0009\0")) end, -- no such token
+      function(bytes, markers) return (bytes:gsub(markers, ("\xff"):rep(#markers))) end,
+      function(bytes) return (bytes:gsub(string.char(#"function_7"), "\1")) end, -- lengths
+    } do
+      local _, message, code = dump_of_old_kernel(4, change):symbols()
+      assert.are.equal("not_found", code)
+      assert.matches("VMCOREINFO has no SYMBOL(kallsyms_names), and no table was found in memory",
+        message, 1, true)
+    end
+  end)
+
   it("replace a file's symbols again, and follow another VMCOREINFO", function()
     local dump, base = dump_of(names, "base")
     local own = assert(dump:symbols())
