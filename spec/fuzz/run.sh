@@ -10,6 +10,7 @@ fuzz() { # fuzz TARGET
     target=$1 size=4096 leaks=1 saved=$here/corpus/$1
     case $target in
     gzip) size=8192 ;;
+    btf) size=3000 ;;
     kallsyms | orc) size=12288 ;;
     gdb) size=20000 ;;
     pagetables | find | diff | envfile) size=2048 ;;

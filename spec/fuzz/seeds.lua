@@ -3,6 +3,8 @@
 
 package.path = "lua/?.lua;spec/?.lua;spec/fuzz/?.lua;" .. package.path
 
+local btf = require "support.btf"
+local kernel_objects = require "support.kernel_objects"
 local layouts = require "layouts"
 local writer = require "support.dumpwriter"
 
@@ -633,3 +635,49 @@ for kind = 0, 1 do
   seed("gdb", string.char(kind | 128) .. "+$?#3f-$g#00$qC#b4$m0,1$?#3f+")
   seed("gdb", string.char(kind | 128) .. "$" .. ("x"):rep(0x4001) .. "#80$?#3f")
 end
+
+-- Type information of a kernel, and of a module.
+local function every_kind(types)
+  local int = types:int("int", 4, {signed = true})
+  local bits = types:int("unsigned int", 4, {bits = 3, offset = 2})
+  local bool, float = types:int("_Bool", 1, {bool = true}), types:float("double", 8)
+  local pointer, array = types:pointer(int), types:array(int, 4)
+  local inner = types:union("", 8, {{"x", int}, {"y", pointer}})
+  local struct = types:struct("outer", 40, {{"", inner, 0}, {"bits", bits, 64}, {"rest", array,
+    96}})
+  types:struct("flags", 4, {{"low", int, 0, 3}, {"high", bool, 3, 1}})
+  types:enum("colour", {{"RED", -1}, {"GREEN", 2}}, 4, true)
+  types:enum64("wide", {{"ALL", -1}})
+  types:forward("opaque")
+  types:typedef("outer_t", types:const(types:volatile(types:restrict(struct))))
+  local prototype = types:prototype(int, {{"fd", int}, {"", 0}})
+  types:func("open", prototype)
+  types:section(".data", 4, {{types:variable("jiffies", int), 0, 4}})
+  types:decl_tag("tag", struct, 1)
+  types:typedef("marked", types:type_tag("rcu", types:pointer(float)))
+  return types
+end
+
+local function btf_seed(base, module)
+  local bytes = base:bytes()
+  seed("btf", string.pack("<I2", #bytes) .. bytes .. (module and module:bytes() or ""))
+end
+
+for _, order in ipairs {"<", ">"} do
+  local base = every_kind(btf.new(order))
+  btf_seed(base)
+  btf_seed(base, every_kind(btf.new(order, base)))
+  btf_seed(kernel_objects.types(order):writer())
+end
+local chain = btf.new()
+chain:int("int", 4)
+for i = 1, 63 do
+  chain:typedef("t" .. i, i)
+end
+btf_seed(chain)
+local nested = btf.new()
+nested:int("int", 4)
+for i = 1, 20 do
+  nested:struct("", 4, {{"", i, 0}, {"m" .. i, i, 0}, {"", i, 32}})
+end
+btf_seed(nested)
