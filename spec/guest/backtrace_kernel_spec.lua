@@ -321,6 +321,25 @@ describe("a backtrace of an aarch64 kernel", function()
     end
   end)
 
+  it("does not trust the link register in the entry code", function()
+    local words = records {[0x20] = {0, IN_OUTER}}
+    local t = pagetables.aarch64(0x100000, 12, 39)
+    t:map(BASE, TEXT.physical, 0, arm.read_only)
+    t:map(STACK, PHYSICAL_STACK, 0, arm.pxn | arm.uxn)
+    for address, bytes in pairs(code) do
+      words[address] = bytes
+    end
+    for _, name in ipairs {"vectors", "el1h_64_irq"} do
+      local dump = dump_of("aarch64", t, {{virtual = BASE, physical = TEXT.physical, size = 4096},
+        {virtual = STACK, physical = PHYSICAL_STACK, size = 4096}}, words,
+        {elr = BASE + 0x220, gpr = {[29] = STACK + 0x20, [30] = IN_CALLER, [31] = STACK}}, BASE)
+      local map = map_of(BASE):gsub("victim", name)
+      assert(dump:symbols(files.write("entry.map", map)))
+      assert.are.same({"registers " .. name .. "+0x20", "scan caller+0x14", "frame outer+0x14"},
+        calls_of(dump:vcpu(0), assert(dump:space {kernel_root = t.root, va_bits = 39})))
+    end
+  end)
+
   it("ends where the saved registers lead back", function()
     for _, kind in ipairs {false, 2} do
       local words = save(records {[0x20] = {0x60, IN_HANDLER}, [0x60] = {0x400, IN_ENTRY}}, 0x400,
