@@ -23,6 +23,7 @@ local files = {
   envfile = {"host/env_document.c"},
   vmcoreinfo = {"guest/vmcoreinfo.lua"},
   printk = {"guest/printk.lua"},
+  crash = {"guest/crash.lua"},
   conf = {"host/conf.lua", "host/conf_text.lua", "host/conf_words.lua",
     "host/conf_reader.lua"},
   symbols = {"guest/symbols.lua", "guest/symbol_file.lua", "guest/symbol_table.lua"},

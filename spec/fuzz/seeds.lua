@@ -436,6 +436,35 @@ for kind = 0, 7 do
   end
 end
 
+-- The reports of crash_spec, as messages of one caller, and of two in turns.
+local reports = {
+  "BUG: kernel NULL pointer dereference, address: 0\nOops: 0000 [#1] SMP\nCPU: 1 PID: 94 Comm: "
+    .. "cat Not tainted 6.1.0 #1\nCall Trace:\n f+0x1/0x2\n---[ end trace 0 ]---\nRIP: 0010:f\n"
+    .. "Kernel panic - not syncing: Fatal exception\n---[ end Kernel panic - not syncing: x ]---",
+  "Unable to handle kernel paging request at virtual address 0\nInternal error: Oops: 9600 [#1] "
+    .. "SMP\nCPU: 0 UID: 0 PID: 7 Comm: a b Kdump: loaded Tainted: G W 6\npc : f\nCall trace:\n f",
+  "------------[ cut here ]------------\nkernel BUG at a.c:1!\ninvalid opcode: 0000 [#1] SMP",
+  "------------[ cut here ]------------\nWARNING: CPU: 1 PID: 8 at x.c:1 f+0x1/0x2\n---[ end trace",
+  "------------[ cut here ]------------\nWARNING: a.c:1 at f+0x3/0x4, CPU#1: a b/c/12",
+  "=====\nBUG: KASAN: slab-use-after-free in f\nCall Trace:\nAllocated by task 1:\n=====\nmore",
+  "watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [a b:331]\nCall Trace:\n f\nend",
+  "watchdog: CPU0: Watchdog detected hard LOCKUP on cpu 1\nCPU: 0 PID: 0 Comm: x Not tainted",
+  "rcu: INFO: rcu_sched self-detected stall on CPU\nrcu: \t1-....: (1 ticks this GP)\nCall Trace:",
+  "rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 1-... } 4 jiffies",
+  "INFO: task kworker/1:0:77 blocked for more than 120 seconds.\nCall Trace:\n f\nend",
+  "a invoked oom-killer: gfp_mask=0x1\nOut of memory: Killed process 103 (tail) total-vm:1kB",
+  "sysrq: Trigger a crash\nKernel panic - not syncing: sysrq triggered crash\nUBSAN: x",
+}
+local all = table.concat(reports, "\n")
+for _, report in ipairs(reports) do
+  seed("crash", (("\n" .. report):gsub("\n", "\n1\4\5"):sub(2)))
+end
+local turn = 0
+seed("crash", (("\n" .. all):gsub("\n", function()
+  turn = turn + 1
+  return turn % 2 == 0 and "\n1\4\5" or "\n2\12\5other\n2\4\30"
+end):sub(2)))
+
 for _, lines in ipairs {
   'system "linux1"\nram 0x80000000,256M\nram 1G\ncpu runmask 0x3 sched 10r name c0\nset a 1\n',
   "dump /tmp/dumps\nlogger info,warn stdout\nvdev virtio-net name net loc 0x1c100000 intr gic:40\n"

@@ -414,7 +414,7 @@ end
 local function of_level(each, level)
   return function()
     local found = each()
-    while found and found.level > level do
+    while found and not (found.level and found.level <= level) do
       found = each()
     end
     return found

@@ -14,6 +14,9 @@ local function check(message, last)
   assert(math.type(message.seq) == "integer" and type(message.text) == "string")
   assert(message.time:find("^%d+%.%d%d%d%d%d%d%d%d%d$"), message.time)
   assert(message.caller == nil or message.caller:find("^[TC]%d+$"))
+  local level, facility = message.level, message.facility
+  assert(level == nil and facility == nil or math.type(level) == "integer" and level >= 0
+    and level <= 7 and facility:find("^%w+$"))
   assert(#message.text < 65536)
   local text = tostring(message)
   assert(text:find("^%[ *%d+%.%d%d%d%d%d%d%] ") and utf8.len(text), text)
@@ -61,6 +64,16 @@ return function(input)
       break
     end
   end
+  -- Selecting some of them changes nothing else.
+  local options = printk.options {level = kind >> 4 & 7, last = (kind >> 5) + 1}
+  local few = printk.messages(dump, memory_of(dump, #bytes), vmcoreinfo.parse(text, "a test"),
+    options)
+  for message in few or function() end do
+    check(message)
+    assert(message.level <= options.level)
+    options.last = options.last - 1
+  end
+  assert(options.last >= 0)
   -- The number of skipped records is bounded by the memory and by the ring's size.
   assert(log.skipped >= 0 and log.skipped <= 1 << 24)
   dump:close()
