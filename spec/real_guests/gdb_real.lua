@@ -113,7 +113,7 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
         ("thread %d"):format(record.kernel_vcpu + 1), "echo calls:\\n", "bt"):match("calls:.*")
       local frames = dump:vcpu(math.tointeger(record.kernel_vcpu)):backtrace()
       local compared = 0
-      for address, name in output:gmatch("\n#%d+ +(0x%x+) in ([%w_]+) %(%)") do
+      for address, name in output:gmatch("\n#%d+ +(0x%x+) in ([%w_.]+) %(%)") do
         local frame = frames()
         if guest == "x86_64" and compared > 0 then
           break -- no frame pointers: gdb guesses from the stack
@@ -122,7 +122,7 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
           frame = frames()
         end
         assert.are.equal(frame and qvm.hex(frame.address), address)
-        assert.are.equal(frame.symbol:match("^[%w_]+"), name)
+        assert.are.equal(name, frame.symbol:sub(1, #name)) -- gdb leaves out the 0 of ".isra.0"
         compared = compared + 1
       end
       assert.is_true(compared >= 1, output)
