@@ -15,11 +15,13 @@ machine.ready = "qvm: ready"
 local boot_limit = 180 -- seconds
 
 -- By QEMU's name of an architecture: Debian's name of it, and of its kernel packages;
--- QEMU's options for such a machine; the console, and parameters of the kernel after it. Variants: five levels of page tables,
--- which most guests lack; pages of 16 KiB; the kernel of another suite of Debian.
+-- QEMU's options for such a machine; the console, and parameters of the kernel after it.
+-- Variants: five levels of page tables, which most guests lack; pages of 16 KiB; the kernel
+-- of another suite of Debian.
 machine.kinds = {
   -- The kernel panics if the timer does not tick while it checks it, as on a busy machine.
-  x86_64 = {debian = "amd64", console = "ttyS0 no_timer_check", images = {usual = "linux-image-cloud-amd64"},
+  x86_64 = {debian = "amd64", console = "ttyS0 no_timer_check",
+    images = {usual = "linux-image-cloud-amd64"},
     options = {"-machine", "q35", "-cpu", "max,la57=off"},
     la57 = {"-machine", "q35", "-cpu", "max"}},
   aarch64 = {debian = "arm64", console = "ttyAMA0",
