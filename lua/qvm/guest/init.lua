@@ -273,7 +273,8 @@ function guest.types(dump, path)
   return found
 end
 
-local function types_in_use(dump)
+-- The types in use: those that were selected last, or the dump's own.
+function guest.types_in_use(dump)
   local state, message, code = state_of_open(dump)
   if not state then
     return nil, message, code
@@ -285,7 +286,7 @@ end
 
 function guest.type(dump, name)
   check.string(name, 1, "type")
-  local types, message, code = types_in_use(dump)
+  local types, message, code = guest.types_in_use(dump)
   if not types then
     return nil, message, code
   end
@@ -299,7 +300,7 @@ end
 
 -- What the Objects of a dump share.
 local function context_of(dump)
-  local types, message, code = types_in_use(dump)
+  local types, message, code = guest.types_in_use(dump)
   if not types then
     return nil, message, code
   end
@@ -353,7 +354,7 @@ end
 
 function guest.variable(dump, name, what)
   check.string(name, 1, "variable")
-  local types, message, code = types_in_use(dump)
+  local types, message, code = guest.types_in_use(dump)
   if not types then
     return nil, message, code
   end
