@@ -240,6 +240,28 @@ static int core_types_of(lua_State *L)
     return 1;
 }
 
+/* btf_names(types, prefix, kind, most): an array of names that begin so, at most so many.
+ * A name may come twice. */
+static int core_btf_names(lua_State *L)
+{
+    struct types *types = check_types(L, 1);
+    size_t size;
+    const char *prefix = luaL_checklstring(L, 2, &size);
+    unsigned kinds = check_kinds(L, 3);
+    lua_Integer most = luaL_checkinteger(L, 4);
+    uint32_t id = 0;
+
+    lua_newtable(L);
+    for (lua_Integer i = 1; i <= most; i++) {
+        id = btf_next_like(&types->btf, id, prefix, size, kinds);
+        if (id == 0)
+            break;
+        lua_pushstring(L, btf_type(&types->btf, id).name);
+        lua_rawseti(L, -2, i);
+    }
+    return 1;
+}
+
 /* btf_type(types, id): a type; id 0 is void. Nothing behind the last. */
 static int core_btf_type(lua_State *L)
 {
@@ -442,14 +464,20 @@ static int type_eq(lua_State *L)
 
 void add_btf(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"btf_of_bytes", core_btf_of_bytes}, {"btf_of_memory", core_btf_of_memory},
-        {"btf_of_file", core_btf_of_file},   {"btf_find", core_btf_find},
-        {"btf_type", core_btf_type},         {"types_of", core_types_of},
-        {"type_about", core_type_about},
-        {"type_shape", core_type_shape},     {"type_part", core_type_part},
-        {"type_member", core_type_member},   {"type_pointer", core_type_pointer},
-        {"type_array", core_type_array},     {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"btf_of_bytes", core_btf_of_bytes},
+                                         {"btf_of_memory", core_btf_of_memory},
+                                         {"btf_of_file", core_btf_of_file},
+                                         {"btf_find", core_btf_find},
+                                         {"btf_names", core_btf_names},
+                                         {"btf_type", core_btf_type},
+                                         {"types_of", core_types_of},
+                                         {"type_about", core_type_about},
+                                         {"type_shape", core_type_shape},
+                                         {"type_part", core_type_part},
+                                         {"type_member", core_type_member},
+                                         {"type_pointer", core_type_pointer},
+                                         {"type_array", core_type_array},
+                                         {NULL, NULL}};
 
     luaL_newmetatable(L, TYPES);
     lua_pushcfunction(L, types_gc);

@@ -1,5 +1,6 @@
 -- Completion by Tab at the prompt: the words that may come next, determined without a call.
 
+local api = require "support.api"
 local complete = require "qvm.prompt.complete"
 local files = require "support.files"
 local qvm = require "qvm"
@@ -197,5 +198,53 @@ describe("Tab", function()
       local at, list, close = complete(line, env)
       assert.is_true(at >= 1 and at <= #line + 1 and #list <= 500 and #close <= 1)
     end
+  end)
+
+  describe("with a dump of a Linux guest", function()
+    before_each(function()
+      env.d = assert(qvm.open(files.write("linux.gcore", api.dump_bytes("first"))))
+      assert(env.d:symbols(files.write("System.map", api.map)))
+      env.task = assert(env.d:variable "init_task")
+    end)
+
+    it("offers the types of its kernel", function()
+      assert.are.equal('d:type "struct task_struct', offers('d:type "struct task_'))
+      assert.are.equal('d:type "struct hlist_head | d:type "struct hlist_node',
+        offers('d:type "struct hl'))
+      assert.are.equal("d:object('unsigned char | d:object('unsigned int", offers("d:object('uns"))
+      assert.are.equal('x = d:type "pid_t', offers('x = d:type "pid'))
+      assert.are.equal('d:type "enum pid_type', offers('d:type "enum '))
+      assert.are.equal("", offers('d:type "struct nothing'))
+      assert.are.equal("", offers('qvm.type "struct task_'))
+      assert.are.equal('d:type "int".kind', offers('d:type "int".k'))
+      assert.are.equal('d:type("int"):members', offers('d:type("int"):m'))
+      env.d:close()
+      assert.are.equal("", offers('d:type "struct task_'))
+    end)
+
+    it("offers the members of Objects, through pointers too", function()
+      assert.are.equal("task.comm", offers("task.co"))
+      assert.are.equal("print(task.tasks.next | print(task.tasks.prev", offers("print(task.tasks."))
+      assert.are.equal("task.mm.start_code", offers("task.mm.st"))
+      assert.are.equal('d:variable("init_task").mm.mm_mt', offers('d:variable("init_task").mm.mm'))
+      assert.are.equal('d:variable "init_task".comm', offers('d:variable "init_task".co'))
+      assert.are.equal("", offers("task.parent.")) -- NULL
+      assert.are.equal("", offers("task.nothing."))
+      assert.are.equal("", offers("task:"))
+      assert.are.equal("qvm.c.list", offers("qvm.c.li"))
+      env.far = assert(env.d:object("struct task_struct", 0x5000))
+      assert.are.equal("far.comm", offers("far.co"))
+      assert.are.equal("", offers("far.mm.")) -- it cannot be read
+    end)
+
+    it("offers files to types and symbols, and symbols to what takes an address", function()
+      assert.matches("System.map", offers('d:symbols "' .. files.path "Sys"), 1, true)
+      assert.matches("System.map", offers('d:types "' .. files.path "Sys"), 1, true)
+      if not env.d:symbols(files.path "System.map").all then
+        pending "symbols cannot be listed"
+      end
+      assert.are.equal('d:address "schedule', offers('d:address "sch'))
+      assert.are.equal('d:u64("saved_command_line', offers('d:u64("sav'))
+    end)
   end)
 end)

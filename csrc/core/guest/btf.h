@@ -126,6 +126,11 @@ struct btf_type btf_type(const struct btf *btf, uint32_t id);
 /* The id of the type of a name; kinds: which may be meant, as BTF_MASK. 0: none. */
 uint32_t btf_find(const struct btf *btf, const char *name, size_t size, unsigned kinds);
 
+/* The id after `id` of a type whose name begins with a prefix; kinds: as in btf_find. From 0
+ * on, each call gives the next one; 0: no more. */
+uint32_t btf_next_like(const struct btf *btf, uint32_t id, const char *prefix, size_t size,
+                       unsigned kinds);
+
 /* A member of a structure or union, an enumerator, a parameter: index < type->count. The
  * type of the last parameter is 0 if there may be more. */
 struct btf_member btf_member(const struct btf *btf, const struct btf_type *type,

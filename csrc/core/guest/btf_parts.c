@@ -1,4 +1,5 @@
-/* The parts of one type: members, enumerators, parameters; and members by name. */
+/* The parts of one type: members, enumerators, parameters; members by name; and types by
+ * the beginning of their names. */
 #include "guest/btf.h"
 
 #include <string.h>
@@ -182,4 +183,20 @@ bool btf_find_member(struct btf *btf, uint32_t id, const char *name, size_t size
         return false;
     *slot = (struct btf_cached){id, name_at, *found};
     return true;
+}
+
+/* Types by the beginning of their names --------------------------------------------------
+ */
+
+uint32_t btf_next_like(const struct btf *btf, uint32_t id, const char *prefix, size_t size,
+                       unsigned kinds)
+{
+    while (++id < btf->end_id) {
+        struct btf_type type = btf_type(btf, id);
+
+        if (kinds & BTF_MASK(type.kind) && type.name[0] != '\0' &&
+            strncmp(type.name, prefix, size) == 0)
+            return id;
+    }
+    return 0;
 }

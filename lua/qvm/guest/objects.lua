@@ -50,6 +50,15 @@ function objects.context(dump, types, space)
   return core.object_context(types, space, dump)
 end
 
+objects.is_object = core.is_object
+
+-- The names of the members that an Object has, or what it points to.
+function objects.member_names(object)
+  local handle = core.object_about(object)
+  local kind, target = objects.shape(handle)
+  return Type.names(kind == "pointer" and target or handle)
+end
+
 -- The dump of an Object.
 function objects.dump(object)
   return select(5, core.object_about(object))

@@ -82,7 +82,8 @@ function typed_memory.types(dump, path)
   return found
 end
 
-local function types_in_use(dump)
+-- The types in use: those that were selected last, or the dump's own.
+function typed_memory.types_in_use(dump)
   local state, message, code = state_of(dump)
   if not state then
     return nil, message, code
@@ -132,7 +133,7 @@ end
 
 function typed_memory.type(dump, name)
   check.string(name, 1, "type")
-  local types, message, code = types_in_use(dump)
+  local types, message, code = typed_memory.types_in_use(dump)
   if not types then
     return nil, message, code
   end
@@ -147,7 +148,7 @@ end
 
 -- What the Objects of a dump share whose types are those that a handle is one of.
 function typed_memory.context(dump, handle)
-  local types, message, code = types_in_use(dump)
+  local types, message, code = typed_memory.types_in_use(dump)
   if not types then
     return nil, message, code
   end
@@ -223,7 +224,7 @@ end
 
 function typed_memory.variable(dump, name, what)
   check.string(name, 1, "variable")
-  local types, message, code = types_in_use(dump)
+  local types, message, code = typed_memory.types_in_use(dump)
   if not types then
     return nil, message, code
   end

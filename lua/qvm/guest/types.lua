@@ -145,6 +145,19 @@ function Type.names(handle)
   return names
 end
 
+-- The names of types that begin with a text, as Dump:type takes them, at most so many of each kind.
+function Types.names(types, prefix, most)
+  local names = {}
+  for _, kind in ipairs {"struct", "union", "enum", "typedef", "int"} do
+    local tag = (kind == "typedef" or kind == "int") and "" or kind .. " "
+    local rest = prefix:sub(1, #tag) == tag and prefix:sub(#tag + 1) or nil
+    for _, name in ipairs(rest and core.btf_names(types[1], rest, kind, most) or {}) do
+      names[#names + 1] = tag .. name
+    end
+  end
+  return names
+end
+
 -- Raises that a type, given as a handle, has no such member, and suggests the nearest.
 function Type.no_member(handle, name)
   local nearest = type(name) == "string" and line.nearest(name, Type.names(handle))[1]
@@ -172,7 +185,7 @@ function Type:offset(path)
   return total
 end
 
-classes.publish(Types)
+classes.publish(Types, "names")
 classes.publish(Type, "new", "names", "no_member")
 
 return {Types = Types, Type = Type}

@@ -2,14 +2,18 @@
 --
 -- No functions of scripts are called, since a call may do anything: names are looked up
 -- without metamethods, and the results of this library's functions are known by kind. Only
--- three things are read: the names of the VMs (as by qvm.names), directories, and the
--- registers of a vCPU in an open dump.
+-- these are read: the names of the VMs (as by qvm.names), directories, and in an open dump the
+-- registers of a vCPU, the kernel's types, symbols and variables, and members of Objects.
 
 local system = require "qvm.util.system"
 local Dump = require "qvm.dump"
 local Env = require "qvm.host.env"
+local guest = require "qvm.guest"
 local line = require "qvm.util.text"
+local objects = require "qvm.guest.objects"
 local qvm = require "qvm"
+local typed_memory = require "qvm.guest.typed_memory"
+local types = require "qvm.guest.types"
 local VM = require "qvm.host.vm"
 
 local MOST = 500 -- candidates
@@ -22,8 +26,9 @@ local keywords = {"and", "break", "do", "else", "elseif", "end", "false", "for",
 -- The class of the object that a function returns, and the fields of an object that is not
 -- there to be examined.
 local returns = {[qvm.vm] = VM, [qvm.replay] = VM, [qvm.open] = Dump, [VM.env] = Env,
-  [VM.dump] = Dump}
-local fields = {[VM] = {"name", "path"}, [Env] = {"raw", "text", "warnings"},
+  [VM.dump] = Dump, [Dump.type] = types.Type}
+local fields = {[types.Type] = {"name", "kind", "size", "length", "target"},
+  [VM] = {"name", "path"}, [Env] = {"raw", "text", "warnings"},
   [Dump] = {"path", "format", "machine", "bits", "byteorder", "size", "complete", "warnings"}}
 
 -- Parts of the library that are loaded on first use.
@@ -61,9 +66,17 @@ local function tables_of(value)
   return list
 end
 
+-- The member of an Object; nil if it cannot be read.
+local function member_of(object, name)
+  local ok, value = pcall(function() return object[name] end)
+  return ok and value or nil
+end
+
 -- A raw field; a field of `vms` is the VM of that name.
 local function field(value, name, vms)
-  if value == vms then
+  if objects.is_object(value) then
+    return member_of(value, name)
+  elseif value == vms then
     local is_name, vm = pcall(qvm.vm, name)
     return is_name and vm or nil
   elseif value == qvm and parts[name] then
@@ -138,8 +151,13 @@ local function chain(text)
   end
 end
 
--- The known result of a call: the class of an object, or a vCPU of an open dump.
+-- The known result of a call: the class of an object, or a vCPU or a variable of an open dump.
 local function call(callee, self, arguments)
+  local variable = arguments:match("^%(?%s*[\"']([%w_]+)[\"']%s*%)?$")
+  if variable and callee == Dump.variable and debug.getmetatable(self) == Dump then
+    local ok, object = pcall(callee, self, variable)
+    return ok and object or nil, nil
+  end
   local index = tonumber(arguments:match("^%(%s*(%w+)%s*%)$"))
   if callee == Dump.vcpu and debug.getmetatable(self) == Dump and math.type(index) then
     local ok, cpu = pcall(callee, self, math.tointeger(index))
@@ -186,6 +204,12 @@ local function members(value, class, separator, add)
   if separator == ":" then
     for _, t in ipairs(tables_of(class and class.__index or value)) do
       string_keys(t, is_function, add)
+    end
+  elseif objects.is_object(value) then
+    for _, name in ipairs(objects.member_names(value)) do
+      if is_identifier(name) then
+        add(name)
+      end
     end
   elseif class or is_object(value) then
     for _, name in ipairs(class and fields[class] or {}) do
@@ -261,9 +285,45 @@ local function open_quote(text)
 end
 
 -- Functions whose first argument is a path.
-local takes_path = {open = true, load = true, replay = true}
+local takes_path = {open = true, load = true, replay = true, types = true, symbols = true}
 
-local function in_quotes(before, piece, quote, add)
+-- Methods of a dump whose first argument is the name of a type, and of a symbol.
+local takes_type = {type = true, object = true}
+local takes_symbol = {address = true, symbol = true, variable = true, read = true, cstring = true,
+  array = true, u8 = true, u16 = true, u32 = true, u64 = true, i8 = true, i16 = true, i32 = true,
+  i64 = true}
+
+-- The open dump whose method is called before a quote, and the method's name.
+local function dump_before(before, env)
+  local prefix, name = before:match("^(.-):%s*([%a_][%w_]*)%s*%(?%s*$")
+  local dump = prefix and resolve(chain(prefix) or {}, env, rawget(env, "vms"))
+  if dump ~= nil and debug.getmetatable(dump) == Dump then
+    return dump, name
+  end
+end
+
+local function symbol_names(dump, piece, add)
+  local ok, symbols = pcall(guest.symbols_in_use, dump)
+  if ok and symbols and symbols.all then
+    for symbol in symbols:all("^" .. piece:gsub("%W", "%%%0")) do
+      add(symbol.name)
+    end
+  end
+end
+
+local function kernel_names(before, piece, env, add)
+  local dump, name = dump_before(before, env)
+  if dump and takes_type[name] then
+    local ok, found = pcall(typed_memory.types_in_use, dump)
+    for _, type_name in ipairs(ok and found and types.Types.names(found, piece, MOST) or {}) do
+      add(type_name)
+    end
+  elseif dump and takes_symbol[name] and piece ~= "" then
+    symbol_names(dump, piece, add)
+  end
+end
+
+local function in_quotes(before, piece, quote, env, add)
   local name = before:match("([%a_][%w_]*)%s*%(?%s*$")
   if name == "vm" or before:find("%f[%w_]vms%s*%[%s*$") then
     for _, vm in ipairs(vm_names()) do
@@ -271,6 +331,8 @@ local function in_quotes(before, piece, quote, add)
     end
   elseif takes_path[name] then
     file_names(piece, quote, add)
+  else
+    kernel_names(before, piece, env, add)
   end
 end
 
@@ -339,7 +401,7 @@ return function(text, env)
   local before = text:sub(1, #text - #piece)
   local from = #before + 1
   if quote and at then
-    in_quotes(text:sub(1, at - 1), piece, quote, add)
+    in_quotes(text:sub(1, at - 1), piece, quote, env, add)
   elseif not quote and before:find("[.:]%s*$") then
     from = after_names(before, env, list, add) and from - 1 or from
   elseif not quote then

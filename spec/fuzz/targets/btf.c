@@ -157,7 +157,7 @@ static const char *text(const struct model *m, uint32_t at)
 /* Kinds whose third word is a type. */
 static bool refers(unsigned k)
 {
-    return k == 2 || (k >= 8 && k <= 12) || k == 14 || k == 17 || k == 18;
+    return k == 2 || (k >= 8 && k <= 14) || k == 17 || k == 18;
 }
 
 static bool refers_well(const struct model *m, const unsigned char *p)
