@@ -3,8 +3,6 @@
 #include "guest/orc_walk.h"
 #include "memory.h"
 
-#include <limits.h>
-
 static const char TYPE[] = "qvm.orc";
 
 /* Names of the registers, as the vCPUs of x86_64 dumps have them. */
@@ -80,7 +78,7 @@ static int core_orc(lua_State *L)
     if (!memory.dump)
         return push_closed(L);
     count = lua_rawlen(L, 2);
-    luaL_argcheck(L, count < 1 << 20, 2, "too many tables");
+    luaL_argcheck(L, count <= ORC_TABLES_MAX, 2, "too many tables");
     orc = lua_newuserdatauv(L, sizeof *orc + (size_t)count * sizeof orc->table[0], 1);
     orc->tables = (struct orc_tables){
         .space = memory.space, .count = (size_t)count, .table = orc->table};

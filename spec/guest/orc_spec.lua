@@ -166,6 +166,16 @@ describe("ORC tables", function()
     by_name.inner = {sp = "sp", sp_offset = 16, type = "call", signal = true}
     assert.are.same("orc outer+0x15", calls({by_name = by_name, words = words,
       registers = inner {}})[3])
+    -- Registers after an INT3, which is before their address.
+    for _, signal in ipairs {true, false} do
+      by_name.inner = {sp = "sp", sp_offset = 0, type = "regs", signal = signal}
+      words = {[TASK + 0x2018] = into "start", [TASK + 0x2028] = into "outer"}
+      save(words, TASK + 0x1000, kernel_state {rip = at.victim, rsp = TASK + 0x2000})
+      for _, version in ipairs {"6.3", "6.4", "7.2"} do
+        assert.are.same(signal and "orc outer+0x15" or "orc start+0x15", calls({by_name = by_name,
+          words = words, registers = inner {}, version = version})[3])
+      end
+    end
   end)
 
   it("end at the entry from user mode; a vCPU's frames go on in the program", function()

@@ -89,8 +89,8 @@ local function map_text(count, skip)
   return table.concat(lines, "\n") .. "\n"
 end
 
--- The entries of the functions, by name, and plain calls as most of a kernel's are; one at
--- least is of saved registers.
+-- The entries of the functions, by name; plain calls, as most of a kernel's are; and some of
+-- saved registers.
 function orc.entries_of(by_name)
   local entries = {}
   for _, name in ipairs(functions) do
@@ -104,8 +104,10 @@ function orc.entries_of(by_name)
     entries[#entries + 1] = {address = BASE + 0x900 + 16 * i, sp = "sp", sp_offset = 8,
       type = "call"}
   end
-  entries[#entries + 1] = {address = BASE + 0xc00, sp = "sp", sp_offset = 0, type = "regs",
-    signal = true}
+  for i = 0, 3 do
+    entries[#entries + 1] = {address = BASE + 0xc00 + 16 * i, sp = "sp", sp_offset = 0,
+      type = "regs", signal = true}
+  end
   entries[#entries + 1] = {address = BASE + 0x1000, type = "undefined"}
   return entries
 end

@@ -12,8 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Entries of a table: real kernels have 400000. */
+/* Entries of a table: real kernels have 400000. Tables: one for each module. */
 #define ORC_ENTRIES_MAX (UINT32_C(1) << 23)
+#define ORC_TABLES_MAX  (1 << 15)
 
 /* The forms of an entry. All have two offsets of 16 bits, and then 16 bits, from the
  * lowest: the base of sp, 4 bits, the base of bp, 4 bits, and
@@ -41,12 +42,11 @@ enum orc_base {
 };
 
 enum orc_type {
-    ORC_UNDEFINED,    /* no stack here, or nobody knows it */
+    ORC_UNDEFINED,    /* not known */
     ORC_STACK_END,    /* the outermost function */
     ORC_CALL,         /* the return address is below the caller's sp */
     ORC_REGS,         /* struct pt_regs is at sp */
-    ORC_REGS_PARTIAL, /* of struct pt_regs only the end is there, which the processor pushed
-                       */
+    ORC_REGS_PARTIAL, /* the end of struct pt_regs is at sp: what the processor pushed */
     ORC_BAD_TYPE
 };
 
@@ -54,7 +54,7 @@ struct orc_entry {
     int sp_offset, bp_offset; /* bytes */
     enum orc_base sp, bp;
     enum orc_type type;
-    bool signal; /* the caller was interrupted: its address does not follow a call */
+    bool signal; /* the caller was interrupted: the next lookup is for its very address */
 };
 
 /* The table of the kernel or of a module: the addresses, each relative to its own place, 4
@@ -76,9 +76,9 @@ struct orc_census {
     uint32_t regs[2];  /* ORC_REGS in the first forms: bit 10 clear, set */
 };
 
-/* Tells the form of a table by its contents: vendors change the table of a kernel and not
- * its release. The census begins zeroed. 0, or -1: the table cannot be read; INCOMPLETE:
- * call again. *form is ORC_UNKNOWN if no form fits. */
+/* Finds the form of a table by its contents: the release does not tell it, since vendors
+ * backport changes. The census begins zeroed. 0, or -1: the table cannot be read;
+ * INCOMPLETE: call again. *form is ORC_UNKNOWN if no form fits. */
 int orc_detect(struct space *space, const struct orc_table *table,
                struct orc_census *census, enum orc_form *form, struct qvm_error *err);
 

@@ -190,7 +190,7 @@ static int leave_exception(struct orc_walk *walk, uint64_t at, bool partial,
     registers->value[REG_SS] &= 0xffff;
     registers->known |= (uint32_t)(ALL_KNOWN & ~((1 << first) - 1));
     step->frame = (struct orc_frame){registers->value[REG_IP], FRAME_EXCEPTION};
-    step->exact = step->switches = true;
+    step->switches = true;
     if (registers->value[REG_CS] == 0) /* the stack of a kernel thread begins with zeros */
         return stop(walk, registers->value[REG_IP] == 0 ? WALK_END : WALK_LOST);
     return 0;

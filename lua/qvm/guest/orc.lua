@@ -6,16 +6,21 @@ local in_kernel = require "qvm.guest.symbols".in_kernel
 
 local orc = {}
 
-local IP_SIZE, ENTRIES_MAX = 4, 1 << 23 -- bytes; as of csrc/core/guest/orc.h
+local IP_SIZE, ENTRY_SIZE = 4, 6 -- bytes
+local ENTRIES_MAX, MODULES_MAX = 1 << 23, 1 << 14 -- as of csrc/core/guest/orc.h
+
+-- What lies between two symbols of the linker: the address, and how many elements of a size.
+local function array_of(symbols, name, size)
+  local first, last = in_kernel(symbols, "__start_" .. name), in_kernel(symbols, "__stop_" .. name)
+  return first, first and last and (last - first) % size == 0 and (last - first) // size
+end
 
 -- The kernel's own table; nil if it has none. It covers the code from its first address to its
 -- last one, which ends the code of the last section.
 local function kernel_table(space, symbols)
-  local ips, ips_end = in_kernel(symbols, "__start_orc_unwind_ip"),
-    in_kernel(symbols, "__stop_orc_unwind_ip")
-  local entries = in_kernel(symbols, "__start_orc_unwind")
-  local count = ips and ips_end and entries and (ips_end - ips) // IP_SIZE
-  if not count or count < 1 or count > ENTRIES_MAX then
+  local ips, count = array_of(symbols, "orc_unwind_ip", IP_SIZE)
+  local entries, same = array_of(symbols, "orc_unwind", ENTRY_SIZE)
+  if not count or count ~= same or count < 1 or count > ENTRIES_MAX then
     return nil
   end
   local first, last = ips, ips + (count - 1) * IP_SIZE
@@ -38,7 +43,8 @@ function orc.find(dump, space, symbols, modules)
   if not kernel then
     return nil, message, code
   end
-  return core.orc(kernel_space, table.move(modules, 1, #modules, 2, {kernel}))
+  return core.orc(kernel_space, table.move(modules, 1, math.min(#modules, MODULES_MAX), 2,
+    {kernel}))
 end
 
 return orc
