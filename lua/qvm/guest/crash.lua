@@ -1,18 +1,16 @@
 --- What the log of a Linux guest says about a crash.
 -- @classmod qvm.crash
 
--- Reports are found by how their lines begin. Only messages of the kernel itself count, and
--- only the beginning of a message: programs write to the log too, under another facility, and
--- a driver may quote. The lines are those that kernels 3.11 to 7.2 print on x86_64 and aarch64:
--- kernel/panic.c (panic, WARN), arch/x86/kernel/dumpstack.c and arch/x86/mm/fault.c,
--- arch/arm64/kernel/traps.c and arch/arm64/mm/fault.c (oops, BUG), kernel/watchdog.c,
--- kernel/rcu/tree_stall.h, kernel/hung_task.c, mm/oom_kill.c, lib/dump_stack.c ("CPU: ...").
+-- Reports are found by how their lines begin (qvm.guest.crash_lines). Only messages of the
+-- kernel itself count: programs write to the log too, under another facility.
 --
 -- A report is a run of messages of one caller, so that what other CPUs print meanwhile is not
 -- part of it. The log is read once, from its beginning. One report for each caller is open at
 -- a time; of those that have ended, only the most severe is kept.
 
+local core = require "qvm.core"
 local line = require "qvm.util.text"
+local patterns = require "qvm.guest.crash_lines"
 
 local crash = {}
 
@@ -66,116 +64,6 @@ local GAP = 10000000000 -- nanoseconds between two messages of a report
 local SEVERITY = {panic = 8, oops = 7, bug = 6, lockup = 5, stall = 4, hung = 3, oom = 2,
   warning = 1}
 
--- Lines of reports --------------------------------------------------------------------------
-
--- Lines that say what a report is about: kind, pattern, names of the captures. By the first
--- character, as most messages are none of these; the first that matches counts.
-local HEADS = {
-  K = {
-    {"panic", "^Kernel panic %- not syncing: (.*)", "message"},
-    {"bug", "^Kernel BUG at "}},
-  B = {
-    {"oops", "^BUG: kernel NULL pointer dereference"},
-    {"oops", "^BUG: unable to handle "},
-    {"lockup", "^BUG: soft lockup %- CPU#(%d+) stuck for %d+s! %[(.*):(%d+)%]", "cpu", "name",
-      "pid"},
-    {"lockup", "^BUG: workqueue lockup"},
-    {"lockup", "^BUG: spinlock lockup suspected on CPU#(%d+), (.*)/(%d+)", "cpu", "name", "pid"},
-    {"bug", "^BUG: "}},
-  U = {{"oops", "^Unable to handle kernel "}, {"warning", "^UBSAN: "}},
-  I = {
-    {"oops", "^Internal error: .* %[#%d+%]"},
-    {"hung", "^INFO: task (.*):(%d+) blocked .-for more than %d+ seconds", "name", "pid"},
-    {"stall", "^INFO: rcu[%w_]* self%-detected stall on CPU"},
-    {"stall", "^INFO: rcu[%w_]* detected .-stalls on "}},
-  k = {{"bug", "^kernel BUG at "}},
-  w = {
-    {"lockup", "^watchdog: BUG: soft lockup %- CPU#(%d+) stuck for %d+s! %[(.*):(%d+)%]", "cpu",
-      "name", "pid"},
-    {"lockup", "^watchdog: .-Watchdog detected hard LOCKUP on cpu (%d+)", "cpu"}},
-  N = {
-    {"lockup", "^NMI watchdog: BUG: soft lockup %- CPU#(%d+) stuck for %d+s! %[(.*):(%d+)%]",
-      "cpu", "name", "pid"},
-    {"lockup", "^NMI watchdog: Watchdog detected hard LOCKUP on cpu (%d+)", "cpu"}},
-  r = {
-    {"stall", "^rcu: INFO: rcu[%w_]* self%-detected stall on CPU"},
-    {"stall", "^rcu: INFO: rcu[%w_]* detected .-stalls on CPUs/tasks: { (%d+)%-", "cpu"},
-    {"stall", "^rcu: INFO: rcu[%w_]* detected .-stalls on "}},
-  O = {
-    {"oom", "^Out of memory.-: Kill%a* process (%d+) %((.*)%)", "pid", "name"}},
-  M = {
-    {"oom", "^Memory cgroup out of memory: Kill%a* process (%d+) %((.*)%)", "pid", "name"}},
-  W = {
-    {"warning", "^WARNING: CPU: (%d+) PID: %d+ at ", "cpu"},
-    {"warning", "^WARNING: .-at .*, CPU#(%d+): (.*)/(%d+)$", "cpu", "name", "pid"},
-    {"warning", "^WARNING: possible %a+ locking dependency detected"},
-    {"warning", "^WARNING: possible recursive locking detected"},
-    {"warning", "^WARNING: possible irq lock inversion dependency detected"},
-    {"warning", "^WARNING: inconsistent lock state"},
-    {"warning", "^WARNING: bad unlock balance detected"},
-    {"warning", "^WARNING: suspicious RCU usage"},
-    {"lockup", "^Watchdog detected hard LOCKUP on cpu (%d+)", "cpu"}},
-}
-
--- The first line of an exception on x86: "general protection fault, ...: 0000 [#1] SMP".
-local EXCEPTION = "^%a.*: %x%x%x%x+ %[#%d+%]"
-
--- Lines that begin a report, before the line that says what it is about.
-local CUT_HERE = "^%-+%[ cut here %]%-+"
-local OPENINGS = {
-  CUT_HERE, "^=====+$", " invoked oom%-killer: ", "^SError Interrupt on CPU",
-  "^Insufficient stack space to handle exception", "^Bad mode in .* detected on CPU",
-  "^Unhandled .- exception on CPU", "^sysrq: .*Trigger a crash", "^traps: PANIC: double fault",
-  "^Uhhuh%. NMI received", "^NMI: .* error"}
-
--- The reports of KASAN and its relatives end with the line of "=" that begins them.
-local FRAMED = "^BUG: K%u+: "
-
--- Lines that may follow the call trace in a report without such an end: the trace's entries
--- and registers.
-local AFTER_TRACE = {"^%s", "^%u[%u%d_]*:", "^Code: ", "^x%d+ ?: "}
-
-local function matches_one(text, patterns)
-  for _, pattern in ipairs(patterns) do
-    if text:find(pattern) then
-      return true
-    end
-  end
-  return false
-end
-
--- The head in a line: kind, message, and cpu, name, pid if the line has them; or nil.
-local function head_of(text)
-  for _, entry in ipairs(HEADS[text:sub(1, 1)] or {}) do
-    local found = {text:match(entry[2])}
-    if found[1] then
-      local head = {kind = entry[1], message = text}
-      for i = 3, #entry do
-        head[entry[i]] = found[i - 2]
-      end
-      return head
-    end
-  end
-  return text:find(" [#", 1, true) and text:find(EXCEPTION) and {kind = "oops", message = text}
-end
-
--- The kernel's line about who runs: "CPU: 1 PID: 7 Comm: name Not tainted ...", since 6.11
--- with the user's id. A name may contain blanks.
-local function runner_of(text)
-  local cpu, pid, rest = text:match("^CPU: (%d+) PID: (%d+) Comm: (.*)")
-  if not cpu then
-    cpu, pid, rest = text:match("^CPU: (%d+) UID: %d+ PID: (%d+) Comm: (.*)")
-  end
-  if not cpu then
-    return nil
-  end
-  local last = #rest
-  for _, after in ipairs {" Kdump: loaded ", " Not tainted", " Tainted: "} do
-    last = math.min(last, (rest:find(after, 1, true) or #rest + 1) - 1)
-  end
-  return {cpu = cpu, pid = pid, name = rest:sub(1, last)}
-end
-
 -- A number of the guest's text as an integer, or nil.
 local function number_of(digits)
   return digits and #digits <= PID_DIGITS and math.tointeger(tonumber(digits)) or nil
@@ -190,9 +78,9 @@ end
 --   runner         from the line "CPU: ...", the first one
 --   ended          the number of messages at its end, once that was reached; more may follow,
 --                  if it turns out to be the cause of a panic
---   in_trace       the call trace has begun
+--   in_trace       its call trace has begun
 --   has_end        it ends with a line of its own, "---[ end trace"
---   order          counts the lines that say what a report is about
+--   order          the reports are numbered as they begin
 
 local function add_message(report, message)
   report.last = message.nanoseconds
@@ -222,7 +110,7 @@ end
 -- frame also ends a report.
 local function is_within(report)
   return report.kind and not report.ended and (report.kind == "panic" or report.kind == "oops"
-    or report.message:find(FRAMED))
+    or report.message:find(patterns.FRAMED))
 end
 
 -- Enters what a head says. BUG is followed by the exception that it raises.
@@ -243,13 +131,13 @@ end
 
 -- Enters what else a line says.
 local function note(report, text)
-  report.runner = report.runner or runner_of(text)
+  report.runner = report.runner or patterns.runner_of(text)
   if report.kind == "stall" and not report.head.cpu then
     report.head.cpu = text:match("^rcu:%s+(%d+)%-") or text:match("^%s+(%d+)%-")
   end
   if text:find("^Call [Tt]race:") then
     report.in_trace = true
-  elseif text:find(CUT_HERE) then
+  elseif text:find(patterns.CUT_HERE) then
     report.has_end = true
   end
 end
@@ -257,7 +145,7 @@ end
 -- Does a report end before a line?
 local function ends_before(report, text)
   return report.in_trace and not report.has_end and report.kind and report.kind ~= "panic"
-    and not report.message:find(FRAMED) and not matches_one(text, AFTER_TRACE)
+    and not report.message:find(patterns.FRAMED) and not patterns.is_after_trace(text)
 end
 
 -- Does a report end with a line?
@@ -267,7 +155,7 @@ local function ends_with(report, text)
   end
   return text:find("^%-%-%-%[ end trace") ~= nil
     or report.kind == "oom" and text == report.message
-    or report.kind and report.message:find(FRAMED) and text:find("^=====+$") ~= nil
+    or report.kind and report.message:find(patterns.FRAMED) and text:find("^=====+$") ~= nil
 end
 
 -- Of two reports, is the first the one to keep? A panic does not return, so that the first
@@ -289,7 +177,7 @@ local function close(state, key)
   end
 end
 
--- Closes the report of the oldest last message.
+-- Closes the report that began first.
 local function close_oldest(state)
   local oldest
   for key, report in pairs(state.open) do
@@ -332,13 +220,13 @@ local function read_message(state, message)
     close(state, key)
     report = nil
   end
-  local head = head_of(text)
+  local head = patterns.head_of(text)
   if head then
     if not report or not continues(report, head) then
       report = open(state, key)
     end
     apply_head(report, head, message)
-  elseif matches_one(text, OPENINGS) and not (report and is_within(report)) then
+  elseif patterns.is_opening(text) and not (report and is_within(report)) then
     report = open(state, key)
   end
   if report then
@@ -387,10 +275,49 @@ function crash.of_messages(messages)
   return state.best and answer_of(state.best)
 end
 
--- A Crash for a panic that the log does not show: the kernel has noted which CPU panics.
-function crash.of_panic_cpu(cpu)
-  return setmetatable({kind = "panic", message = "the kernel panics, and its log does not say why",
-    vcpu = cpu, lines = {}}, Crash)
+-- The CPU that the kernel has noted as the one that panics (atomic_t panic_cpu in
+-- kernel/panic.c; -1: none). Nil if it is not known, or only from symbols that may be of
+-- another kernel.
+local function panic_cpu(dump, guest, count)
+  local symbols = guest.symbols_in_use(dump)
+  local address = symbols and symbols.verified and symbols:address("panic_cpu")
+  local space = address and guest.kernel_space(dump)
+  local cpu = space and space:i32(address)
+  return cpu and cpu >= 0 and cpu < count and cpu or nil
+end
+
+-- Adds what panic_cpu says to what was found. The kernel numbers CPUs from 0, as the dump does
+-- its vCPUs: a number that no vCPU has is not the kernel's.
+local function complete(dump, guest, found)
+  local count = core.dump.vcpu_count(dump) or 0
+  if found and found.vcpu and found.vcpu >= count then
+    found.vcpu = nil
+  end
+  if found and (found.kind ~= "panic" or found.vcpu) then
+    return found
+  end
+  local cpu = panic_cpu(dump, guest, count)
+  if found then
+    found.vcpu = cpu
+  elseif cpu then
+    found = setmetatable({kind = "panic", vcpu = cpu, lines = {},
+      message = "the kernel panics, and its log does not say why"}, Crash)
+  end
+  return found
+end
+
+-- A Crash; nil alone: there is no sign of one; nil, message, code. guest: the module qvm.guest.
+function crash.of_dump(dump, guest)
+  local messages, log, code = guest.dmesg(dump)
+  if not messages then
+    return nil, log, code
+  end
+  local found = complete(dump, guest, crash.of_messages(messages))
+  if not found and log.skipped > 0 then
+    return nil, ("%s: no sign of a crash in the kernel log, but %d of its records were skipped: "
+      .. "%s"):format(dump.path, log.skipped, log.reason or "they are corrupt"), "malformed"
+  end
+  return found
 end
 
 return crash

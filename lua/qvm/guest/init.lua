@@ -105,13 +105,12 @@ end
 
 -- The messages of the kernel's log and a LogCount; nil, message, code.
 function guest.dmesg(dump, options)
-  local printk = require "qvm.guest.printk"
-  options = printk.options(options)
+  options = require "qvm.guest.printk_options".checked(options)
   local space, message, code = guest.kernel_space(dump)
   if not space then
     return nil, message, code
   end
-  local messages, log = printk.messages(dump, space, dump._guest.info, options)
+  local messages, log = require "qvm.guest.printk".messages(dump, space, dump._guest.info, options)
   if not messages then
     return nil, ("%s: no kernel log: %s"):format(dump.path, log), "unsupported"
   end
@@ -250,50 +249,8 @@ function guest.orc_tables(dump, space, symbols)
   return found
 end
 
--- Crashes -----------------------------------------------------------------------------------
-
--- The CPU that the kernel has noted as the one that panics (atomic_t panic_cpu in
--- kernel/panic.c; -1: none). Nil if it is not known, or only from symbols that may be of
--- another kernel.
-local function panic_cpu(dump, count)
-  local symbols = guest.symbols_in_use(dump)
-  local address = symbols and symbols.verified and symbols:address("panic_cpu")
-  local space = address and guest.kernel_space(dump)
-  local cpu = space and space:i32(address)
-  return cpu and cpu >= 0 and cpu < count and cpu or nil
-end
-
--- The kernel numbers CPUs from 0, as the dump does its vCPUs. A number that no vCPU has is
--- not the kernel's.
-local function complete(dump, found, crash)
-  local count = core.dump.vcpu_count(dump) or 0
-  if found and found.vcpu and found.vcpu >= count then
-    found.vcpu = nil
-  end
-  if not found or found.kind == "panic" and not found.vcpu then
-    local cpu = panic_cpu(dump, count)
-    if cpu and not found then
-      return crash.of_panic_cpu(cpu)
-    elseif cpu then
-      found.vcpu = cpu
-    end
-  end
-  return found
-end
-
--- A Crash; nil alone: there is no sign of one; nil, message, code.
 function guest.crash(dump)
-  local messages, log, code = guest.dmesg(dump)
-  if not messages then
-    return nil, log, code
-  end
-  local crash = require "qvm.guest.crash"
-  local found = complete(dump, crash.of_messages(messages), crash)
-  if not found and log.skipped > 0 then
-    return nil, ("%s: no sign of a crash in the kernel log, but %d of its records were skipped: "
-      .. "%s"):format(dump.path, log.skipped, log.reason or "they are corrupt"), "malformed"
-  end
-  return found
+  return require "qvm.guest.crash".of_dump(dump, guest)
 end
 
 -- What the kernel's uname returns: system, node, release, version, ..., 65 bytes each.

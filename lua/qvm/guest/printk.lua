@@ -10,9 +10,9 @@
 -- 5.10); what it could not join are records of their own, which the console and dmesg(1) print
 -- as lines of their own (record_print_text), and so they are here.
 
-local check = require "qvm.util.arguments"
 local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
+local selection = require "qvm.guest.printk_options"
 
 local printk = {}
 
@@ -79,9 +79,7 @@ local function caller(id)
   return id & 0x80000000 == 0 and "T" .. id or "C" .. (id & 0x7fffffff)
 end
 
--- The names of the levels, as in dmesg(1), and of the facilities, as in syslog.h.
-local LEVELS = {emerg = 0, alert = 1, crit = 2, err = 3, warn = 4, notice = 5, info = 6,
-  debug = 7}
+-- The names of the facilities, as in syslog.h.
 local FACILITIES = {[0] = "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news",
   "uucp", "cron", "authpriv", "ftp", [16] = "local0", [17] = "local1", [18] = "local2",
   [19] = "local3", [20] = "local4", [21] = "local5", [22] = "local6", [23] = "local7"}
@@ -392,54 +390,8 @@ local function buffer_messages(buffer, log)
   end
 end
 
--- Which messages -------------------------------------------------------------------
-
--- The number of a level that was given as a number or a name.
-local function level_of(value)
-  if type(value) == "string" and not LEVELS[value] then
-    check.unknown("option 'level' of 'dmesg': no level", value, LEVELS)
-  elseif type(value) == "number" and (value < 0 or value > 7) then
-    errors.raise(("option 'level' of 'dmesg' is %d, not 0 to 7"):format(value))
-  end
-  return LEVELS[value] or value
-end
-
--- Checks the options of dmesg. Returns them with the level as a number.
-function printk.options(options)
-  check.options(options, "dmesg", {last = "positive integer", level = "integer or string"})
-  return {last = options and options.last, level = options and level_of(options.level)}
-end
-
--- Those of a level, or more severe.
-local function of_level(each, level)
-  return function()
-    local found = each()
-    while found and not (found.level and found.level <= level) do
-      found = each()
-    end
-    return found
-  end
-end
-
--- The last `most` ones. At the first call all are read, and only those are kept.
-local function last_of(each, most)
-  local kept, count, at -- the place of message i is i % most
-  return function()
-    if not kept then
-      kept, count = {}, 0
-      for found in each do
-        kept[count % most], count = found, count + 1
-      end
-      at = math.max(count - most, 0)
-    end
-    local found = at < count and kept[at % most] or nil
-    at = at + 1
-    return found
-  end
-end
-
 -- Iterates over the messages, and returns a LogCount; nil, what is wrong. options: what
--- printk.options returns, or nil.
+-- printk_options.checked returns, or nil.
 function printk.messages(dump, space, info, options)
   local log = setmetatable({given = 0, skipped = 0}, Count)
   local open, messages = open_ring, ring_messages
@@ -455,8 +407,8 @@ function printk.messages(dump, space, info, options)
     return nil, "the levels of its messages are not known"
   end
   local each = messages(source, log)
-  each = level and of_level(each, level) or each
-  each = last and last_of(each, last) or each
+  each = level and selection.of_level(each, level) or each
+  each = last and selection.last_of(each, last) or each
   return function()
     local found = each()
     log.given = log.given + (found and 1 or 0)

@@ -5,6 +5,7 @@ local fuzz = require "fuzz"
 local layouts = require "layouts"
 local printk = require "qvm.guest.printk"
 local qvm = require "qvm"
+local selection = require "qvm.guest.printk_options"
 local vmcoreinfo = require "qvm.guest.vmcoreinfo"
 local writer = require "support.dumpwriter"
 
@@ -65,7 +66,7 @@ return function(input)
     end
   end
   -- Selecting some of them changes nothing else.
-  local options = printk.options {level = kind >> 4 & 7, last = (kind >> 5) + 1}
+  local options = selection.checked {level = kind >> 4 & 7, last = (kind >> 5) + 1}
   local few = printk.messages(dump, memory_of(dump, #bytes), vmcoreinfo.parse(text, "a test"),
     options)
   for message in few or function() end do
