@@ -245,7 +245,7 @@ describe("gdb's monitor command", function()
   end)
 
   it("reports whether addresses are physical", function()
-    assert.matches("address space of each vCPU.*are physical\n.*are physical\n.*on|off",
+    assert.matches("address space of each thread.*are physical\n.*are physical\n.*on|off",
       rsp.monitor(gdbdump.x86_64(), "phys", "phys on", "phys", "phys maybe"))
   end)
 

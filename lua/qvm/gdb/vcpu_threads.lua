@@ -15,11 +15,15 @@
 local VcpuThread = {}
 VcpuThread.__index = VcpuThread
 
+-- The space of each vCPU is kept, with the pages that it has cached.
 function VcpuThread:space()
-  if not self.known then
-    self.known = table.pack(self.dump:space(self.cpu))
+  local known = self.spaces[self.id]
+  if not known then
+    local space, message = self.dump:space(self.cpu)
+    known = {space, message}
+    self.spaces[self.id] = known
   end
-  return self.known[1], self.known[2]
+  return known[1], known[2]
 end
 
 function VcpuThread:registers()
@@ -34,26 +38,17 @@ local VcpuThreads = {}
 VcpuThreads.__index = VcpuThreads
 
 function VcpuThreads.of(dump)
-  return setmetatable({dump = dump, known = {}}, VcpuThreads)
-end
-
-local function new(dump, cpu)
-  return setmetatable({dump = dump, cpu = cpu, id = cpu.index + 1, core = cpu.cpunum,
-    name = ("vCPU %d"):format(cpu.index), title = ("vCPU %d"):format(cpu.index),
-    text = cpu.process}, VcpuThread)
+  return setmetatable({dump = dump, spaces = {}}, VcpuThreads)
 end
 
 function VcpuThreads:at(position)
-  local thread = self.known[position]
-  if not thread and position > 0 then
-    local cpu, message = self.dump:vcpu(position - 1)
-    if not cpu then
-      return nil, message
-    end
-    thread = new(self.dump, cpu)
-    self.known[position] = thread
+  local cpu, message
+  if position > 0 then
+    cpu, message = self.dump:vcpu(position - 1)
   end
-  return thread
+  local name = cpu and ("vCPU %d"):format(cpu.index)
+  return cpu and setmetatable({dump = self.dump, spaces = self.spaces, cpu = cpu, id = position,
+    core = cpu.cpunum, name = name, title = name, text = cpu.process}, VcpuThread), message
 end
 
 function VcpuThreads:find(id)
