@@ -43,12 +43,10 @@ local function is_module(dump, entry, offset)
   return ok and found
 end
 
--- The address of `modules`, the head of the list of modules: two words that point to entries
--- which point back, the first of them within a module. nil if there is none, as in a kernel
--- without modules.
-local function modules(dump, space, first)
-  local offset = dump:type("struct module"):offset "list"
-  for block = first & -BLOCK, (first & -BLOCK) + IMAGE - BLOCK, BLOCK do
+-- The head of the list of modules between two addresses: two words that point to entries which
+-- point back, the first of them within a module.
+local function modules_between(dump, space, offset, from, to)
+  for block = from & -BLOCK, to, BLOCK do
     local words = space:array(block, "u64", BLOCK // 8) or {}
     for i = 1, #words - 1 do
       local next_entry, last_entry, at = words[i], words[i + 1], block + 8 * (i - 1)
@@ -59,6 +57,16 @@ local function modules(dump, space, first)
       end
     end
   end
+end
+
+-- The address of `modules`. It is in the kernel's data, as init_task, and most often after it.
+-- nil if it is not found, as in a kernel without modules.
+local function modules(dump, space, first)
+  local offset = dump:type("struct module"):offset "list"
+  local task = dump:variable "init_task"
+  local data = task and c.address(task) or first
+  return modules_between(dump, space, offset, data, first + IMAGE - BLOCK)
+    or modules_between(dump, space, offset, first, data)
 end
 
 local finders = {init_task = init_task, modules = modules}

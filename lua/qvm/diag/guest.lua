@@ -1,0 +1,129 @@
+-- Collects what a dump says of its Linux guest, in the order in which a person asks: which guest
+-- it is, whether it crashed, what each vCPU did, which tasks are stuck, how the log ends. What the
+-- dump cannot provide is in `missing`, with the reason.
+
+local errors = require "qvm.util.errors"
+local qvm = require "qvm"
+
+local guest = {}
+
+-- Limits of a report: vCPUs and stuck tasks with stacks, frames of one, lines of the log and
+-- of a crash.
+local STACKS_MAX, FRAMES_MAX, LOG_MAX, CRASH_LINES_MAX = 64, 64, 20, 100
+
+-- Runs a part of the report. If it fails, what is missing is noted: a Linux guest's dump may
+-- lack any part.
+local function part(about, what, f, ...)
+  local ok, found, message = errors.try(f, ...)
+  if ok and found ~= nil then
+    return found
+  end
+  local reason = not ok and found or message
+  if reason then
+    about.missing[#about.missing + 1] = {what = what,
+      reason = tostring(reason):gsub("^[^ ]+:%d+: ", "")}
+  end
+end
+
+local function frames_of(iterator)
+  local frames = {}
+  for frame in iterator do
+    if #frames == FRAMES_MAX then
+      break
+    end
+    frames[#frames + 1] = {address = qvm.hex(frame.address), symbol = frame.symbol,
+      module = frame.module, how = frame.how}
+  end
+  return frames
+end
+
+local function task_of(task)
+  return {pid = task.pid, tgid = task.tgid, ppid = task.ppid, name = task.name,
+    state = task.state, cpu = task.cpu, kernel = task.kernel}
+end
+
+local function identity(dump)
+  local about, message = dump:guest()
+  if not about then
+    return nil, message
+  elseif not about.os then
+    return nil, select(2, dump:vmcoreinfo())
+  end
+  return {os = about.os, release = about.release, build = about.build, node = about.node,
+    machine = about.machine, vcpus = about.vcpus, last_message = about.last_message}
+end
+
+local function crash_of(dump)
+  local crash, message = dump:crash()
+  if not crash then
+    return not message and false or nil, message
+  end
+  return {kind = crash.kind, message = crash.message, cause = crash.cause, time = crash.time,
+    vcpu = crash.vcpu, task = crash.task and {pid = crash.task.pid, name = crash.task.name},
+    lines = table.move(crash.lines, 1, math.min(#crash.lines, CRASH_LINES_MAX), 1, {})}
+end
+
+-- What a vCPU did: its task, and its stack.
+local function activity(about, cpu)
+  local did = {index = cpu.index}
+  did.task = part(about, ("the task of vCPU %d"):format(cpu.index), function()
+    local task, message = cpu:task()
+    return task and task_of(task), message
+  end)
+  did.stack = part(about, ("the stack of vCPU %d"):format(cpu.index), function()
+    return frames_of(cpu:backtrace())
+  end)
+  return did
+end
+
+local function activities(dump, about)
+  local list = {}
+  for cpu in dump:vcpus() do
+    if #list == STACKS_MAX then
+      break
+    end
+    list[#list + 1] = activity(about, cpu)
+  end
+  return list
+end
+
+-- The number of tasks in each state, and those in an uninterruptible sleep, with their stacks.
+local function tasks_of(dump, about)
+  local found = {total = 0, states = {}, stuck = {}}
+  for task in dump:tasks() do
+    found.total = found.total + 1
+    found.states[task.state] = (found.states[task.state] or 0) + 1
+    if task.state == "D" and #found.stuck < STACKS_MAX then
+      local stuck = task_of(task)
+      stuck.stack = part(about, ("the stack of task %d"):format(task.pid), function()
+        return frames_of(task:backtrace())
+      end)
+      found.stuck[#found.stuck + 1] = stuck
+    end
+  end
+  return found
+end
+
+local function log_of(dump)
+  local lines = {}
+  for m in dump:dmesg {last = LOG_MAX} do
+    lines[#lines + 1] = {time = m.time, level = m.level, facility = m.facility, text = m.text}
+  end
+  return lines
+end
+
+-- What is known of the guest in a dump. A dump of another guest has only `missing`.
+function guest.of(dump)
+  local about = {missing = {}}
+  about.identity = part(about, "the guest", identity, dump)
+  if not about.identity then
+    return about
+  end
+  about.crash = part(about, "the crash", crash_of, dump)
+  about.vcpus = part(about, "vCPUs", activities, dump, about)
+  about.tasks = part(about, "tasks", tasks_of, dump, about)
+  about.log = part(about, "the kernel's log", log_of, dump)
+  return about
+end
+
+return guest
