@@ -248,7 +248,7 @@ function collect.dump(dump, problems)
   return {path = dump.path, format = dump.format, machine = dump.machine,
     bits = dump.bits, byteorder = dump.byteorder, size = dump.size,
     ranges = ranges_of(dump, warn), vcpus = dump_vcpus_of(dump, warn),
-    text = text_of(dump, warn)}
+    text = text_of(dump, warn), guest = require "qvm.diag.guest".of(dump)}
 end
 
 -- JSON ------------------------------------------------------------------------------------
@@ -264,7 +264,8 @@ end
 -- Without blanks. Strings of a dump can be any bytes. Messages of a kernel log are JSON already:
 -- there can be many, and JSON takes less memory.
 local STYLE = {comma = ",", colon = ":", lenient = true,
-  arrays = set "nodes vcpus errata ranges vms errors differences", raw = set "messages"}
+  arrays = set("nodes vcpus errata ranges vms errors "
+    .. "differences missing stack stuck lines log"), raw = set "messages"}
 
 -- Returns the JSON of a small value.
 function collect.encode(value)

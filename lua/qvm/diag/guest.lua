@@ -47,7 +47,7 @@ local function identity(dump)
   if not about then
     return nil, message
   elseif not about.os then
-    return nil, select(2, dump:vmcoreinfo())
+    return nil, "neither a note nor its memory has VMCOREINFO, as a Linux kernel has it"
   end
   return {os = about.os, release = about.release, build = about.build, node = about.node,
     machine = about.machine, vcpus = about.vcpus, last_message = about.last_message}
@@ -55,8 +55,10 @@ end
 
 local function crash_of(dump)
   local crash, message = dump:crash()
-  if not crash then
-    return not message and false or nil, message
+  if not crash and message then
+    return nil, message
+  elseif not crash then
+    return false -- no sign of one
   end
   return {kind = crash.kind, message = crash.message, cause = crash.cause, time = crash.time,
     vcpu = crash.vcpu, task = crash.task and {pid = crash.task.pid, name = crash.task.name},

@@ -14,6 +14,7 @@ local text = require "qvm.cli.text"
 local diag = {}
 
 local NAME = "qvm-diag"
+local SCHEMA = 1 -- of the JSON: counts changes that a reader must know of, see docs/reports.md
 
 local write_error
 
@@ -85,7 +86,7 @@ local function report_once(run)
   end
   if options.json then
     local found = report or {}
-    found.errors = run.problems.list
+    found.schema, found.errors = SCHEMA, run.problems.list
     collect.write_json(write, found)
     write "\n"
   end
@@ -167,7 +168,7 @@ function diag.run(arguments)
   local run = {options = options, problems = problems}
   run.baseline = options.baseline and load_baseline(run)
   if not options.json and not options.html and not options.watch then
-    run.text = Plain.new(put, command.painter(1))
+    run.text = Plain.new(put, command.painter(1), options.full)
   end
   local action = options.watch and watch or options.prometheus and write_metrics or report_once
   local status = action(run)

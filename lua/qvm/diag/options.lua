@@ -41,6 +41,8 @@ local function add_requests(parser)
     parser:option("--baseline", "Compare the errata with a baseline, a file that "
       .. "qvm.errata.save wrote."):argname("FILE"),
     parser:flag("--dmesg", "With --read: print only the kernel log of a Linux guest."),
+    parser:flag("--full", "With --read or --dump: whole stacks, reports of crashes and memory "
+      .. "maps, not only what fits a screen."),
     parser:option("-l --level", "With --dmesg: only messages of LEVEL or more severe: emerg, "
       .. "alert, crit, err, warn, notice, info, debug, or 0 to 7."):argname("LEVEL")
       :choices(LEVELS))

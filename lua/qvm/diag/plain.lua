@@ -16,9 +16,9 @@ local WAYS = {running = "good", gone = "bad", stuck = "bad", unavailable = "bad"
 local Plain = {}
 Plain.__index = Plain
 
--- put writes a line; paint: see command.painter.
-function Plain.new(put, paint)
-  return setmetatable({put = put, paint = paint}, Plain)
+-- put writes a line; paint: see command.painter. is_full: nothing is left out.
+function Plain.new(put, paint, is_full)
+  return setmetatable({put = put, paint = paint, is_full = is_full}, Plain)
 end
 
 function Plain:say(format, ...)
@@ -131,9 +131,115 @@ function Plain:text(title, bytes)
   local lines = text.lines(bytes)
   self:say("\n%s (%s)", title, text.count(#lines, "line"))
   for _, line in ipairs(lines) do
+    self:wrapped(line)
+  end
+end
+
+-- A guest ----------------------------------------------------------------------------------
+
+-- Lines of a part that are on the first screen; with --full there are more.
+local FRAMES, CRASH_LINES, RANGES = 10, 6, 8
+
+local STATES = {{"R", "running or ready"}, {"S", "sleeping"}, {"D", "stuck (D)"}, {"I", "idle"},
+  {"T", "stopped"}, {"t", "traced"}, {"Z", "zombie"}, {"X", "dead"}, {"P", "parked"}}
+
+-- Says the first elements of a list, each by say_one, and how many are left out; what: "frame".
+function Plain:first(list, most, what, say_one)
+  local shown_count = self.is_full and #list or math.min(#list, most)
+  for i = 1, shown_count do
+    say_one(list[i])
+  end
+  if shown_count < #list then
+    self:say("  ... and %s: --full", text.count(#list - shown_count, "more " .. what))
+  end
+end
+
+local function task_text(task)
+  return ("%s (%d)"):format(shown(task.name), task.pid)
+end
+
+function Plain:stack(frames)
+  self:first(frames, FRAMES, "frame", function(frame)
+    local mark = frame.how == "scan" and "? " or frame.how == "exception" and "! " or ""
+    self:say("  %s%s", mark, frame.symbol and shown(frame.symbol) or frame.address)
+  end)
+end
+
+function Plain:wrapped(line)
+  text.wrap("  " .. text.escape_controls(line), WIDTH, function(part)
+    self:say("%s", part)
+  end)
+end
+
+function Plain:crash(crash)
+  if not crash then
+    return self:say("\ncrash: %s", self.paint("no sign of one", "good"))
+  end
+  self:say("\ncrash: %s%s%s%s", self.paint(crash.kind, "bad"),
+    crash.time and " at " .. crash.time:sub(1, -4) .. " s" or "",
+    crash.vcpu and (" on vCPU %d"):format(crash.vcpu) or "",
+    crash.task and " in " .. task_text(crash.task) or "")
+  self:wrapped(crash.message)
+  if crash.cause then
+    self:wrapped("after: " .. crash.cause)
+  end
+  self:first(crash.lines, CRASH_LINES, "line", function(line) self:wrapped(line) end)
+end
+
+function Plain:tasks(tasks)
+  local parts = {}
+  for _, state in ipairs(STATES) do
+    local count = tasks.states[state[1]]
+    parts[#parts + 1] = count and ("%d %s"):format(count, state[2])
+  end
+  text.wrap(("\n%s: %s"):format(text.count(tasks.total, "task"), table.concat(parts, ", ")), WIDTH,
+    function(part) self:say("%s", part) end)
+  for _, task in ipairs(tasks.stuck) do
+    self:say("\n%s: %s", self.paint("stuck", "bad"), task_text(task))
+    self:stack(task.stack or {})
+  end
+end
+
+function Plain:log(lines)
+  self:say("\nthe end of the kernel's log")
+  for _, m in ipairs(lines) do
+    local line = ("[%12s] %s"):format(m.time:sub(1, -4), m.text)
     text.wrap("  " .. text.escape_controls(line), WIDTH, function(part)
-      self:say("%s", part)
+      self:say("%s", m.level and m.level <= 3 and self.paint(part, "bad") or part)
     end)
+  end
+end
+
+function Plain:identity(guest)
+  local id = guest.identity
+  if not id then
+    return self:wrapped("guest unknown: " .. guest.missing[1].reason)
+  end
+  self:say("  %s %s on %s, %s%s", id.os, shown(id.release or "of an unknown release"),
+    shown(id.machine), text.count(id.vcpus, "vCPU"),
+    id.last_message and ", up " .. id.last_message:sub(1, -7) .. " s or more" or "")
+end
+
+function Plain:guest(guest)
+  self:identity(guest)
+  if guest.crash ~= nil then
+    self:crash(guest.crash)
+  end
+  for _, cpu in ipairs(guest.vcpus or {}) do
+    self:say("\nvCPU %d%s", cpu.index, cpu.task and ": " .. task_text(cpu.task) or "")
+    self:stack(cpu.stack or {})
+  end
+  if guest.tasks then
+    self:tasks(guest.tasks)
+  end
+  if guest.log then
+    self:log(guest.log)
+  end
+  if guest.identity and #guest.missing > 0 then
+    self:say("\nnot in this dump")
+    for _, missing in ipairs(guest.missing) do
+      self:wrapped(("%s: %s"):format(missing.what, missing.reason))
+    end
   end
 end
 
@@ -141,10 +247,7 @@ function Plain:dump(about)
   self:say("dump %s", shown(about.path))
   self:say("  %s %s, %d-bit %s-endian, %s", about.format, about.machine, about.bits,
     about.byteorder, in_units(about.size))
-  self:say("\nphysical memory                             size")
-  for _, range in ipairs(about.ranges) do
-    self:say("%s - %s  %s", range.start, range.last, in_units(range.size))
-  end
+  self:guest(about.guest)
   if #about.vcpus > 0 then
     self:say("\nvCPU  pc                  sp                  page table          process")
   end
@@ -152,6 +255,10 @@ function Plain:dump(about)
     self:say("%4d  %s  %s  %s  %s", cpu.index, cpu.pc, cpu.sp, cpu.pgtbl or NO_ADDRESS,
       shown(cpu.process))
   end
+  self:say("\nphysical memory                             size")
+  self:first(about.ranges, RANGES, "range", function(range)
+    self:say("%s - %s  %s", range.start, range.last, in_units(range.size))
+  end)
   if about.text then
     self:text("text in the dump", about.text)
   end
