@@ -27,6 +27,7 @@ void push_type(lua_State *L, int types, const struct btf_ref *ref);
 
 /* Add functions to the module table on top of the stack. */
 void add_btf(lua_State *L);
+void add_types(lua_State *L);
 void add_objects(lua_State *L);
 
 #endif

@@ -102,6 +102,7 @@ EXPORT int luaopen_qvm_core(lua_State *L)
     lua_newtable(L);
     add_json(L);
     add_btf(L);
+    add_types(L);
     add_objects(L);
     add_dump(L);
     add_files(L);

@@ -16,7 +16,7 @@ local files = {
     "paging/space_memory.c"},
   kallsyms = {"guest/kallsyms.c", "guest/kallsyms_reader.c"},
   orc = {"guest/orc.c", "guest/orc_walk.c"},
-  btf = {"guest/btf.c", "guest/btf_parts.c", "guest/btf_ref.c"},
+  btf = {"guest/btf.c", "guest/btf_names.c", "guest/btf_parts.c", "guest/btf_ref.c"},
   find = {"scan/find.c", "scan/pattern.c", "scan/scan.c", "dump/dump_memory.c",
     "scan/strings.c"},
   diff = {"scan/diff.c"},

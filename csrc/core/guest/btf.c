@@ -313,53 +313,6 @@ static int check_chains(const struct btf *btf, const char *subject, struct qvm_e
     return good ? 0 : malformed(err, subject, "types that refer to each other in a loop");
 }
 
-/* Names ----------------------------------------------------------------------------------
- */
-
-/* FNV-1a. */
-static uint32_t hash_of(const char *name, size_t size)
-{
-    uint32_t hash = 2166136261u;
-
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ (unsigned char)name[i]) * 16777619u;
-    return hash ^ hash >> 15;
-}
-
-/* From the last to the first, so that the first one of a name comes first. */
-static void index_names(struct btf *btf)
-{
-    for (uint32_t id = btf->end_id; id-- > btf->first_id;) {
-        struct btf_type type = btf_type(btf, id);
-        uint32_t *bucket;
-
-        if (type.name[0] == '\0')
-            continue;
-        bucket =
-            &btf->buckets[hash_of(type.name, strlen(type.name)) & (btf->bucket_count - 1)];
-        btf->chain[id - btf->first_id] = *bucket;
-        *bucket = id;
-    }
-}
-
-uint32_t btf_find(const struct btf *btf, const char *name, size_t size, unsigned kinds)
-{
-    uint32_t hash = hash_of(name, size);
-
-    if (size == 0 || memchr(name, '\0', size))
-        return 0;
-    for (; btf; btf = btf->base)
-        for (uint32_t id = btf->buckets[hash & (btf->bucket_count - 1)]; id != 0;
-             id = btf->chain[id - btf->first_id]) {
-            struct btf_type type = btf_type(btf, id);
-
-            if (kinds & BTF_MASK(type.kind) && strncmp(type.name, name, size) == 0 &&
-                type.name[size] == '\0')
-                return id;
-        }
-    return 0;
-}
-
 /* ----------------------------------------------------------------------------------------
  */
 
@@ -376,7 +329,7 @@ static int load(struct btf *btf, const char *subject, struct qvm_error *err)
                             subject, id);
     if (check_chains(btf, subject, err) != 0)
         return -1;
-    index_names(btf);
+    btf_index_names(btf);
     return 0;
 }
 

@@ -111,6 +111,9 @@ int btf_init(struct btf *btf, const unsigned char *bytes, size_t size,
              const struct btf *base, const char *subject, struct qvm_error *err);
 void btf_free(struct btf *btf);
 
+/* Fills the empty buckets. For btf_init, once all types are checked. */
+void btf_index_names(struct btf *btf);
+
 /* A word of it, and a string by its offset, which is below btf->end_string. With the order
  * known to the compiler, the first is one load. */
 static inline uint32_t btf_word(const struct btf *btf, const unsigned char *p)

@@ -184,19 +184,3 @@ bool btf_find_member(struct btf *btf, uint32_t id, const char *name, size_t size
     *slot = (struct btf_cached){id, name_at, *found};
     return true;
 }
-
-/* Types by the beginning of their names --------------------------------------------------
- */
-
-uint32_t btf_next_like(const struct btf *btf, uint32_t id, const char *prefix, size_t size,
-                       unsigned kinds)
-{
-    while (++id < btf->end_id) {
-        struct btf_type type = btf_type(btf, id);
-
-        if (kinds & BTF_MASK(type.kind) && type.name[0] != '\0' &&
-            strncmp(type.name, prefix, size) == 0)
-            return id;
-    }
-    return 0;
-}

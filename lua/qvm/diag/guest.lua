@@ -47,7 +47,7 @@ local function identity(dump)
   if not about then
     return nil, message
   elseif not about.os then
-    return nil, "neither a note nor its memory has VMCOREINFO, as a Linux kernel has it"
+    return nil, "no VMCOREINFO of a Linux kernel in its notes or memory"
   end
   return {os = about.os, release = about.release, build = about.build, node = about.node,
     machine = about.machine, vcpus = about.vcpus, last_message = about.last_message}
