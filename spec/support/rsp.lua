@@ -31,11 +31,17 @@ function rsp.bytes(digits)
   return (digits:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
 end
 
+-- The server's arguments in a command line. path: of the dump; or a table, if its threads are
+-- tasks: {tasks = path}.
+local function arguments(path)
+  return type(path) == "table" and "--tasks " .. process.quote(path.tasks) or process.quote(path)
+end
+
 -- Serves a client's bytes. Returns the output, the errors and the exit status.
 function rsp.serve(path, input)
   local file = files.write("client", input)
   local status, output, errors = process.run({"sh", "-c", ("%s examples/gdbserve.lua %s <%s")
-    :format(process.lua, process.quote(path), process.quote(file))}, {env = rsp.env()})
+    :format(process.lua, arguments(path), process.quote(file))}, {env = rsp.env()})
   return output, errors, status
 end
 
@@ -86,8 +92,8 @@ function rsp.gdb(path, before, ...)
   local command = {"gdb-multiarch", "-nx", "-batch", "-ex", "set pagination off", "-ex",
     "set remotetimeout 60"} -- the machine may be busy
   local preload = os.getenv("LD_PRELOAD")
-  local connect = ("target remote | %s%s examples/gdbserve.lua '%s'"):format(
-    preload and "env LD_PRELOAD=" .. preload .. " " or "", process.lua, path)
+  local connect = ("target remote | %s%s examples/gdbserve.lua %s"):format(
+    preload and "env LD_PRELOAD=" .. preload .. " " or "", process.lua, arguments(path))
   for _, gdb_command in ipairs {before, connect, ...} do
     command[#command + 1] = "-ex"
     command[#command + 1] = gdb_command

@@ -1,12 +1,14 @@
 -- Writes symbols as an ELF file that debuggers read (System V ABI, chapters 4 and 5; ELF-64).
 -- It has no code: the sections that symbols belong to are SHT_NOBITS, for the kernel's code, its
--- data, and its modules, so that a debugger knows functions from data.
+-- data, and its modules, so that a debugger knows functions from data. It says how frames are
+-- found, since debuggers cannot read that from the code of a kernel.
 
+local call_frames = require "qvm.guest.call_frames"
 local core = require "qvm.core"
 
 local MACHINES = {x86_64 = 62, aarch64 = 183} -- EM_X86_64, EM_AARCH64
 local EXECUTABLE, VERSION = 2, 1              -- ET_EXEC, EV_CURRENT
-local SYMTAB, STRTAB, NOBITS = 2, 3, 8        -- SHT_*
+local PROGBITS, SYMTAB, STRTAB, NOBITS = 1, 2, 3, 8 -- SHT_*
 local WRITE, ALLOC, EXECUTE = 1, 2, 4         -- SHF_*
 local GLOBAL_FUNCTION, GLOBAL_OBJECT = 1 << 4 | 2, 1 << 4 | 1
 local ABSOLUTE = 0xfff1                       -- SHN_ABS
@@ -14,7 +16,7 @@ local HEADER_SIZE, SECTION_SIZE, SYMBOL_SIZE = 64, 64, 24
 local BATCH = 4096                            -- symbols that are packed before they are joined
 
 local TEXT, DATA, MODULES = 1, 2, 3         -- indices of sections
-local NAMES = "\0.text\0.data\0.modules\0.symtab\0.strtab\0.shstrtab\0"
+local NAMES = "\0.text\0.data\0.modules\0.symtab\0.strtab\0.debug_frame\0.shstrtab\0"
 
 local function name_at(name)
   return NAMES:find("\0" .. name .. "\0", 1, true)
@@ -93,6 +95,8 @@ return function(path, symbols, about)
   end
   section(".symtab", SYMTAB, 0, 0, entries, nil, 5, 1, 8, SYMBOL_SIZE)
   section(".strtab", STRTAB, 0, 0, strings, nil, 0, 0, 1, 0)
+  section(".debug_frame", PROGBITS, 0, 0, call_frames.of(about.machine, order,
+    {extents[TEXT], extents[MODULES]}), nil, 0, 0, 8, 0)
   section(".shstrtab", STRTAB, 0, 0, NAMES .. ("\0"):rep(-(at + #NAMES) % 8), nil, 0, 0, 1, 0)
   local ident = "\127ELF" .. string.char(2, order == "<" and 1 or 2, VERSION) .. ("\0"):rep(9)
   local header = ident .. string.pack(order .. "I2I2I4I8I8I8I4I2I2I2I2I2I2", EXECUTABLE,
