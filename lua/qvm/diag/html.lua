@@ -160,7 +160,7 @@ end
 local function guest_tasks(tasks, level)
   local counts = {}
   for state, count in iterators.sorted(tasks.states) do
-    counts[#counts + 1] = {("state %s"):format(state), count}
+    counts[#counts + 1] = {Plain.states[state] or state, count}
   end
   local parts = {heading(level, text.count(tasks.total, "task")), facts_of(counts)}
   for _, task in ipairs(tasks.stuck) do

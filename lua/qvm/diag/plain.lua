@@ -154,6 +154,11 @@ function Plain:first(list, most, what, say_one)
   end
 end
 
+Plain.states = {}
+for _, state in ipairs(STATES) do
+  Plain.states[state[1]] = state[2]
+end
+
 local function task_text(task)
   return ("%s (%d)"):format(shown(task.name), task.pid)
 end

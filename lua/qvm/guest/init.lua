@@ -256,10 +256,21 @@ end
 -- What the kernel's uname returns: system, node, release, version, ..., 65 bytes each.
 local NAME_SIZE = 65
 
-local function add_names(dump, info, about)
+-- Where the names are in struct uts_namespace: VMCOREINFO of Linux 5.11 and later says it. Before
+-- they were first, or after a counter of references.
+local function names_of(dump, info)
   local space, at = running.space(dump, info), info.symbols.init_uts_ns
-  local bytes = space and at
-    and space:read(at + (info.offsets["uts_namespace.name"] or 0), 6 * NAME_SIZE)
+  local offset = info.offsets["uts_namespace.name"]
+  for _, candidate in ipairs(offset and {offset} or {0, 4}) do
+    local bytes = space and at and space:read(at + candidate, 6 * NAME_SIZE)
+    if bytes and (offset or bytes:find("^Linux%z")) then
+      return bytes
+    end
+  end
+end
+
+local function add_names(dump, info, about)
+  local bytes = names_of(dump, info)
   for i, name in ipairs {"os", "node", "release", "build", "machine"} do
     about[name] = bytes
       and bytes:sub((i - 1) * NAME_SIZE + 1, i * NAME_SIZE):match("^[^%z]+") or about[name]
