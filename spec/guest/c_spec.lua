@@ -93,7 +93,8 @@ describe("qvm.c", function()
     assert.are.equal("console=ttyAMA0", c.string(dump:object("char[]", at.text)))
     assert.are.equal("abc", c.string "abc\0def")
     assert.are.equal("ab", c.string("abc", 2))
-    assert.are.equal("unmapped", select(3, c.string(dump:object("char[]", kernel.BASE + (8 << 20)))))
+    local far = dump:object("char[]", kernel.BASE + (8 << 20))
+    assert.are.equal("unmapped", select(3, c.string(far)))
     assert.are.same({0x1fff, 0}, c.array(c.cast(dump:object("long", at.maple_node + 16),
       "unsigned long *"), 2))
     assert.are.same({}, c.array(dump:object("int[4]", at.text), 0))
@@ -239,9 +240,8 @@ describe("a list of the kernel", function()
   end)
 
   it("of hashes raises where its back link is damaged", function()
-    local dump, at = nil, nil
-    dump = guest_with(function(guest, types)
-      at = kernel_objects.fill(guest, types)
+    local dump = guest_with(function(guest, types)
+      local at = kernel_objects.fill(guest, types)
       local node = at.first_task + types:offset("struct task_struct", "node")
       guest:set(node, node) -- next is itself
     end)
@@ -373,22 +373,19 @@ describe("an XArray of the kernel", function()
 
   it("of which all slots lead to one node raises at once", function()
     local dump = guest_with(function(guest, types)
-      local above, at = 0, nil
-      for shift = 60, 0, -6 do
-        local slots = {}
-        local child = guest.next + types:size "struct xa_node" + 63 & ~63
-        for i = 1, 64 do
-          slots[i] = shift > 0 and child | 2 or i << 1 | 1
-        end
-        at = node(guest, types, shift, above, 0, slots)
-        if above == 0 then
-          array(guest, types, at | 2)
-          guest.next = guest.next + 63 & ~63
-          guest:set(at + types:offset("struct xa_node", "slots"), types:pack("void *[64]",
-            (function() for i = 1, 64 do slots[i] = guest.next | 2 end return slots end)()))
-        end
-        above = at
+      local nodes, size = {}, types:size "struct xa_node"
+      for i = 1, 11 do
+        nodes[i] = guest:reserve(size, 64)
       end
+      for i, at in ipairs(nodes) do
+        local slots = {}
+        for place = 1, 64 do
+          slots[place] = nodes[i + 1] and nodes[i + 1] | 2 or place << 1 | 1
+        end
+        guest:set(at, types:pack("struct xa_node", {shift = 6 * (11 - i), slots = slots,
+          parent = nodes[i - 1] or 0}))
+      end
+      array(guest, types, nodes[1] | 2)
     end)
     check_raised("it does not point back to slot 1 of 0x", entries, dump)
   end)
@@ -556,15 +553,12 @@ describe("the cost of a walk", function()
       math.randomseed(3)
       for i = 1, 50 do
         local address = %d + math.random(0, 30000) * 8
-        for _, walk in ipairs {
-          function() return c.list(d:object("struct list_head", address), "struct rq", "curr") end,
-          function() return c.hlist(d:object("struct hlist_head", address), "struct rq", "curr") end,
-          function() return c.llist(d:object("struct llist_head", address), "struct rq", "curr") end,
-          function() return c.rbtree(d:object("struct rb_root", address), "struct rq", "curr") end,
-          function() return c.xarray(d:object("struct xarray", address), "struct rq") end,
-          function() return c.maple_tree(d:object("struct maple_tree", address), "struct rq") end,
-        } do
-          pcall(function() for _ in walk() do count = count + 1 end end)
+        for name, head in pairs {list = "list_head", hlist = "hlist_head", llist = "llist_head",
+          rbtree = "rb_root", xarray = "xarray", maple_tree = "maple_tree"} do
+          pcall(function()
+            local object = d:object("struct " .. head, address)
+            for _ in c[name](object, "struct rq", "curr") do count = count + 1 end
+          end)
         end
       end
       return count]]):format(path, map, at.init_mm))

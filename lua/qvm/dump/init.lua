@@ -508,7 +508,7 @@ end
 
 --- A variable of the guest's kernel.
 --
--- The type of a per-CPU variable is in the type information, that of another only in new
+-- The type of a per-CPU variable is in the type information, that of another only in some
 -- kernels; those of some forty well-known ones, such as `init_task`, are known. A per-CPU
 -- variable is read through `qvm.c.per_cpu`.
 -- @tparam string name

@@ -138,6 +138,7 @@ end)
 -- qvm.show ----------------------------------------------------------------------------------
 
 local DEPTH, LINES, ELEMENTS = 3, 400, 16
+local MEMBERS = 8 -- of a struct that is shown within another: larger ones take a line
 local PARTS = 1 << 16 -- members that are looked at: anonymous structs within others could multiply
 
 local function enumerator(handle, value)
@@ -183,10 +184,18 @@ end
 
 local add_parts
 
+-- Is a value to be shown with its parts?
+local function has_parts(value, depth)
+  if not core.is_object(value) or depth >= DEPTH then
+    return false
+  end
+  local handle, _, is_read = core.object_about(value)
+  return not is_read and core.type_part(handle, MEMBERS) == nil
+end
+
 local function add_value(lines, indent, label, handle, value, problem, depth)
   local text = problem or scalar(handle, value)
-  local is_place = not problem and core.is_object(value) and not select(3, core.object_about(value))
-  if is_place and depth < DEPTH then
+  if not problem and has_parts(value, depth) then
     lines[#lines + 1] = ("%s%s:"):format(indent, label)
     add_parts(lines, indent .. "  ", value, core.object_about(value), depth + 1)
   else
