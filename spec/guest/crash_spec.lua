@@ -527,6 +527,13 @@ describe("the crash in a hostile log", function()
       found.lines[1])
   end)
 
+  it("is cut where a message is longer than the kernel's", function()
+    local found = kernel_log.dump {{time = 1, caller = "T1", level = 0,
+      text = "Kernel panic - not syncing: " .. ("x"):rep(60000)}}:crash()
+    assert.is_true(#found.message > 1000 and #found.message <= 2048)
+    assert.is_true(#found.lines[1] <= 2100)
+  end)
+
   it("has no numbers that are impossible", function()
     local found = crash_of [[
 1 T1 1 BUG: unable to handle page fault for address: 0

@@ -276,11 +276,11 @@ function crash.of_messages(messages)
 end
 
 -- The CPU that the kernel has noted as the one that panics (atomic_t panic_cpu in
--- kernel/panic.c; -1: none). Nil if it is not known, or only from symbols that may be of
--- another kernel.
+-- kernel/panic.c; -1: none); nil if it is not known. Where there is a log, symbols in use were
+-- verified to be of this kernel.
 local function panic_cpu(dump, guest, count)
   local symbols = guest.symbols_in_use(dump)
-  local address = symbols and symbols.verified and symbols:address("panic_cpu")
+  local address = symbols and symbols:address("panic_cpu")
   local space = address and guest.kernel_space(dump)
   local cpu = space and space:i32(address)
   return cpu and cpu >= 0 and cpu < count and cpu or nil
