@@ -2,12 +2,12 @@
 
 local files = require "support.files"
 local gdbdump = require "support.gdbdump"
-local gdbtasks = require "support.gdbtasks"
+local linux_guest = require "support.linux_guest"
 local link_list = require "support.kernel_objects".link_list
 local qvm = require "qvm"
 local rsp = require "support.rsp"
 
-local USER = gdbtasks.USER
+local USER = linux_guest.USER
 
 -- A register of aarch64: 8 bytes in hexadecimal.
 local function word(value)
@@ -18,8 +18,8 @@ describe("tasks as gdb's threads", function()
   local guest, path, tasks
 
   setup(function()
-    guest = gdbtasks.guest()
-    path = gdbtasks.write(guest)
+    guest = linux_guest.guest()
+    path = linux_guest.write(guest)
     tasks = {tasks = path}
   end)
 
@@ -85,13 +85,13 @@ describe("tasks as gdb's threads", function()
   end)
 
   it("read memory in their own address spaces and the kernel's", function()
-    local size = ("%x"):format(#gdbtasks.OTHER)
+    local size = ("%x"):format(#linux_guest.OTHER)
     local read = ("m%x,%s"):format(USER, size)
     local kernel = ("m%x,4"):format(guest.kernel.symbols.schedule)
     local _, init, code, _, worker, _, thread, _, kthread, kernel_code = rsp.ask(tasks,
       "Hg1", read, kernel, "Hg7", read, "Hg8", read, "Hg2", read, kernel)
-    local other = rsp.hex(gdbtasks.OTHER)
-    assert.are.same({rsp.hex(gdbtasks.DATA:sub(1, #gdbtasks.OTHER)), "00000094", other, other,
+    local other = rsp.hex(linux_guest.OTHER)
+    assert.are.same({rsp.hex(linux_guest.DATA:sub(1, #linux_guest.OTHER)), "00000094", other, other,
       "E0e", "00000094"}, {init, code, worker, thread, kthread, kernel_code})
     assert.are.equal(("1,%x"):format(USER + 6), (select(2, rsp.ask(tasks, "Hg1",
       ("qSearch:memory:%x;20;init"):format(USER)))))
@@ -108,8 +108,8 @@ describe("tasks as gdb's threads", function()
     assert.are.equal(([[
 task 2:
 #0  0x%016x schedule+0x40/0x100
-#1  0x%016x wait_here+0x20/0x100
-]]):format(guest.kernel.symbols.schedule + 0x40, guest.kernel.symbols.wait_here + 0x20),
+#1  0x%016x e1000_open+0x20/0x40 [e1000\x1b]
+]]):format(guest.kernel.symbols.schedule + 0x40, guest.module_text + 0x120),
       monitor("2", "backtrace"))
     assert.matches("^task 1:\n0x0000000000400000 is physical ", monitor("1", "translate 0x400000"))
     assert.matches("^task 2:\n.*not mapped\n$", (monitor("2", "translate 0x400000")
@@ -122,7 +122,7 @@ describe("the threads of a guest", function()
   after_each(files.clean)
 
   it("without type information are refused with the reason", function()
-    local path = gdbtasks.write(nil, false)
+    local path = linux_guest.write(nil, false)
     local _, errors, status = rsp.serve({tasks = path}, rsp.packet "qC")
     assert.are.equal(1, status)
     assert.matches("tasks.gcore: the kernel has no type information (BTF)", errors, 1, true)
@@ -132,10 +132,10 @@ describe("the threads of a guest", function()
   end)
 
   it("end where the list of tasks is damaged, and a message says so", function()
-    local guest = gdbtasks.guest()
+    local guest = linux_guest.guest()
     local offset = guest.types:offset("struct task_struct", "tasks")
     guest.kernel:set(guest.leaders[3] + offset, 0x1234) -- after pid 7
-    local output, errors, status = rsp.serve({tasks = gdbtasks.write(guest)},
+    local output, errors, status = rsp.serve({tasks = linux_guest.write(guest)},
       rsp.packet "qfThreadInfo")
     assert.are.equal(0, status)
     assert.matches("$m7,989681,1,2,8#", output, 1, true)
@@ -143,7 +143,7 @@ describe("the threads of a guest", function()
   end)
 
   it("are listed once if two have the same pid, and without pids out of range", function()
-    local guest = gdbtasks.guest()
+    local guest = linux_guest.guest()
     local function set_pid(leader, pid)
       guest.kernel:set(leader + guest.types:offset("struct task_struct", "pid"),
         string.pack("<i4", pid))
@@ -151,14 +151,14 @@ describe("the threads of a guest", function()
     set_pid(guest.leaders[1], -1)
     set_pid(guest.leaders[2], 7)
     set_pid(guest.leaders[4], 0x400001)
-    assert.are.equal("m7,989681,8", (rsp.ask({tasks = gdbtasks.write(guest)}, "qfThreadInfo")))
+    assert.are.equal("m7,989681,8", (rsp.ask({tasks = linux_guest.write(guest)}, "qfThreadInfo")))
   end)
 end)
 
 describe("gdb's monitor command shows a guest's", function()
   local path
 
-  setup(function() path = gdbtasks.write() end)
+  setup(function() path = linux_guest.write() end)
   teardown(files.clean)
 
   it("tasks", function()
@@ -190,7 +190,7 @@ describe("gdb's monitor command shows a guest's", function()
 
   it("modules", function()
     assert.are.equal("BASE                   BYTES  NAME (TAINTS)\n"
-      .. "0xffffff8000201000     13568  e1000\\x1b (O)\n", rsp.monitor(path, "modules"))
+      .. "0xffffff8000300000     13568  e1000\\x1b (O)\n", rsp.monitor(path, "modules"))
   end)
 
   it("crash, or that there is none", function()
@@ -202,7 +202,7 @@ describe("gdb's monitor command shows a guest's", function()
   end)
 
   it("first tasks, if there are very many, and counts the others", function()
-    local guest = gdbtasks.guest()
+    local guest = linux_guest.guest()
     local t, k = guest.types, guest.kernel
     local signal = k:place(t:pack("struct signal_struct", {}))
     local list, threads, first = {}, {}, nil
@@ -220,13 +220,13 @@ describe("gdb's monitor command shows a guest's", function()
       t:offset("struct task_struct", "tasks"))
     link_list(k, signal + t:offset("struct signal_struct", "thread_head"), threads,
       t:offset("struct task_struct", "thread_node"))
-    local text = rsp.monitor(gdbtasks.write(guest), "ps")
+    local text = rsp.monitor(linux_guest.write(guest), "ps")
     assert.matches("\n505 more were left out\n$", text)
     assert.are.equal(2002, select(2, text:gsub("\n", "\n")))
   end)
 
   it("nothing without type information, and why", function()
-    local plain = gdbtasks.write(nil, false)
+    local plain = linux_guest.write(nil, false)
     for _, command in ipairs {"ps", "task 1", "modules"} do
       assert.matches("the kernel has no type information (BTF) in its memory",
         rsp.monitor(plain, command), 1, true)

@@ -38,7 +38,7 @@ function backtrace.frames(found, names, is_return)
     -- After a call that is the last instruction of its function another function begins.
     local back = (not interrupted[frame.how] or i == 1 and is_return) and 1 or 0
     local name, offset, size, module = names.at(frame.address - back)
-    frame.symbol = name and ("%s+0x%x/0x%x"):format(name, offset + back, size)
+    frame.symbol = line.symbol(name, offset and offset + back, size, module)
     frame.index, frame.module = i - 1, module
     setmetatable(frame, Frame)
   end

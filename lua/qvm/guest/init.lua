@@ -200,13 +200,7 @@ function guest.symbol(dump, address)
   if not found then
     return nil, message, code
   end
-  return guest.describe(found:at(address))
-end
-
--- A place in a symbol, as the kernel writes it; nil without a name.
-function guest.describe(name, offset, size, module)
-  return name and ("%s+0x%x/0x%x%s"):format(name, offset, size,
-    module and (" [%s]"):format(module) or "") or nil
+  return line.symbol(found:at(address))
 end
 
 -- The address of a symbol of the kernel itself; nil; nil, message, code.

@@ -256,4 +256,11 @@ function line.with_name(name, module)
   return setmetatable(module, {__tostring = function() return text end})
 end
 
+-- A place in a symbol, as the kernel writes it: "schedule+0x10/0x100", with " [module]" if it is
+-- in one; nil without a name.
+function line.symbol(name, offset, size, module)
+  return name and ("%s+0x%x/0x%x%s"):format(name, offset, size,
+    module and (" [%s]"):format(module) or "") or nil
+end
+
 return line
