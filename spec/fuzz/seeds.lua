@@ -589,6 +589,18 @@ for form, numbers in ipairs {{5, 0x105, 0x400}, {5, 0x505, 0x800}, {0x205, 0xb05
       table.unpack(entries, 3)}, {code[2], code[3], code[3], code[4], 0x810, 0x808}, registers))
   end
 end
+-- Frames without end; stacks without end, and that lead back; a base of bp.
+local endless, stacks, back = {}, {}, {}
+for i = 1, 80 do
+  endless[i] = code[1]
+  stacks[i] = i % 2 == 0 and code[1] or 0x800 + 8 * (i + 1)
+  back[i] = i % 2 == 0 and code[1] or i < 7 and 0x800 + 8 * (i + 1) or 0x810
+end
+local at_start = {[IP] = code[1], [SP] = 0x800, [BP] = 0x810}
+seed("orc", "\0" .. orc({{0x1000, 8, 0, 5}}, endless, at_start))
+seed("orc", "\0" .. orc({{0x1000, 0, 0, 9}, {0x1100, 8, 0, 5}}, stacks, at_start))
+seed("orc", "\0" .. orc({{0x1000, 0, 0, 9}, {0x1100, 8, 0, 5}}, back, at_start))
+seed("orc", "\0" .. orc({{0x1000, 8, 8, 0x45}, {0x1100, 8, 0, 5}}, endless, at_start))
 -- Return addresses without end; code without an entry; frame pointers; a table that is cut.
 local returns = {}
 for i = 1, 0x700 // 8 do

@@ -8,8 +8,9 @@
 #define QVM_ORC_WALK_H
 
 #include "guest/orc.h"
+#include "util/limits.h"
 
-enum { ORC_FRAMES_MAX = 256, ORC_SWITCHES_MAX = 32 };
+enum { ORC_FRAMES_MAX = LIMIT(256, 32), ORC_SWITCHES_MAX = LIMIT(32, 8) };
 
 /* The registers in the order of struct pt_regs, 8 bytes each. */
 enum orc_register {
