@@ -5,6 +5,7 @@ local files = require "support.files"
 local kernel = require "support.kernel"
 local kernel_objects = require "support.kernel_objects"
 local kernel_log = require "support.kernel_log"
+local linux_guest = require "support.linux_guest"
 local pagetables = require "support.pagetables"
 local qvm = require "qvm"
 local sim = require "support.sim"
@@ -152,6 +153,19 @@ local function add_types(objects, dump)
   objects.Object = {assert(dump:variable "init_task"), assert(dump:variable "saved_command_line")}
 end
 
+-- A guest with tasks and a module. Their objects are from a dump of its own.
+local function add_tasks(objects)
+  local dump = assert(qvm.open(linux_guest.write()))
+  objects.Task, objects.Module = list(dump:tasks()), list(dump:modules())
+  objects.Mapping = list(dump:task(1):mappings())
+  objects.Symbol = list(dump:symbols():all())
+  for _, task in ipairs(objects.Task) do
+    if task.pid == 2 then
+      table.move(list(task:backtrace()), 1, 2, 2, objects.Frame)
+    end
+  end
+end
+
 local function add_confs(objects, vm)
   local conf = assert(qvm.conf.load(files.write("linux1.qvmconf", conf_text)))
   local other = assert(qvm.conf.load(files.write("other.qvmconf", "dump /nowhere\n")))
@@ -197,6 +211,7 @@ function api.objects()
   add_spaces(objects, dump)
   add_kernel(objects, dump)
   add_types(objects, dump)
+  add_tasks(objects)
   qvm.root(sim.root())
   return objects
 end

@@ -67,6 +67,8 @@ local function types()
   t:struct("module", {{"state", "unsigned int"}, {"list", "struct list_head"},
     {"name", "char[56]"}, {"taints", "long unsigned int"}, {"mem", "struct module_memory[2]"},
     {"kallsyms", "struct mod_kallsyms *"}})
+  t:struct("pt_regs", {{"regs", "long unsigned int[31]"}, {"sp", "long unsigned int"},
+    {"pc", "long unsigned int"}, {"pstate", "long unsigned int"}})
   t:struct("rq", {{"curr", "struct task_struct *"}})
   t:variable("runqueues", "struct rq")
   return t
@@ -164,7 +166,11 @@ end
 function Guest:add_task(about)
   local k, t = self.kernel, self.types
   local stack = k:reserve(0x4000, 0x4000)
-  local frame = stack + 0x3f00
+  local frame = stack + 0x3e00
+  if about.mm then -- its registers at the entry, in user mode
+    k:set(stack + 0x4000 - t:size "struct pt_regs", t:pack("struct pt_regs", {sp = 0x7ffff0,
+      pc = linux_guest.USER + about.pid, regs = {about.pid << 8}}))
+  end
   k:set(frame, k:pack("i8i8", 0, about.caller or k.symbols.wait_here + 0x20))
   about.caller = nil
   local context = {fp = frame, sp = frame, pc = k.symbols.schedule + 0x40}

@@ -526,10 +526,9 @@ local function iterate(iterator, message)
   return iterator or errors.raise(message)
 end
 
---- Iterates over the tasks of a Linux guest: processes, threads, kernel threads, zombies; all
--- but the CPUs' idle tasks.
+--- Iterates over the tasks of a Linux guest.
 --
--- Needs the guest's types, see `types`. Raises if they are not known, and in the loop if the
+-- Processes, threads, kernel threads and zombies; all but the CPUs' idle tasks. Needs the guest's types, see `types`. Raises if they are not known, and in the loop if the
 -- list of tasks is damaged.
 -- @treturn function():qvm.task.Task iterator: processes in the order in which they began, their
 -- threads after their first one

@@ -154,7 +154,7 @@ end
 
 local ARRAY_MAX = 1 << 20
 
---- Some elements of an array, or from a pointer on, as a Lua array.
+--- Elements of an array, or from a pointer on, in a table.
 -- @tparam qvm.object.Object object a pointer, or an array
 -- @tparam integer n number of elements, up to 1048576
 -- @treturn {any,...} values, as `object[i]` gives them; nil pointers leave holes
@@ -203,7 +203,7 @@ local RBTREE = {["struct rb_root"] = true, ["struct rb_root_cached"] = true,
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage for t in qvm.c.list(task.tasks, "struct task_struct", "tasks") do print(t.comm) end
+-- @usage for t in qvm.c.list(task.tasks, "struct task_struct", "tasks") do print(t) end
 function c.list(head, type, member)
   check_head(head, LIST, "list")
   return lists.list(head, target_of(head, "list"), member_of(head, type, member, "list"))
@@ -230,7 +230,7 @@ end
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked: a `struct llist_node`
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage for t in qvm.c.llist(wake_list, "struct task_struct", "wake") do print(t.comm) end
+-- @usage for t in qvm.c.llist(wake_list, "struct task_struct", "wake") do print(t) end
 function c.llist(head, type, member)
   check_head(head, LLIST, "llist")
   return lists.llist(head, member_of(head, type, member, "llist"))
@@ -244,7 +244,7 @@ end
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage for area in qvm.c.rbtree(root, "struct vmap_area", "rb_node") do print(area) end
+-- @usage for a in qvm.c.rbtree(root, "struct vmap_area", "rb_node") do print(a) end
 function c.rbtree(root, type, member)
   if check_head(root, RBTREE, "rbtree") == "struct rb_root_cached" then
     root = root.rb_root
@@ -288,7 +288,7 @@ end
 -- @tparam qvm.types.Type|string type of what the entries point to
 -- @treturn function():integer,integer,any iterator over first and last index, both inclusive,
 -- and Object or integer
--- @usage for first, last in qvm.c.maple_tree(tree, "struct task_struct") do print(first) end
+-- @usage for first in qvm.c.maple_tree(tree, "struct task_struct") do print(first) end
 function c.maple_tree(tree, type)
   check_head(tree, MAPLE_TREE, "maple_tree")
   local handle = handle_of(tree, type, 2, "maple_tree")

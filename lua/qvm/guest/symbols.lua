@@ -87,6 +87,13 @@ end
 -- @tfield ?string module name of the module that it is in; nil: it is in the kernel itself
 -- @usage for s in dump:symbols():all "^sys_" do print(s.name, s.module) end
 
+local Symbol = {__name = "Symbol"}
+
+Symbol.__tostring = line.tostring("symbol", function(symbol)
+  return ("0x%016x %s%s"):format(symbol.address, line.cut(symbol.name),
+    symbol.module and (" [%s]"):format(line.field(symbol.module)) or "")
+end)
+
 --- All symbols: those of the kernel by address, then those of its modules.
 -- @tparam[opt] string pattern a Lua pattern that names are to match
 -- @treturn function():Symbol iterator
@@ -112,7 +119,8 @@ function Symbols:all(pattern)
     while tables[at] do
       for name, address, size in step do
         if not pattern or name:find(pattern) then
-          return {name = name, address = address, size = size, module = module_names[at]}
+          return setmetatable({name = name, address = address, size = size,
+            module = module_names[at]}, Symbol)
         end
       end
       at = at + 1
@@ -121,10 +129,9 @@ function Symbols:all(pattern)
   end
 end
 
---- Writes the symbols, with those of modules, as an ELF file without code: for gdb and other
--- programs that read symbols from ELF files.
+--- Writes the symbols as an ELF file, for gdb.
 --
--- The file is replaced at once, when it is whole.
+-- The file has the symbols of modules too, and no code. It is replaced at once, when it is whole.
 -- @tparam string path
 -- @treturn[1] integer number of symbols
 -- @return[2] nil, message, code: `unsupported`: the machine is not aarch64 or x86_64, or where

@@ -239,25 +239,25 @@ end
 
 -- Registers ----------------------------------------------------------------------------------
 
---- The registers that the task's program has: at its entry into the kernel, or, if a vCPU was
--- running the program, of that vCPU.
+--- The registers of the task's program.
 --
--- Raises if it has none, as a kernel thread.
+-- Those with which it entered the kernel; or, if a vCPU was running the program, that vCPU's.
+-- Raises if the task has none, as a kernel thread.
 -- @treturn function():string,integer iterator over name, value
--- @usage for name, value in dump:task(1):registers() do print(name, qvm.hex(value)) end
+-- @usage for name, value in dump:task(1):registers() do print(name, value) end
 function Task:registers()
   local registers, names = require "qvm.guest.task_registers".user(self)
   return iterators.members(registers and names or errors.raise(names), registers)
 end
 
---- The registers with which the task's kernel stack begins: those that the kernel kept when it
--- switched away from the task, or, if a vCPU was running the task, that vCPU's.
+--- The registers with which the task's kernel stack begins.
 --
--- The kernel keeps those that a function must not change: `rbx` `rsp` `rbp` `r12` to `r15` and
+-- Those that the kernel kept when it switched away from the task; or, if a vCPU was running
+-- the task, that vCPU's. The kernel keeps those that a function must not change: `rbx` `rsp` `rbp` `r12` to `r15` and
 -- `rip`, or `x19` to `x30`, `sp` and `pc`. Raises if the task has no stack any more, as a zombie
 -- may not.
 -- @treturn function():string,integer iterator over name, value
--- @usage for name, value in dump:task(1):kernel_registers() do print(name, qvm.hex(value)) end
+-- @usage for name, value in dump:task(1):kernel_registers() do print(name, value) end
 function Task:kernel_registers()
   local registers, names = require "qvm.guest.task_registers".kernel(self)
   return iterators.members(registers and names or errors.raise(names), registers)
