@@ -225,7 +225,7 @@ describe("help", function()
 
   it("is found by the last part of an unambiguous name", function()
     is_page("Space:translate(address)", "translate")
-    is_page("Dump:dmesg()", "dmesg")
+    is_page("Dump:dmesg([options])", "dmesg")
     assert.matches("is it Dump:read, ", select(2, qvm.help "read"), 1, true)
   end)
 

@@ -14,8 +14,9 @@ local patterns = require "qvm.guest.crash_lines"
 
 local crash = {}
 
---- What a guest crashed of, or what its kernel complained about: the most severe report in
--- its log. tostring is a line with the most important of it.
+--- The most severe report of a crash in the log of a Linux kernel.
+--
+-- tostring has the kind, the time, the vCPU, the message and the cause, in one line.
 -- @table Crash
 -- @tfield "panic"|"oops"|"bug"|"lockup"|"stall"|"hung"|"oom"|"warning" kind in the order of
 -- severity. oops: an exception in the kernel; bug: a failed assertion (BUG) or a report that
@@ -39,7 +40,7 @@ local crash = {}
 -- @table CrashTask
 -- @tfield string name as the report has it, with any characters
 -- @tfield integer pid
--- @usage print(dump:crash().task.name)
+-- @usage crash = dump:crash() print(crash and crash.task)
 
 local Crash, Task = {__name = "Crash"}, {__name = "CrashTask"}
 
