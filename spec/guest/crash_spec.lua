@@ -562,7 +562,8 @@ describe("the crash in a hostile log", function()
     local messages = {}
     for i = 1, 6000 do
       messages[i] = {time = i / 1000, caller = "T" .. i % 40, level = 1, text = i % 40 == i % 64
-        and "BUG: unable to handle page fault for address: 0" or ("x"):rep(i % 3000)}
+        and "BUG: unable to handle page fault for address: 0"
+        or i % 7 == 0 and "WARNING: " .. ("at , CPU#1: "):rep(250) or ("x"):rep(i % 3000)}
     end
     local path = kernel_log.dump(messages).path
     local answer = cost.check(([[

@@ -14,8 +14,9 @@ local patterns = require "qvm.guest.crash_lines"
 
 local crash = {}
 
---- What a guest crashed of, or what its kernel complained about: the most severe report in
--- its log. tostring is a line with the most important of it.
+--- The most severe report of a crash in the log of a Linux kernel.
+--
+-- tostring has the kind, the time, the vCPU, the message and the cause, in one line.
 -- @table Crash
 -- @tfield "panic"|"oops"|"bug"|"lockup"|"stall"|"hung"|"oom"|"warning" kind in the order of
 -- severity. oops: an exception in the kernel; bug: a failed assertion (BUG) or a report that
@@ -26,19 +27,20 @@ local crash = {}
 -- with any characters
 -- @tfield ?string cause the decisive line of the report that led to a panic; nil if the panic
 -- has none
--- @tfield ?string time of that line, in seconds since boot, with 9 decimals
+-- @tfield ?string time of the decisive line, in seconds since boot, with 9 decimals; nil for a
+-- panic that is not in the log
 -- @tfield ?integer vcpu the kernel's number of the CPU, which is the index of the vCPU; nil if
 -- the report does not say it
 -- @tfield ?CrashTask task what ran there; for `hung` the task that sleeps, for `oom` the
 -- process that was killed; nil if the report does not say it
--- @tfield {string,...} lines the messages of the report, as dmesg(1) prints them
+-- @tfield {string,...} lines the messages of the report, as dmesg(1) prints them: at most 640
 -- @usage print(dump:crash())
 
 --- A task that a report names; tostring is its name and pid.
 -- @table CrashTask
--- @tfield string name at most 15 bytes, any but NUL
+-- @tfield string name as the report has it, with any characters
 -- @tfield integer pid
--- @usage print(dump:crash().task.name)
+-- @usage crash = dump:crash() print(crash and crash.task)
 
 local Crash, Task = {__name = "Crash"}, {__name = "CrashTask"}
 

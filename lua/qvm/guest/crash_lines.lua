@@ -3,15 +3,17 @@
 -- arch/arm64/kernel/traps.c and arch/arm64/mm/fault.c (oops, BUG), kernel/watchdog.c,
 -- kernel/rcu/tree_stall.h, kernel/hung_task.c, mm/oom_kill.c, lib/dump_stack.c ("CPU: ...").
 -- Patterns match the beginning of a line, so that a line that quotes another is not taken for
--- it. They take little time for any line of a few thousand bytes.
+-- it. Some take time in proportion to the square of a line's length, so they see only the
+-- beginning of a long one.
 
 local lines = {}
 
--- Lines that say what a report is about: kind, pattern, names of the captures. By the first
--- character, as most messages are none of these; the first that matches counts.
+-- Lines that say what a report is about: kind, pattern, names of the captures (from: where the
+-- message begins). They are ordered by their first character, as most messages are none of
+-- these. The first pattern that matches counts.
 local HEADS = {
   K = {
-    {"panic", "^Kernel panic %- not syncing: (.*)", "message"},
+    {"panic", "^Kernel panic %- not syncing: ()", "from"},
     {"bug", "^Kernel BUG at "}},
   B = {
     {"oops", "^BUG: kernel NULL pointer dereference"},
@@ -91,19 +93,24 @@ function lines.is_after_trace(text)
   return matches_one(text, AFTER_TRACE)
 end
 
+local HEAD_MAX = 512 -- bytes of a line in which a head is found
+
 -- The head in a line: kind, message, and cpu, name, pid if the line has them; or nil.
 function lines.head_of(text)
+  local beginning = text:sub(1, HEAD_MAX)
   for _, entry in ipairs(HEADS[text:sub(1, 1)] or {}) do
-    local found = {text:match(entry[2])}
+    local found = {beginning:match(entry[2])}
     if found[1] then
-      local head = {kind = entry[1], message = text}
+      local head = {kind = entry[1]}
       for i = 3, #entry do
         head[entry[i]] = found[i - 2]
       end
+      head.message = text:sub(head.from or 1)
       return head
     end
   end
-  return text:find(" [#", 1, true) and text:find(EXCEPTION) and {kind = "oops", message = text}
+  return beginning:find(" [#", 1, true) and beginning:find(EXCEPTION)
+    and {kind = "oops", message = text}
 end
 
 -- The kernel's line about who runs: "CPU: 1 PID: 7 Comm: name Not tainted ...", since 6.11
