@@ -175,10 +175,58 @@ static int method_walk(lua_State *L)
     return 3;
 }
 
+/* orc_entry(space, tables, i): entry i of the kernel's table, from 0: the address that it
+ * begins at; its type; the base of sp and its offset; the base of bp and its offset. A base
+ * is the name of a register, "previous", "*rbp" or "*rsp" (see orc.h), or "none". nil
+ * beyond the last entry; nil, message, code. */
+static int method_entry(lua_State *L)
+{
+    static const char *const bases[] = {
+        [ORC_NONE] = "none",        [ORC_PREVIOUS_SP] = "previous",
+        [ORC_AX] = "rax",           [ORC_DX] = "rdx",
+        [ORC_DI] = "rdi",           [ORC_BP] = "rbp",
+        [ORC_SP] = "rsp",           [ORC_R10] = "r10",
+        [ORC_R13] = "r13",          [ORC_BP_INDIRECT] = "*rbp",
+        [ORC_SP_INDIRECT] = "*rsp", [ORC_INVALID] = "invalid"};
+    static const char *const types[] = {[ORC_UNDEFINED] = "undefined",
+                                        [ORC_STACK_END] = "undefined",
+                                        [ORC_CALL] = "call",
+                                        [ORC_REGS] = "regs",
+                                        [ORC_REGS_PARTIAL] = "partial",
+                                        [ORC_BAD_TYPE] = "undefined"};
+    struct opened_memory memory = check_memory(L);
+    struct orc_entry entry;
+    struct qvm_error err;
+    struct lua_orc *orc;
+    lua_Integer i;
+    uint64_t ip;
+
+    luaL_argexpected(L, memory.space, 1, "Space");
+    orc = check_orc(L);
+    i = luaL_checkinteger(L, 3);
+    if (!memory.dump)
+        return push_closed(L);
+    if (orc->tables.count == 0 || i < 0 || i >= (lua_Integer)orc->table[0].count)
+        return 0;
+    while (orc_read(orc->tables.space, orc->table, orc->tables.form, (uint32_t)i, &ip,
+                    &entry, &err) != 0)
+        if (!poll_incomplete(L, &err))
+            return push_failure(L, &err);
+    lua_pushinteger(L, (lua_Integer)ip);
+    lua_pushstring(L, types[entry.type]);
+    lua_pushstring(L, bases[entry.sp]);
+    lua_pushinteger(L, entry.sp_offset);
+    lua_pushstring(L, bases[entry.bp]);
+    lua_pushinteger(L, entry.bp_offset);
+    return 6;
+}
+
 void add_orc(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"orc", core_orc}, {"orc_walk", method_walk}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"orc", core_orc},
+                                         {"orc_walk", method_walk},
+                                         {"orc_entry", method_entry},
+                                         {NULL, NULL}};
 
     luaL_newmetatable(L, TYPE);
     lua_pop(L, 1);

@@ -128,6 +128,103 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
       assert.is_true(compared >= 1, output)
     end)
 
+    -- Saved symbols are at the kernel's addresses: gdb, which moves those of a vmlinux when it
+    -- connects, is to load them after that.
+    local function with_tasks(name, ...)
+      local other <close> = assert(qvm.open(directory .. name))
+      local symbols = files.path "guest.sym"
+      assert(other:symbols():save(symbols))
+      return rsp.gdb({tasks = directory .. name}, "echo", "symbol-file " .. symbols,
+        "set backtrace limit 40", ...)
+    end
+
+    -- The numbers that gdb gives to threads, by pid.
+    local function thread_numbers(output)
+      local numbers, count = {}, 0
+      for number, pid in output:gmatch "\n[* ] (%d+) +Thread (%d+) \"" do
+        numbers[tonumber(pid)], count = tonumber(number), count + 1
+      end
+      return numbers, count
+    end
+
+    it("lists all tasks as threads", function()
+      local output, errors = with_tasks("first.elf", "info threads")
+      local numbers, count = thread_numbers(output)
+      local expected = 0
+      for task in dump:tasks() do
+        assert.is_truthy(numbers[task.pid], tostring(task) .. output .. errors)
+        expected = expected + 1
+      end
+      for cpu in dump:vcpus() do
+        if cpu:task().pid == 0 then
+          expected = expected + 1
+          assert.is_truthy(numbers[10000000 + cpu.index])
+        end
+      end
+      assert.are.equal(expected, count)
+      assert.is_true(count > 40)
+      assert.matches('%* 1 +Thread %d+ "[^"]+" %(running, CPU 0, parent %d+%)', output)
+    end)
+
+    it("walks the kernel stacks of all tasks, with saved symbols", function()
+      local output = with_tasks("first.elf", "thread apply all bt")
+      local compared = 0
+      for pid, calls in output:gmatch "\nThread %d+ %(Thread (%d+) .-:\n(.-)\n%f[\n\0]" do
+        local task = dump:task(tonumber(pid))
+        if task and not task.running and task.state ~= "Z" then
+          local names = {}
+          for frame in task:backtrace() do
+            names[#names + 1] = frame.symbol:match "^[%w_]+"
+          end
+          local shown = {}
+          for name in calls:gmatch "#%d+ +0x%x+ in ([%w_]+)" do
+            shown[#shown + 1] = name
+          end
+          -- Without debug information gdb guesses on x86_64.
+          local length = guest == "aarch64" and #names or 2
+          assert.are.equal(table.concat(names, " ", 1, length), table.concat(shown, " ", 1,
+            math.min(length, #shown)), tostring(task))
+          compared = compared + 1
+        end
+      end
+      assert.is_true(compared > 40, compared .. output)
+    end)
+
+    it("reads the memory of a task that sleeps", function()
+      local sleeper, arguments
+      for task in dump:tasks() do
+        arguments = not sleeper and task.state == "S" and task.name == "sleep" and task:arguments()
+        sleeper = arguments and task or sleeper
+      end
+      arguments = assert(sleeper:arguments())
+      local output = with_tasks("first.elf", "info threads", "echo here\\n")
+      local number = thread_numbers(output)[sleeper.pid]
+      output = with_tasks("first.elf", ("thread %d"):format(number),
+        ("x/%ds 0x%x"):format(#arguments, sleeper.object.mm.arg_start))
+      for _, argument in ipairs(arguments) do
+        assert.matches((':\t"%s"\n'):format(argument), output, 1, true)
+      end
+    end)
+
+    it("lists tasks and modules on request, and shows one task", function()
+      local _, output = rsp.gdb(path, "echo", "monitor ps", "monitor task 1", "monitor modules")
+      for task in dump:tasks() do
+        local name = task.kernel and ("[%s]"):format(task.name) or task.name
+        assert.matches(("\n%s %7d %7d  %s   %4d  %s\n"):format(task.running and ">" or " ", task.pid,
+          task.ppid, task.state, task.cpu, name), output, 1, true)
+      end
+      local task = dump:task(1)
+      assert.matches(("\n%s\ncommand line: %s\n"):format(tostring(task),
+        table.concat(task:arguments(), " ")), output, 1, true)
+      for frame in task:backtrace() do
+        assert.matches(tostring(frame) .. "\n", output, 1, true)
+      end
+      for module in dump:modules() do
+        assert.matches(("\n0x%016x %9d  %s"):format(module.base, module.size, module.name), output, 1,
+          true)
+      end
+    end)
+
     it("prints the kernel's log", function()
       local expected = {}
       for message in dump:dmesg() do

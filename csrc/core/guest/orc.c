@@ -120,12 +120,32 @@ static int read_ip(struct space *space, const struct orc_table *table, uint32_t 
     return 0;
 }
 
+static int read_entry(struct space *space, const struct orc_table *table,
+                      enum orc_form form, uint32_t i, struct orc_entry *entry,
+                      struct qvm_error *err)
+{
+    unsigned char bytes[ENTRY_SIZE];
+
+    if (space_read(space, table->entries + (uint64_t)i * ENTRY_SIZE, bytes, sizeof bytes,
+                   err) != 0)
+        return -1;
+    *entry = orc_decode(bytes, form);
+    return 0;
+}
+
+int orc_read(struct space *space, const struct orc_table *table, enum orc_form form,
+             uint32_t i, uint64_t *ip, struct orc_entry *entry, struct qvm_error *err)
+{
+    if (read_ip(space, table, i, ip, err) != 0)
+        return -1;
+    return read_entry(space, table, form, i, entry, err);
+}
+
 int orc_find(struct space *space, const struct orc_table *table, enum orc_form form,
              uint64_t address, struct orc_entry *entry, bool *found, struct qvm_error *err)
 {
     uint32_t low = 0,
              high = table->count; /* the entry is before `high`; at `low` - 1 or later */
-    unsigned char bytes[ENTRY_SIZE];
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -139,11 +159,5 @@ int orc_find(struct space *space, const struct orc_table *table, enum orc_form f
             high = middle;
     }
     *found = low > 0;
-    if (!*found)
-        return 0;
-    if (space_read(space, table->entries + (uint64_t)(low - 1) * ENTRY_SIZE, bytes,
-                   sizeof bytes, err) != 0)
-        return -1;
-    *entry = orc_decode(bytes, form);
-    return 0;
+    return *found ? read_entry(space, table, form, low - 1, entry, err) : 0;
 }

@@ -87,4 +87,8 @@ int orc_detect(struct space *space, const struct orc_table *table,
 int orc_find(struct space *space, const struct orc_table *table, enum orc_form form,
              uint64_t address, struct orc_entry *entry, bool *found, struct qvm_error *err);
 
+/* Reads entry i, and the address that it begins at. 0, or -1: not readable. */
+int orc_read(struct space *space, const struct orc_table *table, enum orc_form form,
+             uint32_t i, uint64_t *ip, struct orc_entry *entry, struct qvm_error *err);
+
 #endif

@@ -106,17 +106,15 @@ end
 function commands.crash(session, _, say)
   local crash, message = session.dump:crash()
   if not crash then
-    return say(message or "no sign of a crash in the guest's log")
+    return say(message or "no sign of a crash in the log of the kernel")
   end
-  say(("%s%s%s%s: %s"):format(crash.kind, crash.time and " at " .. crash.time .. " s" or "",
-    crash.vcpu and (" on vCPU %d"):format(crash.vcpu) or "",
-    crash.task and (" in task %s %s"):format(crash.task.pid or "?",
-      text.field(crash.task.name or "")) or "", text.cut(crash.message)))
-  local at = 0
-  say_list(say, function()
-    at = at + 1
-    return crash.lines[at]
-  end, function(line) return line end)
+  say(tostring(crash))
+  if crash.task then
+    say(tostring(crash.task))
+  end
+  for _, line in ipairs(crash.lines) do
+    say(line)
+  end
 end
 
 return commands

@@ -75,7 +75,7 @@ local function placer(extents)
 end
 
 -- Writes symbols. about: machine, byteorder; first, last: where the kernel's code begins and
--- ends. Returns the number of symbols; nil, message, code.
+-- ends; orc and space: see qvm.guest.call_frames. Returns the number of symbols; nil, message, code.
 return function(path, symbols, about)
   local order = about.byteorder == "big" and ">" or "<"
   local extents = {[TEXT] = {about.first, about.last}}
@@ -96,7 +96,7 @@ return function(path, symbols, about)
   section(".symtab", SYMTAB, 0, 0, entries, nil, 5, 1, 8, SYMBOL_SIZE)
   section(".strtab", STRTAB, 0, 0, strings, nil, 0, 0, 1, 0)
   section(".debug_frame", PROGBITS, 0, 0, call_frames.of(about.machine, order,
-    {extents[TEXT], extents[MODULES]}), nil, 0, 0, 8, 0)
+    {extents[TEXT], extents[MODULES]}, about.orc, about.space), nil, 0, 0, 8, 0)
   section(".shstrtab", STRTAB, 0, 0, NAMES .. ("\0"):rep(-(at + #NAMES) % 8), nil, 0, 0, 1, 0)
   local ident = "\127ELF" .. string.char(2, order == "<" and 1 or 2, VERSION) .. ("\0"):rep(9)
   local header = ident .. string.pack(order .. "I2I2I4I8I8I8I4I2I2I2I2I2I2", EXECUTABLE,

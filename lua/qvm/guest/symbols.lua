@@ -144,8 +144,9 @@ function Symbols:save(path)
     return nil, ("%s: %s: symbols can be written only with _stext and _etext of a kernel "
       .. "of aarch64 or x86_64"):format(path, tostring(self)), "unsupported"
   end
+  local orc, space = self._orc()
   return require "qvm.guest.symbol_writer"(path, self, {machine = self._machine,
-    byteorder = self._byteorder, first = first, last = last})
+    byteorder = self._byteorder, first = first, last = last, orc = orc, space = space})
 end
 
 -- Connects symbols to the dump of their kernel; modules: returns those of its modules, or nil.
@@ -153,6 +154,10 @@ function Symbols.attach(symbols, dump, modules)
   symbols._modules, symbols._byteorder = modules, dump.byteorder
   symbols._machine = dump.bits == 64 and (dump.machine == "x86_64" or dump.machine == "aarch64")
     and dump.machine or nil
+  function symbols._orc()
+    local space = dump.machine == "x86_64" and dump:kernel_space() or nil
+    return space and require "qvm.guest".orc_tables(dump, space, symbols), space
+  end
 end
 
 -- table: what looks them up. about: from, count; slide, skipped, verified or nil.
