@@ -8,6 +8,7 @@ local btf = require "support.btf"
 local files = require "support.files"
 local kernel_log = require "support.kernel_log"
 local kernel_objects = require "support.kernel_objects"
+local linux_guest = require "support.linux_guest"
 local orc = require "support.orc"
 local process = require "support.process"
 local qvm = require "qvm"
@@ -123,6 +124,7 @@ local function make_files(o)
   o.plain = files.write("plain.gcore", api.dump_bytes("first"))
   o.other = files.write("other.gcore", api.dump_bytes("second"))
   o.crashed = kernel_log.dump(api.crash_messages).path
+  o.linux = linux_guest.write()
   o.informed = files.write("informed.gcore", without_note(files.read(o.plain)))
   o.large = files.write("large.gcore", large)
   o.packed = gzip(o.large)
@@ -316,6 +318,64 @@ local function add_dumps(list, o)
   end)
   add("Dump:crash", function()
     return opened(o.crashed, function(d) return d:crash() end)
+  end)
+  add("Dump:tasks", function()
+    return opened(o.linux, function(d) return all(d:tasks()) end)
+  end)
+  add("Dump:modules", function()
+    return opened(o.linux, function(d) return all(d:modules()) end)
+  end)
+  add("Dump:task", function() return opened(o.linux, function(d) return d:task(1) end) end)
+  for _, name in ipairs {"space", "arguments"} do
+    add("Task:" .. name, function()
+      return opened(o.linux, function(d)
+        local task, message, code = d:task(1)
+        if not task then
+          return nil, message, code
+        end
+        return task[name](task)
+      end)
+    end)
+  end
+  for _, name in ipairs {"mappings", "registers", "kernel_registers", "backtrace"} do
+    add("Task:" .. name, function()
+      return opened(o.linux, function(d)
+        local task, message, code = d:task(1)
+        if not task then
+          return nil, message, code
+        end
+        return all(task[name](task))
+      end)
+    end)
+  end
+  for _, name in ipairs {"task", "space"} do
+    add("Vcpu:" .. name, function()
+      return opened(o.linux, function(d)
+        local cpu, message, code = d:vcpu(0)
+        if not cpu then
+          return nil, message, code
+        end
+        return cpu[name](cpu)
+      end)
+    end)
+  end
+  add("Symbols:all", function()
+    return opened(o.linux, function(d)
+      local symbols, message, code = d:symbols()
+      if not symbols then
+        return nil, message, code
+      end
+      return all(symbols:all "^e1000")
+    end)
+  end)
+  add("Symbols:save", function()
+    return opened(o.linux, function(d)
+      local symbols, message, code = d:symbols()
+      if not symbols then
+        return nil, message, code
+      end
+      return symbols:save(files.path("saved.sym"))
+    end)
   end)
   add("Dump:symbols", function()
     return opened(o.plain, function(d) return d:symbols(o.map) end)

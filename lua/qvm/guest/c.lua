@@ -195,7 +195,7 @@ local XARRAY, IDR, MAPLE_TREE = one "struct xarray", one "struct idr", one "stru
 local RBTREE = {["struct rb_root"] = true, ["struct rb_root_cached"] = true,
   text = "struct rb_root"}
 
---- The entries of a list: what is linked by a `struct list_head`.
+--- The entries of a list, linked by `struct list_head`.
 --
 -- Raises in the loop where a link is NULL, cannot be read, or where an entry does not point
 -- back to the one before it.
@@ -203,26 +203,26 @@ local RBTREE = {["struct rb_root"] = true, ["struct rb_root_cached"] = true,
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage for t in qvm.c.list(task.tasks, "struct task_struct", "tasks") do print(t) end
+-- @usage first = qvm.c.list(task.tasks, "struct task_struct", "tasks")()
 function c.list(head, type, member)
   check_head(head, LIST, "list")
   return lists.list(head, target_of(head, "list"), member_of(head, type, member, "list"))
 end
 
---- The entries of a hash list: what is linked by a `struct hlist_node`.
+--- The entries of a hash list, by `struct hlist_node`.
 --
 -- Raises as `list`.
 -- @tparam qvm.object.Object head a `struct hlist_head`, or a pointer to it
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage for t in qvm.c.hlist(head, "struct task_struct", "node") do print(t.comm) end
+-- @usage for t in qvm.c.hlist(head, "struct task_struct", "node") do print(t) end
 function c.hlist(head, type, member)
   check_head(head, HLIST, "hlist")
   return lists.hlist(head, target_of(head, "hlist"), member_of(head, type, member, "hlist"))
 end
 
---- The entries of a lock-free list, the last one that was added first.
+--- The entries of a lock-free list, the newest first.
 --
 -- Its links go one way. Raises in the loop where one cannot be read, or leads back to an entry
 -- before it.
@@ -230,7 +230,7 @@ end
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked: a `struct llist_node`
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage for t in qvm.c.llist(wake_list, "struct task_struct", "wake") do print(t) end
+-- @usage first = qvm.c.llist(wake_list, "struct task_struct", "wake")()
 function c.llist(head, type, member)
   check_head(head, LLIST, "llist")
   return lists.llist(head, member_of(head, type, member, "llist"))
@@ -279,7 +279,7 @@ function c.idr(idr, type)
   return trees.xarray(idr.idr_rt, handle, idr.idr_base)
 end
 
---- The entries of a maple tree, in the order of their ranges.
+--- The entries of a maple tree, in order of their ranges.
 --
 -- An entry that is an integer, not a pointer, is returned as that integer. Ranges without an
 -- entry are left out. Raises in the loop where a node cannot be read, does not point back to
@@ -288,7 +288,7 @@ end
 -- @tparam qvm.types.Type|string type of what the entries point to
 -- @treturn function():integer,integer,any iterator over first and last index, both inclusive,
 -- and Object or integer
--- @usage for first in qvm.c.maple_tree(tree, "struct task_struct") do print(first) end
+-- @usage for at in qvm.c.maple_tree(tree, "struct task_struct") do print(at) end
 function c.maple_tree(tree, type)
   check_head(tree, MAPLE_TREE, "maple_tree")
   local handle = handle_of(tree, type, 2, "maple_tree")

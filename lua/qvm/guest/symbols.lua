@@ -85,7 +85,7 @@ end
 -- @tfield integer address virtual
 -- @tfield ?integer size bytes, or bytes to the next symbol; nil: neither is known
 -- @tfield ?string module name of the module that it is in; nil: it is in the kernel itself
--- @usage for s in dump:symbols():all "^sys_" do print(s.name, s.module) end
+-- @usage for s in dump:symbols():all "^sys_" do print(s) end
 
 local Symbol = {__name = "Symbol"}
 
@@ -97,7 +97,7 @@ end)
 --- All symbols: those of the kernel by address, then those of its modules.
 -- @tparam[opt] string pattern a Lua pattern that names are to match
 -- @treturn function():Symbol iterator
--- @usage for s in dump:symbols():all "^sys_" do print(qvm.hex(s.address), s.name) end
+-- @usage for s in dump:symbols():all "^sys_" do print(s) end
 function Symbols:all(pattern)
   if pattern ~= nil then
     check.string(pattern, 1, "all")

@@ -257,7 +257,7 @@ end
 -- `rip`, or `x19` to `x30`, `sp` and `pc`. Raises if the task has no stack any more, as a zombie
 -- may not.
 -- @treturn function():string,integer iterator over name, value
--- @usage for name, value in dump:task(1):kernel_registers() do print(name, value) end
+-- @usage for name, n in dump:task(1):kernel_registers() do print(name, n) end
 function Task:kernel_registers()
   local registers, names = require "qvm.guest.task_registers".kernel(self)
   return iterators.members(registers and names or errors.raise(names), registers)
