@@ -269,6 +269,15 @@ describe("a type", function()
     assert.is_nil(dump:type("void").size)
   end)
 
+  it("has the pointers of the dump's machine", function()
+    local dump = assert(qvm.open(files.write("arm.gcore", writer.as("<", 32, function()
+      return writer.small {machine = "arm"}
+    end))))
+    assert(dump:types(files.write("types", kernel_objects.types():btf())))
+    assert.are.equal(4, dump:type("void *").size)
+    assert.are.equal(12, dump:type("struct list_head *[3]").size)
+  end)
+
   it("is equal to itself", function()
     local dump = usual()
     assert.are_not.equal(dump:type "int", dump:type "pid_t")
@@ -562,6 +571,20 @@ describe("hostile type information", function()
     assert.are.equal("false false", one .. " " .. two)
     assert.is_true(tonumber(layout) < 50000 and tonumber(object) < 50000)
     assert.is_true(tonumber(functions) < 5000)
+  end)
+
+  it("costs little if it is as large as allowed", function()
+    local one = string.pack("<I4I4I4", 1, 10 << 24, 0) -- const void
+    local count = ((24 << 20) - 26) // #one
+    local bytes = string.pack("<I2BBI4I4I4I4I4", 0xeb9f, 1, 0, 24, 0, count * #one, count * #one, 3)
+      .. one:rep(count) .. "\0a\0"
+    local path, dump = files.write("large", bytes), kernel.new():write()
+    assert.matches("^2097149 types from ", (cost.check(([[local d = assert(qvm.open(%q))
+      return tostring(assert(d:types(%q)))]]):format(dump, path))))
+    files.write("large", bytes .. ("\0"):rep(24 << 20))
+    assert.matches("^nil .* more than 25165824 too_large$", (cost.check(([[
+      local d = assert(qvm.open(%q))
+      return table.concat({tostring(nil), select(2, d:types(%q))}, " ")]]):format(dump, path))))
   end)
 
   it("with names of control characters is safe to print", function()

@@ -460,6 +460,26 @@ static void check_members(struct btf *btf, const struct model *all, uint64_t ran
     }
 }
 
+/* Types whose names begin as one of the strings does. */
+static void check_like(const struct btf *btf, const struct model *all, uint64_t random)
+{
+    const char *prefix = text(all, (uint32_t)(random % end_string(all)));
+    size_t size = (strlen(prefix) + 1) / 2;
+    uint32_t id = 0;
+
+    for (uint32_t next = 1; next < end_id(all); next++) {
+        const struct model *m = all;
+        const unsigned char *p = type_at(&m, next);
+        const char *name = text(m, word(m, p));
+
+        if (name[0] && strncmp(name, prefix, size) == 0) {
+            id = btf_next_like(btf, id, prefix, size, UINT32_MAX);
+            MUST(id == next);
+        }
+    }
+    MUST(btf_next_like(btf, id, prefix, size, UINT32_MAX) == 0);
+}
+
 static void check_bits(uint64_t random)
 {
     unsigned char bytes[16];
@@ -505,6 +525,7 @@ static void use(unsigned which, uint64_t random)
     for (uint32_t id = 1; id < end_id(m); id++)
         check_type(btf, m, id);
     check_members(btf, m, random);
+    check_like(btf, m, random);
     MUST(btf_find(btf, "no such name", 12, UINT32_MAX) == find(m, "no such name", 99));
     MUST(btf_type(btf, 0).kind == BTF_VOID);
 }
