@@ -536,24 +536,24 @@ seed("kallsyms", "\16" .. kallsyms("<", 0, {"T_stext", table.unpack(many, 2, 800
 -- bits}; words: the stack's, from 0x800 on; registers: by their index in struct pt_regs.
 local function orc(entries, words, registers, known)
   local base, ips, list, stack = 0x1000, 0x200, 0x400, 0x800
-  local memory = string.pack("<I2I2I2I2I2", 0x1000, 0x1fff, ips, list, #entries):rep(2)
-  memory = memory .. string.pack("<I4", known or 0x1fffff)
+  local bytes = string.pack("<I2I2I2I2I2", 0x1000, 0x1fff, ips, list, #entries):rep(2)
+  bytes = bytes .. string.pack("<I4", known or 0x1fffff)
   for i = 0, 20 do
-    memory = memory .. string.pack("<I2", registers[i] or 0)
+    bytes = bytes .. string.pack("<I2", registers[i] or 0)
   end
-  memory = memory .. ("\0"):rep(ips - #memory)
+  bytes = bytes .. ("\0"):rep(ips - #bytes)
   for i, e in ipairs(entries) do
-    memory = memory .. string.pack("<i4", e[1] - (ips + 4 * (i - 1)))
+    bytes = bytes .. string.pack("<i4", e[1] - (ips + 4 * (i - 1)))
   end
-  memory = memory .. ("\0"):rep(list - #memory)
+  bytes = bytes .. ("\0"):rep(list - #bytes)
   for _, e in ipairs(entries) do
-    memory = memory .. string.pack("<i2i2I2", e[2], e[3], e[4])
+    bytes = bytes .. string.pack("<i2i2I2", e[2], e[3], e[4])
   end
-  memory = memory .. ("\0"):rep(stack - #memory)
+  bytes = bytes .. ("\0"):rep(stack - #bytes)
   for _, word in ipairs(words) do
-    memory = memory .. string.pack("<i8", word < 0 and -word or word + base)
+    bytes = bytes .. string.pack("<i8", word < 0 and -word or word + base)
   end
-  return memory .. ("\0"):rep(0x3000 - #memory)
+  return bytes .. ("\0"):rep(0x3000 - #bytes)
 end
 
 local IP, SP, BP = 16, 19, 4
