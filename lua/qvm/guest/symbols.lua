@@ -124,6 +124,9 @@ end
 --- Writes the symbols, with those of modules, as an ELF file without code: for gdb and other
 -- programs that read symbols from ELF files.
 --
+-- As far as the dump says so, the file also says how the frames of functions are found
+-- (`.debug_frame`): debuggers then walk the kernel's stacks as `Task:backtrace` does.
+--
 -- The file is replaced at once, when it is whole.
 -- @tparam string path
 -- @treturn[1] integer number of symbols
