@@ -225,6 +225,17 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
       end
     end)
 
+    it("shows how the kernel crashed", function()
+      local crashed <close> = assert(qvm.open(directory .. "panic.elf"))
+      if not crashed.crash then
+        return pending "dump:crash() is not there"
+      end
+      local crash = assert(crashed:crash())
+      local _, output = rsp.gdb(directory .. "panic.elf", "echo", "monitor crash")
+      assert.matches(tostring(crash) .. "\n", output, 1, true)
+      assert.matches(table.concat(crash.lines, "\n") .. "\n", output, 1, true)
+    end)
+
     it("prints the kernel's log", function()
       local expected = {}
       for message in dump:dmesg() do
