@@ -325,7 +325,12 @@ local function add_dumps(list, o)
   add("Dump:modules", function()
     return opened(o.linux, function(d) return all(d:modules()) end)
   end)
-  add("Dump:task", function() return opened(o.linux, function(d) return d:task(1) end) end)
+  add("Dump:task", function()
+    return opened(o.linux, function(d)
+      local task, message, code = d:task(1)
+      return task and tostring(task), message, code
+    end)
+  end)
   for _, name in ipairs {"space", "arguments"} do
     add("Task:" .. name, function()
       return opened(o.linux, function(d)
@@ -355,7 +360,8 @@ local function add_dumps(list, o)
         if not cpu then
           return nil, message, code
         end
-        return cpu[name](cpu)
+        local found, why, what = cpu[name](cpu)
+        return found and tostring(found), why, what
       end)
     end)
   end

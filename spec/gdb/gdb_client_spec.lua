@@ -3,8 +3,10 @@
 
 local files = require "support.files"
 local gdbdump = require "support.gdbdump"
+local gdbtasks = require "support.gdbtasks"
 local pagetables = require "support.pagetables"
 local process = require "support.process"
+local qvm = require "qvm"
 local rsp = require "support.rsp"
 local writer = require "support.dumpwriter"
 
@@ -150,5 +152,31 @@ describe("gdb shows registers and memory of", function()
     end)))
     assert.are.same({"0xfffffff0", "0xc", "0x7000", "0xe", "0x81000000", "0x60000013",
       "0x12345678"}, {r.r0, r.r12, r.sp, r.lr, r.pc, r.cpsr, word})
+  end)
+end)
+
+describe("gdb, with the tasks of a guest,", function()
+  after_each(function()
+    process.clean()
+    files.clean()
+  end)
+
+  it("shows them as threads, and walks their stacks with saved symbols", function()
+    local path, symbols = gdbtasks.write(), files.path "guest.sym"
+    do
+      local dump <close> = assert(qvm.open(path))
+      assert(dump:symbols():save(symbols))
+    end
+    local output, errors = rsp.gdb({tasks = path}, "echo", "info threads", "symbol-file " .. symbols,
+      "set backtrace limit 9", "thread find kthread", "thread 3", "bt", "x/2s 0x400000", "p $x0",
+      "p/x $x20", "thread 6", "thread 1", "x/s 0x400000", "p $x3")
+    assert.matches('\n* 1    Thread 7 "worker" (running, CPU 0, parent 1) ', output, 1, true, errors)
+    assert.matches('\n  2    Thread 10000001 "swapper/1" (running, CPU 1, parent 0) ', output, 1, true)
+    assert.matches('"a<b>"&" (in uninterruptible sleep, CPU 0, parent 1, thread of 7)', output, 1,
+      true)
+    assert.matches("#0  0x%x+ in schedule %(%)\n#1  0x%x+ in wait_here %(%)\n", output)
+    assert.matches('0x400000:\t"/sbin/init"\n0x40000b:\t"--verbose"\n$1 = <unavailable>\n'
+      .. "$2 = 0x114\n", output, 1, true)
+    assert.matches('0x400000:\t"worker\'s own page"\n$3 = 259\n', output, 1, true)
   end)
 end)

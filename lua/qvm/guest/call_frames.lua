@@ -57,6 +57,8 @@ local NUMBERS = {rax = 0, rdx = 1, rdi = 5, rbp = 6, rsp = 7, r10 = 10, r13 = 13
 local RBP, RSP, RIP = 6, 7, 16
 local ENTRIES_MAX = 1 << 20 -- real kernels have 400000
 local CHUNK = 64            -- entries of an FDE: a debugger executes all those before an address
+local RULES_MAX = 1 << 12   -- rules that are kept for entries that say the same
+local SIZE_MAX = 16 << 20   -- bytes of the information: 4 MiB for real kernels
 
 -- Rules of registers that are saved so many words below the CFA.
 local function saved(words)
@@ -141,7 +143,7 @@ end
 -- Iterates over the entries of the kernel's table: address, rules, type. Ends at one that cannot
 -- be read.
 local function entries_of(space, orc)
-  local index, known = -1, {}
+  local index, known, count = -1, {}, 0
   return function()
     index = index + 1
     local at, kind, sp, sp_offset, bp, bp_offset = core.orc_entry(space, orc, index)
@@ -152,6 +154,10 @@ local function entries_of(space, orc)
     local rules = known[key]
     if not rules then
       rules = {rules_of(kind, sp, sp_offset, bp, bp_offset)}
+      count = count + 1
+      if count % RULES_MAX == 0 then
+        known = {}
+      end
       known[key] = rules
     end
     return at, rules[1], rules[2]
@@ -184,6 +190,9 @@ local function of_orc(space, orc)
       list[#list + 1] = advance(at - last)
       list[#list + 1] = rules
       last = at
+    end
+    if size > SIZE_MAX then
+      break
     end
   end
   if list then

@@ -131,6 +131,9 @@ end
 
 --- Writes the symbols as an ELF file, for gdb.
 --
+-- As far as the dump says so, the file also says how the frames of functions are found
+-- (`.debug_frame`): debuggers then walk the kernel's stacks as `Task:backtrace` does.
+--
 -- The file has the symbols of modules too, and no code. It is replaced at once, when it is whole.
 -- @tparam string path
 -- @treturn[1] integer number of symbols
