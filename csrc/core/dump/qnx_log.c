@@ -34,7 +34,8 @@ static const struct elf_segment *numbered_segment(const struct elf *elf, uint32_
     return NULL;
 }
 
-/* Text has no control characters but white space and the escape of colours. */
+/* Text has no control characters but white space and the escape of colours. Bytes above
+ * 0x7f pass, in whatever encoding the host writes. */
 static bool is_text(const char *text, size_t size)
 {
     static const char controls[] = {'\t', '\n', '\r', '\f', '\033'};
