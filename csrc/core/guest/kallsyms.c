@@ -6,7 +6,7 @@
  * an example:
  *
  *     token_table    ... "T"  "write_"  "m"  "r" ...
- *     token_index    54       f7        6d   72          the byte that stands for each
+ *     byte                54   f7        6d   72         what stands for each
  *     names          04  54 f7 6d 72                     length, then so many bytes
  *     expanded       "Twrite_mr"                         type T, name write_mr
  *

@@ -65,8 +65,8 @@ static int stop_or_fail(struct orc_walk *walk, const struct qvm_error *err)
     return -1;
 }
 
-/* Reads words of a stack. 0; 1: the walk has ended; -1. Stack words are aligned; an odd sp
- * is not a stack, and the walk ends before it reads nonsense. */
+/* Reads words of a stack. 0; 1: the walk has ended; -1. Stack words are aligned: an sp that
+ * is not has been lost. */
 static int read_words(struct orc_walk *walk, uint64_t address, uint64_t *words, size_t n,
                       struct qvm_error *err)
 {
