@@ -39,7 +39,8 @@ static bool find_segment(struct elf_notes *notes)
     return false;
 }
 
-/* Notes are padded to 4 bytes, or to 8 where their segment says so. */
+/* Notes are padded to 4 bytes, or to 8 where their segment says so. Sizes are below 2^34
+ * here, so rounding up does not wrap. */
 static uint64_t padded(const struct elf_segment *segment, uint64_t size)
 {
     uint64_t unit = segment->align == 8 ? 8 : 4;

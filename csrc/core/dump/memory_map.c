@@ -91,6 +91,9 @@ static void swap(struct heap *heap, size_t a, size_t b)
     heap->items[b] = item;
 }
 
+/* Rises while its index is lower than its parent's. Two sources of one segment, its data
+ * and its zeros, have the same index; they do not overlap, so their order does not matter.
+ */
 static void heap_push(struct heap *heap, const struct source *source)
 {
     size_t i = heap->count++;
@@ -101,6 +104,8 @@ static void heap_push(struct heap *heap, const struct source *source)
         swap(heap, i, (i - 1) / 2);
 }
 
+/* The last item takes the top's place and sinks: the lower of two children rises above it.
+ */
 static void heap_pop(struct heap *heap)
 {
     size_t i = 0, child;

@@ -14,7 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* struct kdump, 64-bit: offsets of kp_size and kp_idx, and its size. */
+/* struct kdump, 64-bit: offsets of kp_size and kp_idx, and its size.
+ *
+ *     0          4               8         12   16       24         36       40
+ *     dump_type  kdebug_wanted   compress  big  pointer  spare(12)  kp_size  kp_idx */
 enum { INFO_TEXT_SIZE = 36, INFO_TEXT_INDEX = 40, INFO_SIZE = 44 };
 
 /* Bytes of the pointer before these members that a 32-bit dump does not have. */
