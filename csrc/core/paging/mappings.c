@@ -211,7 +211,8 @@ static int next_extent(struct mappings *mappings, struct alike *extent,
 }
 
 /* Extends the open range by an extent, or opens one. True: the range before it has ended,
- * and is in *range. */
+ * and is in *range. An extent without permissions closes the range and is not itself a
+ * mapping: what is returned has some permission. */
 static bool add(struct mappings *mappings, const struct alike *extent,
                 struct mapping *range)
 {

@@ -182,6 +182,8 @@ static int run(const struct pattern *pattern, size_t *depth, const unsigned char
     return 0;
 }
 
+/* Filter and automaton in turn. On return *depth is the state after `taken` bytes, so the
+ * next bytes of the stream follow on. */
 int pattern_feed(const struct pattern *pattern, size_t *depth, const unsigned char *bytes,
                  size_t n, uint64_t address, struct found *found, size_t enough,
                  size_t *taken)

@@ -27,6 +27,7 @@ enum {
     OVERRUN_MIN = 64   /* bytes that are read past a unit at first */
 };
 
+/* Compressed files and address spaces have state that reading changes: one thread. */
 static unsigned workers_for(const struct memory *memory, unsigned threads)
 {
     unsigned workers = memory->concurrent ? os_processors() : 1;
