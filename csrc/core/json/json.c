@@ -367,7 +367,8 @@ static enum json_type end_text(struct json_reader *r, struct json_token *token)
 }
 
 /* One token: blanks, then a closing bracket; or a comma if one is due, blanks, and a name
- * or value. */
+ * or value. Each call consumes at least one byte or ends, so a text of n bytes has at most
+ * n tokens. */
 enum json_type json_next(struct json_reader *r, struct json_token *token)
 {
     if (r->expect == FAILED)

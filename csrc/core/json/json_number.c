@@ -58,7 +58,8 @@ static bool to_integer(const char *text, size_t size, int64_t *integer)
 
 /* strtod() is correctly rounded, but needs a NUL after the number and expects the decimal
  * point of the current locale. So it gets a copy in which the locale's point replaces the
- * '.'; the copy is on the stack unless the number is very long. Returns NULL or an error.
+ * '.'; the copy is on the stack unless the number is very long. Returns NULL or an error. A
+ * number may have millions of digits: cutting them would round wrongly, so all are copied.
  */
 static const char *to_double(const char *text, size_t size, double *number)
 {
