@@ -193,7 +193,8 @@ static dump_warn *const file_warnings[] = {warn_damaged,  warn_garbage,   warn_o
                                            warn_repeated, warn_notes_cut, NULL};
 
 /* The warning of an index among those that there is a reason for; else lowers the index by
- * their number. */
+ * their number. Each call evaluates the conditions again: they are a few comparisons, and
+ * nothing has to be kept in step with the dump. */
 static bool find_warning(dump_warn *const *warnings, const struct dump *dump,
                          unsigned *index, char text[DUMP_WARNING_SIZE])
 {
@@ -277,7 +278,13 @@ static uint64_t present(const struct dump *dump, const struct memory_run *run,
 }
 
 /* Runs that adjoin in memory need not adjoin in the file, so this goes from run to run,
- * until there is a gap, the file has lost something, or n is reached. */
+ * until there is a gap, the file has lost something, or n is reached.
+ *
+ *     runs       [ run 1 ][ run 2 ]     [ run 3 ]
+ *     address        ^............               total: up to the end of run 2
+ *
+ * `at` is below `address` when the sum has wrapped, which it does only after the last
+ * address. */
 uint64_t dump_contiguous(const struct dump *dump, uint64_t address, uint64_t n)
 {
     const struct memory_map *map = &dump->map;
@@ -330,7 +337,8 @@ void dump_map(struct dump *dump)
     image_file_map(&dump->file);
 }
 
-/* Copies run by run. What the file has lost fails in image_file_read(). */
+/* Copies run by run. What the file has lost fails in image_file_read(). Two threads may do
+ * so at once unless the file is compressed: nothing here changes the dump. */
 int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
               struct qvm_error *err)
 {

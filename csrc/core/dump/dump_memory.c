@@ -11,7 +11,13 @@
 /* A shorter hole is read like data: finding its end costs as much. */
 enum { HOLE_MIN = LIMIT(64 << 10, 5 << 10) };
 
-/* The rest of a memory run from `address` on; its bytes begin at a file offset. */
+/* The rest of a memory run from `address` on; its bytes begin at a file offset.
+ *
+ *     file offset    offset ......... next ............ end
+ *     kind           data or hole     the other         ask again
+ *
+ * A short hole counts as data up to its end, if the run goes on after it. In a compressed
+ * file holes are not known, so all of it is data. */
 static struct extent extent_in_file(const struct dump *dump, uint64_t offset,
                                     uint64_t address, uint64_t last)
 {
@@ -31,6 +37,9 @@ static struct extent extent_in_file(const struct dump *dump, uint64_t offset,
     return (struct extent){hole ? EXTENT_ZEROS : EXTENT_DATA, address + (end - offset)};
 }
 
+/* What the map has at an address. The answer to a gap is the start of the next run. A short
+ * run of zeros counts as data, too: filling a buffer costs less than one more unit of a
+ * scan. */
 static struct extent extent_at(const struct dump *dump, uint64_t address, uint64_t last)
 {
     const struct memory_map *map = &dump->map;
@@ -69,6 +78,7 @@ static uint64_t total(const struct memory *memory, uint64_t first, uint64_t last
 
 const struct memory_ops dump_memory_ops = {.extent = extent, .read = read, .total = total};
 
+/* The map is limited to fewer than 2^63 bytes, so the sum cannot wrap. */
 uint64_t dump_memory_total(const struct dump *dump, uint64_t first, uint64_t last)
 {
     const struct memory_map *map = &dump->map;

@@ -92,7 +92,10 @@ static const struct layout *layout_of(const unsigned char *header,
 }
 
 /* Reads the header's bytes, padded with zeros. A file that ends within them is truncated,
- * unless what it has is not the beginning of an ELF file: then it is malformed. */
+ * unless what it has is not the beginning of an ELF file: then it is malformed. The checks
+ * work on what is there: the magic number by the bytes that the file has, the class only if
+ * its byte is present. So a file that is being written counts as truncated from its first
+ * byte on. */
 static int read_bytes(unsigned char header[HEADER_MAX], const struct layout **layout,
                       const struct image_file *file, struct qvm_error *err)
 {

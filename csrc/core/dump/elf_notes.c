@@ -39,7 +39,8 @@ static bool find_segment(struct elf_notes *notes)
     return false;
 }
 
-/* Notes are padded to 4 bytes, or to 8 where their segment says so. */
+/* Notes are padded to 4 bytes, or to 8 where their segment says so. Sizes are below 2^34
+ * here, so rounding up does not wrap. */
 static uint64_t padded(const struct elf_segment *segment, uint64_t size)
 {
     uint64_t unit = segment->align == 8 ? 8 : 4;
@@ -47,6 +48,10 @@ static uint64_t padded(const struct elf_segment *segment, uint64_t size)
     return (size + unit - 1) / unit * unit;
 }
 
+/*     05 00 00 00   50 01 00 00   01 00 00 00   43 4f 52 45 00  00 00 00   ...
+ *     namesz 5      descsz 336    type 1        "CORE\0"        padding    336 bytes
+ *
+ * The name may be empty or without a NUL: neither is an error here. */
 int elf_notes_next(struct elf_notes *notes, struct elf_note *note, struct qvm_error *err)
 {
     const struct elf_segment *segment;

@@ -119,7 +119,8 @@ static int find_strings(const struct elf *elf, const struct image_file *file,
  * scattered over a large table would have it unpacked again for each. */
 enum { STRINGS_MAX = LIMIT(4 << 20, 1 << 10) };
 
-/* Reads a name, which ends at a NUL, at the table's end, or where `name` is full. */
+/* Reads a name, which ends at a NUL, at the table's end, or where `name` is full. A table
+ * that claims more than the file has is found by image_file_read(), which fails. */
 static int read_name(const struct image_file *file, const struct elf_section *strings,
                      uint32_t at, char *name, struct qvm_error *err)
 {
@@ -153,7 +154,8 @@ int sections_read_named(const struct elf *elf, const struct image_file *file,
 /* Where all section headers must end, lest a guess costs unpacking a compressed file. */
 enum { NEAR = LIMIT(1 << 20, 1 << 12) };
 
-/* A section that claims more than any file has makes the guess worthless. */
+/* A section that claims more than any file has makes the guess worthless. Both limits bound
+ * the loop: NEAR has room for some 16000 headers. */
 uint64_t sections_end(const struct elf *elf, const struct image_file *file)
 {
     uint64_t start = elf->sections.offset, end;

@@ -20,6 +20,8 @@ struct layout {
     unsigned size, info, section, value, bytes, word;
 };
 
+/*     Elf32_Sym   name(4) value(4) size(4) info(1) other(1) shndx(2)      16 bytes
+ *     Elf64_Sym   name(4) info(1) other(1) shndx(2) value(8) size(8)      24 bytes */
 static const struct layout layout32 = {16, 12, 14, 4, 8, 4};
 static const struct layout layout64 = {24, 4, 6, 8, 16, 8};
 
@@ -97,7 +99,8 @@ void elf_symbols_close(struct elf_symbols *s)
 }
 
 /* Fills the buffer with whole entries where it is used up. False at the table's end, and
- * where that fails: then *status is -1. */
+ * where that fails: then *status is -1. An incomplete entry at the table's end is ignored.
+ */
 static bool has_entry(struct elf_symbols *s, unsigned size, int *status,
                       struct qvm_error *err)
 {
@@ -153,7 +156,9 @@ static bool is_mapping(const char *name)
            (name[2] == '\0' || name[2] == '.');
 }
 
-/* Entries that name no place in the program are skipped before their names are read. */
+/* Entries that name no place in the program are skipped before their names are read.
+ * `budget` counts entries, skipped ones too, so a table of millions of entries that name
+ * nothing returns to the caller in between. */
 int elf_symbols_next(struct elf_symbols *s, struct elf_symbol *symbol, unsigned *budget,
                      struct qvm_error *err)
 {

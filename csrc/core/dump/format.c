@@ -36,7 +36,8 @@ static const struct dump_format *const formats[] = {&qnx_format, &qemu_format,
                                                     &plain_format};
 
 /* The plain format recognises everything, so the end of the loop is not reached; it fails
- * like any file that is not a dump. */
+ * like any file that is not a dump. A doubtful result does not end the search, as another
+ * format may recognise the file. If none but the plain one does, the dump warns of it. */
 int format_find(struct dump *dump, struct qvm_error *err)
 {
     dump->doubtful = false;

@@ -173,7 +173,14 @@ void guarded_mmap_close(struct guarded_mmap *map)
 
 /* Copies, and touches the file's last byte afterwards: that faults when the file was cut
  * anywhere below its last page, so that the zeros after the new end cannot pass for data.
- * No system call is needed for it. */
+ * No system call is needed for it.
+ *
+ *     file at opening    [ page ][ page ][ page ][ last ]
+ *     cut here           ........^                          the last page faults
+ *     cut here           ...........................^       no fault, zeros: see the caller
+ *
+ * The page that the file now ends in does not fault, and reads as zeros after the end. So
+ * the copied bytes themselves show nothing; the last page does. */
 static bool guarded_copy(const struct guarded_mmap *map, void *to, uint64_t offset,
                          size_t n)
 {

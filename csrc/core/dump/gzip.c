@@ -121,7 +121,10 @@ void gzip_free(struct gzip *gzip)
 /* Access points ---------------------------------------------------------------------- */
 
 /* Drops every second point, so that the rest are twice as far apart. The first stays: it is
- * where everything can be reached from. */
+ * where everything can be reached from. Two neighbouring gaps of at least `spacing` make
+ * one of at least twice that, so the rule of add_point_here() holds for the points that
+ * remain. For n bytes of data this happens about log2(n / (GZIP_POINTS * SPACING)) times.
+ */
 static void thin_out(struct gzip *gzip)
 {
     size_t kept = 0;
@@ -136,6 +139,9 @@ static void thin_out(struct gzip *gzip)
     gzip->spacing *= 2;
 }
 
+/* Windows take up to GZIP_POINTS * 32 KiB, 16 MiB in all. The copy is made before a point
+ * is dropped, so that the list is whole after a failure. Points come in ascending order,
+ * since the first pass never goes back. */
 static int add_point(struct gzip *gzip, const struct access_point *point,
                      struct qvm_error *err)
 {
@@ -168,6 +174,7 @@ static int add_point_here(struct gzip *gzip, struct qvm_error *err)
 }
 
 /* The last point at or before an offset. NULL only where the data has not even one block.
+ * Invariant: points below `low` are at or before the offset, those from `high` on after it.
  */
 static const struct stored_point *point_before(const struct gzip *gzip, uint64_t offset)
 {
@@ -187,7 +194,8 @@ static const struct stored_point *point_before(const struct gzip *gzip, uint64_t
 /* The first pass --------------------------------------------------------------------- */
 
 /* Unpacks the next chunk, or as much of it as the data has. It stops after each block,
- * since that is where an access point can be. */
+ * since that is where an access point can be. Invariant: `first.out` is front.chunk * CHUNK
+ * + front.size, before and after. */
 static int advance(struct gzip *gzip, struct qvm_error *err)
 {
     struct slot *front = &gzip->front;
@@ -210,7 +218,9 @@ static int advance(struct gzip *gzip, struct qvm_error *err)
 }
 
 /* Brings the first pass beyond an offset, up to a limit. Fails where the data ends before.
- */
+ * The limit is checked between chunks, so a call may exceed it by one chunk. A wrong
+ * checksum spoils all that the member gave, also what was unpacked before the trailer; the
+ * lenient reader accepts it. */
 static int advance_to(struct gzip *gzip, uint64_t offset, struct qvm_error *err)
 {
     uint64_t begun = gzip->first.out;
@@ -237,7 +247,10 @@ static bool must_restart(const struct inflater *later, const struct stored_point
 }
 
 /* Brings the later pass to an offset. What is unpacked on the way goes to `scratch`, which
- * has room for a chunk. */
+ * has room for a chunk. The pass only moves forward from here, by at most the spacing of
+ * the points and the length of one block. A hostile file may have one block of gigabytes,
+ * hence the limit. A call that comes to it is not lost: must_restart() then finds the pass
+ * between the point and the offset. */
 static int seek(struct gzip *gzip, uint64_t offset, unsigned char *scratch,
                 struct qvm_error *err)
 {
@@ -285,7 +298,8 @@ static struct slot *take_slot(struct gzip *gzip, struct qvm_error *err)
     return NULL;
 }
 
-/* Fills a slot with a chunk. */
+/* Fills a slot with a chunk. A call that is incomplete within the chunk leaves the pass
+ * after the chunk's start, so the next call unpacks it again from the access point. */
 static int unpack(struct gzip *gzip, struct slot *slot, uint64_t chunk,
                   struct qvm_error *err)
 {
@@ -295,13 +309,14 @@ static int unpack(struct gzip *gzip, struct slot *slot, uint64_t chunk,
         slot->chunk = chunk;
         return 0;
     }
-    /* The next call unpacks this chunk from its beginning again: it must come further. */
+    /* With an unchanged limit the next call would stop at the same byte. */
     if (err->code == QVM_INCOMPLETE)
         gzip->later.overhead_max *= 2;
     return -1;
 }
 
-/* The chunk, from the slots or unpacked again. NULL on failure. */
+/* The chunk, from the slots or unpacked again. NULL on failure. A scan of all slots is
+ * cheap beside unpacking a chunk. */
 static struct slot *fetch(struct gzip *gzip, uint64_t chunk, struct qvm_error *err)
 {
     struct slot *slot = NULL;
@@ -315,6 +330,9 @@ static struct slot *fetch(struct gzip *gzip, uint64_t chunk, struct qvm_error *e
 
 /* Reading ---------------------------------------------------------------------------- */
 
+/* The first pass goes first. Afterwards the offset is in `front`, or in an earlier chunk,
+ * which is complete and has an access point before it. Reads that ascend, as those of a
+ * scan, are served from `front` and unpack each byte once. */
 int gzip_read(struct gzip *gzip, uint64_t offset, void *to, size_t n, struct qvm_error *err)
 {
     unsigned char *out = to;
@@ -348,6 +366,10 @@ int gzip_finish(struct gzip *gzip, struct qvm_error *err)
     return gzip->lenient && err->code == QVM_MALFORMED ? 0 : -1;
 }
 
+/* The last four bytes of the file: the size of the last member modulo 2^32, if the file
+ * ends with one (RFC 1952, ISIZE). A file of several members, of 4 GiB or more, with
+ * padding, or cut states something else, so this is a hint for progress and never a bound.
+ */
 int gzip_stated_size(const struct gzip *gzip, uint32_t *size, struct qvm_error *err)
 {
     unsigned char field[SIZE_FIELD] = {0};

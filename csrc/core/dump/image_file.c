@@ -180,6 +180,8 @@ static int read_at(const struct image_file *file, uint64_t offset, unsigned char
     return 0;
 }
 
+/* No sum: offset + n could wrap. A compressed file of unknown size passes here, and
+ * gzip_read() fails where the data ends. */
 int image_file_check(const struct image_file *file, uint64_t offset, uint64_t n,
                      struct qvm_error *err)
 {
@@ -188,6 +190,8 @@ int image_file_check(const struct image_file *file, uint64_t offset, uint64_t n,
     return 0;
 }
 
+/* A guarded copy that fails is not reported: the file was cut or its medium failed, and
+ * pread() has the error for it. */
 int image_file_read(const struct image_file *file, uint64_t offset, void *to, size_t n,
                     struct qvm_error *err)
 {

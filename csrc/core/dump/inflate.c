@@ -11,7 +11,18 @@
  *   waits for data would get control in between; `overhead` counts such bytes and ends the
  *   call.
  *
- * A pass whose file could not be read can be continued: nothing has been lost. */
+ * A pass whose file could not be read can be continued: nothing has been lost.
+ *
+ * The layout of a file (RFC 1952, section 2.3):
+ *
+ *     member    1f 8b 08  flags  mtime(4)  xfl  os  [extra] [name] [comment] [crc16]
+ *               deflate blocks, bit by bit, the last one marked
+ *               CRC-32(4)  size modulo 2^32(4)
+ *     file      member  member ...  zeros, or garbage
+ *
+ * Positions: `in` counts the bytes that were read from the file, so the next byte that zlib
+ * takes is at `in` - avail_in. `out` counts the bytes that came out since the beginning of
+ * the data, in whichever pass. */
 #include "dump/inflate.h"
 
 #include "util/bytes.h"
@@ -73,7 +84,9 @@ void inflater_free(struct inflater *inflater)
     inflater->buffer = NULL;
 }
 
-/* Reads on until there are `want` bytes of input or the file ends. */
+/* Reads on until there are `want` bytes of input or the file ends. What zlib has not taken
+ * moves to the front of the buffer first, so `want` may be anything up to BUFFER. `in`
+ * advances with each read that succeeds: after an error the call can be repeated. */
 static int fill(struct inflater *inflater, size_t want, struct qvm_error *err)
 {
     z_stream *stream = &inflater->stream;
@@ -121,7 +134,13 @@ static int check_rest(struct inflater *inflater, struct qvm_error *err)
 }
 
 /* Goes on after a member's end: skips its trailer if zlib did not, and begins the next
- * member if there is one. */
+ * member if there is one. A raw pass does not check the trailer. It has not seen the member
+ * from its start, so it has no checksum to compare; zlib checks it in the first pass
+ * (gzip.c).
+ *
+ * A member can only be recognised with two bytes after the trailer, so both are asked for
+ * before anything is skipped: a failed read leaves the input as it was, and `ended` makes
+ * step() come here again. */
 static int next_member(struct inflater *inflater, struct qvm_error *err)
 {
     z_stream *stream = &inflater->stream;
@@ -149,7 +168,15 @@ static int next_member(struct inflater *inflater, struct qvm_error *err)
 }
 
 /* The state is `unpositioned` until this has succeeded: after a failure it must be
- * repeated, and running is not possible. */
+ * repeated, and running is not possible. Deflate fills bytes from bit 0 up. Of the byte
+ * before `in`, the last block has taken the lower bits, and the upper `bits` of them begin
+ * the next block:
+ *
+ *     byte at in - 1     7 6 5 | 4 3 2 1 0       bits = 3: the value is byte >> 5
+ *                        next  | done
+ *
+ * The window goes in after these bits. zlib accepts a dictionary at any time in raw data.
+ */
 int inflater_seek(struct inflater *inflater, const struct access_point *point,
                   const unsigned char *window, unsigned size, struct qvm_error *err)
 {
@@ -191,7 +218,8 @@ static enum inflater_state state_of_damage(const z_stream *stream)
 }
 
 /* Calls zlib once. At the end of the file zlib may still hold data for which there was no
- * room, and blocks of a few bits: the data is cut when it can do nothing more. */
+ * room, and blocks of a few bits: the data is cut when it can do nothing more. Z_BUF_ERROR
+ * is no error: zlib says that it could not proceed with what it was given. */
 static int step(struct inflater *inflater, bool by_blocks, struct qvm_error *err)
 {
     z_stream *stream = &inflater->stream;
@@ -223,7 +251,10 @@ static uint64_t taken_in(const struct inflater *inflater)
 }
 
 /* Counts what was taken in beyond what came out: compressed data is at most as long as what
- * it unpacks to, headers aside. True if that is too much: the count then begins anew. */
+ * it unpacks to, headers aside. True if that is too much: the count then begins anew. An
+ * encoder can always fall back to stored blocks, which cost 5 bytes for each 65535 (RFC
+ * 1951, section 3.2.4), so honest data stays far below the limit. The count never falls
+ * below zero: data that unpacks well earns no credit for later waste. */
 static bool is_too_much(struct inflater *inflater, uint64_t taken, uint64_t made)
 {
     inflater->overhead += taken;
@@ -234,6 +265,9 @@ static bool is_too_much(struct inflater *inflater, uint64_t taken, uint64_t made
     return true;
 }
 
+/* Each round calls zlib once. What came out is counted before the status is looked at,
+ * since one step may give the last bytes of a member and then fail to read the next member.
+ * By blocks, the call returns at each place that can be an access point. */
 int inflater_run(struct inflater *inflater, unsigned char *to, size_t n, bool by_blocks,
                  size_t *got, struct qvm_error *err)
 {
@@ -276,6 +310,8 @@ bool inflater_access_point(const struct inflater *inflater, struct access_point 
     return true;
 }
 
+/* zlib keeps the window itself. Near the beginning of a member it is shorter than 32 KiB.
+ */
 unsigned inflater_window(struct inflater *inflater, unsigned char window[INFLATER_WINDOW])
 {
     uInt size = 0;

@@ -45,6 +45,12 @@ static bool has_zeros(const struct elf_segment *segment)
     return segment->memsz > segment->filesz && segment->offset != UINT64_MAX;
 }
 
+/* At most two sources for each segment:
+ *
+ *     paddr           paddr + filesz          paddr + memsz
+ *     [ in the file   ][ zeros, if zero_fill  ]
+ *
+ * No sum wraps: elf_segments.c has checked paddr + memsz - 1, and filesz <= memsz. */
 static size_t collect(struct source *sources, const struct elf *elf, bool zero_fill)
 {
     size_t count = 0;
@@ -85,6 +91,9 @@ static void swap(struct heap *heap, size_t a, size_t b)
     heap->items[b] = item;
 }
 
+/* Rises while its index is lower than its parent's. Two sources of one segment, its data
+ * and its zeros, have the same index; they do not overlap, so their order does not matter.
+ */
 static void heap_push(struct heap *heap, const struct source *source)
 {
     size_t i = heap->count++;
@@ -95,6 +104,8 @@ static void heap_push(struct heap *heap, const struct source *source)
         swap(heap, i, (i - 1) / 2);
 }
 
+/* The last item takes the top's place and sinks: the lower of two children rises above it.
+ */
 static void heap_pop(struct heap *heap)
 {
     size_t i = 0, child;
@@ -156,6 +167,15 @@ static void add_run(struct memory_map *map, const struct source *from, uint64_t 
             (struct memory_run){.first = first, .last = last, .offset = offset};
 }
 
+/* Invariants at the start of a round:
+ *
+ * - All runs end before `address`, and nothing below it is still to be mapped.
+ * - Sources before `next` are in the heap or have been popped; those from `next` on begin
+ *   at `address` or later.
+ * - The top of the heap, once stale ones are popped, covers `address`.
+ *
+ * A round ends at the winner's end, which pops it, or before the start of the next source,
+ * which pushes that one: at most two rounds for each source. */
 static void sweep(struct memory_map *map, const struct source *sources, size_t count,
                   struct heap *heap)
 {
@@ -193,6 +213,9 @@ static void sweep(struct memory_map *map, const struct source *sources, size_t c
  * since a scan of a small file could take hours otherwise. */
 enum { TIMES_MAX = 8, ALIASED_MORE = LIMIT(64 << 20, 64 << 10) };
 
+/* A run whose offset is at or after the file's end costs nothing: it is zeros (RUN_ZEROS is
+ * the largest offset) or lost in a cut file. A run that goes on past the end counts as far
+ * as the file has it. */
 static int check_aliasing(const struct memory_map *map, const struct image_file *file,
                           struct qvm_error *err)
 {
@@ -216,6 +239,8 @@ static int check_aliasing(const struct memory_map *map, const struct image_file 
     return 0;
 }
 
+/* The runs are disjoint, so the sum is at most 2^64, one more than fits. Below 2^63 every
+ * later sum of sizes is safe, also in Lua's signed integers. */
 static int check_total(const struct memory_map *map, const char *path,
                        struct qvm_error *err)
 {
@@ -263,6 +288,8 @@ void memory_map_free(struct memory_map *map)
     *map = (struct memory_map){0};
 }
 
+/* Runs are disjoint and ascending, so their last addresses ascend, too. Invariant: runs
+ * below `low` end before the address, those from `high` on do not. */
 size_t memory_map_find(const struct memory_map *map, uint64_t address)
 {
     size_t low = 0, high = map->count;
@@ -278,6 +305,8 @@ size_t memory_map_find(const struct memory_map *map, uint64_t address)
     return low;
 }
 
+/* Joins runs that adjoin in memory, whatever their places in the file. The difference is
+ * taken from `first`, which is not 0 for a run after another; last + 1 could wrap. */
 bool memory_map_next(const struct memory_map *map, size_t *index, uint64_t *first,
                      uint64_t *last)
 {

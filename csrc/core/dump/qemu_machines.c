@@ -33,7 +33,13 @@ static const struct register_set x86_64_set = {
     4};
 
 /* The "QEMU" note (its first version, which later ones have grown from): ten segments of 24
- * bytes, then the control registers. */
+ * bytes, then the control registers.
+ *
+ *     0        4     8             72      136   144      152                  392
+ *     version  size  rax ... rbp   r8 ...  rip   rflags   10 segments          cr0 ... cr4
+ *     a segment                    selector(4)  limit(4)  flags(4)  pad(4)  base(8)
+ *
+ * QEMU writes cr0 to cr4, and newer versions kernel_gs_base at 432. */
 #define SEGMENT(name, n)                                                       \
     {name "_selector", 152 + 24 * (n), 4}, {name "_limit", 156 + 24 * (n), 4}, \
         {name "_flags", 160 + 24 * (n), 4},                                    \

@@ -37,8 +37,8 @@ enum { VCPUS_MAX = LIMIT(65536, 4), NOTES_MAX = LIMIT(1 << 18, 20) };
 /* Reading ---------------------------------------------------------------------------- */
 
 /* Finds the note's type by its name, number and size; NULL for one that QEMU does not
- * write.
- */
+ * write. The last byte must be a NUL, so the comparison ends within the name. A type alone
+ * says nothing: 1 is NT_PRSTATUS only with the name "CORE". */
 static int find_type(const struct qemu_machine *machine, const struct elf_note *note,
                      const struct image_file *file, const struct qemu_note_type **type,
                      struct qvm_error *err)
@@ -60,7 +60,11 @@ static int find_type(const struct qemu_machine *machine, const struct elf_note *
 }
 
 /* Reads the number of a vCPU, which QEMU writes where a process has its id; 0 where the
- * rest of the prstatus shows that it is a process's. */
+ * rest of the prstatus shows that it is a process's.
+ *
+ *     0 ............. 31   32 .. 35   36 ........... 111   112 ...
+ *     signal, pending      pid        ppid, times          registers
+ *     zeros from QEMU      CPU + 1    zeros from QEMU */
 static int read_number(uint64_t offset, uint32_t *number, const struct elf *elf,
                        const struct image_file *file, struct qvm_error *err)
 {
@@ -94,7 +98,8 @@ static int grow(struct qemu_notes *qemu, const struct image_file *file,
 }
 
 /* Adds a vCPU. 1, or 0 where its number is not that of a QEMU vCPU at this place, or -1. A
- * gap in the numbers is a vCPU whose note is missing. */
+ * gap in the numbers is a vCPU whose note is missing. Invariant: vcpu_count + missing is
+ * the highest number so far, at most VCPUS_MAX, whatever the file says. */
 static int add_prstatus(struct qemu_notes *qemu, uint64_t offset, const struct elf *elf,
                         const struct image_file *file, struct qvm_error *err)
 {
@@ -163,7 +168,8 @@ static int conclude(struct qemu_notes *qemu)
 }
 
 /* Adds all notes. One that QEMU does not write ends the search: the file is another's.
- * Notes that end too early are those of a cut file, and what was found before counts. */
+ * Notes that end too early are those of a cut file, and what was found before counts.
+ * NOTES_MAX bounds the time for a file of nothing but small valid notes. */
 static int collect(struct qemu_notes *qemu, const struct elf *elf,
                    const struct image_file *file, struct qvm_error *err)
 {
@@ -206,7 +212,9 @@ void qemu_notes_free(struct qemu_notes *qemu)
     *qemu = (struct qemu_notes){0};
 }
 
-/* Counts the fields that a state of `size` bytes has: older versions of QEMU write less. */
+/* Counts the fields that a state of `size` bytes has: older versions of QEMU write less.
+ * The fields that newer versions added are the last ones of the table. Without a state no
+ * field is left. */
 static unsigned count_fields(const struct qemu_machine *machine, uint32_t size)
 {
     unsigned count = machine->extra_count;

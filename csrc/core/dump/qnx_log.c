@@ -14,7 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* struct kdump, 64-bit: offsets of kp_size and kp_idx, and its size. */
+/* struct kdump, 64-bit: offsets of kp_size and kp_idx, and its size.
+ *
+ *     0          4               8         12   16       24         36       40
+ *     dump_type  kdebug_wanted   compress  big  pointer  spare(12)  kp_size  kp_idx */
 enum { INFO_TEXT_SIZE = 36, INFO_TEXT_INDEX = 40, INFO_SIZE = 44 };
 
 /* Bytes of the pointer before these members that a 32-bit dump does not have. */
@@ -34,7 +37,8 @@ static const struct elf_segment *numbered_segment(const struct elf *elf, uint32_
     return NULL;
 }
 
-/* Text has no control characters but white space and the escape of colours. */
+/* Text has no control characters but white space and the escape of colours. Bytes above
+ * 0x7f pass, in whatever encoding the host writes. */
 static bool is_text(const char *text, size_t size)
 {
     static const char controls[] = {'\t', '\n', '\r', '\f', '\033'};

@@ -21,7 +21,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* struct kdump_note. */
+/* struct kdump_note.
+ *
+ *     0     1    2     3      4        6              8            12
+ *     ver   sig  code  fault  num_cpus faulting_cpu   regset_size  cpu_info
+ *     16                20               24                28
+ *     procnto_segnum    syspage_segnum   dumpinfo_segnum   cpu_info_hi
+ *     32                     36
+ *     extra_reg_value_size   extra_reg_name_size
+ *
+ * The last three words are spare before SDP 8, and then 0: no extra registers. */
 enum {
     NOTE_SIZE = 40,
     NOTE_VERSION = 0,
@@ -32,7 +41,8 @@ enum {
     NOTE_EXTRA_NAMES = 36
 };
 
-/* struct kdump_note_cpu; the registers follow. */
+/* struct kdump_note_cpu; the registers follow. pgtbl(8) cpunum(4) spare(16)
+ * process_name(100). */
 enum { CPU_SIZE = 128, CPU_PGTBL = 0, CPU_CPUNUM = 8, CPU_PROCESS = 28, PROCESS_MAX = 100 };
 
 /* The note --------------------------------------------------------------------------- */
@@ -64,7 +74,13 @@ static int read_names(struct qnx_note *qnx, uint64_t at, uint32_t size,
 }
 
 /* Makes a field of each name: the n-th of the values, 8 bytes each. Names without a
- * terminator, or that do not match the values in number, are left uncounted. */
+ * terminator, or that do not match the values in number, are left uncounted.
+ *
+ *     names     "TTBR0\0TTBR1\0"      an example: two terminators, two names
+ *     values    16 bytes              8 for each: they match
+ *
+ * That a value has 8 bytes is an assumption, which is why the sizes must confirm it.
+ * Otherwise the values are given as bytes, without names. */
 static int index_names(struct qnx_note *qnx, uint32_t size, const struct image_file *file,
                        struct qvm_error *err)
 {
@@ -97,8 +113,10 @@ static bool has_set_size(const struct register_set *set, uint32_t regset, uint32
 
 /* Decodes the fixed part of the note, in a segment of `size` bytes, and says whether its
  * sizes fit. *pad is set to the padding after the names. A note whose register set fits,
- * but whose parts do not add up to the segment, is doubtful.
- */
+ * but whose parts do not add up to the segment, is doubtful. In a little-endian file a
+ * segment of ELF notes fails at the version, as its first byte is the length of a name. The
+ * size of the register set is the strongest check: other bytes are unlikely to hold it by
+ * chance. */
 static int decode(struct qnx_note *qnx, const unsigned char *note, uint64_t size,
                   uint64_t *pad)
 {
@@ -123,7 +141,8 @@ static int decode(struct qnx_note *qnx, const unsigned char *note, uint64_t size
     return size >= parts && is_padding(*pad, names) ? FORMAT_FOUND : FORMAT_DOUBTFUL;
 }
 
-/* Of the records, counts those that a file which ends among them still has. */
+/* Of the records, counts those that a file which ends among them still has. A record that
+ * is cut counts as lost: half of a vCPU's registers would look like a whole set. */
 static void count_present(struct qnx_note *qnx, const struct image_file *file)
 {
     uint64_t left = file->size > qnx->records ? file->size - qnx->records : 0;

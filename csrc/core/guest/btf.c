@@ -1,7 +1,26 @@
 /* Reads BTF: a header, then the types one after the other, then the strings. Types have no
  * table: a first pass counts them, a second one notes where each is, a third checks every
  * reference and indexes the names. A module's BTF goes on with the ids and the string
- * offsets of the kernel's, and refers to both. */
+ * offsets of the kernel's, and refers to both.
+ *
+ *     header, 24 bytes    9f eb  01  flags  hdr_len  type_off type_len  str_off str_len
+ *     types               id 1, id 2, ... without gaps; id 0 is void and has no bytes
+ *     strings             "\0int\0task_struct\0..."; offset 0 is the empty name
+ *
+ *     type, 12 bytes      name_off  info  size or type
+ *     info                31: kind_flag   28..24: kind   15..0: vlen, the number of parts
+ *     then                what the kind has: see `layouts`
+ *
+ * For example `struct list_head { struct list_head *next, *prev; }`, with id 5 and, as id
+ * 6, the pointer to it:
+ *
+ *     5    "list_head"  kind 4, vlen 2  size 16    "next" type 6 at bit 0
+ *                                                  "prev" type 6 at bit 64
+ *     6    ""           kind 2, vlen 0  type 5
+ *
+ * What the checks give: every id below end_id and every name below end_string can be
+ * followed, each type lies within the bytes, and no chain of references has more than
+ * BTF_CHAIN_MAX links. The rest of the room relies on that and checks nothing again. */
 #include "guest/btf.h"
 
 #include <inttypes.h>
@@ -20,6 +39,7 @@ static const struct {
     [BTF_ENUM64] = {0, 12},
 };
 
+/* For these kinds the word that is the size of others is the id of a type. */
 bool btf_refers(enum btf_kind kind)
 {
     return kind == BTF_PTR || (kind >= BTF_TYPEDEF && kind <= BTF_VAR) ||
@@ -38,6 +58,8 @@ static bool is_big_endian(const unsigned char *p)
     return bytes_u16(p, true) == MAGIC;
 }
 
+/* Offsets count from the end of the header, whose length the header states: a later version
+ * may have a longer one. The sums are of 32-bit numbers in 64 bits and cannot wrap. */
 static bool decode_header(const unsigned char *p, struct header *header)
 {
     bool big_endian = is_big_endian(p);
@@ -84,6 +106,9 @@ static bool strings_are_good(const struct btf *btf)
     return true;
 }
 
+/* With a NUL as the last byte of the strings, any offset below their size is the start of a
+ * text that ends within them. The first string is empty, so that a name of 0 means none; a
+ * module's strings continue the kernel's and begin with any. */
 static int read_header(struct btf *btf, const unsigned char *bytes, size_t size,
                        const char *subject, struct qvm_error *err)
 {
@@ -120,6 +145,7 @@ static int read_header(struct btf *btf, const unsigned char *bytes, size_t size,
 /* Types ----------------------------------------------------------------------------------
  */
 
+/* A module's base is the kernel's BTF, which has no base. */
 const char *btf_string(const struct btf *btf, uint32_t offset)
 {
     while (offset < btf->first_string)
@@ -132,6 +158,8 @@ static inline enum btf_kind kind_of(uint32_t info)
     return (enum btf_kind)(info >> 24 & 31);
 }
 
+/* Types are decoded when they are asked for: all that is kept of each is its offset, 4
+ * bytes. The name is only good once is_good() has seen it. */
 struct btf_type btf_type(const struct btf *btf, uint32_t id)
 {
     struct btf_type type = {.name = ""};
@@ -154,7 +182,8 @@ struct btf_type btf_type(const struct btf *btf, uint32_t id)
     return type;
 }
 
-/* Bytes of the type at an offset; 0: malformed. */
+/* Bytes of the type at an offset; 0: malformed. At most 12 + 12 * 65535 bytes, and at least
+ * TYPE_SIZE if good: loops over the types advance. */
 static uint64_t size_of_type(const struct btf *btf, uint32_t at)
 {
     uint32_t left = btf->types_size - at, info;
@@ -186,6 +215,7 @@ static int bad_type(const struct btf *btf, uint32_t at, const char *subject,
                                : "the last type has no end");
 }
 
+/* Ids and string offsets have 32 bits for the base and the module together. */
 static int count_types(struct btf *btf, const char *subject, struct qvm_error *err)
 {
     uint32_t count = 0;
@@ -200,6 +230,8 @@ static int count_types(struct btf *btf, const char *subject, struct qvm_error *e
     return 0;
 }
 
+/* Buckets are a power of two, 1 to 2 for each type. With BTF_SIZE_MAX bytes of types there
+ * are at most 2^21, so no product overflows. */
 static int allocate(struct btf *btf, const char *subject, struct qvm_error *err)
 {
     size_t count = btf->end_id - btf->first_id;
@@ -246,6 +278,7 @@ static bool parts_are_good(const struct btf *btf, const struct btf_type *type)
     return true;
 }
 
+/* The name is checked before btf_type(), which looks it up. */
 static bool is_good(const struct btf *btf, uint32_t id)
 {
     const unsigned char *p = btf->types + btf->offsets[id - btf->first_id];
@@ -277,7 +310,14 @@ static uint32_t next_in_chain(const struct btf *btf, uint32_t id)
 }
 
 /* Follows each chain of references once. The lengths that are known by then are in
- * `depths`, in which 0 is unknown. */
+ * `depths`, in which 0 is unknown.
+ *
+ *     const -> pointer -> volatile -> int      depths 4, 3, 2, 1
+ *
+ * A walk from a type stops at one whose depth is known, and then gives each type on its
+ * path a depth, one more than that of the next. So each type is entered once: linear in
+ * their number. A loop never comes to a known depth and exceeds BTF_CHAIN_MAX. Members of
+ * structures are no links: a structure may refer to itself by them. */
 static bool chains_end(const struct btf *btf, unsigned char *depths)
 {
     uint32_t path[BTF_CHAIN_MAX];
@@ -316,6 +356,8 @@ static int check_chains(const struct btf *btf, const char *subject, struct qvm_e
 /* ----------------------------------------------------------------------------------------
  */
 
+/* The order matters: offsets need the count, checks need the offsets, and only names that
+ * were checked are indexed. */
 static int load(struct btf *btf, const char *subject, struct qvm_error *err)
 {
     if (count_types(btf, subject, err) != 0 || allocate(btf, subject, err) != 0)

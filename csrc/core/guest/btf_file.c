@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* By name, as the type is that of many sections (SHT_PROGBITS). Only headers and names are
+ * read: the file may be a vmlinux of hundreds of megabytes. */
 static int find_section(struct btf_file *file, struct qvm_error *err)
 {
     uint32_t count;
@@ -24,6 +26,8 @@ static int find_section(struct btf_file *file, struct qvm_error *err)
                     file->file.path);
 }
 
+/* The size is checked against the limit and against the file, so the caller may make room
+ * for it. */
 int btf_file_open(struct btf_file *file, const char *path, struct qvm_error *err)
 {
     file->is_open = false;

@@ -5,7 +5,11 @@
 #include <string.h>
 
 /* With kind_flag the upper 8 bits of the offset are the bits of a bitfield. Without, that
- * is in the integer's encoding. */
+ * is in the integer's encoding.
+ *
+ *     member, 12 bytes         name_off  type  offset
+ *     offset, kind_flag 0      31..0: bits from the start of the structure
+ *     offset, kind_flag 1      31..24: bits of the bitfield, 0 if none   23..0: offset */
 struct btf_member btf_member(const struct btf *btf, const struct btf_type *type,
                              uint32_t index)
 {
@@ -33,6 +37,10 @@ struct btf_member btf_member(const struct btf *btf, const struct btf_type *type,
     return member;
 }
 
+/*     ENUM      name_off  value             32 bits, signed if kind_flag is set
+ *     ENUM64    name_off  low  high
+ *
+ * A signed value is extended to 64 bits. */
 const char *btf_enumerator(const struct btf *btf, const struct btf_type *type,
                            uint32_t index, uint64_t *value)
 {
@@ -65,12 +73,14 @@ const char *btf_parameter(const struct btf *btf, const struct btf_type *type,
     return btf_string(btf, btf_word(btf, p));
 }
 
+/* element type, index type, number of elements. */
 uint32_t btf_array(const struct btf *btf, const struct btf_type *type, uint32_t *length)
 {
     *length = btf_word(btf, type->extra + 8);
     return btf_word(btf, type->extra);
 }
 
+/* One word: encoding 27..24, offset 23..16, bits 7..0. */
 uint32_t btf_int(const struct btf *btf, const struct btf_type *type, uint32_t *offset,
                  uint32_t *bits)
 {
@@ -122,7 +132,15 @@ static bool is_named(const char *have, const char *name, size_t size)
     return strncmp(have, name, size) == 0 && have[size] == '\0';
 }
 
-/* Depth first, as members come: the name's offset, or 0. */
+/* Depth first, as members come: the name's offset, or 0. Members of anonymous structures
+ * and unions belong to the one around them, as in C:
+ *
+ *     struct page { long flags; union { struct { int a; }; int b; }; }
+ *     frames      page -> union -> struct       offset of a: all three
+ *
+ * Without recursion, so that the depth is a limit here and not one of the stack. Anonymous
+ * structures that contain each other have no end: STEPS_MAX ends the search, after which
+ * the name counts as not found. */
 static uint32_t search(const struct btf *btf, uint32_t id, const char *name, size_t size,
                        struct btf_found *found)
 {
@@ -155,6 +173,8 @@ static uint32_t search(const struct btf *btf, uint32_t id, const char *name, siz
     return 0;
 }
 
+/* One place for each hash, overwritten by the next name that has it. Scripts ask for the
+ * same few members in loops. */
 static struct btf_cached *cached(struct btf *btf, uint32_t id, const char *name,
                                  size_t size)
 {
@@ -165,6 +185,8 @@ static struct btf_cached *cached(struct btf *btf, uint32_t id, const char *name,
     return &btf->cache[(hash ^ hash >> 16) % BTF_CACHE];
 }
 
+/* A slot holds the offset of the name, not the text, so a hit is confirmed by comparing the
+ * BTF's own string. */
 bool btf_find_member(struct btf *btf, uint32_t id, const char *name, size_t size,
                      struct btf_found *found)
 {

@@ -4,6 +4,15 @@
 
 #include <string.h>
 
+/* A reference is a type and, around it, pointers and arrays that the BTF does not have. For
+ * `struct page *[4]`:
+ *
+ *     id          struct page
+ *     depth       2               pointer first, then the array of it
+ *     pointers    binary 01       bit i: level i is a pointer, otherwise an array
+ *     length      0, 4
+ *
+ * The outermost level is the last one, depth - 1. */
 static bool is_pointer(const struct btf_ref *ref)
 {
     return ref->pointers >> (ref->depth - 1) & 1;
@@ -29,6 +38,7 @@ bool btf_array_of(const struct btf_ref *of, uint32_t length, struct btf_ref *ref
     return true;
 }
 
+/* Bits of `pointers` at or above the depth are left from levels that were taken off. */
 bool btf_same_ref(const struct btf_ref *a, const struct btf_ref *b)
 {
     unsigned used = (1u << a->depth) - 1;
@@ -38,6 +48,7 @@ bool btf_same_ref(const struct btf_ref *a, const struct btf_ref *b)
            memcmp(a->length, b->length, a->depth * sizeof a->length[0]) == 0;
 }
 
+/* Takes off the outermost level; without one, follows the type's own reference. */
 bool btf_target(const struct btf *btf, const struct btf_ref *ref, struct btf_ref *target)
 {
     struct btf_type type;
@@ -121,6 +132,9 @@ static void shape_but_size(const struct btf *btf, const struct btf_ref *ref,
     }
 }
 
+/* The size of an array is the product of all its dimensions and the size of the innermost
+ * element. A product that does not fit 64 bits leaves it without a size. Chains of the BTF
+ * are at most BTF_CHAIN_MAX long, so the loop over the dimensions ends. */
 void btf_shape(const struct btf *btf, const struct btf_ref *ref, struct btf_shape *shape)
 {
     struct btf_shape element;
@@ -145,6 +159,11 @@ void btf_shape(const struct btf *btf, const struct btf_ref *ref, struct btf_shap
     shape->has_size = true;
 }
 
+/*     little-endian    bit i of the field is bit (offset + i) % 8 of byte (offset + i) / 8
+ *     big-endian       bits count from the highest of each byte; the first is the highest
+ *
+ * Bit by bit: a field has at most 64, and this reads no byte that the field does not touch.
+ */
 uint64_t btf_bits(const unsigned char *bytes, unsigned offset, unsigned bits,
                   bool big_endian)
 {

@@ -1,6 +1,17 @@
 /* Lookups. The symbols are sorted, so an address is found by binary search; names have a
  * hash index with chained buckets. A chain can be made as long as the table by a guest that
- * wants it, so a lookup is at worst a pass over the table. */
+ * wants it, so a lookup is at worst a pass over the table.
+ *
+ * A name in the table, as scripts/kallsyms.c of Linux writes it, with tokens that serve as
+ * an example:
+ *
+ *     token_table    ... "T"  "write_"  "m"  "r" ...
+ *     byte                54   f7        6d   72         what stands for each
+ *     names          04  54 f7 6d 72                     length, then so many bytes
+ *     expanded       "Twrite_mr"                         type T, name write_mr
+ *
+ * From Linux 6.1 on a name may need two bytes for its length, the lower 7 bits first: ac 02
+ * is 0x2c + (2 << 7) = 300. */
 #include "guest/kallsyms.h"
 
 #include <stdlib.h>
@@ -9,6 +20,7 @@
 #define FACTOR UINT32_C(0x01000193)
 #define NONE   UINT32_MAX /* no symbol */
 
+/* powers[i] is FACTOR^i modulo 2^32, for the hash of names: see kallsyms.h. */
 struct kallsyms *kallsyms_new(struct qvm_error *err)
 {
     struct kallsyms *table = calloc(1, sizeof *table);
@@ -33,6 +45,8 @@ void kallsyms_free(struct kallsyms *table)
     free(table);
 }
 
+/* Horner's rule. hash(ab) = hash(a) * FACTOR^|b| + hash(b), so the hash of a name follows
+ * from the hashes of its tokens without its characters. */
 static uint32_t hash_of(const char *text, size_t size)
 {
     uint32_t hash = 0;
@@ -50,6 +64,11 @@ void kallsyms_hash_token(struct kallsyms *table, unsigned token)
     one->power = table->powers[one->size];
 }
 
+/* The letter of the type is the first character of the first token that is not empty. It
+ * has the factor FACTOR^(size - 1), so a subtraction takes it out of the hash. All of it is
+ * arithmetic modulo 2^32.
+ *
+ * The loop ends as soon as the size exceeds the maximum. */
 size_t kallsyms_measure(const struct kallsyms *table, const unsigned char *bytes, size_t n,
                         uint32_t *hash)
 {
@@ -70,6 +89,7 @@ size_t kallsyms_measure(const struct kallsyms *table, const unsigned char *bytes
     return size;
 }
 
+/* Bit 7 of the first byte says that a second one follows. */
 size_t kallsyms_length(const struct kallsyms *table, size_t *at)
 {
     size_t length = 0;
@@ -82,6 +102,8 @@ size_t kallsyms_length(const struct kallsyms *table, size_t *at)
     return length;
 }
 
+/* The reader has measured each name, so `at` and the length are within the table, and the
+ * name fits with its letter. The check for room remains for safety. */
 size_t kallsyms_name(const struct kallsyms *table, size_t at, char name[KALLSYMS_NAME_MAX])
 {
     size_t length = kallsyms_length(table, &at), size = 0;
@@ -129,7 +151,9 @@ static bool is_sorted(const struct kallsyms *table)
 }
 
 /* Merge sort: it is stable, and no order of the addresses makes it slow. Kernels write
- * their tables sorted. */
+ * their tables sorted. O(n log n) comparisons, with room for one more copy of the symbols.
+ * Each round merges runs of `run` symbols in pairs, from one array to the other. The bounds
+ * are cut at `count`, so the last run may be short or empty. */
 static int sort(struct kallsyms *table, struct qvm_error *err)
 {
     size_t count = table->count;
@@ -152,7 +176,10 @@ static int sort(struct kallsyms *table, struct qvm_error *err)
     return 0;
 }
 
-/* Chains the symbols of a bucket in ascending order. */
+/* Chains the symbols of a bucket in ascending order. The number of buckets is a power of
+ * two, at least that of the symbols. `next` has the hash of the name until the symbol is
+ * put into its chain. Going from the last symbol to the first and putting each at the head
+ * makes chains ascend, so a lookup finds the lowest address. */
 static int make_buckets(struct kallsyms *table, struct qvm_error *err)
 {
     size_t buckets = 1;
@@ -178,6 +205,8 @@ static bool is_upper_half(uint64_t address)
     return address >> 63;
 }
 
+/* By the majority of its symbols the kernel is in the upper half, or not: some symbols of
+ * an upper-half kernel are offsets of per-CPU variables, near 0. */
 int kallsyms_finish(struct kallsyms *table, struct qvm_error *err)
 {
     size_t upper = 0;
@@ -206,6 +235,8 @@ static size_t first_from(const struct kallsyms *table, uint64_t address)
     return low;
 }
 
+/* The table has no sizes. As in the kernel itself, a symbol ends where the next address
+ * with a symbol begins; symbols at one address are aliases and have the same size. */
 uint64_t kallsyms_size(const struct kallsyms *table, size_t index)
 {
     uint64_t start = table->symbols[index].address;
@@ -214,6 +245,11 @@ uint64_t kallsyms_size(const struct kallsyms *table, size_t index)
     return next < table->count ? table->symbols[next].address - start : 0;
 }
 
+/*     symbols     a,b      c          d
+ *     address          ^
+ *
+ * first_from() gives c. The symbol before it is b, an alias of a, so a second search, for
+ * the address of b, gives a. */
 bool kallsyms_at(const struct kallsyms *table, uint64_t address,
                  struct kallsyms_place *place)
 {
@@ -235,6 +271,7 @@ bool kallsyms_at(const struct kallsyms *table, uint64_t address,
     return place->offset >= 0 && place->offset < place->size;
 }
 
+/* Names are compared expanded, not compressed: the kernel's compression is not unique. */
 bool kallsyms_address(const struct kallsyms *table, const char *name, size_t size,
                       uint64_t *address)
 {

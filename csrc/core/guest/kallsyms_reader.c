@@ -3,7 +3,19 @@
  * copied: lookups rely on it and outlive the dump.
  *
  * Names and numbers are streams of whole pages. A stream ends at memory that it has read
- * before through other pages, since a table that is mapped repeatedly would have no end. */
+ * before through other pages, since a table that is mapped repeatedly would have no end.
+ *
+ * Symbol i is the i-th name and the i-th number:
+ *
+ *     num_syms         count                                      u32
+ *     names            length, bytes; length, bytes; ...          read from the start
+ *     token_table      256 texts, each ended by a NUL
+ *     token_index      256 u16: where a token's text begins in the table
+ *     offsets          count numbers of 4 bytes (or addresses, 8 bytes: older kernels)
+ *     relative_base    what the numbers are relative to, before 7.0
+ *
+ * The symbols of these names give the places: see kallsyms_location. A stage that fails
+ * with INCOMPLETE is entered again where it was, as the reader keeps all of its state. */
 #include "guest/kallsyms_reader.h"
 
 #include "util/bytes.h"
@@ -17,7 +29,9 @@ enum { PAGE = KALLSYMS_PAGE, PAGES_AT_ONCE = 64, CHUNK = 256 };
  * without characters takes more; kernels have none. */
 enum { BYTES_MAX = KALLSYMS_NAMES_MAX + 2 * KALLSYMS_COUNT_MAX };
 
-/* The longest name, with its length: so much is ahead of the decoder. */
+/* The longest name, with its length: so much is ahead of the decoder. A name of
+ * KALLSYMS_NAME_MAX bytes at most is accepted, so twice that holds it and its two bytes of
+ * length. */
 enum { AHEAD = 2 * KALLSYMS_NAME_MAX };
 
 enum { ROOM_MAX = BYTES_MAX + AHEAD + PAGE };
@@ -81,7 +95,8 @@ static int read_memory(const struct kallsyms_reader *reader, uint64_t address, v
     return space_read(reader->space, address, to, n, err);
 }
 
-/* The same for what must be there. */
+/* The same for what must be there. Memory that is not in the dump means that the place of
+ * the table is wrong, or its page was left out. Both are the same to the caller. */
 static int read_needed(const struct kallsyms_reader *reader, uint64_t address, void *to,
                        size_t n, struct qvm_error *err)
 {
@@ -100,7 +115,9 @@ static void begin_stream(struct kallsyms_reader *reader, uint64_t address)
     reader->page_count = 0;
 }
 
-/* Adds the physical page that is mapped at an address. False: it is not new. */
+/* Adds the physical page that is mapped at an address. False: it is not new. Quadratic in
+ * the pages, of which PAGES_MAX are some 5000: 13 million comparisons at most, some
+ * milliseconds. */
 static bool add_page(struct kallsyms_reader *reader, uint64_t physical)
 {
     for (size_t i = 0; i < reader->page_count; i++)
@@ -113,7 +130,8 @@ static bool add_page(struct kallsyms_reader *reader, uint64_t physical)
 }
 
 /* Reads up to the end of the page, up to PAGE bytes. *n: how many; 0: the stream has ended.
- * 0, or -1: incomplete. */
+ * 0, or -1: incomplete. Whole pages, so that a page is in memory or not, and each physical
+ * page counts once. */
 static int next_bytes(struct kallsyms_reader *reader, unsigned char *to, size_t *n,
                       struct qvm_error *err)
 {
@@ -141,6 +159,8 @@ static int next_bytes(struct kallsyms_reader *reader, unsigned char *to, size_t 
 /* The head and the tokens ----------------------------------------------------------------
  */
 
+/* Read before room for the symbols is made: a hostile count would otherwise claim
+ * gigabytes. */
 static int read_count(struct kallsyms_reader *reader, struct qvm_error *err)
 {
     unsigned char bytes[4];
@@ -157,6 +177,9 @@ static int read_count(struct kallsyms_reader *reader, struct qvm_error *err)
     return 0;
 }
 
+/* Three forms, told apart by the symbols that the kernel has: no offsets, so numbers are
+ * addresses; a relative base; or neither, so each number is relative to its own place (7.0
+ * and later). */
 static int read_base(struct kallsyms_reader *reader, struct qvm_error *err)
 {
     const struct kallsyms_location *location = &reader->location;
@@ -208,6 +231,8 @@ static int read_token(const struct kallsyms_reader *reader, uint64_t address,
     return 0;
 }
 
+/* `tokens` counts those that are complete, so the stage resumes with the first that is not.
+ * The index is read again each time: 512 bytes. */
 static int read_tokens(struct kallsyms_reader *reader, struct qvm_error *err)
 {
     const struct kallsyms_location *location = &reader->location;
@@ -239,7 +264,8 @@ static int read_tokens(struct kallsyms_reader *reader, struct qvm_error *err)
 /* Names ----------------------------------------------------------------------------------
  */
 
-/* Makes room for a page. */
+/* Makes room for a page. Doubles, up to ROOM_MAX, so that reading a table of n bytes copies
+ * O(n). */
 static int make_room(struct kallsyms_reader *reader, struct qvm_error *err)
 {
     size_t room = reader->room ? 2 * reader->room : LIMIT(1 << 20, 2 * PAGE);
@@ -280,7 +306,10 @@ static bool is_stext(const struct kallsyms *table, size_t at)
            memcmp(name, STEXT, sizeof STEXT - 1) == 0;
 }
 
-/* Decodes the next name. */
+/* Decodes the next name. Three ends are told apart: a length that no kernel writes (0, or
+ * too long) means another form; a name that goes on past the stream means that the table is
+ * cut, or repeated; too many characters in all mean a table that is too large. `expanded`
+ * bounds the time of later lookups of all names. */
 static int add_symbol(struct kallsyms_reader *reader, struct qvm_error *err)
 {
     struct kallsyms *table = reader->table;
@@ -318,6 +347,8 @@ static void trim(struct kallsyms_reader *reader)
     table->names_size = reader->decoded;
 }
 
+/* Decodes while a whole name is certainly there, else reads one more page. When the stream
+ * has ended, the rest is decoded as far as it goes. */
 static int read_names(struct kallsyms_reader *reader, struct qvm_error *err)
 {
     const struct kallsyms_location *location = &reader->location;
@@ -355,6 +386,13 @@ static bool is_possible(const struct kallsyms_location *location, enum way way)
     }
 }
 
+/*     WAY_PLACE      address of offsets[i] + offsets[i]
+ *     WAY_BASE       relative_base + (u32) offsets[i]
+ *     WAY_PERCPU     offsets[i] >= 0: offsets[i], else relative_base - 1 - offsets[i]
+ *     WAY_ADDRESS    addresses[i]
+ *
+ * Source: kallsyms_sym_address() in kernel/kallsyms.c of Linux. Numbers of 4 bytes were
+ * extended by their sign, hence the mask. */
 static uint64_t address_of(const struct kallsyms_reader *reader, enum way way, size_t i)
 {
     uint64_t number = reader->table->symbols[i].address, base = reader->base;
@@ -368,7 +406,9 @@ static uint64_t address_of(const struct kallsyms_reader *reader, enum way way, s
     }
 }
 
-/* Turns the numbers into addresses, by the way that gives `_stext` its own. */
+/* Turns the numbers into addresses, by the way that gives `_stext` its own. The table does
+ * not say which way is right: that depends on the version and configuration of the kernel.
+ * The address of _stext is known from VMCOREINFO. */
 static int make_addresses(struct kallsyms_reader *reader, struct qvm_error *err)
 {
     enum way way = WAY_PLACE;
@@ -390,7 +430,8 @@ static uint64_t sign_extended(uint64_t value, unsigned size)
     return size == 4 && value >> 31 ? value | UINT64_MAX << 32 : value;
 }
 
-/* Decodes the numbers of a page. One may begin on the page before. */
+/* Decodes the numbers of a page. One may begin on the page before. A number that two pages
+ * share is the `rest`, at most size - 1 bytes, in front of the next page's bytes. */
 static int add_numbers(struct kallsyms_reader *reader, unsigned size, struct qvm_error *err)
 {
     bool big_endian = reader->space->dump->elf.big_endian;

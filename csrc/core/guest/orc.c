@@ -41,6 +41,11 @@ static enum orc_type type_of(unsigned bits, enum orc_form form)
     return old[type & 3];
 }
 
+/*     08 00    00 00    05 02
+ *     sp + 8   bp + 0   0x0205: base of sp 5 (sp), of bp 0 (unchanged), type 2 (call)
+ *
+ * So the caller's sp is this sp + 8: only the return address is on the stack. The table is
+ * little-endian, as x86_64 is. */
 struct orc_entry orc_decode(const unsigned char *bytes, enum orc_form form)
 {
     unsigned bits = bytes_u16(bytes + 4, false);
@@ -58,7 +63,10 @@ struct orc_entry orc_decode(const unsigned char *bytes, enum orc_form form)
 }
 
 /* What most functions have most of the time, sp + offset and bp unchanged, tells the number
- * of sp and of the type of a call. */
+ * of sp and of the type of a call. The values are 16 bits with the base of sp in bits 3 to
+ * 0 and the type from bit 8 on: 5 and type 0 up to 6.3, 5 and type 2 from 6.4 on, 3 and
+ * type 2 where the bases are renumbered. In the later forms the signal bit may be set or
+ * not. */
 static void count_entry(struct orc_census *census, unsigned bits)
 {
     census->odd += bits >> 12 != 0;
@@ -87,6 +95,8 @@ static enum orc_form form_of(const struct orc_census *census, uint32_t count)
     return form;
 }
 
+/* One pass over all entries, 2.4 MB in a real kernel, by CHUNK at a time. The census is the
+ * caller's, so a pass that is incomplete continues. */
 int orc_detect(struct space *space, const struct orc_table *table,
                struct orc_census *census, enum orc_form *form, struct qvm_error *err)
 {
@@ -107,7 +117,9 @@ int orc_detect(struct space *space, const struct orc_table *table,
     return 0;
 }
 
-/* The address that entry i begins at. */
+/* The address that entry i begins at. The number is relative to its own place, so that a
+ * kernel can be moved without changing the table. The sum is modulo 2^64, with the number
+ * extended by its sign. */
 static int read_ip(struct space *space, const struct orc_table *table, uint32_t i,
                    uint64_t *ip, struct qvm_error *err)
 {
@@ -141,6 +153,8 @@ int orc_read(struct space *space, const struct orc_table *table, enum orc_form f
     return read_entry(space, table, form, i, entry, err);
 }
 
+/* Invariant: the entries below `low` begin at or before the address if the table is sorted.
+ * In any case `low` and `high` draw nearer each time. */
 int orc_find(struct space *space, const struct orc_table *table, enum orc_form form,
              uint64_t address, struct orc_entry *entry, bool *found, struct qvm_error *err)
 {

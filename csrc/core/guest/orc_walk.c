@@ -5,7 +5,20 @@
  *
  * Code without an entry is either no code (a call through a bad pointer, of which only the
  * return address is on the stack), or generated code such as BPF's, which keeps frame
- * pointers. The kernel's own unwinder makes the same guesses. */
+ * pointers. The kernel's own unwinder makes the same guesses.
+ *
+ *     higher   |  caller's frame        |
+ *              +------------------------+ <- previous sp, from the entry
+ *              |  return address        |    previous sp - 8
+ *              |  saved bp, if any      |    previous sp + bp_offset (or relative to bp)
+ *              |  ...                   |
+ *     lower    +------------------------+ <- sp of this frame
+ *
+ * At an interrupt or exception, struct pt_regs is on the stack instead. The processor has
+ * pushed its end, the entry code pushes the rest below:
+ *
+ *     ORC_REGS            sp -> r15 ... orig_ax  ip  cs  flags  sp  ss
+ *     ORC_REGS_PARTIAL                     sp -> ip  cs  flags  sp  ss */
 #include "guest/orc_walk.h"
 
 #include "util/bytes.h"
@@ -52,7 +65,8 @@ static int stop_or_fail(struct orc_walk *walk, const struct qvm_error *err)
     return -1;
 }
 
-/* Reads words of a stack. 0; 1: the walk has ended; -1. */
+/* Reads words of a stack. 0; 1: the walk has ended; -1. Stack words are aligned: an sp that
+ * is not has been lost. */
 static int read_words(struct orc_walk *walk, uint64_t address, uint64_t *words, size_t n,
                       struct qvm_error *err)
 {
@@ -67,6 +81,8 @@ static int read_words(struct orc_walk *walk, uint64_t address, uint64_t *words, 
     return 0;
 }
 
+/* A walk has at most ORC_FRAMES_MAX steps, so going through the list of tables is enough.
+ */
 static const struct orc_table *table_for(const struct orc_tables *tables, uint64_t address)
 {
     for (size_t i = 0; i < tables->count; i++)
@@ -87,7 +103,10 @@ static int is_code(struct orc_walk *walk, uint64_t address, struct qvm_error *er
     return pages.perms & (PERM_KERNEL_EXECUTE) ? 1 : 0;
 }
 
-/* The entry for code at an address, or what stands in for it. */
+/* The entry for code at an address, or what stands in for it. A return address is the
+ * instruction after the call, which may belong to the next function if the call does not
+ * return. So the entry is looked up for the byte before it, unless ip is exact: the place
+ * where the code was interrupted. */
 static int find_entry(struct orc_walk *walk, struct orc_entry *entry, enum orc_how *how,
                       struct qvm_error *err)
 {
@@ -156,7 +175,9 @@ static int previous_sp(struct orc_walk *walk, const struct orc_entry *entry, uin
     return status;
 }
 
-/* Returns from a call: of the caller's registers only ip, sp and, later, bp are known. */
+/* Returns from a call: of the caller's registers only ip, sp and, later, bp are known. What
+ * the called function did with the other registers is unknown, so a later entry that is
+ * relative to one of them ends the walk. */
 static int leave_call(struct orc_walk *walk, uint64_t sp, struct step *step,
                       struct qvm_error *err)
 {
@@ -175,7 +196,8 @@ static int leave_call(struct orc_walk *walk, uint64_t sp, struct step *step,
 }
 
 /* Returns from an interrupt or exception: to the registers that are saved at an address,
- * all of them or those that the processor pushes. The others are then as they were. */
+ * all of them or those that the processor pushes. The others are then as they were. The
+ * stack may be another one now, so the check that sp ascends is waived (`switches`). */
 static int leave_exception(struct orc_walk *walk, uint64_t at, bool partial,
                            struct step *step, struct qvm_error *err)
 {
@@ -196,7 +218,7 @@ static int leave_exception(struct orc_walk *walk, uint64_t at, bool partial,
     return 0;
 }
 
-/* The caller's bp. */
+/* The caller's bp. The entry is about bp in this frame, which walk->registers still has. */
 static int previous_bp(struct orc_walk *walk, const struct orc_entry *entry, uint64_t sp,
                        struct step *step, struct qvm_error *err)
 {
@@ -212,7 +234,10 @@ static int previous_bp(struct orc_walk *walk, const struct orc_entry *entry, uin
     return read_words(walk, at, &step->registers.value[REG_BP], 1, err);
 }
 
-/* Checks that the walk proceeds: up on a stack, or to one where it has not been. */
+/* Checks that the walk proceeds: up on a stack, or to one where it has not been. On one
+ * stack, sp ascends at each step, so the walk ends at its top. Another stack is allowed
+ * ORC_SWITCHES_MAX times, each to a place where no switch has led before: stacks that point
+ * at each other end the walk. */
 static bool proceeds(struct orc_walk *walk, const struct step *step)
 {
     uint64_t from = walk->registers.value[REG_SP], to = step->registers.value[REG_SP];
@@ -259,6 +284,7 @@ static bool is_user(const struct orc_registers *registers)
     return (registers->value[REG_CS] & 3) == 3;
 }
 
+/* A step that fails changes nothing of the walk, so the next call takes it again. */
 int orc_walk(struct orc_walk *walk, struct qvm_error *err)
 {
     while (walk->count < ORC_FRAMES_MAX) {

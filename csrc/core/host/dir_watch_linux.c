@@ -67,6 +67,10 @@ static bool fill_buffer(struct dir_watch *watch, int64_t timeout_ms)
     return watch->size > 0;
 }
 
+/*     event    wd(4)  mask(4)  cookie(4)  len(4)  name: len bytes, padded with NULs
+ *
+ * The kernel writes whole events only, so the header and the name are in the buffer. The
+ * name stays valid until the next call. */
 enum dir_watch_event dir_watch_wait(struct dir_watch *watch, int64_t timeout_ms,
                                     const char **name)
 {

@@ -30,6 +30,8 @@ static int grow(struct env_document *document, const char *path, struct qvm_erro
     return 0;
 }
 
+/* The size is checked before each read, so the buffer has at most twice ENV_SIZE_MAX. The
+ * loop ends at end of file (0), at an error or the deadline (-1), or at the limit. */
 static int read_all(int fd, const char *path, struct env_document *document,
                     int64_t deadline, struct qvm_error *err)
 {

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* A name becomes part of a path: "/" or ".." in it would lead out of the root. */
 bool vm_directory_is_name(const char *name, size_t size)
 {
     if (size == 0 || memchr(name, '/', size) || memchr(name, '\0', size))

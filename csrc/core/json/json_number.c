@@ -23,7 +23,9 @@ static size_t skip_digits(const char *text, size_t size, size_t at)
     return at;
 }
 
-/* The value of decimal digits; false if it does not fit 64 bits. */
+/* The value of decimal digits; false if it does not fit 64 bits. The test before each step
+ * is exact: v * 10 + d <= MAX holds for integers if and only if v <= (MAX - d) / 10,
+ * rounded down. */
 static bool magnitude(const char *digits, size_t count, uint64_t *value)
 {
     *value = 0;
@@ -36,7 +38,9 @@ static bool magnitude(const char *digits, size_t count, uint64_t *value)
     return true;
 }
 
-/* False if the number is outside -2^63 .. 2^64-1. */
+/* False if the number is outside -2^63 .. 2^64-1. The 64 bits are those of the value modulo
+ * 2^64: -1 and 2^64-1 have the same ones, and a Lua integer shows the latter as -1. That is
+ * how Lua treats unsigned 64-bit values. */
 static bool to_integer(const char *text, size_t size, int64_t *integer)
 {
     bool negative = text[0] == '-';
@@ -54,7 +58,8 @@ static bool to_integer(const char *text, size_t size, int64_t *integer)
 
 /* strtod() is correctly rounded, but needs a NUL after the number and expects the decimal
  * point of the current locale. So it gets a copy in which the locale's point replaces the
- * '.'; the copy is on the stack unless the number is very long. Returns NULL or an error.
+ * '.'; the copy is on the stack unless the number is very long. Returns NULL or an error. A
+ * number may have millions of digits: cutting them would round wrongly, so all are copied.
  */
 static const char *to_double(const char *text, size_t size, double *number)
 {

@@ -1,7 +1,17 @@
 /* Translation: a walk reads one entry at each level, from the root table on, until an entry
  * is invalid or maps a page. Translations of pages are cached, as a processor caches them:
  * a page's number selects the one place in the cache where it may be. Dumps do not change,
- * so nothing is ever stale. */
+ * so nothing is ever stale.
+ *
+ * A walk for x86_64 with 48 bits:
+ *
+ *     address     63..48 | 47..39 | 38..30 | 29..21 | 20..12 | 11..0
+ *                  sign    index4   index3   index2   index1   offset
+ *                            |        |        |        |        |
+ *     root (CR3) -> table 4 -+> table 3 -+> table 2 -+> table 1 -+> page + offset
+ *
+ * Tables that lead back to themselves need no check: each step is one level further down,
+ * and there are at most five. */
 #include "paging/address_space.h"
 
 #include "util/bytes.h"
@@ -9,6 +19,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* The cache uses the smaller page size of the two halves, so an entry of it is never larger
+ * than what one entry of a table maps. */
 void space_init(struct space *space, struct dump *dump)
 {
     space->memory = (struct memory){.ops = &space_memory_ops, .path = dump->file.path};
@@ -30,6 +42,8 @@ static int fail_unmapped(const struct space *space, uint64_t address, const char
                     space->dump->file.path, address, why);
 }
 
+/* Bit 55 selects the half, not bit 63: on aarch64 the bits above it may hold a tag. An
+ * address with a tag is refused, though, as not canonical. */
 const struct paging *space_paging(const struct space *space, uint64_t address,
                                   struct qvm_error *err)
 {
@@ -51,6 +65,11 @@ const struct paging *space_paging(const struct space *space, uint64_t address,
     return &space->half[half];
 }
 
+/*     0 .......... 2^bits - 1 | .... gap .... | 2^64 - 2^bits .......... 2^64 - 1
+ *     lower half                                upper half
+ *
+ * For x86_64, `bits` is one less than va_bits, since the highest bit that counts is the
+ * sign. A walk over all addresses passes the gap in one step. */
 uint64_t space_gap_last(const struct space *space, uint64_t address)
 {
     enum space_half upper =
@@ -65,6 +84,8 @@ uint64_t space_gap_last(const struct space *space, uint64_t address)
     return start - 1;
 }
 
+/* The address of a table is at most 52 bits wide, except for a root that a caller gave;
+ * only with that can the sum wrap. The entry is read in the byte order of the dump. */
 int space_read_entry(const struct space *space, const struct paging *paging,
                      struct walk_step *step, struct qvm_error *err)
 {
@@ -97,6 +118,8 @@ static int fail_table(const struct space *space, uint64_t address, const struct 
                     walk->paging->level[walk->count].number, table);
 }
 
+/* table + (address & mask) cannot wrap: the decoder has cleared the bits below the block's
+ * size. */
 int space_walk(const struct space *space, uint64_t address, struct walk *walk,
                struct qvm_error *err)
 {
@@ -151,6 +174,9 @@ int space_resolve(const struct space *space, uint64_t address, struct walk *walk
     return 0;
 }
 
+/* A direct-mapped cache: the place is the page's number modulo SPACE_CACHE. The tag is the
+ * number with a 1 bit after it, so that 0, as in a new cache, is no page's. The number has
+ * at most 52 bits, so the shift loses none. */
 static struct space_page *cache_place(struct space *space, uint64_t address)
 {
     return &space->cache[(address >> space->page_shift) % SPACE_CACHE];
@@ -161,6 +187,8 @@ static uint64_t cache_tag(const struct space *space, uint64_t address)
     return address >> space->page_shift << 1 | 1;
 }
 
+/* The last block is tried first: kernels map most memory by large pages, of which the cache
+ * would hold one small part at a time. */
 bool space_recall(struct space *space, uint64_t address, uint64_t *physical, uint64_t *left)
 {
     const struct space_block *block = &space->block;
@@ -219,6 +247,7 @@ static int fail_physical(const struct space *space, uint64_t address, uint64_t p
                     space->dump->file.path, address, physical);
 }
 
+/* Page by page: pages that adjoin in virtual memory may be anywhere in physical memory. */
 int space_read(struct space *space, uint64_t address, void *to, size_t n,
                struct qvm_error *err)
 {

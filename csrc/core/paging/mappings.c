@@ -4,7 +4,14 @@
  * of shadow memory, is passed in one step.
  *
  * Each step gives an extent that is mapped alike; extents that adjoin and have equal
- * permissions are joined. */
+ * permissions are joined.
+ *
+ *     entries of a table   W W W . . R R W         W: read-write, R: read-only, .: invalid
+ *     steps                1 2 3 4 5 6 7 8
+ *     mappings             [ W ]     [R] W
+ *
+ * Time is bounded by the steps, not by the addresses: an invalid entry of the first level
+ * passes 512 GiB in one. */
 #include "paging/mappings.h"
 
 #include "util/bytes.h"
@@ -31,6 +38,8 @@ struct alike {
     unsigned perms; /* 0: not mapped */
 };
 
+/* One allocation has the tables of all levels: 5 * 64 KiB. PAGE is a unit of cost here,
+ * whatever the pages of the guest are. */
 int mappings_init(struct mappings *mappings, const struct space *space, uint64_t first,
                   uint64_t last, struct qvm_error *err)
 {
@@ -72,6 +81,8 @@ static bool maps_alike(const struct paging_entry *a, const struct paging_entry *
     return a->kind == b->kind && (a->kind != ENTRY_LEAF || a->perms == b->perms);
 }
 
+/* Looks at up to 8192 entries, once for each table of the last level that is loaded: a part
+ * of what LOAD_STEPS stands for. What the entries point to does not matter. */
 static bool is_uniform(const struct mappings *mappings, const struct paging *paging,
                        unsigned level)
 {
@@ -113,6 +124,9 @@ static int read_pieces(const struct mappings *mappings, uint64_t address, unsign
     return 0;
 }
 
+/* Loads a table unless it is the one that the level has already. A table that several
+ * entries share, apart from each other, is loaded again for each, and the cost comes off
+ * the limit each time. */
 static int load(struct mappings *mappings, const struct paging *paging, unsigned level,
                 uint64_t address, struct qvm_error *err)
 {
@@ -139,6 +153,8 @@ static uint64_t end_of(uint64_t address, unsigned bits)
     return bits > 63 ? UINT64_MAX : address | ((UINT64_C(1) << bits) - 1);
 }
 
+/* Descends for one address. The extent is what the entry that stopped the walk covers, or
+ * all that its table covers if that is uniform. An invalid entry has permissions 0. */
 static int look(struct mappings *mappings, const struct paging *paging,
                 struct alike *extent, struct qvm_error *err)
 {
@@ -174,6 +190,8 @@ static int fail_budget(const struct mappings *mappings, struct qvm_error *err)
         mappings->space->dump->file.path, mappings->first, mappings->next);
 }
 
+/* The tables that are kept belong to one half; at the border to the other, or to the gap
+ * between them, they are forgotten. */
 static int next_extent(struct mappings *mappings, struct alike *extent,
                        struct qvm_error *err)
 {
@@ -193,7 +211,8 @@ static int next_extent(struct mappings *mappings, struct alike *extent,
 }
 
 /* Extends the open range by an extent, or opens one. True: the range before it has ended,
- * and is in *range. */
+ * and is in *range. An extent without permissions closes the range and is not itself a
+ * mapping: what is returned has some permission. */
 static bool add(struct mappings *mappings, const struct alike *extent,
                 struct mapping *range)
 {
@@ -208,6 +227,8 @@ static bool add(struct mappings *mappings, const struct alike *extent,
     return ends;
 }
 
+/* A call does AT_ONCE steps at most, and the range stays open across calls. next = last + 1
+ * wraps to 0 only at the top of the address space, where the walk is finished. */
 int mappings_next(struct mappings *mappings, struct mapping *range, struct qvm_error *err)
 {
     struct alike extent = {0};

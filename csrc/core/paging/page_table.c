@@ -4,7 +4,22 @@
  *
  * paging_setup describes a format as a list of levels, from the root on: which bits of an
  * address index the table of that level, and whether an entry there may map a block. All
- * else works on that list, so nothing outside this file knows an architecture. */
+ * else works on that list, so nothing outside this file knows an architecture.
+ *
+ * How an address is divided, from the top; a number is the bits of an index or offset, and
+ * the levels are the manuals':
+ *
+ *     x86 32 bits        2: 10  1: 10                 12
+ *     x86 PAE            3: 2   2: 9   1: 9           12
+ *     x86_64 48 bits     4: 9   3: 9   2: 9   1: 9    12
+ *     x86_64 57 bits     5: 9   4: 9   3: 9   2: 9   1: 9   12
+ *     aarch64 4K, 39     1: 9   2: 9   3: 9           12
+ *     aarch64 16K, 48    0: 1   1: 11  2: 11  3: 11   14
+ *     aarch64 64K, 52    1: 10  2: 13  3: 13          16
+ *     aarch64 4K, 52     -1: 4  0: 9   1: 9   2: 9   3: 9   12
+ *
+ * All levels but the first have tables that fill one page; the first gets the bits that are
+ * left. */
 #include "paging/page_table.h"
 
 #include <inttypes.h>
@@ -30,7 +45,9 @@ static int fail(const struct paging *paging, struct qvm_error *err)
 }
 
 /* Levels are numbered from the last, 1. Entries of levels 2 and 3 may map a large page (of
- * 2 MiB or 4 MiB, and 1 GiB), but not in the short first table of PAE. */
+ * 2 MiB or 4 MiB, and 1 GiB), but not in the short first table of PAE. Bits that are left
+ * for the first level make it short: 2 of 9 in PAE. va_bits is one of three values here, so
+ * no level has a shift above 48. */
 static void set_x86(struct paging *paging, unsigned entry_size, unsigned bits)
 {
     paging->entry_size = entry_size;
@@ -46,7 +63,9 @@ static void set_x86(struct paging *paging, unsigned entry_size, unsigned bits)
 
 /* Levels are numbered up to the last, 3; the first one is 0 or later, as many as va_bits
  * needs. An entry of level 2 may map a block, with granules of 4 KiB also one of level 1;
- * and with physical addresses of 52 bits one of a level earlier. */
+ * and with physical addresses of 52 bits one of a level earlier. paging_setup() has limited
+ * va_bits to 25 to 52 and the page to 4, 16 or 64 KiB. So there are at most
+ * PAGING_LEVELS_MAX levels, namely five for 52 bits and pages of 4 KiB. */
 static void set_aarch64(struct paging *paging)
 {
     unsigned bits = paging->page_shift - 3, rest = paging->va_bits - paging->page_shift;
@@ -65,6 +84,10 @@ static void set_aarch64(struct paging *paging)
     }
 }
 
+/* Everything that the decoders rely on is checked here: the parameters come from control
+ * registers, notes or scripts, and may be anything. More than 48 bits of virtual address
+ * need pages of 64 KiB (LVA) or, as the entries have another form, 52 bits of physical
+ * address (LPA2). */
 int paging_setup(struct paging *paging, struct qvm_error *err)
 {
     unsigned s = paging->page_shift;
@@ -95,6 +118,14 @@ int paging_setup(struct paging *paging, struct qvm_error *err)
     return fail(paging, err);
 }
 
+/* An entry of 8 bytes:
+ *
+ *     63   62..52    51 ............ 12   11..8  7   6 5  4 3  2    1    0
+ *     NX   ignored   address              -      PS  D A  -    U/S  R/W  P
+ *
+ * Each entry on the way to a page can only take permissions away, and the walk combines
+ * them by "and". PERM_* is what the tables allow; CR0.WP, SMEP, SMAP and protection keys
+ * are not considered. */
 static unsigned perms_x86(uint64_t entry, bool has_nx)
 {
     unsigned perms = PERM_ALL;
@@ -108,7 +139,8 @@ static unsigned perms_x86(uint64_t entry, bool has_nx)
     return perms;
 }
 
-/* A page of 4 MiB has bits 39 to 32 of its address in bits 20 to 13 (PSE-36). */
+/* A page of 4 MiB has bits 39 to 32 of its address in bits 20 to 13 (PSE-36). Large pages
+ * have their PAT bit at bit 12; the shift clears it. */
 static uint64_t address_x86(const struct paging *paging, unsigned shift, uint64_t entry)
 {
     if (paging->kind == PAGING_X86 && shift > 12)
@@ -137,7 +169,10 @@ static struct paging_entry decode_x86(const struct paging *paging, unsigned leve
 }
 
 /* APTable[1:0] in bits 62 and 61, UXNTable, PXNTable: a table takes permissions from
- * everything that it leads to. */
+ * everything that it leads to.
+ *
+ *     63        62..61   60        59        58..52  47 ............. 12   1 0
+ *     NSTable   APTable  UXNTable  PXNTable  -       address of the table  1 1 */
 static unsigned perms_of_table(uint64_t entry)
 {
     unsigned perms = PERM_ALL;
@@ -154,6 +189,11 @@ static unsigned perms_of_table(uint64_t entry)
 }
 
 /* AP[2:1] in bits 7 and 6, UXN, PXN. Privileged code cannot execute what users may write.
+ *
+ *     54   53   52..51  47 ........ 12  11  10  9..8  7..6  5   4..2      1 0
+ *     UXN  PXN  -       address         nG  AF  SH    AP    NS  AttrIndx  x 1
+ *
+ * A table's bits take permissions away; a page's AP gives users access when bit 6 is set.
  */
 static unsigned perms_of_page(uint64_t entry)
 {
@@ -171,7 +211,13 @@ static unsigned perms_of_page(uint64_t entry)
 }
 
 /* With 52 bits, the highest four are where granules of 64 KiB leave bits 15 to 12 free, or,
- * with smaller granules (LPA2), the highest two in bits 9 and 8. */
+ * with smaller granules (LPA2), the highest two in bits 9 and 8.
+ *
+ *     64 KiB, 52 bits    entry 47..16 -> 47..16    entry 15..12 -> 51..48
+ *     LPA2               entry 49..12 -> 49..12    entry 9..8   -> 51..50
+ *
+ * The shift then clears what an entry holds below the page or table: bits that a hostile
+ * table has set there have no effect. */
 static uint64_t address_aarch64(const struct paging *paging, unsigned shift, uint64_t entry)
 {
     uint64_t address;
@@ -186,6 +232,8 @@ static uint64_t address_aarch64(const struct paging *paging, unsigned shift, uin
     return address & ~paging->encryption_mask & (UINT64_MAX << shift);
 }
 
+/* The lowest bits: 00 and 10 invalid; 01 a block, where the level may have one; 11 a table,
+ * or on the last level a page. */
 static struct paging_entry decode_aarch64(const struct paging *paging, unsigned level,
                                           uint64_t entry)
 {

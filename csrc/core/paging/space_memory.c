@@ -39,7 +39,13 @@ static uint64_t unmapped_last(const struct space *space, const struct walk *walk
     return last;
 }
 
-/* What the dump has at a physical address to which `left` bytes are mapped. */
+/* What the dump has at a physical address to which `left` bytes are mapped.
+ *
+ *     virtual    address ............... end of page     `left` bytes
+ *     physical   physical .... extent.last               what the dump has
+ *
+ * The answer ends with the shorter of the two. Sizes are kept less 1 so that a block that
+ * ends at the top of the address space has no size of 2^64. */
 static int mapped_extent(struct space *space, uint64_t physical, uint64_t left,
                          uint64_t address, uint64_t last, struct extent *extent,
                          struct qvm_error *err)
@@ -90,6 +96,7 @@ static int read(struct memory *memory, uint64_t address, void *to, size_t n,
     return space_read((struct space *)memory, address, to, n, err);
 }
 
+/* smaller_u64() first, so that the product and the sum stay below 2^64. */
 static uint64_t scan_limit(const struct memory *memory)
 {
     const struct space *space = (const struct space *)memory;

@@ -1,7 +1,15 @@
 /* Units are memory that only one of the two has, which differs as a whole, or memory that
  * both have, which is read and compared. The latter end at multiples of the granularity, so
  * that each granule is looked at by one unit. Zeros known without reading on both sides are
- * skipped, but only whole granules of them: the rest of a granule may differ. */
+ * skipped, but only whole granules of them: the rest of a granule may differ.
+ *
+ *     granules   |-------|-------|-------|-------|
+ *     here       ======================
+ *     there          =======================
+ *     units      [h ][      both       ][t ]      h: only here, t: only there
+ *
+ * A range is extended to its granule but not past its unit. So it never claims memory that
+ * one of the two does not have, and two units never report the same address. */
 #include "scan/diff.h"
 
 #include "util/bytes.h"
@@ -37,7 +45,10 @@ static int both_at(struct diff *diff, uint64_t address, struct both *both,
 }
 
 /* Extends a unit that both have, and that certainly goes on up to unit->last. It goes on in
- * both at once: one may be in many small extents where the other has none. */
+ * both at once: one may be in many small extents where the other has none. `first` | (size
+ * - 1) is the end of the block of `size` bytes, itself a multiple of the granularity, so a
+ * granule that both have is not divided. Known zeros on both sides end the unit with the
+ * granule that they begin in: plan() skips the rest. */
 static void extend_unit(struct diff *diff, struct scan_unit *unit)
 {
     uint64_t size = diff->granularity > SCAN_UNIT ? diff->granularity : SCAN_UNIT;
@@ -54,7 +65,9 @@ static void extend_unit(struct diff *diff, struct scan_unit *unit)
     unit->last = smaller_u64(unit->last, end);
 }
 
-/* Passes whole granules of zeros up to an address. False: there is none. */
+/* Passes whole granules of zeros up to an address. False: there is none. The granule that
+ * the zeros end in stays, since its other bytes may differ, except at the end of the scan.
+ * `next` wraps to 0 at the top of the address space; next - 1 is `last` again. */
 static bool pass_zeros(struct diff *diff, uint64_t last)
 {
     uint64_t next = last + 1, mask = diff->granularity - 1;
@@ -68,6 +81,8 @@ static bool pass_zeros(struct diff *diff, uint64_t last)
     return true;
 }
 
+/* One extent of either memory after the other, until there is something to compare. A unit
+ * that only one has is not extended: its bytes are not read, so its size costs nothing. */
 static int plan(struct scan *scan, struct scan_unit *unit, struct qvm_error *err)
 {
     struct diff *diff = (struct diff *)scan;
@@ -93,7 +108,8 @@ static int plan(struct scan *scan, struct scan_unit *unit, struct qvm_error *err
     return 0;
 }
 
-/* Adds a range, or extends the last one to it. */
+/* Adds a range, or extends the last one to it. Ranges of a unit ascend by their first
+ * address, but granules that adjoin make one range. */
 static int add(struct found *found, uint64_t first, uint64_t last)
 {
     struct range *before = found->count ? &found->ranges[found->count - 1] : NULL;
@@ -106,7 +122,8 @@ static int add(struct found *found, uint64_t first, uint64_t last)
     return found_add(found, first, last);
 }
 
-/* The first index from i on where a and b differ, or n. */
+/* The first index from i on where a and b differ, or n. memcmp() by strides, since most of
+ * two dumps of one guest is equal: the C library compares many bytes at a time. */
 static size_t first_different(const unsigned char *a, const unsigned char *b, size_t i,
                               size_t n)
 {
@@ -127,7 +144,10 @@ static size_t first_equal(const unsigned char *a, const unsigned char *b, size_t
     return i;
 }
 
-/* Adds what differs in n bytes at an address, which is in the unit. */
+/* Adds what differs in n bytes at an address, which is in the unit. After a byte that
+ * differs the rest of its granule needs no look: the loop goes on after it. With a
+ * granularity of 1 the range is the row of bytes that differ. `last` - address is compared
+ * with n - 1, as address + n could wrap. */
 static int compare(const struct diff *diff, struct scan_unit *unit, uint64_t address,
                    const unsigned char *a, const unsigned char *b, size_t n)
 {
@@ -160,6 +180,8 @@ static int compare(const struct diff *diff, struct scan_unit *unit, uint64_t add
     return 0;
 }
 
+/* unit->done is unit->last until compare() stops the unit earlier, so it is the end of the
+ * loop in both cases. */
 static int run(struct scan *scan, struct scan_unit *unit, unsigned worker,
                struct qvm_error *err)
 {

@@ -1,8 +1,20 @@
 /* A unit is where occurrences may begin. Known zeros are skipped without reading, except
  * their end, where an occurrence of a pattern that begins with zeros may begin; and unless
- * the pattern is nothing but zeros: then they are read like data. */
+ * the pattern is nothing but zeros: then they are read like data.
+ *
+ * A unit owns the occurrences that begin in it, and reads past its end to decide them:
+ *
+ *     unit 1   [..................]~~~~        reads on while depth > 0
+ *     unit 2                      [..............]
+ *     pattern                   [xxxx]         found by unit 1 */
 #include "scan/find.h"
 
+/*     zeros  [0 0 0 0 0 0 0 0 0 0][data
+ *     unit                [......]              the last `zeros` bytes of them
+ *
+ * No occurrence begins earlier: the byte after the leading zeros of the pattern is not
+ * zero, so it lies past these zeros. If the scan ends with the zeros, there is no room for
+ * it. */
 static int plan_zeros(struct find *find, struct scan_unit *unit, uint64_t last)
 {
     struct scan *scan = &find->scan;
@@ -39,7 +51,8 @@ static int plan(struct scan *scan, struct scan_unit *unit, struct qvm_error *err
     return 0;
 }
 
-/* Drops what begins past the part of the unit that is done, or not at a multiple. */
+/* Drops what begins past the part of the unit that is done, or not at a multiple. What
+ * begins past `done` is found again by the scan when it goes on from there. */
 static void filter(const struct find *find, struct scan_unit *unit)
 {
     struct found *found = &unit->found;
@@ -53,7 +66,9 @@ static void filter(const struct find *find, struct scan_unit *unit)
 }
 
 /* Stops a unit that has found enough, before what is not yet decided: the last `depth`
- * bytes before an address. */
+ * bytes before an address. What begins up to address - depth - 1 is decided: the automaton
+ * would otherwise be deeper. The unit must keep at least one address, or the scan would not
+ * advance. */
 static bool is_full(struct scan_unit *unit, uint64_t address, uint64_t depth)
 {
     if (unit->found.count < SCAN_FOUND || address - depth <= unit->first ||
@@ -64,6 +79,8 @@ static bool is_full(struct scan_unit *unit, uint64_t address, uint64_t depth)
     return true;
 }
 
+/* The unit ends where nothing is open past its last address, where memory ends, or where it
+ * is full. Nothing goes on across a gap: scan_read_size() gives 0 there. */
 static int run(struct scan *scan, struct scan_unit *unit, unsigned worker,
                struct qvm_error *err)
 {

@@ -19,6 +19,8 @@ struct worker {
     unsigned number;
 };
 
+/* The only thing that the workers share: which part is next. A part is large (a unit of a
+ * scan, 1 MiB), so the lock is taken rarely. */
 static bool take(struct parallel_loop *team, size_t *part)
 {
     bool more;
@@ -58,6 +60,8 @@ static bool start(pthread_t *thread, struct worker *worker)
     return started;
 }
 
+/* A thread that cannot be started is no failure: those that run, at least the caller's,
+ * take all parts. The array of members outlives the threads, since they are joined here. */
 void parallel_for(unsigned workers, size_t parts,
                   void (*run)(void *context, size_t part, unsigned worker), void *context)
 {

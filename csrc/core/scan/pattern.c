@@ -5,7 +5,18 @@
  * with. When that is 0 the filter resumes.
  *
  * Memory that looks like the pattern almost everywhere would make the filter stop at every
- * byte, so the automaton goes on for a while before the filter has another try. */
+ * byte, so the automaton goes on for a while before the filter has another try.
+ *
+ * For the pattern "abcabd" the automaton and its borders are
+ *
+ *     depth d     0 1 2 3 4 5 6
+ *     border[d]   0 0 0 0 1 2 0
+ *
+ *     stream      a b c a b c a b d
+ *     depth       1 2 3 4 5 3 4 5 6      the second c: from 5 to border[5] = 2, to 3
+ *
+ * The depth survives the end of a buffer, so an occurrence may lie across any number of
+ * reads, and no bytes are carried over. */
 #include "scan/pattern.h"
 
 #include "util/limits.h"
@@ -21,7 +32,9 @@ enum {
 };
 
 /* border[d]: of the pattern's first d bytes, how many at the end equal as many at the
- * beginning, all d excepted: the depth that remains when the byte after them differs. */
+ * beginning, all d excepted: the depth that remains when the byte after them differs.
+ * Linear in the size: each byte adds at most 1 to the depth, and each round of the inner
+ * loop takes at least 1 away. border[d] < d for d > 0, so the loop ends. */
 static void fill_borders(struct pattern *pattern)
 {
     uint32_t depth = 0;
@@ -50,6 +63,9 @@ static unsigned commonness(unsigned char byte)
     return byte < 0x80 ? 3 : 2;
 }
 
+/* The two rarest bytes among the first PAIR_REACH, at different places. Of equally rare
+ * ones the first wins. A pattern of one byte has that byte twice. With a wrong guess the
+ * search is slower and as exact. */
 static void choose_pair(struct pattern *pattern)
 {
     const unsigned char *bytes = pattern->bytes;
@@ -95,7 +111,9 @@ void pattern_free(struct pattern *pattern)
     pattern->border = NULL;
 }
 
-/* Is the pair at any of BLOCK offsets? Written for the compiler's vectors. */
+/* Is the pair at any of BLOCK offsets? Written for the compiler's vectors. No branch in the
+ * loop and one result at the end: that is what a compiler turns into vector instructions.
+ * It reads up to PAIR_REACH - 1 bytes past the block; filter() leaves room for them. */
 static bool block_has(const unsigned char *bytes, const struct pattern *pattern)
 {
     const unsigned char *first = bytes + pattern->first_at;
@@ -109,7 +127,9 @@ static bool block_has(const unsigned char *bytes, const struct pattern *pattern)
 }
 
 /* The first offset from i on where an occurrence may begin; the offset from which on the
- * filter cannot say, because it would have to look past the bytes. */
+ * filter cannot say, because it would have to look past the bytes. It may pass over a
+ * beginning only where the whole pair was looked at, so the last `reach` bytes always go to
+ * the automaton. */
 static size_t filter(const struct pattern *pattern, const unsigned char *bytes, size_t i,
                      size_t n)
 {
@@ -126,6 +146,8 @@ static size_t filter(const struct pattern *pattern, const unsigned char *bytes, 
     return i;
 }
 
+/* After an occurrence, the depth first falls to the pattern's border: that is where an
+ * overlapping one may have begun. */
 static size_t step(const struct pattern *pattern, size_t depth, unsigned char byte)
 {
     if (depth == pattern->size)
@@ -136,7 +158,10 @@ static size_t step(const struct pattern *pattern, size_t depth, unsigned char by
 }
 
 /* The automaton over bytes[i...], until no beginning of an occurrence is left, for a while,
- * or until there are enough occurrences. */
+ * or until there are enough occurrences. A hostile memory, such as the pattern's first byte
+ * repeated, stops the filter at each byte. The automaton then takes PATIENCE bytes for each
+ * try, so trying costs at most a constant share. Twice the depth more, since the filter may
+ * look at `depth` bytes again. */
 static int run(const struct pattern *pattern, size_t *depth, const unsigned char *bytes,
                size_t *i, size_t n, uint64_t address, struct found *found, size_t enough)
 {
@@ -157,6 +182,8 @@ static int run(const struct pattern *pattern, size_t *depth, const unsigned char
     return 0;
 }
 
+/* Filter and automaton in turn. On return *depth is the state after `taken` bytes, so the
+ * next bytes of the stream follow on. */
 int pattern_feed(const struct pattern *pattern, size_t *depth, const unsigned char *bytes,
                  size_t n, uint64_t address, struct found *found, size_t enough,
                  size_t *taken)

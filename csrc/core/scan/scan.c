@@ -1,6 +1,16 @@
 /* Planning is sequential and cheap: it asks where memory is, not what is in it. Running is
  * parallel. Steps grow from one unit to SCAN_UNITS, so that what is near the beginning is
- * found at once, and a loop that is left early has cost little. */
+ * found at once, and a loop that is left early has cost little.
+ *
+ * How the pieces work together, for three units of which the second finds enough and stops:
+ *
+ *     plan      [ unit 0 ][ unit 1 ][ unit 2 ]          in order, on the caller's thread
+ *     run       worker 0: 0, 2      worker 1: 1         in any order
+ *     settle    [ unit 0 ][ unit 1: up to `done` ]      unit 2 is thrown away
+ *     next step           planned anew from `done` + 1
+ *
+ * Results are those of a scan on one thread, whatever the number of workers: settle() takes
+ * units in order of address and stops at the first that has not come to its end. */
 #include "scan/scan.h"
 
 #include "util/bytes.h"
@@ -17,6 +27,7 @@ enum {
     OVERRUN_MIN = 64   /* bytes that are read past a unit at first */
 };
 
+/* Compressed files and address spaces have state that reading changes: one thread. */
 static unsigned workers_for(const struct memory *memory, unsigned threads)
 {
     unsigned workers = memory->concurrent ? os_processors() : 1;
@@ -26,6 +37,8 @@ static unsigned workers_for(const struct memory *memory, unsigned threads)
     return workers < PARALLEL_MAX ? workers : PARALLEL_MAX;
 }
 
+/* Each worker reads into a buffer of its own, and a unit stops at SCAN_FOUND results, so
+ * the memory of a scan has a bound. */
 int scan_init(struct scan *scan, const struct scan_ops *ops, struct memory *memory,
               uint64_t first, uint64_t last, size_t buffer_size, unsigned threads,
               struct qvm_error *err)
@@ -60,6 +73,8 @@ void scan_free(struct scan *scan)
 
 /* Planning ----------------------------------------------------------------------------- */
 
+/* `last` may be the top of the address space, so the end is a flag: address + 1 would wrap.
+ */
 void scan_pass(struct scan *scan, uint64_t address)
 {
     scan->finished = address >= scan->last;
@@ -74,6 +89,8 @@ static void charge(struct scan *scan, uint64_t bytes)
         scan->left -= smaller_u64(scan->left, bytes);
 }
 
+/* A page table that is its own child maps the same few pages at up to 2^36 addresses. All
+ * of them are valid, so no check of an entry finds this; only the amount of memory does. */
 static int fail_limit(const struct scan *scan, struct qvm_error *err)
 {
     return qvm_fail(
@@ -84,6 +101,8 @@ static int fail_limit(const struct scan *scan, struct qvm_error *err)
         scan->memory->path, scan->first, scan->next);
 }
 
+/* The extent is charged for, too: tables that map nothing but single, scattered pages cost
+ * planning and no reading. */
 int scan_extent(struct scan *scan, struct memory *memory, uint64_t address,
                 struct extent *extent, struct qvm_error *err)
 {
@@ -95,6 +114,8 @@ int scan_extent(struct scan *scan, struct memory *memory, uint64_t address,
     return 0;
 }
 
+/* The unit ends after `size` bytes even inside an extent. Extents that adjoin are one unit,
+ * so that guests whose memory is in many small extents do not have a unit for each. */
 void scan_plan_data(struct scan *scan, struct scan_unit *unit, uint64_t last, uint64_t size,
                     bool zeros_are_data)
 {
@@ -112,7 +133,8 @@ void scan_plan_data(struct scan *scan, struct scan_unit *unit, uint64_t last, ui
 
 /* Running ------------------------------------------------------------------------------ */
 
-/* How many of n bytes from an address on are memory, without a gap. */
+/* How many of n bytes from an address on are memory, without a gap. Known zeros count: an
+ * occurrence may continue in them. */
 static int contiguous(struct memory *memory, uint64_t address, uint64_t n, uint64_t *found,
                       struct qvm_error *err)
 {
@@ -127,6 +149,13 @@ static int contiguous(struct memory *memory, uint64_t address, uint64_t n, uint6
     return 0;
 }
 
+/*     unit   [first ............ last]
+ *     read   [ SCAN_BUFFER ][ ...... ][ overrun ]
+ *
+ * Within the unit the planner has found memory without a gap, so nothing is asked. Past it,
+ * a run reads on only while something that began inside is undecided. Then it reads at
+ * least OVERRUN_MIN bytes, and as many more as are open: the reads grow with what is found,
+ * and a string of n bytes takes O(log n) of them. */
 int scan_read_size(struct scan *scan, const struct scan_unit *unit, uint64_t address,
                    uint64_t open, size_t *n, struct qvm_error *err)
 {
@@ -149,6 +178,8 @@ int scan_read_size(struct scan *scan, const struct scan_unit *unit, uint64_t add
     return 0;
 }
 
+/* Runs on a worker. It writes only to its unit, to failed[part] and to what has the
+ * worker's number, so units need no lock. */
 static void run_unit(void *context, size_t part, unsigned worker)
 {
     struct scan *scan = context;
@@ -165,6 +196,8 @@ static void run_unit(void *context, size_t part, unsigned worker)
     }
 }
 
+/* The width starts from one unit again: where units stop early, many results are near, and
+ * what is run past the place is thrown away. */
 static void plan_again_from(struct scan *scan, uint64_t address)
 {
     scan->finished = false;
@@ -173,7 +206,9 @@ static void plan_again_from(struct scan *scan, uint64_t address)
 }
 
 /* Units count up to the first one that failed or stopped: from there on they are planned
- * again. 0, or -1: that was the first one, and it failed. */
+ * again. 0, or -1: that was the first one, and it failed. An error is reported only when
+ * nothing is before it, so a loop gets all results up to the place that fails, then the
+ * error. */
 static int settle(struct scan *scan, struct qvm_error *err)
 {
     for (scan->ready = 0; scan->ready < scan->planned; scan->ready++) {
@@ -202,6 +237,9 @@ static int settle(struct scan *scan, struct qvm_error *err)
     return 0;
 }
 
+/* A failure of the planner is kept back while there are units to run: the next step plans
+ * from the same address and meets it again. The width doubles with each step, so a scan of
+ * n units takes O(log SCAN_UNITS + n / SCAN_UNITS) steps. */
 int scan_step(struct scan *scan, struct qvm_error *err)
 {
     int status = 1;
@@ -222,6 +260,8 @@ int scan_step(struct scan *scan, struct qvm_error *err)
     return settle(scan, err) == 0 ? 1 : -1;
 }
 
+/* Memory that is known in advance is counted between two addresses, each part once.
+ * Otherwise settle() has counted the bytes of units. */
 uint64_t scan_progress(struct scan *scan, uint64_t *total)
 {
     const struct memory *memory = scan->memory;

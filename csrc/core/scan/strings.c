@@ -4,7 +4,12 @@
  *
  * A string longer than STRINGS_PART is given in parts. A unit that has come to TEXT_MAX, or
  * has read a part on past its end, stops there, and the scan is resumed in the middle of
- * the string: then the next unit does not skip. */
+ * the string: then the next unit does not skip.
+ *
+ *     memory   ..~~~~~~~~~~~~~~~~~..~~~~..~~~~~~~~~~....
+ *     units    [   unit 1   ][    unit 2     ][ unit 3
+ *     run 1      ~~~~~~~~~~~~~~~~~                 reads on to the string's end
+ *     run 2                  skip   ~~~~  ~~~~~~~~~~ */
 #include "scan/strings.h"
 
 #include "util/limits.h"
@@ -30,11 +35,14 @@ struct run {
     bool continues; /* it is not the string's first part */
 };
 
+/* One comparison: what is below the blank wraps to a large number. */
 static inline bool is_printable(unsigned char byte)
 {
     return (unsigned char)(byte - ' ') <= '~' - ' ' || byte == '\t';
 }
 
+/* size never exceeds room, and both are bounded: TEXT_MAX and a part, so 2 * room + n does
+ * not overflow. */
 static int keep(struct strings_text *text, const unsigned char *bytes, size_t n)
 {
     if (n > text->room - text->size) {
@@ -51,7 +59,9 @@ static int keep(struct strings_text *text, const unsigned char *bytes, size_t n)
     return 0;
 }
 
-/* Ends the open string, or a part of it: a result, if it is long enough. */
+/* Ends the open string, or a part of it: a result, if it is long enough. A string that is
+ * too short leaves the text as it was before it. The last part of a long string counts
+ * whatever its size, so that the parts together are the string. */
 static int finish(struct run *run)
 {
     size_t n = run->open;
@@ -63,7 +73,8 @@ static int finish(struct run *run)
     return 0;
 }
 
-/* Stops the unit before an address if it has found enough. */
+/* Stops the unit before an address if it has found enough. The third condition bounds how
+ * far a unit reads past its end: by one part. */
 static void stop_if_full(struct run *run, uint64_t address, int state)
 {
     struct scan_unit *unit = run->unit;
@@ -76,7 +87,8 @@ static void stop_if_full(struct run *run, uint64_t address, int state)
     }
 }
 
-/* Adds n printable bytes at an address to the open string, or opens one. */
+/* Adds n printable bytes at an address to the open string, or opens one. The address of a
+ * part is that of its first byte; parts adjoin. */
 static int extend(struct run *run, const unsigned char *bytes, size_t n, uint64_t address)
 {
     while (n > 0 && !run->unit->stopped) {
@@ -123,7 +135,14 @@ static bool block_has(const unsigned char *bytes)
 /* From i on, outside a string: where `min` printable bytes begin, or, at the end, fewer
  * that may go on past it; else n. Like the search of Boyer and Moore it looks at the last
  * byte of where a string could be first: most bytes that are not printable are never looked
- * at. */
+ * at. For min = 4, from i:
+ *
+ *     bytes     . a . . b c d e f
+ *     look      i     ^                  not printable: a string can begin after it
+ *                       i     ^          from here back to i all are: a string begins at i
+ *
+ * A byte is looked at most once backwards, since `all_from` ends the next look, and once as
+ * part of a block, so the search is linear. */
 static size_t find_start(const unsigned char *bytes, size_t i, size_t n, size_t min)
 {
     size_t all_from = i; /* from i up to here all are printable */
@@ -160,7 +179,9 @@ static size_t printable_end(const unsigned char *bytes, size_t i, size_t n)
     return i;
 }
 
-/* Takes n bytes at an address. *within: the last of them is in a string. */
+/* Takes n bytes at an address. *within: the last of them is in a string. Fewer than `min`
+ * bytes at the end of a buffer are kept as an open string: the next buffer decides.
+ * find_start() gives them although they are short. */
 static int feed(struct run *run, const unsigned char *bytes, size_t n, uint64_t address,
                 bool *within)
 {
@@ -185,7 +206,9 @@ static int feed(struct run *run, const unsigned char *bytes, size_t n, uint64_t 
     return 0;
 }
 
-/* Does a unit begin within a string of an earlier one? */
+/* Does a unit begin within a string of an earlier one? The byte before is enough to know,
+ * as strings have no other structure. It costs one read of one byte for each unit. Known
+ * zeros are not printable. */
 static int begins_within(struct scan *scan, const struct scan_unit *unit, bool *within,
                          struct qvm_error *err)
 {
@@ -230,6 +253,9 @@ static size_t skip_string(const unsigned char *bytes, size_t n, bool *skips)
     return skipped;
 }
 
+/* A unit that begins within an earlier unit's string skips up to its end, which may be past
+ * the unit: then the unit has none. Where the scan stopped in a string, the first byte
+ * continues it instead. */
 static int run(struct scan *scan, struct scan_unit *unit, unsigned worker,
                struct qvm_error *err)
 {

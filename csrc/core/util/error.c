@@ -72,7 +72,13 @@ static uint64_t next_number(va_list *arguments, const struct conversion *convers
 }
 
 /* Stores the arguments in the order of their conversions. The copy, if there is one, was
- * made before (qvm_error_copy) and stays. */
+ * made before (qvm_error_copy) and stays.
+ *
+ *     qvm_fail(err, code, "%s: %u bytes missing", path, n)
+ *     format        the literal, by its address
+ *     values        path, by its address; n, as 64 bits
+ *
+ * So a string must live until the text is written. What does not is copied first. */
 static void capture(struct qvm_error *err, const char *format, va_list *arguments)
 {
     struct conversion conversion;

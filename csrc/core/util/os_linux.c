@@ -24,6 +24,12 @@
 
 static const char ACL[] = "system.posix_acl_access";
 
+/*     file          DDDDDDDD........DDDD        D: data, .: a hole
+ *     SEEK_DATA     gives the offset itself in data, and in a hole its end
+ *     SEEK_HOLE     in data, gives the end of the data; each file has a hole at its end
+ *
+ * Both take an absolute offset and the results are used, not the position, so several
+ * threads may ask at once. A file system without holes reports data up to the end. */
 uint64_t os_file_extent(int fd, uint64_t offset, uint64_t size, bool *hole)
 {
     struct stat status;

@@ -50,6 +50,12 @@ size_t utf8_length(const char *text, size_t size)
     return 0;
 }
 
+/*     0000 .. 007F         0xxxxxxx
+ *     0080 .. 07FF         110xxxxx 10xxxxxx
+ *     0800 .. FFFF         1110xxxx 10xxxxxx 10xxxxxx
+ *     10000 .. 10FFFF      11110xxx 10xxxxxx 10xxxxxx 10xxxxxx
+ *
+ * The caller excludes surrogates and what is above 10FFFF. */
 size_t utf8_put(char *out, uint32_t code)
 {
     if (code < 0x80) {
@@ -133,6 +139,8 @@ static size_t put_json(uint32_t code, char *out)
     return (size_t)(put_hex(end, 'u', code, 4) - out);
 }
 
+/* A byte that begins no character is shown as \xNN. JSON has no bytes, so there it becomes
+ * \ufffd, the replacement character. */
 size_t escape_next(const char *text, size_t size, enum escape_form form,
                    char out[ESCAPE_SIZE], size_t *used)
 {
