@@ -134,7 +134,8 @@ function linux_guest.new(form)
   self.symbols._etext = self.symbols._stext + 0x100
   self.idle = self:task {pid = 0, name = "swapper/0", flags = 0x00200002}
   self.symbols.init_task = self.idle
-  self.symbols.modules = self:reserve(16)
+  self.module_list = self:reserve(16)
+  self.symbols.modules = self.module_list
   return self
 end
 
@@ -210,7 +211,7 @@ end
 
 -- An mm_struct. areas: members of vm_area_structs, in order.
 function Guest:memory_of(mm, areas)
-  mm.mmap = 0
+  mm.mmap = mm.mmap or 0
   for i = #(areas or {}), 1, -1 do
     areas[i].vm_next = mm.mmap
     mm.mmap = self:object("struct vm_area_struct", areas[i])
@@ -297,7 +298,7 @@ function Guest:finish()
   for _, threads in pairs(self.threads) do
     link(threads.signal, threads, "struct task_struct", "thread_node")
   end
-  link(self.symbols.modules, self.loaded, "struct module", "list")
+  link(self.module_list, self.loaded, "struct module", "list")
   self:add_btf(t:btf())
   return self
 end

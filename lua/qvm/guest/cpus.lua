@@ -27,17 +27,25 @@ function cpus.offset_in_section(types, name)
   end
 end
 
--- The addresses of the run queues that the tasks lead to, by number of the CPU.
+-- The run queue that a task leads to, and its number.
+local function queue_of(task)
+  local queue = task.object.se.cfs_rq.rq
+  return queue, queue.cpu
+end
+
+-- The addresses of the run queues that the tasks lead to, by number of the CPU. If the list of
+-- tasks is damaged, those of the tasks before the damage.
 local function queues_of_tasks(dump)
   local address = require "qvm.guest.c".address
   local queues = {}
-  for task in dump:tasks() do
-    local ok, queue = errors.try(function() return task.object.se.cfs_rq.rq end)
-    local cpu = ok and queue ~= nil and queue.cpu
-    if cpu and cpu >= 0 and cpu < CPUS_MAX then
-      queues[cpu] = queues[cpu] or address(queue)
+  errors.try(function()
+    for task in dump:tasks() do
+      local ok, queue, cpu = errors.try(queue_of, task)
+      if ok and cpu >= 0 and cpu < CPUS_MAX then
+        queues[cpu] = queues[cpu] or address(queue)
+      end
     end
-  end
+  end)
   return queues
 end
 
@@ -93,11 +101,14 @@ function cpus.current(dump, cpu)
     variable, message, code = dump:variable(place[1], place[2])
     if variable then
       local value, problem, what = per_cpu(variable, cpu)
+      if value and place[3] then
+        value = value[place[3]]
+      end
       if not value then
         return nil, problem or ("%s: CPU %d runs no task"):format(dump.path, cpu),
           what or "not_found"
       end
-      return place[3] and value[place[3]] or value
+      return value
     end
   end
   return nil, message, code

@@ -65,6 +65,15 @@ function objects.has(object, name)
   return core.type_member(handle, name) ~= nil
 end
 
+-- What a pointer of a struct leads to, where the kernel always has something; raises if it is NULL.
+function objects.linked(object, name)
+  local target = object[name]
+  if target == nil then
+    errors.raise(("%s: damaged: its %s is NULL"):format(tostring(object), name))
+  end
+  return target
+end
+
 local meta = core.object_meta
 meta.__name = "Object"
 
