@@ -11,14 +11,28 @@ Kernel.__index = Kernel
 
 local kernel = {}
 
-kernel.BASE = 0xffffff8000200000 -- the block's virtual address
-local MEMORY, TABLES, SIZE = 0x80000000, 0x41000, 2 << 20
+kernel.BASE = 0xffffff8000200000 -- the block's virtual address, on aarch64
+kernel.MEMORY = 0x80000000       -- its physical one
+local TABLES, SIZE = 0x41000, 2 << 20
 
--- order: "<" or ">". base: another address of the block.
-function kernel.new(order, base)
-  base = base or kernel.BASE
+-- What the machines differ in: the block's address, that of the kernel's page tables, and what
+-- VMCOREINFO says of both.
+local MACHINES = {
+  aarch64 = {base = kernel.BASE, image = -1 << 39,
+    tables = function() return pagetables.aarch64(TABLES, 12, 39) end,
+    info = "NUMBER(VA_BITS)=39\nNUMBER(kimage_voffset)=0xffffff8000000000\n"},
+  x86_64 = {base = 0xffffffff80200000, image = 0xffffffff80000000,
+    tables = function() return pagetables.x86_64(TABLES) end,
+    info = "NUMBER(phys_base)=0\nNUMBER(pgtable_l5_enabled)=0\n"},
+}
+
+-- order: "<" or ">". base: another address of the block. machine: "aarch64" or "x86_64".
+function kernel.new(order, base, machine)
+  machine = machine or "aarch64"
+  base = base or MACHINES[machine].base
   return setmetatable({order = order or "<", base = base, next = base, parts = {},
-    symbols = {swapper_pg_dir = -1 << 39 | TABLES}}, Kernel)
+    machine = machine, notes = "",
+    symbols = {swapper_pg_dir = MACHINES[machine].image | TABLES}}, Kernel)
 end
 
 function Kernel:pack(format, ...)
@@ -79,21 +93,33 @@ function Kernel:map(moved)
   return table.concat(lines)
 end
 
--- Writes the dump, and returns its path.
-function Kernel:write(name)
-  return files.write(name or "kernel.gcore", writer.as(self.order, 64, function()
-    local tables = pagetables.aarch64(TABLES, 12, 39)
-    tables:map(self.base, MEMORY, 1, 0)
-    local info = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\nNUMBER(VA_BITS)=39\n"
-      .. ("SYMBOL(swapper_pg_dir)=%x\n"):format(self.symbols.swapper_pg_dir)
-      .. "NUMBER(kimage_voffset)=0xffffff8000000000\n"
-    local segments = {{paddr = MEMORY, bytes = self:memory()},
-      {type = 4, align = 4, bytes = writer.elf_note("VMCOREINFO\0", 0, info)}}
+-- Adds a note, as of a vCPU.
+function Kernel:add_note(name, kind, data)
+  self.notes = self.notes .. writer.as(self.order, 64, function()
+    return writer.elf_note(name, kind, data)
+  end)
+end
+
+-- The dump as bytes.
+function Kernel:dump()
+  return writer.as(self.order, 64, function()
+    local form = MACHINES[self.machine]
+    local tables = form.tables()
+    tables:map(self.base, kernel.MEMORY, 1, 0)
+    local info = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\n"
+      .. ("SYMBOL(swapper_pg_dir)=%x\n"):format(self.symbols.swapper_pg_dir) .. form.info
+    local segments = {{paddr = kernel.MEMORY, bytes = self:memory()}, {type = 4, align = 4,
+      bytes = self.notes .. writer.elf_note("VMCOREINFO\0", 0, info)}}
     for _, segment in ipairs(tables:segments(self.order)) do
       segments[#segments + 1] = segment
     end
-    return writer.file {machine = "aarch64", segments = segments}
-  end))
+    return writer.file {machine = self.machine, segments = segments}
+  end)
+end
+
+-- Writes the dump, and returns its path.
+function Kernel:write(name)
+  return files.write(name or "kernel.gcore", self:dump())
 end
 
 -- Writes the dump and opens it, with its symbols.

@@ -27,17 +27,25 @@ function cpus.offset_in_section(types, name)
   end
 end
 
--- The addresses of the run queues that the tasks lead to, by number of the CPU.
+-- The run queue that a task leads to, and its number.
+local function queue_of(task)
+  local queue = task.object.se.cfs_rq.rq
+  return queue, queue.cpu
+end
+
+-- The addresses of the run queues that the tasks lead to, by number of the CPU. If the list of
+-- tasks is damaged, those of the tasks before the damage.
 local function queues_of_tasks(dump)
   local address = require "qvm.guest.c".address
   local queues = {}
-  for task in dump:tasks() do
-    local ok, queue = errors.try(function() return task.object.se.cfs_rq.rq end)
-    local cpu = ok and queue ~= nil and queue.cpu
-    if cpu and cpu >= 0 and cpu < CPUS_MAX then
-      queues[cpu] = queues[cpu] or address(queue)
+  errors.try(function()
+    for task in dump:tasks() do
+      local ok, queue, cpu = errors.try(queue_of, task)
+      if ok and cpu >= 0 and cpu < CPUS_MAX then
+        queues[cpu] = queues[cpu] or address(queue)
+      end
     end
-  end
+  end)
   return queues
 end
 
@@ -48,15 +56,14 @@ function cpus.offset(dump, state, cpu)
   if at then
     local space = assert(dump:kernel_space())
     return space:u64(at + 8 * cpu)
+  elseif message then
+    return nil, message, code
   end
-  if not state.run_queues then
-    local ok, queues = errors.try(queues_of_tasks, dump)
-    state.run_queues = ok and queues or {}
-  end
+  state.run_queues = state.run_queues or queues_of_tasks(dump)
   local within = cpus.offset_in_section(state.types, "runqueues")
   if not state.run_queues[cpu] or not within then
-    return nil, message or ('%s: no symbol "__per_cpu_offset", and no task that leads to the '
-      .. "variables of CPU %d"):format(dump.path, cpu), code or "not_found"
+    return nil, ('%s: no symbol "__per_cpu_offset", and no task that leads to the variables of '
+      .. "CPU %d"):format(dump.path, cpu), "not_found"
   end
   return state.run_queues[cpu] - within
 end
@@ -95,13 +102,18 @@ function cpus.current(dump, cpu)
   for _, place in ipairs(CURRENT[dump.machine] or CURRENT.others) do
     local variable
     variable, message, code = dump:variable(place[1], place[2])
-    if variable then
+    if not variable and code ~= "not_found" then
+      return nil, message, code
+    elseif variable then
       local value, problem, what = per_cpu(variable, cpu)
+      if value and place[3] then
+        value = value[place[3]]
+      end
       if not value then
         return nil, problem or ("%s: CPU %d runs no task"):format(dump.path, cpu),
           what or "not_found"
       end
-      return place[3] and value[place[3]] or value
+      return value
     end
   end
   return nil, message, code

@@ -3,6 +3,7 @@
 
 local c = require "qvm.guest.c"
 local errors = require "qvm.util.errors"
+local objects = require "qvm.guest.objects"
 
 local file_path = {}
 
@@ -19,7 +20,7 @@ local function name_of(dentry)
   if length > NAME_MAX then
     errors.raise(("%s: damaged: a name of %d bytes"):format(tostring(dentry), length))
   end
-  return c.string(dentry.d_name.name, length) or "?"
+  return c.string(objects.linked(dentry.d_name, "name"), length) or "?"
 end
 
 -- Files that are not in a directory have functions that write their path.
@@ -48,13 +49,13 @@ local function names_of(dentry, mount)
       if same(mount.mnt_parent, mount) then
         return names
       end
-      dentry, mount = mount.mnt_mountpoint, mount.mnt_parent
+      dentry, mount = objects.linked(mount, "mnt_mountpoint"), objects.linked(mount, "mnt_parent")
     elseif same(dentry.d_parent, dentry) then
       return names -- unmounted
     else
       names[#names + 1] = name_of(dentry)
       bytes = bytes + #names[#names] + 1
-      dentry = dentry.d_parent
+      dentry = objects.linked(dentry, "d_parent")
     end
     if bytes > PATH_MAX then
       break
@@ -65,12 +66,12 @@ end
 
 -- The path of a `struct path`, as the kernel shows it; raises if it is damaged.
 function file_path.of(dump, path)
-  local dentry = path.dentry
+  local dentry = objects.linked(path, "dentry")
   local name = without_directory(dump, dentry)
   if name then
     return name
   end
-  local names = names_of(dentry, c.container_of(path.mnt, "struct mount", "mnt"))
+  local names = names_of(dentry, c.container_of(objects.linked(path, "mnt"), "struct mount", "mnt"))
   local parts = {}
   for i = #names, 1, -1 do
     parts[#parts + 1] = names[i]

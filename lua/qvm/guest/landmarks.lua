@@ -9,6 +9,7 @@ local landmarks = {}
 
 local IMAGE = 128 << 20 -- bytes of a kernel's image, at most
 local BLOCK = 1 << 16   -- bytes that are read at a time
+local NAMES = 4096      -- places with the name of init_task that are looked at
 
 local function same(pointer, object)
   return pointer ~= nil and c.address(pointer) == c.address(object)
@@ -24,12 +25,16 @@ end
 -- The address of init_task, the idle task of the first CPU: it has a known name. nil if there is
 -- none. `first` is where the kernel's image begins.
 local function init_task(dump, space, first)
-  local offset = dump:type("struct task_struct"):offset "comm"
+  local offset, count = assert(dump:type "struct task_struct"):offset "comm", 0
   for at in space:find("swapper", {from = first, to = first + IMAGE}) do
     local task = assert(dump:object("struct task_struct", at - offset))
     local ok, found = errors.try(is_init_task, task)
     if ok and found then
       return at - offset
+    end
+    count = count + 1
+    if count == NAMES then
+      return nil
     end
   end
 end
@@ -62,7 +67,7 @@ end
 -- The address of `modules`. It is in the kernel's data, as init_task, and most often after it.
 -- nil if it is not found, as in a kernel without modules.
 local function modules(dump, space, first)
-  local offset = dump:type("struct module"):offset "list"
+  local offset = assert(dump:type "struct module"):offset "list"
   local task = dump:variable "init_task"
   local data = task and c.address(task) or first
   return modules_between(dump, space, offset, data, first + IMAGE - BLOCK)
@@ -71,11 +76,16 @@ end
 
 local finders = {init_task = init_task, modules = modules}
 
--- The address of a variable that has no symbol; nil if it is not found, or not one of these.
+-- The address of a variable that has no symbol; nil if it is not found, or not one of these. A
+-- kernel without modules has no type of them either.
 function landmarks.address(dump, name)
   local first = finders[name] and require "qvm.guest".kernel_address(dump, "_stext")
   local space = first and dump:kernel_space()
-  return space and finders[name](dump, space, first) or nil
+  if not space then
+    return nil
+  end
+  local ok, found = errors.try(finders[name], dump, space, first)
+  return ok and found or nil
 end
 
 return landmarks

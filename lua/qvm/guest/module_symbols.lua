@@ -11,15 +11,20 @@ ModuleSymbols.__index = ModuleSymbols
 
 local SYMBOL_SIZE = 24 -- of Elf64_Sym
 local NAME_MAX = 512   -- bytes of a name, as KSYM_NAME_LEN
+local PAGE = 4096      -- bytes, of the smallest pages
 
--- Reads as much as there is from an address on, up to n bytes.
+-- Reads what is mapped from an address on, up to n bytes.
 local function read_some(space, address, n)
-  local bytes, size = space:read(address, n), n
-  while not bytes and size > 4096 do
-    size = size - 4096
-    bytes = space:read(address, size)
+  local parts, done = {}, 0
+  while done < n do
+    local size = math.min(n - done, PAGE - (address + done) % PAGE)
+    local bytes = space:read(address + done, size)
+    if not bytes then
+      break
+    end
+    parts[#parts + 1], done = bytes, done + size
   end
-  return bytes or ""
+  return table.concat(parts)
 end
 
 -- Adds the symbols of one table to arrays. budget: symbols and bytes that are left for all.
@@ -28,6 +33,7 @@ local function add(found, dump, space, tables, budget)
   if count > budget.count then
     return
   end
+  budget.count = budget.count - count
   local at = require "qvm.guest.c".address
   local bytes = space:read(at(tables.symtab), count * SYMBOL_SIZE)
   if not bytes then
@@ -42,11 +48,12 @@ local function add(found, dump, space, tables, budget)
     return
   end
   local names = read_some(space, at(tables.strtab), last_name + NAME_MAX)
-  budget.count, budget.names = budget.count - count, budget.names - #names
   for i = 1, count - 1 do
     local name_at, _, _, section, address, size = string.unpack(form, bytes, i * SYMBOL_SIZE + 1)
-    local name = names:match("^[^\0]+", name_at + 1)
-    if name and section ~= 0 and #name <= NAME_MAX and not name:find "^%$[%l]" then
+    local name = names:sub(name_at + 1, name_at + NAME_MAX + 1):match "^[^\0]+"
+    if name and section ~= 0 and #name <= math.min(NAME_MAX, budget.names)
+        and not name:find "^%$[%l]" then
+      budget.names = budget.names - #name
       local n = #found.addresses + 1
       found.addresses[n], found.names[n], found.sizes[n] = address, name, size
     end

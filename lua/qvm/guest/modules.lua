@@ -45,12 +45,16 @@ end
 local UNFORMED = 3        -- MODULE_STATE_UNFORMED
 local MODULES_MAX = 1 << 14
 
+local PARTS_MAX = 64      -- of a module's memory: there are 7 kinds
+
 -- The parts of a module's memory, code first: {base, size}. Linux 6.4 and later have one for each
 -- kind of memory; before, there were two, each with all kinds.
 local function parts_of(object)
   local parts = {}
   if objects.has(object, "mem") then
-    for _, memory in ipairs(object.mem) do
+    local memories = object.mem
+    for i = 1, math.min(#memories, PARTS_MAX) do
+      local memory = memories[i]
       parts[#parts + 1] = {memory.base ~= nil and c.address(memory.base) or 0, memory.size}
     end
   else

@@ -108,6 +108,15 @@ function objects.damaged(object, what)
   errors.raise(("%s: damaged: %s"):format(tostring(object), what))
 end
 
+-- What a pointer of a struct leads to, where the kernel always has something; raises if it is NULL.
+function objects.linked(object, name)
+  local target = object[name]
+  if target == nil then
+    errors.raise(("%s: damaged: its %s is NULL"):format(tostring(object), name))
+  end
+  return target
+end
+
 local meta = core.object_meta
 meta.__name = "Object"
 

@@ -30,7 +30,7 @@ function task_memory.space(task)
   end
   local kernel = assert(dump:kernel_space())
   local root
-  root, message, code = kernel:translate(c.address(mm.pgd))
+  root, message, code = kernel:translate(c.address(objects.linked(mm, "pgd")))
   if not root then
     return nil, message, code
   end
@@ -59,7 +59,7 @@ function task_memory.arguments(task)
     return nil, ("%s: task %d is about to run a program that has no arguments yet"):format(
       task._dump.path, task.pid), "not_found"
   elseif size < 0 or size > ARGUMENTS_MAX then
-    return nil, ("%s: task %d: arguments of %u bytes"):format(task._dump.path, task.pid, size),
+    return nil, ("%s: task %d: damaged, or too large: arguments of %d bytes"):format(task._dump.path, task.pid, size),
       "too_large"
   end
   local bytes
@@ -102,8 +102,8 @@ local function special_name(dump, area)
   local name = operations ~= nil and operations.name
   local symbol = name and dump:symbol(c.address(name))
   if symbol and symbol:find "^special_mapping_name%+" then
-    local special = c.cast(area.vm_private_data, "struct vm_special_mapping *")
-    return c.string(special.name, 64)
+    local special = c.cast(objects.linked(area, "vm_private_data"), "struct vm_special_mapping *")
+    return c.string(objects.linked(special, "name"), 64)
   end
 end
 

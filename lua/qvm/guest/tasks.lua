@@ -64,7 +64,8 @@ local function letter_of(state, exit_state)
   local bits = (state | exit_state) & REPORTED
   if state & (UNINTERRUPTIBLE | NO_LOAD) == UNINTERRUPTIBLE | NO_LOAD then
     bits = IDLE
-  elseif state & AS_UNINTERRUPTIBLE ~= 0 then
+  end
+  if state & AS_UNINTERRUPTIBLE ~= 0 then
     bits = UNINTERRUPTIBLE
   end
   return LETTERS[highest_bit(bits)]
