@@ -3,7 +3,7 @@
 
 local files = require "support.files"
 local gdbdump = require "support.gdbdump"
-local gdbtasks = require "support.gdbtasks"
+local linux_guest = require "support.linux_guest"
 local pagetables = require "support.pagetables"
 local process = require "support.process"
 local qvm = require "qvm"
@@ -162,7 +162,7 @@ describe("gdb, with the tasks of a guest,", function()
   end)
 
   it("shows them as threads, and walks their stacks with saved symbols", function()
-    local path, symbols = gdbtasks.write(), files.path "guest.sym"
+    local path, symbols = linux_guest.write(), files.path "guest.sym"
     do
       local dump <close> = assert(qvm.open(path))
       assert(dump:symbols():save(symbols))

@@ -67,7 +67,8 @@ local function orc_symbols(entries)
     segments = segments})))
   local map = ""
   for name, offset in pairs {_stext = 0, _etext = 0x1000, __start_orc_unwind_ip = 0x2000,
-    __stop_orc_unwind_ip = 0x2000 + 4 * #entries, __start_orc_unwind = 0x10000} do
+    __stop_orc_unwind_ip = 0x2000 + 4 * #entries, __start_orc_unwind = 0x10000,
+    __stop_orc_unwind = 0x10000 + 6 * #entries} do
     map = map .. ("%x T %s\n"):format(BASE + offset, name)
   end
   return assert(dump:symbols(files.write("System.map", map)))

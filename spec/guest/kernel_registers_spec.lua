@@ -1,18 +1,18 @@
 -- The kernel registers of a guest's tasks.
 
 local files = require "support.files"
-local gdbtasks = require "support.gdbtasks"
+local linux_guest = require "support.linux_guest"
 local qvm = require "qvm"
 
 describe("the kernel registers of a task", function()
   local guest, dump
 
   local function open(change)
-    guest = gdbtasks.guest()
+    guest = linux_guest.guest()
     if change then
       change(guest)
     end
-    dump = assert(qvm.open(gdbtasks.write(guest)))
+    dump = assert(qvm.open(linux_guest.write(guest)))
   end
 
   local function registers_of(task)
@@ -43,7 +43,7 @@ describe("the kernel registers of a task", function()
     open()
     local names, values = registers_of(dump:task(7))
     assert.matches("^x0 x1 .* x30 sp pc pstate$", names)
-    assert.are.same({1 << 8 | 5, gdbtasks.USER}, {values.x5, values.pc})
+    assert.are.same({1 << 8 | 5, linux_guest.USER}, {values.x5, values.pc})
     assert.are.equal(2 << 8 | 5, select(2, registers_of(dump:vcpu(1):task())).x5)
   end)
 
