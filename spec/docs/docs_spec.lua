@@ -26,8 +26,8 @@
 --                     commands
 --   <!-- not run: why -->
 --
--- A block with `build/guests/` in it, or in what is given, needs dumps of a real guest, and is run by
--- `make test-real`. A block that is neither run nor marked is a failure.
+-- A block with `build/guests/` in it, or in what is given, needs dumps of a real guest, and is run
+-- by `make test-real`. A block that is neither run nor marked is a failure.
 --
 -- `busted -o TAP spec/docs/docs_spec.lua` lists the blocks.
 

@@ -133,7 +133,8 @@ describe("help's examples", function()
     local dump = assert(qvm.open("linux1-20261122-101500.gcore"))
     assert(dump:symbols(files.path("System.map")))
     local guest = assert(qvm.open(linux_guest.write()))
-    if name:find "^Task" or name:find "tasks?$" or name:find "[mM]odule" or name:find "^Mapping" or name:find "^Symbol" then
+    if name:find "^Task" or name:find "tasks?$" or name:find "[mM]odule" or name:find "^Mapping"
+        or name:find "^Symbol" then
       dump = guest
     end
     return setmetatable({qvm = qvm, vm = (of_record and objects.Replay or objects.VM)[1],

@@ -46,8 +46,8 @@ end
 
 -- Workers come and go, and so do the loops' programs. These stay.
 local function stays(task)
-  return task.state == "Z" or not task.name:find "^kworker" and task.name ~= "grep" and task.name ~= "head"
-    and task.name ~= "cat" and task.name ~= "sleep" or task.arguments
+  return task.state == "Z" or not task.name:find "^kworker" and task.name ~= "grep"
+    and task.name ~= "head" and task.name ~= "cat" and task.name ~= "sleep" or task.arguments
     and (task.arguments[2] or ""):find "^10000%d$"
 end
 
@@ -207,7 +207,8 @@ guests.each(EVERY, "the kernel stacks of a %s guest", function(_, directory)
     for pid, task in pairs(by_pid(dump)) do
       local expected = told[pid] and stays(told[pid]) and told[pid].stack
       -- Threads of the kernel may have slept elsewhere when they were asked.
-      if expected and not task.kernel and not task.running and #expected > 0 and task.name ~= "init" then
+      if expected and not task.kernel and not task.running and #expected > 0
+          and task.name ~= "init" then
         local list = {}
         for frame in task:backtrace() do
           assert.are_not.equal("scan", frame.how)

@@ -104,7 +104,8 @@ local function registers_of(cpu)
     add(name, value)
   end
   return {element("dl", {class = "registers"}, parts), #minor > 0 and element("details", nil, {
-    element("summary", nil, text.count(#minor, "more register") .. ": segments, and those that are 0"),
+    element("summary", nil, text.count(#minor, "more register")
+      .. ": segments, and those that are 0"),
     element("dl", {class = "registers"}, minor)}) or {}}
 end
 

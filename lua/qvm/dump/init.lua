@@ -528,8 +528,9 @@ end
 
 --- Iterates over the tasks of a Linux guest.
 --
--- Processes, threads, kernel threads and zombies; all but the CPUs' idle tasks. Needs the guest's types, see `types`. Raises if they are not known, and in the loop if the
--- list of tasks is damaged.
+-- Processes, threads, kernel threads and zombies; all but the CPUs' idle tasks. Needs the
+-- guest's types, see `types`. Raises if they are not known, and in the loop if the list of
+-- tasks is damaged.
 -- @treturn function():qvm.task.Task iterator: processes in the order in which they began, their
 -- threads after their first one
 -- @usage for t in dump:tasks() do print(t) end

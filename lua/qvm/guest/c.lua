@@ -315,7 +315,8 @@ function c.per_cpu(object, cpu)
   if cpu < 0 or cpu >= CPUS_MAX then
     check.bad(2, "per_cpu", "number of a CPU expected")
   end
-  local offset, message, code = require "qvm.guest.typed_memory".per_cpu_offset(objects.dump(object), cpu)
+  local typed_memory = require "qvm.guest.typed_memory"
+  local offset, message, code = typed_memory.per_cpu_offset(objects.dump(object), cpu)
   if not offset then
     return nil, message, code
   end

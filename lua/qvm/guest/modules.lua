@@ -81,11 +81,11 @@ function modules.all(dump)
   if not head then
     return nil, message, code
   end
-  local objects, count = c.list(head, "struct module", "list"), 0
+  local next_object, count = c.list(head, "struct module", "list"), 0
   return function()
-    local object = objects()
+    local object = next_object()
     while object and object.state == UNFORMED do
-      object = objects()
+      object = next_object()
     end
     count = count + 1
     if count > MODULES_MAX then

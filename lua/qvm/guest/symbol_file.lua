@@ -162,8 +162,8 @@ local function has(list, address)
 end
 
 -- How far the kernel was moved from the addresses in its file. All symbols that VMCOREINFO has
--- must agree. Files of Symbols:save and copies of /proc/kallsyms have the addresses in memory, which
--- are not moved. nil, what is wrong.
+-- must agree. Files of Symbols:save and copies of /proc/kallsyms have the addresses in memory,
+-- which are not moved. nil, what is wrong.
 local function slide_of(found, info)
   local known = known_addresses(found, info)
   local reference = reference_of(known)

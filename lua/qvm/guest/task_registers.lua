@@ -52,15 +52,16 @@ end
 -- cpu_switch_to saves what a function must keep (struct cpu_context).
 function switched.aarch64(task)
   local context = task.object.thread.cpu_context
-  local registers = {x29 = context.fp, fp = context.fp, sp = context.sp, pc = context.pc, x30 = context.pc}
+  local registers = {x29 = context.fp, fp = context.fp, sp = context.sp, pc = context.pc,
+    x30 = context.pc}
   for i = 19, 28 do
     registers["x" .. i] = context["x" .. i]
   end
   return registers
 end
 
--- The registers of a task that sleeps, by name, and as pc, sp, fp; nil, message, code. Raises where they cannot be
--- read.
+-- The registers of a task that sleeps, by name, and as pc, sp, fp; nil, message, code. Raises
+-- where they cannot be read.
 function task_registers.switched(task)
   local dump = task._dump
   if not switched[dump.machine] then

@@ -75,7 +75,8 @@ end
 
 local KERNEL_THREAD = 0x00200000 -- PF_KTHREAD of `flags`
 
--- The CPU of a task: in thread_info (5.16 and later), or in the task itself; nil if it is elsewhere.
+-- The CPU of a task: in thread_info (5.16 and later), or in the task itself; nil if it is
+-- elsewhere.
 local function cpu_of(object)
   if objects.has(object, "cpu") then
     return object.cpu
@@ -254,9 +255,9 @@ end
 --- The registers with which the task's kernel stack begins.
 --
 -- Those that the kernel kept when it switched away from the task; or, if a vCPU was running
--- the task, that vCPU's. The kernel keeps those that a function must not change: `rbx` `rsp` `rbp` `r12` to `r15` and
--- `rip`, or `x19` to `x30`, `sp` and `pc`. Raises if the task has no stack any more, as a zombie
--- may not.
+-- the task, that vCPU's. The kernel keeps those that a function must not change: `rbx` `rsp`
+-- `rbp` `r12` to `r15` and `rip`, or `x19` to `x30`, `sp` and `pc`. Raises if the task has no
+-- stack any more, as a zombie may not.
 -- @treturn function():string,integer iterator over name, value
 -- @usage for name, n in dump:task(1):kernel_registers() do print(name, n) end
 function Task:kernel_registers()
