@@ -114,7 +114,8 @@ describe("saved symbols of x86_64", function()
     assert.matches("^rsp%+176 ", found[0x250])
     assert.matches("^rsp%+40 ", found[0x260])
     -- A stack that is not known has the rules of its CIE alone.
-    local unknown = output:match '\n(%x+) %x+ ffffffff CIE "" cf=1 df=%-8 ra=16\n[^\n]*\n0+ rsp%+8 +u\n'
+    local unknown = output:match('\n(%x+) %x+ ffffffff CIE "" cf=1 df=%-8 ra=16\n[^\n]*\n'
+      .. "0+ rsp%+8 +u\n")
     for _, extent in ipairs {{0, 0x10}, {0x270, 0x801}} do
       assert.matches(("cie=%s pc=%x..%x\n"):format(unknown, BASE + extent[1],
         BASE + extent[2]), output,
