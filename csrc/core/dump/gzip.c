@@ -368,8 +368,8 @@ int gzip_finish(struct gzip *gzip, struct qvm_error *err)
 
 /* The last four bytes of the file: the size of the last member modulo 2^32, if the file
  * ends with one (RFC 1952, ISIZE). A file of several members, of 4 GiB or more, with
- * padding, or cut states something else, so this is a hint for progress and never a bound.
- */
+ * padding, or cut states something else. So this only confirms a size that follows from the
+ * headers: see image_file_resolve_size(). */
 int gzip_stated_size(const struct gzip *gzip, uint32_t *size, struct qvm_error *err)
 {
     unsigned char field[SIZE_FIELD] = {0};
