@@ -441,7 +441,7 @@ describe("the mappings of a task", function()
       ["from 0x1800 to 0x4000"] = function(guest, areas)
         guest:write_member(areas[2], AREA, "vm_start", 0x1800)
       end,
-      ["0x0000000000001244"] = function(guest, areas)
+      ["virtual address 0x0000000000001244"] = function(guest, areas)
         guest:write_member(areas[2], AREA, "vm_next", 0x1234)
       end,
     }
