@@ -8,7 +8,7 @@ local errors = require "qvm.util.errors"
 local landmarks = {}
 
 local IMAGE = 128 << 20 -- bytes of a kernel's image, at most
-local BLOCK = 1 << 16   -- bytes that are read at a time
+local PAGE = 4096       -- bytes that are read at a time
 local NAMES = 4096      -- places with the name of init_task that are looked at
 
 local function same(pointer, object)
@@ -51,10 +51,11 @@ end
 -- The head of the list of modules between two addresses: two words that point to entries which
 -- point back, the first of them within a module.
 local function modules_between(dump, space, offset, from, to)
-  for block = from & -BLOCK, to, BLOCK do
-    local words = space:array(block, "u64", BLOCK // 8) or {}
+  for page = from & -PAGE, to, PAGE do
+    local words = space:array(page, "u64", PAGE // 8) or {}
+    words[#words + 1] = space:u64(page + PAGE)
     for i = 1, #words - 1 do
-      local next_entry, last_entry, at = words[i], words[i + 1], block + 8 * (i - 1)
+      local next_entry, last_entry, at = words[i], words[i + 1], page + 8 * (i - 1)
       if next_entry < 0 and last_entry < 0 and next_entry ~= at and next_entry & 7 == 0
           and space:u64(next_entry + 8) == at and space:u64(last_entry) == at
           and is_module(dump, next_entry, offset) then
@@ -70,7 +71,7 @@ local function modules(dump, space, first)
   local offset = assert(dump:type "struct module"):offset "list"
   local task = dump:variable "init_task"
   local data = task and c.address(task) or first
-  return modules_between(dump, space, offset, data, first + IMAGE - BLOCK)
+  return modules_between(dump, space, offset, data, first + IMAGE - PAGE)
     or modules_between(dump, space, offset, first, data)
 end
 
