@@ -153,6 +153,15 @@ static int core_object_context(lua_State *L)
     return 1;
 }
 
+/* object_accepts(context, type): is the type one of the types that its objects have? */
+static int core_object_accepts(lua_State *L)
+{
+    struct context *context = luaL_checkudata(L, 1, CONTEXT);
+
+    lua_pushboolean(L, check_type_of(L, 2)->types == context->types);
+    return 1;
+}
+
 /* object(context, type, address, is it the value of a pointer) */
 static int core_object(lua_State *L)
 {
@@ -221,13 +230,11 @@ void add_objects(lua_State *L)
                                     {"__len", object_len},
                                     {"__eq", object_eq},
                                     {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"object_context", core_object_context},
-                                         {"object", core_object},
-                                         {"object_about", core_object_about},
-                                         {"object_value", core_object_value},
-                                         {"is_object", core_is_object},
-                                         {"objects_with", core_objects_with},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"object_context", core_object_context}, {"object", core_object},
+        {"object_accepts", core_object_accepts}, {"object_about", core_object_about},
+        {"object_value", core_object_value},     {"is_object", core_is_object},
+        {"objects_with", core_objects_with},     {NULL, NULL}};
 
     luaL_newmetatable(L, CONTEXT);
     lua_pushboolean(L, 0);

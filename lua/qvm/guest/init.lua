@@ -331,11 +331,13 @@ local function handle_of(dump, what, index, name)
   return found[1]
 end
 
-local function object_at(dump, handle, address)
+-- index, name: of the argument that the type was, and of the function.
+local function object_at(dump, handle, address, index, name)
   local context, message, code = context_of(dump)
   if not context then
     return nil, message, code
   end
+  require "qvm.guest.objects".check_type(context, handle, index, name)
   return core.object(context, handle, address)
 end
 
@@ -349,7 +351,7 @@ function guest.object(dump, what, address)
   if not at then
     return nil, message, code
   end
-  return object_at(dump, handle, at)
+  return object_at(dump, handle, at, 1, "object")
 end
 
 function guest.variable(dump, name, what)
@@ -372,7 +374,7 @@ function guest.variable(dump, name, what)
   if not address then
     return nil, message, code
   end
-  return object_at(dump, handle, address)
+  return object_at(dump, handle, address, 2, "variable")
 end
 
 -- What the kernel's uname returns: system, node, release, version, ..., 65 bytes each.

@@ -8,6 +8,7 @@
 -- exist.
 -- @classmod qvm.object
 
+local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local declaration = require "qvm.guest.declaration"
 local errors = require "qvm.util.errors"
@@ -62,6 +63,14 @@ end
 -- The dump of an Object.
 function objects.dump(object)
   return select(5, core.object_about(object))
+end
+
+-- Raises if the handle of a type belongs to other types than those of a context: of another dump,
+-- or of a file that was in use before.
+function objects.check_type(context, handle, index, name)
+  if not core.object_accepts(context, handle) then
+    check.bad(index, name, "a Type of other types than those in use")
+  end
 end
 
 -- Another Object of the same dump.
