@@ -311,13 +311,17 @@ static int type_eq(lua_State *L)
 
 void add_types(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"btf_find", core_btf_find},       {"btf_names", core_btf_names},
-        {"btf_type", core_btf_type},       {"type_about", core_type_about},
-        {"type_shape", core_type_shape},   {"type_part", core_type_part},
-        {"type_member", core_type_member}, {"type_pointer", core_type_pointer},
-        {"type_array", core_type_array},   {"types_of", core_types_of},
-        {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"btf_find", core_btf_find},
+                                         {"btf_names", core_btf_names},
+                                         {"btf_type", core_btf_type},
+                                         {"type_about", core_type_about},
+                                         {"type_shape", core_type_shape},
+                                         {"type_part", core_type_part},
+                                         {"type_member", core_type_member},
+                                         {"type_pointer", core_type_pointer},
+                                         {"type_array", core_type_array},
+                                         {"types_of", core_types_of},
+                                         {NULL, NULL}};
 
     luaL_newmetatable(L, TYPE);
     lua_pushcfunction(L, type_eq);

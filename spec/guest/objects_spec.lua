@@ -45,6 +45,23 @@ describe("an object", function()
     end
   end)
 
+  it("is not of a type of another dump, or of types that are no longer in use", function()
+    local dump, at = usual()
+    local task, old = dump:variable "init_task", dump:type "struct task_struct"
+    dump:types(files.write("same.btf", kernel_objects.types():btf()))
+    for name, f in pairs {
+      object = function() dump:object(old, at.init_task) end,
+      variable = function() dump:variable("init_task", old) end,
+      cast = function() qvm.c.cast(dump:variable "init_task", old) end,
+    } do
+      local ok, message = pcall(f)
+      assert.is_false(ok)
+      assert.matches("^spec/guest/objects_spec.lua:%d+: bad argument #%d to '" .. name
+        .. "' %(a Type of other types than those in use%)$", message)
+    end
+    assert.are.equal("swapper/0", qvm.c.cast(task, old).comm)
+  end)
+
   it("has the members of its struct, in either byte order", function()
     for _, order in ipairs {"<", ">"} do
       local dump, at = usual(order)

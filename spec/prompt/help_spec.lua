@@ -133,7 +133,7 @@ describe("help's examples", function()
     local of_record = name:find("^Replay") or name:find("^Manifest")
     local dump = assert(qvm.open("linux1-20261122-101500.gcore"))
     assert(dump:symbols(files.path("System.map")))
-    local guest = assert(qvm.open "tasks.gcore")
+    local objects_dump, guest = dump, assert(qvm.open "tasks.gcore")
     if name:find "^Task" or name:find "tasks?$" or name:find "[mM]odule" or name:find "^Mapping"
         or name:find "^Symbol" then
       dump = guest
@@ -143,13 +143,14 @@ describe("help's examples", function()
       cpu = dump:vcpu(0), conf = objects.Conf[1], findings = objects.Finding,
       snapshot = objects.Setting, baseline = objects.Setting, differences = objects.Difference,
       space = assert(dump:space {root = 0x41000, va_bits = 39}), steps = objects.Step,
-      symbols = guest:symbols(), type = objects.Type[1], task = objects.Object[1],
-      head = dump:variable("task_hash", "struct hlist_head"),
-      wake_list = dump:variable("wake_list", "struct llist_head"),
-      root = dump:variable "vmap_area_root",
-      array = dump:variable("page_array", "struct xarray"),
-      idr = dump:variable("task_idr", "struct idr"),
-      tree = dump:variable("task_ids", "struct maple_tree"),
+      symbols = guest:symbols(), type = objects.Type[1],
+      task = objects_dump:variable "init_task", task_type = objects_dump:type "struct task_struct",
+      head = objects_dump:variable("task_hash", "struct hlist_head"),
+      wake_list = objects_dump:variable("wake_list", "struct llist_head"),
+      root = objects_dump:variable "vmap_area_root",
+      array = objects_dump:variable("page_array", "struct xarray"),
+      idr = objects_dump:variable("task_idr", "struct idr"),
+      tree = objects_dump:variable("task_ids", "struct maple_tree"),
       assert = assert, print = function(...) return tostring((...)) end}, {__index = _G})
   end
 

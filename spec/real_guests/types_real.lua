@@ -82,7 +82,11 @@ guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing"
   it("lead to the ids of all processes", function()
     init_task()
     local count = 0
-    for id, pid in c.idr(dump:variable("init_pid_ns").idr, "struct pid") do
+    local namespace = dump:variable "init_pid_ns" -- a kernel whose symbols are code alone has none
+    if not namespace then
+      return pending "no symbol init_pid_ns"
+    end
+    for id, pid in c.idr(namespace.idr, "struct pid") do
       assert.are.equal(id, pid.numbers[1].nr)
       count = count + 1
     end
@@ -92,7 +96,11 @@ guests.each({"x86_64", "x86_64-la57", "aarch64", "aarch64-16k", "x86_64-testing"
   it("lead to the page cache, whose pages know their indices", function()
     init_task()
     local inodes, pages = 0, 0
-    for block in c.list(dump:variable "super_blocks", "struct super_block", "s_list") do
+    local blocks = dump:variable "super_blocks"
+    if not blocks then
+      return pending "no symbol super_blocks"
+    end
+    for block in c.list(blocks, "struct super_block", "s_list") do
       for inode in c.list(block.s_inodes, "struct inode", "i_sb_list") do
         inodes = inodes + 1
         local count = 0

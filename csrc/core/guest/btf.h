@@ -129,8 +129,8 @@ struct btf_type btf_type(const struct btf *btf, uint32_t id);
 /* The id of the type of a name; kinds: which may be meant, as BTF_MASK. 0: none. */
 uint32_t btf_find(const struct btf *btf, const char *name, size_t size, unsigned kinds);
 
-/* The id after `id` of a type whose name begins with a prefix; kinds: as in btf_find. From 0
- * on, each call gives the next one; 0: no more. */
+/* The id after `id` of a type whose name begins with a prefix; kinds: as in btf_find. From
+ * 0 on, each call gives the next one; 0: no more. */
 uint32_t btf_next_like(const struct btf *btf, uint32_t id, const char *prefix, size_t size,
                        unsigned kinds);
 

@@ -28,6 +28,10 @@ end
 -- The handle of a type, given as a Type or by its name among the types of an Object's dump.
 local function handle_of(object, what, index, name)
   if getmetatable(what) == Type then
+    local own = core.types_of((core.object_about(object)))
+    if core.types_of(what[1]) ~= own then
+      require "qvm.guest.typed_memory".check(objects.dump(object), what[1], index, name)
+    end
     return what[1]
   elseif type(what) ~= "string" then
     check.expected(what, index, name, "Type or name of a type")
@@ -154,7 +158,7 @@ end
 
 local ARRAY_MAX = 1 << 20
 
---- Elements of an array, or from a pointer on, in a table.
+--- Some elements of an array or a pointer, as a table.
 -- @tparam qvm.object.Object object a pointer, or an array
 -- @tparam integer n number of elements, up to 1048576
 -- @treturn {any,...} values, as `object[i]` gives them; nil pointers leave holes
@@ -195,42 +199,45 @@ local XARRAY, IDR, MAPLE_TREE = one "struct xarray", one "struct idr", one "stru
 local RBTREE = {["struct rb_root"] = true, ["struct rb_root_cached"] = true,
   text = "struct rb_root"}
 
---- The entries of a list, linked by `struct list_head`.
+--- The entries of a list.
 --
+-- They are linked by a `struct list_head`.
 -- Raises in the loop where a link is NULL, cannot be read, or where an entry does not point
 -- back to the one before it.
 -- @tparam qvm.object.Object head the list's head, a `struct list_head` or a pointer to it
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage first = qvm.c.list(task.tasks, "struct task_struct", "tasks")()
+-- @usage for t in qvm.c.list(task.tasks, task_type, "tasks") do print(t.comm) end
 function c.list(head, type, member)
   check_head(head, LIST, "list")
   return lists.list(head, target_of(head, "list"), member_of(head, type, member, "list"))
 end
 
---- The entries of a hash list, by `struct hlist_node`.
+--- The entries of a hash list.
 --
+-- They are linked by a `struct hlist_node`.
 -- Raises as `list`.
 -- @tparam qvm.object.Object head a `struct hlist_head`, or a pointer to it
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage for t in qvm.c.hlist(head, "struct task_struct", "node") do print(t) end
+-- @usage for t in qvm.c.hlist(head, task_type, "node") do print(t.comm) end
 function c.hlist(head, type, member)
   check_head(head, HLIST, "hlist")
   return lists.hlist(head, target_of(head, "hlist"), member_of(head, type, member, "hlist"))
 end
 
---- The entries of a lock-free list, the newest first.
+--- The entries of a lock-free list.
 --
--- Its links go one way. Raises in the loop where one cannot be read, or leads back to an entry
+-- The last one that was added comes first. The links go one way. Raises in the loop where one
+-- cannot be read, or leads back to an entry
 -- before it.
 -- @tparam qvm.object.Object head a `struct llist_head`, or a pointer to it
 -- @tparam qvm.types.Type|string type of the entries
 -- @tparam string member the member of an entry by which it is linked: a `struct llist_node`
 -- @treturn function():qvm.object.Object iterator over the entries
--- @usage first = qvm.c.llist(wake_list, "struct task_struct", "wake")()
+-- @usage for t in qvm.c.llist(wake_list, task_type, "wake") do print(t.comm) end
 function c.llist(head, type, member)
   check_head(head, LLIST, "llist")
   return lists.llist(head, member_of(head, type, member, "llist"))
@@ -259,7 +266,7 @@ end
 -- @tparam qvm.object.Object array a `struct xarray`, or a pointer to it
 -- @tparam qvm.types.Type|string type of what the entries point to
 -- @treturn function():integer,any iterator over index, Object or integer
--- @usage for index in qvm.c.xarray(array, "struct task_struct") do print(index) end
+-- @usage for index in qvm.c.xarray(array, task_type) do print(index) end
 function c.xarray(array, type)
   check_head(array, XARRAY, "xarray")
   return trees.xarray(array, handle_of(array, type, 2, "xarray"), 0)
@@ -271,7 +278,7 @@ end
 -- @tparam qvm.object.Object idr a `struct idr`, or a pointer to it
 -- @tparam qvm.types.Type|string type of what the entries point to
 -- @treturn function():integer,any iterator over id, Object or integer
--- @usage for id in qvm.c.idr(idr, "struct task_struct") do print(id) end
+-- @usage for id in qvm.c.idr(idr, task_type) do print(id) end
 function c.idr(idr, type)
   check_head(idr, IDR, "idr")
   local handle = handle_of(idr, type, 2, "idr")
@@ -279,8 +286,9 @@ function c.idr(idr, type)
   return trees.xarray(idr.idr_rt, handle, idr.idr_base)
 end
 
---- The entries of a maple tree, in order of their ranges.
+--- The entries of a maple tree, with their ranges.
 --
+-- They come in order.
 -- An entry that is an integer, not a pointer, is returned as that integer. Ranges without an
 -- entry are left out. Raises in the loop where a node cannot be read, does not point back to
 -- its parent, or has ranges that do not ascend.
@@ -288,7 +296,7 @@ end
 -- @tparam qvm.types.Type|string type of what the entries point to
 -- @treturn function():integer,integer,any iterator over first and last index, both inclusive,
 -- and Object or integer
--- @usage for at in qvm.c.maple_tree(tree, "struct task_struct") do print(at) end
+-- @usage for first, last in qvm.c.maple_tree(tree, task_type) do print(first) end
 function c.maple_tree(tree, type)
   check_head(tree, MAPLE_TREE, "maple_tree")
   local handle = handle_of(tree, type, 2, "maple_tree")

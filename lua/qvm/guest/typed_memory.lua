@@ -179,11 +179,26 @@ local function handle_of(dump, what, index, name)
   return found[1]
 end
 
-local function object_at(dump, handle, address)
+-- Raises if the handle of a type belongs neither to the types in use nor to a module's: it is of
+-- another dump, or of a file that was in use before. It is argument number `index` of `name`.
+function typed_memory.check(dump, handle, index, name)
+  local state, own = dump._guest, core.types_of(handle)
+  local is_known = own == state.types[1]
+  for _, types in ipairs(state.module_types or {}) do
+    is_known = is_known or own == types[1]
+  end
+  if not is_known then
+    check.bad(index, name, "a Type of other types than those in use")
+  end
+end
+
+-- index, name: of the argument that the type was, and of the function.
+local function object_at(dump, handle, address, index, name)
   local context, message, code = typed_memory.context(dump, handle)
   if not context then
     return nil, message, code
   end
+  typed_memory.check(dump, handle, index, name)
   return core.object(context, handle, address)
 end
 
@@ -197,7 +212,7 @@ function typed_memory.object(dump, what, address)
   if not at then
     return nil, message, code
   end
-  return object_at(dump, handle, at)
+  return object_at(dump, handle, at, 1, "object")
 end
 
 -- By its symbol; or, if the symbols are those of code alone, as they lead to it: per-CPU
@@ -242,7 +257,7 @@ function typed_memory.variable(dump, name, what)
   if not address then
     return nil, message, code
   end
-  return object_at(dump, handle, address)
+  return object_at(dump, handle, address, 2, "variable")
 end
 
 function typed_memory.per_cpu_offset(dump, cpu)
