@@ -167,11 +167,13 @@ describe("gdb, with the tasks of a guest,", function()
       local dump <close> = assert(qvm.open(path))
       assert(dump:symbols():save(symbols))
     end
-    local output, errors = rsp.gdb({tasks = path}, "echo", "info threads", "symbol-file " .. symbols,
-      "set backtrace limit 9", "thread find kthread", "thread 3", "bt", "x/2s 0x400000", "p $x0",
+    local output, errors = rsp.gdb({tasks = path}, "echo", "info threads",
+      "symbol-file " .. symbols, "set backtrace limit 9", "thread find kthread", "thread 3", "bt", "x/2s 0x400000", "p $x0",
       "p/x $x20", "thread 6", "thread 1", "x/s 0x400000", "p $x3")
-    assert.matches('\n* 1    Thread 7 "worker" (running, CPU 0, parent 1) ', output, 1, true, errors)
-    assert.matches('\n  2    Thread 10000001 "swapper/1" (running, CPU 1, parent 0) ', output, 1, true)
+    assert.matches('\n* 1    Thread 7 "worker" (running, CPU 0, parent 1) ', output, 1, true,
+      errors)
+    assert.matches('\n  2    Thread 10000001 "swapper/1" (running, CPU 1, parent 0) ', output, 1,
+      true)
     assert.matches('"a<b>"&" (in uninterruptible sleep, CPU 0, parent 1, thread of 7)', output, 1,
       true)
     assert.matches("#0  0x%x+ in schedule %(%)\n#1  0x%x+ in wait_here %(%)\n", output)

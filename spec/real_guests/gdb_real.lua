@@ -210,8 +210,8 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
       local _, output = rsp.gdb(path, "echo", "monitor ps", "monitor task 1", "monitor modules")
       for task in dump:tasks() do
         local name = task.kernel and ("[%s]"):format(task.name) or task.name
-        assert.matches(("\n%s %7d %7d  %s   %4d  %s\n"):format(task.running and ">" or " ", task.pid,
-          task.ppid, task.state, task.cpu, name), output, 1, true)
+        assert.matches(("\n%s %7d %7d  %s   %4d  %s\n"):format(task.running and ">" or " ",
+          task.pid, task.ppid, task.state, task.cpu, name), output, 1, true)
       end
       local task = dump:task(1)
       assert.matches(("\n%s\ncommand line: %s\n"):format(tostring(task),
@@ -220,8 +220,8 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
         assert.matches(tostring(frame) .. "\n", output, 1, true)
       end
       for module in dump:modules() do
-        assert.matches(("\n0x%016x %9d  %s"):format(module.base, module.size, module.name), output, 1,
-          true)
+        assert.matches(("\n0x%016x %9d  %s"):format(module.base, module.size, module.name),
+          output, 1, true)
       end
     end)
 

@@ -75,13 +75,14 @@ local function placer(extents)
 end
 
 -- Writes symbols. about: machine, byteorder; first, last: where the kernel's code begins and
--- ends; orc and space: see qvm.guest.call_frames. Returns the number of symbols; nil, message, code.
+-- ends; orc and space: see qvm.guest.call_frames. Returns the number of symbols; nil, message,
+-- code.
 return function(path, symbols, about)
   local order = about.byteorder == "big" and ">" or "<"
   local extents = {[TEXT] = {about.first, about.last}}
   local entries, strings, count = tables(order, symbols:all(), placer(extents))
   local at = HEADER_SIZE
-  local headers, body = {string.pack(order .. "I4I4I8I8I8I8I4I4I8I8", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)}, {}
+  local headers, body = {("\0"):rep(SECTION_SIZE)}, {}
   local function section(name, kind, flags, address, bytes, size, link, info, align, entry)
     headers[#headers + 1] = string.pack(order .. "I4I4I8i8I8I8I4I4I8I8", name_at(name), kind, flags,
       address, at, size or #bytes, link, info, align, entry)
