@@ -62,7 +62,8 @@ describe("tasks as gdb's threads", function()
     for n = 0, 30 do
       words[n + 1] = word(1 << 8 | n)
     end
-    assert.are.equal(table.concat(words) .. word(guest.init_task) .. word(USER) .. "05000000", all)
+    assert.are.equal(table.concat(words) .. word(guest.init_task) .. word(USER) .. "05000000"
+      .. word(0x1ee), all)
     assert.are.equal(word(2 << 8), idle:sub(1, 16))
   end)
 
@@ -75,7 +76,7 @@ describe("tasks as gdb's threads", function()
       words[#words + 1] = word(8 << 8 | n)
     end
     assert.are.equal(table.concat(words) .. word(stack) .. word(pc) .. word(stack) .. word(pc)
-      .. ("x"):rep(8), all)
+      .. ("x"):rep(8 + 16), all)
     assert.are.same({word(8 << 8 | 19), "E01"}, {x19, x0})
   end)
 

@@ -34,8 +34,7 @@ describe("saved symbols of aarch64", function()
     assert(assert(dump:symbols(files.write("System.map", k:map()))):save(files.path "guest.sym"))
     local output = frames_of(files.path "guest.sym")
     assert.matches(("FDE cie=00000000 pc=%x..%x"):format(k.symbols._stext, k.symbols._etext),
-      output,
-      1, true)
+      output, 1, true)
     assert.matches("\n +LOC +CFA +x29 +ra\n0000000000000000 x29%+16 +c%-16 +c%-8", output)
   end)
 end)
@@ -46,8 +45,8 @@ local UNDEFINED, CALL, REGS, PARTIAL = 0, 2, 3, 4
 
 local BASE, AT = 0xffffffff81000000, 0x200000
 
--- The symbols of a kernel of x86_64 with ORC tables. entries: {offset of the code,
--- type, base of sp, its offset, base of bp, its offset}.
+-- The symbols of a kernel of x86_64 with ORC tables. entries: {offset of the code, type, base of
+-- sp, its offset, base of bp, its offset}.
 local function orc_symbols(entries)
   local ips, words = {}, {}
   for i, entry in ipairs(entries) do
@@ -58,9 +57,8 @@ local function orc_symbols(entries)
   local tables = pagetables.x86_64(0x100000)
   tables:map(BASE, AT, 1, 0)
   local segments = tables:segments()
-  segments[#segments + 1] = {paddr = AT, bytes = writer.filled(0x20000,
-    {[0x2000] = table.concat(ips),
-    [0x10000] = table.concat(words)})}
+  segments[#segments + 1] = {paddr = AT, bytes = writer.filled(0x20000, {
+    [0x2000] = table.concat(ips), [0x10000] = table.concat(words)})}
   segments[#segments + 1] = {type = 4, align = 4, bytes = writer.elf_note("VMCOREINFO\0", 0,
     ("OSRELEASE=6\nPAGESIZE=4096\nNUMBER(phys_base)=%d\nSYMBOL(_stext)=%x\n"
       .. "SYMBOL(swapper_pg_dir)=%x\n"):format(AT - 0x1000000, BASE,
@@ -118,14 +116,12 @@ describe("saved symbols of x86_64", function()
       .. "0+ rsp%+8 +u\n")
     for _, extent in ipairs {{0, 0x10}, {0x270, 0x801}} do
       assert.matches(("cie=%s pc=%x..%x\n"):format(unknown, BASE + extent[1],
-        BASE + extent[2]), output,
-        1, true)
+        BASE + extent[2]), output, 1, true)
     end
     -- Interrupted code does not follow a call: its frames are marked.
     local interrupted = output:match '\n(%x+) %x+ ffffffff CIE "S"[^\n]*\n[^\n]*r15'
     assert.matches(("cie=%s pc=%x..%x\n"):format(interrupted, BASE + 0x250, BASE + 0x260),
-      output, 1,
-      true)
+      output, 1, true)
   end)
 
   it("have no more of them than are in the dump, and in ascending order", function()

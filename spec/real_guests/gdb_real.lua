@@ -211,8 +211,7 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
       for task in dump:tasks() do
         local name = task.kernel and ("[%s]"):format(task.name) or task.name
         assert.matches(("\n%s %7d %7d  %s   %4d  %s\n"):format(task.running and ">" or " ",
-          task.pid,
-          task.ppid, task.state, task.cpu, name), output, 1, true)
+          task.pid, task.ppid, task.state, task.cpu, name), output, 1, true)
       end
       local task = dump:task(1)
       assert.matches(("\n%s\ncommand line: %s\n"):format(tostring(task),
@@ -222,8 +221,7 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
       end
       for module in dump:modules() do
         assert.matches(("\n0x%016x %9d  %s"):format(module.base, module.size, module.name),
-          output, 1,
-          true)
+          output, 1, true)
       end
     end)
 

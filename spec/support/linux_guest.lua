@@ -267,7 +267,7 @@ function linux_guest.guest()
   return guest
 end
 
--- The vCPUs' registers: x0 to x30 are the vCPU's number and theirs.
+-- The vCPUs' registers: x0 to x30 are made of the vCPU's number, from 1, and theirs.
 local function note_of(k)
   local cpus = {}
   for i, pc in ipairs {linux_guest.USER, k.symbols.idle_here} do
@@ -275,9 +275,10 @@ local function note_of(k)
     for n = 0, 30 do
       gpr[n] = i << 8 | n
     end
-    cpus[i] = {cpunum = i - 1, registers = writer.aarch64 {gpr = gpr, elr = pc, pstate = 5}}
+    cpus[i] = {cpunum = i - 1, extra = {i << 8 | 0xee},
+      registers = writer.aarch64 {gpr = gpr, elr = pc, pstate = 5}}
   end
-  return writer.note {cpus = cpus}
+  return writer.note {cpus = cpus, names = {"far_el1"}}
 end
 
 -- Writes the guest's dump, and returns its path. has_types: with type information.
