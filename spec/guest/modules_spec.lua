@@ -63,6 +63,7 @@ describe("the modules of a Linux guest", function()
     local dump = dump_of({}, function(guest, at)
       guest:module {name = "ext4", base = at, size = 0x2000}
       guest.symbols.modules, guest.symbols.init_task = nil, nil
+      guest:reserve(4096) -- whole pages are in the dump
     end)
     assert.matches("module ext4", lines_of(dump)[1])
   end)

@@ -119,7 +119,7 @@ describe("symbols that are saved", function()
     local status, output = process.run {"nm", files.path "guest.sym"}
     assert.are.equal(0, status)
     assert.matches(("%016x T _stext"):format(guest.symbols._stext), output, 1, true)
-    assert.matches(("%016x D init_task"):format(guest.idle), output, 1, true)
+    assert.matches(("%016x B init_task"):format(guest.idle), output, 1, true)
     assert.matches("T ext4_init", output, 1, true)
   end)
 
@@ -132,7 +132,7 @@ describe("symbols that are saved", function()
     assert.is_nil(none)
     assert.are.equal("not_found", code)
     assert.matches("no/such/guest.sym", message, 1, true)
-    for _, bad in ipairs {"", "a\0b", 5, {}} do
+    for _, bad in ipairs {"a\0b", 5, {}} do
       assert.is_false(pcall(symbols.save, symbols, bad))
     end
   end)

@@ -8,7 +8,7 @@ local errors = require "qvm.util.errors"
 local landmarks = {}
 
 local IMAGE = 128 << 20 -- bytes of a kernel's image, at most
-local BLOCK = 1 << 16   -- bytes that are read at a time
+local BLOCK = 1 << 12   -- bytes that are read at a time: of a page, as some may be missing
 local NAMES = 4096      -- places with the name of init_task that are looked at
 
 local function same(pointer, object)
@@ -54,7 +54,9 @@ end
 local function modules(dump, space, first)
   local offset = assert(dump:type "struct module"):offset "list"
   for block = first & -BLOCK, (first & -BLOCK) + IMAGE - BLOCK, BLOCK do
-    local words = space:array(block, "u64", BLOCK // 8) or {}
+    -- With the word after it: the head may lie across blocks.
+    local words = space:array(block, "u64", BLOCK // 8 + 1) or space:array(block, "u64", BLOCK // 8)
+      or {}
     for i = 1, #words - 1 do
       local next_entry, last_entry, at = words[i], words[i + 1], block + 8 * (i - 1)
       if next_entry < 0 and last_entry < 0 and next_entry ~= at and next_entry & 7 == 0
