@@ -401,6 +401,28 @@ local function add_types(list, o)
   add("qvm.c.per_cpu", function() return text_of(c.per_cpu(variable "runqueues", 0)) end)
 end
 
+-- Tasks and modules of a Linux guest. Its symbols and types stay loaded.
+local function add_tasks(list, o)
+  local function add(name, run)
+    list[#list + 1] = {name = name, run = run}
+  end
+  local task, dump = o.Task, o.Task._dump
+  local cpu, symbols = assert(dump:vcpu(0)), assert(dump:symbols(files.path "linux.map"))
+  add("Dump:tasks", function() return texts_of(dump:tasks()) end)
+  add("Dump:task", function() return text_of(dump:task(1)) end)
+  add("Dump:modules", function() return texts_of(dump:modules()) end)
+  add("Vcpu:task", function() return text_of(cpu:task()) end)
+  add("Vcpu:space", function() return text_of(cpu:space()) end)
+  add("Task:space", function() return text_of(task:space()) end)
+  add("Task:mappings", function() return texts_of(task:mappings()) end)
+  add("Task:arguments", function() return task:arguments() end)
+  add("Task:registers", function() return texts_of(task:registers()) end)
+  add("Task:backtrace", function() return texts_of(task:backtrace()) end)
+  add("Symbols:all", function() return all(symbols:all "^ext4") end)
+  add("Symbols:at of a module", function() return symbols:at(o.Symbol.address) end)
+  add("Symbols:save", function() return symbols:save(files.path "linux.sym") end)
+end
+
 local function add_opens(list, o)
   for _, kind in ipairs {"plain", "large", "packed", "qemu", "cut", "cut_packed", "empty",
     "broken", "xz"} do
@@ -550,6 +572,7 @@ function calls.list(o)
   add_opens(list, o)
   add_dumps(list, o)
   add_types(list, o)
+  add_tasks(list, o)
   add_vms(list, o)
   add_rest(list, o)
   table.sort(list, function(a, b) return a.name < b.name end)

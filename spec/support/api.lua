@@ -4,6 +4,7 @@ local assertions = require "qvm.assertions"
 local files = require "support.files"
 local kernel = require "support.kernel"
 local kernel_objects = require "support.kernel_objects"
+local linux_guest = require "support.linux_guest"
 local pagetables = require "support.pagetables"
 local qvm = require "qvm"
 local sim = require "support.sim"
@@ -142,6 +143,18 @@ local function add_types(objects, dump)
   objects.Object = {assert(dump:variable "init_task"), assert(dump:variable "saved_command_line")}
 end
 
+-- Tasks and modules, of another dump: a Linux guest with one of everything.
+local small_guest = linux_guest.small()
+local small_bytes = small_guest:dump()
+
+local function add_tasks(objects)
+  local dump = assert(qvm.open(files.write("linux.gcore", small_bytes)))
+  local symbols = assert(dump:symbols(files.write("linux.map", small_guest:map())))
+  objects.Task, objects.Module = {assert(dump:task(1))}, {dump:modules()()}
+  objects.Mapping = {objects.Task[1]:mappings()()}
+  objects.Symbol = {symbols:all "^ext4"()}
+end
+
 local function add_confs(objects, vm)
   local conf = assert(qvm.conf.load(files.write("linux1.qvmconf", conf_text)))
   local other = assert(qvm.conf.load(files.write("other.qvmconf", "dump /nowhere\n")))
@@ -187,6 +200,7 @@ function api.objects()
   add_spaces(objects, dump)
   add_kernel(objects, dump)
   add_types(objects, dump)
+  add_tasks(objects)
   qvm.root(sim.root())
   return objects
 end
