@@ -21,7 +21,8 @@ local function sections_of(bytes)
   assert(bytes:sub(1, 5) == "\127ELF\2")
   local order = bytes:byte(6) == 1 and "<" or ">"
   local kind, machine = string.unpack(order .. "I2I2", bytes, 17)
-  local first, _, _, _, _, size, count, names = string.unpack(order .. "I8I4I2I2I2I2I2I2", bytes, 41)
+  local first, _, _, _, _, size, count, names = string.unpack(
+    order .. "I8I4I2I2I2I2I2I2", bytes, 41)
   local list, sections = {}, {}
   for i = 0, count - 1 do
     local name, type, flags, address, offset, length, link, info = string.unpack(

@@ -113,8 +113,8 @@ local RUN_QUEUE = 0x40
 
 local function define_section(t)
   t:variable("runqueues", "struct rq")
-  t:other("section .data..percpu", nil, 1, function(writer)
-    writer:section(".data..percpu", 0x1000, {{t:id "var runqueues", RUN_QUEUE, t:size "struct rq"}})
+  t:other("section .data..percpu", nil, 1, function(types)
+    types:section(".data..percpu", 0x1000, {{t:id "var runqueues", RUN_QUEUE, t:size "struct rq"}})
   end)
 end
 

@@ -81,11 +81,11 @@ function modules.all(dump)
   if not head then
     return nil, message, code
   end
-  local objects, count = c.list(head, "struct module", "list"), 0
+  local entries, count = c.list(head, "struct module", "list"), 0
   return function()
-    local object = objects()
+    local object = entries()
     while object and object.state == UNFORMED do
-      object = objects()
+      object = entries()
     end
     count = count + 1
     if count > MODULES_MAX then

@@ -59,7 +59,7 @@ function task_memory.arguments(task)
     return nil, ("%s: task %d is about to run a program that has no arguments yet"):format(
       task._dump.path, task.pid), "not_found"
   elseif size < 0 or size > ARGUMENTS_MAX then
-    return nil, ("%s: task %d: damaged, or too large: arguments of %d bytes"):format(task._dump.path, task.pid, size),
+    return nil, ("%s: task %d: arguments of %d bytes"):format(task._dump.path, task.pid, size),
       "too_large"
   end
   local bytes

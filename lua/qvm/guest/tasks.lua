@@ -75,7 +75,7 @@ end
 
 local KERNEL_THREAD = 0x00200000 -- PF_KTHREAD of `flags`
 
--- The CPU of a task: in thread_info (5.16 and later), or in the task itself; nil if it is elsewhere.
+-- The CPU of a task: in thread_info (5.16 and later), or in the task itself; nil if elsewhere.
 local function cpu_of(object)
   if objects.has(object, "cpu") then
     return object.cpu
