@@ -44,7 +44,8 @@ describe("the modules of a Linux guest", function()
           :format(base + 0x4000),
         ("module one: 1 byte at 0x%016x"):format(base + 0xc000)}, lines_of(dump))
       local first = dump:modules()()
-      assert.are.same({"ext4", base, 0x3000, ""}, {first.name, first.base, first.size, first.taints})
+      assert.are.same({"ext4", base, 0x3000, ""}, {first.name, first.base, first.size,
+        first.taints})
       assert.are.equal("ext4", first.object.name)
     end
   end)
