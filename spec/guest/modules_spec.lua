@@ -40,7 +40,8 @@ describe("the modules of a Linux guest", function()
       end)
       local base = area(guest)
       assert.are.same({("module ext4: 12288 bytes at 0x%016x"):format(base),
-        ("module out_of_tree: 4096 bytes at 0x%016x, taints the kernel: POE"):format(base + 0x4000),
+        ("module out_of_tree: 4096 bytes at 0x%016x, taints the kernel: POE")
+          :format(base + 0x4000),
         ("module one: 1 byte at 0x%016x"):format(base + 0xc000)}, lines_of(dump))
       local first = dump:modules()()
       assert.are.same({"ext4", base, 0x3000, ""}, {first.name, first.base, first.size,
@@ -64,6 +65,7 @@ describe("the modules of a Linux guest", function()
     local dump = dump_of({}, function(guest, at)
       guest:module {name = "ext4", base = at, size = 0x2000}
       guest.symbols.modules, guest.symbols.init_task = nil, nil
+      guest:reserve(4096) -- whole pages are in the dump
     end)
     assert.matches("module ext4", lines_of(dump)[1])
   end)

@@ -177,12 +177,7 @@ local function add_vcpus(guest, vcpus)
       words[17], words[20], words[23] = cpu.pc, cpu.sp or 0, cpu.gs or 0
       guest:add_note("CORE\0", 1, writer.prstatus(i - 1, words, 336))
     else
-      for j = 1, 34 do
-        words[j] = 0
-      end
-      words[32], words[33] = cpu.sp or 0, cpu.pc
-      guest:add_note("CORE\0", 1, writer.prstatus(i - 1, words, 392))
-      guest:add_note("CORE\0", 2, ("\0"):rep(528))
+      guest:add_vcpu(i - 1, cpu.pc, cpu.sp)
     end
   end
   for _, cpu in ipairs(guest.machine == "x86_64" and vcpus or {}) do

@@ -5,6 +5,7 @@
 local kernel = require "support.kernel"
 local kernel_objects = require "support.kernel_objects"
 local pagetables = require "support.pagetables"
+local writer = require "support.dumpwriter"
 
 local Guest = setmetatable({}, {__index = getmetatable(kernel.new()).__index})
 Guest.__index = Guest
@@ -113,8 +114,8 @@ local RUN_QUEUE = 0x40
 
 local function define_section(t)
   t:variable("runqueues", "struct rq")
-  t:other("section .data..percpu", nil, 1, function(writer)
-    writer:section(".data..percpu", 0x1000, {{t:id "var runqueues", RUN_QUEUE, t:size "struct rq"}})
+  t:other("section .data..percpu", nil, 1, function(types)
+    types:section(".data..percpu", 0x1000, {{t:id "var runqueues", RUN_QUEUE, t:size "struct rq"}})
   end)
 end
 
@@ -286,6 +287,35 @@ function Guest:run_queues(running)
   self:object(array, offsets, "__per_cpu_offset")
   self:object("unsigned int", #running, "nr_cpu_ids")
   return offsets
+end
+
+-- Adds a vCPU of an aarch64 guest, as QEMU writes it.
+function Guest:add_vcpu(index, pc, sp)
+  local registers = {}
+  for i = 1, 34 do
+    registers[i] = 0
+  end
+  registers[32], registers[33] = sp or 0, pc
+  self:add_note("CORE\0", 1, writer.prstatus(index, registers, 392))
+  self:add_note("CORE\0", 2, ("\0"):rep(528))
+end
+
+-- A guest of aarch64 with one of everything: a process with a mapping, its vCPU, and a module.
+function linux_guest.small()
+  local self = linux_guest.new()
+  local root = self:dentry "/"
+  local file = self:file(self:mount(root), self:dentry("init", root))
+  local mm = self:memory_of({pgd = self:user_tables {[0x10000] = "init\0-x\0"},
+    arg_start = 0x10000, arg_end = 0x10008}, {{vm_start = 0x10000, vm_end = 0x11000,
+    vm_flags = 5, vm_file = file}})
+  local stack = self:stack {pc = 0x10010, sp = 0x10f00, pstate = 0}
+  local task = self:task {pid = 1, name = "init", mm = mm, stack = stack,
+    thread = {cpu_context = {pc = self.symbols._stext + 16, sp = stack + 0x3000}}}
+  self:run_queues {task}
+  self:add_vcpu(0, 0x10010)
+  local base = self.base + (64 << 20)
+  self:module {name = "ext4", base = base, size = 0x1000, symbols = {{"ext4_init", base + 16, 32}}}
+  return self:finish()
 end
 
 -- Links the lists, and adds the types.

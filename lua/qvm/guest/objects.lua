@@ -8,7 +8,6 @@
 -- exist.
 -- @classmod qvm.object
 
-local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local declaration = require "qvm.guest.declaration"
 local errors = require "qvm.util.errors"
