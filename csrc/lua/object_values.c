@@ -144,7 +144,7 @@ static int push_float(lua_State *L, const unsigned char *bytes, size_t size,
 static int push_scalar(lua_State *L, struct context *context, const struct place *place,
                        const struct btf_shape *shape)
 {
-    unsigned char bytes[16];
+    unsigned char bytes[16] = {0};
     bool big_endian = context_is_big_endian(context);
     uint64_t value;
 

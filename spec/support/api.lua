@@ -37,8 +37,8 @@ for _, name in ipairs {"Linux", "node", "6.1.0-test", "#1 test", "aarch64", ""} 
 end
 
 -- The kernel's types and objects, in the pages after the log.
-local KERNEL_PAGES = 4
-local in_kernel = kernel.new("<", BOTTOM + 0x1000)
+local KERNEL_PAGES, KERNEL = 4, BOTTOM + 0x10000
+local in_kernel = kernel.new("<", KERNEL)
 local types = kernel_objects.types()
 kernel_objects.fill(in_kernel, types)
 in_kernel:add_btf(types:btf())
@@ -78,8 +78,8 @@ function api.dump_bytes(stamp)
   tables:map(0x1000, 0x80000000, 0, 0)
   tables:map(BOTTOM, 0xa0000000, 0, 0)
   segments[#segments + 1] = {paddr = 0xa0000000, bytes = log .. utsname}
-  for page = 1, KERNEL_PAGES do
-    tables:map(BOTTOM + (page << 12), 0xa0000000 + (page << 12), 0, 0)
+  for page = 0, KERNEL_PAGES - 1 do
+    tables:map(KERNEL + (page << 12), 0xa0001000 + (page << 12), 0, 0)
   end
   segments[#segments + 1] = {paddr = 0xa0001000, bytes = kernel_memory}
   for _, segment in ipairs(tables:segments()) do

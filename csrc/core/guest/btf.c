@@ -239,7 +239,7 @@ static int allocate(struct btf *btf, const char *subject, struct qvm_error *err)
     btf->bucket_count = 64;
     while (btf->bucket_count < count)
         btf->bucket_count *= 2;
-    btf->offsets = malloc((count + 1) * sizeof *btf->offsets);
+    btf->offsets = calloc(count + 1, sizeof *btf->offsets);
     btf->chain = malloc((count + 1) * sizeof *btf->chain);
     btf->buckets = calloc(btf->bucket_count, sizeof *btf->buckets);
     if (!btf->offsets || !btf->chain || !btf->buckets)
