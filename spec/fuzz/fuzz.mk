@@ -31,8 +31,8 @@ FUZZ_COVER  := -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-map
 fuzz: fuzz-build fuzz-seeds ## search inputs that break the parsers: TARGET=json TIME=60
 	@sh spec/fuzz/run.sh $(FUZZ) $(FUZZ_TIME) $(FUZZ_CHOSEN)
 
-fuzz-ci: fuzz-build fuzz-seeds ## fuzz all targets, half a minute each
-	@sh spec/fuzz/run.sh $(FUZZ) 30 $(FUZZ_CHOSEN)
+fuzz-ci: fuzz-build fuzz-seeds ## fuzz all targets, 20 seconds each
+	@sh spec/fuzz/run.sh $(FUZZ) 20 $(FUZZ_CHOSEN)
 
 fuzz-save: fuzz-build fuzz-seeds ## keep the inputs of build/fuzz/corpus that add coverage
 	@sh spec/fuzz/save.sh $(FUZZ) $(FUZZ_CHOSEN)
