@@ -19,7 +19,9 @@ local scripts = {
   stacks = [[
 for task in dump:tasks() do
   print(task.pid, task.state, task.name)
-  for frame in task:backtrace() do print(frame) end
+  print(pcall(function() -- a zombie may have none
+    for frame in task:backtrace() do print(frame) end
+  end))
 end]],
 }
 
