@@ -189,7 +189,7 @@ guests.each(EVERY, "the modules of a %s guest", function(_, directory)
     end
     for _, line in ipairs(by_file["/proc/kallsyms"]) do
       local address, name, module = line:match "^(%x+) %a (%S+)%s+%[(.-)%]"
-      if module ~= "bpf" and not name:find "^%$" then -- marks of code and data
+      if module and module ~= "bpf" and not name:find "^%$" then -- marks of code and data
         assert.are.equal(module, names[address .. " " .. name], line)
         assert.is_truthy(dump:address(name))
         compared = compared + 1
