@@ -55,9 +55,7 @@ cp /bin/busybox /work/busybox
 sleep 1
 rm /work/busybox
 
-# What the guest says of itself, line by line: "FILE:LINE". The kernel's own messages do not go
-# to the console meanwhile, where they would be in the middle of a line.
-dmesg -n 1
+# What the guest says of itself, line by line: "FILE:LINE".
 {
     grep -H . /proc/[0-9]*/stat /proc/[0-9]*/stack /proc/[0-9]*/maps /proc/modules
     for cmdline in /proc/[0-9]*/cmdline; do
@@ -66,7 +64,6 @@ dmesg -n 1
     grep '\[' /proc/kallsyms | sed 's,^,/proc/kallsyms:,'
 } >/dev/console 2>/dev/null
 sleep 1 # the console is still writing
-dmesg -n 8
 
 echo ready | tell qvm
 
