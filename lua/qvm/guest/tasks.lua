@@ -25,7 +25,8 @@ local Task = {__name = "Task"}
 -- uninterruptible sleep, `T` stopped, `t` stopped by a debugger, `X` dead, `Z` zombie, `P`
 -- parked, `I` idle kernel thread
 -- @tfield ?integer cpu the kernel's number of the CPU that runs it or ran it last
--- @tfield boolean running a CPU was running it
+-- @tfield ?boolean running a CPU was running it; nil: the kernel does not say it, as one that
+-- was built for a single CPU
 -- @tfield boolean kernel it is a thread of the kernel
 -- @tfield qvm.object.Object object its `struct task_struct`
 -- @usage for t in dump:tasks() do print(t.pid, t.state, t.name) end
@@ -34,7 +35,7 @@ local NAMES = {R = "running", S = "sleeping", D = "in uninterruptible sleep", T 
   t = "stopped by a debugger", X = "dead", Z = "zombie", P = "parked", I = "idle"}
 
 Task.__tostring = line.tostring("task", function(task)
-  local state = task.state == "R" and not task.running and "ready" or NAMES[task.state]
+  local state = task.state == "R" and task.running == false and "ready" or NAMES[task.state]
   return ("%s %d%s %s: %s%s, parent %d"):format(
     task.pid == 0 and "idle task" or task.kernel and "kernel thread"
       or task.pid == task.tgid and "process" or "thread", task.pid,
@@ -85,6 +86,13 @@ local function cpu_of(object)
   return info and objects.has(info, "cpu") and info.cpu or nil
 end
 
+-- Was a CPU running the task? nil: its kernel does not say it.
+local function running_of(object)
+  if objects.has(object, "on_cpu") then
+    return object.on_cpu ~= 0
+  end
+end
+
 -- The Task of a `struct task_struct`, or of a pointer to one. Raises if it cannot be read.
 local function new(dump, object)
   local state = objects.has(object, "__state") and object.__state or object.state
@@ -92,7 +100,7 @@ local function new(dump, object)
   return setmetatable({_dump = dump, object = object, pid = object.pid, tgid = object.tgid,
     ppid = parent ~= nil and parent.tgid or 0, name = object.comm, cpu = cpu_of(object),
     state = letter_of(state, object.exit_state),
-    running = objects.has(object, "on_cpu") and object.on_cpu ~= 0,
+    running = running_of(object),
     kernel = object.flags & KERNEL_THREAD ~= 0}, Task)
 end
 
