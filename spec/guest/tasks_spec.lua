@@ -41,6 +41,18 @@ end
 FORMS[#FORMS + 1] = {machine = "x86_64"}
 
 describe("the tasks of a Linux guest", function()
+  it("may be unknown to run, in a kernel that was built for one CPU", function()
+    local dump = dump_of({one_cpu = true}, function(guest)
+      guest:task {pid = 1, name = "init"}
+    end)
+    local task = dump:task(1)
+    assert.is_nil(task.running)
+    assert.are.equal("process 1 init: running, CPU 0, parent 0", tostring(task))
+    assert.is_false(dump_of({}, function(guest)
+      guest:task {pid = 1, name = "init"}
+    end):task(1).running)
+  end)
+
   after_each(files.clean)
 
   it("are its processes, each with its threads, in the order of the kernel's list", function()

@@ -77,7 +77,8 @@ local function define_tasks(t, form)
   local members = {{"thread_info", "struct thread_info"},
     form.state == "state" and {"state", "volatile long int"} or {"__state", "unsigned int"},
     {"stack", "void *"}, {"stack_vm_area", "struct vm_struct *"}, {"flags", "unsigned int"},
-    {"on_cpu", "int"}, {"se", "struct sched_entity"}, {"tasks", "struct list_head"},
+    {form.one_cpu and "unused" or "on_cpu", "int"}, {"se", "struct sched_entity"},
+    {"tasks", "struct list_head"},
     {"mm", "struct mm_struct *"}, {"exit_state", "int"}, {"pid", "pid_t"}, {"tgid", "pid_t"},
     {"real_parent", "struct task_struct *"}, {"group_leader", "struct task_struct *"},
     {"thread_node", "struct list_head"}, {"comm", "char[16]"},
@@ -120,7 +121,7 @@ local function define_section(t)
 end
 
 -- form: order; machine; state: "state" or "__state"; cpu: "task" or "thread_info"; layout of
--- modules: "core_layout" or "mem".
+-- modules: "core_layout" or "mem"; one_cpu: the kernel was built for one, and has no on_cpu.
 function linux_guest.new(form)
   form = form or {}
   local self = setmetatable(kernel.new(form.order, nil, form.machine), Guest)
@@ -155,7 +156,8 @@ end
 -- structure: name; parent; leader, of a thread; cpu.
 function Guest:task(task)
   local value = {pid = task.pid, tgid = task.tgid or task.pid, comm = task.name,
-    exit_state = task.exit_state or 0, flags = task.flags or 0, on_cpu = task.on_cpu or 0,
+    exit_state = task.exit_state or 0, flags = task.flags or 0,
+    [self.form.one_cpu and "unused" or "on_cpu"] = task.on_cpu or 0,
     mm = task.mm or 0, stack = task.stack or 0, thread = task.thread,
     stack_vm_area = task.stack_vm_area or 0, se = task.se}
   value[self.form.state == "state" and "state" or "__state"] = task.state or 0
