@@ -50,22 +50,24 @@ function lists.list(head, start, handle, offset)
   end
 end
 
+-- Iterates over the nodes from a head's first one on, up to NULL.
+local function nodes_of(head)
+  local node, member = head, "first"
+  return function()
+    if node then
+      node, member = node[member], "next"
+    end
+    return node
+  end
+end
+
 -- Those that are linked by a struct hlist_node. Its pprev is the address of the pointer that
 -- leads to it: the head's, or the first member of the node before.
 function lists.hlist(head, start, handle, offset)
-  local node, at, count = nil, start, 0
-  local ended = false
+  local next_node, at, count = nodes_of(head), start, 0
   return function()
-    if ended then
-      return nil
-    end
-    if node then
-      node = node.next
-    else
-      node = head.first
-    end
+    local node = next_node()
     if node == nil then
-      ended = true
       return nil
     end
     check_back(node, "pprev", at)
@@ -77,20 +79,11 @@ end
 
 -- Those that are linked by a struct llist_node.
 function lists.llist(head, handle, offset)
-  local node, count = nil, 0
+  local next_node, count = nodes_of(head), 0
   local seen, limit = nil, 1
-  local ended = false
   return function()
-    if ended then
-      return nil
-    end
-    if node then
-      node = node.next
-    else
-      node = head.first
-    end
+    local node = next_node()
     if node == nil then
-      ended = true
       return nil
     end
     local at = address_of(node)

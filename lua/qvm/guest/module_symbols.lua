@@ -110,12 +110,11 @@ end
 -- modules, or without types, has none.
 return function(dump)
   local list = {}
-  local ok, problem = errors.try(function()
+  errors.try(function()
     for module in assert(modules.all(dump)) do
       list[#list + 1] = module
     end
   end)
   return setmetatable({dump = dump, space = dump:kernel_space(), modules = list, tables = {},
-    problem = not ok and problem or nil,
     budget = {count = symbol_table.COUNT_MAX, names = symbol_table.NAMES_MAX}}, ModuleSymbols)
 end
