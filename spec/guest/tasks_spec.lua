@@ -570,21 +570,32 @@ end)
 describe("the backtrace of a task", function()
   after_each(files.clean)
 
+  local function first_frame(machine, offset)
+    local dump = dump_of({machine = machine}, function(guest)
+      guest.symbols.ret_from_fork = guest.symbols._stext + 0x80
+      local stack, switch = guest:stack(), guest.symbols._stext + offset
+      local sp = stack + 0x3000
+      local thread = machine == "x86_64" and {sp = sp}
+        or {cpu_context = {pc = switch, sp = sp, fp = 0}}
+      if machine == "x86_64" then
+        guest:set(sp + 48, switch)
+      end
+      guest:task {pid = 1, name = "p", state = 1, stack = stack, thread = thread}
+    end)
+    return assert(dump:task(1):backtrace()())
+  end
+
   it("begins where the kernel switched away from it", function()
     for _, machine in ipairs {"aarch64", "x86_64"} do
-      local dump = dump_of({machine = machine}, function(guest)
-        local stack, switch = guest:stack(), guest.symbols._stext + 0x20
-        local sp = stack + 0x3000
-        local thread = machine == "x86_64" and {sp = sp}
-          or {cpu_context = {pc = switch, sp = sp, fp = 0}}
-        if machine == "x86_64" then
-          guest:set(sp + 48, switch)
-        end
-        guest:task {pid = 1, name = "p", state = 1, stack = stack, thread = thread}
-      end)
-      local first = assert(dump:task(1):backtrace()())
-      assert.are.equal("_stext+0x20/0x100", first.symbol)
+      local first = first_frame(machine, 0x20)
+      assert.are.equal("_stext+0x20/0x80", first.symbol)
       assert.are.equal("registers", first.how)
+    end
+  end)
+
+  it("begins where a new task will, which nothing has switched away from", function()
+    for _, machine in ipairs {"aarch64", "x86_64"} do
+      assert.are.equal("ret_from_fork+0x0/0x80", first_frame(machine, 0x80).symbol)
     end
   end)
 

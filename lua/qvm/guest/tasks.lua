@@ -273,6 +273,13 @@ function Task:kernel_registers()
   return iterators.members(registers and names or errors.raise(names), registers)
 end
 
+-- Is an address the first of a function? A new task is to begin there, in ret_from_fork; one that
+-- was switched away from returns into the middle of the scheduler.
+local function starts_function(dump, address)
+  local symbols = require "qvm.guest".symbols_in_use(dump)
+  return symbols ~= nil and select(2, symbols:at(address)) == 0
+end
+
 local function frames_of(task)
   local task_registers = require "qvm.guest.task_registers"
   local unwind = require "qvm.guest.unwind"
@@ -284,7 +291,10 @@ local function frames_of(task)
   if not registers then
     return nil, message, code
   end
-  registers.is_return = true
+  registers.is_return = not starts_function(task._dump, registers.pc)
+  if not registers.is_return then
+    registers.x30 = nil -- no function has called it
+  end
   return unwind.stack(task._dump, assert(task._dump:kernel_space()), registers)
 end
 
