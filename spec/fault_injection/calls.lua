@@ -8,7 +8,7 @@ local btf = require "support.btf"
 local files = require "support.files"
 local kernel_log = require "support.kernel_log"
 local kernel_objects = require "support.kernel_objects"
-local linux_guest = require "support.linux_guest"
+local example_guest = require "support.example_guest"
 local orc = require "support.orc"
 local process = require "support.process"
 local qvm = require "qvm"
@@ -124,7 +124,7 @@ local function make_files(o)
   o.plain = files.write("plain.gcore", api.dump_bytes("first"))
   o.other = files.write("other.gcore", api.dump_bytes("second"))
   o.crashed = kernel_log.dump(api.crash_messages).path
-  o.linux = linux_guest.write()
+  o.linux = example_guest.write()
   o.informed = files.write("informed.gcore", without_note(files.read(o.plain)))
   o.large = files.write("large.gcore", large)
   o.packed = gzip(o.large)

@@ -3,7 +3,7 @@
 
 local files = require "support.files"
 local gdbdump = require "support.gdbdump"
-local linux_guest = require "support.linux_guest"
+local example_guest = require "support.example_guest"
 local pagetables = require "support.pagetables"
 local process = require "support.process"
 local qvm = require "qvm"
@@ -162,7 +162,7 @@ describe("gdb, with the tasks of a guest,", function()
   end)
 
   it("shows them as threads, and walks their stacks with saved symbols", function()
-    local path, symbols = linux_guest.write(), files.path "guest.sym"
+    local path, symbols = example_guest.write(), files.path "guest.sym"
     do
       local dump <close> = assert(qvm.open(path))
       assert(dump:symbols():save(symbols))

@@ -2,12 +2,11 @@
 
 local files = require "support.files"
 local gdbdump = require "support.gdbdump"
-local linux_guest = require "support.linux_guest"
-local link_list = require "support.kernel_objects".link_list
+local example_guest = require "support.example_guest"
 local qvm = require "qvm"
 local rsp = require "support.rsp"
 
-local USER = linux_guest.USER
+local USER = example_guest.USER
 
 -- A register of aarch64: 8 bytes in hexadecimal.
 local function word(value)
@@ -18,8 +17,8 @@ describe("tasks as gdb's threads", function()
   local guest, path, tasks
 
   setup(function()
-    guest = linux_guest.guest()
-    path = linux_guest.write(guest)
+    guest = example_guest.new()
+    path = example_guest.write(guest)
     tasks = {tasks = path}
   end)
 
@@ -62,7 +61,7 @@ describe("tasks as gdb's threads", function()
     for n = 0, 30 do
       words[n + 1] = word(1 << 8 | n)
     end
-    assert.are.equal(table.concat(words) .. word(guest.init_task) .. word(USER) .. "05000000"
+    assert.are.equal(table.concat(words) .. word(guest.idle) .. word(USER) .. "05000000"
       .. word(0x1ee), all)
     assert.are.equal(word(2 << 8), idle:sub(1, 16))
   end)
@@ -70,7 +69,7 @@ describe("tasks as gdb's threads", function()
   it("have the registers that the kernel kept of them, and no others", function()
     local _, all, x19, x0 = rsp.ask(tasks, "Hg8", "g", "p13", "p0")
     local stack = qvm.open(path):task(8).object.thread.cpu_context.sp
-    local pc = guest.kernel.symbols.schedule + 0x40
+    local pc = guest.symbols.schedule + 0x40
     local words = {("x"):rep(16 * 19)}
     for n = 19, 28 do
       words[#words + 1] = word(8 << 8 | n)
@@ -86,14 +85,15 @@ describe("tasks as gdb's threads", function()
   end)
 
   it("read memory in their own address spaces and the kernel's", function()
-    local size = ("%x"):format(#linux_guest.OTHER)
+    local size = ("%x"):format(#example_guest.OTHER)
     local read = ("m%x,%s"):format(USER, size)
-    local kernel = ("m%x,4"):format(guest.kernel.symbols.schedule)
+    local kernel = ("m%x,4"):format(guest.symbols.schedule)
     local _, init, code, _, worker, _, thread, _, kthread, kernel_code = rsp.ask(tasks,
       "Hg1", read, kernel, "Hg7", read, "Hg8", read, "Hg2", read, kernel)
-    local other = rsp.hex(linux_guest.OTHER)
-    assert.are.same({rsp.hex(linux_guest.DATA:sub(1, #linux_guest.OTHER)), "00000094", other, other,
-      "E0e", "00000094"}, {init, code, worker, thread, kthread, kernel_code})
+    local own = rsp.hex(example_guest.DATA:sub(1, #example_guest.OTHER))
+    local other = rsp.hex(example_guest.OTHER)
+    assert.are.same({own, "00000094", other, other, "E0e", "00000094"},
+      {init, code, worker, thread, kthread, kernel_code})
     assert.are.equal(("1,%x"):format(USER + 6), (select(2, rsp.ask(tasks, "Hg1",
       ("qSearch:memory:%x;20;init"):format(USER)))))
   end)
@@ -110,7 +110,7 @@ describe("tasks as gdb's threads", function()
 task 2:
 #0  0x%016x schedule+0x40/0x100
 #1  0x%016x e1000_open+0x20/0x40 [e1000\x1b]
-]]):format(guest.kernel.symbols.schedule + 0x40, guest.module_text + 0x120),
+]]):format(guest.symbols.schedule + 0x40, guest.module_text + 0x120),
       monitor("2", "backtrace"))
     assert.matches("^task 1:\n0x0000000000400000 is physical ", monitor("1", "translate 0x400000"))
     assert.matches("^task 2:\n.*not mapped\n$", (monitor("2", "translate 0x400000")
@@ -123,7 +123,7 @@ describe("the threads of a guest", function()
   after_each(files.clean)
 
   it("without type information are refused with the reason", function()
-    local path = linux_guest.write(nil, false)
+    local path = example_guest.write(nil, false)
     local _, errors, status = rsp.serve({tasks = path}, rsp.packet "qC")
     assert.are.equal(1, status)
     assert.matches("tasks.gcore: the kernel has no type information (BTF)", errors, 1, true)
@@ -133,10 +133,10 @@ describe("the threads of a guest", function()
   end)
 
   it("end where the list of tasks is damaged, and a message says so", function()
-    local guest = linux_guest.guest()
+    local guest = example_guest.new()
     local offset = guest.types:offset("struct task_struct", "tasks")
-    guest.kernel:set(guest.leaders[3] + offset, 0x1234) -- after pid 7
-    local output, errors, status = rsp.serve({tasks = linux_guest.write(guest)},
+    guest:set(guest.leaders[3] + offset, 0x1234) -- after pid 7
+    local output, errors, status = rsp.serve({tasks = example_guest.write(guest)},
       rsp.packet "qfThreadInfo")
     assert.are.equal(0, status)
     assert.matches("$m7,989681,1,2,8#", output, 1, true)
@@ -144,22 +144,22 @@ describe("the threads of a guest", function()
   end)
 
   it("are listed once if two have the same pid, and without pids out of range", function()
-    local guest = linux_guest.guest()
+    local guest = example_guest.new()
     local function set_pid(leader, pid)
-      guest.kernel:set(leader + guest.types:offset("struct task_struct", "pid"),
+      guest:set(leader + guest.types:offset("struct task_struct", "pid"),
         string.pack("<i4", pid))
     end
     set_pid(guest.leaders[1], -1)
     set_pid(guest.leaders[2], 7)
     set_pid(guest.leaders[4], 0x400001)
-    assert.are.equal("m7,989681,8", (rsp.ask({tasks = linux_guest.write(guest)}, "qfThreadInfo")))
+    assert.are.equal("m7,989681,8", (rsp.ask({tasks = example_guest.write(guest)}, "qfThreadInfo")))
   end)
 end)
 
 describe("gdb's monitor command shows a guest's", function()
   local path
 
-  setup(function() path = linux_guest.write() end)
+  setup(function() path = example_guest.write() end)
   teardown(files.clean)
 
   it("tasks", function()
@@ -191,7 +191,7 @@ describe("gdb's monitor command shows a guest's", function()
 
   it("modules", function()
     assert.are.equal("BASE                   BYTES  NAME (TAINTS)\n"
-      .. "0xffffff8000300000     13568  e1000\\x1b (O)\n", rsp.monitor(path, "modules"))
+      .. "0xffffff8000380000     13568  e1000\\x1b (O)\n", rsp.monitor(path, "modules"))
   end)
 
   it("crash, or that there is none", function()
@@ -203,31 +203,19 @@ describe("gdb's monitor command shows a guest's", function()
   end)
 
   it("first tasks, if there are very many, and counts the others", function()
-    local guest = linux_guest.guest()
-    local t, k = guest.types, guest.kernel
-    local signal = k:place(t:pack("struct signal_struct", {}))
-    local list, threads, first = {}, {}, nil
-    for i = 1, 2500 do
-      local at = k:reserve(t:size "struct task_struct")
-      first = first or at
-      list[i] = t:pack("struct task_struct", {pid = 1000 + i, tgid = 1001, comm = "many",
-        signal = signal, group_leader = first, real_parent = guest.init_task})
-      threads[i] = at
+    local guest = example_guest.new()
+    local first = guest:task {pid = 1001, name = "many"}
+    for pid = 1002, 3500 do
+      guest:task {pid = pid, tgid = 1001, name = "many", leader = first}
     end
-    k:set(first, table.concat(list))
-    k.next = first + #table.concat(list) + 16
-    guest.leaders[#guest.leaders + 1] = first
-    link_list(k, guest.init_task + t:offset("struct task_struct", "tasks"), guest.leaders,
-      t:offset("struct task_struct", "tasks"))
-    link_list(k, signal + t:offset("struct signal_struct", "thread_head"), threads,
-      t:offset("struct task_struct", "thread_node"))
-    local text = rsp.monitor(linux_guest.write(guest), "ps")
+    guest:link()
+    local text = rsp.monitor(example_guest.write(guest), "ps")
     assert.matches("\n505 more were left out\n$", text)
     assert.are.equal(2002, select(2, text:gsub("\n", "\n")))
   end)
 
   it("nothing without type information, and why", function()
-    local plain = linux_guest.write(nil, false)
+    local plain = example_guest.write(nil, false)
     for _, command in ipairs {"ps", "task 1", "modules"} do
       assert.matches("the kernel has no type information (BTF) in its memory",
         rsp.monitor(plain, command), 1, true)

@@ -1,18 +1,18 @@
 -- The kernel registers of a guest's tasks.
 
 local files = require "support.files"
-local linux_guest = require "support.linux_guest"
+local example_guest = require "support.example_guest"
 local qvm = require "qvm"
 
 describe("the kernel registers of a task", function()
   local guest, dump
 
   local function open(change)
-    guest = linux_guest.guest()
+    guest = example_guest.new()
     if change then
       change(guest)
     end
-    dump = assert(qvm.open(linux_guest.write(guest)))
+    dump = assert(qvm.open(example_guest.write(guest)))
   end
 
   local function registers_of(task)
@@ -33,7 +33,7 @@ describe("the kernel registers of a task", function()
     open()
     local names, values = registers_of(dump:task(2))
     assert.are.equal("x19 x20 x21 x22 x23 x24 x25 x26 x27 x28 x29 x30 sp pc", names)
-    local pc = guest.kernel.symbols.schedule + 0x40
+    local pc = guest.symbols.schedule + 0x40
     assert.are.same({2 << 8 | 19, 2 << 8 | 28, values.sp, pc, pc},
       {values.x19, values.x28, values.x29, values.x30, values.pc})
     assert.are.equal(dump:task(2):backtrace()().address, values.pc)
@@ -43,13 +43,13 @@ describe("the kernel registers of a task", function()
     open()
     local names, values = registers_of(dump:task(7))
     assert.matches("^x0 x1 .* x30 sp pc pstate$", names)
-    assert.are.same({1 << 8 | 5, linux_guest.USER}, {values.x5, values.pc})
+    assert.are.same({1 << 8 | 5, example_guest.USER}, {values.x5, values.pc})
     assert.are.equal(2 << 8 | 5, select(2, registers_of(dump:vcpu(1):task())).x5)
   end)
 
   it("are not known if no vCPU is that of a task which runs", function()
     open(function(other)
-      other.kernel:set(other.leaders[3] + other.types:offset("struct task_struct", "cpu"), "\9")
+      other:set(other.leaders[3] + other.types:offset("struct task_struct", "cpu"), "\9")
     end)
     local ok, message = pcall(dump:task(7).kernel_registers, dump:task(7))
     assert.is_false(ok)

@@ -2,7 +2,7 @@
 
 local cost = require "support.cost"
 local files = require "support.files"
-local linux_guest = require "support.task_guest"
+local linux_guest = require "support.linux_guest"
 local qvm = require "qvm"
 
 -- Where modules are: after the kernel's block, and not in the dump.

@@ -1,7 +1,7 @@
 -- Symbols written as an ELF file, for gdb and other programs.
 
 local files = require "support.files"
-local linux_guest = require "support.task_guest"
+local linux_guest = require "support.linux_guest"
 local process = require "support.process"
 local qvm = require "qvm"
 local writer = require "support.dumpwriter"

@@ -1,7 +1,7 @@
 -- Tasks of a Linux guest: what each is and does, its memory, its registers.
 
 local files = require "support.files"
-local linux_guest = require "support.task_guest"
+local linux_guest = require "support.linux_guest"
 local qvm = require "qvm"
 local writer = require "support.dumpwriter"
 

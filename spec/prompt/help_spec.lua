@@ -3,7 +3,7 @@
 local api = require "support.api"
 local files = require "support.files"
 local lfs = require "lfs"
-local linux_guest = require "support.linux_guest"
+local example_guest = require "support.example_guest"
 local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
@@ -114,7 +114,7 @@ describe("help's examples", function()
   local function enter(objects)
     files.write("linux1-20261122-101500.gcore", api.dump_bytes("first"))
     files.write("second.gcore", api.dump_bytes("second"))
-    linux_guest.write() -- tasks.gcore
+    example_guest.write() -- tasks.gcore
     files.write("cut.gcore", api.dump_bytes("first"):sub(1, -5))
     assert(os.rename(files.path("linux1.record"), files.path("recorded")))
     assert(qvm.errata.save(files.path("linux1.json"), objects.Setting))

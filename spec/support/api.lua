@@ -5,7 +5,7 @@ local files = require "support.files"
 local kernel = require "support.kernel"
 local kernel_objects = require "support.kernel_objects"
 local kernel_log = require "support.kernel_log"
-local linux_guest = require "support.linux_guest"
+local example_guest = require "support.example_guest"
 local pagetables = require "support.pagetables"
 local qvm = require "qvm"
 local sim = require "support.sim"
@@ -155,7 +155,7 @@ end
 
 -- A guest with tasks and a module. Their objects are from a dump of its own.
 local function add_tasks(objects)
-  local dump = assert(qvm.open(linux_guest.write()))
+  local dump = assert(qvm.open(example_guest.write()))
   objects.Task, objects.Module = list(dump:tasks()), list(dump:modules())
   objects.Mapping = list(dump:task(1):mappings())
   objects.Symbol = list(dump:symbols():all())

@@ -13,7 +13,7 @@ local kernel = {}
 
 kernel.BASE = 0xffffff8000200000 -- the block's virtual address, on aarch64
 kernel.MEMORY = 0x80000000       -- its physical one
-local TABLES, SIZE = 0x41000, 2 << 20
+local TABLES, SIZE, PAGE = 0x41000, 2 << 20, 4096
 
 -- What the machines differ in: the block's address, that of the kernel's page tables, and what
 -- VMCOREINFO says of both.
@@ -31,7 +31,7 @@ function kernel.new(order, base, machine)
   machine = machine or "aarch64"
   base = base or MACHINES[machine].base
   return setmetatable({order = order or "<", base = base, next = base, parts = {},
-    machine = machine, notes = "",
+    machine = machine, notes = "", segments = {}, info = "",
     symbols = {swapper_pg_dir = MACHINES[machine].image | TABLES}}, Kernel)
 end
 
@@ -74,13 +74,21 @@ end
 -- The bytes of the block, up to the last one that was reserved. Parts that were set later
 -- replace earlier ones.
 function Kernel:memory()
-  local bytes = ("\0"):rep(self.next - self.base)
-  for _, part in ipairs(self.parts) do
-    local at = part[1] - self.base
-    assert(at >= 0 and at + #part[2] <= #bytes, "not reserved")
-    bytes = bytes:sub(1, at) .. part[2] .. bytes:sub(at + #part[2] + 1)
+  local size, pages = self.next - self.base, {}
+  for i = 1, (size + PAGE - 1) // PAGE do
+    pages[i] = ("\0"):rep(math.min(PAGE, size - (i - 1) * PAGE))
   end
-  return bytes
+  for _, part in ipairs(self.parts) do
+    local at, bytes = part[1] - self.base, part[2]
+    assert(at >= 0 and at + #bytes <= size, "not reserved")
+    while #bytes > 0 do
+      local i, from = at // PAGE + 1, at % PAGE
+      local piece = bytes:sub(1, PAGE - from)
+      pages[i] = pages[i]:sub(1, from) .. piece .. pages[i]:sub(from + #piece + 1)
+      at, bytes = at + #piece, bytes:sub(#piece + 1)
+    end
+  end
+  return table.concat(pages)
 end
 
 -- The System.map, of a kernel that was moved by some bytes.
@@ -108,11 +116,11 @@ function Kernel:dump()
     tables:map(self.base, kernel.MEMORY, 1, 0)
     local info = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\n"
       .. ("SYMBOL(swapper_pg_dir)=%x\n"):format(self.symbols.swapper_pg_dir) .. form.info
+      .. self.info
     local segments = {{paddr = kernel.MEMORY, bytes = self:memory()}, {type = 4, align = 4,
       bytes = self.notes .. writer.elf_note("VMCOREINFO\0", 0, info)}}
-    for _, segment in ipairs(tables:segments(self.order)) do
-      segments[#segments + 1] = segment
-    end
+    table.move(tables:segments(self.order), 1, #tables.tables, #segments + 1, segments)
+    table.move(self.segments, 1, #self.segments, #segments + 1, segments)
     return writer.file {machine = self.machine, segments = segments}
   end)
 end

@@ -1,306 +1,343 @@
--- A small Linux guest on aarch64: its kernel's type information, symbols (kallsyms), tasks, with
--- their mappings and files, and a module are in its memory, so that the dump alone is enough.
---
--- CPU 0 runs a process (pid 7), CPU 1 its idle task; four tasks sleep.
+-- A Linux guest of either machine and of several kernels: tasks, their memory and open files,
+-- modules and run queues, and the types that describe them. The structures have the members
+-- that tools read.
 
-local ctypes = require "support.ctypes"
-local files = require "support.files"
 local kernel = require "support.kernel"
-local link_list = require "support.kernel_objects".link_list
+local kernel_objects = require "support.kernel_objects"
 local pagetables = require "support.pagetables"
 local writer = require "support.dumpwriter"
 
-local linux_guest = {
-  USER = 0x400000,             -- the page of init, at this address in each process
-  DATA = "/sbin/init\0--verbose\0\27[2J\0",
-  OTHER = "worker's own page\0", -- what is there in pid 7
-}
+local Guest = setmetatable({}, {__index = getmetatable(kernel.new()).__index})
+Guest.__index = Guest
 
-local MEMORY, TABLES = 0x80000000, 0x41000
-local MODULE = 0x100000 -- where its code is from the kernel's: after all of the kernel's symbols
-local BL = string.pack("<I4", 0x94000000)
-local KTHREAD = 0x00200000
+local linux_guest = {}
 
-local function types()
-  local t = ctypes.new()
-  t:struct("list_head", {{"next", "struct list_head *"}, {"prev", "struct list_head *"}})
-  local context = {}
-  for i = 19, 28 do
-    context[#context + 1] = {"x" .. i, "long unsigned int"}
+-- Registers that the kernel saves, by machine: on entry, and when it switches to another task.
+local X86_ENTRY = {"r15", "r14", "r13", "r12", "bp", "bx", "r11", "r10", "r9", "r8", "ax", "cx",
+  "dx", "si", "di", "orig_ax", "ip", "cs", "flags", "sp", "ss"}
+
+local function words(names)
+  local members = {}
+  for i, name in ipairs(names) do
+    members[i] = {name, "long unsigned int"}
   end
-  for _, name in ipairs {"fp", "sp", "pc"} do
-    context[#context + 1] = {name, "long unsigned int"}
+  return members
+end
+
+local function define_registers(t, machine)
+  if machine == "x86_64" then
+    t:struct("pt_regs", words(X86_ENTRY))
+    t:struct("thread_struct", words {"sp"})
+    return
   end
-  t:struct("cpu_context", context)
+  t:struct("pt_regs", {{"regs", "long unsigned int[31]"}, {"sp", "long unsigned int"},
+    {"pc", "long unsigned int"}, {"pstate", "long unsigned int"}})
+  t:struct("cpu_context", words {"x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27",
+    "x28", "fp", "sp", "pc"})
   t:struct("thread_struct", {{"cpu_context", "struct cpu_context"}})
-  t:struct("signal_struct", {{"thread_head", "struct list_head"}})
-  t:struct("qstr", {{"len", "unsigned int"}, {"name", "unsigned char *"}})
+end
+
+local function define_files(t)
+  t:struct("qstr", {{"hash", "unsigned int"}, {"len", "unsigned int"},
+    {"name", "const unsigned char *"}})
   t:struct("hlist_bl_node", {{"next", "void *"}, {"pprev", "void *"}})
   t:struct("dentry_operations", {{"d_dname", "void *"}})
   t:struct("dentry", {{"d_hash", "struct hlist_bl_node"}, {"d_parent", "struct dentry *"},
-    {"d_name", "struct qstr"}, {"d_op", "struct dentry_operations *"}})
+    {"d_name", "struct qstr"}, {"d_op", "const struct dentry_operations *"}})
   t:struct("vfsmount", {{"mnt_root", "struct dentry *"}})
   t:struct("mount", {{"mnt_parent", "struct mount *"}, {"mnt_mountpoint", "struct dentry *"},
     {"mnt", "struct vfsmount"}})
   t:struct("path", {{"mnt", "struct vfsmount *"}, {"dentry", "struct dentry *"}})
   t:struct("file", {{"f_path", "struct path"}})
-  t:struct("vm_special_mapping", {{"name", "char *"}})
+end
+
+local function define_memory(t)
   t:struct("vm_operations_struct", {{"name", "void *"}})
+  t:struct("vm_special_mapping", {{"name", "const char *"}})
   t:struct("vm_area_struct", {{"vm_start", "long unsigned int"}, {"vm_end", "long unsigned int"},
     {"vm_next", "struct vm_area_struct *"}, {"vm_flags", "long unsigned int"},
     {"vm_pgoff", "long unsigned int"}, {"vm_file", "struct file *"},
-    {"vm_ops", "struct vm_operations_struct *"}, {"vm_private_data", "void *"}})
-  t:struct("mm_struct", {{"pgd", "void *"}, {"arg_start", "long unsigned int"},
-    {"arg_end", "long unsigned int"}, {"start_brk", "long unsigned int"},
-    {"brk", "long unsigned int"}, {"start_stack", "long unsigned int"},
-    {"mmap", "struct vm_area_struct *"}})
-  t:struct("task_struct", {{"__state", "unsigned int"}, {"exit_state", "int"},
-    {"flags", "unsigned int"}, {"cpu", "unsigned int"}, {"on_cpu", "int"}, {"pid", "int"},
-    {"tgid", "int"}, {"stack", "void *"}, {"mm", "struct mm_struct *"},
+    {"vm_ops", "const struct vm_operations_struct *"}, {"vm_private_data", "void *"}})
+  local members = words {"start_brk", "brk", "start_stack", "arg_start", "arg_end"}
+  members[#members + 1] = {"pgd", "void *"}
+  members[#members + 1] = {"mmap", "struct vm_area_struct *"}
+  t:struct("mm_struct", members)
+  t:struct("vm_struct", {{"nr_pages", "unsigned int"}})
+end
+
+-- Kernels differ in where a task has its state and its CPU.
+local function define_tasks(t, form)
+  t:struct("rq", {{"cpu", "int"}, {"curr", "struct task_struct *"}})
+  t:struct("cfs_rq", {{"rq", "struct rq *"}})
+  t:struct("sched_entity", {{"cfs_rq", "struct cfs_rq *"}})
+  t:struct("signal_struct", {{"thread_head", "struct list_head"}})
+  local info = {{"flags", "long unsigned int"}}
+  info[2] = form.cpu == "thread_info" and {"cpu", "unsigned int"} or nil
+  t:struct("thread_info", info)
+  local members = {{"thread_info", "struct thread_info"},
+    form.state == "state" and {"state", "volatile long int"} or {"__state", "unsigned int"},
+    {"stack", "void *"}, {"stack_vm_area", "struct vm_struct *"}, {"flags", "unsigned int"},
+    {form.one_cpu and "unused" or "on_cpu", "int"}, {"se", "struct sched_entity"},
+    {"tasks", "struct list_head"},
+    {"mm", "struct mm_struct *"}, {"exit_state", "int"}, {"pid", "pid_t"}, {"tgid", "pid_t"},
     {"real_parent", "struct task_struct *"}, {"group_leader", "struct task_struct *"},
-    {"signal", "struct signal_struct *"}, {"tasks", "struct list_head"},
     {"thread_node", "struct list_head"}, {"comm", "char[16]"},
-    {"thread", "struct thread_struct"}})
-  t:struct("module_memory", {{"base", "void *"}, {"size", "unsigned int"}})
+    {"signal", "struct signal_struct *"}, {"thread", "struct thread_struct"}}
+  if form.cpu ~= "thread_info" then
+    members[#members + 1] = {"cpu", "unsigned int"}
+  end
+  t:struct("task_struct", members)
+end
+
+-- Kernels since 6.4 have a module's memory in seven parts.
+local function define_modules(t, form)
+  t:enum("module_state", {{"MODULE_STATE_LIVE", 0}, {"MODULE_STATE_COMING", 1},
+    {"MODULE_STATE_GOING", 2}, {"MODULE_STATE_UNFORMED", 3}})
   t:struct("mod_kallsyms", {{"symtab", "void *"}, {"num_symtab", "unsigned int"},
     {"strtab", "char *"}})
-  t:struct("module", {{"state", "unsigned int"}, {"list", "struct list_head"},
-    {"name", "char[56]"}, {"taints", "long unsigned int"}, {"mem", "struct module_memory[2]"},
-    {"kallsyms", "struct mod_kallsyms *"}})
-  t:struct("pt_regs", {{"regs", "long unsigned int[31]"}, {"sp", "long unsigned int"},
-    {"pc", "long unsigned int"}, {"pstate", "long unsigned int"}})
-  t:struct("rq", {{"curr", "struct task_struct *"}})
+  t:struct("module_kobject", {{"mod", "struct module *"}})
+  t:struct("module_memory", {{"base", "void *"}, {"size", "unsigned int"}})
+  local members = {{"state", "enum module_state"}, {"list", "struct list_head"},
+    {"name", "char[56]"}, {"mkobj", "struct module_kobject"}}
+  if form.layout == "mem" then
+    members[#members + 1] = {"mem", "struct module_memory[7]"}
+  else
+    members[#members + 1] = {"core_layout", "struct module_memory"}
+    members[#members + 1] = {"init_layout", "struct module_memory"}
+  end
+  members[#members + 1] = {"taints", "long unsigned int"}
+  members[#members + 1] = {"kallsyms", "struct mod_kallsyms *"}
+  t:struct("module", members)
+end
+
+-- The offset of the run queue among the per-CPU variables.
+local RUN_QUEUE = 0x40
+
+local function define_section(t)
   t:variable("runqueues", "struct rq")
-  return t
+  t:other("section .data..percpu", nil, 1, function(types)
+    types:section(".data..percpu", 0x1000, {{t:id "var runqueues", RUN_QUEUE, t:size "struct rq"}})
+  end)
 end
 
--- The symbols as the kernel's own table, in a form without compression. Returns lines of
--- VMCOREINFO.
-local function add_kallsyms(k)
-  local names = {}
-  for name in pairs(k.symbols) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  local encoded, offsets = {}, {}
-  for i, name in ipairs(names) do
-    local at = k.symbols[name]
-    encoded[i] = string.char(#name + 1) .. "T" .. name
-    offsets[i] = string.pack("<i4", at < 0 and k.base - at - 1 or at)
-  end
-  local tokens, index = "", ""
-  for i = 0, 255 do
-    index = index .. string.pack("<I2", #tokens)
-    tokens = tokens .. string.char(i) .. "\0"
-  end
-  local lines = ""
-  for name, bytes in pairs {num_syms = string.pack("<I4", #names), names = table.concat(encoded),
-    relative_base = string.pack("<i8", k.base), offsets = table.concat(offsets),
-    token_table = tokens, token_index = index} do
-    lines = lines .. ("SYMBOL(kallsyms_%s)=%x\n"):format(name, k:place(bytes))
-  end
-  k:reserve(0x1000, 0x1000) -- the library reads whole pages
-  return lines
+-- form: order; machine; state: "state" or "__state"; cpu: "task" or "thread_info"; layout of
+-- modules: "core_layout" or "mem"; one_cpu: the kernel was built for one, and has no on_cpu.
+function linux_guest.new(form)
+  form = form or {}
+  local self = setmetatable(kernel.new(form.order, nil, form.machine), Guest)
+  local t = kernel_objects.types(form.order)
+  define_registers(t, self.machine)
+  define_files(t)
+  define_memory(t)
+  define_tasks(t, form)
+  define_modules(t, form)
+  define_section(t)
+  self.types, self.form, self.leaders, self.threads, self.loaded = t, form, {}, {}, {}
+  self.symbols._stext = self:reserve(0x100)
+  self.symbols._etext = self.symbols._stext + 0x100
+  self.idle = self:task {pid = 0, name = "swapper/0", flags = 0x00200002}
+  self.symbols.init_task = self.idle
+  self.module_list = self:reserve(16)
+  self.symbols.modules = self.module_list
+  return self
 end
 
-local Guest = {}
-Guest.__index = Guest
-
-local function physical(k, address)
-  return MEMORY + (address - k.base)
+function Guest:object(type, value, name)
+  return self:place(self.types:pack(type, value), name)
 end
 
--- A dentry; without a parent it is a root. is_deleted: it is in no directory any more.
-function Guest:add_dentry(name, parent, is_deleted)
-  local k, t = self.kernel, self.types
-  local at = k:place(t:pack("struct dentry", {d_name = {len = #name, name = k:place(name .. "\0")},
-    d_hash = {pprev = is_deleted and 0 or k.base}}))
-  k:set(at + t:offset("struct dentry", "d_parent"), parent or at)
+-- Writes a member of an object that exists.
+function Guest:write_member(address, type, member, value)
+  local inner, offset = self.types:member(type, member)
+  self:set(address + offset, self.types:pack(inner, value))
+end
+
+-- Adds a task, and returns the address of its task_struct. The members that are not those of the
+-- structure: name; parent; leader, of a thread; cpu.
+function Guest:task(task)
+  local value = {pid = task.pid, tgid = task.tgid or task.pid, comm = task.name,
+    exit_state = task.exit_state or 0, flags = task.flags or 0,
+    [self.form.one_cpu and "unused" or "on_cpu"] = task.on_cpu or 0,
+    mm = task.mm or 0, stack = task.stack or 0, thread = task.thread,
+    stack_vm_area = task.stack_vm_area or 0, se = task.se}
+  value[self.form.state == "state" and "state" or "__state"] = task.state or 0
+  if self.form.cpu == "thread_info" then
+    value.thread_info = {cpu = task.cpu or 0}
+  else
+    value.cpu = task.cpu or 0
+  end
+  local at = self:reserve(self.types:size "struct task_struct")
+  value.real_parent, value.group_leader = task.parent or self.idle or at, task.leader or at
+  if task.leader then
+    table.insert(self.threads[task.leader], at)
+    value.signal = self.threads[task.leader].signal
+  elseif task.signal ~= 0 then
+    value.signal = self:reserve(16)
+    self.threads[at] = {at, signal = value.signal}
+  end
+  if not task.leader and at ~= self.idle and self.idle then
+    self.leaders[#self.leaders + 1] = at
+  end
+  self:set(at, self.types:pack("struct task_struct", value))
   return at
 end
 
--- Mounts a file system on a dentry of another mount; without them it is the root.
-function Guest:add_mount(root, parent, mountpoint)
-  local k, t = self.kernel, self.types
-  local at = k:place(t:pack("struct mount", {mnt_mountpoint = mountpoint or root,
-    mnt = {mnt_root = root}}))
-  k:set(at, parent or at)
+-- Writes what the processor pushes and the kernel saves on entry at the top of a stack, and
+-- returns the stack's address. gap: bytes that are left free above.
+function Guest:stack(registers, gap)
+  local at, size = self:reserve(16384, 4096), self.types:size "struct pt_regs"
+  if registers then
+    self:set(at + 16384 - (gap or 0) - size, self.types:pack("struct pt_regs", registers))
+  end
   return at
 end
 
--- An open file.
-function Guest:add_file(dentry, mount)
-  local t = self.types
-  return self.kernel:place(t:pack("struct file", {f_path = {dentry = dentry,
-    mnt = mount + t:offset("struct mount", "mnt")}}))
+-- User memory: page tables that map pages, given as bytes by their virtual addresses. Returns
+-- the address of the top table.
+function Guest:user_tables(pages)
+  local function physical(address)
+    return address - self.base + kernel.MEMORY
+  end
+  local first = self:reserve(16 << 12, 4096)
+  local tables = self.machine == "x86_64" and pagetables.x86_64(physical(first))
+    or pagetables.aarch64(physical(first), 12, 39)
+  for address, bytes in pairs(pages) do
+    local page = self:reserve(4096, 4096)
+    self:set(page, bytes)
+    tables:map(address, physical(page), 0, 0)
+  end
+  assert(#tables.tables <= 16)
+  for _, one in ipairs(tables:segments(self.order)) do
+    self:set(one.paddr - kernel.MEMORY + self.base, one.bytes)
+  end
+  return first
 end
 
--- Gives the mm_struct at an address mappings: an array of members of vm_area_struct.
-function Guest:add_areas(mm, areas)
-  local k, t = self.kernel, self.types
-  local next_area = 0
-  for i = #areas, 1, -1 do
-    areas[i].vm_next = next_area
-    next_area = k:place(t:pack("struct vm_area_struct", areas[i]))
+-- An mm_struct. areas: members of vm_area_structs, in order.
+function Guest:memory_of(mm, areas)
+  mm.mmap = mm.mmap or 0
+  for i = #(areas or {}), 1, -1 do
+    areas[i].vm_next = mm.mmap
+    mm.mmap = self:object("struct vm_area_struct", areas[i])
   end
-  k:set(mm + t:offset("struct mm_struct", "mmap"), next_area)
+  return self:object("struct mm_struct", mm)
 end
 
--- The memory of a process: a page with some bytes at USER. Returns its mm_struct's address.
-function Guest:add_mm(bytes)
-  local k, t = self.kernel, self.types
-  local page = k:reserve(0x1000, 0x1000)
-  k:set(page, bytes)
-  local first = k:reserve(0x3000, 0x1000)
-  local tables = pagetables.aarch64(physical(k, first), 12, 39)
-  tables:map(linux_guest.USER, physical(k, page), 0, 0)
-  for _, segment in ipairs(tables:segments()) do
-    k:set(k.base + (segment.paddr - MEMORY), segment.bytes)
+-- A dentry; that of a root is its own parent.
+function Guest:dentry(name, parent, more)
+  local at = self:reserve(self.types:size "struct dentry")
+  local value = {d_hash = {pprev = 1 << 63}, d_parent = parent or at,
+    d_name = {len = #name, name = self:place(name .. "\0")}}
+  for key, one in pairs(more or {}) do
+    value[key] = one
   end
-  return k:place(t:pack("struct mm_struct", {pgd = k.base + (tables.root - MEMORY),
-    arg_start = linux_guest.USER, arg_end = linux_guest.USER + #bytes}))
-end
-
--- A task that sleeps in schedule, which wait_here has called, or `caller`, a return address; its
--- registers are made of its pid.
-function Guest:add_task(about)
-  local k, t = self.kernel, self.types
-  local stack = k:reserve(0x4000, 0x4000)
-  local frame = stack + 0x3e00
-  if about.mm then -- its registers at the entry, in user mode
-    k:set(stack + 0x4000 - t:size "struct pt_regs", t:pack("struct pt_regs", {sp = 0x7ffff0,
-      pc = linux_guest.USER + about.pid, regs = {about.pid << 8}}))
-  end
-  k:set(frame, k:pack("i8i8", 0, about.caller or k.symbols.wait_here + 0x20))
-  about.caller = nil
-  local context = {fp = frame, sp = frame, pc = k.symbols.schedule + 0x40}
-  for i = 19, 28 do
-    context["x" .. i] = about.pid << 8 | i
-  end
-  about.stack, about.thread = stack, {cpu_context = context}
-  about.tgid = about.tgid or about.pid
-  about.comm, about.real_parent = about.name, about.parent or self.init_task or 0
-  about.name, about.parent = nil, nil
-  local at = k:place(t:pack("struct task_struct", about))
-  local leader = about.group_leader or at
-  k:set(at + t:offset("struct task_struct", "group_leader"), leader)
+  self:set(at, self.types:pack("struct dentry", value))
   return at
 end
 
--- Links a process's threads, its first one first.
-function Guest:add_process(threads)
-  local k, t = self.kernel, self.types
-  local signal = k:place(t:pack("struct signal_struct", {}))
-  link_list(k, signal + t:offset("struct signal_struct", "thread_head"), threads,
-    t:offset("struct task_struct", "thread_node"))
-  for _, task in ipairs(threads) do
-    k:set(task + t:offset("struct task_struct", "signal"), signal)
+-- A mount of a root dentry; the first one is its own parent.
+function Guest:mount(root, parent, mountpoint)
+  local at = self:reserve(self.types:size "struct mount")
+  self:set(at, self.types:pack("struct mount", {mnt_parent = parent or at,
+    mnt_mountpoint = mountpoint or root, mnt = {mnt_root = root}}))
+  return at
+end
+
+function Guest:file(mount, dentry)
+  return self:object("struct file", {f_path = {dentry = dentry,
+    mnt = mount + self.types:offset("struct mount", "mnt")}})
+end
+
+-- A table of a module's symbols: {name, address, size} each.
+function Guest:symbol_table(symbols)
+  local entries, names = {("\0"):rep(24)}, "\0"
+  for i, symbol in ipairs(symbols) do
+    entries[i + 1] = self:pack("I4BBI2i8I8", #names, 0x12, 0, symbol[4] or 1, symbol[2], symbol[3])
+    names = names .. symbol[1] .. "\0"
   end
-  self.leaders[#self.leaders + 1] = threads[1]
+  return self:object("struct mod_kallsyms", {symtab = self:place(table.concat(entries)),
+    num_symtab = #entries, strtab = self:place(names)})
 end
 
-local function add_code(k)
-  k:place(BL:rep(0x400), "_stext")
-  k.symbols.schedule, k.symbols.wait_here = k.symbols._stext + 0x100, k.symbols._stext + 0x200
-  k.symbols.idle_here, k.symbols._etext = k.symbols._stext + 0x300, k.symbols._stext + 0x1000
-end
-
-local function add_tasks(guest)
-  local k, t = guest.kernel, guest.types
-  guest.init_task = guest:add_task {pid = 0, name = "swapper/0", flags = KTHREAD, on_cpu = 0}
-  k.symbols.init_task = guest.init_task
-  local idle = guest:add_task {pid = 0, name = "swapper/1", flags = KTHREAD, on_cpu = 1, cpu = 1}
-  local mm_of_init = guest:add_mm(linux_guest.DATA)
-  local root = guest:add_dentry "/"
-  guest:add_areas(mm_of_init, {{vm_start = linux_guest.USER, vm_end = linux_guest.USER + 0x1000,
-    vm_flags = 5, vm_pgoff = 2, vm_file = guest:add_file(guest:add_dentry("init",
-      guest:add_dentry("sbin", root)), guest:add_mount(root))}})
-  local init = guest:add_task {pid = 1, name = "init", ["__state"] = 1, cpu = 1, mm = mm_of_init}
-  guest:add_process {init}
-  guest.module_text = k.base + MODULE
-  guest:add_process {guest:add_task {pid = 2, name = "kthread\27[2J", ["__state"] = 1,
-    flags = KTHREAD, caller = guest.module_text + 0x120}}
-  local mm = guest:add_mm(linux_guest.OTHER)
-  local worker = guest:add_task {pid = 7, name = "worker", on_cpu = 1, parent = init, mm = mm}
-  guest:add_process {worker, guest:add_task {pid = 8, tgid = 7, name = "a<b>\"&", parent = init,
-    group_leader = worker, ["__state"] = 2, mm = mm}}
-  guest:add_process {guest:add_task {pid = 9, name = "defunct", exit_state = 32, parent = init}}
-  link_list(k, guest.init_task + t:offset("struct task_struct", "tasks"), guest.leaders,
-    t:offset("struct task_struct", "tasks"))
-  guest.zombie = guest.leaders[#guest.leaders]
-  k:set(guest.zombie + t:offset("struct task_struct", "stack"), 0)
-  local queues = {}
-  for i, task in ipairs {worker, idle} do
-    queues[i] = k:place(t:pack("struct rq", {curr = task})) - 0x100
+-- A module: name, base, size, more (size of its data), state, taints, symbols.
+function Guest:module(module)
+  local code, data = {base = module.base, size = module.size},
+    {base = module.base + 0x100000, size = module.more or 0}
+  local value = {name = module.name, state = module.state or 0, taints = module.taints or 0,
+    kallsyms = module.kallsyms or module.symbols and self:symbol_table(module.symbols) or 0}
+  if self.form.layout == "mem" then
+    value.mem = {code, data}
+  else
+    value.core_layout, value.init_layout = code, data
   end
-  k.symbols.runqueues = 0x100
-  k:place(k:pack("i8i8", table.unpack(queues)), "__per_cpu_offset")
+  local at = self:object("struct module", value)
+  self:write_member(at, "struct module", "mkobj.mod", at)
+  self.loaded[#self.loaded + 1] = at
+  return at
 end
 
--- A symbol of a module, as an ELF file has it: in section 1, a function.
-local function elf_symbol(k, name, address, size)
-  return k:pack("I4BBI2i8i8", name, 0x12, 0, 1, address, size)
-end
-
--- A module with two symbols, in code that was placed before.
-local function add_module(guest)
-  local k, t = guest.kernel, guest.types
-  local text, names = guest.module_text, "\0e1000_open\0e1000_close\0"
-  local symbols = elf_symbol(k, 0, 0, 0) .. elf_symbol(k, 1, text + 0x100, 0x40)
-    .. elf_symbol(k, 12, text + 0x140, 0)
-  local module = k:place(t:pack("struct module", {name = "e1000\27", taints = 1 << 12,
-    mem = {{base = text, size = 0x3000}, {base = k.base + 0x8000, size = 0x500}},
-    kallsyms = k:place(t:pack("struct mod_kallsyms", {symtab = k:place(symbols), num_symtab = 3,
-      strtab = k:place(names .. ("\0"):rep(600))}))}))
-  k:place(("\0"):rep(16), "modules")
-  link_list(k, k.symbols.modules, {module}, t:offset("struct module", "list"))
-  guest.module = module
-end
-
--- Makes the guest, still without symbols: `kernel`, its `types`, and the addresses of its tasks
--- (`init_task`, and the `leaders` of its processes).
-function linux_guest.guest()
-  local guest = setmetatable({kernel = kernel.new(), types = types(), leaders = {}}, Guest)
-  add_code(guest.kernel)
-  add_tasks(guest)
-  add_module(guest)
-  return guest
-end
-
--- The vCPUs' registers: x0 to x30 are made of the vCPU's number, from 1, and theirs.
-local function note_of(k)
-  local cpus = {}
-  for i, pc in ipairs {linux_guest.USER, k.symbols.idle_here} do
-    local gpr = {[31] = k.symbols.init_task}
-    for n = 0, 30 do
-      gpr[n] = i << 8 | n
-    end
-    cpus[i] = {cpunum = i - 1, extra = {i << 8 | 0xee},
-      registers = writer.aarch64 {gpr = gpr, elr = pc, pstate = 5}}
+-- Run queues: the addresses of the tasks that the CPUs run. The per-CPU variables of a CPU begin
+-- at its offset. Returns the offsets.
+function Guest:run_queues(running)
+  local offsets = {}
+  for i, task in ipairs(running) do
+    local at = self:object("struct rq", {cpu = i - 1, curr = task})
+    offsets[i] = at - RUN_QUEUE
   end
-  return writer.note {cpus = cpus, names = {"far_el1"}}
+  self.symbols.runqueues = RUN_QUEUE
+  local array = ("long unsigned int[%d]"):format(#running)
+  self:object(array, offsets, "__per_cpu_offset")
+  self:object("unsigned int", #running, "nr_cpu_ids")
+  return offsets
 end
 
--- Writes the guest's dump, and returns its path. has_types: with type information.
-function linux_guest.write(guest, has_types)
-  guest = guest or linux_guest.guest()
-  local k = guest.kernel
-  if has_types ~= false then
-    k:add_btf(guest.types:btf())
+-- Adds a vCPU of an aarch64 guest, as QEMU writes it.
+function Guest:add_vcpu(index, pc, sp)
+  local registers = {}
+  for i = 1, 34 do
+    registers[i] = 0
   end
-  k:reserve(guest.module_text + 0x1000 - k.next)
-  k:set(guest.module_text, BL:rep(0x400))
-  local info = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\nNUMBER(VA_BITS)=39\n"
-    .. ("SYMBOL(swapper_pg_dir)=%x\nSYMBOL(_stext)=%x\n"):format(k.symbols.swapper_pg_dir,
-      k.symbols._stext) .. "NUMBER(kimage_voffset)=0xffffff8000000000\n" .. add_kallsyms(k)
-  local tables = pagetables.aarch64(TABLES, 12, 39)
-  tables:map(k.base, MEMORY, 1, 0)
-  local segments = tables:segments()
-  segments[#segments + 1] = {paddr = MEMORY, bytes = k:memory()}
-  segments[#segments + 1] = {type = 4, bytes = note_of(k)}
-  segments[#segments + 1] = {type = 4, align = 4,
-    bytes = writer.elf_note("VMCOREINFO\0", 0, info)}
-  return files.write("tasks.gcore", writer.file {machine = "aarch64", segments = segments})
+  registers[32], registers[33] = sp or 0, pc
+  self:add_note("CORE\0", 1, writer.prstatus(index, registers, 392))
+  self:add_note("CORE\0", 2, ("\0"):rep(528))
+end
+
+-- A guest of aarch64 with one of everything: a process with a mapping, its vCPU, and a module.
+function linux_guest.small()
+  local self = linux_guest.new()
+  local root = self:dentry "/"
+  local file = self:file(self:mount(root), self:dentry("init", root))
+  local mm = self:memory_of({pgd = self:user_tables {[0x10000] = "init\0-x\0"},
+    arg_start = 0x10000, arg_end = 0x10008}, {{vm_start = 0x10000, vm_end = 0x11000,
+    vm_flags = 5, vm_file = file}})
+  local stack = self:stack {pc = 0x10010, sp = 0x10f00, pstate = 0}
+  local task = self:task {pid = 1, name = "init", mm = mm, stack = stack,
+    thread = {cpu_context = {pc = self.symbols._stext + 16, sp = stack + 0x3000}}}
+  self:run_queues {task}
+  self:add_vcpu(0, 0x10010)
+  local base = self.base + (64 << 20)
+  self:module {name = "ext4", base = base, size = 0x1000, symbols = {{"ext4_init", base + 16, 32}}}
+  return self:finish()
+end
+
+-- Links the lists; again after tasks or modules were added.
+function Guest:link()
+  local function link(head, entries, type, member)
+    kernel_objects.link_list(self, head, entries, self.types:offset(type, member))
+  end
+  link(self.idle + self.types:offset("struct task_struct", "tasks"), self.leaders,
+    "struct task_struct", "tasks")
+  for _, threads in pairs(self.threads) do
+    link(threads.signal, threads, "struct task_struct", "thread_node")
+  end
+  link(self.module_list, self.loaded, "struct module", "list")
+end
+
+-- Links the lists, and adds the types.
+function Guest:finish()
+  self:link()
+  self:add_btf(self.types:btf())
+  return self
 end
 
 return linux_guest
