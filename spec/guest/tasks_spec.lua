@@ -348,8 +348,8 @@ end
 describe("the mappings of a task", function()
   after_each(files.clean)
 
-  it("are those of /proc/PID/maps", function()
-    local task = process_of({}, function(guest)
+  local function check_maps(areas)
+    local task = process_of({areas = areas}, function(guest)
       local root = guest:dentry "/"
       local mount = guest:mount(root)
       local file = guest:file(mount, guest:dentry("cat", guest:dentry("bin", root)))
@@ -377,6 +377,14 @@ describe("the mappings of a task", function()
     assert.are.same({0x400000, 0x1000, "r-xp", 0x2000, "/bin/cat"}, {first.start, first.size,
       first.flags, first.offset, first.path})
     assert.are.equal(0x75, first.object.vm_flags)
+  end
+
+  it("are those of /proc/PID/maps", function()
+    check_maps "list"
+  end)
+
+  it("are in a maple tree since Linux 6.1", function()
+    check_maps "tree"
   end)
 
   it("have paths from the root of all mounts on", function()

@@ -51,7 +51,8 @@ local function define_files(t)
   t:struct("file", {{"f_path", "struct path"}})
 end
 
-local function define_memory(t)
+-- Kernels since 6.1 have the mappings in a maple tree, others in a list.
+local function define_memory(t, form)
   t:struct("vm_operations_struct", {{"name", "void *"}})
   t:struct("vm_special_mapping", {{"name", "const char *"}})
   t:struct("vm_area_struct", {{"vm_start", "long unsigned int"}, {"vm_end", "long unsigned int"},
@@ -60,7 +61,8 @@ local function define_memory(t)
     {"vm_ops", "const struct vm_operations_struct *"}, {"vm_private_data", "void *"}})
   local members = words {"start_brk", "brk", "start_stack", "arg_start", "arg_end"}
   members[#members + 1] = {"pgd", "void *"}
-  members[#members + 1] = {"mmap", "struct vm_area_struct *"}
+  members[#members + 1] = form.areas == "tree" and {"mm_mt", "struct maple_tree"}
+    or {"mmap", "struct vm_area_struct *"}
   t:struct("mm_struct", members)
   t:struct("vm_struct", {{"nr_pages", "unsigned int"}})
 end
@@ -121,14 +123,14 @@ local function define_section(t)
 end
 
 -- form: order; machine; state: "state" or "__state"; cpu: "task" or "thread_info"; layout of
--- modules: "core_layout" or "mem"; one_cpu: the kernel was built for one, and has no on_cpu.
+-- modules: "core_layout" or "mem"; areas: "list" or "tree"; one_cpu: the kernel was built for one, and has no on_cpu.
 function linux_guest.new(form)
   form = form or {}
   local self = setmetatable(kernel.new(form.order, nil, form.machine), Guest)
   local t = kernel_objects.types(form.order)
   define_registers(t, self.machine)
   define_files(t)
-  define_memory(t)
+  define_memory(t, form)
   define_tasks(t, form)
   define_modules(t, form)
   define_section(t)
@@ -213,14 +215,40 @@ function Guest:user_tables(pages)
   return first
 end
 
+-- A maple tree of one node with areas, whose slots are those and the gaps between them. It is a
+-- member of an mm_struct at an address.
+function Guest:area_tree(mm, areas)
+  local node, first = self:reserve(256, 256), 0
+  local tree = mm + self.types:offset("struct mm_struct", "mm_mt")
+  local pivot, slot = {}, {}
+  for _, area in ipairs(areas) do
+    if area.vm_start ~= first then
+      pivot[#pivot + 1], slot[#slot + 1] = area.vm_start - 1, 0
+    end
+    pivot[#pivot + 1] = area.vm_end - 1
+    slot[#slot + 1] = self:object("struct vm_area_struct", area)
+    first = area.vm_end
+  end
+  assert(#slot <= 15)
+  self:set(node, self.types:pack("struct maple_node", {mr64 = {parent = tree | 1, pivot = pivot,
+    slot = slot}}))
+  return {ma_root = kernel_objects.maple_entry(node, kernel_objects.LEAF_64, true)}
+end
+
 -- An mm_struct. areas: members of vm_area_structs, in order.
 function Guest:memory_of(mm, areas)
-  mm.mmap = mm.mmap or 0
-  for i = #(areas or {}), 1, -1 do
-    areas[i].vm_next = mm.mmap
-    mm.mmap = self:object("struct vm_area_struct", areas[i])
+  local at = self:reserve(self.types:size "struct mm_struct")
+  if self.form.areas == "tree" then
+    mm.mm_mt = self:area_tree(at, areas or {})
+  else
+    mm.mmap = mm.mmap or 0
+    for i = #(areas or {}), 1, -1 do
+      areas[i].vm_next = mm.mmap
+      mm.mmap = self:object("struct vm_area_struct", areas[i])
+    end
   end
-  return self:object("struct mm_struct", mm)
+  self:set(at, self.types:pack("struct mm_struct", mm))
+  return at
 end
 
 -- A dentry; that of a root is its own parent.
