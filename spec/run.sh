@@ -14,6 +14,13 @@ if [ "$1" = --one ]; then # --one DIRECTORY FILE
     esac
     $command "$3" >"$log" 2>&1
     status=$?
+    # Once in hundreds of runs LeakSanitizer itself crashes at the end of a process that has
+    # passed (https://github.com/google/sanitizers/issues/1353): the file runs once more.
+    if [ "$status" -ne 0 ] && grep -q '^==[0-9]*==LeakSanitizer has encountered a fatal' "$log"; then
+        echo "$3: LeakSanitizer crashed; once more"
+        $command "$3" >"$log" 2>&1
+        status=$?
+    fi
     summary=$(grep -aE '^[0-9]+ success(es)? / .* pending' "$log" | tail -n 1)
     [ -n "$summary" ] || status=1
     if [ "$status" -ne 0 ]; then
