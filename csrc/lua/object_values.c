@@ -10,11 +10,9 @@ const char OBJECT_TYPE[] = "qvm.object", OBJECT_RAISE[] = "qvm.object.raise";
 /* A char array of more bytes than this is an Object, not a string. */
 enum { STRING_MAX = 1 << 20 };
 
-/* Raises by the function that Lua gave to objects_with: function(what, object, key), where
- * the key is argument 2, if there is one. */
-int raise_for_object(lua_State *L, const char *what)
+static int raise_with_code(lua_State *L, const char *what, const char *code)
 {
-    luaL_checkstack(L, 5, NULL);
+    luaL_checkstack(L, 6, NULL);
     lua_rawgetp(L, LUA_REGISTRYINDEX, OBJECT_RAISE);
     lua_pushstring(L, what);
     lua_pushvalue(L, 1);
@@ -22,8 +20,17 @@ int raise_for_object(lua_State *L, const char *what)
         lua_pushvalue(L, 2);
     else
         lua_pushnil(L);
-    lua_call(L, 3, 0);
+    lua_pushstring(L, code);
+    lua_call(L, 4, 0);
     return luaL_error(L, "%s", what);
+}
+
+/* Raises by the function that Lua gave to objects_with: function(what, object, key, code),
+ * where the key is argument 2, if there is one, and the code is that of a failed read, or
+ * nil. */
+int raise_for_object(lua_State *L, const char *what)
+{
+    return raise_with_code(L, what, NULL);
 }
 
 static int raise_read_failure(lua_State *L, const struct qvm_error *err)
@@ -33,7 +40,7 @@ static int raise_read_failure(lua_State *L, const struct qvm_error *err)
     if (err->code == QVM_NO_MEMORY)
         return raise_failure(L, err);
     push_escaped(L, text, qvm_error_text(err, text, sizeof text), false);
-    return raise_for_object(L, lua_tostring(L, -1));
+    return raise_with_code(L, lua_tostring(L, -1), qvm_code_name(err->code));
 }
 
 /* Reading --------------------------------------------------------------------------------
@@ -52,7 +59,7 @@ void read_object_bytes(lua_State *L, const struct context *context, uint64_t add
         if (!poll_incomplete(L, &err))
             raise_read_failure(L, &err);
     }
-    raise_for_object(L, "the dump is closed");
+    raise_with_code(L, "the dump is closed", "gone");
 }
 
 bool context_is_big_endian(const struct context *context)

@@ -360,6 +360,19 @@ for _, lines in ipairs {"", ("\0"):rep(200), intel:sub(1, 90), ("OSRELEASE=1\n")
   seed("vmcoreinfo", "\3" .. ("\0"):rep(64) .. note:rep(20))
 end
 
+-- Changes of guests: of objects by number, at a place; a word, a pointer to an object, a byte.
+for form = 0, 3 do
+  local changes = {string.char(form)}
+  seed("tasks", changes[1])
+  for object = 0, 60 do
+    changes[#changes + 1] = string.char(object, object * 5 % 32, 1, object * 7 % 61, object % 3)
+    if object % 4 == 3 then
+      seed("tasks", changes[1] .. table.concat(changes, "", #changes - 3))
+    end
+  end
+  seed("tasks", changes[1] .. "\9\2\0" .. ("\255"):rep(8) .. "\20\4\2\0\31\8\3\129")
+end
+
 -- The lockless ring with 4 records and 128 bytes of text, and the older buffer.
 local function ring(word, order)
   local w = order .. (word == 8 and "i8" or "i4")

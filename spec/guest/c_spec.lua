@@ -491,7 +491,7 @@ describe("a maple tree of the kernel", function()
       tree(guest, types, maple_entry(root, RANGE_64, true))
       change(guest, types, root, leaf)
     end)
-    check_raised("^spec/guest/c_spec.lua:%d+: struct maple_tree at 0x%x+: damaged: " .. pattern,
+    check_raised("kernel.gcore: struct maple_tree at 0x%x+: damaged: " .. pattern,
       ranges, dump)
   end
 

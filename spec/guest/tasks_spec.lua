@@ -3,7 +3,6 @@
 local files = require "support.files"
 local linux_guest = require "support.linux_guest"
 local qvm = require "qvm"
-local writer = require "support.dumpwriter"
 
 local KERNEL_THREAD = 0x00200000
 
@@ -165,6 +164,21 @@ describe("the tasks of a Linux guest", function()
     assert.are.equal("init", dump:task(1).name)
   end)
 
+  it("need the types of Linux: the message says where they differ", function()
+    local dump = dump_of({}, function(guest)
+      local btf = guest.types.btf
+      function guest.types:btf()
+        return (btf(self):gsub("%z(%w+)%f[%z]", {tgid = "\0comm", comm = "\0tgid"}))
+      end
+    end)
+    assert.matches("kernel.gcore: not the type information of a Linux kernel: %w+ of struct "
+      .. "task_struct is `[%w_%[%]]+`$", raised(dump.tasks, dump))
+    for _, method in ipairs {"tasks", "modules"} do
+      assert.is_false(pcall(dump[method], dump))
+    end
+    assert.are.equal("malformed", select(3, dump:task(1)))
+  end)
+
   it("cannot be listed on a dump that was closed", function()
     local dump = dump_of({}, function(guest) guest:task {pid = 1, name = "init"} end)
     dump:close()
@@ -175,29 +189,6 @@ end)
 
 -- vCPUs ---------------------------------------------------------------------------------------
 
--- Adds the notes that QEMU writes for vCPUs. Each is a table of registers: pc, sp; gs and
--- kernel_gs on x86_64.
-local function add_vcpus(guest, vcpus)
-  for i, cpu in ipairs(vcpus) do
-    local words = {}
-    if guest.machine == "x86_64" then
-      -- r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss
-      -- fs_base gs_base
-      for j = 1, 27 do
-        words[j] = 0
-      end
-      words[17], words[20], words[23] = cpu.pc, cpu.sp or 0, cpu.gs or 0
-      guest:add_note("CORE\0", 1, writer.prstatus(i - 1, words, 336))
-    else
-      guest:add_vcpu(i - 1, cpu.pc, cpu.sp)
-    end
-  end
-  for _, cpu in ipairs(guest.machine == "x86_64" and vcpus or {}) do
-    guest:add_note("QEMU\0", 0, writer.qemu_state({[136] = {cpu.pc}, [392] = {1 << 31 | 1},
-      [416] = {cpu.cr3 or 0x41000}, [424] = {1 << 5}, [432] = {cpu.kernel_gs or 0}}, 440))
-  end
-end
-
 describe("the task of a vCPU", function()
   after_each(files.clean)
 
@@ -205,7 +196,7 @@ describe("the task of a vCPU", function()
     local dump = dump_of({}, function(guest)
       local a = guest:task {pid = 1, name = "a", cpu = 1, on_cpu = 1}
       guest:run_queues {guest.idle, a}
-      add_vcpus(guest, {{pc = 0x1000}, {pc = 0x2000}})
+      guest:add_vcpus {{pc = 0x1000}, {pc = 0x2000}}
     end)
     assert.are.equal(0, assert(dump:vcpu(0):task()).pid)
     assert.are.equal(1, assert(dump:vcpu(1):task()).pid)
@@ -219,8 +210,8 @@ describe("the task of a vCPU", function()
       end
       local offsets = guest:run_queues(tasks)
       -- In the kernel, in a program, and one whose registers say nothing.
-      add_vcpus(guest, {{pc = guest.symbols._stext, sp = guest.symbols._stext, gs = offsets[3]},
-        {pc = 0x1000, kernel_gs = offsets[1]}, {pc = 0x1000, gs = 5}})
+      guest:add_vcpus {{pc = guest.symbols._stext, sp = guest.symbols._stext, gs = offsets[3]},
+        {pc = 0x1000, kernel_gs = offsets[1]}, {pc = 0x1000, gs = 5}}
     end)
     assert.are.equal(3, assert(dump:vcpu(0):task()).pid)
     assert.are.equal(1, assert(dump:vcpu(1):task()).pid)
@@ -230,7 +221,7 @@ describe("the task of a vCPU", function()
   it("is missing where the run queue has none, or nothing leads to the CPU", function()
     local dump = dump_of({}, function(guest)
       guest:run_queues {0}
-      add_vcpus(guest, {{pc = 0x1000}, {pc = 0x1000}, {pc = 0x1000}})
+      guest:add_vcpus {{pc = 0x1000}, {pc = 0x1000}, {pc = 0x1000}}
     end)
     local none, message, code = dump:vcpu(0):task()
     assert.is_nil(none)
@@ -243,7 +234,7 @@ describe("the task of a vCPU", function()
     local dump = dump_of({}, function(guest)
       local mm = guest:memory_of {pgd = guest:user_tables {[0x10000] = "program"}}
       guest:run_queues {guest:task {pid = 1, name = "a", on_cpu = 1, mm = mm}}
-      add_vcpus(guest, {{pc = 0x10000}})
+      guest:add_vcpus {{pc = 0x10000}}
     end)
     local space = assert(dump:vcpu(0):space())
     assert.are.equal("program", space:cstring(0x10000))
@@ -314,8 +305,8 @@ describe("the arguments of a task", function()
       guest:task {pid = 4, name = "broken", mm = guest:memory_of {arg_start = 1, arg_end = 2}}
       guest:task {pid = 5, name = "wild", mm = 0x5000}
     end)
-    for pid, code in pairs {[2] = "not_found", [3] = "not_found", [4] = "unmapped",
-      [5] = "unmapped"} do
+    for pid, code in pairs {[2] = "not_found", [3] = "not_found", [4] = "malformed",
+      [5] = "unsupported"} do
       for _, method in ipairs {"arguments", "space"} do
         local task = dump:task(pid)
         local none, message, found = task[method](task)

@@ -208,10 +208,11 @@ describe("a type", function()
 
   it("that is not there is not_found, and the message suggests what may be meant", function()
     local dump = usual()
-    assert.are.same({nil, "no type 'task_struct' among the " .. tostring(dump:types())
+    local among = "' among the " .. tostring(dump:types())
+    assert.are.same({nil, dump.path .. ": no type 'task_struct" .. among
       .. ": is it 'struct task_struct'?", "not_found"}, {dump:type "task_struct"})
-    assert.are.same({nil, "no type 'struct nothing' among the " .. tostring(dump:types()),
-      "not_found"}, {dump:type "struct nothing *"})
+    assert.are.same({nil, dump.path .. ": no type 'struct nothing" .. among, "not_found"},
+      {dump:type "struct nothing *"})
     assert.are.equal("not_found", select(3, dump:type "union list_head"))
     assert.are.equal("not_found", select(3, dump:type "signed char"))
   end)

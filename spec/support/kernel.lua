@@ -31,7 +31,7 @@ function kernel.new(order, base, machine)
   machine = machine or "aarch64"
   base = base or MACHINES[machine].base
   return setmetatable({order = order or "<", base = base, next = base, parts = {},
-    machine = machine, notes = "", segments = {}, info = "",
+    machine = machine, notes = "", segments = {}, info = "", reserved = {},
     symbols = {swapper_pg_dir = MACHINES[machine].image | TABLES}}, Kernel)
 end
 
@@ -44,6 +44,7 @@ function Kernel:reserve(size, align)
   local mask = (align or 16) - 1
   local at = self.next + mask & ~mask
   self.next = at + size
+  self.reserved[#self.reserved + 1] = {address = at, size = size}
   assert(self.next - self.base <= SIZE, "the kernel's memory is full")
   return at
 end

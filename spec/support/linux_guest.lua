@@ -104,8 +104,9 @@ local function define_modules(t, form)
   if form.layout == "mem" then
     members[#members + 1] = {"mem", "struct module_memory[7]"}
   else
-    members[#members + 1] = {"core_layout", "struct module_memory"}
-    members[#members + 1] = {"init_layout", "struct module_memory"}
+    t:struct("module_layout", {{"base", "void *"}, {"size", "unsigned int"}})
+    members[#members + 1] = {"core_layout", "struct module_layout"}
+    members[#members + 1] = {"init_layout", "struct module_layout"}
   end
   members[#members + 1] = {"taints", "long unsigned int"}
   members[#members + 1] = {"kallsyms", "struct mod_kallsyms *"}
@@ -123,7 +124,8 @@ local function define_section(t)
 end
 
 -- form: order; machine; state: "state" or "__state"; cpu: "task" or "thread_info"; layout of
--- modules: "core_layout" or "mem"; areas: "list" or "tree"; one_cpu: the kernel was built for one, and has no on_cpu.
+-- modules: "core_layout" or "mem"; areas: "list" or "tree"; one_cpu: the kernel was built for one,
+-- and has no on_cpu.
 function linux_guest.new(form)
   form = form or {}
   local self = setmetatable(kernel.new(form.order, nil, form.machine), Guest)
@@ -319,30 +321,63 @@ function Guest:run_queues(running)
   return offsets
 end
 
--- Adds a vCPU of an aarch64 guest, as QEMU writes it.
-function Guest:add_vcpu(index, pc, sp)
-  local registers = {}
-  for i = 1, 34 do
-    registers[i] = 0
+-- Adds vCPUs as QEMU writes them: pc, sp; on x86_64 also gs, the one in use, kernel_gs and cr3.
+function Guest:add_vcpus(vcpus)
+  for i, cpu in ipairs(vcpus) do
+    local values = {}
+    for j = 1, 34 do
+      values[j] = 0
+    end
+    if self.machine == "x86_64" then
+      -- r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss
+      -- fs_base gs_base
+      values[17], values[20], values[23] = cpu.pc, cpu.sp or 0, cpu.gs or 0
+      self:add_note("CORE\0", 1, writer.prstatus(i - 1, table.move(values, 1, 27, 1, {}), 336))
+    else
+      values[32], values[33] = cpu.sp or 0, cpu.pc
+      self:add_note("CORE\0", 1, writer.prstatus(i - 1, values, 392))
+      self:add_note("CORE\0", 2, ("\0"):rep(528))
+    end
   end
-  registers[32], registers[33] = sp or 0, pc
-  self:add_note("CORE\0", 1, writer.prstatus(index, registers, 392))
-  self:add_note("CORE\0", 2, ("\0"):rep(528))
+  for _, cpu in ipairs(self.machine == "x86_64" and vcpus or {}) do
+    self:add_note("QEMU\0", 0, writer.qemu_state({[136] = {cpu.pc}, [392] = {1 << 31 | 1},
+      [416] = {cpu.cr3 or 0x41000}, [424] = {1 << 5}, [432] = {cpu.kernel_gs or 0}}, 440))
+  end
 end
 
--- A guest of aarch64 with one of everything: a process with a mapping, its vCPU, and a module.
-function linux_guest.small()
-  local self = linux_guest.new()
+-- The registers of a program at the top of its stack, and where the kernel switched away from it.
+local function switched(self)
+  local switch = self.symbols._stext + 16
+  if self.machine == "x86_64" then
+    local stack = self:stack {ip = 0x10010, sp = 0x10f00, cs = 0x33, ss = 0x2b}
+    self:set(stack + 0x3030, switch)
+    return stack, {sp = stack + 0x3000}
+  end
+  local stack = self:stack {pc = 0x10010, sp = 0x10f00, pstate = 0}
+  self:set(stack + 0x3000, self:pack("i8i8", stack + 0x3100, switch))
+  return stack, {cpu_context = {pc = switch, sp = stack + 0x3000, fp = stack + 0x3000}}
+end
+
+-- A guest with one of everything: a process with a mapping and two threads, one of which a vCPU
+-- runs; a thread of the kernel, and a module.
+function linux_guest.small(form)
+  local self = linux_guest.new(form)
   local root = self:dentry "/"
   local file = self:file(self:mount(root), self:dentry("init", root))
   local mm = self:memory_of({pgd = self:user_tables {[0x10000] = "init\0-x\0"},
     arg_start = 0x10000, arg_end = 0x10008}, {{vm_start = 0x10000, vm_end = 0x11000,
-    vm_flags = 5, vm_file = file}})
-  local stack = self:stack {pc = 0x10010, sp = 0x10f00, pstate = 0}
-  local task = self:task {pid = 1, name = "init", mm = mm, stack = stack,
-    thread = {cpu_context = {pc = self.symbols._stext + 16, sp = stack + 0x3000}}}
-  self:run_queues {task}
-  self:add_vcpu(0, 0x10010)
+    vm_flags = 5, vm_file = file}, {vm_start = 0x20000, vm_end = 0x30000, vm_flags = 3}})
+  local stack, thread = switched(self)
+  local task = self:task {pid = 1, name = "init", mm = mm, stack = stack, thread = thread,
+    on_cpu = 1}
+  stack, thread = switched(self)
+  self:task {pid = 2, tgid = 1, name = "thread", mm = mm, stack = stack, thread = thread,
+    leader = task, state = 1}
+  stack, thread = switched(self)
+  self:task {pid = 3, name = "kthread", flags = 0x00200000, stack = stack, thread = thread,
+    state = 2}
+  local offsets = self:run_queues {task}
+  self:add_vcpus {{pc = self.symbols._stext + 32, sp = stack + 0x3000, gs = offsets[1]}}
   local base = self.base + (64 << 20)
   self:module {name = "ext4", base = base, size = 0x1000, symbols = {{"ext4_init", base + 16, 32}}}
   return self:finish()

@@ -36,8 +36,8 @@ local function handle_of(object, what, index, name)
   elseif type(what) ~= "string" then
     check.expected(what, index, name, "Type or name of a type")
   end
-  local found, message = objects.dump(object):type(what)
-  return found and found[1] or errors.raise(message)
+  local found, message, code = objects.dump(object):type(what)
+  return found and found[1] or errors.raise(message, code)
 end
 
 --- The type of an Object.
@@ -118,7 +118,7 @@ end
 local function member_of(object, type, member, name)
   local handle = handle_of(object, type, 2, name)
   check.string(member, 3, name)
-  return handle, Type.new(handle):offset(member)
+  return handle, Type.offset_of(handle, member, objects.dump(object).path)
 end
 
 --- The struct that an Object is a member of.
@@ -178,7 +178,8 @@ end
 
 -- Lists and trees ---------------------------------------------------------------------------
 
--- Raises unless an Object is, or points to, a struct of a name. Returns that name.
+-- Raises unless an Object is, or points to, a struct of a name, and the kernel's lists and trees
+-- are of the types that they should be. Returns that name.
 local function check_head(object, names, name)
   check_object(object, 1, name)
   local handle = core.object_about(object)
@@ -187,7 +188,8 @@ local function check_head(object, names, name)
   if not names[text] then
     check.expected(object, 1, name, names.text, text)
   end
-  return text
+  local ok, message, code = require "qvm.guest.kernel_types".check(objects.dump(object))
+  return ok and text or errors.raise(message, code)
 end
 
 local function one(name)

@@ -89,9 +89,10 @@ end
 
 -- Pointers to the running task, per CPU: on x86_64 from 6.2 to 6.14, on x86_64 otherwise, and
 -- on all machines; the last one is set a little before the switch.
-local RUN_QUEUE = {"runqueues", nil, "curr"}
+local RUN_QUEUE = {"runqueues", "struct rq", "curr"}
 local CURRENT = {
-  x86_64 = {{"pcpu_hot", nil, "current_task"}, {"current_task", "struct task_struct *"}, RUN_QUEUE},
+  x86_64 = {{"pcpu_hot", "struct pcpu_hot", "current_task"},
+    {"current_task", "struct task_struct *"}, RUN_QUEUE},
   others = {RUN_QUEUE},
 }
 

@@ -2,7 +2,6 @@
 -- where that is mounted (fs/d_path.c).
 
 local c = require "qvm.guest.c"
-local errors = require "qvm.util.errors"
 local objects = require "qvm.guest.objects"
 
 local file_path = {}
@@ -18,7 +17,7 @@ end
 local function name_of(dentry)
   local length = dentry.d_name.len
   if length > NAME_MAX then
-    errors.raise(("%s: damaged: a name of %d bytes"):format(tostring(dentry), length))
+    objects.damaged(dentry, ("a name of %d bytes"):format(length))
   end
   return c.string(objects.linked(dentry.d_name, "name"), length) or "?"
 end
@@ -61,7 +60,7 @@ local function names_of(dentry, mount)
       break
     end
   end
-  errors.raise(("%s: damaged: a path without an end"):format(tostring(dentry)))
+  objects.damaged(dentry, "a path without an end")
 end
 
 -- The path of a `struct path`, as the kernel shows it; raises if it is damaged.

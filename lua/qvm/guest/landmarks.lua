@@ -4,6 +4,7 @@
 
 local c = require "qvm.guest.c"
 local errors = require "qvm.util.errors"
+local kernel_types = require "qvm.guest.kernel_types"
 
 local landmarks = {}
 
@@ -82,7 +83,7 @@ local finders = {init_task = init_task, modules = modules}
 function landmarks.address(dump, name)
   local first = finders[name] and require "qvm.guest".kernel_address(dump, "_stext")
   local space = first and dump:kernel_space()
-  if not space then
+  if not space or not kernel_types.check(dump) then
     return nil
   end
   local ok, found = errors.try(finders[name], dump, space, first)

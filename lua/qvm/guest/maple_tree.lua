@@ -19,11 +19,11 @@ local damaged = objects.damaged
 
 -- Of each kind: the first word of its pivots and their number, the same of its slots, and whether
 -- they are entries.
-local function layouts_of(layout, word_size)
+local function layouts_of(tree, layout, word_size)
   local range, arange = layout "struct maple_range_64", layout "struct maple_arange_64"
   local function of(handle, is_leaf)
-    local pivot, pivots = trees.array_member(handle, "pivot", word_size)
-    local slot, slots = trees.array_member(handle, "slot", word_size)
+    local pivot, pivots = trees.array_member(tree, handle, "pivot", word_size)
+    local slot, slots = trees.array_member(tree, handle, "slot", word_size)
     return {pivot = pivot, pivots = pivots, slot = slot, slots = slots, is_leaf = is_leaf}
   end
   return {[DENSE] = {pivot = 0, pivots = 0, slot = 1, slots = NODE_SIZE // word_size - 1,
@@ -93,7 +93,7 @@ end
 function maple_tree.entries(tree, address, handle, layout)
   local words, word_size = trees.word_reader(tree)
   local walk = {tree = tree, path = {}, words = words, word_size = word_size,
-    layouts = layouts_of(layout, word_size), count = trees.counter(tree)}
+    layouts = layouts_of(tree, layout, word_size), count = trees.counter(tree)}
   local started = false
   return function()
     local first, last, entry

@@ -4,6 +4,7 @@
 local c = require "qvm.guest.c"
 local classes = require "qvm.util.classes"
 local errors = require "qvm.util.errors"
+local kernel_types = require "qvm.guest.kernel_types"
 local line = require "qvm.util.text"
 local objects = require "qvm.guest.objects"
 
@@ -77,7 +78,11 @@ end
 
 -- Iterates over the modules, the last loaded first; nil, message, code.
 function modules.all(dump)
-  local head, message, code = dump:variable "modules"
+  local head
+  local ok, message, code = kernel_types.check(dump)
+  if ok then
+    head, message, code = dump:variable "modules"
+  end
   if not head then
     return nil, message, code
   end
@@ -89,7 +94,8 @@ function modules.all(dump)
     end
     count = count + 1
     if count > MODULES_MAX then
-      errors.raise(("%s: damaged: more than %d modules"):format(dump.path, MODULES_MAX))
+      errors.raise(("%s: damaged: more than %d modules"):format(dump.path, MODULES_MAX),
+        "malformed")
     end
     return object and new(dump, object)
   end

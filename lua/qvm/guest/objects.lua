@@ -26,12 +26,12 @@ local objects = {}
 -- @table Object
 -- @usage print(dump:variable("init_task").comm)
 
-local function raise(what, object, key)
+local function raise(what, object, key, code)
   local handle = core.object_about(object)
   local name = declaration.of(handle)
   if what == "member" then
     local kind, _, _, _, target = core.type_about(select(2, core.type_shape(handle)))
-    Type.no_member(kind == "pointer" and target or handle, key)
+    Type.no_member(kind == "pointer" and target or handle, key, objects.dump(object).path)
   elseif what == "element" then
     errors.raise(("%s has no elements: it is neither an array nor a pointer"):format(name))
   elseif what == "length" then
@@ -40,7 +40,7 @@ local function raise(what, object, key)
     errors.raise(("%s has no element %s: elements count from 1"):format(name,
       line.field(tostring(key))))
   end
-  errors.raise(("%s: %s"):format(name, what))
+  errors.raise(("%s: %s"):format(name, what), code or "malformed")
 end
 
 core.objects_with(raise)
@@ -105,14 +105,15 @@ end
 
 -- Raises that a structure in memory is damaged.
 function objects.damaged(object, what)
-  errors.raise(("%s: damaged: %s"):format(tostring(object), what))
+  errors.raise(("%s: %s: damaged: %s"):format(objects.dump(object).path, tostring(object), what),
+    "malformed")
 end
 
 -- What a pointer of a struct leads to, where the kernel always has something; raises if it is NULL.
 function objects.linked(object, name)
   local target = object[name]
   if target == nil then
-    errors.raise(("%s: damaged: its %s is NULL"):format(tostring(object), name))
+    objects.damaged(object, ("its %s is NULL"):format(name))
   end
   return target
 end

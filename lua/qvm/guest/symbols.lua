@@ -7,6 +7,7 @@
 
 local check = require "qvm.util.arguments"
 local classes = require "qvm.util.classes"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 
 --- @type Symbols
@@ -95,6 +96,8 @@ Symbol.__tostring = line.tostring("symbol", function(symbol)
 end)
 
 --- All symbols: those of the kernel by address, then those of its modules.
+--
+-- Raises in the loop, after all symbols that are there, if the file could not be read.
 -- @tparam[opt] string pattern a Lua pattern that names are to match
 -- @treturn function():Symbol iterator
 -- @usage for s in dump:symbols():all "^sys_" do print(s) end
@@ -108,8 +111,9 @@ function Symbols:all(pattern)
   end
   local tables, module_names = {self._table}, {}
   local modules = self._modules and self._modules()
+  local message, code
   if modules then
-    modules:each(function(lookup, name)
+    message, code = modules:each(function(lookup, name)
       tables[#tables + 1] = lookup
       module_names[#tables] = name
     end)
@@ -125,6 +129,9 @@ function Symbols:all(pattern)
       end
       at = at + 1
       step = tables[at] and members(tables[at])
+    end
+    if message then
+      errors.raise(message, code)
     end
   end
 end
@@ -148,7 +155,7 @@ function Symbols:save(path)
       .. "of aarch64 or x86_64"):format(path, tostring(self)), "unsupported"
   end
   local orc, space = self._orc()
-  return require "qvm.guest.symbol_writer"(path, self, {machine = self._machine,
+  return errors.returned(require "qvm.guest.symbol_writer", path, self, {machine = self._machine,
     byteorder = self._byteorder, first = first, last = last, orc = orc, space = space})
 end
 

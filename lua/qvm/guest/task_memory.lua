@@ -1,7 +1,6 @@
 -- The memory of a task: its address space, its mappings (VMAs), its command line.
 
 local c = require "qvm.guest.c"
-local errors = require "qvm.util.errors"
 local file_path = require "qvm.guest.file_path"
 local line = require "qvm.util.text"
 local objects = require "qvm.guest.objects"
@@ -128,7 +127,10 @@ local function areas_of(mm)
   if objects.has(mm, "mm_mt") then
     local areas = c.maple_tree(mm.mm_mt, "struct vm_area_struct")
     return function()
-      local _, _, area = areas()
+      local first, _, area = areas()
+      if first and not objects.is_object(area) then
+        objects.damaged(mm, ("its maple tree has a number at 0x%x, not an area"):format(first))
+      end
       return area
     end
   end
@@ -155,8 +157,7 @@ function task_memory.mappings(task)
     end
     local start, stop = area.vm_start, area.vm_end
     if math.ult(start, last) or not math.ult(start, stop) then
-      errors.raise(("%s: damaged: from 0x%x to 0x%x, after one to 0x%x"):format(tostring(area),
-        start, stop, last))
+      objects.damaged(area, ("from 0x%x to 0x%x, after one to 0x%x"):format(start, stop, last))
     end
     last = stop
     return setmetatable({start = start, size = stop - start, flags = flags_of(area.vm_flags),

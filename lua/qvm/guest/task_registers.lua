@@ -181,17 +181,14 @@ local function user(task)
   return registers, order
 end
 
--- Failures to read are returned too.
-local function readable(f)
-  return function(task)
-    local ok, registers, order, code = errors.try(f, task)
-    if not ok then
-      return nil, registers, "unmapped"
-    end
-    return registers, order, code
-  end
+-- What reading raises is returned too.
+
+function task_registers.user(task)
+  return errors.returned(user, task)
 end
 
-task_registers.user, task_registers.kernel = readable(user), readable(kernel)
+function task_registers.kernel(task)
+  return errors.returned(kernel, task)
+end
 
 return task_registers

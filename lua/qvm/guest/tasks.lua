@@ -5,6 +5,7 @@ local c = require "qvm.guest.c"
 local classes = require "qvm.util.classes"
 local errors = require "qvm.util.errors"
 local iterators = require "qvm.util.iterators"
+local kernel_types = require "qvm.guest.kernel_types"
 local line = require "qvm.util.text"
 local objects = require "qvm.guest.objects"
 
@@ -106,13 +107,7 @@ end
 
 -- Members of Objects raise where they cannot be read, as in scripts. Functions that return failures
 -- return these too.
-local function readable(f, ...)
-  local results = table.pack(errors.try(f, ...))
-  if not results[1] then
-    return nil, results[2], "unmapped"
-  end
-  return table.unpack(results, 2, results.n)
-end
+local readable = errors.returned
 
 -- All tasks ----------------------------------------------------------------------------------
 
@@ -138,16 +133,25 @@ local function threads(leader)
   return function()
     local object = next_thread()
     if object and not same(object.group_leader, leader) then
-      errors.raise(("%s: damaged: it is in the process of another leader, %s"):format(
-        tostring(object), tostring(leader)))
+      objects.damaged(object, ("it is in the process of another leader, %s"):format(
+        tostring(leader)))
     end
     return object
   end
 end
 
+-- The first task; nil, message, code.
+local function init_task(dump)
+  local ok, message, code = kernel_types.check(dump)
+  if not ok then
+    return nil, message, code
+  end
+  return dump:variable "init_task"
+end
+
 -- Iterates over all tasks but the idle ones; nil, message, code.
 function tasks.all(dump)
-  local first, message, code = dump:variable "init_task"
+  local first, message, code = init_task(dump)
   if not first then
     return nil, message, code
   end
@@ -166,7 +170,8 @@ function tasks.all(dump)
     end
     count = count + 1
     if count > TASKS_MAX then
-      errors.raise(("%s: damaged: more than %d tasks"):format(dump.path, TASKS_MAX))
+      errors.raise(("%s: damaged: more than %d tasks"):format(dump.path, TASKS_MAX),
+        "malformed")
     end
     return new(dump, object)
   end
@@ -174,7 +179,7 @@ end
 
 -- The task of a pid; nil, message, code.
 local function find(dump, pid)
-  local first, message, code = dump:variable "init_task"
+  local first, message, code = init_task(dump)
   if not first then
     return nil, message, code
   elseif pid == 0 then
@@ -195,7 +200,11 @@ end
 -- The task that a vCPU runs; nil, message, code.
 local function of_vcpu(dump, vcpu)
   local cpus = require "qvm.guest.cpus"
-  local object, message, code = cpus.current(dump, cpus.number_of(dump, vcpu))
+  local object
+  local ok, message, code = kernel_types.check(dump)
+  if ok then
+    object, message, code = cpus.current(dump, cpus.number_of(dump, vcpu))
+  end
   if not object then
     return nil, message, code
   end

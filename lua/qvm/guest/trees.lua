@@ -6,6 +6,7 @@
 local core = require "qvm.core"
 local errors = require "qvm.util.errors"
 local objects = require "qvm.guest.objects"
+local Type = require "qvm.guest.types".Type
 
 local trees = {}
 
@@ -81,9 +82,9 @@ end
 -- A function that reads words at an address, for the object that they belong to.
 function trees.word_reader(object)
   local dump = objects.dump(object)
-  local space, message = dump:kernel_space()
+  local space, message, code = dump:kernel_space()
   if not space then
-    errors.raise(message)
+    errors.raise(message, code)
   end
   local kind = dump.bits == 64 and "u64" or "u32"
   return function(address, count)
@@ -92,11 +93,11 @@ function trees.word_reader(object)
   end, dump.bits // 8
 end
 
--- Where an array member of a struct begins, in words, and its length.
-function trees.array_member(handle, name, word_size)
+-- Where an array member of a struct begins, in words, and its length. tree: that it is of.
+function trees.array_member(tree, handle, name, word_size)
   local inner, offset = core.type_member(handle, name)
   if not inner then
-    errors.raise(("the kernel's %s has no member %s"):format(core.type_about(handle), name))
+    Type.no_member(handle, name, objects.dump(tree).path)
   end
   return offset // word_size, (select(4, core.type_about(select(2, core.type_shape(inner)))))
 end
@@ -159,11 +160,11 @@ end
 
 local function array_of(array, handle)
   local words, word_size = trees.word_reader(array)
-  local types = objects.dump(array):type "struct xa_node"
+  local types, message, code = objects.dump(array):type "struct xa_node"
   if not types then
-    errors.raise "the kernel's types have no struct xa_node"
+    errors.raise(message, code)
   end
-  local slots, count = trees.array_member(types[1], "slots", word_size)
+  local slots, count = trees.array_member(array, types[1], "slots", word_size)
   return {array = array, entries = handle, words = words, slots_at = slots * word_size,
     slots = count, node_type = types[1], count = trees.counter(array)}
 end

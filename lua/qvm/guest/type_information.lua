@@ -28,7 +28,9 @@ local function at(dump, space, address, most)
   if not handle then
     return nil, count, code
   end
-  return new(handle, count, "the kernel's memory")
+  local types = new(handle, count, "the kernel's memory")
+  types._path = dump.path
+  return types
 end
 
 -- The header of BTF: magic, version, flags, header length, then where types and strings are.
@@ -151,7 +153,8 @@ end
 function information.find(types, name)
   local handle, missing, hint = declaration.find(types[1], name)
   if not handle then
-    return nil, ("no type '%s' among the %s%s"):format(missing, tostring(types), hint), "not_found"
+    return nil, ("%sno type '%s' among the %s%s"):format(types._path and types._path .. ": " or "",
+      missing, tostring(types), hint), "not_found"
   end
   return handle
 end

@@ -101,6 +101,7 @@ local function types_of_modules(dump, state)
   local found = {}
   errors.try(function()
     local c = require "qvm.guest.c"
+    assert(require "qvm.guest.kernel_types".check(dump))
     local head = assert(dump:variable("btf_modules", "struct list_head"))
     for entry in c.list(head, "struct btf_module", "list") do
       local btf = entry.btf

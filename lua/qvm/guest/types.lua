@@ -158,11 +158,30 @@ function Types.names(types, prefix, most)
   return names
 end
 
--- Raises that a type, given as a handle, has no such member, and suggests the nearest.
-function Type.no_member(handle, name)
+-- Raises that a type, given as a handle, has no such member, and suggests the nearest. path: of
+-- the dump in whose memory it was looked for, if any.
+function Type.no_member(handle, name, path)
   local nearest = type(name) == "string" and line.nearest(name, Type.names(handle))[1]
-  errors.raise(("%s has no member '%s'%s"):format(declaration.of(handle),
-    line.field(tostring(name)), nearest and (": is it '%s'?"):format(nearest) or ""))
+  errors.raise(("%s%s has no member '%s'%s"):format(path and path .. ": " or "",
+    declaration.of(handle), line.field(tostring(name)),
+    nearest and (": is it '%s'?"):format(nearest) or ""), path and "malformed")
+end
+
+-- The offset of a member, or of one of a member's, within a type, given as a handle. path: as of
+-- no_member.
+function Type.offset_of(handle, member, path)
+  local first, total = handle, 0
+  for name in (member .. "."):gmatch("([^.]*)%.") do
+    local inner, offset, bit_offset = core.type_member(handle, name)
+    if not inner then
+      Type.no_member(handle, name, path)
+    elseif bit_offset and bit_offset > 0 then
+      errors.raise(("'offset': %s of %s is a bitfield"):format(line.field(member),
+        declaration.of(first)))
+    end
+    handle, total = inner, total + offset
+  end
+  return total
 end
 
 --- The offset of a member.
@@ -172,20 +191,10 @@ end
 -- @usage print(dump:type("struct task_struct"):offset "comm")
 function Type:offset(path)
   check.string(path, 1, "offset")
-  local handle, total = self[1], 0
-  for name in (path .. "."):gmatch("([^.]*)%.") do
-    local inner, offset, bit_offset = core.type_member(handle, name)
-    if not inner then
-      Type.no_member(handle, name)
-    elseif bit_offset and bit_offset > 0 then
-      errors.raise(("'offset': %s of %s is a bitfield"):format(line.field(path), self.name))
-    end
-    handle, total = inner, total + offset
-  end
-  return total
+  return Type.offset_of(self[1], path)
 end
 
 classes.publish(Types, "names")
-classes.publish(Type, "new", "names", "no_member")
+classes.publish(Type, "new", "names", "no_member", "offset_of")
 
 return {Types = Types, Type = Type}

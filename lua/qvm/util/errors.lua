@@ -71,9 +71,30 @@ local function is_of_library(info)
   return false
 end
 
+-- The message that was raised last, and its code.
+local raised_message, raised_code
+
+local function as_failure(ok, ...)
+  if ok then
+    return ...
+  end
+  local problem = ...
+  if not raised_code or problem:sub(-#raised_message) ~= raised_message then
+    error(problem, 0)
+  end
+  return nil, problem, raised_code
+end
+
+-- Returns what f(...) returns, or nil, message, code for what errors.raise has raised with a code.
+-- Other errors are re-raised.
+function errors.returned(f, ...)
+  return as_failure(errors.try(f, ...))
+end
+
 -- Raises a message at the position of the script's call into this library, however many
--- functions of the library are between.
-function errors.raise(message)
+-- functions of the library are between. code: of the failure, if there is one.
+function errors.raise(message, code)
+  raised_message, raised_code = message, code
   local level = 2
   local info = debug.getinfo(level, "Sf")
   while info and is_of_library(info) do
