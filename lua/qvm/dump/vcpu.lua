@@ -85,8 +85,15 @@ function Vcpu:space(options)
   if not space or space.lower or options or self._dump.machine ~= "aarch64" then
     return space, message, code
   end
-  local task = self:task()
-  return task and task:space() or space
+  local task, own
+  task, message, code = self:task()
+  if task then
+    own, message, code = task:space()
+  end
+  if not own and (code == "io" or code == "gone") then
+    return nil, message, code
+  end
+  return own or space
 end
 
 Vcpu.__tostring = line.tostring("vCPU", function(cpu)
