@@ -63,6 +63,15 @@ function StackWalk:chain(frame, stops)
   return calls, frame
 end
 
+-- Adds the frames of a program that has entered the kernel at an address, with its frame.
+function StackWalk:enter_program(address, frame)
+  self:add(address, "exception")
+  self.seen = {}
+  for _, call in ipairs((self:chain(frame or 0))) do
+    self:add(call.address, "frame")
+  end
+end
+
 -- Returns the end of the stack that contains an address, and whether a page that is not a stack
 -- ends it. Stacks of tasks are aligned to their size; stacks of interrupts are aligned to pages
 -- and followed by an unmapped page.

@@ -93,7 +93,7 @@ function unwind.vcpu(dump, cpu, space)
     walk:add(cpu.pc, "registers")
     local user = machine.unwind(walk, registers_of(cpu))
     if user and space:translate(user[machine.pc]) then
-      machine.unwind_user(walk, user)
+      walk:enter_program(user[machine.pc], user[machine.fp])
     end
     return backtrace.frames(walk.found, walk.names)
   end)

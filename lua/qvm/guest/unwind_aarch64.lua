@@ -164,15 +164,7 @@ function arm.unwind(walk, registers)
   return is_user and named(saved) or nil
 end
 
--- Adds the frames of a program that has entered the kernel with these registers.
-function arm.unwind_user(walk, registers)
-  walk:add(registers.pc, "exception")
-  walk.seen = {}
-  for _, call in ipairs((walk:chain(registers.x29 or 0))) do
-    walk:add(call.address, "frame")
-  end
-end
-
-arm.pc = "pc"
+-- The names of the registers with the next instruction and the frame.
+arm.pc, arm.fp = "pc", "x29"
 
 return arm

@@ -195,15 +195,7 @@ function x86.unwind(walk, registers)
   return unwind_kernel(walk, state, not registers.is_return)
 end
 
--- Adds the frames of a program that has entered the kernel with these registers.
-function x86.unwind_user(walk, registers)
-  walk:add(registers.rip, "exception")
-  walk.seen = {}
-  for _, call in ipairs((walk:chain(registers.rbp or 0))) do
-    walk:add(call.address, "frame")
-  end
-end
-
-x86.pc = "rip"
+-- The names of the registers with the next instruction and the frame.
+x86.pc, x86.fp = "rip", "rbp"
 
 return x86
