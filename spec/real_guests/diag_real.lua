@@ -32,7 +32,9 @@ guests.each({"x86_64", "aarch64", "x86_64-testing", "aarch64-testing", "x86_64-b
         .. "  sysrq triggered crash\n", screen)
       assert.matches("\nvCPU 0: ", screen)
       assert.matches("\n  sysrq_handle_crash%+0x", output)
-      assert.matches("\n%d+ tasks: .*%d+ sleeping.* 1 stopped, %d zombies?\n", output)
+      assert.matches("\n%d+ tasks: .*%d+ sleeping, 1 stuck %(D%).* 1 stopped,%s+%d%s+zombies?\n",
+        output)
+      assert.matches("\nstuck: sleep %(%d+%)\n  [%w_]+%+0x", output)
       for _, line in ipairs(lines) do
         assert.is_true(#line <= 80, line)
       end
@@ -61,7 +63,8 @@ guests.each({"x86_64", "aarch64", "x86_64-testing", "aarch64-testing", "x86_64-b
         symbols[i] = frame.symbol or frame.address
       end
       assert.matches("\nsysrq_handle_crash+0x", table.concat(symbols, "\n"), 1, true)
-      assert.are.same({1, 20}, {guest.tasks.states.T, #guest.log})
+      assert.are.same({1, 1, 20}, {guest.tasks.states.D, guest.tasks.states.T, #guest.log})
+      assert.are.equal("sleep", guest.tasks.stuck[1].name)
       local healthy = cjson.decode((diag(directory .. "first.elf", "--json")))
       assert.is_false(healthy.dump.guest.crash)
     end)

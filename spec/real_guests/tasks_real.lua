@@ -80,7 +80,7 @@ guests.each(EVERY, "the tasks of a %s guest", function(_, directory)
     end)
   end
 
-  it("have the states of those that sleep, are stopped, or are zombies", function()
+  it("have the states of those that sleep, are stuck, are stopped, or are zombies", function()
     local dump <close> = assert(qvm.open(directory .. "first.elf"))
     local states = {}
     for pid, task in pairs(by_pid(dump)) do
@@ -91,7 +91,7 @@ guests.each(EVERY, "the tasks of a %s guest", function(_, directory)
         states[task.state] = (states[task.state] or 0) + 1
       end
     end
-    assert.is_true(states.S > 10 and states.T == 1 and states.Z >= 1)
+    assert.is_true(states.S > 10 and states.D == 1 and states.T == 1 and states.Z >= 1)
   end)
 
   it("have the command lines of /proc", function()

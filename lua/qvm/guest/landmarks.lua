@@ -11,6 +11,7 @@ local landmarks = {}
 local IMAGE = 128 << 20 -- bytes of a kernel's image, at most
 local PAGE = 4096       -- bytes that are read at a time
 local NAMES = 4096      -- places with the name of init_task that are looked at
+local HEADS = 1 << 20   -- pairs of words that may be the head of a list, and are looked at
 
 local function same(pointer, object)
   return pointer ~= nil and c.address(pointer) == c.address(object)
@@ -52,15 +53,21 @@ end
 -- The head of the list of modules between two addresses: two words that point to entries which
 -- point back, the first of them within a module.
 local function modules_between(dump, space, offset, from, to)
+  local left = HEADS
   for page = from & -PAGE, to, PAGE do
     local words = space:array(page, "u64", PAGE // 8) or {}
     words[#words + 1] = space:u64(page + PAGE)
     for i = 1, #words - 1 do
       local next_entry, last_entry, at = words[i], words[i + 1], page + 8 * (i - 1)
-      if next_entry < 0 and last_entry < 0 and next_entry ~= at and next_entry & 7 == 0
-          and space:u64(next_entry + 8) == at and space:u64(last_entry) == at
-          and is_module(dump, next_entry, offset) then
-        return at
+      if next_entry < 0 and last_entry < 0 and next_entry ~= at and next_entry & 7 == 0 then
+        if space:u64(next_entry + 8) == at and space:u64(last_entry) == at
+            and is_module(dump, next_entry, offset) then
+          return at
+        end
+        left = left - 1
+        if left == 0 then
+          return nil
+        end
       end
     end
   end
