@@ -2,8 +2,8 @@
 # run.sh FILE...: runs each test in a process of its own, four at a time, since most specs
 # wait more than they work. A FILE is a spec file (NAME_spec.lua), run by the command in
 # $BUSTED, or a program of unit tests, run under the command in $UNDER if that is set.
-# Prints one line for each file, all output of a file that fails, the pending specs of the
-# others, and at the end one summary in busted's form.
+# Prints one line for each file, with its pending specs, then all output of the files that failed,
+# and at the end one summary in busted's form.
 set -u
 
 if [ "$1" = --one ]; then # --one DIRECTORY FILE
@@ -14,18 +14,10 @@ if [ "$1" = --one ]; then # --one DIRECTORY FILE
     esac
     $command "$3" >"$log" 2>&1
     status=$?
-    # Once in hundreds of runs LeakSanitizer itself crashes at the end of a process that has
-    # passed (https://github.com/google/sanitizers/issues/1353): the file runs once more.
-    if [ "$status" -ne 0 ] && grep -q '^==[0-9]*==LeakSanitizer has encountered a fatal' "$log"; then
-        echo "$3: LeakSanitizer crashed; once more"
-        $command "$3" >"$log" 2>&1
-        status=$?
-    fi
     summary=$(grep -aE '^[0-9]+ success(es)? / .* pending' "$log" | tail -n 1)
     [ -n "$summary" ] || status=1
     if [ "$status" -ne 0 ]; then
         echo "$3" >>"$2/failed"
-        cat "$log"
     else
         sed -n '/^Pending ->/,$p' "$log"
     fi
@@ -56,6 +48,11 @@ trap 'exit 130' INT TERM
 slow_first "$@" | awk '!seen[$0]++' | xargs -P 4 -n 1 sh "$0" --one "$logs" |
     tee "$logs/.output"
 
+if [ -e "$logs/failed" ]; then
+    while read -r file; do
+        cat "$logs/$(basename "$file" _spec.lua)"
+    done <"$logs/failed"
+fi
 awk '/^[a-z0-9_]+ +[0-9]+ success(es)? \// { passed += $2; failed += $5; errors += $8; pending += $11 }
     END { printf "%d successes / %d failures / %d errors / %d pending\n", passed, failed, errors,
         pending }' "$logs/.output"
