@@ -31,15 +31,16 @@ guests.each({"x86_64", "aarch64", "x86_64-testing", "aarch64-testing", "x86_64-b
       assert.matches("crash: panic at [%d.]+ s on vCPU %d in %w+ %(1%)\n"
         .. "  sysrq triggered crash\n", screen)
       assert.matches("\nvCPU 0: ", screen)
-      assert.matches("\n  sysrq_handle_crash%+0x", output)
-      assert.matches("\n%d+ tasks: .*%d+ sleeping, 1 stuck %(D%).* 1 stopped,%s+%d%s+zombies?\n",
+      assert.matches("\n%d+ tasks: .*%d+ sleeping, %d stuck %(D%).* 1 stopped,%s+%d%s+zombies?\n",
         output)
-      assert.matches("\nstuck: sleep %(%d+%)\n  [%w_]+%+0x", output)
+      assert.matches("\nstuck: %l+ %(%d+%)\n  [%w_]+%+0x", output)
       for _, line in ipairs(lines) do
         assert.is_true(#line <= 80, line)
       end
       assert.matches("more lines: --full\n", output, 1, true)
-      assert.is_nil((diag(directory .. "panic.elf", "--full")):find("--full", 1, true))
+      local full = diag(directory .. "panic.elf", "--full")
+      assert.is_nil(full:find("--full", 1, true))
+      assert.matches("\n  sysrq_handle_crash%+0x", full)
     end)
 
     it("says that a healthy one has not crashed", function()
@@ -63,8 +64,9 @@ guests.each({"x86_64", "aarch64", "x86_64-testing", "aarch64-testing", "x86_64-b
         symbols[i] = frame.symbol or frame.address
       end
       assert.matches("\nsysrq_handle_crash+0x", table.concat(symbols, "\n"), 1, true)
-      assert.are.same({1, 1, 20}, {guest.tasks.states.D, guest.tasks.states.T, #guest.log})
-      assert.are.equal("sleep", guest.tasks.stuck[1].name)
+      assert.are.same({1, 20}, {guest.tasks.states.T, #guest.log})
+      assert.are.equal(guest.tasks.states.D, #guest.tasks.stuck)
+      assert.is_true(#guest.tasks.stuck >= 1)
       local healthy = cjson.decode((diag(directory .. "first.elf", "--json")))
       assert.is_false(healthy.dump.guest.crash)
     end)
