@@ -53,9 +53,11 @@ HELPERS    := $(PRELOADED) $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%, \
 	$(filter-out $(PRELOADED:$(BUILD)/helpers/%.so=spec/helpers/%.c),$(HELPER_SRC)))
 BENCH      := $(BUILD)/bench/bound $(BUILD)/bench/stopwatch
 
-# The command that runs a spec file, the spec files, and the unit tests of the C core.
+# The command that runs a spec file, the spec files (those of COSTS measure what huge inputs cost),
+# and the unit tests of the C core.
 BUSTED := busted --lua=$(shell command -v $(LUA))
-SPECS  := $(wildcard spec/*/*_spec.lua)
+COSTS  := $(wildcard spec/*/*_cost_spec.lua)
+SPECS  := $(filter-out $(COSTS),$(wildcard spec/*/*_spec.lua))
 UNITS  := $(UNIT_SRC:spec/%_test.c=$(BUILD)/unit/%)
 
 # `make test SPECS=FILES` runs those files alone.
@@ -82,7 +84,7 @@ SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 	-fno-omit-frame-pointer
 
 .DEFAULT_GOAL := all
-.PHONY: help all deps demo check test unit test-real test-html test-fleet guest-dump bench lint \
+.PHONY: help all deps demo check test test-cost unit test-real test-html test-fleet guest-dump bench lint \
 	format sanitize valgrind docs rock install clean FORCE
 
 help: ## list the targets
@@ -113,6 +115,11 @@ test: ## run the unit tests and the specs; SPECS=FILES for some of the specs
 	@sh .ci/deps build test
 	@$(MAKE) -s $(JOBS) all helpers units
 	@QVM_BUILD="$(BUILD)" BUSTED="$(BUSTED)" sh spec/run.sh $(TESTS)
+
+test-cost: ## run the specs that measure what huge inputs cost
+	@sh .ci/deps build test
+	@$(MAKE) -s all helpers
+	@QVM_BUILD="$(BUILD)" BUSTED="$(BUSTED)" sh spec/run.sh $(COSTS)
 
 unit: ## run the unit tests of the C core
 	@sh .ci/deps build
@@ -182,7 +189,7 @@ sanitize: ## run the unit tests and the specs with AddressSanitizer and Undefine
 # Valgrind does not follow the processes that specs start. The specs that do their work in
 # such processes are left out.
 IN_OTHERS := diag/diag diag/diag_terminal diag/dumpdiff diag/fleet docs/build docs/docs \
-	docs/docs_runner dump/dump_cost dump/interrupt gdb/gdb gdb/gdb_client host/conf_syntax host/env_cost \
+	docs/docs_runner dump/interrupt gdb/gdb gdb/gdb_client host/conf_syntax \
 	host/errata_suite prompt/explore util/foreign_text util/load
 
 VALGRIND := valgrind -q --leak-check=full --error-exitcode=9 --child-silent-after-fork=yes

@@ -27,7 +27,7 @@ fi
 
 # The files that take longest, longest first. They start first: one that starts last runs
 # alone at the end.
-slow="gdb/gdb host/env_cost dump/dump_cost util/load scan/find dump/gzip_dump dump/interrupt
+slow="gdb/gdb util/load scan/find dump/gzip_dump dump/interrupt
     host/status dump/hostile_dump host/vm_dump docs/docs prompt/explore guest/symbols
     diag/diag_terminal diag/diag_reports scan/diff diag/diag host/conf_syntax
     paging/address_space host/state host/watch prompt/help"
