@@ -52,10 +52,11 @@ sh -c 'kill -STOP $$' sh two "words here" &
 sh -c 'sleep 0 & exec sleep 100003' &
 cp /bin/busybox /work/busybox
 /work/busybox sleep 100004 &
-# And one in an uninterruptible sleep: frozen, by a control group of version 1.
+# And one in an uninterruptible sleep: frozen, by a control group of version 1. Kernels before
+# 6.1 freeze only what runs.
 mkdir /freezer
 mount -t cgroup -o freezer freezer /freezer && mkdir /freezer/one
-sleep 100005 &
+sh -c 'while :; do :; done' &
 echo $! >/freezer/one/tasks
 echo FROZEN >/freezer/one/freezer.state
 sleep 1
