@@ -1,7 +1,8 @@
 -- What all commands share: how they parse arguments, write messages and use a terminal.
 --
--- A command is a module with `run(words)`, which returns the exit status. Scripts use the
--- public API instead: modules of commands are private.
+-- A command is a module with `run(words)`, which returns the exit status, and `parser()`, of which
+-- --help, the manual page and the completion are made (docs/commands.lua). Scripts use the public
+-- API instead: modules of commands are private.
 
 local argparse = require "argparse"
 local qvm = require "qvm"

@@ -122,14 +122,14 @@ Exit status:
    1  a dump cannot be opened; or, without a terminal or with -e, a line failed
    2  an argument is wrong]]
 
-local function new_parser()
+function explore.parser()
   local parser = command.parser(NAME, "A Lua prompt for the VMs of this host, and for dumps.",
     "[--root DIR] [-e LINE]... [<dump>]...", NOTES)
   parser:argument("dump", "A dump to open: `d` is the first, `dumps` has all."):args("*")
   parser:option("--root", "Directory of the VMs (default: $QVM_ROOT or /dev/qvm).")
     :argname("DIR")
-  parser:option("-e --execute", "Run a line instead of reading any; may be repeated.")
-    :argname("LINE"):count("*")
+  parser:option("-e", "Run LINE and print its value, instead of reading lines; may be repeated.")
+    :argname("LINE"):count("*"):target("lines")
   return parser
 end
 
@@ -185,7 +185,7 @@ end
 
 -- Runs the command. Returns its exit status.
 function explore.run(words)
-  local options, mistake = command.parse(new_parser(), words)
+  local options, mistake = command.parse(explore.parser(), words)
   if not options then
     command.say(NAME, mistake)
     return 2
@@ -193,7 +193,7 @@ function explore.run(words)
   if options.root then
     qvm.root(options.root)
   end
-  local lines = options.execute[1] and options.execute
+  local lines = options.lines[1] and options.lines
   if not lines then
     local is_listed, list = pcall(vms_text)
     tell(is_listed and list or text.escape_controls(tostring(list)))

@@ -6,7 +6,7 @@ local command = require "qvm.cli.command"
 local configuration = require "qvm.diag.configuration"
 local qvm = require "qvm"
 local collect = require "qvm.diag.collect"
-local options_of = require "qvm.diag.options".parse
+local command_line = require "qvm.diag.options"
 local Plain = require "qvm.diag.plain"
 local system = require "qvm.util.system"
 local tasks = require "qvm.diag.tasks"
@@ -157,10 +157,12 @@ local function watch(run)
   return ok and 0 or 1
 end
 
+diag.parser = command_line.parser
+
 -- Runs the command. Returns its exit status.
 function diag.run(arguments)
   local problems = command.problems(NAME)
-  local options, mistake = options_of(arguments)
+  local options, mistake = command_line.parse(arguments)
   if not options then
     problems:report(mistake)
     return 2

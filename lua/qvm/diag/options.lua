@@ -179,4 +179,4 @@ local function parse(words)
   return options
 end
 
-return {parse = parse}
+return {parse = parse, parser = new_parser}
