@@ -202,7 +202,8 @@ describe("diag", function()
   end)
 
   it("exits with 2 for invalid arguments", function()
-    for _, arguments in ipairs {{}, {"a", "b", "--record", "x"}, {"a", "--list"}, {"--list", "--read", "x"},
+    for _, arguments in ipairs {{}, {"a", "b", "--record", "x"}, {"a", "--list"},
+      {"--list", "--read", "x"},
       {"--frobnicate"}, {"a", "--timeout", "soon"}, {"a", "--timeout", "-1"}, {"a", "--dump"},
       {"../x"}, {""}, {"a", "--timeout", "nan"},
       {"--list", "--dump", "x"}, {"--read", "x", "--status", "y"}, {"a", "b/c"},
@@ -290,8 +291,9 @@ describe("diag", function()
     assert.matches("\nrecord saved: " .. path .. "\n", out, 1, true)
     assert.are.equal(files.read(files.path("linux1.qvmconf")),
       files.read(path .. "/vm.qvmconf"))
-    status, _, errors = diag {"linux1", "--record", path}
+    status, out, errors = diag {"linux1", "--record", path}
     assert.are.equal(1, status)
+    assert.is_nil(out:find("record saved", 1, true))
     assert.matches("record: exists already", errors, 1, true)
   end)
 
@@ -319,7 +321,8 @@ describe("diag", function()
     assert.are.same({4, 2, 4}, {about.differences, about.equal, about.differences})
     assert.are.same({what = "vCPUs", expected = "1", actual = "2", verdict = "differs",
       file = other, line = 2}, about.findings[2])
-    assert.matches("<td[^>]*>" .. other:gsub("%p", "%%%0") .. ":2</td>", files.read(files.path("vm.html")))
+    assert.matches("<td[^>]*>" .. other:gsub("%p", "%%%0") .. ":2</td>",
+      files.read(files.path("vm.html")))
     assert.matches(": system: expected linux1, is linux1\n",
       (select(2, diag {"linux1", "--conf", other, "--full"})))
   end)
@@ -330,9 +333,10 @@ describe("diag", function()
     assert.are.equal(1, status)
     assert.matches("^linux1: running", out)
     assert.matches("nothing: No such file", errors)
-    status, _, errors = diag {"linux1", "--conf", files.path("linux1.qvmconf"), "--variables",
+    status, out, errors = diag {"linux1", "--conf", files.path("linux1.qvmconf"), "--variables",
       files.write("odd", "command not found\n")}
     assert.are.equal(1, status)
+    assert.is_nil(out:find("configuration:", 1, true))
     assert.matches("odd: variables: no row", errors, 1, true)
   end)
 

@@ -89,7 +89,7 @@ describe("the manual page", function()
     files.mkdir("other/man/man1")
     files.mkdir("other/completions")
     local status, _, errors = process.run({lua, "docs/commands.lua", build, "dumpdiff"},
-      {env = {SOURCE_DATE_EPOCH = "86400", LUA_CPATH_5_4 = "/usr/lib/x86_64-linux-gnu/lua/5.4/?.so;;"}})
+      {env = {SOURCE_DATE_EPOCH = "86400"}})
     assert.are.same({0, ""}, {status, errors})
     assert.matches("\n%.TH QVM\\%-DUMPDIFF 1 1970%-01%-02 ",
       files.read(build .. "/man/man1/qvm-dumpdiff.1"))

@@ -71,8 +71,8 @@ describe("an opened dump", function()
       {paddr = 0x1000, bytes = ("a"):rep(16)}, {paddr = 0x1010, bytes = ("b"):rep(16)},
       {paddr = 0x3000, bytes = ("c"):rep(16), memsz = 32}}})
     for _, case in ipairs {{0x1000, 33, 0x1020}, {0xfff, 2, 0xfff}, {0x101f, 2, 0x1020},
-      {0x2000, 1, 0x2000}, {0x3010, 1, 0x3010}, {0x3008, 16, 0x3010}, {math.maxinteger, 1, math.maxinteger},
-      {0x1000, math.maxinteger, 0x1020}} do
+      {0x2000, 1, 0x2000}, {0x3010, 1, 0x3010}, {0x3008, 16, 0x3010},
+      {math.maxinteger, 1, math.maxinteger}, {0x1000, math.maxinteger, 0x1020}} do
       local bytes, message, code = dump:read(case[1], case[2])
       assert.is_nil(bytes)
       assert.are.equal("unmapped", code)

@@ -134,8 +134,8 @@ function explore.parser()
 end
 
 -- Texts at the start are not results, so they go to stderr.
-local function tell(text)
-  io.stderr:write(text, "\n")
+local function tell(message)
+  io.stderr:write(message, "\n")
 end
 
 -- Opens dumps, incomplete ones as far as they go. Returns an array, and whether all are open.

@@ -74,15 +74,15 @@ function conf.check(configuration, vm, options)
     options and options.variables)
 end
 
---- The variables that a qvm knows, from the output of `qvm set ?`.
+--- The variables that a qvm knows.
 --
--- Rows have the form `name (type, context)`, which an 8.0 qvm was seen to print. Other
--- lines are left out.
+-- They are read from the output of `qvm set ?`. Rows have the form `name (type, context)`,
+-- which an 8.0 qvm was seen to print. Other lines are left out.
 -- @tparam string text the output of `qvm set ?` on the board
 -- @treturn[1] {Variable,...} variables, in the order of the text
 -- @return[2] nil, message, code: `malformed`: the text lists no variable; `too_large`: more
 -- than 65536 variables
--- @usage for _, v in ipairs(assert(qvm.conf.variables(text))) do print(v.name, v.type) end
+-- @usage variables = assert(qvm.conf.variables(text))
 function conf.variables(text)
   check.string(text, 1, "variables")
   return errors.catch(require "qvm.host.conf_variables".list, text)
@@ -191,6 +191,6 @@ end
 -- @tfield string type such as `boolean`, `tristate`, `number`, `address` or `string`
 -- @tfield string context in which it may be set, such as `global`; several are separated by
 -- a comma and a blank
--- @usage for _, v in ipairs(assert(qvm.conf.variables(text))) do print(v.context) end
+-- @usage for _, v in ipairs(variables) do print(v.name, v.type, v.context) end
 
 return line.with_name("qvm.conf", conf)

@@ -6,8 +6,13 @@ local line = require "qvm.util.text"
 
 local suggest = {}
 
+local SHORT = 2 -- letters: any name is near to such a one
+
 -- The nearest name that may follow a text; nil if none is near.
 local function nearest(name, before, env)
+  if #name <= SHORT then
+    return nil
+  end
   local _, names = complete(before, env)
   for _, known in ipairs(names) do
     if known == name then
