@@ -3,7 +3,7 @@
 local command = require "qvm.cli.command"
 local qvm = require "qvm"
 
-local USAGE = "(<vm>... | --list | --all | --read FILE | --prometheus) [option]..."
+local USAGE = "(<vm>... | --list | --all | --read FILE | --prometheus) [option]"
 
 local NOTES = [[
 Examples:
