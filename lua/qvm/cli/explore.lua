@@ -73,7 +73,7 @@ local vms = setmetatable({}, {
 
 -- The names that a line can use -----------------------------------------------------------
 
-local own = {vms = "vms", d = "d,", dumps = "d,", list = "list"}
+local own = {vms = "vms", d = "d,", dumps = "d,", list = "list", _ = "_"}
 
 -- The line of HELP about one of the prompt's own names; nil for other names.
 local function own_help(about)
