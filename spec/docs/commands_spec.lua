@@ -83,6 +83,21 @@ describe("the manual page", function()
     end
   end)
 
+  it("prints any text as it is", function()
+    local parser = require "argparse" ("qvm-x", ".dot 'quoted' back\\slash ^ ~ \"x\" a-b.",
+      ".begins\n'begins\n   .example --x\n\nExit status:\n   0  .fine\n      'more")
+      :usage "Usage: qvm-x [--x] <file>"
+    parser:flag("--x", ".x `.code` \\fB.")
+    local path = files.write("x.1", dofile("docs/commands/manual.lua").page("qvm-x", parser, {"x"}))
+    local status, page, warnings = process.run {"groff", "-man", "-Tascii", "-P-c", "-P-b", "-P-u",
+      "-ww", path}
+    assert.are.same({0, ""}, {status, warnings})
+    for _, text in ipairs {".dot 'quoted' back\\slash ^ ~ \"x\" a-b.", ".begins 'begins",
+      ".example --x", ".x .code \\fB.", ".fine 'more"} do
+      assert.is_truthy(words(page):find(text, 1, true), text .. "\n" .. page)
+    end
+  end)
+
   it("does not need the C module, and has the day that a packager sets", function()
     local build = files.mkdir("other")
     files.mkdir("other/man")
