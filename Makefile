@@ -5,6 +5,8 @@ PREFIX ?= /usr/local
 LUADIR ?= $(PREFIX)/share/lua/5.4
 LIBDIR ?= $(PREFIX)/lib/lua/5.4
 BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
 BUILD  ?= build
 LUA    ?= lua5.4
 # Architecture of the guest in `make guest-dump`, as its `uname -m` prints it.
@@ -85,7 +87,7 @@ SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 
 .DEFAULT_GOAL := all
 .PHONY: help all deps demo check test test-cost unit test-real test-html test-fleet guest-dump bench lint \
-	format sanitize valgrind docs rock install clean FORCE
+	format sanitize valgrind docs man rock install clean FORCE
 
 help: ## list the targets
 	@echo "make TARGET [CC=...] [CFLAGS=...] [LUA=lua5.4] [PREFIX=/usr/local]"
@@ -188,8 +190,8 @@ sanitize: ## run the unit tests and the specs with AddressSanitizer and Undefine
 
 # Valgrind does not follow the processes that specs start. The specs that do their work in
 # such processes are left out.
-IN_OTHERS := diag/diag diag/diag_terminal diag/dumpdiff diag/fleet docs/build docs/docs \
-	docs/docs_runner dump/interrupt gdb/gdb gdb/gdb_client host/conf_syntax \
+IN_OTHERS := diag/diag diag/diag_terminal diag/dumpdiff diag/fleet docs/build docs/commands \
+	docs/docs docs/docs_runner dump/interrupt gdb/gdb gdb/gdb_client host/conf_syntax \
 	host/errata_suite prompt/explore util/foreign_text util/load
 
 VALGRIND := valgrind -q --leak-check=full --error-exitcode=9 --child-silent-after-fork=yes
@@ -206,6 +208,10 @@ docs: ## build the reference as HTML, in build/docs
 	ldoc --fatalwarnings -d $(BUILD)/docs -o index .
 	@cp docs/*.png docs/*.svg $(BUILD)/docs/topics
 
+man: $(LUA_CHECKED) ## write the manual pages and the completion of the commands
+	@mkdir -p $(BUILD)/man/man1 $(BUILD)/completions
+	@$(LUA) docs/commands.lua $(BUILD) $(COMMANDS)
+
 rock: ## check the rockspec, and build and install with it into build/rock
 	@sh .ci/deps build rock
 	luarocks lint qvm-scm-1.rockspec
@@ -221,7 +227,7 @@ rock: ## check the rockspec, and build and install with it into build/rock
 COMMAND_LUA = $(if $(filter /%,$(LUA)),$(LUA),lua5.4)
 
 # The quotes are for directories whose names contain spaces.
-install: all ## install below $(DESTDIR)$(PREFIX)
+install: all man ## install below $(DESTDIR)$(PREFIX)
 	install -d "$(DESTDIR)$(LIBDIR)/qvm" "$(DESTDIR)$(BINDIR)" \
 		"$(DESTDIR)$(PREFIX)/libexec/qvm" "$(DESTDIR)$(PREFIX)/share/qvm/luacats/qvm"
 	for file in $(LUA_FILES:lua/%=%); do \
@@ -231,6 +237,10 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	for name in $(COMMANDS); do \
 		sed '1s|lua5\.4|$(COMMAND_LUA)|' examples/$$name.lua >$(BUILD)/qvm-$$name && \
 		install -m 755 $(BUILD)/qvm-$$name "$(DESTDIR)$(BINDIR)" || exit 1; done
+	for file in $(BUILD)/man/man1/*.1; do \
+		[ ! -e $$file ] || install -D -m 644 $$file "$(DESTDIR)$(MANDIR)/man1/$${file##*/}" || exit 1; done
+	for file in $(BUILD)/completions/*; do \
+		[ ! -e $$file ] || install -D -m 644 $$file "$(DESTDIR)$(COMPLETIONS)/$${file##*/}" || exit 1; done
 	install -m 755 $(SIMULATOR) "$(DESTDIR)$(PREFIX)/libexec/qvm"
 	install -m 644 $(BUILD)/luacats/qvm.lua "$(DESTDIR)$(PREFIX)/share/qvm/luacats"
 	install -m 644 $(BUILD)/luacats/qvm/*.lua "$(DESTDIR)$(PREFIX)/share/qvm/luacats/qvm"

@@ -108,14 +108,20 @@ end
 -- with a `/` or NUL)
 -- @treturn[1] qvm.vm.VM the VM
 -- @return[2] nil, message, code: `not_found` if it has no `env`: the VM does not
--- exist, or is rebooting
+-- exist, or is rebooting; the message suggests the nearest name
 -- @usage vm = assert(qvm.vm("linux1"))
 function qvm.vm(name)
   check.string(name, 1, "vm")
   if not core.is_name(name) then
     check.bad(1, "vm", ("%q is not a system name"):format(name))
   end
-  return require "qvm.host.vm".find(qvm.root(), name)
+  local vm, message, code = require "qvm.host.vm".find(qvm.root(), name)
+  if code == "not_found" then
+    local line = require "qvm.util.text"
+    local nearest = line.nearest(name, core.names(qvm.root()) or {})[1]
+    message = message .. (nearest and ("; is it '%s'?"):format(line.field(nearest)) or "")
+  end
+  return vm, message, code
 end
 
 --- Changes among the VMs, as they happen.

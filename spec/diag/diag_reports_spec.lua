@@ -453,7 +453,7 @@ describe("diag", function()
       {"--read", "x", "--baseline", "y"}, {"--prometheus", "--list"}, {"--prometheus", "--json"},
       {"a", "--prometheus", "--dump", "x"}, {"a", "--prometheus", "--html", "x"},
       {"a", "--watch", "--json"}, {"--read", "x", "--watch"}, {"a", "--watch", "--dump", "x"},
-      {"a", "--watch", "0"}, {"a", "--watch", "0.001"}, {"a", "--watch", "soon"}, {"--watch"},
+      {"a", "--watch", "0"}, {"a", "--watch", "0.001"}, {"a", "--watch", "5s"}, {"--watch"},
       {"--watch", "3"}, {"--html", "x"}, {"a", "--dmesg"}, {"--dmesg"},
       {"--read", "x", "--dmesg", "--html", "y"}} do
       local status, out, errors = diag(arguments)

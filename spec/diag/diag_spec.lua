@@ -202,10 +202,13 @@ describe("diag", function()
   end)
 
   it("exits with 2 for invalid arguments", function()
-    for _, arguments in ipairs {{}, {"a", "b"}, {"a", "--list"}, {"--list", "--read", "x"},
+    for _, arguments in ipairs {{}, {"a", "b", "--record", "x"}, {"a", "--list"},
+      {"--list", "--read", "x"},
       {"--frobnicate"}, {"a", "--timeout", "soon"}, {"a", "--timeout", "-1"}, {"a", "--dump"},
       {"../x"}, {""}, {"a", "--timeout", "nan"},
-      {"--list", "--dump", "x"}, {"--read", "x", "--status", "y"}} do
+      {"--list", "--dump", "x"}, {"--read", "x", "--status", "y"}, {"a", "b/c"},
+      {"a", "b", "--conf", "x"}, {"--all", "--save-baseline", "x"}, {"--list", "--record", "x"},
+      {"a", "--variables", "x"}, {"a", "--prometheus", "--conf", "x"}} do
       local status, out, errors = diag(arguments)
       assert.are.equal(2, status, table.concat(arguments, " "))
       assert.are.equal("", out)
@@ -218,6 +221,123 @@ describe("diag", function()
     assert.are.equal(0, status)
     assert_fits(out)
     assert.matches("%-%-status", out)
+  end)
+
+  it("says its version", function()
+    assert.are.same({0, "qvm-diag " .. require "qvm".version .. "\n", ""}, {diag {"--version"}})
+  end)
+
+  it("reports on several VMs, as with --all", function()
+    sim.start("linux1", config)
+    sim.start("qnx1", "ram 1M")
+    sim.start("other", "ram 1M")
+    local status, out, errors = diag {"qnx1", "linux1"}
+    assert.are.same({0, ""}, {status, errors})
+    assert_fits(out)
+    assert.matches("^qnx1: .*\n%-+\n\nlinux1: running", out)
+    assert.is_nil(out:find("other", 1, true))
+    status, out, errors = diag {"qnx1", "nope", "linux1", "--json"}
+    assert.are.equal(1, status)
+    assert.matches("nope", errors)
+    local report = cjson.decode(out)
+    assert.are.same({"qnx1", "linux1", nil}, {report.vms[1].name, report.vms[2].name,
+      report.vms[3]})
+    assert.are.equal(1, #report.errors)
+    status, out = diag {"nope", "linux1", "--prometheus"}
+    assert.are.equal(0, status)
+    assert.matches('qvm_up{vm="nope"} 0\n', out, 1, true)
+    assert.matches('qvm_up{vm="linux1"} 1\n', out, 1, true)
+    assert.is_nil(out:find('vm="other"', 1, true))
+    local page = files.path("vms.html")
+    assert.are.equal(0, (diag {"qnx1", "linux1", "--html", page}))
+    assert.matches("VM linux1</h2>", files.read(page), 1, true)
+    status, out = diag {"nope", "neither"}
+    assert.are.same({1, ""}, {status, out})
+  end)
+
+  it("saves a baseline that --baseline accepts", function()
+    local linux1 = sim.start("linux1", config)
+    local path = files.path("linux1.json")
+    local status, out, errors = diag {"linux1", "--save-baseline", path}
+    assert.are.same({0, ""}, {status, errors})
+    assert.matches("\nerrata saved as a baseline: " .. path .. "\n", out, 1, true)
+    assert.are.equal(0, (diag {"linux1", "--baseline", path}))
+    -- The old baseline is compared before it is replaced.
+    linux1:stop()
+    sim.start("linux1", (config:gsub("843419 on", "843419 off")))
+    status, out = diag {"linux1", "--baseline", path, "--save-baseline", path, "--json"}
+    assert.are.equal(3, status)
+    assert.are.equal(path, cjson.decode(out).saved_baseline)
+    assert.are.equal(0, (diag {"linux1", "--baseline", path}))
+  end)
+
+  it("saves no baseline of an env in which it finds nothing", function()
+    sim.root()
+    files.mkdir("vms/odd")
+    files.write("vms/odd/env", "{}")
+    local path = files.path("odd.json")
+    local status, _, errors = diag {"odd", "--save-baseline", path}
+    assert.are.equal(1, status)
+    assert.matches("odd.json: not saved: no errata or vCPUs found in ", errors, 1, true)
+    assert.is_false(files.exists(path))
+  end)
+
+  it("saves a record, with the configuration", function()
+    sim.start("linux1", config)
+    local path = files.path("record")
+    local status, out, errors = diag {"linux1", "--record", path, "--conf",
+      files.path("linux1.qvmconf")}
+    assert.are.same({0, ""}, {status, errors})
+    assert.matches("\nrecord saved: " .. path .. "\n", out, 1, true)
+    assert.are.equal(files.read(files.path("linux1.qvmconf")),
+      files.read(path .. "/vm.qvmconf"))
+    status, out, errors = diag {"linux1", "--record", path}
+    assert.are.equal(1, status)
+    assert.is_nil(out:find("record saved", 1, true))
+    assert.matches("record: exists already", errors, 1, true)
+  end)
+
+  it("compares a VM with its configuration, by file and line", function()
+    sim.start("linux1", config)
+    local path = files.path("linux1.qvmconf")
+    local status, out = diag {"linux1", "--conf", path}
+    assert.are.equal(0, status)
+    assert.matches("\nconfiguration: 0 differences from [^;]+;%s+%d%s+equal, %d%s+cannot be seen\n",
+      out)
+    local other = files.write("other.qvmconf", "system linux1\ncpu\nset no-such 1\n"
+      .. "vdev pl011\n  name gone\ndump /tmp\n")
+    local variables = files.write("variables", "  debug (boolean, vdev)\n")
+    status, out = diag {"linux1", "--conf", other, "--variables", variables}
+    assert.are.equal(3, status)
+    for _, line in ipairs {":2: vCPUs: expected 1, is 2\n",
+      ":4: node gone: expected there, is not%s+there\n",
+      ":3: set no%-such: expected 1 %(cpu%),%s+is%s+not a variable of this qvm\n"} do
+      assert.matches(other:gsub("%p", "%%%0") .. line, out)
+    end
+    assert.is_nil(out:find(": system: ", 1, true))
+    status, out = diag {"linux1", "--conf", other, "--json", "--html", files.path("vm.html")}
+    assert.are.equal(3, status)
+    local about = cjson.decode(out).configuration
+    assert.are.same({4, 2, 4}, {about.differences, about.equal, about.differences})
+    assert.are.same({what = "vCPUs", expected = "1", actual = "2", verdict = "differs",
+      file = other, line = 2}, about.findings[2])
+    assert.matches("<td[^>]*>" .. other:gsub("%p", "%%%0") .. ":2</td>",
+      files.read(files.path("vm.html")))
+    assert.matches(": system: expected linux1, is linux1\n",
+      (select(2, diag {"linux1", "--conf", other, "--full"})))
+  end)
+
+  it("reports a configuration that cannot be read", function()
+    sim.start("linux1", config)
+    local status, out, errors = diag {"linux1", "--conf", files.path("nothing")}
+    assert.are.equal(1, status)
+    assert.matches("^linux1: running", out)
+    assert.matches("nothing: No such file", errors)
+    status, out, errors = diag {"linux1", "--conf", files.path("linux1.qvmconf"), "--variables",
+      files.write("odd", "command not found\n")}
+    assert.are.equal(1, status)
+    assert.is_nil(out:find("configuration:", 1, true))
+    assert.matches("odd: variables: no row", errors, 1, true)
   end)
 
   it("escapes terminal controls in a VM's text", function()

@@ -71,14 +71,29 @@ describe("an opened dump", function()
       {paddr = 0x1000, bytes = ("a"):rep(16)}, {paddr = 0x1010, bytes = ("b"):rep(16)},
       {paddr = 0x3000, bytes = ("c"):rep(16), memsz = 32}}})
     for _, case in ipairs {{0x1000, 33, 0x1020}, {0xfff, 2, 0xfff}, {0x101f, 2, 0x1020},
-      {0x2000, 1, 0x2000}, {0x3010, 1, 0x3010}, {0x3008, 16, 0x3010}, {-1, 1, -1},
-      {0x1000, math.maxinteger, 0x1020}} do
+      {0x2000, 1, 0x2000}, {0x3010, 1, 0x3010}, {0x3008, 16, 0x3010},
+      {math.maxinteger, 1, math.maxinteger}, {0x1000, math.maxinteger, 0x1020}} do
       local bytes, message, code = dump:read(case[1], case[2])
       assert.is_nil(bytes)
       assert.are.equal("unmapped", code)
       assert.are.equal(("%s: address %s is not in the dump"):format(dump.path, qvm.hex(case[3])),
         message)
     end
+  end)
+
+  it("says what reads a kernel's address, given in place of a physical one", function()
+    local dump = open(writer.small {memory = {{paddr = 0x1000, bytes = "memory"}}})
+    local kernel = 0xffffffff81000000
+    for name, read in pairs {u64 = dump.u64, i8 = dump.i8, cstring = dump.cstring,
+      read = function(d, at) return d:read(at, 4) end,
+      array = function(d, at) return d:array(at, "u32", 2) end} do
+      local value, message, code = read(dump, kernel)
+      assert.are.same({nil, "unmapped"}, {value, code}, name)
+      assert.are.equal(("%s: address 0xffffffff81000000 is not in the dump: a physical address is "
+        .. "expected, and dump:kernel_space() reads a kernel's"):format(dump.path), message)
+    end
+    assert.are.same({nil, "unmapped"}, {dump:u64(0x2000), (select(3, dump:u64(0x2000)))})
+    assert.is_nil((select(2, dump:u64(0x2000)):find("kernel_space")))
   end)
 
   it("reads up to the top of the address space and does not wrap around", function()

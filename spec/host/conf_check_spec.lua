@@ -110,6 +110,57 @@ vdev x
     assert.are.equal(6, list["set no-such"].line)
   end)
 
+  it("has the variables of a qvm as a list", function()
+    local list = assert(qvm.conf.variables(variables))
+    assert.are.equal(7, #list)
+    assert.are.same({name = "message-block-timeout", type = "number", context = "global"},
+      setmetatable(list[3], nil))
+    assert.are.equal("debug (boolean, vdev)", tostring(list[1]))
+    assert.are.equal("global, cpu", qvm.conf.variables("x (string,global, cpu)\r\n")[1].context)
+    assert.are.same({nil, "malformed"}, {nil, select(3, qvm.conf.variables("qvm: not found"))})
+    assert.are.equal("too_large",
+      select(3, qvm.conf.variables(("a (number, cpu)\n"):rep(65537))))
+    assert.has_error(function() qvm.conf.variables() end,
+      "bad argument #1 to 'variables' (string expected, got no value)")
+  end)
+
+  it("reads any list of variables in time that grows with its length", function()
+    for _, text in ipairs {("x"):rep(1 << 20), ("x "):rep(1 << 19), "x (" .. ("a"):rep(1 << 20),
+      "x (number," .. ("a "):rep(1 << 19), ("x(a,"):rep(1 << 18), ("\t"):rep(1 << 20)} do
+      local began = os.clock()
+      assert.are.equal("malformed", select(3, qvm.conf.variables(text)))
+      assert.is_true(os.clock() - began < 1)
+    end
+  end)
+
+  it("says which variables that are not set control the reported errata", function()
+    local vm = vm_with '{"cpus":[{"tid":2,"last_known_ip":5}],"errata":{"843419":"on","5":"off"}}'
+    local text = variables .. "    erratum-843419    (boolean, global)\n"
+      .. "    errata-report     (string, global)\n"
+    local list = findings("# none\n\nsystem linux1", vm, {variables = text})
+    assert.are.equal("erratum 843419: erratum-843419 is not set / on: cannot tell", list[#list])
+    assert.are.equal(3, list["erratum 843419"].line)
+    list = findings("system linux1\nset erratum-843419 off", vm, {variables = text})
+    assert.are.same({"erratum 843419: off / on: differs",
+      "set erratum-843419: off (global) / boolean, global: ok"}, {list[#list - 1], list[#list]})
+  end)
+
+  it("gives a file and a line for each finding", function()
+    local vm = vm_with '{"cpus":[{"tid":2,"last_known_ip":5},{"tid":3,"last_known_ip":5}]}'
+    files.write("vms/linux1/node", "")
+    files.write("common.conf", "\n\nsystem linux2\n")
+    local list = findings("# common\n@common.conf\nset a 1", vm, {variables = variables})
+    for _, what in ipairs {"system", "vCPUs", "node node", "dump"} do
+      assert.are.same({files.path("common.conf"), 3}, {list[what].file, list[what].line}, what)
+    end
+    assert.are.same({files.path("test.qvmconf"), 3}, {list["set a"].file, list["set a"].line})
+    assert.are.equal(("differs: vCPUs: expected 1, is 2 (%s:3)"):format(files.path "common.conf"),
+      tostring(list["vCPUs"]))
+    list = findings("cpu cpu cpu", vm)
+    assert.are.same({files.path("test.qvmconf"), 1}, {list["node node"].file,
+      list["node node"].line})
+  end)
+
   it("reports a list of variables that cannot be read", function()
     local vm = vm_with '{"cpus":[]}'
     local conf = assert(qvm.conf.load(files.write("test.qvmconf", "system linux1")))

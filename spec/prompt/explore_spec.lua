@@ -35,11 +35,12 @@ local function explore(lines, ...)
     {env = {LD_PRELOAD = os.getenv("LD_PRELOAD"), QVM_BUILD = os.getenv("QVM_BUILD")}})
 end
 
--- Its response to a line, without the text at the start.
+-- Its response to a line, without the text at the start; and the status.
 local function answer(line, ...)
-  local status, output, errors = explore("print('begin')\n" .. line .. "\n", ...)
-  assert.are.equal(0, status, errors)
-  return output:match("begin\n(.*)$"), errors
+  local begin = "do io.stderr:write('begin\\n') end\n"
+  local status, output, errors = explore(begin .. line .. "\n", ...)
+  assert.is_true(status == 0 or status == 1, errors)
+  return output, errors:match("begin\n(.*)$"), status
 end
 
 describe("explore, from a pipe,", function()
@@ -59,8 +60,8 @@ describe("explore, from a pipe,", function()
     vm_called("empty", "{}")
     sim.start("hung"):tell("hang")
     sim.start("killed"):stop("KILL")
-    local status, output, errors = explore("", dump_file(), dump_file())
-    assert.are.equal(0, status, errors)
+    local status, results, output = explore("", dump_file(), dump_file())
+    assert.are.same({0, ""}, {status, results})
     assert.matches("^broken +unknown +.*1:2.*\nempty +unknown +.*no vCPUs found: see qvm.schema\n"
       .. "hung +stuck +.*no answer.*\nkilled +gone +.*no process serves it.*\n"
       .. "linux1 +running +2 vCPUs\nsingle +unknown +1 vCPU\n", output)
@@ -71,7 +72,7 @@ describe("explore, from a pipe,", function()
 
   it("aligns columns with names of wide characters", function()
     vm_called "\u{65e5}\u{672c}"
-    local _, output = explore ""
+    local _, _, output = explore ""
     assert.matches("^linux1               running    2 vCPUs\n"
       .. "\u{65e5}\u{672c}                 running    2 vCPUs\n", output)
     assert.are.equal("\u{65e5}\u{672c}            7\n",
@@ -81,18 +82,18 @@ describe("explore, from a pipe,", function()
   it("reports failures and continues", function()
     local status, output, errors = explore("1 + 1\n", files.path("nothing"))
     assert.are.equal(1, status)
-    assert.matches("\n2\n$", output)
-    assert.matches("^qvm%-explore: .*nothing: ", errors)
+    assert.are.equal("2\n", output)
+    assert.matches("\nqvm%-explore: .*nothing: ", errors)
     local path = files.write("cut.gcore", files.read(dump_file()):sub(1, 300))
     status, output, errors = explore("d.complete\n", path)
     assert.are.equal(0, status)
-    assert.matches("\nfalse\n$", output)
+    assert.are.equal("false\n", output)
     assert.matches("incomplete", errors)
     status, output, errors = explore("", "--nonsense")
     assert.are.same({2, "", "qvm-explore: unknown option '--nonsense' (--help shows how)\n"},
       {status, output, errors})
     os.execute("rm -r " .. quote(files.path("vms")))
-    assert.matches("^no VMs below ", select(2, explore("")))
+    assert.matches("^no VMs below ", select(3, explore("")))
   end)
 
   it("prints the values of expressions", function()
@@ -139,8 +140,6 @@ describe("explore, from a pipe,", function()
     assert.matches("^Dump:find%(bytes", (answer "help Dump:find"))
     assert.matches("^qvm.show%(value", (answer "help show"))
     assert.matches("no help for \"nosuch\"", select(2, answer "help nosuch"))
-    assert.are.equal("Ctrl-D leaves\n", (answer "exit"))
-    assert.are.equal("", (answer "quit()\nprint 'still here'"))
     assert.matches("attempt to index a nil value %(local 'self'%)\n"
       .. "%(methods are called with a colon: object:method%(%)%)\n",
       select(2, answer "vms.linux1.state()"))
@@ -250,7 +249,70 @@ setmetatable({}, {__tostring = function() return "\27" end})
   it("ends with its input, or when the script says so", function()
     assert.are.equal(3, (explore("os.exit(3)\nprint('no')\n")))
     local _, output = explore("1\n2") -- no newline at the end
-    assert.matches("\n1\n2\n$", output)
+    assert.are.equal("1\n2\n", output)
+    for _, line in ipairs {"exit", "quit", " quit  ", "exit()", "quit()"} do
+      local status, rest = explore("1\n" .. line .. "\nprint 'still here'\n")
+      assert.are.same({0, "1\n"}, {status, rest}, line)
+    end
+    assert.are.equal("5\n", (answer "exit = 5\nexit"))
+  end)
+
+  it("fails if a line fails, after all lines", function()
+    for _, line in ipairs {"nil + 1", "error 'x'", "x = = 1", "qvm.vm 'nope'",
+      "list(d:find())", "vms.nope"} do
+      local status, output = explore(line .. "\n2\n")
+      assert.are.equal(1, status, line)
+      assert.are.equal("2\n", output, line)
+    end
+    assert.are.equal(0, (explore "nil\nlocal x = 5\n"))
+  end)
+
+  it("runs lines of its command line, and says nothing else", function()
+    local path = dump_file()
+    assert.are.same({0, "\"x86_64\"\n3\n", ""},
+      {explore("5\n", "-e", "('%q'):format(d.machine)", path, "-e", "y = 1 + 1", "-e", "y + 1")})
+    local status, output, errors = explore("", "-e", "x =", "-e", "1")
+    assert.are.same({1, "", "the last line is not complete\n"}, {status, output, errors})
+    status, output, errors = explore("", "-e", "vms.nope", "-e", "1")
+    assert.are.same({1, "1\n"}, {status, output})
+    assert.matches("^error: ", errors)
+    status = explore("", "-e", "1", files.path("nothing"))
+    assert.are.equal(1, status)
+  end)
+
+  it("keeps the last value in _", function()
+    assert.are.equal("5\n6\n", (answer "5\n_ + 1"))
+    assert.are.equal("5\nnil\n5\n", (answer "5\nx = 7\nnil\n_"))
+    assert.are.equal("2\n", (answer("d:vcpu(0)\n_ = 2\n_", dump_file()):match("[^\n]*\n$")))
+    assert.are.equal("error: y\n5\n",
+      (select(2, answer "5\nerror 'y'") .. answer("6\nqvm.vm 'no'\n_ - 1"):match("5\n")))
+  end)
+
+  it("suggests what a mistyped name means", function()
+    local path = dump_file()
+    for line, expected in pairs {
+      ["d:fnd 'x'"] = "error: attempt to call a nil value %(method 'fnd'%)\n%(is it 'find'%?%)\n",
+      ["d.raed(0, 1)"] = "%(is it ':read'%?%)\n$",
+      ["d.machin"] = "^%(is it 'machine'%?%)\n$",
+      ["d:vcpu(0).reg.pc"] = "^error: .*\n%(is it 'regs'%?%)\n$",
+      ["qvm.opne(d.path)"] = "%(is it 'open'%?%)\n$",
+      ["qvm.erata"] = "^%(is it 'errata'%?%)\n$",
+      ["hexdum(d, 0)"] = "%(is it 'hexdump'%?%)\n$",
+      ["dumsp"] = "^%(is it 'dumps'%?%)\n$",
+      ["vms.linx1"] = "no VM \"linx1\": .*; is it 'linux1'%?\n$",
+      ["qvm.vm 'linux'"] = "; is it 'linux1'%? %(not_found%)\n$",
+      ["d:find('x', {form = 1})"] = "no option 'form': is it 'from'%?\n$",
+      ["'a' .. d.nosuchthing"] = "^error: [^\n]*\n$",
+      ["nosuchthing"] = "^$",
+      ["e"] = "^$",
+      ["x = {}\nx.y"] = "^$",
+      ["d.warnings"] = "^$",
+    } do
+      assert.matches(expected, select(2, answer(line, path)), line)
+    end
+    -- It calls nothing to find names.
+    assert.are.equal("1\n", (answer("n = 0 f = function() n = n + 1 return d end\nf().machin\nn",
+      path):match("[^\n]*\n$")))
   end)
 end)
 
@@ -312,6 +374,8 @@ describe("explore, in a terminal,", function()
     screen:has("> d:vcpu(0).regs.rflags\n0\n")
     screen:enter('qvm.vm "q', "Tab", "Enter")
     screen:has('> qvm.vm "qnx1"\nVM qnx1 (')
+    screen:enter('help "Dump:re', "Tab", "Enter")
+    screen:has('> help "Dump:read"\nDump:read(address, n)')
     screen:enter(('#qvm.open "%s'):format(files.path "one"), "Tab")
     screen:has(('> #qvm.open "%s"'):format(files.path "one.gcore"))
     screen:enter("", "C-c")
@@ -326,6 +390,14 @@ describe("explore, in a terminal,", function()
     screen:enter("nosuchthing", "Tab", "Enter")
     screen:has("> nosuchthing\nnil\n")
     screen:enter("", "C-d")
+    ended()
+  end)
+
+  it("leaves by a word", function()
+    start()
+    screen:enter("nil + 1", "Enter")
+    screen:has("\nerror: ")
+    screen:enter("exit", "Enter")
     ended()
   end)
 

@@ -141,6 +141,7 @@ describe("help's examples", function()
     return setmetatable({qvm = qvm, vm = (of_record and objects.Replay or objects.VM)[1],
       env = objects.Env[1], dump = dump, other = assert(qvm.open("second.gcore")),
       cpu = dump:vcpu(0), conf = objects.Conf[1], findings = objects.Finding,
+      text = "debug (boolean, vdev)\n", variables = objects.Variable,
       snapshot = objects.Setting, baseline = objects.Setting, differences = objects.Difference,
       space = assert(dump:space {root = 0x41000, va_bits = 39}), steps = objects.Step,
       symbols = guest:symbols(), type = objects.Type[1],

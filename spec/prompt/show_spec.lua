@@ -95,10 +95,18 @@ table
     assert.matches("\n  machine: \"aarch64\"\n", text)
     text = qvm.show(dump:vcpu(0))
     assert.matches("\n  pc: 0x0000000000001234\n", text)
-    assert.matches("\n  regs:\n    pc:     0x0000000000001234\n    pstate: 0x0000000000000000\n",
-      text)
+    -- In the architecture's order.
+    assert.matches("\n  regs:\n    x0:     0x0000000000000000\n    x1:     ", text)
+    assert.matches("\n    x30:    0x%x+\n    sp:     0x%x+\n    pc:     0x0000000000001234\n"
+      .. "    pstate: 0x0000000000000000\n", text)
+    -- A script may have changed them.
+    local cpu = dump:vcpu(0)
+    cpu.regs.mine = 5
+    assert.matches("\n  regs:\n    mine:   0x0000000000000005\n    pc: ", qvm.show(cpu))
     dump:close()
     assert.matches("closed", qvm.show(dump))
+    assert.matches("\n    rdi:    0x%x+\n    rsi:    0x%x+\n    rdx:    ",
+      qvm.show(dumps.open(writer.small {machine = "x86_64"}):vcpu(0)))
   end)
 
   it("shows a VM and its env", function()

@@ -173,6 +173,7 @@ local function add_confs(objects, vm)
   objects.ConfCpu, objects.ConfRam, objects.ConfLogger = conf.cpus, conf.ram, conf.loggers
   objects.ConfVdev, objects.ConfSet, objects.ConfOther = conf.vdevs, conf.set, conf.others
   objects.Finding = assert(qvm.conf.check(conf, vm))
+  objects.Variable = assert(qvm.conf.variables("debug (boolean, vdev)\n"))
 end
 
 -- Two events: a VM appears, then changes its state.

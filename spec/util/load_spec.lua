@@ -15,7 +15,7 @@ local quote = process.quote
 local commands = {
   {"qvm-diag", "--help", "^Usage: qvm%-diag", "examples/diag.lua"},
   {"qvm-dumpdiff", "--help", "^Usage: qvm%-dumpdiff", "examples/dumpdiff.lua"},
-  {"qvm-explore", "--root=.", "^.-VMs", "examples/explore.lua"},
+  {"qvm-explore", "-evms", "^no VMs", "examples/explore.lua"},
   {"qvm-gdbserve", "--help", "^Usage: qvm%-gdbserve", "examples/gdbserve.lua"},
 }
 local fleet = "examples/fleet/report.lua"

@@ -124,7 +124,7 @@ describe("tostring()", function()
     local findings = assert(qvm.conf.check(conf, evil_vm()))
     texts = all(findings)
     assert.matches("^differs: system: expected x\\x1b, is a\\x1b", texts[1])
-    assert.are.equal("differs: vCPUs: expected 1, is 2", texts[2])
+    assert.are.equal("differs: vCPUs: expected 1, is 2 (" .. path .. ":3)", texts[2])
   end)
 
   it("describes dumps and their parts, open and closed", function()

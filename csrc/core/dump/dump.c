@@ -316,6 +316,13 @@ static int fail_at(const struct dump *dump, uint64_t address, struct qvm_error *
         return qvm_fail(err, QVM_TRUNCATED,
                         "%s: the file ends before what is at address 0x%016" PRIx64,
                         dump->file.path, address);
+    /* Physical addresses have up to 52 bits on x86_64 and aarch64. One of the upper half is
+     * the virtual address of a kernel, given by mistake. */
+    if (address >> 63 != 0)
+        return qvm_fail(err, QVM_UNMAPPED,
+                        "%s: address 0x%016" PRIx64 " is not in the dump: a physical "
+                        "address is expected, and dump:kernel_space() reads a kernel's",
+                        dump->file.path, address);
     return qvm_fail(err, QVM_UNMAPPED, "%s: address 0x%016" PRIx64 " is not in the dump",
                     dump->file.path, address);
 }

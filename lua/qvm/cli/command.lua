@@ -1,9 +1,11 @@
 -- What all commands share: how they parse arguments, write messages and use a terminal.
 --
--- A command is a module with `run(words)`, which returns the exit status. Scripts use the
--- public API instead: modules of commands are private.
+-- A command is a module with `run(words)`, which returns the exit status, and `parser()`, of which
+-- --help, the manual page and the completion are made (docs/commands.lua). Scripts use the public
+-- API instead: modules of commands are private.
 
 local argparse = require "argparse"
+local qvm = require "qvm"
 local system = require "qvm.util.system"
 local text = require "qvm.cli.text"
 
@@ -13,12 +15,17 @@ command.WIDTH = 80 -- columns of a report
 
 -- Arguments -------------------------------------------------------------------------------
 
--- Makes an argparse parser. usage: the line without the command's name; notes: examples and
--- exit statuses, at the end of the help.
+-- Makes an argparse parser, with --help and --version. usage: the line without the command's
+-- name; notes: examples and exit statuses, at the end of the help.
 function command.parser(name, summary, usage, notes)
-  return argparse(name, summary, notes):help_max_width(command.WIDTH)
+  local parser = argparse(name, summary, notes):help_max_width(command.WIDTH)
     :help_description_margin(22)
     :usage(("Usage: %s %s"):format(name, usage))
+  parser:flag("--version", "Show the version and exit."):action(function()
+    print(("%s %s"):format(name, qvm.version))
+    os.exit(0)
+  end)
+  return parser
 end
 
 -- Returns the options in an array of words (`arg` if nil), or nil and the mistake in it.

@@ -254,7 +254,7 @@ Exit status:
    1  something differs
    2  an argument is wrong, or the dumps cannot be compared]]
 
-local function new_parser()
+function dumpdiff.parser()
   local parser = command.parser(NAME, "Compares two dumps of a VM: registers and memory.",
     "[--all] <before> <after>", NOTES)
   parser:argument("before", "The earlier dump.")
@@ -307,7 +307,7 @@ end
 
 -- Runs the command. Returns its exit status.
 function dumpdiff.run(words)
-  local options, mistake = command.parse(new_parser(), words)
+  local options, mistake = command.parse(dumpdiff.parser(), words)
   if not options then
     command.say(NAME, mistake)
     return FAILED

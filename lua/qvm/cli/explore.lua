@@ -5,6 +5,7 @@
 local command = require "qvm.cli.command"
 local qvm = require "qvm"
 local complete = require "qvm.prompt.complete"
+local iterators = require "qvm.util.iterators"
 local line_editor = require "qvm.prompt.line_editor"
 local repl = require "qvm.prompt.repl"
 local text = require "qvm.cli.text"
@@ -20,8 +21,9 @@ list(x, n)       prints what an iterator returns, e.g. d:find "Linux": n items, 
 show(x)          everything about x: its parts and fields
 hexdump(d, a, n) n bytes of memory from address a
 hex(n)           a number in hexadecimal
+_                the value of the last line
 qvm              the library: qvm.open "file" opens a dump
-Tab completes, Ctrl-C stops what runs, Ctrl-D leaves.]]
+Tab completes, Ctrl-C stops what runs, Ctrl-D, exit and quit leave.]]
 
 -- VMs -------------------------------------------------------------------------------------
 
@@ -71,7 +73,7 @@ local vms = setmetatable({}, {
 
 -- The names that a line can use -----------------------------------------------------------
 
-local own = {vms = "vms", d = "d,", dumps = "d,", list = "list"}
+local own = {vms = "vms", d = "d,", dumps = "d,", list = "list", _ = "_"}
 
 -- The line of HELP about one of the prompt's own names; nil for other names.
 local function own_help(about)
@@ -96,51 +98,56 @@ local help = setmetatable({}, {
   end,
 })
 
--- `exit` and `quit` are what people type to leave.
-local leave = setmetatable({}, {
-  __tostring = function() return "Ctrl-D leaves" end,
-  __call = function() os.exit(true, true) end,
-})
-
 local function globals(dumps)
   return setmetatable({qvm = qvm, vms = vms, d = dumps[1], dumps = dumps, hex = qvm.hex,
     show = qvm.show, hexdump = qvm.hexdump, list = repl.list, help = help,
-    print = repl.print, exit = leave, quit = leave}, {__index = _G})
+    print = repl.print, exit = repl.leave, quit = repl.leave}, {__index = _G})
 end
 
 -- The command -----------------------------------------------------------------------------
 
 local NOTES = [[
-At the start the prompt lists the VMs and opens the dumps. A line is Lua; the
-value of an expression is printed. `help` lists what a line can use.
+At the start the prompt opens the dumps, and lists them and the VMs on standard
+error. A line is Lua; the value of an expression is printed. `help` lists what a
+line can use.
 
 Examples:
    qvm-explore
    qvm-explore linux1-20261122-101500.gcore
+   qvm-explore -e 'd:crash()' linux1-20261122-101500.gcore
    echo 'vms.linux1:state()' | qvm-explore
 
 Exit status:
    0  the input ended
-   1  a dump cannot be opened
+   1  a dump cannot be opened; or, without a terminal or with -e, a line failed
    2  an argument is wrong]]
 
-local function new_parser()
+function explore.parser()
   local parser = command.parser(NAME, "A Lua prompt for the VMs of this host, and for dumps.",
-    "[--root DIR] [<dump>]...", NOTES)
+    "[--root DIR] [-e LINE]... [<dump>]...", NOTES)
   parser:argument("dump", "A dump to open: `d` is the first, `dumps` has all."):args("*")
   parser:option("--root", "Directory of the VMs (default: $QVM_ROOT or /dev/qvm).")
     :argname("DIR")
+  parser:option("-e", "Run LINE and print its value, instead of reading lines; may be repeated.")
+    :argname("LINE"):count("*"):target("lines")
   return parser
 end
 
+-- Texts at the start are not results, so they go to stderr.
+local function tell(message)
+  io.stderr:write(message, "\n")
+end
+
 -- Opens dumps, incomplete ones as far as they go. Returns an array, and whether all are open.
-local function open(paths)
+local function open(paths, is_quiet)
   local dumps, all_open = {}, true
   for _, path in ipairs(paths) do
     local dump, message = qvm.open(path, {partial = true})
     if dump then
       dumps[#dumps + 1] = dump
-      print(("dumps[%d]  %s"):format(#dumps, tostring(dump):match("([^/]*:[^:]*)$")))
+      if not is_quiet then
+        tell(("dumps[%d]  %s"):format(#dumps, tostring(dump):match("([^/]*:[^:]*)$")))
+      end
       message = not dump.complete and path .. ": incomplete: the missing part cannot be read"
     else
       all_open = false
@@ -154,16 +161,31 @@ end
 
 local function greet(kind)
   if kind == "plain" then
-    print("lua-readline is not installed: no history, and Tab completes nothing")
+    tell "lua-readline is not installed: no history, and Tab completes nothing"
   end
   if kind ~= "script" then
-    print("vms, d, dumps, list, show, hexdump, hex, qvm: `help` says more; Ctrl-D leaves")
+    tell "vms, d, dumps, list, show, hexdump, hex, qvm: `help` says more; Ctrl-D leaves"
   end
+end
+
+-- Runs the lines of the command line. Returns whether none failed.
+local function run_lines(lines, env)
+  local next_line = iterators.values(lines)
+  return repl.run(function(prompt) -- a line is not continued by the next one
+    return prompt == "> " and next_line() or nil
+  end, env, true)
+end
+
+-- Runs the prompt. Returns whether no line of a script failed.
+local function run_prompt(env)
+  local read, kind = line_editor.open(function(typed) return complete(typed, env) end)
+  greet(kind)
+  return repl.run(read, env, kind == "script") or kind ~= "script"
 end
 
 -- Runs the command. Returns its exit status.
 function explore.run(words)
-  local options, mistake = command.parse(new_parser(), words)
+  local options, mistake = command.parse(explore.parser(), words)
   if not options then
     command.say(NAME, mistake)
     return 2
@@ -171,14 +193,20 @@ function explore.run(words)
   if options.root then
     qvm.root(options.root)
   end
-  local is_listed, list = pcall(vms_text)
-  print(is_listed and list or text.escape_controls(tostring(list)))
-  local dumps, all_open = open(options.dump)
+  local lines = options.lines[1] and options.lines
+  if not lines then
+    local is_listed, list = pcall(vms_text)
+    tell(is_listed and list or text.escape_controls(tostring(list)))
+  end
+  local dumps, all_open = open(options.dump, lines)
   local env = globals(dumps)
-  local read, kind = line_editor.open(function(typed) return complete(typed, env) end)
-  greet(kind)
-  repl.run(read, env, kind == "script")
-  return all_open and 0 or 1
+  local is_good
+  if lines then
+    is_good = run_lines(lines, env)
+  else
+    is_good = run_prompt(env)
+  end
+  return all_open and is_good and 0 or 1
 end
 
 return explore

@@ -1,6 +1,7 @@
 -- Writes a report as one HTML page that loads nothing else, to send or to attach.
 
 local qvm = require "qvm"
+local configuration = require "qvm.diag.configuration"
 local iterators = require "qvm.util.iterators"
 local map = require "qvm.diag.map"
 local Markup = require "qvm.diag.markup"
@@ -305,11 +306,23 @@ local function errata(about, level)
     about.baseline and difference(about.baseline) or {}}
 end
 
+local function configuration_section(about, level)
+  return {heading(level, "Configuration"),
+    element("p", {class = about.differences == 0 and "equal" or "differs"},
+      configuration.summary(about)),
+    list_table({{"compared", "text"}, {"expected", "text"}, {"actual", "text"}, {"verdict"},
+      {"option", "text"}}, about.findings, function(f)
+      return {text.cut(f.what), text.cut(f.expected), text.cut(f.actual or "-"), f.verdict,
+        ("%s:%d"):format(f.file, f.line)}
+    end)}
+end
+
 local function vm_section(about, level, id)
   return {
     summary(about),
     env_vcpus(about, level),
     errata(about, level),
+    about.configuration and configuration_section(about.configuration, level) or {},
     about.status and text_section(level, "Status text", about.status) or {},
     about.dump and {heading(level, "Dump"), dump_section(about.dump, level + 1, id)} or {},
   }

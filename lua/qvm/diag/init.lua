@@ -3,9 +3,10 @@
 -- JSON, HTML or metrics (prometheus).
 
 local command = require "qvm.cli.command"
+local configuration = require "qvm.diag.configuration"
 local qvm = require "qvm"
 local collect = require "qvm.diag.collect"
-local options_of = require "qvm.diag.options".parse
+local command_line = require "qvm.diag.options"
 local Plain = require "qvm.diag.plain"
 local system = require "qvm.util.system"
 local tasks = require "qvm.diag.tasks"
@@ -31,7 +32,7 @@ end
 local function task_of(options)
   return options.prometheus and tasks.metrics or options.list and tasks.list
     or options.all and tasks.all or options.dmesg and tasks.dmesg
-    or options.read and tasks.read or tasks.vm
+    or options.read and tasks.read or options.vm and tasks.vm or tasks.several
 end
 
 local function load_baseline(run)
@@ -57,7 +58,8 @@ end
 
 local function differs(report)
   for _, about in ipairs(report.vms or {report}) do
-    if about.baseline and #about.baseline.differences > 0 then
+    if about.baseline and #about.baseline.differences > 0
+      or about.configuration and about.configuration.differences > 0 then
       return true
     end
   end
@@ -67,7 +69,7 @@ end
 -- Writes the HTML page, as a whole or not at all.
 local function write_page(run, report)
   report.errors = run.problems.list
-  local page = require "qvm.diag.html".page(report, run.options.all)
+  local page = require "qvm.diag.html".page(report, not run.options.list)
   local ok, message = system.save(run.options.html, page, true)
   if not ok then
     run.problems:add(message)
@@ -146,7 +148,8 @@ local function watch(run)
   run.paint = command.painter(1)
   local options = run.options
   local ok, message = require "qvm.diag.watch".run(NAME .. " "
-    .. (options.vm and text.escape_controls(options.vm) or options.list and "--list" or "--all"),
+    .. (options.vms and text.escape_controls(table.concat(options.vms, " "))
+      or options.list and "--list" or "--all"),
     options.watch, function() return lines_of(run) end)
   if not ok then
     run.problems:add(text.without_place(message))
@@ -154,10 +157,12 @@ local function watch(run)
   return ok and 0 or 1
 end
 
+diag.parser = command_line.parser
+
 -- Runs the command. Returns its exit status.
 function diag.run(arguments)
   local problems = command.problems(NAME)
-  local options, mistake = options_of(arguments)
+  local options, mistake = command_line.parse(arguments)
   if not options then
     problems:report(mistake)
     return 2
@@ -167,6 +172,7 @@ function diag.run(arguments)
   end
   local run = {options = options, problems = problems}
   run.baseline = options.baseline and load_baseline(run)
+  run.configuration = options.conf and configuration.load(options, problems)
   if not options.json and not options.html and not options.watch then
     run.text = Plain.new(put, command.painter(1), options.full)
   end

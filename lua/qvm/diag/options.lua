@@ -3,7 +3,7 @@
 local command = require "qvm.cli.command"
 local qvm = require "qvm"
 
-local USAGE = "(<vm> | --list | --all | --read FILE | --prometheus) [option]..."
+local USAGE = "(<vm>... | --list | --all | --read FILE | --prometheus) [option]"
 
 local NOTES = [[
 Examples:
@@ -11,17 +11,20 @@ Examples:
    qvm-diag linux1 --status /var/log/linux1.log --dump /dumps
    qvm-diag --all --html report.html
    qvm-diag --read linux1-20261122-101500.gcore --dmesg
-   qvm-diag linux1 --baseline linux1.json --watch 5
+   qvm-diag linux1 --save-baseline linux1.json
+   qvm-diag linux1 qnx1 --baseline errata.json --watch 5
+   qvm-diag linux1 --conf linux1.qvmconf --record linux1.record
 
 Exit status:
    0  every step worked; --prometheus: metrics were written; --watch: Ctrl-C
    1  a VM does not exist, or a step failed
    2  an argument is wrong
-   3  every step worked, and errata differ from the baseline]]
+   3  every step worked, and errata differ from the baseline, or the VM from
+      its configuration]]
 
 local function add_subjects(parser)
   parser:group("What to report on",
-    parser:argument("vm", "A VM, by its system name."):args("?"),
+    parser:argument("vm", "VMs, by their system names."):args("*"),
     parser:flag("--list", "All VMs, one line each."),
     parser:flag("--all", "All VMs in full."),
     parser:option("--read", "An existing dump; no VM is needed."):argname("FILE"))
@@ -40,9 +43,17 @@ local function add_requests(parser)
       .. "(default: 60)."):argname("SECONDS"),
     parser:option("--baseline", "Compare the errata with a baseline, a file that "
       .. "qvm.errata.save wrote."):argname("FILE"),
+    parser:option("--save-baseline", "Save the errata of the VM as a baseline; an existing file is "
+      .. "replaced."):argname("FILE"),
+    parser:option("--conf", "Compare the VM with its configuration, a .qvmconf file.")
+      :argname("FILE"),
+    parser:option("--variables", "With --conf: check its `set` options against FILE, the output of "
+      .. "`qvm set ?` on the board."):argname("FILE"),
+    parser:option("--record", "Save what the VM reports in a new directory, for a bug report; "
+      .. "with --conf also its configuration."):argname("DIR"),
     parser:flag("--dmesg", "With --read: print only the kernel log of a Linux guest."),
     parser:flag("--full", "With --read or --dump: whole stacks, reports of crashes and memory "
-      .. "maps, not only what fits a screen."),
+      .. "maps, not only what fits a screen; with --conf: all that was compared."),
     parser:option("-l --level", "With --dmesg: only messages of LEVEL or more severe: emerg, "
       .. "alert, crit, err, warn, notice, info, debug, or 0 to 7."):argname("LEVEL")
       :choices(LEVELS))
@@ -53,7 +64,7 @@ local function add_formats(parser)
     parser:flag("--json", "Write JSON; addresses are strings \"0x...\"."),
     parser:option("--html", "Write the whole report to FILE, as one HTML page."):argname("FILE"),
     parser:flag("--prometheus", "Write metrics for the textfile collector of node_exporter; "
-      .. "of all VMs unless one is named."),
+      .. "of all VMs unless some are named."),
     parser:option("--watch", "Refresh the report every SECONDS (default: 2) and mark changes.")
       :argname("SECONDS"):args("?"))
 end
@@ -86,15 +97,15 @@ end
 
 -- Options that do not go together with others: the option, those others, the message.
 local ALONE = {
-  {"prometheus", {"list", "read", "status", "dump", "baseline", "json", "html", "watch"},
-    "--prometheus goes with a VM's name, --all and --root only"},
-  {"watch", {"read", "status", "dump", "json", "html"},
-    "--watch goes with a VM's name, --list, --all, --baseline and --root only"},
+  {"prometheus", {"list", "read", "status", "dump", "baseline", "json", "html", "watch",
+    "save_baseline", "conf", "record"}, "--prometheus goes with VMs' names, --all and --root only"},
+  {"watch", {"read", "status", "dump", "json", "html", "save_baseline", "conf", "record"},
+    "--watch goes with VMs' names, --list, --all, --baseline and --root only"},
 }
 
 -- The mistake in a combination of options; nil if there is none.
 local function misfit_in(options)
-  local tasks = count(options, {"vm", "list", "all", "read"})
+  local tasks = count(options, {"vms", "list", "all", "read"})
   for _, rule in ipairs(ALONE) do
     if options[rule[1]] and count(options, rule[2]) > 0 then
       return rule[3]
@@ -102,14 +113,18 @@ local function misfit_in(options)
   end
   if tasks > 1 or tasks == 0 and not options.prometheus then
     return (tasks == 0 and "" or "only ")
-      .. "one of a VM's name, --list, --all or --read FILE is needed (--help shows how)"
+      .. "one of VMs' names, --list, --all or --read FILE is needed (--help shows how)"
   elseif options.dmesg and (not options.read or options.html) then
     return "--dmesg goes with --read, --level and --json only"
   elseif options.level and not options.dmesg then
     return "--level goes with --dmesg only"
-  elseif count(options, {"vm", "all"}) == 0
+  elseif count(options, {"vms", "all"}) == 0
     and count(options, {"status", "dump", "baseline"}) > 0 then
     return "--status, --dump and --baseline need a VM's name or --all"
+  elseif not options.vm and count(options, {"save_baseline", "conf", "record"}) > 0 then
+    return "--save-baseline, --conf and --record need the name of one VM"
+  elseif options.variables and not options.conf then
+    return "--variables goes with --conf only"
   end
 end
 
@@ -119,29 +134,41 @@ local function mistake_in(options)
     return "--timeout: not a number of seconds"
   elseif options.watch and not seconds_of(options.watch, 0.1) then
     return "--watch: not a number of seconds from 0.1 on"
-  elseif options.vm and not pcall(qvm.vm, options.vm) then
-    return ("%q is no system name"):format(options.vm)
+  end
+  for _, name in ipairs(options.vms or {}) do
+    if not pcall(qvm.vm, name) then
+      return ("%q is no system name"):format(name)
+    end
   end
 end
 
--- The number after --watch may be missing: then a word there is the VM's name.
+-- The number after --watch may be missing: then a word there is a VM's name.
 local function settle_watch(options)
   if options.watch then
     local word = options.watch[1]
-    if word and not tonumber(word) and not options.vm then
-      options.vm, word = word, nil
+    if word and not word:find("^[0-9.-]") then
+      table.insert(options.vm, 1, word)
+      word = nil
     end
     options.watch = word or "2"
   end
 end
 
--- Returns the options of a command line, or nil and the mistake in it.
+-- Makes `vms` of the names, nil if there are none, and `vm` of a single one.
+local function settle_vms(options)
+  options.vms = options.vm[1] and options.vm or nil
+  options.vm = #options.vm == 1 and options.vm[1] or nil
+end
+
+-- Returns the options of a command line, or nil and the mistake in it. Names of VMs are in `vms`;
+-- if there is one, it is also in `vm`.
 local function parse(words)
   local options, mistake = command.parse(new_parser(), words)
   if not options then
     return nil, mistake
   end
   settle_watch(options)
+  settle_vms(options)
   mistake = misfit_in(options) or mistake_in(options)
   if mistake then
     return nil, mistake
@@ -152,4 +179,4 @@ local function parse(words)
   return options
 end
 
-return {parse = parse}
+return {parse = parse, parser = new_parser}

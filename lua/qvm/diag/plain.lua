@@ -1,6 +1,7 @@
 -- Writes a report as text of 80 columns: for people.
 
 local raw = require "qvm.util.text".raw
+local configuration = require "qvm.diag.configuration"
 local iterators = require "qvm.util.iterators"
 local text = require "qvm.cli.text"
 
@@ -80,6 +81,21 @@ function Plain:difference(baseline)
   end
 end
 
+-- What was compared with a configuration: the differences, or with --full everything.
+function Plain:configuration(about)
+  self:say("")
+  text.wrap("configuration: " .. text.escape_controls(configuration.summary(about)), WIDTH,
+    function(part) self:say("%s", part) end)
+  for _, finding in ipairs(about.findings) do
+    if self.is_full or finding.verdict == "differs" then
+      local way = finding.verdict == "differs" and "bad" or nil
+      text.wrap("  " .. text.escape_controls(configuration.line(finding)), WIDTH, function(part)
+        self:say("%s", self.paint(part, way))
+      end)
+    end
+  end
+end
+
 function Plain:vm(about)
   self:say("%s: %s, %s", shown(about.name), self.paint(about.state, WAYS[about.state] or "odd"),
     about.pid and "process " .. about.pid or about.process)
@@ -112,6 +128,9 @@ function Plain:vm(about)
   end
   if about.baseline then
     self:difference(about.baseline)
+  end
+  if about.configuration then
+    self:configuration(about.configuration)
   end
 end
 

@@ -5,6 +5,7 @@
 local qvm = require "qvm"
 local command = require "qvm.cli.command"
 local collect = require "qvm.diag.collect"
+local configuration = require "qvm.diag.configuration"
 local errors = require "qvm.util.errors"
 local text = require "qvm.cli.text"
 
@@ -36,13 +37,55 @@ local function take_status(run, vm)
   return bytes
 end
 
+local function compare_configuration(run, vm)
+  local about, message = configuration.compare(run.configuration, vm)
+  return about or run.problems:add(message)
+end
+
+-- Saves the errata of a VM as a baseline. Returns the path. An env in which none are found may
+-- be one whose errata the rules do not find: that is no baseline.
+local function save_baseline(run, vm, report)
+  local path = run.options.save_baseline
+  if not report.errata then
+    return run.problems:add(("%s: not saved: no errata or vCPUs found in %s/env"):format(path,
+      vm.path))
+  end
+  local snapshot, message = qvm.errata.snapshot(vm)
+  local is_saved
+  if snapshot then
+    is_saved, message = qvm.errata.save(path, snapshot)
+  end
+  return is_saved and path or run.problems:add(message)
+end
+
+local function save_record(run, vm)
+  local path = run.options.record
+  local is_saved, message = qvm.record(vm, path, {conf = run.options.conf})
+  return is_saved and path or run.problems:add(message)
+end
+
+-- Saves what the options ask for.
+local function save(run, vm, report)
+  local options = run.options
+  report.saved_baseline = options.save_baseline and save_baseline(run, vm, report)
+  report.record = options.record and save_record(run, vm)
+  if run.text and report.saved_baseline then
+    run.text:say("\nerrata saved as a baseline: %s", text.field(report.saved_baseline))
+  end
+  if run.text and report.record then
+    run.text:say("\nrecord saved: %s", text.field(report.record))
+  end
+end
+
 -- Reports on a VM. Each part is written as soon as it is known: a dump can take a minute.
 local function report_vm(run, vm)
   local options = run.options
   local report = collect.vm(vm, run.problems, run.baseline)
+  report.configuration = run.configuration and compare_configuration(run, vm)
   if run.text then
     run.text:vm(report)
   end
+  save(run, vm, report)
   report.status = options.status and take_status(run, vm)
   if run.text and report.status then
     run.text:text("status text", report.status)
@@ -76,16 +119,36 @@ local function of_all(each)
   return {vms = vms}
 end
 
-function tasks.all(run)
+-- A function that reports on VMs, one after the other.
+local function in_full(run)
   local is_first = true
-  return of_all(function(vm)
+  return function(vm)
     if run.text and not is_first then
       run.text:say("\n%s", ("-"):rep(80))
       run.text:say("")
     end
     is_first = false
     return report_vm(run, vm)
-  end)
+  end
+end
+
+function tasks.all(run)
+  return of_all(in_full(run))
+end
+
+-- Several VMs by name. One that does not exist is a problem; the others are reported.
+function tasks.several(run)
+  local report, each, message = {vms = {}}, in_full(run), nil
+  for _, name in ipairs(run.options.vms) do
+    local vm, why = qvm.vm(name)
+    if vm then
+      table.insert(report.vms, each(vm))
+    else
+      run.problems:add(why)
+      message = why
+    end
+  end
+  return report.vms[1] and report, message
 end
 
 function tasks.list(run)
@@ -163,8 +226,16 @@ function tasks.read(run)
   return report
 end
 
--- VMs for metrics. A VM that does not exist is not a failure: its metrics say so. A VM whose qvm
--- does not answer is not up.
+-- The VM of that name for metrics. One that does not exist is not a failure: its metrics say so.
+local function metrics_of(name, each)
+  local vm, message, code = qvm.vm(name)
+  if not vm and code ~= "not_found" then
+    return nil, message
+  end
+  return vm and each(vm) or {name = name, state = "unavailable", is_up = false}
+end
+
+-- VMs for metrics. A VM whose qvm does not answer is not up.
 function tasks.metrics(run)
   local function each(vm)
     local about, code = collect.vm(vm, run.problems)
@@ -173,15 +244,18 @@ function tasks.metrics(run)
     end
     return about
   end
-  if not run.options.vm then
+  if not run.options.vms then
     return of_all(each)
   end
-  local vm, message, code = qvm.vm(run.options.vm)
-  if not vm and code ~= "not_found" then
-    return nil, message
+  local vms = {}
+  for i, name in ipairs(run.options.vms) do
+    local about, message = metrics_of(name, each)
+    if not about then
+      return nil, message
+    end
+    vms[i] = about
   end
-  return {vms = {vm and each(vm) or {name = run.options.vm, state = "unavailable",
-    is_up = false}}}
+  return {vms = vms}
 end
 
 return tasks

@@ -34,7 +34,7 @@ local function port_of(word)
   return number and number >= 0 and number <= 65535 and number or nil, "not a port: " .. word
 end
 
-local function new_parser()
+function gdb.parser()
   local parser = command.parser(NAME, "Shows a dump to gdb: threads, registers and memory.",
     "[--tasks] [--port PORT] <dump>", NOTES)
   parser:argument("dump", "The dump, which may be gzip-compressed.")
@@ -103,7 +103,7 @@ end
 
 -- Runs the command. Returns its exit status.
 function gdb.run(words)
-  local options, mistake = command.parse(new_parser(), words)
+  local options, mistake = command.parse(gdb.parser(), words)
   if not options then
     command.say(NAME, mistake)
     return MISTAKE

@@ -52,14 +52,16 @@ end
 --- Checks a configuration against what a running VM reports.
 --
 -- With `variables`, each `set` is also checked against the variables that this qvm knows:
--- name, type of the value, and context.
+-- name, type of the value, and context. Variables that are not set and whose names contain
+-- the id of a reported erratum are findings too (`cannot tell`): the erratum then has the
+-- default of this qvm.
 -- @tparam Conf configuration from `load`
 -- @tparam qvm.vm.VM vm
 -- @tparam ?table options
 -- @tparam[opt] string options.variables the output of `qvm set ?` on the board
 -- @treturn[1] {Finding,...} findings
 -- @return[2] nil, message, code: as `VM:env`; `malformed`: `variables` lists no variable;
--- `too_large`: more than 65536 findings
+-- `too_large`: more than 65536 findings, or variables
 -- @usage findings = assert(qvm.conf.check(conf, vm))
 function conf.check(configuration, vm, options)
   check.object(configuration, Conf, 1, "check")
@@ -72,12 +74,27 @@ function conf.check(configuration, vm, options)
     options and options.variables)
 end
 
+--- The variables that a qvm knows.
+--
+-- They are read from the output of `qvm set ?`. Rows have the form `name (type, context)`,
+-- which an 8.0 qvm was seen to print. Other lines are left out.
+-- @tparam string text the output of `qvm set ?` on the board
+-- @treturn[1] {Variable,...} variables, in the order of the text
+-- @return[2] nil, message, code: `malformed`: the text lists no variable; `too_large`: more
+-- than 65536 variables
+-- @usage variables = assert(qvm.conf.variables(text))
+function conf.variables(text)
+  check.string(text, 1, "variables")
+  return errors.catch(require "qvm.host.conf_variables".list, text)
+end
+
 --- A configuration. Arguments are the text in the file. If an option is repeated in
 -- one context, the last one is used.
 -- @table Conf
 -- @tfield string path the file, the first of several
 -- @tfield {string,...} paths the files
 -- @tfield ?string system the system name, nil if there is none
+-- @tfield ?string system_file file of the option
 -- @tfield ?integer system_line line of the option
 -- @tfield {ConfCpu,...} cpus empty if there are none: the VM then has one vCPU
 -- @tfield {ConfRam,...} ram
@@ -164,8 +181,16 @@ end
 -- @tfield string expected by the configuration
 -- @tfield ?string actual nil if it cannot be seen
 -- @tfield string verdict `"ok"`, `"differs"` or `"cannot tell"`
--- @tfield ?string file of the option, if there is one
--- @tfield ?integer line of the option, if there is one
--- @usage for _, f in ipairs(findings) do print(f.verdict, f.what, f.line) end
+-- @tfield string file of the option; of `system` if no option is meant
+-- @tfield integer line of the option; without any, of `system`, or 1
+-- @usage for _, f in ipairs(findings) do print(f.verdict, f.what, f.file, f.line) end
+
+--- A variable of a qvm, as `qvm.conf.variables` returns it.
+-- @table Variable
+-- @tfield string name
+-- @tfield string type such as `boolean`, `tristate`, `number`, `address` or `string`
+-- @tfield string context in which it may be set, such as `global`; several are separated by
+-- a comma and a blank
+-- @usage for _, v in ipairs(variables) do print(v.name, v.type, v.context) end
 
 return line.with_name("qvm.conf", conf)

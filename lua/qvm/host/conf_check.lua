@@ -73,12 +73,18 @@ local function check_erratum(add, set, erratum)
     or switch(set.value) == switch(erratum.value) and "ok" or "differs")
 end
 
-local function check_errata(add, configuration, env)
-  local by_id, looked = {}, 0
+-- The errata of an env: arrays of errata with the same id, by it.
+local function errata_by_id(env)
+  local by_id = {}
   for erratum in env:errata() do
     by_id[erratum.id] = by_id[erratum.id] or {}
     table.insert(by_id[erratum.id], erratum)
   end
+  return by_id
+end
+
+local function check_errata(add, configuration, by_id)
+  local looked = 0
   for _, set in ipairs(configuration.set) do
     local found = related(set.name, by_id)
     for _, group in ipairs(found) do
@@ -166,48 +172,70 @@ end
 local function check_vcpus(add, configuration, env)
   local cpus, vcpus = configuration.cpus, iterators.count(env:vcpus())
   local expected = math.max(#cpus, 1)
-  add(cpus[1] or {file = configuration.path}, "vCPUs", tostring(expected),
+  add(cpus[1], "vCPUs", tostring(expected),
     vcpus > 0 and tostring(vcpus) or nil,
     vcpus == 0 and "cannot tell" or expected == vcpus and "ok" or "differs")
 end
 
--- Checks each `set` against the variables of a qvm. False if the text lists none.
-local function check_variables(add, configuration, text)
-  local wanted = {}
-  for _, set in ipairs(configuration.set) do
-    wanted[set.name] = true
+-- Reports the errata that a variable controls, as its name says, if the configuration does not
+-- set it: the value is then qvm's default, which the text does not have.
+local function check_default(add, variable, by_id)
+  for _, group in ipairs(related(variable.name, by_id)) do
+    for _, erratum in ipairs(group) do
+      add(nil, "erratum " .. line.cut(erratum.id)
+        .. (erratum.cpu and " on vCPU " .. erratum.cpu or ""),
+        ("%s is not set"):format(variable.name), line.raw(erratum.value), "cannot tell")
+    end
   end
-  local known = variables.parse(text, wanted)
-  for _, set in ipairs(known and configuration.set or {}) do
-    local row = known[set.name]
-    add(set, "set " .. set.name, ("%s (%s)"):format(set.value, set.context),
-      row and row.text or "not a variable of this qvm", variables.verdict(set, row))
-  end
-  return known ~= nil
 end
 
--- Returns the findings as an array; fails if there are too many.
+-- Checks each `set` against the variables of a qvm, and relates those that are not set to the
+-- errata of the env.
+local function check_variables(add, configuration, by_id, text)
+  local is_set = {}
+  for _, set in ipairs(configuration.set) do
+    is_set[set.name] = true
+  end
+  local list, known = variables.select(text, function(name)
+    return is_set[name] or related(name, by_id)[1] ~= nil
+  end)
+  for _, set in ipairs(configuration.set) do
+    local variable = known[set.name]
+    add(set, "set " .. set.name, ("%s (%s)"):format(set.value, set.context),
+      variable and ("%s, %s"):format(variable.type, variable.context)
+        or "not a variable of this qvm", variables.verdict(set, variable))
+  end
+  for _, variable in ipairs(list) do
+    if not is_set[variable.name] then
+      check_default(add, variable, by_id)
+    end
+  end
+end
+
+-- Returns the findings as an array; fails if there are too many. What no option asks for is
+-- reported at the `system` option, or at the beginning of the configuration.
 local function findings_of(configuration, vm, env, text)
   local findings = {}
+  local start = {file = configuration.system_file or configuration.path,
+    line = configuration.system_line or 1}
   local function add(option, what, expected, actual, verdict)
     if #findings == FINDINGS_MAX then
       fail_too_many(configuration)
     end
+    option = option or start
     findings[#findings + 1] = with_tostring("finding", {what = what, expected = expected,
-      actual = actual, verdict = verdict, file = option and option.file,
-      line = option and option.line})
+      actual = actual, verdict = verdict, file = option.file, line = option.line})
   end
   local system = configuration.system
-  add({file = configuration.path, line = configuration.system_line}, "system",
-    system or "none", vm.name, not system and "cannot tell" or system == vm.name and "ok"
-      or "differs")
+  add(nil, "system", system or "none", vm.name, not system and "cannot tell"
+    or system == vm.name and "ok" or "differs")
   check_vcpus(add, configuration, env)
   check_nodes(add, configuration, vm)
   check_dump(add, configuration.dump)
-  check_errata(add, configuration, env)
-  if text and not check_variables(add, configuration, text) then
-    errors.fail("variables: no row 'name (type, context)' as `qvm set ?` prints them",
-      "malformed")
+  local by_id = errata_by_id(env)
+  check_errata(add, configuration, by_id)
+  if text then
+    check_variables(add, configuration, by_id, text)
   end
   return findings
 end

@@ -123,7 +123,8 @@ function take.system(self, option, arguments)
   elseif self.count > 1 then
     fail("malformed", option, "'system' must be the first option")
   end
-  self.result.system, self.result.system_line = arguments[1], option.line
+  self.result.system = arguments[1]
+  self.result.system_file, self.result.system_line = option.file, option.line
 end
 
 function take.ram(self, option, arguments)

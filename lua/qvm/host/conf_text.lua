@@ -1,4 +1,4 @@
--- Gives entries of a configuration, and findings about it, a __tostring.
+-- Gives entries of a configuration, variables, and findings a __tostring.
 
 local line = require "qvm.util.text"
 
@@ -46,10 +46,14 @@ for _, kind in ipairs {"ram", "cpu", "vdev", "dump", "logger", "set", "other"} d
   end)}
 end
 
+kinds.variable = {__name = "Variable", __tostring = line.tostring("variable", function(variable)
+  return ("%s (%s, %s)"):format(line.cut(variable.name), variable.type, variable.context)
+end)}
+
 kinds.finding = {__name = "Finding", __tostring = line.tostring("finding", function(finding)
-  return ("%s: %s: expected %s, %s"):format(finding.verdict, line.cut(finding.what),
+  return ("%s: %s: expected %s, %s (%s:%d)"):format(finding.verdict, line.cut(finding.what),
     line.cut(finding.expected), finding.actual and "is " .. line.cut(finding.actual)
-      or "which cannot be seen")
+      or "which cannot be seen", finding.file, finding.line)
 end)}
 
 -- Gives an entry of a kind its __tostring.

@@ -9,6 +9,7 @@ local system = require "qvm.util.system"
 local Dump = require "qvm.dump"
 local Env = require "qvm.host.env"
 local guest = require "qvm.guest"
+local help = require "qvm.prompt.help"
 local line = require "qvm.util.text"
 local objects = require "qvm.guest.objects"
 local qvm = require "qvm"
@@ -323,12 +324,20 @@ local function kernel_names(before, piece, env, add)
   end
 end
 
+local function help_names(add)
+  for _, name in ipairs(help.names()) do
+    add(name)
+  end
+end
+
 local function in_quotes(before, piece, quote, env, add)
   local name = before:match("([%a_][%w_]*)%s*%(?%s*$")
   if name == "vm" or before:find("%f[%w_]vms%s*%[%s*$") then
     for _, vm in ipairs(vm_names()) do
       add(escaped(vm, quote))
     end
+  elseif name == "help" then
+    help_names(add)
   elseif takes_path[name] then
     file_names(piece, quote, add)
   else
@@ -396,11 +405,14 @@ end
 -- @treturn string what closes a candidate
 return function(text, env)
   local quote, at = open_quote(text)
-  local piece = quote and at and text:sub(at + 1) or text:match("[%w_]*$")
+  local topic = text:match("^%s*help%s+([%a_][%w_.:]*)$") -- `help` also takes a bare name
+  local piece = quote and at and text:sub(at + 1) or topic or text:match("[%w_]*$")
   local list, add = collector(piece)
   local before = text:sub(1, #text - #piece)
   local from = #before + 1
-  if quote and at then
+  if topic then
+    help_names(add)
+  elseif quote and at then
     in_quotes(text:sub(1, at - 1), piece, quote, env, add)
   elseif not quote and before:find("[.:]%s*$") then
     from = after_names(before, env, list, add) and from - 1 or from

@@ -128,6 +128,15 @@ local function not_found(what, names)
     "not_found"
 end
 
+-- The names that have a page; an empty array if the pages cannot be read.
+function help.names()
+  local names = {}
+  for i, entry in ipairs(load_pages() or {}) do
+    names[i] = entry.name
+  end
+  return names
+end
+
 function help.text(about)
   local pages, message, code = load_pages()
   if not pages then

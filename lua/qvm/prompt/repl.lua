@@ -5,6 +5,7 @@ local columns = require "qvm.util.columns"
 local errors = require "qvm.util.errors"
 local system = require "qvm.util.system"
 local line = require "qvm.util.text"
+local suggest = require "qvm.prompt.suggest"
 local view = require "qvm.prompt.show"
 
 local prompt = {}
@@ -189,7 +190,8 @@ local function iterator_of(text)
   end
 end
 
-local function show(text, ...)
+-- Shows the results of a line. False if they are a failure.
+local function show(text, env, ...)
   local values = table.pack(...)
   local first, message, code = values[1], values[2], values[3]
   local kinds = type(first) == "function" and iterator_of(text)
@@ -200,6 +202,7 @@ local function show(text, ...)
     end
   elseif first == nil and type(message) == "string" and codes[code] then
     report(("failed: %s (%s)"):format(message, code))
+    return false
   elseif values.n > 0 then
     local texts, separator = {}, "\t"
     for i = 1, values.n do
@@ -207,21 +210,27 @@ local function show(text, ...)
       separator = texts[i]:find("\n", 1, true) and "\n" or separator
     end
     io.stdout:write(table.concat(texts, separator), "\n")
+    local hint = first == nil and values.n == 1 and suggest.for_nil(text, env)
+    if hint then
+      report(hint)
+    end
   end
   io.stdout:flush()
+  return true
 end
 
 -- The message of an error. The position is that of the typed line, and is left out. A terminal
 -- has shown ^C already.
-local function message_of(problem)
+local function message_of(problem, text, env)
   if type(problem) ~= "string" then
     return text_of(problem)
   elseif errors.is_interrupt(problem) then
     return "\ninterrupted!"
   end
   local hint = problem:find("attempt to index a nil value (local 'self')", 1, true)
-    and "\n(methods are called with a colon: object:method())" or ""
-  return "error: " .. problem:gsub("^prompt:1: ", "") .. hint
+    and "(methods are called with a colon: object:method())"
+    or text and suggest.for_error(problem, text, env)
+  return "error: " .. problem:gsub("^prompt:1: ", "") .. (hint and "\n" .. hint or "")
 end
 
 -- Compiles a line as Lua's prompt does: as an expression if it is one. "help" also takes a
@@ -242,7 +251,8 @@ local function compile(text, env)
   return chunk, message
 end
 
--- Reads lines until they form a chunk. nil at the end; "" if there is nothing to run.
+-- Reads lines until they form a chunk. nil at the end; "" if there is nothing to run. The third
+-- result is true if the lines are wrong.
 local function read_chunk(read, env)
   local text, was_cleared = read("> ")
   if not text then
@@ -256,14 +266,14 @@ local function read_chunk(read, env)
       if not was_cleared then
         report("the last line is not complete")
       end
-      return was_cleared and "" or nil
+      return was_cleared and "" or nil, nil, not was_cleared
     end
     text = text .. "\n" .. more
     chunk, message = compile(text, env)
   end
   if message then
     report(message_of(message))
-    return ""
+    return "", nil, true
   end
   return text, chunk
 end
@@ -280,32 +290,57 @@ end
 
 local function nothing() end
 
---- Reads lines and runs them until there are no more.
+--- Ends the prompt: as the value of a line (`exit`), or by a call.
+prompt.leave = setmetatable({}, {
+  __tostring = function() return "exit ends the prompt" end,
+  __call = function() os.exit(true, true) end,
+})
+
+-- Runs a chunk and shows its results. Its first value becomes `_`. Returns whether nothing failed;
+-- and whether the prompt ends.
+local function run_chunk(call, text, chunk, env, is_script)
+  -- Called from C, so that errors have no position in this file.
+  typed = text
+  local values = table.pack(call(chunk or nothing))
+  local ok, problem = values[1], values[2]
+  if ok and rawequal(problem, prompt.leave) then
+    return true, true
+  elseif ok then
+    if problem ~= nil then
+      env._ = problem
+    end
+    ok, problem = call(show, text, env, table.unpack(values, 2, values.n))
+  end
+  if ok then
+    return problem
+  end
+  report(message_of(problem, text, env))
+  return false, is_script and errors.is_interrupt(problem)
+end
+
+--- Reads lines and runs them until there are no more, or one is `exit`.
 -- @tparam function read as qvm.prompt.line_editor returns it
 -- @tparam table env the globals
 -- @tparam boolean is_script Ctrl-C ends the script; otherwise only what is running
+-- @treturn boolean whether no line failed
 function prompt.run(read, env, is_script)
   local call = is_script and pcall or system.interruptible
   if not is_script then
     system.catch_interrupts()
   end
-  local text, chunk = read_chunk(read, env)
-  while text do
-    -- Called from C, so that errors have no position in this file.
-    typed = text
-    local values = table.pack(call(chunk or nothing))
-    local ok, problem = values[1], values[2]
-    if ok then
-      ok, problem = call(show, text, table.unpack(values, 2, values.n))
+  local is_good = true
+  while true do
+    local text, chunk, is_wrong = read_chunk(read, env)
+    is_good = is_good and not is_wrong
+    if not text then
+      return is_good
     end
-    if not ok then
-      report(message_of(problem))
-      if is_script and errors.is_interrupt(problem) then
-        return
-      end
+    local ok, is_over = run_chunk(call, text, chunk, env, is_script)
+    is_good = is_good and ok
+    if is_over then
+      return is_good
     end
     hint_at_locals(text)
-    text, chunk = read_chunk(read, env)
   end
 end
 

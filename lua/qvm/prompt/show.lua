@@ -111,10 +111,30 @@ local function are_registers(name, value)
   return next(value) ~= nil
 end
 
+-- The methods of a vCPU that iterate over these members.
+local IN_ORDER = {regs = "registers", extra = "extra_registers"}
+
+-- The names of registers in the architecture's order, if `owner` is a vCPU that has them; else
+-- sorted. And their number.
+local function register_names(owner, member)
+  local registers, names = owner[member], {}
+  local ok = errors.pcall(function()
+    for name in owner[IN_ORDER[member]](owner) do
+      names[#names + 1] = registers[name] and name
+    end
+  end)
+  local sorted, count = keys_of(registers)
+  if ok and #names == count then
+    return names, count
+  end
+  return sorted, count
+end
+
 -- Adds all registers, in columns.
-local function add_registers(lines, indent, name, registers)
+local function add_registers(lines, indent, owner, name)
+  local registers = owner[name]
   lines[#lines + 1] = indent .. name .. ":"
-  local names, count = keys_of(registers)
+  local names, count = register_names(owner, name)
   local shown, width = {}, 0
   for i = 1, math.min(#names, LINES - #lines) do
     shown[i] = line.field(names[i]) .. ":"
@@ -138,7 +158,7 @@ function add_members(lines, indent, value, seen, depth)
       break
     end
     if are_registers(key, value[key]) then
-      add_registers(lines, indent, key, value[key])
+      add_registers(lines, indent, value, key)
     else
       add_value(lines, indent, key, value[key], seen, depth)
     end
