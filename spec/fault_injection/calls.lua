@@ -131,6 +131,7 @@ local function make_files(o)
   o.cut = files.write("cut.gcore", large:sub(1, 500000))
   o.cut_packed = files.write("cut.gcore.gz", files.read(o.packed):sub(1, 300000))
   o.qemu = files.write("qemu.elf", qemu_bytes(20))
+  o.dump_conf = files.write("dump.qvmconf", "system linux1\ndump " .. files.dir() .. "\n")
   o.empty = files.write("empty.gcore", "")
   o.broken = files.write("broken.gcore", large:sub(1, 40) .. ("\xff"):rep(100))
   o.xz = files.write("dump.xz", "\xfd7zXZ\0" .. ("\0"):rep(100))
@@ -554,6 +555,19 @@ local function add_vms(list, o)
       return name
     end, {slow = true, prepare = remove_dumps})
   end
+  -- If an older dump cannot be examined or deleted, it is left.
+  add("VM:dump keeping one", function()
+    local dump, message, code = o.VM:dump {conf = o.dump_conf, keep = 1, timeout = 3}
+    if not dump then
+      return nil, message, code
+    end
+    local name = ("%s %s"):format(dump.format, dump.complete)
+    dump:close()
+    return name
+  end, {slow = true, prepare = function()
+    remove_dumps()
+    files.write("linux1-20201122-101500.gcore", api.dump_bytes("old"))
+  end})
   add("qvm.root", function() return qvm.root(qvm.root()) end)
   -- Entries that cannot be read are omitted.
   add("qvm.names", function() return qvm.names() end, {ignore = {"fstatat"}})

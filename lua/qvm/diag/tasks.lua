@@ -10,21 +10,32 @@ local text = require "qvm.cli.text"
 
 local tasks = {}
 
-local function show_progress(written, total)
-  command.show_progress("dump: " .. text.in_units(written) .. (total
-    and (" of %s, %d%%"):format(text.in_units(total), math.floor(written / total * 100)) or ""))
+-- Returns a progress function for VM:dump. Its notes are messages, but no failures.
+local function new_progress(problems)
+  return function(written, total, note)
+    if note then
+      command.show_progress ""
+      problems:report(note)
+    end
+    command.show_progress("dump: " .. text.in_units(written) .. (total
+      and (" of %s, %d%%"):format(text.in_units(total), math.floor(written / total * 100)) or ""))
+  end
 end
 
 local function take_dump(run, vm)
   local options = run.options
-  local dump, message = vm:dump {dir = options.dump, timeout = options.timeout,
-    progress = show_progress}
+  local dump, deleted, undeleted = vm:dump {dir = options.dump, timeout = options.timeout,
+    keep = options.keep, progress = new_progress(run.problems)}
   command.show_progress ""
   if not dump then
-    return run.problems:add(message)
+    return run.problems:add(deleted)
   end
   local report = collect.dump(dump, run.problems)
   dump:close()
+  report.deleted = deleted
+  for _, message in ipairs(undeleted or {}) do
+    run.problems:add(message)
+  end
   return report
 end
 

@@ -100,6 +100,11 @@ local matches = {
     return type(value) == "number" and value > 0 and value < 2^31
   end,
   path = is_path,
+  ["path or Conf"] = function(value)
+    local meta = getmetatable(value)
+    return is_path(value) or type(value) == "table" and type(meta) == "table"
+      and meta.__name == "Conf"
+  end,
   ["array of names"] = is_array_of_strings,
   ["string or array of strings"] = function(value)
     return type(value) == "string" or is_array_of_strings(value)
