@@ -580,7 +580,13 @@ local function add_vms(list, o)
   add("qvm.sleep", function() return qvm.sleep(0.001) end)
   add("qvm.vm", function() return qvm.vm("linux1") end)
   add("qvm.vm of nobody", function() return qvm.vm("nobody") end)
-  add("qvm.slog2", function() return qvm.slog2(o.VM) end) -- this host has none
+  -- The system log of spec/support/slog2.lua: this host has none.
+  local log = o.SystemLog
+  add("qvm.slog2", function() return text_of(qvm.slog2(o.VM, {vcpu = 0, level = "info"})) end)
+  add("SystemLog:lines", function() return all(log:lines()) end)
+  add("SystemLog:follow", function()
+    return all(log:follow {interval = 0.001, timeout = 0.002})
+  end)
   add("qvm.record", function(id)
     local ok, message, code = qvm.record(o.VM, files.path("record." .. id), {conf = o.conf})
     return ok, message, code

@@ -91,6 +91,7 @@ local matches = {
   ["positive integer"] = function(value)
     return math.type(value) == "integer" and value > 0
   end,
+  number = function(value) return type(value) == "number" end,
   boolean = function(value) return type(value) == "boolean" end,
   string = function(value) return type(value) == "string" end,
   ["integer or string"] = function(value)
