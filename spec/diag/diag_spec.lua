@@ -74,6 +74,14 @@ describe("diag", function()
     assert.are.equal(out:sub(out:find("dump " .. file, 1, true), -1), read_out)
   end)
 
+  it("takes the status text from the system log, which only QNX has", function()
+    sim.start("linux1", config)
+    local status, _, errors = diag {"linux1", "--status", "slog"}
+    assert.are.equal(1, status)
+    assert.are.equal("qvm-diag: slog2: only QNX has it: give the path of a log, or a function\n",
+      errors)
+  end)
+
   it("keeps the newest dumps, and says which it deleted", function()
     local dumps = files.mkdir("dumps")
     sim.start("linux1", config .. "\ndump " .. dumps)

@@ -33,7 +33,7 @@ local LEVELS = {"emerg", "alert", "crit", "err", "warn", "notice", "info", "debu
 local function add_requests(parser)
   parser:group("What to add to the report",
     parser:option("--status", "Request the VM's status text; LOG is the file that its logger "
-      .. "writes to."):argname("LOG"),
+      .. "writes to, or `slog`: the system log of QNX."):argname("LOG"),
     parser:option("--dump", "Request a guest dump; DIR is the directory of the VM's `dump` "
       .. "option."):argname("DIR"),
     parser:option("--keep", "With --dump: keep the N newest dumps of the VM in DIR, and delete "

@@ -40,9 +40,17 @@ local function take_dump(run, vm)
 end
 
 local function take_status(run, vm)
-  local bytes, message = vm:status {log = run.options.status, timeout = run.options.timeout}
+  local log, bytes, message = run.options.status, nil, nil
+  if log == "slog" then
+    log, message = qvm.slog2(vm)
+  end
+  if log then
+    bytes, message = vm:status {log = log, timeout = run.options.timeout}
+  end
   if not bytes then
     run.problems:add(message)
+  elseif message then
+    run.problems:warn(vm.name .. ": " .. message)
   end
   return bytes
 end
