@@ -1,5 +1,5 @@
-/* Binds util/file_io.h, util/disk.h, util/new_directory.h and util/os.h, and adds what Lua's
- * own library lacks: the status of a file, directories, the host's name, a clock.
+/* Binds util/file_io.h, util/disk.h, util/new_directory.h and util/os.h, and adds what
+ * Lua's own library lacks: the status of a file, directories, the host's name, a clock.
  *
  * Open files are those of Lua's io library: open_file() fills the same userdata, so the io
  * methods work on it, and check_file() takes either. */

@@ -16,7 +16,8 @@ static const struct slog2_packet *check_packet(lua_State *L, const struct slog2_
     lua_Integer index = luaL_checkinteger(L, 2);
 
     *log = luaL_checkudata(L, 1, TYPE);
-    luaL_argcheck(L, index >= 1 && (lua_Unsigned)index <= (*log)->count, 2, "no such packet");
+    luaL_argcheck(L, index >= 1 && (lua_Unsigned)index <= (*log)->count, 2,
+                  "no such packet");
     return &(*log)->packets[index - 1];
 }
 

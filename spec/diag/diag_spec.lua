@@ -228,9 +228,9 @@ describe("diag", function()
   it("exits with 2 for invalid arguments", function()
     for _, arguments in ipairs {{}, {"a", "b"}, {"a", "--list"}, {"--list", "--read", "x"},
       {"--frobnicate"}, {"a", "--timeout", "soon"}, {"a", "--timeout", "-1"}, {"a", "--dump"},
-      {"../x"}, {""}, {"a", "--timeout", "nan"},
-      {"--list", "--dump", "x"}, {"a", "--keep", "2"},
-      {"a", "--dump", "x", "--keep", "0"}, {"a", "--dump", "x", "--keep", "1.5"}, {"--read", "x", "--status", "y"}} do
+      {"../x"}, {""}, {"a", "--timeout", "nan"}, {"a", "--keep", "2"},
+      {"a", "--dump", "x", "--keep", "0"}, {"a", "--dump", "x", "--keep", "1.5"},
+      {"--list", "--dump", "x"}, {"--read", "x", "--status", "y"}} do
       local status, out, errors = diag(arguments)
       assert.are.equal(2, status, table.concat(arguments, " "))
       assert.are.equal("", out)

@@ -74,6 +74,8 @@ describe("vm:dump with keep", function()
     write("linux1-%.gcore", 9, complete:sub(1, -2))
     write("linux1-%.gcore", 8, "notes")
     write("linux1-%.gcore", 7, "")
+    local packed = write("linux1-%.gcore", 10)
+    os.execute(("gzip %s && mv %s.gz %s"):format(packed, packed, packed))
     write("linux1-%.gcore", 6, writer.file {machine = "aarch64",
       segments = {{paddr = 0x80000000, bytes = "an ELF core of something else"}}})
     local before = files.list(dumps)

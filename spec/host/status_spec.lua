@@ -105,7 +105,7 @@ describe("vm:status", function()
     end
     local text, warning = qvm.vm("linux1"):status {log = ring}
     assert.are.equal("end of a long text\n", text)
-    assert.matches("the beginning of the text may be lost: `set slog-buffer SIZE`", warning, 1, true)
+    assert.matches("beginning of the text may be lost: `set slog-buffer SIZE`", warning, 1, true)
     reads = 0
     text, warning = qvm.vm("linux1"):status {log = function() return "old\n" .. ring() end}
     assert.are.equal("end of a long text\n", text:match("[^\n]*\n$"))

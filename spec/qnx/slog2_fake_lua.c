@@ -1,5 +1,5 @@
-/* Gives the specs the function slog2() of the module qvm.core, with the host/slog2.c that is
- * for QNX, and functions that put packets into the fake of libslog2parse. */
+/* Gives the specs the function slog2() of the module qvm.core, with the host/slog2.c that
+ * is for QNX, and functions that put packets into the fake of libslog2parse. */
 #define _QNX_SOURCE
 
 #include "binding.h"
@@ -35,9 +35,8 @@ static int put(lua_State *L)
 
     lua_settop(L, 1);
     lua_getfield(L, 1, "type");
-    packet.type =
-        (slog2_packet_data_type_t)(SLOG2_TYPE_ASCII_STRING +
-                                   luaL_checkoption(L, 2, "text", types));
+    packet.type = (slog2_packet_data_type_t)(SLOG2_TYPE_ASCII_STRING +
+                                             luaL_checkoption(L, 2, "text", types));
     packet.owner = (uint32_t)integer_of(L, "pid");
     packet.tid = (uint16_t)integer_of(L, "tid");
     packet.sequence = (uint16_t)integer_of(L, "sequence");

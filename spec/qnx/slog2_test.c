@@ -86,15 +86,30 @@ static void test_text(void)
 
 static void test_members(void)
 {
-    static const char name[] = "a-name-of-exactly-64-characters-without-a-NUL-in-the-array-64-64";
+    static const char name[] =
+        "a-name-of-exactly-64-characters-without-a-NUL-in-the-array-64-64";
     static const struct fake_packet packets[] = {
-        {.owner = 4099, .text = "x", .type = SLOG2_TYPE_ASCII_STRING, .file = "qvm.4099",
-         .buffer = name, .time = UINT64_MAX, .sequence = 65535, .tid = 65534, .code = 65533,
-         .severity = 255, .flags = SLOG2_PACKET_FLAGS_MONOTONIC},
+        {.owner = 4099,
+         .text = "x",
+         .type = SLOG2_TYPE_ASCII_STRING,
+         .file = "qvm.4099",
+         .buffer = name,
+         .time = UINT64_MAX,
+         .sequence = 65535,
+         .tid = 65534,
+         .code = 65533,
+         .severity = 255,
+         .flags = SLOG2_PACKET_FLAGS_MONOTONIC},
         {.owner = 4099, .text = "x", .type = SLOG2_TYPE_ASCII_STRING, .file = "qvm.4099"},
-        {.owner = 8201, .text = "x", .type = SLOG2_TYPE_ASCII_STRING, .file = "qvm.4099",
+        {.owner = 8201,
+         .text = "x",
+         .type = SLOG2_TYPE_ASCII_STRING,
+         .file = "qvm.4099",
          .buffer = name},
-        {.owner = 4099, .text = "x", .type = SLOG2_TYPE_ASCII_STRING, .file = "qvm.4099",
+        {.owner = 4099,
+         .text = "x",
+         .type = SLOG2_TYPE_ASCII_STRING,
+         .file = "qvm.4099",
          .buffer = name}};
     const struct slog2_packet *packet;
 
@@ -155,8 +170,8 @@ static void test_limits(void)
     fake_slog2_clear();
     for (int i = 0; i < 4097; i++) {
         snprintf(name, sizeof name, "%d", i);
-        fake_slog2_put(&(struct fake_packet){.owner = 1, .type = SLOG2_TYPE_ASCII_STRING,
-                                             .text = "", .buffer = name});
+        fake_slog2_put(&(struct fake_packet){
+            .owner = 1, .type = SLOG2_TYPE_ASCII_STRING, .text = "", .buffer = name});
     }
     check(refuses(QVM_TOO_LARGE), "more buffers than any host has");
     fake_slog2_clear();

@@ -188,10 +188,10 @@ end
 
 -- The system log of the VM, with a loss. Calls of qvm.slog2 read it until slog2.stop().
 local function add_system_log(objects, vm)
-  local log = slog2.start()
+  local system_log = slog2.start()
   local pid = assert(vm:pid())
-  log:log(pid, "first", {sequence = 1})
-  log:log(pid, "last", {sequence = 3})
+  system_log:log(pid, "first", {sequence = 1})
+  system_log:log(pid, "last", {sequence = 3})
   objects.SystemLog = {assert(qvm.slog2(vm)), assert(qvm.slog2(vm, {vcpu = 0}))}
   objects.LogLine = list(objects.SystemLog[1]:lines())
 end

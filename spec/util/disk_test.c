@@ -37,11 +37,13 @@ static void removes_an_open_file(void)
     scratch_put("file", "1", 0600);
     fd = opened("file");
     CHECK(mkdir("directory", 0700) == 0 && symlink("..", "directory/up") == 0);
-    CHECK(remove_open_file("directory/up/file", fd, &err) == 0 && access("file", F_OK) != 0);
+    CHECK(remove_open_file("directory/up/file", fd, &err) == 0 &&
+          access("file", F_OK) != 0);
     CHECK(fails(remove_open_file("file", fd, &err), QVM_NOT_FOUND));
     CHECK(fails(remove_open_file("absent/file", fd, &err), QVM_NOT_FOUND));
     CHECK(close(fd) == 0 && fails(remove_open_file("file", fd, &err), QVM_IO));
-    CHECK(unlink("directory/up") == 0 && rmdir("directory") == 0 && scratch_count(".") == 0);
+    CHECK(unlink("directory/up") == 0 && rmdir("directory") == 0 &&
+          scratch_count(".") == 0);
 }
 
 static void removes_nothing_else(void)

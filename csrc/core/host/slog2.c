@@ -31,8 +31,9 @@ void slog2_free(struct slog2_log *log)
 #    include <slog2_parse.h>
 #    include <string.h>
 
+/* Older headers lack it: their times are those of the day. */
 #    ifndef SLOG2_PACKET_FLAGS_MONOTONIC
-#        define SLOG2_PACKET_FLAGS_MONOTONIC 0u /* before 7.1: times are those of the day */
+#        define SLOG2_PACKET_FLAGS_MONOTONIC 0u
 #    endif
 
 enum {
@@ -159,8 +160,8 @@ static int find_buffer(struct reader *reader, const slog2_packet_info_t *info,
 static int append_packet(struct reader *reader, const struct slog2_packet *packet)
 {
     struct slog2_log *log = reader->log;
-    struct slog2_packet *grown = make_room(reader, log->packets, sizeof *packet, log->count, 1,
-                                           &reader->packet_room);
+    struct slog2_packet *grown = make_room(reader, log->packets, sizeof *packet, log->count,
+                                           1, &reader->packet_room);
 
     if (!grown)
         return -1;

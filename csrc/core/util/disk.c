@@ -33,27 +33,32 @@ int disk_free(const char *path, uint64_t *bytes, struct qvm_error *err)
     return 0;
 }
 
-static bool is_same_file(const struct stat *a, const struct stat *b)
+/* Returns 0 if the entry is the regular file with this status, else -1. */
+static int check_same(const struct entry *entry, const struct stat *file, const char *path,
+                      struct qvm_error *err)
 {
-    return S_ISREG(a->st_mode) && S_ISREG(b->st_mode) && a->st_dev == b->st_dev &&
-           a->st_ino == b->st_ino;
+    struct stat named;
+
+    if (fstatat(entry->directory, entry->name, &named, AT_SYMLINK_NOFOLLOW) != 0)
+        return qvm_fail_errno(err, errno, path);
+    if (!S_ISREG(file->st_mode) || named.st_dev != file->st_dev ||
+        named.st_ino != file->st_ino)
+        return qvm_fail(err, QVM_BUSY, "%s: is another file by now", path);
+    return 0;
 }
 
 int remove_open_file(const char *path, int fd, struct qvm_error *err)
 {
     struct entry entry;
-    struct stat opened, named;
-    int result = 0;
+    struct stat file;
+    int result;
 
-    if (fstat(fd, &opened) != 0)
+    if (fstat(fd, &file) != 0)
         return qvm_fail_errno(err, errno, path);
     if (entry_open(&entry, path, err) != 0)
         return -1;
-    if (fstatat(entry.directory, entry.name, &named, AT_SYMLINK_NOFOLLOW) != 0)
-        result = qvm_fail_errno(err, errno, path);
-    else if (!is_same_file(&opened, &named))
-        result = qvm_fail(err, QVM_BUSY, "%s: is another file by now", path);
-    else if (unlinkat(entry.directory, entry.name, 0) != 0)
+    result = check_same(&entry, &file, path, err);
+    if (result == 0 && unlinkat(entry.directory, entry.name, 0) != 0)
         result = qvm_fail_errno(err, errno, path);
     entry_close(&entry);
     return result;

@@ -3,7 +3,7 @@
 -- A file is deleted only if all of this holds:
 -- - its name is that of a dump of this VM;
 -- - it is a regular file itself, not a link to one;
--- - it is a complete dump in QNX's format;
+-- - it is a complete dump in QNX's format, and not compressed: examining it takes no time;
 -- - it is older than the dump that was just made, and not among the newest ones. Both must be
 --   true by the time in its name and by the time of its last change: clocks are set, time zones
 --   change, and files are copied.
@@ -18,7 +18,7 @@ local dump_keep = {}
 -- Opens a file that is a complete dump; nil if it is not. Only regular files are opened.
 local function open_complete(path)
   local file = core.open_file(path, true)
-  local dump = file and Dump.open(path, false, nil, file)
+  local dump = file and file:read(4) == "\127ELF" and Dump.open(path, false, nil, file)
   local is_dump = dump and dump.complete and dump.format == "qnx"
   if dump then
     dump:close()

@@ -264,7 +264,7 @@ local function report_start(request)
   local lack = lack_of_space(request.directory, request.memory)
   if request.progress then
     request.progress(0, nil)
-    note(request, "memory", nil, lack and request.directory .. ": " .. lack)
+    note(request, "space", nil, lack and request.directory .. ": " .. lack)
   end
 end
 

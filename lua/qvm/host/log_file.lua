@@ -20,8 +20,9 @@ local log_file = {}
 -- Why a log gained nothing within so many seconds (a text). By their documentation vdevs write
 -- status text on SIGUSR1 on hosts of 8.0, and on SIGUSR2 alone on hosts of 7.0 and 7.1.
 function log_file.nothing_gained(timeout)
-  return ("gained nothing within %s s: does the VM's logger write the info level there? (vdevs "
-    .. "of a 7.x host may log nothing on this signal, and add their text to a dump)"):format(timeout)
+  return ("gained nothing within %s s: does the VM's logger write the info level there? "
+    .. "(vdevs of a 7.x host may log nothing on this signal, and add their text to a dump)")
+    :format(timeout)
 end
 
 local Part = {}

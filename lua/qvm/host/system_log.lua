@@ -190,7 +190,7 @@ end
 -- A time in nanoseconds, within the range of signed 64-bit integers. A float has about a quarter
 -- of a microsecond in this century: the time is rounded to microseconds.
 local function nanoseconds_of(seconds)
-  if not (seconds > 0) then
+  if seconds <= 0 or seconds ~= seconds then
     return 0
   elseif seconds >= math.maxinteger // SECOND then
     return math.maxinteger

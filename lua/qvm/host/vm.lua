@@ -173,8 +173,9 @@ end
 -- @tparam[opt=60] number options.timeout seconds
 -- @tparam[opt] integer options.keep number of this VM's dumps to keep in the directory: when
 -- the new one is complete, older ones are deleted. Only regular files are deleted that have
--- the name of a dump of this VM and are complete dumps in QNX's format, and that are not
--- among the newest by the time in their names or by their last change
+-- the name of a dump of this VM, are complete dumps in QNX's format, not compressed, and are
+-- not among the newest by the time in their names or by their last change; also those that a
+-- watchdog vdev caused
 -- @tparam[opt] function(integer,integer|nil,string|nil) options.progress called with the
 -- bytes written so far and the bytes in total (nil until they are known), first with 0 when
 -- the request was sent. A third value is a note for people, such as what to check if no dump

@@ -20,7 +20,8 @@ local function seconds_of(year, month, day, hour, minute, second)
 end
 
 -- Returns the local time in the name of a dump, in seconds since 1970 as if it were UTC, and
--- the number before `.gcore`, 0 if it has none; nil for any other file. QNX's manual once prints a seventh digit of the time; it is ignored.
+-- the number before `.gcore`, 0 if it has none; nil for any other file. QNX's manual once
+-- prints a seventh digit of the time; it is ignored.
 function dump_name.stamp_of(file, system)
   if file:sub(1, #system + 1) ~= system .. "-" then
     return nil
