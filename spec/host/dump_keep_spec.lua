@@ -94,6 +94,9 @@ describe("vm:dump with keep", function()
     assert.are.same({}, (dump(1)))
     assert.is_true(files.exists(target))
     assert.is_true(files.exists(files.path(name)))
+    local first, second = write("linux1-%.gcore", 11), write("linux1-%.gcore", 10)
+    assert.are.same({first}, (dump(3))) -- the link does not count
+    assert.is_true(files.exists(second))
   end)
 
   it("deletes nothing that is new by its name or by its last change", function()
