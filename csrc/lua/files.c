@@ -1,10 +1,11 @@
-/* Binds util/file_io.h, util/new_directory.h and util/os.h, and adds what Lua's own library
- * lacks: the status of a file, directories, the host's name, a clock.
+/* Binds util/file_io.h, util/disk.h, util/new_directory.h and util/os.h, and adds what
+ * Lua's own library lacks: the status of a file, directories, the host's name, a clock.
  *
  * Open files are those of Lua's io library: open_file() fills the same userdata, so the io
  * methods work on it, and check_file() takes either. */
 #include "binding.h"
 #include "dump/dump.h"
+#include "util/disk.h"
 #include "util/file_io.h"
 #include "util/new_directory.h"
 #include "util/os.h"
@@ -139,6 +140,32 @@ static int core_save(lua_State *L)
     return 1;
 }
 
+/* free_space(path): bytes that are free on its file system. */
+static int core_free_space(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct qvm_error err;
+    uint64_t bytes;
+
+    if (disk_free(path, &bytes, &err) != 0)
+        return push_failure(L, &err);
+    lua_pushinteger(L, (lua_Integer)bytes);
+    return 1;
+}
+
+/* remove_file(path, file): true; removes the name if it still refers to this open file. */
+static int core_remove_file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    int fd = check_file(L, 2);
+    struct qvm_error err;
+
+    if (remove_open_file(path, fd, &err) != 0)
+        return push_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static const char DIRECTORY[] = "qvm.new_directory";
 
 static struct new_directory *check_directory(lua_State *L)
@@ -265,6 +292,8 @@ void add_files(lua_State *L)
         {"find_data", core_find_data},
         {"whole_size", core_whole_size},
         {"save", core_save},
+        {"free_space", core_free_space},
+        {"remove_file", core_remove_file},
         {"make_directory", core_make_directory},
         {"make_private", core_make_private},
         {"current_directory", core_current_directory},

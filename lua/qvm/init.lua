@@ -264,36 +264,34 @@ function qvm.replay(directory)
   return require "qvm.host.record".read(directory)
 end
 
---- QNX's system log, for the option `log` of `VM:status`.
+--- QNX's system log: the messages of a VM, or of all.
 --
--- For VMs whose `logger` option names `slog`. QNX only; written from its
--- documentation, and not yet tried on QNX.
+-- For VMs whose `logger` option names `slog`, which is slogger2. QNX only; written from its
+-- documentation, and not yet tried on QNX. The log can be the option `log` of `VM:status`:
+-- called as a function, it returns the text of its messages so far, a line for each.
 -- @tparam[opt] qvm.vm.VM vm only messages of the process that serves this VM now;
 -- without it, messages of all processes
--- @treturn[1] function():string log returns the text that slogger2 holds, one line for
--- each message, without times; later calls may fail as `slog2` does
--- @return[2] nil, message, code: `unsupported` if there is no slogger2; `io`
--- `too_large` (more than 16 MiB), or as `VM:pid`
--- @usage print(assert(vm:status {log = qvm.slog2(vm) or "/var/log/linux1.log"}))
-function qvm.slog2(vm)
+-- @tparam ?table options
+-- @tparam[opt] integer options.vcpu only messages of the thread of the vCPU with this index
+-- (from 0), by its thread id in the env
+-- @tparam[opt] number options.since only messages since this time, in seconds since 1970;
+-- messages with the time since boot are not excluded
+-- @tparam[opt] integer|string options.level only messages of this level or more severe: 0 to
+-- 7, or `shutdown`, `critical`, `error`, `warning`, `notice`, `info`, `debug1`, `debug2`
+-- @treturn[1] qvm.system_log.SystemLog log
+-- @return[2] nil, message, code: `unsupported` if there is no slogger2; `not_found`: no
+-- such vCPU, or its thread id is unknown; `io` `too_large` (more than 16 MiB), or as
+-- `VM:pid` and `VM:env`
+-- @usage for l in qvm.slog2(vm, {level = "warning"}):lines() do print(l) end
+-- @usage for l in qvm.slog2(vm, {vcpu = 0}):follow {timeout = 1} do print(l) end
+-- @usage log = qvm.slog2(vm) or "/var/log/linux1.log" -- for vm:status {log = log}
+function qvm.slog2(vm, options)
   if vm ~= nil then
     check.method(vm, "pid", "VM", 1, "slog2")
   end
-  local pid, message, code = 0
-  if vm then
-    pid, message, code = vm:pid()
-  end
-  if not pid then
-    return nil, message, code
-  end
-  local function log()
-    return core.slog2(pid)
-  end
-  local text, why, what = log()
-  if not text then
-    return nil, why, what
-  end
-  return log
+  check.options(options, "slog2", {vcpu = "integer", since = "number",
+    level = "integer or string"}, 2)
+  return require "qvm.host.system_log".open(vm, options)
 end
 
 --- Shows any value as text of several lines, for the prompt.

@@ -45,7 +45,8 @@ cross-specs:
 	@$(MAKE) -s BUILD=$(CROSS_BUILD) CFLAGS="-O2 -Werror" LDFLAGS= \
 		CC="$(CROSS_TRIPLE_$(PORT))-gcc --sysroot=$(CROSS_ROOT)" \
 		LUA_INCDIR=$(CROSS_ROOT)/usr/include/lua5.4 $(CROSS_BUILD)/qvm/core.so \
-		$(CROSS_BUILD)/qvm/help_text.lua $(addprefix $(CROSS_BUILD)/helpers/,pause.so sigbus)
+		$(addprefix $(CROSS_BUILD)/,qvm/help_text.lua helpers/pause.so helpers/sigbus \
+		qnx/slog2_fake.so)
 	@CROSS_RUN="$(CROSS_RUN)" sh spec/cross/programs.sh $(CROSS_BUILD) $(BUILD)
 	@unset MAKEFLAGS MAKEOVERRIDES MFLAGS; \
 	$(CROSS_ENV_$(PORT)) LUA=$(abspath $(CROSS_BUILD)/lua5.4) QVM_BUILD=$(CROSS_BUILD) $(CROSS_BUILD)/lua5.4 \

@@ -1,5 +1,6 @@
 local cjson = require "cjson"
 local files = require "support.files"
+local lfs = require "lfs"
 local process = require "support.process"
 local sim = require "support.sim"
 local writer = require "support.dumpwriter"
@@ -71,6 +72,29 @@ describe("diag", function()
     local read_status, read_out = diag {"--read", file}
     assert.are.equal(0, read_status)
     assert.are.equal(out:sub(out:find("dump " .. file, 1, true), -1), read_out)
+  end)
+
+  it("takes the status text from the system log, which only QNX has", function()
+    sim.start("linux1", config)
+    local status, _, errors = diag {"linux1", "--status", "slog"}
+    assert.are.equal(1, status)
+    assert.are.equal("qvm-diag: slog2: only QNX has it: give the path of a log, or a function\n",
+      errors)
+  end)
+
+  it("keeps the newest dumps, and says which it deleted", function()
+    local dumps = files.mkdir("dumps")
+    sim.start("linux1", config .. "\ndump " .. dumps)
+    local old = files.write("dumps/linux1-20201122-101500.gcore", writer.small {})
+    assert(lfs.touch(old, 0, 0))
+    local status, out, errors = diag {"linux1", "--dump", dumps, "--keep", "2", "--json"}
+    assert.are.equal(0, status, errors)
+    assert.matches('"deleted":[],', out, 1, true)
+    status, out = diag {"linux1", "--dump", dumps, "--keep", "2"}
+    assert.are.equal(0, status)
+    assert.matches("\nolder dump deleted: " .. old .. "\n", out, 1, true)
+    assert.is_false(files.exists(old))
+    assert.are.equal(2, #files.list(dumps))
   end)
 
   it("lists all VMs, one per line", function()
@@ -205,7 +229,8 @@ describe("diag", function()
     for _, arguments in ipairs {{}, {"a", "b", "--record", "x"}, {"a", "--list"},
       {"--list", "--read", "x"},
       {"--frobnicate"}, {"a", "--timeout", "soon"}, {"a", "--timeout", "-1"}, {"a", "--dump"},
-      {"../x"}, {""}, {"a", "--timeout", "nan"},
+      {"../x"}, {""}, {"a", "--timeout", "nan"}, {"a", "--keep", "2"},
+      {"a", "--dump", "x", "--keep", "0"}, {"a", "--dump", "x", "--keep", "1.5"},
       {"--list", "--dump", "x"}, {"--read", "x", "--status", "y"}, {"a", "b/c"},
       {"a", "b", "--conf", "x"}, {"--all", "--save-baseline", "x"}, {"--list", "--record", "x"},
       {"a", "--variables", "x"}, {"a", "--prometheus", "--conf", "x"}} do

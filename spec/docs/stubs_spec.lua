@@ -171,6 +171,8 @@ describe("the stubs for the editor", function()
       ["qvm.VM.wait.options"] = function(o) return vm:wait("running", o) end,
       ["qvm.VM.dump.options"] = function(o) return vm:dump(o) end,
       ["qvm.VM.status.options"] = function(o) return vm:status(o) end,
+      ["qvm.slog2.options"] = function(o) return qvm.slog2(vm, o) end,
+      ["qvm.SystemLog.follow.options"] = function(o) return objects.SystemLog[1]:follow(o) end,
       ["qvm.Dump.find.options"] = function(o) return dump:find("x", o) end,
       ["qvm.Dump.strings.options"] = function(o) return dump:strings(4, o) end,
       ["qvm.Dump.diff.options"] = function(o) return dump:diff(dump, o) end,

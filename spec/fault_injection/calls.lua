@@ -131,6 +131,7 @@ local function make_files(o)
   o.cut = files.write("cut.gcore", large:sub(1, 500000))
   o.cut_packed = files.write("cut.gcore.gz", files.read(o.packed):sub(1, 300000))
   o.qemu = files.write("qemu.elf", qemu_bytes(20))
+  o.dump_conf = files.write("dump.qvmconf", "system linux1\ndump " .. files.dir() .. "\n")
   o.empty = files.write("empty.gcore", "")
   o.broken = files.write("broken.gcore", large:sub(1, 40) .. ("\xff"):rep(100))
   o.xz = files.write("dump.xz", "\xfd7zXZ\0" .. ("\0"):rep(100))
@@ -554,6 +555,19 @@ local function add_vms(list, o)
       return name
     end, {slow = true, prepare = remove_dumps})
   end
+  -- If an older dump cannot be examined or deleted, it is left.
+  add("VM:dump keeping one", function()
+    local dump, message, code = o.VM:dump {conf = o.dump_conf, keep = 1, timeout = 3}
+    if not dump then
+      return nil, message, code
+    end
+    local name = ("%s %s"):format(dump.format, dump.complete)
+    dump:close()
+    return name
+  end, {slow = true, prepare = function()
+    remove_dumps()
+    files.write("linux1-20201122-101500.gcore", api.dump_bytes("old"))
+  end})
   add("qvm.root", function() return qvm.root(qvm.root()) end)
   -- Entries that cannot be read are omitted.
   add("qvm.names", function() return qvm.names() end, {ignore = {"fstatat"}})
@@ -566,7 +580,13 @@ local function add_vms(list, o)
   add("qvm.sleep", function() return qvm.sleep(0.001) end)
   add("qvm.vm", function() return qvm.vm("linux1") end)
   add("qvm.vm of nobody", function() return qvm.vm("nobody") end)
-  add("qvm.slog2", function() return qvm.slog2(o.VM) end) -- this host has none
+  -- The system log of spec/support/slog2.lua: this host has none.
+  local log = o.SystemLog
+  add("qvm.slog2", function() return text_of(qvm.slog2(o.VM, {vcpu = 0, level = "info"})) end)
+  add("SystemLog:lines", function() return all(log:lines()) end)
+  add("SystemLog:follow", function()
+    return all(log:follow {interval = 0.001, timeout = 0.002})
+  end)
   add("qvm.record", function(id)
     local ok, message, code = qvm.record(o.VM, files.path("record." .. id), {conf = o.conf})
     return ok, message, code

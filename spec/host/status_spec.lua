@@ -92,7 +92,24 @@ describe("vm:status", function()
     local text, message, code = qvm.vm("linux1"):status {log = log, timeout = 0.2}
     assert.is_nil(text)
     assert.are.equal("timeout", code)
-    assert.matches("linux1: .*empty.log gained nothing within 0.2 s", message)
+    assert.matches("linux1: .*empty.log gained nothing within 0.2 s: .*level there%? %(vdevs of a "
+      .. "7.x host ", message)
+  end)
+
+  it("warns if the log kept nothing from before the request", function()
+    sim.start("linux1", config)
+    local reads = 0
+    local function ring()
+      reads = reads + 1
+      return reads == 1 and "old\n" or "end of a long text\n"
+    end
+    local text, warning = qvm.vm("linux1"):status {log = ring}
+    assert.are.equal("end of a long text\n", text)
+    assert.matches("beginning of the text may be lost: `set slog-buffer SIZE`", warning, 1, true)
+    reads = 0
+    text, warning = qvm.vm("linux1"):status {log = function() return "old\n" .. ring() end}
+    assert.are.equal("end of a long text\n", text:match("[^\n]*\n$"))
+    assert.is_nil(warning)
   end)
 
   it("sends nothing if the log's directory does not exist", function()

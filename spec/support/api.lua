@@ -9,6 +9,7 @@ local example_guest = require "support.example_guest"
 local pagetables = require "support.pagetables"
 local qvm = require "qvm"
 local sim = require "support.sim"
+local slog2 = require "support.slog2"
 local writer = require "support.dumpwriter"
 
 local api = {}
@@ -186,6 +187,16 @@ local function events_of(vm)
   return events
 end
 
+-- The system log of the VM, with a loss. Calls of qvm.slog2 read it until slog2.stop().
+local function add_system_log(objects, vm)
+  local system_log = slog2.start()
+  local pid = assert(vm:pid())
+  system_log:log(pid, "first", {sequence = 1})
+  system_log:log(pid, "last", {sequence = 3})
+  objects.SystemLog = {assert(qvm.slog2(vm)), assert(qvm.slog2(vm, {vcpu = 0}))}
+  objects.LogLine = list(objects.SystemLog[1]:lines())
+end
+
 -- Objects of every kind: an array for each kind's name, whose objects together have every
 -- field. They are valid during one test.
 function api.objects()
@@ -213,6 +224,7 @@ function api.objects()
   add_kernel(objects, dump)
   add_types(objects, dump)
   add_tasks(objects)
+  add_system_log(objects, vm)
   qvm.root(sim.root())
   return objects
 end

@@ -10,7 +10,7 @@ local function makers_of(o)
   for kind, names in pairs {VM = {"nodes"}, Replay = {"nodes"}, Env = {"vcpus", "errata"},
     Dump = {"segments", "ranges", "vcpus", "sections", "notes", "dmesg"},
     Vcpu = {"registers", "extra_registers", "backtrace"}, Space = {"mappings"},
-    Type = {"members"}} do
+    Type = {"members"}, SystemLog = {"lines"}} do
     for _, name in ipairs(names) do
       local object = o[kind][1]
       makers[kind .. ":" .. name] = function() return object[name](object) end

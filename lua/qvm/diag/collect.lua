@@ -265,7 +265,7 @@ end
 -- there can be many, and JSON takes less memory.
 local STYLE = {comma = ",", colon = ":", lenient = true,
   arrays = set("nodes vcpus errata ranges vms errors "
-    .. "differences missing stack stuck lines log"), raw = set "messages"}
+    .. "deleted differences missing stack stuck lines log"), raw = set "messages"}
 
 -- Returns the JSON of a small value.
 function collect.encode(value)

@@ -36,9 +36,11 @@ local LEVELS = {"emerg", "alert", "crit", "err", "warn", "notice", "info", "debu
 local function add_requests(parser)
   parser:group("What to add to the report",
     parser:option("--status", "Request the VM's status text; LOG is the file that its logger "
-      .. "writes to."):argname("LOG"),
+      .. "writes to, or `slog`: the system log of QNX."):argname("LOG"),
     parser:option("--dump", "Request a guest dump; DIR is the directory of the VM's `dump` "
       .. "option."):argname("DIR"),
+    parser:option("--keep", "With --dump: keep the N newest dumps of the VM in DIR, and delete "
+      .. "older ones."):argname("N"),
     parser:option("--timeout", "Seconds to wait for the status text (default: 5) or the dump "
       .. "(default: 60)."):argname("SECONDS"),
     parser:option("--baseline", "Compare the errata with a baseline, a file that "
@@ -118,6 +120,8 @@ local function misfit_in(options)
     return "--dmesg goes with --read, --level and --json only"
   elseif options.level and not options.dmesg then
     return "--level goes with --dmesg only"
+  elseif options.keep and not options.dump then
+    return "--keep goes with --dump only"
   elseif count(options, {"vms", "all"}) == 0
     and count(options, {"status", "dump", "baseline"}) > 0 then
     return "--status, --dump and --baseline need a VM's name or --all"
@@ -132,6 +136,8 @@ end
 local function mistake_in(options)
   if options.timeout and not seconds_of(options.timeout) then
     return "--timeout: not a number of seconds"
+  elseif options.keep and not options.keep:find("^0*[1-9]%d?%d?%d?%d?%d?$") then
+    return "--keep: not a number from 1 on"
   elseif options.watch and not seconds_of(options.watch, 0.1) then
     return "--watch: not a number of seconds from 0.1 on"
   end
@@ -174,6 +180,7 @@ local function parse(words)
     return nil, mistake
   end
   options.timeout = options.timeout and seconds_of(options.timeout)
+  options.keep = math.tointeger(options.keep)
   options.watch = options.watch and seconds_of(options.watch)
   options.level = math.tointeger(options.level) or options.level
   return options

@@ -286,6 +286,9 @@ function Plain:dump(about)
   if about.text then
     self:text("text in the dump", about.text)
   end
+  for i, path in ipairs(about.deleted or {}) do
+    self:say("%solder dump deleted: %s", i == 1 and "\n" or "", shown(path))
+  end
 end
 
 return Plain

@@ -11,28 +11,48 @@ local text = require "qvm.cli.text"
 
 local tasks = {}
 
-local function show_progress(written, total)
-  command.show_progress("dump: " .. text.in_units(written) .. (total
-    and (" of %s, %d%%"):format(text.in_units(total), math.floor(written / total * 100)) or ""))
+-- Returns a progress function for VM:dump. Its notes are messages, but no failures.
+local function new_progress(problems)
+  return function(written, total, note)
+    if note then
+      command.show_progress ""
+      problems:report(note)
+    end
+    command.show_progress("dump: " .. text.in_units(written) .. (total
+      and (" of %s, %d%%"):format(text.in_units(total), math.floor(written / total * 100)) or ""))
+  end
 end
 
 local function take_dump(run, vm)
   local options = run.options
-  local dump, message = vm:dump {dir = options.dump, timeout = options.timeout,
-    progress = show_progress}
+  local dump, deleted, undeleted = vm:dump {dir = options.dump, timeout = options.timeout,
+    conf = run.configuration and run.configuration.conf, keep = options.keep,
+    progress = new_progress(run.problems)}
   command.show_progress ""
   if not dump then
-    return run.problems:add(message)
+    return run.problems:add(deleted)
   end
   local report = collect.dump(dump, run.problems)
   dump:close()
+  report.deleted = deleted
+  for _, message in ipairs(undeleted or {}) do
+    run.problems:add(message)
+  end
   return report
 end
 
 local function take_status(run, vm)
-  local bytes, message = vm:status {log = run.options.status, timeout = run.options.timeout}
+  local log, bytes, message = run.options.status, nil, nil
+  if log == "slog" then
+    log, message = qvm.slog2(vm)
+  end
+  if log then
+    bytes, message = vm:status {log = log, timeout = run.options.timeout}
+  end
   if not bytes then
     run.problems:add(message)
+  elseif message then
+    run.problems:warn(vm.name .. ": " .. message)
   end
   return bytes
 end

@@ -1,8 +1,11 @@
--- Requests a dump, and waits until the dump of this request is complete.
+-- Requests a dump, and waits until the dump of this request is complete. What prevents a dump
+-- is reported as early as it can be known.
 
 local core = require "qvm.core"
 local Dump = require "qvm.dump"
+local dump_keep = require "qvm.host.dump_keep"
 local dump_name = require "qvm.util.dump_name"
+local dump_option = require "qvm.host.dump_option"
 local line = require "qvm.util.text"
 
 local dumping = {}
@@ -10,6 +13,8 @@ local dumping = {}
 local TICK_MS = 200   -- between two checks of a dump that is being written
 local ALIVE_MS = 1000 -- between two checks of the process that writes it
 local STILL_MS = 1000 -- without a change, if the system does not report the closing
+local LATE_MS = 5000  -- until a dump that has not appeared is reported
+local FULL = 1 << 20  -- bytes: a disk that has less is called full
 
 local QUARTER = 15 * 60
 local ZONES = 15 * 3600
@@ -31,7 +36,7 @@ local function dumps_in(directory, system)
   end
   local dumps = {}
   for _, name in ipairs(names) do
-    dumps[name] = dump_name.stamp_of(name, system)
+    dumps[name] = (dump_name.stamp_of(name, system))
   end
   return dumps
 end
@@ -40,7 +45,7 @@ end
 -- since the name may refer to another file later. Only regular files are opened: a device may
 -- react to it.
 local function new_candidate(path)
-  local candidate = {path = path, size = -1, changed = core.now()}
+  local candidate = {path = path, size = -1, reported = 0, changed = core.now()}
 
   function candidate.look()
     local file, problem, code = core.open_file(path, true)
@@ -81,10 +86,33 @@ end
 local function find_new(request)
   local dumps = dumps_in(request.directory, request.vm.name) or {}
   for name in pairs(request.closed) do
-    dumps[name] = dump_name.stamp_of(name, request.vm.name)
+    dumps[name] = (dump_name.stamp_of(name, request.vm.name))
   end
   for name, stamp in pairs(dumps) do
     add_candidate(request, name, stamp)
+  end
+end
+
+-- How a file system lacks space for so many bytes (nil: unknown); nil if it does not, or if
+-- that is unknown. Holes of a sparse dump take no space.
+local function lack_of_space(directory, bytes)
+  local free = core.free_space(directory)
+  if not free or free >= (bytes or FULL) then
+    return nil
+  elseif free < FULL then
+    return ("its disk is full: %s free"):format(line.in_units(free))
+  else
+    return ("its disk has %s free for %s: too little, unless the dump has large holes"):format(
+      line.in_units(free), line.in_units(bytes))
+  end
+end
+
+-- Calls the progress function with a note, at most once for each kind of it.
+local function note(request, kind, candidate, text)
+  if text and request.progress and not request.noted[kind] then
+    request.noted[kind] = true
+    request.progress(candidate and candidate.size or 0, candidate and candidate.total,
+      line.escape_controls(text))
   end
 end
 
@@ -93,6 +121,24 @@ local function report(request, candidate)
   if progress and candidate.size ~= candidate.reported then
     candidate.reported = candidate.size
     progress(candidate.size, candidate.total)
+    if candidate.total then
+      local lack = lack_of_space(request.directory, candidate.total - candidate.size)
+      note(request, "space", candidate, lack and request.directory .. ": " .. lack)
+    end
+  end
+end
+
+-- What to check if no dump has appeared.
+local function advice(request)
+  local lack = lack_of_space(request.directory, request.memory)
+  return dump_option.advice(request.vm, request.directory) .. (lack and "; " .. lack or "")
+end
+
+local function report_late(request)
+  if request.progress and not request.noted.late and not next(request.candidates)
+    and core.now() - request.began >= LATE_MS then
+    note(request, "late", nil, ("%s: no dump in %s so far: %s"):format(request.vm.name,
+      request.directory, advice(request)))
   end
 end
 
@@ -158,14 +204,22 @@ local function take_events(request, wait)
   find_new(request)
 end
 
--- Opens the dump that its writer has closed. If the writer removed it, the dump failed.
+-- Opens the dump that its writer has closed, and deletes older ones if that was asked for. If
+-- the writer removed it, the dump failed.
 local function open_done(request, candidate, file)
   if candidate.is_gone then
     return nil, line.escape_controls(("%s: %s was removed by its writer: is the disk full?")
       :format(request.vm.name, candidate.path)), "io"
   end
   local _ <close> = file
-  return Dump.open(candidate.path, false, nil, file)
+  local dump, message, code = Dump.open(candidate.path, false, nil, file)
+  if not dump then
+    return nil, message, code
+  elseif not request.keep then
+    return dump
+  end
+  return dump, dump_keep.prune(request.directory, request.vm.name,
+    candidate.path:match("[^/]*$"), file, request.keep)
 end
 
 local function fail_late(request)
@@ -175,12 +229,13 @@ local function fail_late(request)
   if candidate and candidate.problem then
     return nil, candidate.problem, candidate.code
   elseif candidate then
-    return nil, ("%s: not complete within %s s: %d of %s bytes"):format(where,
-      seconds, candidate.size,
-      candidate.total and ("%d"):format(candidate.total) or "?"), "timeout"
+    local lack = lack_of_space(request.directory, (candidate.total or 0) - candidate.size)
+    return nil, ("%s: not complete within %s s: %d of %s bytes%s"):format(where,
+      seconds, candidate.size, candidate.total and ("%d"):format(candidate.total) or "?",
+      lack and "; " .. lack or ""), "timeout"
   end
-  return nil, line.escape_controls(("%s: no dump in %s within %s s: is this the directory of its "
-    .. "`dump` option?"):format(request.vm.name, request.directory, seconds)), "timeout"
+  return nil, line.escape_controls(("%s: no dump in %s within %s s: %s"):format(request.vm.name,
+    request.directory, seconds, advice(request))), "timeout"
 end
 
 local function wait_for_dump(request)
@@ -199,35 +254,66 @@ local function wait_for_dump(request)
       return nil, line.escape_controls(request.vm.name)
         .. ": its process ended before the dump was complete", "gone"
     end
+    report_late(request)
   until core.now() >= deadline
   return fail_late(request)
 end
 
-function dumping.await(vm, directory, options)
-  local watch <close>, message, code = core.watch(directory)
-  if not watch then
-    return nil, message, code
+-- Starts the progress, with a note if the VM's memory may not fit on the disk.
+local function report_start(request)
+  local lack = lack_of_space(request.directory, request.memory)
+  if request.progress then
+    request.progress(0, nil)
+    note(request, "space", nil, lack and request.directory .. ": " .. lack)
   end
-  local request = {
-    vm = vm, directory = directory, watch = watch,
-    timeout = options.timeout or 60, progress = options.progress,
-    candidates = {}, closed = {}, asked = core.now(),
-  }
-  request.before, message, code = dumps_in(directory, vm.name)
-  if not request.before then
+end
+
+-- memory: bytes of the VM's memory, nil if they are unknown.
+local function new_request(vm, directory, options, memory)
+  return {vm = vm, directory = directory, memory = memory, timeout = options.timeout or 60,
+    progress = options.progress, keep = options.keep, candidates = {}, closed = {}, noted = {},
+    asked = core.now()}
+end
+
+-- Takes the state of the directory before the request: what is in it is no answer to it.
+local function begin(request)
+  local before, message, code = dumps_in(request.directory, request.vm.name)
+  if not before then
     return nil, message, code
+  elseif core.free_space(request.directory) == 0 then
+    return nil, line.escape_controls(request.directory) .. ": its disk is full", "io"
   end
   for _ = 1, 1000 do -- the list has everything that happened so far
-    if not watch:wait(0) then
+    if not request.watch:wait(0) then
       break
     end
   end
-  request.time = os.time()
+  request.before, request.time = before, os.time()
+  return request.vm:signal("dump")
+end
+
+function dumping.await(vm, directory, options)
+  local memory, watch, message, code
+  if options.conf then
+    directory, memory, code = dump_option.directory(vm, options.conf, directory)
+    if not directory then
+      return nil, memory, code
+    end
+  end
+  local request = new_request(vm, directory, options, memory)
+  watch, message, code = core.watch(directory)
+  if not watch then
+    return nil, message, code
+  end
+  local _ <close> = watch
+  request.watch = watch
   local sent
-  sent, message, code = vm:signal("dump")
+  sent, message, code = begin(request)
   if not sent then
     return nil, message, code
   end
+  request.began = core.now()
+  report_start(request)
   return wait_for_dump(request)
 end
 

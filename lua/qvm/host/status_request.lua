@@ -81,12 +81,14 @@ local function function_log(read)
     if log.failure then
       return nil, table.unpack(log.failure, 1, 2)
     end
-    return log.now:sub(overlap(before, log.now) + 1)
+    local kept = overlap(before, log.now)
+    return log.now:sub(kept + 1), kept == 0 and before ~= ""
+      and "the log dropped everything from before the request, so the beginning of the text may "
+      .. "be lost: `set slog-buffer SIZE` makes slogger2's buffer larger" or nil
   end
 
   function log.why_nothing(_, timeout)
-    return ("gained nothing within %s s: does the VM's logger write the info level there?")
-      :format(timeout), "timeout"
+    return log_file.nothing_gained(timeout), "timeout"
   end
 
   return log

@@ -138,7 +138,9 @@ end
 -- is still growing after the same time again, the text so far is returned
 -- @tparam[opt=0.3] number options.settle seconds without new text after which the text
 -- is complete
--- @treturn[1] string the text
+-- @treturn[1] string text
+-- @treturn[1] ?string warning with a function: its log kept nothing from before the request,
+-- so the beginning of the text may be lost
 -- @return[2] nil, message, code: `timeout`, `too_large` (more than 16 MiB), or as
 -- `signal` and the function; for a file also `not_found` (the file did not appear, or its
 -- directory does not exist), `permission`, `unsupported` (not a file), `io`. Nothing is
@@ -160,21 +162,39 @@ end
 -- not older than the request. It is complete: its writer has closed it, and every segment
 -- is inside the file. If the system does not report the closing, the file must have kept
 -- its size for a second.
+--
+-- With `conf`, nothing is sent if the configuration has no `dump` option, or one that
+-- names a command or another directory. In each case nothing is sent if the disk is full.
 -- @tparam ?table options
 -- @tparam[opt=$QVM_DUMP_DIR] string options.dir the directory that the VM's `dump` option
 -- names
+-- @tparam[opt] string|qvm.conf.Conf options.conf the VM's configuration, loaded or its path;
+-- `dir` is then needed only if the directory in it is relative
 -- @tparam[opt=60] number options.timeout seconds
--- @tparam[opt] function(integer,integer|nil) options.progress called with the bytes
--- written so far and the bytes in total (nil until they are known)
--- @treturn[1] qvm.dump.Dump the dump
+-- @tparam[opt] integer options.keep number of this VM's dumps to keep in the directory: when
+-- the new one is complete, older ones are deleted. Only regular files are deleted that have
+-- the name of a dump of this VM, are complete dumps in QNX's format, not compressed, and are
+-- not among the newest by the time in their names or by their last change; also those that a
+-- watchdog vdev caused
+-- @tparam[opt] function(integer,integer|nil,string|nil) options.progress called with the
+-- bytes written so far and the bytes in total (nil until they are known), first with 0 when
+-- the request was sent. A third value is a note for people, such as what to check if no dump
+-- appeared within 5 s, or that the disk is too small
+-- @treturn[1] qvm.dump.Dump dump
+-- @treturn[1] ?{string,...} deleted paths that `keep` deleted; nil without `keep`
+-- @treturn[1] ?{string,...} problems messages about files that `keep` could not delete
 -- @return[2] nil, message, code: `timeout`, `gone` (the VM ended meanwhile), `io`
--- (the writer removed the dump), or as `signal`
+-- (the writer removed the dump, or the disk is full), `unsupported` (by `conf` there is no
+-- dump file), `not_found` (by `conf` it is in another directory, or `conf` is not of this
+-- VM), or as `signal` and `qvm.conf.load`
 -- @usage dump = assert(vm:dump {dir = "/dumps", timeout = 300})
+-- @usage dump, deleted = assert(vm:dump {dir = "/dumps", keep = 3})
 function VM:dump(options)
   check.options(options, "dump",
-    {dir = "path", timeout = "number of seconds", progress = "function"})
+    {dir = "path", conf = "path or Conf", timeout = "number of seconds",
+      keep = "positive integer", progress = "function"})
   local directory = options and options.dir or os.getenv("QVM_DUMP_DIR")
-  if not directory then
+  if not directory and not (options and options.conf) then
     errors.raise("'dump' needs the option 'dir' or $QVM_DUMP_DIR: "
       .. "the directory of the VM's `dump` option")
   end

@@ -91,6 +91,7 @@ local matches = {
   ["positive integer"] = function(value)
     return math.type(value) == "integer" and value > 0
   end,
+  number = function(value) return type(value) == "number" end,
   boolean = function(value) return type(value) == "boolean" end,
   string = function(value) return type(value) == "string" end,
   ["integer or string"] = function(value)
@@ -100,6 +101,11 @@ local matches = {
     return type(value) == "number" and value > 0 and value < 2^31
   end,
   path = is_path,
+  ["path or Conf"] = function(value)
+    local meta = getmetatable(value)
+    return is_path(value) or type(value) == "table" and type(meta) == "table"
+      and meta.__name == "Conf"
+  end,
   ["array of names"] = is_array_of_strings,
   ["string or array of strings"] = function(value)
     return type(value) == "string" or is_array_of_strings(value)

@@ -19,8 +19,9 @@ local function seconds_of(year, month, day, hour, minute, second)
   return ((days * 24 + hour) * 60 + minute) * 60 + second
 end
 
--- Returns the local time in the name of a dump, in seconds since 1970 as if it were UTC; nil
--- for any other file. QNX's manual once prints a seventh digit of the time; it is ignored.
+-- Returns the local time in the name of a dump, in seconds since 1970 as if it were UTC, and
+-- the number before `.gcore`, 0 if it has none; nil for any other file. QNX's manual once
+-- prints a seventh digit of the time; it is ignored.
 function dump_name.stamp_of(file, system)
   if file:sub(1, #system + 1) ~= system .. "-" then
     return nil
@@ -34,7 +35,7 @@ function dump_name.stamp_of(file, system)
   for text in (date .. time):sub(5, 14):gmatch("%d%d") do
     digits[#digits + 1] = tonumber(text)
   end
-  return seconds_of(tonumber(date:sub(1, 4)), table.unpack(digits))
+  return seconds_of(tonumber(date:sub(1, 4)), table.unpack(digits)), tonumber(number:sub(2)) or 0
 end
 
 -- Seconds by which local time is ahead of UTC at a time.

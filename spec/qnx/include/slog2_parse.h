@@ -13,6 +13,8 @@
 
 #define SLOG2_PARSE_MAX_NAME_SIZE 64
 
+#define SLOG2_PACKET_FLAGS_MONOTONIC 0x40u /* named in a public binding for 8.0 */
+
 typedef enum {
     SLOG2_TYPE_ASCII_STRING = 11,
     SLOG2_TYPE_BINARY,
