@@ -586,6 +586,10 @@ local function add_vms(list, o)
   add("Env:state", function() return o.Env:state() end)
   add("Env:vcpu", function() return o.Env:vcpu(0) end)
   add("Env:vcpus", function() return all(o.Env:vcpus()) end)
+  add("EnvVcpu:thread", function()
+    local thread, message, code = o.EnvVcpu:thread()
+    return thread and thread.name, message, code
+  end)
   add("Env:errata", function() return all(o.Env:errata()) end)
 end
 

@@ -46,12 +46,31 @@ local function cpu_text(cpu)
   return cpu and ("%d"):format(cpu) or "all"
 end
 
-function Plain:vcpus(vcpus)
-  self:say("\nvCPU      tid  last known ip")
+-- Says why the threads of vCPUs are unknown, each reason once.
+function Plain:unknown_threads(vcpus)
+  local said = {}
   for _, cpu in ipairs(vcpus) do
-    self:say("%4d %8s  %s", cpu.index, cpu.tid and ("%d"):format(cpu.tid) or "-",
-      cpu.last_known_ip or "-")
+    local why = not cpu.thread and cpu.thread_unknown
+    if why and not said[why] then
+      said[why] = true
+      self:wrapped("thread unknown: " .. why)
+    end
   end
+end
+
+function Plain:vcpus(vcpus)
+  self:say("\nvCPU      tid  last known ip        cpu time  prio  state     thread")
+  for _, cpu in ipairs(vcpus) do
+    local thread = cpu.thread or {}
+    local state = thread.is_starved and "starved" or thread.state or "-"
+    self:say("%4d %8s  %-18s  %9s  %4s  %s  %s", cpu.index,
+      cpu.tid and ("%d"):format(cpu.tid) or "-", cpu.last_known_ip or "-",
+      thread.cpu_seconds and ("%.3f"):format(thread.cpu_seconds) or "-",
+      thread.priority and ("%d"):format(thread.priority) or "-",
+      self.paint(pad(shown(state), 8), thread.is_starved and "bad"),
+      thread.name and shown(thread.name) or "")
+  end
+  self:unknown_threads(vcpus)
 end
 
 function Plain:errata(errata)
