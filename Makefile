@@ -248,9 +248,10 @@ $(BUILD)/flags/%: $(if $(filter install,$(MAKECMDGOALS))$(KEEP_FLAGS),,FORCE)
 $(MODULE_OBJ) $(SIM_OBJ) $(MODULE_SO) $(SIMULATOR) $(HELPERS) $(UNITS) $(BENCH): $(C_FLAGS)
 $(LUA_SRC:%.c=$(BUILD)/obj/%.o) $(LUA_CHECKED): $(LUA_FLAGS)
 
+# nodelete: a thread that a stuck server holds may outlive the Lua state (vm_query.c).
 $(MODULE_SO): $(MODULE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) -shared $(PTHREAD) -o $@ $(MODULE_OBJ) $(LIBS)
+	$(CC) $(CFLAGS) $(RELRO) -Wl,-z,nodelete $(LDFLAGS) -shared $(PTHREAD) -o $@ $(MODULE_OBJ) $(LIBS)
 
 $(SIMULATOR): $(SIM_OBJ)
 	@mkdir -p $(@D)

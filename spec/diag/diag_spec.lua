@@ -40,7 +40,9 @@ describe("diag", function()
     assert.are.equal(0, status)
     assert_fits(out)
     assert.matches("^linux1: running, process " .. linux1.pid .. "\n", out)
-    assert.matches("\n   0 +%d+  0xffff800010081234\n   1 +%d+  0xffff800010082234\n", out)
+    assert.matches("\nvCPU      tid  last known ip        cpu time  prio  state     thread\n"
+      .. "   0 +%d+  0xffff800010081234  +0%.%d%d%d  +%d+  sleeping  vcpu0\n"
+      .. "   1 +%d+  0xffff800010082234  +0%.%d%d%d  +%d+  sleeping  vcpu1\n", out)
     assert.matches("\nvdev nodes %(not opened%)\n  console\n  guest_to_host\n", out)
     assert.matches("\nerratum  vCPU  value\n843419    all  on\n1286807     1  off\n", out)
   end)

@@ -558,6 +558,15 @@ local function add_vms(list, o)
   -- Entries that cannot be read are omitted.
   add("qvm.names", function() return qvm.names() end, {ignore = {"fstatat"}})
   add("qvm.vms", function() return all(qvm.vms()) end, {ignore = {"fstatat", "stat"}})
+  -- A VM that cannot be asked is left out, or has failures for its methods to return.
+  add("qvm.survey", function()
+    local vm = qvm.survey()()
+    if not vm then
+      return 0
+    end
+    local pid, message, code = vm:pid()
+    return pid and 1, message, code
+  end, {ignore = {"fstatat", "stat", "fgets"}})
   -- A VM without any known state is listed nevertheless.
   add("qvm.watch", function()
     local event = qvm.watch {timeout = 1}()

@@ -191,7 +191,7 @@ function api.objects()
   local events = events_of(start())
   local vm = assert(qvm.vm("linux1"))
   local env = assert(vm:env())
-  local thread = assert(env:vcpu(0):thread())
+  local thread, answers = assert(env:vcpu(0):thread()), list(qvm.survey())
   local doubtful = files.mkdir("doubtful")
   files.write("doubtful/env", '{"a": 1, "a": 2}')
   qvm.root(files.dir())
@@ -200,7 +200,7 @@ function api.objects()
   local replay = assert(qvm.replay(files.path("linux1.record")))
   local snapshot = assert(qvm.errata.snapshot(vm))
   local objects = {VM = {vm}, Env = {env, assert(qvm.vm(doubtful:match("[^/]*$")):env())},
-    EnvVcpu = list(env:vcpus()), EnvThread = {thread}, Erratum = list(env:errata()), Dump = {dump},
+    EnvVcpu = list(env:vcpus()), EnvThread = {thread}, Answer = answers, Erratum = list(env:errata()), Dump = {dump},
     Segment = list(dump:segments()), Section = list(dump:sections()), Note = list(dump:notes()),
     Vcpu = list(dump:vcpus()), Replay = {replay}, Manifest = {replay.manifest},
     Setting = snapshot, Event = events}

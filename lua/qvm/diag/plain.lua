@@ -3,6 +3,7 @@
 local raw = require "qvm.util.text".raw
 local iterators = require "qvm.util.iterators"
 local text = require "qvm.cli.text"
+local threads = require "qvm.diag.threads"
 
 local in_units, pad, shown = text.in_units, text.pad, text.field
 
@@ -58,16 +59,20 @@ function Plain:unknown_threads(vcpus)
   end
 end
 
+-- What changes all the time in a guest that runs is painted as `moving`. A vCPU that is off has
+-- the address 0.
 function Plain:vcpus(vcpus)
   self:say("\nvCPU      tid  last known ip        cpu time  prio  state     thread")
   for _, cpu in ipairs(vcpus) do
-    local thread = cpu.thread or {}
+    local thread, ip = cpu.thread or {}, cpu.last_known_ip or "-"
+    local time = thread.cpu_time and thread.cpu_time:sub(1, -7) or "-"
     local state = thread.is_starved and "starved" or thread.state or "-"
-    self:say("%4d %8s  %-18s  %9s  %4s  %s  %s", cpu.index,
-      cpu.tid and ("%d"):format(cpu.tid) or "-", cpu.last_known_ip or "-",
-      thread.cpu_seconds and ("%.3f"):format(thread.cpu_seconds) or "-",
+    self:say("%4d %8s  %s  %s  %4s  %s  %s", cpu.index,
+      cpu.tid and ("%d"):format(cpu.tid) or "-",
+      self.paint(("%-18s"):format(ip), ip:find "[1-9a-f]" and "moving"),
+      self.paint(("%9s"):format(time), "moving"),
       thread.priority and ("%d"):format(thread.priority) or "-",
-      self.paint(pad(shown(state), 8), thread.is_starved and "bad"),
+      self.paint(pad(shown(state), 8), thread.is_starved and "bad" or "moving"),
       thread.name and shown(thread.name) or "")
   end
   self:unknown_threads(vcpus)
@@ -139,10 +144,12 @@ function Plain:list(vms)
   local width = width_of(vms, "name", 6)
   self:say("%-" .. width .. "s  state           pid  vCPUs  nodes  errata", "system")
   for _, about in ipairs(vms) do
-    self:say("%s  %s %7s  %5s  %5s  %6s", pad(shown(about.name), width),
+    local starved = threads.count_starved(about)
+    self:say("%s  %s %7s  %5s  %5s  %6s%s", pad(shown(about.name), width),
       self.paint(("%-11s"):format(about.state), WAYS[about.state] or "odd"), about.pid or "-",
       text.known_count(about.vcpus), text.known_count(about.nodes),
-      text.known_count(about.errata))
+      text.known_count(about.errata),
+      (starved > 0 and self.paint(("  %d starved"):format(starved), "bad") or ""))
   end
 end
 

@@ -1,6 +1,7 @@
 -- The tasks of qvm-diag, a function for each. It takes the run, which has the options, the
 -- problems, the baseline, and `text`: a Plain that writes the report for people, or nil. It
--- returns the report as a table, or nil and a message.
+-- returns the report as a table, or nil and a message. `progress`, if the run has it, is called
+-- while VMs are waited for.
 
 local qvm = require "qvm"
 local command = require "qvm.cli.command"
@@ -55,22 +56,35 @@ local function report_vm(run, vm)
   return report
 end
 
+-- The answer of a VM; nil, message, code if it does not exist, or has ended meanwhile.
+local function answer_of(name, progress)
+  local vm, message, code = qvm.vm(name)
+  local answer = vm and qvm.survey {names = {name}, progress = progress}()
+  if answer then
+    return answer
+  elseif vm then
+    return nil, vm.path .. ": no VM any more", "not_found"
+  end
+  return nil, message, code
+end
+
 function tasks.vm(run)
-  local vm, message, code = qvm.vm(run.options.vm)
+  local vm, message, code = answer_of(run.options.vm, run.progress)
   if not vm then
     return nil, message .. (code == "not_found" and " (--list shows all VMs)" or "")
   end
   return report_vm(run, vm)
 end
 
--- A report with what each(vm) returns for all VMs.
-local function of_all(each)
+-- A report with what each(vm) returns for all VMs. They are asked at once, so that stuck ones
+-- cost one time limit in all.
+local function of_all(run, each)
   local names, message = qvm.names()
   if not names then
     return nil, message
   end
   local vms = {}
-  for vm in qvm.vms() do
+  for vm in qvm.survey {progress = run.progress} do
     vms[#vms + 1] = (each(vm))
   end
   return {vms = vms}
@@ -78,7 +92,7 @@ end
 
 function tasks.all(run)
   local is_first = true
-  return of_all(function(vm)
+  return of_all(run, function(vm)
     if run.text and not is_first then
       run.text:say("\n%s", ("-"):rep(80))
       run.text:say("")
@@ -89,7 +103,7 @@ function tasks.all(run)
 end
 
 function tasks.list(run)
-  local report, message = of_all(function(vm)
+  local report, message = of_all(run, function(vm)
     return collect.vm(vm, run.problems)
   end)
   if report and #report.vms > 0 and run.text then
@@ -174,9 +188,9 @@ function tasks.metrics(run)
     return about
   end
   if not run.options.vm then
-    return of_all(each)
+    return of_all(run, each)
   end
-  local vm, message, code = qvm.vm(run.options.vm)
+  local vm, message, code = answer_of(run.options.vm)
   if not vm and code ~= "not_found" then
     return nil, message
   end
