@@ -48,7 +48,7 @@ COMMANDS   := diag dumpdiff explore gdbserve
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
 SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))
-PRELOADED  := $(addprefix $(BUILD)/helpers/,pause.so exchange.so threads.so)
+PRELOADED  := $(addprefix $(BUILD)/helpers/,pause.so exchange.so tasks.so threads.so)
 HELPERS    := $(PRELOADED) $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%, \
 	$(filter-out $(PRELOADED:$(BUILD)/helpers/%.so=spec/helpers/%.c),$(HELPER_SRC)))
 BENCH      := $(BUILD)/bench/bound $(BUILD)/bench/stopwatch

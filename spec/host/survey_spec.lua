@@ -24,7 +24,8 @@ end
 
 describe("qvm.survey", function()
   it("iterates over the VMs in name order, with what they answered", function()
-    local linux2, linux1 = sim.start("linux2"), sim.start("linux1", "ram 1M\ncpu\nvdev pl011 name c")
+    local linux2 = sim.start("linux2")
+    local linux1 = sim.start("linux1", "ram 1M\ncpu\nvdev pl011 name c")
     linux2:tell("suspend")
     local answers = {}
     for vm in qvm.survey() do

@@ -37,7 +37,10 @@ describe("vcpu:thread", function()
     sim.start("linux1", "ram 1M\ncpu\ncpu\ncpu")
     local count = 0
     for cpu in qvm.vm("linux1"):env():vcpus() do
-      local thread = assert(cpu:thread())
+      local thread = process.eventually(function() -- it has just been started
+        local now = assert(cpu:thread())
+        return now.state == "sleeping" and now
+      end)
       assert.are.equal("integer", math.type(thread.cpu_time))
       assert.is_true(thread.cpu_time > 0 and thread.cpu_time < 1000000000)
       thread.cpu_time = nil
@@ -126,6 +129,45 @@ describe("vcpu:thread", function()
     local code, message = failure(env:vcpu(0):thread())
     assert.are.equal("unsupported", code)
     assert.matches("env.json: vCPU 0: a recorded VM has no process", message, 1, true)
+  end)
+
+  -- What a script prints if the kernel's files have these contents.
+  local function read(stat, schedstat)
+    local linux1 = sim.start("linux1")
+    files.write("stat", stat)
+    if schedstat then
+      files.write("schedstat", schedstat)
+    end
+    local _, out = process.run({process.lua, "-e", [[
+      local thread, message, code = require "qvm".vm("linux1"):env():vcpu(0):thread()
+      print(thread and ("%d %d %s %s"):format(thread.cpu_time, thread.priority, thread.state,
+        thread.name) or code .. " " .. message)]]},
+      {env = {LUA_PATH = "lua/?.lua;lua/?/init.lua;;", LUA_CPATH = sim.build .. "/?.so;;",
+        QVM_ROOT = sim.root(), QVM_TASKS = files.dir(),
+        LD_PRELOAD = (os.getenv("LD_PRELOAD") or "") .. " " .. sim.build .. "/helpers/tasks.so"}})
+    linux1:stop()
+    os.remove(files.path("schedstat"))
+    return (out:gsub("\n$", ""))
+  end
+
+  local REST = " 1 1 1 0 -1 4194304 1 2 3 4 12 30 5 6 %d 0 3 0 1 2 3\n"
+
+  it("uses clock ticks if the kernel keeps no finer time", function()
+    assert.are.equal("420000000 -51 running a b", read("7 (a b) R" .. REST:format(-51)))
+    assert.are.equal("420000000 20 parked a", read("7 (a) P" .. REST:format(20), "0 0 0\n"))
+  end)
+
+  it("uses nanoseconds if the kernel counts them", function()
+    assert.are.equal("123456789012345678 20 unknown nil",
+      read("7 () Y" .. REST:format(20), "123456789012345678 5 6\n"))
+  end)
+
+  it("is unsupported if the kernel's files are not understood", function()
+    for _, stat in ipairs {"", "7", "7 (a", "7 (a)", "7 (a) R 1 2", "7 )a( R" .. REST:format(1),
+      "7 (a) R 1 1 1 0 -1 1 1 2 3 4 x y 5 6 20\n"} do
+      assert.matches("^unsupported .*linux1/env: thread %d+: its stat in /proc is not understood$",
+        read(stat, "1 2 3\n"))
+    end
   end)
 
   it("raises if it is called on something else", function()

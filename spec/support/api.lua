@@ -200,7 +200,8 @@ function api.objects()
   local replay = assert(qvm.replay(files.path("linux1.record")))
   local snapshot = assert(qvm.errata.snapshot(vm))
   local objects = {VM = {vm}, Env = {env, assert(qvm.vm(doubtful:match("[^/]*$")):env())},
-    EnvVcpu = list(env:vcpus()), EnvThread = {thread}, Answer = answers, Erratum = list(env:errata()), Dump = {dump},
+    EnvVcpu = list(env:vcpus()), EnvThread = {thread}, Answer = answers,
+    Erratum = list(env:errata()), Dump = {dump},
     Segment = list(dump:segments()), Section = list(dump:sections()), Note = list(dump:notes()),
     Vcpu = list(dump:vcpus()), Replay = {replay}, Manifest = {replay.manifest},
     Setting = snapshot, Event = events}

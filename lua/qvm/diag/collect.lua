@@ -126,8 +126,9 @@ local function add_state(about, vm)
   return state
 end
 
--- Returns what is known about a VM, an Answer of qvm.survey, with the differences from a baseline if one is given; and
--- the code of why its process is unknown. problems receives every step that fails.
+-- Returns what is known about a VM, an Answer of qvm.survey, with the differences from a baseline
+-- if one is given; and the code of why its process is unknown. problems receives every step that
+-- fails.
 function collect.vm(vm, problems, baseline)
   local about = setmetatable({name = vm.name, path = vm.path}, UNKNOWN)
   add_nodes(about, vm, problems)

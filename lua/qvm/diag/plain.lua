@@ -17,9 +17,10 @@ local WAYS = {running = "good", gone = "bad", stuck = "bad", unavailable = "bad"
 local Plain = {}
 Plain.__index = Plain
 
--- put writes a line; paint: see command.painter. is_full: nothing is left out.
-function Plain.new(put, paint, is_full)
-  return setmetatable({put = put, paint = paint, is_full = is_full}, Plain)
+-- put writes a line; paint: see command.painter. is_full: nothing is left out. width: columns of
+-- a line, 80 if not given.
+function Plain.new(put, paint, is_full, width)
+  return setmetatable({put = put, paint = paint, is_full = is_full, width = width or WIDTH}, Plain)
 end
 
 function Plain:say(format, ...)
@@ -109,7 +110,7 @@ function Plain:vm(about)
     about.pid and "process " .. about.pid or about.process)
   self:say("  %-12s %s", "directory", shown(about.path))
   if about.reason then
-    text.wrap(("  %-12s %s"):format("reason", shown(about.reason)), WIDTH, function(part)
+    text.wrap(("  %-12s %s"):format("reason", shown(about.reason)), self.width, function(part)
       self:say("%s", part)
     end)
   end
@@ -197,7 +198,7 @@ function Plain:stack(frames)
 end
 
 function Plain:wrapped(line)
-  text.wrap("  " .. text.escape_controls(line), WIDTH, function(part)
+  text.wrap("  " .. text.escape_controls(line), self.width, function(part)
     self:say("%s", part)
   end)
 end
@@ -223,8 +224,8 @@ function Plain:tasks(tasks)
     local count = tasks.states[state[1]]
     parts[#parts + 1] = count and ("%d %s"):format(count, state[2])
   end
-  text.wrap(("\n%s: %s"):format(text.count(tasks.total, "task"), table.concat(parts, ", ")), WIDTH,
-    function(part) self:say("%s", part) end)
+  local counts = ("\n%s: %s"):format(text.count(tasks.total, "task"), table.concat(parts, ", "))
+  text.wrap(counts, self.width, function(part) self:say("%s", part) end)
   for _, task in ipairs(tasks.stuck) do
     self:say("\n%s: %s", self.paint("stuck", "bad"), task_text(task))
     self:stack(task.stack or {})
@@ -235,7 +236,7 @@ function Plain:log(lines)
   self:say("\nthe end of the kernel's log")
   for _, m in ipairs(lines) do
     local line = ("[%12s] %s"):format(m.time:sub(1, -4), m.text)
-    text.wrap("  " .. text.escape_controls(line), WIDTH, function(part)
+    text.wrap("  " .. text.escape_controls(line), self.width, function(part)
       self:say("%s", m.level and m.level <= 3 and self.paint(part, "bad") or part)
     end)
   end

@@ -8,6 +8,7 @@ local command = require "qvm.cli.command"
 local collect = require "qvm.diag.collect"
 local errors = require "qvm.util.errors"
 local text = require "qvm.cli.text"
+local threads = require "qvm.diag.threads"
 
 local tasks = {}
 
@@ -37,10 +38,19 @@ local function take_status(run, vm)
   return bytes
 end
 
+-- Describes a VM. If the run is repeated, `threads` has what is known from the last time.
+local function describe(run, vm)
+  local report, process_code = collect.vm(vm, run.problems, run.baseline)
+  if run.threads then
+    threads.mark_starved(run.threads, report)
+  end
+  return report, process_code
+end
+
 -- Reports on a VM. Each part is written as soon as it is known: a dump can take a minute.
 local function report_vm(run, vm)
   local options = run.options
-  local report = collect.vm(vm, run.problems, run.baseline)
+  local report = describe(run, vm)
   if run.text then
     run.text:vm(report)
   end
@@ -104,7 +114,7 @@ end
 
 function tasks.list(run)
   local report, message = of_all(run, function(vm)
-    return collect.vm(vm, run.problems)
+    return (describe(run, vm))
   end)
   if report and #report.vms > 0 and run.text then
     run.text:list(report.vms)
@@ -181,7 +191,7 @@ end
 -- does not answer is not up.
 function tasks.metrics(run)
   local function each(vm)
-    local about, code = collect.vm(vm, run.problems)
+    local about, code = describe(run, vm)
     if code ~= "permission" then -- else it is unknown
       about.is_up = about.pid ~= nil and about.state ~= "stuck"
     end

@@ -41,22 +41,20 @@ local function is_starved(before, now)
     and before.cpu_time == now.cpu_time or false
 end
 
--- Marks the threads in the reports of VMs that are starved: ready, but without any time on a
+-- Marks the threads in the report of a VM that are starved: ready, but without any time on a
 -- processor since the last report. A thread that was ready then cannot have waited for anything
--- since, as it would have had to run for that. `before` is what the last call returned; a VM
--- that restarted since has other threads.
-function threads.mark_starved(before, vms)
-  local known = {}
-  for _, about in ipairs(vms) do
-    for _, cpu in ipairs(about.vcpus or {}) do
-      if about.pid and cpu.thread then
-        local id = ("%d.%d %s"):format(about.pid, cpu.tid, about.name)
-        cpu.thread.is_starved = is_starved(before and before[id], cpu.thread)
-        known[id] = cpu.thread
-      end
+-- since, as it would have had to run for that. `known` is a table for the use of this function;
+-- it keeps the threads of each VM. One that restarted since has other threads.
+function threads.mark_starved(known, about)
+  local before, now = known[about.name] or {}, {}
+  for _, cpu in ipairs(about.vcpus or {}) do
+    if about.pid and cpu.thread then
+      local id = ("%d %d"):format(about.pid, cpu.tid)
+      cpu.thread.is_starved = is_starved(before[id], cpu.thread)
+      now[id] = cpu.thread
     end
   end
-  return known
+  known[about.name] = now
 end
 
 -- The number of starved threads in the report of a VM.
