@@ -12,6 +12,6 @@ local start = loadfile(here .. "/../lua/qvm/start.lua")
   or loadfile(here .. "/../share/lua/5.4/qvm/start.lua")
   or loadfile("/usr/local/share/lua/5.4/qvm/start.lua")
   or os.exit(io.stderr:write(
-    "qvm-watchdog: the qvm library is missing: run `make install`\n") and 2)
+    "qvm-watchdog: the qvm library is missing: run `make install`\n") and 1)
 
-os.exit(start("qvm-watchdog", here, 2)("qvm.cli.watchdog").run(arg), true)
+os.exit(start("qvm-watchdog", here, 1)("qvm.cli.watchdog").run(arg), true)

@@ -103,7 +103,7 @@ function qvm.vms()
   end
 end
 
---- Asks all VMs at once, and iterates over their answers, in name order.
+--- Asks all VMs at once. Each answer, in name order.
 --
 -- Without it, each VM that is stuck costs a time limit of its own. An `Answer` has the methods
 -- of `VM`: `state`, `pid` and `env` return what the VM answered; the others ask it anew. A root

@@ -43,6 +43,8 @@ describe("vcpu:thread", function()
       end)
       assert.are.equal("integer", math.type(thread.cpu_time))
       assert.is_true(thread.cpu_time > 0 and thread.cpu_time < 1000000000)
+      assert.matches("^thread vcpu%d: sleeping, priority %d+, 0%.%d%d%d%d%d+ s on a processor$",
+        tostring(thread))
       thread.cpu_time = nil
       assert.are.same({priority = priority(), state = "sleeping", name = "vcpu" .. count}, thread)
       count = count + 1

@@ -7,7 +7,7 @@ local line = require "qvm.util.text"
 local nodes = require "qvm.host.env_nodes"
 
 --- @type EnvVcpu
-local Vcpu = nodes.record_type("EnvVcpu", "vCPU", function(vcpu)
+local EnvVcpu = nodes.record_type("EnvVcpu", "vCPU", function(vcpu)
   return ("vCPU %d: tid %s, last known ip %s"):format(vcpu.index,
     vcpu.tid and ("%d"):format(vcpu.tid) or "?",
     vcpu.last_known_ip and ("0x%016x"):format(vcpu.last_known_ip) or "?")
@@ -22,6 +22,14 @@ end)
 -- @tfield string path of the record in the document, for `Env:get`
 -- @usage for cpu in env:vcpus() do print(cpu.index, cpu.path) end
 
+local Thread = {__name = "EnvThread"}
+
+Thread.__tostring = line.tostring("thread", function(thread)
+  return ("thread %s: %s, priority %d, %d.%09d s on a processor"):format(
+    line.cut(thread.name or "without a name"), thread.state, thread.priority,
+    thread.cpu_time // 1000000000, thread.cpu_time % 1000000000)
+end)
+
 --- The thread of the host that runs this vCPU now.
 --
 -- It is the thread with this vCPU's `tid` in the process that serves the VM now, which is
@@ -32,8 +40,8 @@ end)
 -- @return[2] nil, message, code: `not_found` (the env has no thread id, or the process no such
 -- thread), `unsupported` (the env is that of a record), or as `VM:pid`, and `timeout`
 -- @usage thread = assert(env:vcpu(0):thread())
-function Vcpu:thread()
-  check.object(self, Vcpu, 1, "thread")
+function EnvVcpu:thread()
+  check.object(self, EnvVcpu, 1, "thread")
   local env = self._env
   local what = line.escape_controls(("%s: vCPU %d"):format(env._name, self.index))
   if not env._served then
@@ -41,7 +49,11 @@ function Vcpu:thread()
   elseif not self.tid then
     return nil, what .. " has no thread id", "not_found"
   end
-  return core.thread(env._name, self.tid)
+  local thread, message, code = core.thread(env._name, self.tid)
+  if not thread then
+    return nil, message, code
+  end
+  return setmetatable(thread, Thread)
 end
 
 --- A thread of the host.
@@ -54,8 +66,8 @@ end
 -- @tfield string state on QNX as `pidin` names it, such as `running` `ready` `receive`
 -- `condvar`; on Linux `running` (or ready: Linux does not distinguish them) `sleeping`
 -- `uninterruptible` `stopped` `traced` `dead` `idle` `parked`
--- @usage print(thread.cpu_time // 1000000 .. " ms", thread.priority, thread.state)
+-- @usage print(assert(env:vcpu(0):thread()).cpu_time // 1000000 .. " ms")
 
-Vcpu.methods = {thread = Vcpu.thread}
+EnvVcpu.methods = {thread = EnvVcpu.thread}
 
-return Vcpu
+return EnvVcpu
