@@ -531,7 +531,7 @@ local function add_vms(list, o)
     call.name, call.run = name, run
     list[#list + 1] = call
   end
-  for _, kind in ipairs {"VM", "Replay"} do
+  for _, kind in ipairs {"VM", "Answer", "Replay"} do
     add(kind .. ":env", function() return o[kind]:env() end)
     add(kind .. ":state", function() return o[kind]:state() end)
     add(kind .. ":wait", function()

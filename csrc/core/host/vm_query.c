@@ -1,29 +1,32 @@
-/* One detached thread for each query. It owns nothing but the query, which caller and
- * thread share until both are done with it: the last of them frees it.
+/* One thread for each query. It owns nothing but the query, which caller and thread share.
+ * The caller frees a query that is finished, and joins its thread. It abandons one that is
+ * not: then the thread, which nobody joins, frees it.
  *
  * A thread normally ends soon after the query's deadline. Only a server that holds its
- * client against the system's own bound (docs/qnx.md) keeps it longer, and then no one can
- * join it. Since it may even outlive the Lua state, the module is never unloaded
- * (-z nodelete in the Makefile).
+ * client against the system's own bound (docs/qnx.md) keeps it longer. Since it may even
+ * outlive the Lua state, the module is never unloaded (-z nodelete in the Makefile).
  *
  * The condition variable uses the monotonic clock, as os_clock_ms() does. */
 #include "host/vm_query.h"
 
 #include "host/vm_server.h"
 #include "util/os.h"
+#include "util/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#define SOON_MS    10
 #define STACK_SIZE ((size_t)256 << 10) /* the deepest function has a buffer of 4 KiB */
 
 struct vm_query {
     pthread_mutex_t lock;
     pthread_cond_t change;
     bool finished, abandoned; /* protected by the lock */
+    bool has_thread;          /* else the question was asked by the caller */
+    pthread_t thread;
     int64_t deadline;
     struct vm_answer answer; /* the thread's until `finished` */
     char path[];
@@ -68,25 +71,15 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* The thread takes no signals from outside: they are for the thread that called. */
 static bool start_thread(struct vm_query *query)
 {
-    static const int faults[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV};
     pthread_attr_t attributes;
-    pthread_t thread;
-    sigset_t all, before;
     bool started;
 
     if (pthread_attr_init(&attributes) != 0)
         return false;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    sigfillset(&all);
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
-        sigdelset(&all, faults[i]);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    started = pthread_create(&thread, &attributes, run, query) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    started = thread_start(&query->thread, &attributes, run, query);
     pthread_attr_destroy(&attributes);
     return started;
 }
@@ -108,7 +101,8 @@ struct vm_query *vm_query_start(const char *path, int64_t deadline, struct qvm_e
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&query->change, &attributes);
     pthread_condattr_destroy(&attributes);
-    if (!start_thread(query))
+    query->has_thread = start_thread(query);
+    if (!query->has_thread)
         run(query);
     return query;
 }
@@ -133,14 +127,22 @@ struct vm_answer *vm_query_answer(struct vm_query *query)
     return &query->answer;
 }
 
+/* A query is rarely freed while its server is about to answer. It is better to join its
+ * thread then than to leave it running. */
 void vm_query_free(struct vm_query *query)
 {
     bool finished;
 
+    vm_query_wait(query, os_clock_ms() + SOON_MS);
     pthread_mutex_lock(&query->lock);
-    query->abandoned = true;
     finished = query->finished;
+    query->abandoned = !finished;
+    if (query->abandoned)
+        pthread_detach(query->thread); /* before it can free the query */
     pthread_mutex_unlock(&query->lock);
-    if (finished)
-        destroy(query);
+    if (!finished)
+        return;
+    if (query->has_thread)
+        pthread_join(query->thread, NULL);
+    destroy(query);
 }
