@@ -22,7 +22,7 @@ end
 
 -- Compresses a file into another one; nil and a message if that fails.
 local function compress(from, to)
-  if os.execute(("exec nice gzip -c <%s >%s"):format(quoted(from), quoted(to))) then
+  if os.execute(("exec gzip -1 -c <%s >%s"):format(quoted(from), quoted(to))) then
     return true
   end
   os.remove(to)
