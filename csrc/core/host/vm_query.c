@@ -102,8 +102,10 @@ struct vm_query *vm_query_start(const char *path, int64_t deadline, struct qvm_e
     pthread_cond_init(&query->change, &attributes);
     pthread_condattr_destroy(&attributes);
     query->has_thread = start_thread(query);
-    if (!query->has_thread)
-        run(query);
+    if (!query->has_thread) {
+        ask(query);
+        query->finished = true;
+    }
     return query;
 }
 

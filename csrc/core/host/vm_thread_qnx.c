@@ -90,7 +90,6 @@ static int read_status(const char *path, pid_t pid, int64_t tid, procfs_status *
         return vm_server_fail_ended(path, pid, err);
     if (fd < 0)
         return qvm_fail_system(err, errno, "%s: /proc/%ld/ctl", path, (long)pid);
-    memset(status, 0, sizeof *status);
     status->tid = (pthread_t)tid;
     number = devctl(fd, DCMD_PROC_TIDSTATUS, status, sizeof *status, NULL);
     os_close(fd);
@@ -106,6 +105,7 @@ static int read_thread(const char *path, pid_t pid, int64_t tid, struct vm_threa
 {
     procfs_status status;
 
+    memset(&status, 0, sizeof status);
     if (read_status(path, pid, tid, &status, err) != 0)
         return -1;
     thread->cpu_time = status.sutime;

@@ -138,7 +138,7 @@ local function start(options, words, name, reason)
     table.move({"--timeout", text.float("%g", options.timeout)}, 1, 2, #list + 1, list)
   end
   -- A capture that fails midway is removed, and so are its partial files.
-  os.execute(("(%s; rm -rf %s) </dev/null &"):format(quoted(list),
+  os.execute(("(%s; rm -rf -- %s) </dev/null &"):format(quoted(list),
     quoted {captures.partial(path)}))
 end
 

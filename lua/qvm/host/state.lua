@@ -9,6 +9,7 @@ local Env = require "qvm.host.env"
 local state = {
   NAMES = {"running", "suspended", "unavailable", "gone", "stuck", "unknown"},
   ANSWER_MS = 2000, -- a qvm that takes longer to answer is stuck
+  AT_ONCE = 64, -- questions at the same time: each has a thread
   SLICE_MS = 20, -- a wait in C is no longer: Ctrl-C takes effect between two of them
 }
 

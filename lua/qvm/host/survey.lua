@@ -9,10 +9,6 @@ local VM = require "qvm.host.vm"
 
 local survey = {}
 
--- Questions that are asked at the same time: each has a thread. More VMs than that are stuck
--- only on a host with other problems.
-local AT_ONCE = 64
-
 local Answer = {__name = "Answer"}
 
 -- What is not in the answer is asked of the VM.
@@ -75,7 +71,7 @@ end
 local function answers_of(vms, progress)
   local answers, open, asked, done = {}, {}, 0, 0
   while done < #vms do
-    while asked < #vms and #open < AT_ONCE do
+    while asked < #vms and #open < state.AT_ONCE do
       asked = asked + 1
       open[#open + 1] = {vm = vms[asked],
         question = state.ask(vms[asked].path .. "/env", state.ANSWER_MS)}

@@ -166,18 +166,15 @@ function Watch:ask(name)
   return seen
 end
 
--- Asks each VM, and waits for those that are not slow: true; nil, message if the root cannot be
--- listed. A new VM that does not answer in that time is `unknown`.
-function Watch:round()
-  local time = core.now()
-  self.due = time + self.interval
-  local names, message = self:names()
-  local asked = {}
-  for _, name in ipairs(names or {}) do
+-- Asks some VMs, by their names, and waits for those that are not slow. A new VM that does not
+-- answer in that time is `unknown`.
+function Watch:ask_some(names)
+  local deadline, asked = core.now() + READ_MS, {}
+  for _, name in ipairs(names) do
     asked[#asked + 1] = self:ask(name)
   end
   for _, seen in ipairs(asked) do
-    while not seen.is_slow and core.now() < time + READ_MS
+    while not seen.is_slow and core.now() < deadline
       and not state.is_answered(seen.question, core.now() + state.SLICE_MS) do end
     self:hear(seen)
     if seen.question then
@@ -186,6 +183,15 @@ function Watch:round()
         self:update(seen, "unknown")
       end
     end
+  end
+end
+
+-- Asks each VM: true; nil, message if the root cannot be listed.
+function Watch:round()
+  self.due = core.now() + self.interval
+  local names, message = self:names()
+  for first = 1, #(names or {}), state.AT_ONCE do
+    self:ask_some(table.move(names, first, first + state.AT_ONCE - 1, 1, {}))
   end
   return names and true, message
 end
