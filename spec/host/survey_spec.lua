@@ -84,6 +84,23 @@ describe("qvm.survey", function()
     assert.matches("linux3/env: no answer", select(2, hung:state()), 1, true)
   end)
 
+  -- As a server of QNX may hold its client against every bound.
+  it("gives up a question whose system call never returns", function()
+    sim.start("linux1")
+    local fifo = files.path("fifo")
+    assert(os.execute("mkfifo " .. fifo))
+    local began = system.monotime()
+    local status, out, errors = process.run({process.lua, "-e", [[
+      for vm in require "qvm".survey() do print(vm:state()) end]]},
+      {env = {LUA_PATH = "lua/?.lua;lua/?/init.lua;;", LUA_CPATH = sim.build .. "/?.so;;",
+        QVM_ROOT = sim.root(), QVM_PAUSE = fifo, -- nobody writes to it
+        LD_PRELOAD = (os.getenv("LD_PRELOAD") or "") .. " " .. sim.build .. "/helpers/pause.so"}})
+    assert.are.equal("", errors)
+    assert.are.equal(0, status)
+    assert.matches("^paused\nstuck\t[^\n]*linux1/env: no answer: its qvm process is stuck\n$", out)
+    assert.is_true(system.monotime() - began < 6)
+  end)
+
   it("asks more VMs than it has threads", function()
     for i = 1, 150 do
       local name = ("vms/vm%03d"):format(i)
