@@ -46,11 +46,11 @@ BENCH_SRC  := $(wildcard spec/bench/*.c)
 UNIT_SRC   := $(filter-out spec/qnx/%,$(wildcard spec/*/*_test.c))
 LUA_FILES  := $(wildcard lua/qvm/*.lua lua/qvm/*/*.lua)
 # For each NAME, examples/NAME.lua is installed as qvm-NAME.
-COMMANDS   := diag dumpdiff explore gdbserve
+COMMANDS   := diag dumpdiff explore gdbserve watchdog
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
 SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))
-PRELOADED  := $(addprefix $(BUILD)/helpers/,pause.so exchange.so threads.so)
+PRELOADED  := $(addprefix $(BUILD)/helpers/,pause.so exchange.so tasks.so threads.so)
 HELPERS    := $(PRELOADED) $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%, \
 	$(filter-out $(PRELOADED:$(BUILD)/helpers/%.so=spec/helpers/%.c),$(HELPER_SRC)))
 BENCH      := $(BUILD)/bench/bound $(BUILD)/bench/stopwatch
@@ -268,9 +268,10 @@ $(BUILD)/flags/%: $(if $(filter install,$(MAKECMDGOALS))$(KEEP_FLAGS),,FORCE)
 $(MODULE_OBJ) $(SIM_OBJ) $(MODULE_SO) $(SIMULATOR) $(HELPERS) $(UNITS) $(BENCH): $(C_FLAGS)
 $(LUA_SRC:%.c=$(BUILD)/obj/%.o) $(LUA_CHECKED): $(LUA_FLAGS)
 
+# nodelete: a thread that a stuck server holds may outlive the Lua state (vm_query.c).
 $(MODULE_SO): $(MODULE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) -shared $(PTHREAD) -o $@ $(MODULE_OBJ) $(LIBS)
+	$(CC) $(CFLAGS) $(RELRO) -Wl,-z,nodelete $(LDFLAGS) -shared $(PTHREAD) -o $@ $(MODULE_OBJ) $(LIBS)
 
 $(SIMULATOR): $(SIM_OBJ)
 	@mkdir -p $(@D)

@@ -60,6 +60,7 @@ void add_slog2(lua_State *L);
 void add_symbols(lua_State *L);
 void add_terminal(lua_State *L);
 void add_vm(lua_State *L);
+void add_vm_query(lua_State *L);
 void add_dir_watch(lua_State *L);
 
 #endif

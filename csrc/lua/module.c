@@ -113,6 +113,7 @@ EXPORT int luaopen_qvm_core(lua_State *L)
     add_terminal(L);
     add_text(L);
     add_vm(L);
+    add_vm_query(L);
     add_dir_watch(L);
     return 1;
 }

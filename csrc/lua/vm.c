@@ -5,6 +5,7 @@
 #include "host/env_document.h"
 #include "host/vm_directory.h"
 #include "host/vm_server.h"
+#include "host/vm_thread.h"
 #include "util/os.h"
 
 static const char DIRECTORY[] = "qvm.vm_directory", DOCUMENT[] = "qvm.env_document";
@@ -124,6 +125,37 @@ static int core_pid(lua_State *L)
     return 1;
 }
 
+static void set_text(lua_State *L, const char *name, const char *text)
+{
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+static void set_integer(lua_State *L, const char *name, int64_t value)
+{
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, name);
+}
+
+/* thread(path of an env, tid): a table about that thread of the process that serves it. */
+static int core_thread(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    lua_Integer tid = luaL_checkinteger(L, 2);
+    struct vm_thread thread;
+    struct qvm_error err;
+
+    if (vm_thread_read(path, tid, os_clock_ms() + ENV_WAIT_MS, &thread, &err) != 0)
+        return push_failure(L, &err);
+    lua_createtable(L, 0, 4);
+    set_integer(L, "cpu_time", (int64_t)thread.cpu_time);
+    set_integer(L, "priority", thread.priority);
+    set_text(L, "state", thread.state);
+    if (*thread.name)
+        set_text(L, "name", thread.name);
+    return 1;
+}
+
 /* request(path of an env, "status" or "dump"): true, when the signal was sent. */
 static int core_request(lua_State *L)
 {
@@ -142,10 +174,15 @@ static int core_request(lua_State *L)
 void add_vm(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"names", core_names},         {"entries", core_entries},
-        {"is_name", core_is_name},     {"read_env", core_read_env},
-        {"read_file", core_read_file}, {"pid", core_pid},
-        {"request", core_request},     {NULL, NULL},
+        {"names", core_names},
+        {"entries", core_entries},
+        {"is_name", core_is_name},
+        {"read_env", core_read_env},
+        {"read_file", core_read_file},
+        {"pid", core_pid},
+        {"request", core_request},
+        {"thread", core_thread},
+        {NULL, NULL},
     };
 
     luaL_setfuncs(L, functions, 0);

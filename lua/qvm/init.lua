@@ -103,6 +103,37 @@ function qvm.vms()
   end
 end
 
+--- Asks all VMs at once. Each answer, in name order.
+--
+-- Without it, each VM that is stuck costs a time limit of its own. An `Answer` has the methods
+-- of `VM`: `state`, `pid` and `env` return what the VM answered; the others ask it anew. A root
+-- that does not exist has no VMs; raises if the root cannot be listed.
+-- @tparam ?table options
+-- @tparam[opt] {string,...} options.names asks only VMs with these names
+-- @tparam[opt] function(integer,integer) options.progress called with the number of VMs that
+-- have answered, or have not in time, and of all: often while this waits
+-- @treturn function():Answer iterator
+-- @usage for vm in qvm.survey() do print(vm.name, vm:state()) end
+function qvm.survey(options)
+  check.options(options, "survey", {names = "array of names", progress = "function"})
+  local wanted = options and options.names and {}
+  for _, name in ipairs(wanted and options.names or {}) do
+    wanted[name] = true
+  end
+  local vms = {}
+  for vm in qvm.vms() do
+    vms[#vms + 1] = (not wanted or wanted[vm.name]) and vm or nil
+  end
+  return require "qvm.host.survey".of(vms, options and options.progress)
+end
+
+--- A VM as it answered `qvm.survey`.
+-- @table Answer
+-- @extends VM
+-- @tfield string name the system name
+-- @tfield string path its directory
+-- @usage for vm in qvm.survey() do print(vm.name, (vm:pid())) end
+
 --- Finds a VM by its system name.
 -- @tparam string name raises if it is not a valid system name (empty, `.`, `..`, or
 -- with a `/` or NUL)

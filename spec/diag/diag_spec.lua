@@ -41,7 +41,9 @@ describe("diag", function()
     assert.are.equal(0, status)
     assert_fits(out)
     assert.matches("^linux1: running, process " .. linux1.pid .. "\n", out)
-    assert.matches("\n   0 +%d+  0xffff800010081234\n   1 +%d+  0xffff800010082234\n", out)
+    assert.matches("\nvCPU      tid  last known ip        cpu time  prio  state     thread\n"
+      .. "   0 +%d+  0xffff800010081234  +0%.%d%d%d  +%d+  %a+ +vcpu0\n"
+      .. "   1 +%d+  0xffff800010082234  +0%.%d%d%d  +%d+  %a+ +vcpu1\n", out)
     assert.matches("\nvdev nodes %(not opened%)\n  console\n  guest_to_host\n", out)
     assert.matches("\nerratum  vCPU  value\n843419    all  on\n1286807     1  off\n", out)
   end)
@@ -97,6 +99,23 @@ describe("diag", function()
     assert.are.equal(2, #files.list(dumps))
   end)
 
+  it("says why the threads of vCPUs are unknown", function()
+    sim.start("linux1"):stop("KILL")
+    sim.start("linux2")
+    files.write("vms/linux2/env", [[{"vcpus": [{"tid": 1, "last_known_ip": 5},
+      {"last_known_ip": 6}, {"tid": 2, "last_known_ip": 7}]}]]) -- into the served file
+    local _, out = diag {"linux1"}
+    assert.matches("\n   1 +%d+  0xffff800010082234          %-     %-  %-\n"
+      .. "  thread unknown: [^\n]+linux1/env: no process serves it", out)
+    local found
+    out, found = select(2, diag {"linux2"}):gsub("\n  thread unknown: ", "%0")
+    assert.are.equal(3, found, out)
+    assert.matches("linux2/env: vCPU 1 has no thread id ", (out:gsub("%s+", " ")), 1, true)
+    local report = cjson.decode((select(2, diag {"linux1", "--json"})))
+    assert.is_nil(report.vcpus[1].thread)
+    assert.matches("linux1/env: no process serves it", report.vcpus[2].thread_unknown, 1, true)
+  end)
+
   it("lists all VMs, one per line", function()
     sim.start("linux1", config)
     sim.start("a-very-long-system-name", "ram 1M")
@@ -122,6 +141,9 @@ describe("diag", function()
     local report = cjson.decode(out)
     assert.are.equal("running", report.state)
     assert.are.equal("0xffff800010081234", report.vcpus[1].last_known_ip)
+    assert.matches("^0%.%d%d%d%d%d%d%d%d%d$", report.vcpus[2].thread.cpu_time)
+    assert.are.equal("integer", math.type(math.tointeger(report.vcpus[2].thread.priority)))
+    assert.are.equal("vcpu1", report.vcpus[2].thread.name)
     assert.are.equal("0xffffffffffffffff", report.errata[1].value)
     assert.are.same({start = "0x0000000080000000", last = "0x00000000800fffff", size = 1 << 20},
       report.dump.ranges[1])

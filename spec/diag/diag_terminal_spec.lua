@@ -3,20 +3,21 @@
 local files = require "support.files"
 local process = require "support.process"
 local sim = require "support.sim"
+local system = require "system"
 local terminal = require "support.terminal"
 
 local lua = os.getenv("LUA") or "lua5.4"
 local script = require("lfs").currentdir() .. "/examples/diag.lua"
 local preload = os.getenv("LD_PRELOAD")
 
--- Changes are marked only until the next refresh, too short a time under valgrind.
+-- Too slow under valgrind.
 local it = os.getenv("QVM_VALGRIND") and pending or it
 
 -- A shell in which `qvm-diag` is the command.
 local function open(rows)
   local bin = files.mkdir("bin")
   files.write("bin/qvm-diag", ('#!/bin/sh\necho $$ >%s\n%sexec %s %s "$@"\n'):format(
-    files.path("diag.pid"), preload and "export LD_PRELOAD=" .. preload .. "\n" or "", lua,
+    files.path("diag.pid"), preload and ("export LD_PRELOAD='%s'\n"):format(preload) or "", lua,
     process.quote(script)))
   os.execute("chmod +x " .. bin .. "/qvm-diag")
   local tty = terminal.open(rows or 24, {QVM_ROOT = sim.root(), QVM_BUILD = sim.build})
@@ -58,16 +59,18 @@ describe("diag on a terminal", function()
     tty:shows("\nwhat was here before")
     tty:type("qvm-diag --watch 1.5 linux1; echo status $?", "Enter")
     local screen = tty:shows("linux1: running")
-    assert.matches("^qvm%-diag linux1  %d%d:%d%d:%d%d  %(every 1.5 s; Ctrl%-C ends%)\n", screen)
-    assert.matches("\n  linux1: running, process " .. linux1.pid .. "\n", screen, 1, true)
-    assert.matches("\n  843419    all  on", screen, 1, true)
+    assert.matches("^qvm%-diag linux1  %d%d:%d%d:%d%d  %(every 1.5 s; q quits%)\n", screen)
+    assert.matches("\n      linux1: running, process " .. linux1.pid .. "\n", screen, 1, true)
+    assert.matches("\n      843419    all  on", screen, 1, true)
     assert.is_nil(screen:find("what was here before", 1, true))
     assert.are.equal("0", tty:flag("cursor_flag"))
     linux1:tell("suspend")
-    screen = tty:shows("\n%* linux1: suspended")
+    screen = tty:shows("\n%* +%d+s linux1: suspended")
     assert.is_truthy(screen, tty:screen())
-    assert.matches("\n*    1 +%d+  0x0000000000000000\n", screen)
-    assert.is_truthy(tty:shows("\n  linux1: suspended"))
+    assert.matches("\n%* +%d+s    1 +%d+  0x0000000000000000 ", screen)
+    assert.matches("\n         0 +%d+  0xffff800010081234 ", screen)
+    -- The mark stays, with the time since the change.
+    assert.is_truthy(tty:shows("\n%*  [1-9]s linux1: suspended"), tty:screen())
     tty:type("C-c")
     screen = tty:shows("\nstatus 0\n")
     assert.is_truthy(screen, tty:screen())
@@ -77,7 +80,7 @@ describe("diag on a terminal", function()
 
   it("--watch restores the terminal when a signal ends it", function()
     sim.start("linux1", config)
-    for _, signal in ipairs {"TERM", "KILL"} do
+    for _, signal in ipairs {"TERM", "KILL", "HUP"} do
       local tty = open()
       local settings = tty:answer("stty -g")
       local before = tty:screen()
@@ -97,8 +100,8 @@ describe("diag on a terminal", function()
     assert.is_truthy(tty:shows("linux1"))
     local function ticks()
       local stat = files.read(("/proc/%d/stat"):format(diag_pid())):match("%) (.*)")
-      local user, system = stat:match(("%S+ "):rep(11) .. "(%d+) (%d+)")
-      return user + system
+      local user, kernel = stat:match(("%S+ "):rep(11) .. "(%d+) (%d+)")
+      return user + kernel
     end
     -- Once it has drawn, it is idle for a second.
     assert.is_true(process.eventually(function()
@@ -108,22 +111,94 @@ describe("diag on a terminal", function()
     end))
   end)
 
-  it("--watch shows VMs that come and go, as far as they fit the screen", function()
+  it("--watch shows VMs that come and go", function()
     sim.start("linux1", config)
-    local tty = open(8)
-    tty:type("qvm-diag --list --watch 1.5", "Enter")
-    assert.is_truthy(tty:shows("\n  linux1"))
+    local tty = open()
+    tty:type("qvm-diag --list --watch 0.5", "Enter")
+    assert.is_truthy(tty:shows("\n      linux1"))
     local linux2 = sim.start("linux2", config)
-    assert.is_truthy(tty:shows("\n%* linux2 +running"))
+    assert.is_truthy(tty:shows("\n%*  %ds linux2 +running"))
     linux2:stop()
-    assert.is_truthy(tty:shows("\n%- linux2 +running"))
-    for i = 3, 9 do
-      sim.start("linux" .. i)
+    assert.is_truthy(tty:shows("\n%-  %ds linux2 +running"))
+    assert.matches("\n      linux1", tty:screen())
+    sim.start("linux2", config)
+    assert.is_truthy(tty:shows("\n%*  %ds linux2 +running"))
+    assert.is_nil(tty:screen():find("\n%-"))
+  end)
+
+  it("--watch scrolls, and q quits", function()
+    for i = 1, 9 do
+      sim.start("linux" .. i, config)
     end
-    assert.matches("\n  ... %d more lines$", tty:shows("more lines"))
-    assert.matches("^qvm%-diag %-%-list ", tty:screen())
+    local tty = open(8)
+    local settings = tty:answer("stty -g")
+    local before = tty:screen()
+    tty:type("qvm-diag --list --watch 60; echo status $?", "Enter")
+    local function at(from)
+      local screen = tty:shows(("\nlines %d to %d of 10  %%(arrows, PgUp, PgDn%%)$"):format(from,
+        from + 4))
+      assert.is_truthy(screen, tty:screen())
+      assert.matches("^qvm%-diag %-%-list ", screen)
+      assert.matches(from == 1 and "\n      system" or "\n      linux" .. from - 1 .. " ", screen)
+    end
+    at(1)
+    for _, step in ipairs {{"j", 2}, {"Down", 3}, {"k", 2}, {"Up", 1}, {"Up", 1}, {"Space", 5},
+      {"PPage", 1}, {"NPage", 5}, {"NPage", 6}, {"g", 1}, {"G", 6}, {"Home", 1}, {"End", 6},
+      {"b", 2}, {"x", 2}} do
+      tty:type(step[1])
+      at(step[2])
+    end
+    tty:type("j", "j", "q")
+    assert.is_truthy(tty:shows("\nstatus 0\n"), tty:screen())
+    assert_left(tty, settings, before:sub(1, 2))
+  end)
+
+  it("--watch quits at once, even while a VM is stuck", function()
+    sim.start("linux1", config):tell("hang")
+    local tty = open()
+    tty:type("qvm-diag --all --watch; echo status $?", "Enter")
+    assert.is_truthy(process.eventually(function() return tty:flag("alternate_on") == "1" end))
+    process.sleep(0.5) -- until VMs are asked
+    local began = system.monotime()
+    tty:type("q")
+    assert.is_truthy(tty:shows("\nstatus 0\n"))
+    assert.is_true(system.monotime() - began < 1.2)
+  end)
+
+  it("--watch works without a keyboard", function()
+    sim.start("linux1", config)
+    local tty = open()
+    tty:type("qvm-diag --list --watch 0.5 </dev/null; echo status $?", "Enter")
+    assert.is_truthy(tty:shows("\n      linux1"))
+    sim.start("linux2", config)
+    assert.is_truthy(tty:shows("\n%*  %ds linux2"))
     tty:type("C-c")
-    assert.is_truthy(tty:shows("^%$ "))
+    assert.is_truthy(tty:shows("\nstatus 0\n"))
+  end)
+
+  it("--watch shows vCPUs that are starved", function()
+    sim.start("linux1", "ram 1M\ncpu")
+    local function kernel_says(state, time)
+      files.write("stat.new", ("1 (vcpu0) %s 1 1 1 0 -1 4 1 2 3 4 0 0 5 6 20 0\n"):format(state))
+      files.write("schedstat", ("%d 0 0\n"):format(time))
+      os.rename(files.path("stat.new"), files.path("stat"))
+    end
+    kernel_says("R", 5000000000)
+    preload = (os.getenv("LD_PRELOAD") or "") .. " " .. sim.build .. "/helpers/tasks.so"
+    local tty = open()
+    preload = os.getenv("LD_PRELOAD")
+    tty:type(("QVM_TASKS=%s qvm-diag linux1 --watch 0.5"):format(files.dir()), "Enter")
+    local row = "\n%s    0 +%%d+  0x%%x+      %s    20  %s  vcpu0"
+    assert.is_truthy(tty:shows(row:format("%* +%d+s", "5.000", "starved ")), tty:screen())
+    kernel_says("R", 6000000000)
+    assert.is_truthy(tty:shows(row:format("%* +%d+s", "6.000", "running ")), tty:screen())
+    assert.is_truthy(tty:shows(row:format("%* +%d+s", "6.000", "starved ")), tty:screen())
+    kernel_says("S", 6000000000)
+    assert.is_truthy(tty:shows(row:format("%* +%d+s", "6.000", "sleeping")), tty:screen())
+    tty:type("q")
+    tty:type(("QVM_TASKS=%s qvm-diag --list --watch 0.5"):format(files.dir()), "Enter")
+    kernel_says("R", 6000000000)
+    assert.is_truthy(tty:shows("\n[^\n]*linux1[^\n]* 1 starved"), tty:screen())
   end)
 
   it("--watch continues when its VM is gone, and says so", function()

@@ -15,7 +15,8 @@ local everywhere = {
   {"%f[%w]tid %d+", "tid <tid>"},                  -- env:vcpus(), status texts
   {'"tid":( ?)%d+', '"tid":%1<tid>'},
   {"%f[%w]process %d+", "process <pid>"},          -- diag
-  {"^(%s*%d+)( +%d%d+)(  0x%x+)$", same_width},    -- diag's vCPUs: thread ids
+  {"^([%s*]*%d+)( +%d%d+)(  0x%x+) +%d+%.%d%d%d +%d+  %l+ *", same_width}, -- diag's vCPUs
+  {"^(%s*%d+)( +%d%d+)(  0x%x+)$", same_width},    -- vCPUs: thread ids
   {"^([%w_-]+ +%l+)( +%d+)( +%d+ +%d+ +%d+)$", same_width}, -- diag --list: process ids
   {"errata, %d+ bytes$", "errata, <n> bytes"},               -- an env, with its thread ids
 }

@@ -109,7 +109,7 @@ end
 -- The public modules, and the one module that each command starts.
 local public = {["qvm"] = true, ["qvm.assertions"] = true}
 local started = {diag = "qvm.diag", dumpdiff = "qvm.cli.dumpdiff", explore = "qvm.cli.explore",
-  gdbserve = "qvm.gdb"}
+  gdbserve = "qvm.gdb", watchdog = "qvm.cli.watchdog"}
 
 describe("the rooms", function()
   it("of the C core have only allowed dependencies", function()

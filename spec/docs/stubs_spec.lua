@@ -76,10 +76,11 @@ describe("the stubs for the editor", function()
 
   local function real()
     local names = api.names(api.objects())
-    for name in pairs(names) do -- a Replay has the same members as a VM
-      if name:find("^Replay:") then
-        assert.are.equal("qvm.VM", parse(main)["qvm.Replay"].parent)
-        assert.is_truthy(names[name:gsub("^Replay", "VM")], name)
+    for name in pairs(names) do -- a Replay and an Answer have the same methods as a VM
+      local kind = name:match("^(%a+):")
+      if kind == "Replay" or kind == "Answer" then
+        assert.are.equal("qvm.VM", parse(main)["qvm." .. kind].parent)
+        assert.is_truthy(names[name:gsub("^" .. kind, "VM")], name)
         names[name] = nil
       end
     end
@@ -167,6 +168,7 @@ describe("the stubs for the editor", function()
     local calls = {
       ["qvm.open.options"] = function(o) return qvm.open("x", o) end,
       ["qvm.record.options"] = function(o) return qvm.record(vm, "x", o) end,
+      ["qvm.survey.options"] = function(o) return qvm.survey(o) end,
       ["qvm.watch.options"] = function(o) return qvm.watch(o) end,
       ["qvm.VM.wait.options"] = function(o) return vm:wait("running", o) end,
       ["qvm.VM.dump.options"] = function(o) return vm:dump(o) end,

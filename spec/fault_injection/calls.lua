@@ -532,7 +532,7 @@ local function add_vms(list, o)
     call.name, call.run = name, run
     list[#list + 1] = call
   end
-  for _, kind in ipairs {"VM", "Replay"} do
+  for _, kind in ipairs {"VM", "Answer", "Replay"} do
     add(kind .. ":env", function() return o[kind]:env() end)
     add(kind .. ":state", function() return o[kind]:state() end)
     add(kind .. ":wait", function()
@@ -572,6 +572,15 @@ local function add_vms(list, o)
   -- Entries that cannot be read are omitted.
   add("qvm.names", function() return qvm.names() end, {ignore = {"fstatat"}})
   add("qvm.vms", function() return all(qvm.vms()) end, {ignore = {"fstatat", "stat"}})
+  -- A VM that cannot be asked is left out, or has failures for its methods to return.
+  add("qvm.survey", function()
+    local vm = qvm.survey()()
+    if not vm then
+      return 0
+    end
+    local pid, message, code = vm:pid()
+    return pid and 1, message, code
+  end, {ignore = {"fstatat", "stat", "fgets"}})
   -- A VM without any known state is listed nevertheless.
   add("qvm.watch", function()
     local event = qvm.watch {timeout = 1}()
@@ -606,6 +615,10 @@ local function add_vms(list, o)
   add("Env:state", function() return o.Env:state() end)
   add("Env:vcpu", function() return o.Env:vcpu(0) end)
   add("Env:vcpus", function() return all(o.Env:vcpus()) end)
+  add("EnvVcpu:thread", function()
+    local thread, message, code = o.EnvVcpu:thread()
+    return thread and thread.name, message, code
+  end)
   add("Env:errata", function() return all(o.Env:errata()) end)
 end
 

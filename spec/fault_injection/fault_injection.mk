@@ -4,8 +4,9 @@ INJECT     := $(BUILD)/fault_injection/host
 INJECT_SRC := $(addprefix spec/fault_injection/,host.c memory.c system.c)
 
 # Makes malloc return freed memory to the system, so that a process's size is the memory it
-# uses.
-GIVES_BACK := MALLOC_MMAP_THRESHOLD_=65536 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_ARENA_MAX=1
+# uses; and threads their stacks.
+GIVES_BACK := MALLOC_MMAP_THRESHOLD_=65536 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_ARENA_MAX=1 \
+	GLIBC_TUNABLES=glibc.pthread.stack_cache_size=0
 
 .PHONY: test-starve
 test-starve: ## make allocations and system calls fail in every public call

@@ -46,9 +46,21 @@ local function mappings()
   return count
 end
 
+-- Waits until the threads of abandoned queries have ended.
+local function await_threads()
+  local count
+  repeat
+    count = 0
+    for name in lfs.dir("/proc/self/task") do
+      count = count + (name:find("^%d") and 1 or 0)
+    end
+  until count == 1
+end
+
 local function resources()
   collectgarbage()
   collectgarbage()
+  await_threads()
   return {blocks = faults.blocks(), descriptors = descriptors(), mappings = mappings()}
 end
 

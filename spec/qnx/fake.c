@@ -6,11 +6,14 @@
 
 #include "fake.h"
 
+#include <devctl.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/neutrino.h>
+#include <sys/procfs.h>
+#include <sys/states.h>
 #include <sys/syspage.h>
 #include <time.h>
 
@@ -26,12 +29,14 @@ ssize_t fake_read(int fd, void *buffer, size_t size);
 int fake_close(int fd);
 int fake_kill(pid_t pid, int number);
 int fake_clock_gettime(clockid_t id, struct timespec *time);
+int __getset_thread_name(pid_t pid, pthread_t tid, const char *new_name, int new_size,
+                         char *name, int size);
 
 void fake_reset(void)
 {
     memset(&fake, 0, sizeof fake);
-    fake.processes[0] =
-        (struct fake_process){.pid = 4099, .exefile = "/proc/boot/qvm", .alive = true};
+    fake.processes[0] = (struct fake_process){
+        .pid = 4099, .exefile = "/proc/boot/qvm", .alive = true, .threads = 3};
     fake.processes[1] =
         (struct fake_process){.pid = 8201, .exefile = "/usr/bin/innocent", .alive = true};
     fake.server = &fake.processes[0];
@@ -138,14 +143,66 @@ static int open_exefile(pid_t pid)
     return fd;
 }
 
+static int open_ctl(pid_t pid)
+{
+    int fd;
+
+    fake.armed = false;
+    if (fails(FAKE_OPEN_CTL))
+        return -1;
+    if (!living(pid)) {
+        errno = ENOENT;
+        return -1;
+    }
+    fd = fake_connect(NULL);
+    fake.connections[fd - FAKE_FIRST_ID].ctl = pid;
+    return fd;
+}
+
+/* Documented: a thread that does not exist is replaced by the next higher one; without one,
+ * ESRCH. */
+int devctl(int fd, int command, void *data, size_t size, int *info)
+{
+    struct fake_connection *connection = connection_of(fd);
+    struct fake_process *process = connection ? living(connection->ctl) : NULL;
+    procfs_status *status = data;
+    pthread_t tid;
+
+    (void)info;
+    if (fails(FAKE_DEVCTL))
+        return errno;
+    if (!connection || command != DCMD_PROC_TIDSTATUS || size != sizeof *status)
+        return EBADF;
+    if (!process)
+        return ESRCH;
+    tid = status->tid % 2 ? status->tid : status->tid + 1;
+    if (tid > 2 * (pthread_t)process->threads - 1)
+        return ESRCH;
+    *status = (procfs_status){.pid = process->pid,
+                              .tid = tid,
+                              .priority = (uint8_t)FAKE_PRIORITY(tid),
+                              .state = tid == 5 ? 200 : STATE_READY,
+                              .sutime = FAKE_CPU_TIME(tid)};
+    return EOK;
+}
+
+int __getset_thread_name(pid_t pid, pthread_t tid, const char *new_name, int new_size,
+                         char *name, int size)
+{
+    if (new_name || new_size != -1 || !living(pid))
+        return ESRCH;
+    snprintf(name, (size_t)size, "virtual cpu %d", (int)tid);
+    return EOK;
+}
+
 int fake_open(const char *path, int flags, ...)
 {
     long pid;
     int fd;
 
     (void)flags;
-    if (sscanf(path, "/proc/%ld/exefile", &pid) == 1)
-        return open_exefile((pid_t)pid);
+    if (sscanf(path, "/proc/%ld/", &pid) == 1)
+        return strstr(path, "/ctl") ? open_ctl((pid_t)pid) : open_exefile((pid_t)pid);
     if (fails(FAKE_OPEN_ENV))
         return -1;
     if (!fake.env) {

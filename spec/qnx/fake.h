@@ -17,6 +17,8 @@ enum fake_call {
     FAKE_READ_EXEFILE,
     FAKE_ASK, /* ConnectServerInfo() */
     FAKE_KILL,
+    FAKE_OPEN_CTL,
+    FAKE_DEVCTL, /* DCMD_PROC_TIDSTATUS */
     FAKE_CALLS
 };
 
@@ -26,6 +28,7 @@ struct fake_process {
     bool alive;
     bool stuck; /* as a server: does not answer */
     int signals, last_signal;
+    int threads; /* their ids are 1, 3, 5, ... */
 };
 
 enum {
@@ -36,6 +39,7 @@ enum {
 
 struct fake_connection {
     bool open, exefile;
+    pid_t ctl; /* the process whose /proc/PID/ctl it is, or 0 */
     struct fake_process *server;
     const char *text; /* the rest that can be read */
 };
@@ -59,6 +63,10 @@ struct fake {
 };
 
 extern struct fake fake;
+
+/* The CPU time in nanoseconds and the priority of the thread `tid` of any process. */
+#define FAKE_CPU_TIME(tid) (UINT64_C(1000000007) * (uint64_t)(tid))
+#define FAKE_PRIORITY(tid) (10 + (int)(tid))
 
 /* Starts over with one VM, served by process 4099, "/proc/boot/qvm"; there is also process
  * 8201, "/usr/bin/innocent". */

@@ -4,10 +4,12 @@
 #include "fake.h"
 #include "host/dir_watch.h"
 #include "host/vm_server.h"
+#include "host/vm_thread.h"
 #include "message.h"
 #include "util/os.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -292,6 +294,50 @@ static void change_node(enum fake_call call, int count)
         fake.node = 5;
 }
 
+static bool no_thread(int64_t tid, enum qvm_code code)
+{
+    struct vm_thread thread;
+
+    return vm_thread_read(ENV, tid, soon(), &thread, &err) == -1 && err.code == code;
+}
+
+static void reuse_before_devctl(enum fake_call call, int count)
+{
+    if (call == FAKE_OPEN_CTL && count == 1) {
+        reuse();
+        fake.processes[1].threads = 3;
+    }
+}
+
+static void test_thread(void)
+{
+    static const int64_t others[] = {0, -1, 2, 7, INT64_MAX, (INT64_C(1) << 32) + 3};
+    struct vm_thread thread;
+
+    check(vm_thread_read(ENV, 3, soon(), &thread, &err) == 0 &&
+              thread.cpu_time == FAKE_CPU_TIME(3) && thread.priority == FAKE_PRIORITY(3) &&
+              strcmp(thread.state, "ready") == 0 &&
+              strcmp(thread.name, "virtual cpu 3") == 0,
+          "a thread's time, priority, state and name");
+    check(vm_thread_read(ENV, 5, soon(), &thread, &err) == 0 &&
+              strcmp(thread.state, "state 200") == 0,
+          "a state that is not in the table");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        check(no_thread(others[i], QVM_NOT_FOUND) &&
+                  strstr(message_of(&err), "process 4099 has no thread") != NULL,
+              "the next thread is not mistaken for one that does not exist");
+    fail_times(FAKE_OPEN_CTL, 1, EACCES);
+    check(no_thread(3, QVM_PERMISSION), "a process that this user may not look at");
+    fail_times(FAKE_DEVCTL, 1, EIO);
+    check(no_thread(3, QVM_IO), "a status that cannot be read");
+    fake.server->stuck = true;
+    check(no_thread(3, QVM_TIMEOUT), "a thread of a stuck server");
+    fake.server->exefile = "/usr/bin/innocent";
+    check(no_thread(3, QVM_NOT_QVM), "a thread of a server that is not called qvm");
+    fake.before = reuse_before_devctl;
+    check(no_thread(3, QVM_GONE), "a thread of another process that got the server's ID");
+}
+
 static void reuse_before_kill(enum fake_call call, int count)
 {
     if (call == FAKE_KILL && count == 1)
@@ -348,6 +394,7 @@ int main(void)
     test_executable();
     test_request();
     test_races();
+    test_thread();
     test_rest();
     printf("1..%d\n", tests);
     return failed != 0;

@@ -11,7 +11,7 @@ test-qnx: $(QNX_TEST) ## test the QNX files of the core on a fake of QNX's calls
 	@$(MAKE) -s STAGE=$(BUILD)/qnx/stage all qnx-stage
 	@sh spec/qnx/stage_test.sh $(BUILD)/qnx/stage $(BUILD)
 
-$(BUILD)/qnx/host_test: $(addprefix $(BUILD)/qnx/,host/vm_server_qnx.o host/dir_watch_qnx.o \
+$(BUILD)/qnx/host_test: $(addprefix $(BUILD)/qnx/,host/vm_server_qnx.o host/vm_thread_qnx.o host/dir_watch_qnx.o \
 		host/vm_server.o util/os_qnx.o util/os_posix.o util/retry.o util/error.o) \
 		spec/qnx/fake.c spec/qnx/host_test.c
 $(BUILD)/qnx/slog2_test: $(addprefix $(BUILD)/qnx/,host/slog2.o util/error.o) \

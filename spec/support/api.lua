@@ -203,6 +203,7 @@ function api.objects()
   local events = events_of(start())
   local vm = assert(qvm.vm("linux1"))
   local env = assert(vm:env())
+  local thread, answers = assert(env:vcpu(0):thread()), list(qvm.survey())
   local doubtful = files.mkdir("doubtful")
   files.write("doubtful/env", '{"a": 1, "a": 2}')
   qvm.root(files.dir())
@@ -211,7 +212,8 @@ function api.objects()
   local replay = assert(qvm.replay(files.path("linux1.record")))
   local snapshot = assert(qvm.errata.snapshot(vm))
   local objects = {VM = {vm}, Env = {env, assert(qvm.vm(doubtful:match("[^/]*$")):env())},
-    EnvVcpu = list(env:vcpus()), Erratum = list(env:errata()), Dump = {dump},
+    EnvVcpu = list(env:vcpus()), EnvThread = {thread}, Answer = answers,
+    Erratum = list(env:errata()), Dump = {dump},
     Segment = list(dump:segments()), Section = list(dump:sections()), Note = list(dump:notes()),
     Vcpu = list(dump:vcpus()), Replay = {replay}, Manifest = {replay.manifest},
     Setting = snapshot, Event = events}
@@ -231,7 +233,7 @@ end
 
 -- The functions of a class. An Object has members of its guest's structures instead.
 local function add_methods(names, kind, meta)
-  for name in pairs(type(meta.__index) == "table" and meta.__index or {}) do
+  for name in pairs(meta.methods or type(meta.__index) == "table" and meta.__index or {}) do
     names[kind .. ":" .. name] = "function"
   end
 end

@@ -17,6 +17,7 @@ local commands = {
   {"qvm-dumpdiff", "--help", "^Usage: qvm%-dumpdiff", "examples/dumpdiff.lua"},
   {"qvm-explore", "-evms", "^no VMs", "examples/explore.lua"},
   {"qvm-gdbserve", "--help", "^Usage: qvm%-gdbserve", "examples/gdbserve.lua"},
+  {"qvm-watchdog", "--help", "^Usage: qvm%-watchdog", "examples/watchdog.lua"},
 }
 local fleet = "examples/fleet/report.lua"
 

@@ -9,6 +9,7 @@
 
 #include "util/error.h"
 
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -34,5 +35,13 @@ int process_check_executable(const struct process *process, struct qvm_error *er
 int process_check_catches(const struct process *process, int number, struct qvm_error *err);
 
 int process_signal(const struct process *process, int number, struct qvm_error *err);
+
+/* Verifies the process that serves the env at `path` (vm_server_linux.c lists the steps),
+ * and calls `visit`, unless it is NULL, with it and the context. `pid` is set once it is
+ * known. Fails as vm_server_find() or as `visit`. */
+typedef int process_visitor(const struct process *process, void *context,
+                            struct qvm_error *err);
+int process_visit_server(const char *path, int64_t deadline, process_visitor *visit,
+                         void *context, pid_t *pid, struct qvm_error *err);
 
 #endif

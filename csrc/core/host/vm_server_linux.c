@@ -180,18 +180,10 @@ static int verify_server(const struct process *process, int env, struct qvm_erro
     return process_check_executable(process, err);
 }
 
-/* Steps 6 and 7. */
-static int send_signal(const struct process *process, int number, struct qvm_error *err)
-{
-    if (process_check_catches(process, number, err) != 0)
-        return -1;
-    return process_signal(process, number, err);
-}
-
-/* All steps, once; signal 0 sends nothing. `replaced` says that the process is gone, but
- * the env was replaced, so another one may serve the VM. */
-static int try_server(const char *path, int number, int64_t deadline, pid_t *pid,
-                      bool *replaced, struct qvm_error *err)
+/* All steps up to 5 and `visit`, once. `replaced` says that the process is gone, but the
+ * env was replaced, so another one may serve the VM. */
+static int try_server(const char *path, int64_t deadline, process_visitor *visit,
+                      void *context, pid_t *pid, bool *replaced, struct qvm_error *err)
 {
     int env = open_served(path, deadline, pid, err), status = -1;
     struct process process;
@@ -201,8 +193,8 @@ static int try_server(const char *path, int number, int64_t deadline, pid_t *pid
         return -1;
     if (open_process(&process, env, *pid, path, err) == 0) {
         status = verify_server(&process, env, err);
-        if (status == 0 && number != 0)
-            status = send_signal(&process, number, err);
+        if (status == 0 && visit)
+            status = visit(&process, context, err);
         process_close(&process);
     }
     *replaced = status != 0 && err->code == QVM_GONE && is_replaced(env, path);
@@ -210,29 +202,40 @@ static int try_server(const char *path, int number, int64_t deadline, pid_t *pid
     return status;
 }
 
-static int ask_server(const char *path, int number, int64_t deadline, pid_t *pid,
-                      struct qvm_error *err)
+int process_visit_server(const char *path, int64_t deadline, process_visitor *visit,
+                         void *context, pid_t *pid, struct qvm_error *err)
 {
     bool replaced;
     int status;
 
     do
-        status = try_server(path, number, deadline, pid, &replaced, err);
+        status = try_server(path, deadline, visit, context, pid, &replaced, err);
     while (replaced && os_clock_ms() < deadline);
     return status;
 }
 
 int vm_server_find(const char *path, int64_t deadline, pid_t *pid, struct qvm_error *err)
 {
-    return ask_server(path, 0, deadline, pid, err);
+    return process_visit_server(path, deadline, NULL, NULL, pid, err);
+}
+
+/* Steps 6 and 7. */
+static int send_signal(const struct process *process, void *context, struct qvm_error *err)
+{
+    int number = *(const int *)context;
+
+    if (process_check_catches(process, number, err) != 0)
+        return -1;
+    return process_signal(process, number, err);
 }
 
 int vm_server_request(const char *path, enum vm_request what, int64_t deadline,
                       struct qvm_error *err)
 {
+    int number = vm_server_signal_number(what);
     pid_t pid = 0;
 
-    return ask_server(path, vm_server_signal_number(what), deadline, &pid, err);
+    return process_visit_server(path, deadline, send_signal, &number, &pid, err);
 }
 
 #else

@@ -27,7 +27,7 @@
 #if defined(__QNXNTO__)
 #    define _QNX_SOURCE
 
-#    include "host/vm_server.h"
+#    include "host/vm_server_qnx.h"
 #    include "util/os.h"
 #    include "util/retry.h"
 
@@ -174,9 +174,8 @@ static int check_executable(pid_t pid, const char *path, struct qvm_error *err)
     return vm_server_check_name(target, pid, path, err);
 }
 
-/* Opens the env and verifies its server; returns the connection, still open. */
-static int open_server(const char *path, int64_t deadline, pid_t *pid,
-                       struct qvm_error *err)
+int vm_server_open_verified(const char *path, int64_t deadline, pid_t *pid,
+                            struct qvm_error *err)
 {
     int fd = vm_server_open(path, deadline, err);
 
@@ -190,7 +189,7 @@ static int open_server(const char *path, int64_t deadline, pid_t *pid,
 
 int vm_server_find(const char *path, int64_t deadline, pid_t *pid, struct qvm_error *err)
 {
-    int fd = open_server(path, deadline, pid, err);
+    int fd = vm_server_open_verified(path, deadline, pid, err);
 
     if (fd < 0)
         return -1;
@@ -198,9 +197,7 @@ int vm_server_find(const char *path, int64_t deadline, pid_t *pid, struct qvm_er
     return 0;
 }
 
-/* The second question to the same connection, then the signal: see the top of this file. */
-static int send_signal(int fd, pid_t pid, int number, const char *path,
-                       struct qvm_error *err)
+int vm_server_verify_again(int fd, pid_t pid, const char *path, struct qvm_error *err)
 {
     pid_t server = 0;
 
@@ -209,6 +206,15 @@ static int send_signal(int fd, pid_t pid, int number, const char *path,
     if (server != pid)
         return qvm_fail(err, QVM_GONE, "%s: process %ld serves it no longer", path,
                         (long)pid);
+    return 0;
+}
+
+/* The second question to the same connection, then the signal: see the top of this file. */
+static int send_signal(int fd, pid_t pid, int number, const char *path,
+                       struct qvm_error *err)
+{
+    if (vm_server_verify_again(fd, pid, path, err) != 0)
+        return -1;
     if (kill(pid, number) == 0)
         return 0;
     return errno == ESRCH ? vm_server_fail_ended(path, pid, err)
@@ -219,7 +225,7 @@ int vm_server_request(const char *path, enum vm_request what, int64_t deadline,
                       struct qvm_error *err)
 {
     pid_t pid = 0;
-    int fd = open_server(path, deadline, &pid, err), status;
+    int fd = vm_server_open_verified(path, deadline, &pid, err), status;
 
     if (fd < 0)
         return -1;

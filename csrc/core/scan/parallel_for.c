@@ -3,8 +3,9 @@
  * thread, the caller's among them, takes the next part until none is left. */
 #include "scan/parallel_for.h"
 
+#include "util/thread.h"
+
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 
 struct parallel_loop {
@@ -43,23 +44,6 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* The new thread takes no signals from outside: they are for the thread that called. Its
- * own faults it must take, or they end the process: see guarded_mmap.h. */
-static bool start(pthread_t *thread, struct worker *worker)
-{
-    static const int faults[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV};
-    sigset_t all, before;
-    bool started;
-
-    sigfillset(&all);
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
-        sigdelset(&all, faults[i]);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    started = pthread_create(thread, NULL, work, worker) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
-}
-
 /* A thread that cannot be started is no failure: those that run, at least the caller's,
  * take all parts. The array of members outlives the threads, since they are joined here. */
 void parallel_for(unsigned workers, size_t parts,
@@ -74,7 +58,7 @@ void parallel_for(unsigned workers, size_t parts,
     for (unsigned i = 0; i < PARALLEL_MAX; i++)
         members[i] = (struct worker){&team, i};
     while (started < workers && started < PARALLEL_MAX &&
-           start(&threads[started], &members[started]))
+           thread_start(&threads[started], NULL, work, &members[started]))
         started++;
     work(&members[0]);
     while (--started > 0)

@@ -99,7 +99,8 @@ end
 
 local CODES = {good = "32", bad = "31", odd = "33", changed = "7"}
 
--- Returns a function that paints a text in one of these ways, if the descriptor has colours.
+-- Returns a function that paints a text in one of these ways, if the descriptor has colours. In
+-- other ways, and in none, the text stays as it is.
 function command.painter(descriptor)
   if not has_colours(descriptor) then
     return function(plain)
@@ -107,7 +108,7 @@ function command.painter(descriptor)
     end
   end
   return function(plain, way)
-    return way and ("\27[%sm%s\27[0m"):format(CODES[way], plain) or plain
+    return CODES[way] and ("\27[%sm%s\27[0m"):format(CODES[way], plain) or plain
   end
 end
 

@@ -46,7 +46,7 @@ end
 
 local function vms_text()
   local lines = {}
-  for vm in qvm.vms() do
+  for vm in qvm.survey() do
     lines[#lines + 1] = vm_line(vm)
   end
   return lines[1] and table.concat(lines, "\n")

@@ -4,6 +4,7 @@
 local errors = require "qvm.util.errors"
 local json_writer = require "qvm.util.json_writer"
 local qvm = require "qvm"
+local threads = require "qvm.diag.threads"
 
 local collect = {}
 
@@ -31,6 +32,7 @@ local function vcpus_of(env)
       last_known_ip = cpu.last_known_ip and qvm.hex(cpu.last_known_ip),
     }
   end
+  threads.add(list, env)
   return list
 end
 
@@ -70,7 +72,8 @@ local function add_process(about, vm, problems)
   if not pid then
     problems:add(message)
     about.process = code == "permission" and "no permission to look at its process"
-      or code == "not_qvm" and "no qvm serves it" or "no process serves it"
+      or code == "not_qvm" and "no qvm serves it"
+      or code == "timeout" and "no answer from its process" or "no process serves it"
   end
   return code
 end
@@ -123,8 +126,9 @@ local function add_state(about, vm)
   return state
 end
 
--- Returns what is known about a VM, with the differences from a baseline if one is given; and
--- the code of why its process is unknown. problems receives every step that fails.
+-- Returns what is known about a VM, an Answer of qvm.survey, with the differences from a baseline
+-- if one is given; and the code of why its process is unknown. problems receives every step that
+-- fails.
 function collect.vm(vm, problems, baseline)
   local about = setmetatable({name = vm.name, path = vm.path}, UNKNOWN)
   add_nodes(about, vm, problems)
@@ -134,14 +138,11 @@ function collect.vm(vm, problems, baseline)
     problems:add(about.reason)
     return about, process_code
   end
-  local env, message, code = vm:env()
+  local env, message = vm:env()
   if env then
     add_env(about, env, problems, baseline)
   else
     problems:add(message)
-    if state and (code == "not_found" or code == "timeout") then -- it changed meanwhile
-      add_state(about, vm)
-    end
   end
   return about, process_code
 end

@@ -268,9 +268,14 @@ local function env_vcpus(about, level)
     return {heading(level, "vCPUs"), unknown(about)}
   end
   return {heading(level, "vCPUs"), list_table({{"vCPU"}, {"thread id", "number"},
-    {"last known ip"}}, about.vcpus, function(cpu)
-    return {cpu.index, cpu.tid and ("%d"):format(cpu.tid) or "-", cpu.last_known_ip or "-"}
-  end)}
+    {"last known ip"}, {"cpu time", "number"}, {"priority", "number"}, {"state"}, {"thread"}},
+    about.vcpus, function(cpu)
+      local thread = cpu.thread or {}
+      return {cpu.index, cpu.tid and ("%d"):format(cpu.tid) or "-", cpu.last_known_ip or "-",
+        thread.cpu_time and thread.cpu_time .. " s" or "-", thread.priority or "-",
+        thread.state or cpu.thread_unknown and "unknown: " .. cpu.thread_unknown or "-",
+        thread.name or "-"}
+    end)}
 end
 
 local function cpu_text(cpu)

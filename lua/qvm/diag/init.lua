@@ -115,7 +115,7 @@ local function write_metrics(run)
 end
 
 -- The report as lines, with messages at the end.
-local function lines_of(run)
+local function lines_of(run, progress)
   local lines, paint = {}, run.paint
   local function add(more)
     for line in (more .. "\n"):gmatch("([^\n]*)\n") do
@@ -127,7 +127,8 @@ local function lines_of(run)
     messages[#messages + 1] = paint(NAME .. ":", "bad") .. " " .. message
   end)
   local report, message = task_of(run.options) {options = run.options, problems = problems,
-    baseline = run.baseline, text = Plain.new(add, paint)}
+    baseline = run.baseline, text = Plain.new(add, paint, false, run.width), threads = run.threads,
+    progress = progress}
   if message or report.vms and #report.vms == 0 then
     problems:report(message or none_message())
   end
@@ -145,12 +146,16 @@ local function watch(run)
   elseif run.problems.failed then -- no baseline: the message would be overwritten
     return 1
   end
-  run.paint = command.painter(1)
+  local view, paint = require "qvm.diag.watch", command.painter(1)
+  run.threads, run.width = {}, command.WIDTH - view.MARGIN
+  function run.paint(plain, way)
+    return way == "moving" and view.paint_moving(plain) or paint(plain, way)
+  end
   local options = run.options
-  local ok, message = require "qvm.diag.watch".run(NAME .. " "
+  local ok, message = view.run(NAME .. " "
     .. (options.vms and text.escape_controls(table.concat(options.vms, " "))
       or options.list and "--list" or "--all"),
-    options.watch, function() return lines_of(run) end)
+    options.watch, function(progress) return lines_of(run, progress) end)
   if not ok then
     run.problems:add(text.without_place(message))
   end

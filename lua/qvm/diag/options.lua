@@ -16,7 +16,7 @@ Examples:
    qvm-diag linux1 --conf linux1.qvmconf --record linux1.record
 
 Exit status:
-   0  every step worked; --prometheus: metrics were written; --watch: Ctrl-C
+   0  every step worked; --prometheus: metrics were written; --watch: q or Ctrl-C
    1  a VM does not exist, or a step failed
    2  an argument is wrong
    3  every step worked, and errata differ from the baseline, or the VM from
@@ -67,7 +67,8 @@ local function add_formats(parser)
     parser:option("--html", "Write the whole report to FILE, as one HTML page."):argname("FILE"),
     parser:flag("--prometheus", "Write metrics for the textfile collector of node_exporter; "
       .. "of all VMs unless some are named."),
-    parser:option("--watch", "Refresh the report every SECONDS (default: 2) and mark changes.")
+    parser:option("--watch", "Refresh the report every SECONDS (default: 2), mark changes, "
+      .. "and show since when; arrows, PgUp and PgDn scroll, q quits.")
       :argname("SECONDS"):args("?"))
 end
 

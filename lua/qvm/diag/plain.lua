@@ -4,6 +4,7 @@ local raw = require "qvm.util.text".raw
 local configuration = require "qvm.diag.configuration"
 local iterators = require "qvm.util.iterators"
 local text = require "qvm.cli.text"
+local threads = require "qvm.diag.threads"
 
 local in_units, pad, shown = text.in_units, text.pad, text.field
 
@@ -17,9 +18,10 @@ local WAYS = {running = "good", gone = "bad", stuck = "bad", unavailable = "bad"
 local Plain = {}
 Plain.__index = Plain
 
--- put writes a line; paint: see command.painter. is_full: nothing is left out.
-function Plain.new(put, paint, is_full)
-  return setmetatable({put = put, paint = paint, is_full = is_full}, Plain)
+-- put writes a line; paint: see command.painter. is_full: nothing is left out. width: columns of
+-- a line, 80 if not given.
+function Plain.new(put, paint, is_full, width)
+  return setmetatable({put = put, paint = paint, is_full = is_full, width = width or WIDTH}, Plain)
 end
 
 function Plain:say(format, ...)
@@ -47,12 +49,35 @@ local function cpu_text(cpu)
   return cpu and ("%d"):format(cpu) or "all"
 end
 
-function Plain:vcpus(vcpus)
-  self:say("\nvCPU      tid  last known ip")
+-- Says why the threads of vCPUs are unknown, each reason once.
+function Plain:unknown_threads(vcpus)
+  local said = {}
   for _, cpu in ipairs(vcpus) do
-    self:say("%4d %8s  %s", cpu.index, cpu.tid and ("%d"):format(cpu.tid) or "-",
-      cpu.last_known_ip or "-")
+    local why = not cpu.thread and cpu.thread_unknown
+    if why and not said[why] then
+      said[why] = true
+      self:wrapped("thread unknown: " .. why)
+    end
   end
+end
+
+-- What changes all the time in a guest that runs is painted as `moving`. A vCPU that is off has
+-- the address 0.
+function Plain:vcpus(vcpus)
+  self:say("\nvCPU      tid  last known ip        cpu time  prio  state     thread")
+  for _, cpu in ipairs(vcpus) do
+    local thread, ip = cpu.thread or {}, cpu.last_known_ip or "-"
+    local time = thread.cpu_time and thread.cpu_time:sub(1, -7) or "-"
+    local state = thread.is_starved and "starved" or thread.state or "-"
+    self:say("%4d %8s  %s  %s  %4s  %s  %s", cpu.index,
+      cpu.tid and ("%d"):format(cpu.tid) or "-",
+      self.paint(("%-18s"):format(ip), ip:find "[1-9a-f]" and "moving"),
+      self.paint(("%9s"):format(time), "moving"),
+      thread.priority and ("%d"):format(thread.priority) or "-",
+      self.paint(pad(shown(state), 8), thread.is_starved and "bad" or "moving"),
+      thread.name and shown(thread.name) or "")
+  end
+  self:unknown_threads(vcpus)
 end
 
 function Plain:errata(errata)
@@ -101,7 +126,7 @@ function Plain:vm(about)
     about.pid and "process " .. about.pid or about.process)
   self:say("  %-12s %s", "directory", shown(about.path))
   if about.reason then
-    text.wrap(("  %-12s %s"):format("reason", shown(about.reason)), WIDTH, function(part)
+    text.wrap(("  %-12s %s"):format("reason", shown(about.reason)), self.width, function(part)
       self:say("%s", part)
     end)
   end
@@ -139,10 +164,12 @@ function Plain:list(vms)
   local width = width_of(vms, "name", 6)
   self:say("%-" .. width .. "s  state           pid  vCPUs  nodes  errata", "system")
   for _, about in ipairs(vms) do
-    self:say("%s  %s %7s  %5s  %5s  %6s", pad(shown(about.name), width),
+    local starved = threads.count_starved(about)
+    self:say("%s  %s %7s  %5s  %5s  %6s%s", pad(shown(about.name), width),
       self.paint(("%-11s"):format(about.state), WAYS[about.state] or "odd"), about.pid or "-",
       text.known_count(about.vcpus), text.known_count(about.nodes),
-      text.known_count(about.errata))
+      text.known_count(about.errata),
+      (starved > 0 and self.paint(("  %d starved"):format(starved), "bad") or ""))
   end
 end
 
@@ -190,7 +217,7 @@ function Plain:stack(frames)
 end
 
 function Plain:wrapped(line)
-  text.wrap("  " .. text.escape_controls(line), WIDTH, function(part)
+  text.wrap("  " .. text.escape_controls(line), self.width, function(part)
     self:say("%s", part)
   end)
 end
@@ -216,8 +243,8 @@ function Plain:tasks(tasks)
     local count = tasks.states[state[1]]
     parts[#parts + 1] = count and ("%d %s"):format(count, state[2])
   end
-  text.wrap(("\n%s: %s"):format(text.count(tasks.total, "task"), table.concat(parts, ", ")), WIDTH,
-    function(part) self:say("%s", part) end)
+  local counts = ("\n%s: %s"):format(text.count(tasks.total, "task"), table.concat(parts, ", "))
+  text.wrap(counts, self.width, function(part) self:say("%s", part) end)
   for _, task in ipairs(tasks.stuck) do
     self:say("\n%s: %s", self.paint("stuck", "bad"), task_text(task))
     self:stack(task.stack or {})
@@ -228,7 +255,7 @@ function Plain:log(lines)
   self:say("\nthe end of the kernel's log")
   for _, m in ipairs(lines) do
     local line = ("[%12s] %s"):format(m.time:sub(1, -4), m.text)
-    text.wrap("  " .. text.escape_controls(line), WIDTH, function(part)
+    text.wrap("  " .. text.escape_controls(line), self.width, function(part)
       self:say("%s", m.level and m.level <= 3 and self.paint(part, "bad") or part)
     end)
   end

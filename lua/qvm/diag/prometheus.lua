@@ -5,6 +5,7 @@ local dump_name = require "qvm.util.dump_name"
 local Plain = require "qvm.diag.plain"
 local system = require "qvm.util.system"
 local text = require "qvm.cli.text"
+local threads = require "qvm.diag.threads"
 
 local prometheus = {}
 
@@ -21,8 +22,9 @@ end
 local Family = {}
 Family.__index = Family
 
-local function family(name, help)
-  return setmetatable({name = name, help = help, samples = {}, seen = {}}, Family)
+local function family(name, help, kind)
+  return setmetatable({name = name, help = help, kind = kind or "gauge", samples = {}, seen = {}},
+    Family)
 end
 
 -- Adds a sample. labels: an array of {name, value}. A series may not occur twice, but a VM may
@@ -35,7 +37,7 @@ function Family:add(labels, value)
   local series = ("%s{%s}"):format(self.name, table.concat(parts, ","))
   if not self.seen[series] then
     self.seen[series] = true
-    self.samples[#self.samples + 1] = ("%s %d"):format(series, value)
+    self.samples[#self.samples + 1] = ("%s %s"):format(series, value)
   end
 end
 
@@ -59,6 +61,14 @@ local function add_vm(families, about, directory, dumps)
   end
   if about.vcpus then -- else their number is unknown
     families.vcpus:add({vm}, #about.vcpus)
+  end
+  for _, cpu in ipairs(about.vcpus or {}) do
+    if cpu.thread then
+      local labels = {vm, {"vcpu", ("%d"):format(cpu.index)}}
+      families.cpu_time:add(labels, cpu.thread.cpu_time)
+      families.priority:add(labels, cpu.thread.priority)
+      families.ready:add(labels, threads.IS_READY[cpu.thread.state] and 1 or 0)
+    end
   end
   for _, erratum in ipairs(about.errata or {}) do
     families.errata:add({vm, {"cpu", erratum.cpu and ("%d"):format(erratum.cpu) or "all"},
@@ -84,6 +94,11 @@ function prometheus.text(vms, directory)
     up = family("qvm_up", "Whether a qvm process serves the VM and answers."),
     state = family("qvm_state", "1 for the state of the VM, 0 for all others."),
     vcpus = family("qvm_vcpus", "Number of vCPUs in the env of the VM."),
+    cpu_time = family("qvm_vcpu_cpu_seconds_total",
+      "Time that the host's thread of a vCPU ran on a processor.", "counter"),
+    priority = family("qvm_vcpu_priority", "Priority of the host's thread of a vCPU."),
+    ready = family("qvm_vcpu_ready",
+      "Whether the host's thread of a vCPU runs or could run; without cpu time it is starved."),
     errata = family("qvm_erratum_info", "An erratum that the VM reports; cpu is a number or all."),
     dump = family("qvm_last_dump_timestamp_seconds",
       "When the newest dump of the VM in $QVM_DUMP_DIR was requested, by its name."),
@@ -92,10 +107,11 @@ function prometheus.text(vms, directory)
     add_vm(families, about, directory, dumps)
   end
   local lines = {}
-  for _, name in ipairs {"up", "state", "vcpus", "errata", "dump"} do
+  for _, name in ipairs {"up", "state", "vcpus", "cpu_time", "priority", "ready", "errata",
+    "dump"} do
     local one = families[name]
     lines[#lines + 1] = ("# HELP %s %s"):format(one.name, one.help)
-    lines[#lines + 1] = ("# TYPE %s gauge"):format(one.name)
+    lines[#lines + 1] = ("# TYPE %s %s"):format(one.name, one.kind)
     table.move(one.samples, 1, #one.samples, #lines + 1, lines)
   end
   return table.concat(lines, "\n")

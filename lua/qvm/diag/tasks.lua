@@ -1,6 +1,7 @@
 -- The tasks of qvm-diag, a function for each. It takes the run, which has the options, the
 -- problems, the baseline, and `text`: a Plain that writes the report for people, or nil. It
--- returns the report as a table, or nil and a message.
+-- returns the report as a table, or nil and a message. `progress`, if the run has it, is called
+-- while VMs are waited for.
 
 local qvm = require "qvm"
 local command = require "qvm.cli.command"
@@ -8,6 +9,7 @@ local collect = require "qvm.diag.collect"
 local configuration = require "qvm.diag.configuration"
 local errors = require "qvm.util.errors"
 local text = require "qvm.cli.text"
+local threads = require "qvm.diag.threads"
 
 local tasks = {}
 
@@ -97,10 +99,19 @@ local function save(run, vm, report)
   end
 end
 
+-- Describes a VM. If the run is repeated, `threads` has what is known from the last time.
+local function describe(run, vm)
+  local report, process_code = collect.vm(vm, run.problems, run.baseline)
+  if run.threads then
+    threads.mark_starved(run.threads, report)
+  end
+  return report, process_code
+end
+
 -- Reports on a VM. Each part is written as soon as it is known: a dump can take a minute.
 local function report_vm(run, vm)
   local options = run.options
-  local report = collect.vm(vm, run.problems, run.baseline)
+  local report = describe(run, vm)
   report.configuration = run.configuration and compare_configuration(run, vm)
   if run.text then
     run.text:vm(report)
@@ -118,22 +129,41 @@ local function report_vm(run, vm)
   return report
 end
 
-function tasks.vm(run)
-  local vm, message, code = qvm.vm(run.options.vm)
-  if not vm then
-    return nil, message .. (code == "not_found" and " (--list shows all VMs)" or "")
+-- The answers of VMs by their names, and of those that do not exist or have ended meanwhile the
+-- message and code. They are asked at once.
+local function answers_of(names, progress)
+  local answers, missing, there = {}, {}, {}
+  for _, name in ipairs(names) do
+    local vm, message, code = qvm.vm(name)
+    there[#there + 1] = vm and name
+    missing[name] = not vm and {message = message, code = code}
+      or {message = vm.path .. ": no VM any more", code = "not_found"}
   end
-  return report_vm(run, vm)
+  for vm in qvm.survey {names = there, progress = progress} do
+    answers[vm.name], missing[vm.name] = vm, nil
+  end
+  return answers, missing
 end
 
--- A report with what each(vm) returns for all VMs.
-local function of_all(each)
+function tasks.vm(run)
+  local name = run.options.vm
+  local answers, missing = answers_of({name}, run.progress)
+  if missing[name] then
+    return nil, missing[name].message
+      .. (missing[name].code == "not_found" and " (--list shows all VMs)" or "")
+  end
+  return report_vm(run, answers[name])
+end
+
+-- A report with what each(vm) returns for all VMs. They are asked at once, so that stuck ones
+-- cost one time limit in all.
+local function of_all(run, each)
   local names, message = qvm.names()
   if not names then
     return nil, message
   end
   local vms = {}
-  for vm in qvm.vms() do
+  for vm in qvm.survey {progress = run.progress} do
     vms[#vms + 1] = (each(vm))
   end
   return {vms = vms}
@@ -153,27 +183,27 @@ local function in_full(run)
 end
 
 function tasks.all(run)
-  return of_all(in_full(run))
+  return of_all(run, in_full(run))
 end
 
 -- Several VMs by name. One that does not exist is a problem; the others are reported.
 function tasks.several(run)
+  local answers, missing = answers_of(run.options.vms, run.progress)
   local report, each, message = {vms = {}}, in_full(run), nil
   for _, name in ipairs(run.options.vms) do
-    local vm, why = qvm.vm(name)
-    if vm then
-      table.insert(report.vms, each(vm))
+    if answers[name] then
+      table.insert(report.vms, each(answers[name]))
     else
-      run.problems:add(why)
-      message = why
+      message = missing[name].message
+      run.problems:add(message)
     end
   end
   return report.vms[1] and report, message
 end
 
 function tasks.list(run)
-  local report, message = of_all(function(vm)
-    return collect.vm(vm, run.problems)
+  local report, message = of_all(run, function(vm)
+    return (describe(run, vm))
   end)
   if report and #report.vms > 0 and run.text then
     run.text:list(report.vms)
@@ -246,34 +276,27 @@ function tasks.read(run)
   return report
 end
 
--- The VM of that name for metrics. One that does not exist is not a failure: its metrics say so.
-local function metrics_of(name, each)
-  local vm, message, code = qvm.vm(name)
-  if not vm and code ~= "not_found" then
-    return nil, message
-  end
-  return vm and each(vm) or {name = name, state = "unavailable", is_up = false}
-end
-
--- VMs for metrics. A VM whose qvm does not answer is not up.
+-- VMs for metrics. One that does not exist is not a failure: its metrics say so. A VM whose qvm
+-- does not answer is not up.
 function tasks.metrics(run)
   local function each(vm)
-    local about, code = collect.vm(vm, run.problems)
+    local about, code = describe(run, vm)
     if code ~= "permission" then -- else it is unknown
       about.is_up = about.pid ~= nil and about.state ~= "stuck"
     end
     return about
   end
   if not run.options.vms then
-    return of_all(each)
+    return of_all(run, each)
   end
+  local answers, missing = answers_of(run.options.vms, run.progress)
   local vms = {}
   for i, name in ipairs(run.options.vms) do
-    local about, message = metrics_of(name, each)
-    if not about then
-      return nil, message
+    if missing[name] and missing[name].code ~= "not_found" then
+      return nil, missing[name].message
     end
-    vms[i] = about
+    vms[i] = answers[name] and each(answers[name])
+      or {name = name, state = "unavailable", is_up = false}
   end
   return {vms = vms}
 end

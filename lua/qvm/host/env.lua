@@ -50,7 +50,16 @@ function Env.read(file, milliseconds)
   if not text then
     return nil, message, code
   end
-  return Env.decode(text, file)
+  return Env.of_server(text, file)
+end
+
+-- The same for the bytes of the env of a VM that is served now.
+function Env.of_server(text, file)
+  local env, message, code = Env.decode(text, file)
+  if env then
+    env._served = true
+  end
+  return env, message, code
 end
 
 local function check_path(value, what)
@@ -109,7 +118,7 @@ function Env:get(where)
 end
 
 --- The vCPUs, in the order of the document.
--- @treturn function():EnvVcpu iterator
+-- @treturn function():qvm.env_vcpu.EnvVcpu iterator
 -- @usage for cpu in env:vcpus() do print(cpu.index, cpu.tid) end
 function Env:vcpus()
   return iterators.values(find.vcpus(self, rules))
@@ -117,7 +126,7 @@ end
 
 --- Returns one vCPU.
 -- @tparam integer index from 0, in the order of the document
--- @treturn[1] EnvVcpu the vCPU
+-- @treturn[1] qvm.env_vcpu.EnvVcpu the vCPU
 -- @return[2] nil, message, code: `not_found`
 -- @usage print(assert(env:vcpu(0)).tid)
 function Env:vcpu(index)
@@ -163,15 +172,6 @@ function Env:state()
   return "unknown", ("%s: %s"):format(line.escape_controls(self._name), why)
 end
 
---- A vCPU in an env.
--- @table EnvVcpu
--- @tfield integer index from 0, in the order of the document
--- @tfield ?integer tid thread id, nil if the document has none
--- @tfield ?integer last_known_ip instruction pointer, nil if the document has none
--- @tfield any raw the whole record
--- @tfield string path of the record in the document, for `Env:get`
--- @usage for cpu in env:vcpus() do print(cpu.index, cpu.path) end
-
 --- An erratum in an env.
 -- @table Erratum
 -- @tfield string id
@@ -193,6 +193,6 @@ Env.__tostring = line.tostring("Env", function(env)
     line.count(errata, "erratum", "errata"), size)
 end)
 
-classes.publish(Env, "decode", "read", "schema")
+classes.publish(Env, "decode", "read", "of_server", "schema")
 
 return Env

@@ -26,18 +26,18 @@ local function write_path(here)
   return table.concat(pieces)
 end
 
--- Makes the metatable of records that have a path.
+-- Makes the metatable of records that have a path. If it gets a table `methods`, those are the
+-- records' methods.
 function nodes.record_type(name, kind, to_text)
-  return {
-    __name = name,
-    __index = function(record, key)
-      if key == "path" then
-        return write_path(record._place)
-      end
-    end,
-    __pairs = classes.public_pairs,
-    __tostring = line.tostring(kind, to_text),
-  }
+  local class = {__name = name, __pairs = classes.public_pairs,
+    __tostring = line.tostring(kind, to_text)}
+  function class.__index(record, key)
+    if key == "path" then
+      return write_path(record._place)
+    end
+    return class.methods and class.methods[key]
+  end
+  return class
 end
 
 -- Iterates over the members of an array or object, in the order of the document.

@@ -2,6 +2,7 @@
 -- env.lua), so the rules accept many forms. The guide describes them; change both together.
 
 local nodes = require "qvm.host.env_nodes"
+local Vcpu = require "qvm.host.env_vcpu"
 
 local rules_of = {}
 
@@ -128,14 +129,8 @@ local function chosen_containers(env, rules)
   return type(node) == "table" and {{node = node, place = {path = rules.vcpus}}} or {}
 end
 
-local Vcpu = nodes.record_type("EnvVcpu", "vCPU", function(vcpu)
-  return ("vCPU %d: tid %s, last known ip %s"):format(vcpu.index,
-    vcpu.tid and ("%d"):format(vcpu.tid) or "?",
-    vcpu.last_known_ip and ("0x%016x"):format(vcpu.last_known_ip) or "?")
-end)
-
 local function new_vcpu(env, record, here, index, rules)
-  local vcpu = {index = index, raw = record, _place = here}
+  local vcpu = {index = index, raw = record, _place = here, _env = env}
   if is_object(env, record) then
     vcpu.tid = thread_id(env, record, rules.tid)
     vcpu.last_known_ip = to_integer(member(env, record, IP, rules.ip))

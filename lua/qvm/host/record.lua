@@ -117,7 +117,12 @@ end)}
 -- @usage print(vm.manifest.time, vm.manifest.host)
 
 function Replay:env()
-  return Env.read(self.path .. "/env.json")
+  local path = self.path .. "/env.json"
+  local text, message, code = core.read_env(path)
+  if not text then
+    return nil, message, code
+  end
+  return Env.decode(text, path)
 end
 
 function Replay:state()

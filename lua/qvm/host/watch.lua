@@ -1,9 +1,8 @@
 -- Waits for the states of VMs, and reports changes among them.
 --
--- VMs are checked in rounds. A VM has READ_MS to answer. Among those that did not answer the
--- last time, one per round has that long, in turn, and the others have SHORT_MS: so a VM that is
--- stuck does not delay the events of others. A VM that has not answered for state.ANSWER_MS is
--- stuck.
+-- In each round, every VM is asked that has no question open (state.ask). Those that answered
+-- the last time have READ_MS before the round ends; the others are heard whenever they answer.
+-- So a VM that is stuck does not delay the events of others.
 
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
@@ -15,7 +14,7 @@ local VM = require "qvm.host.vm"
 local watch = {}
 
 local READ_MS = 250
-local SHORT_MS = 10
+local SHORT_MS = 10 -- the least that `wait` gives a VM
 
 -- Sleeps until a time of core.now(). A signal interrupts core.sleep; Ctrl-C then raises here.
 local function sleep_until(time)
@@ -99,18 +98,6 @@ function Watch:put(seen, kind, before)
     state = seen.state, before = before}, Event))
 end
 
--- The state and process of a VM now; nil if it has not answered yet.
-local function look_at(seen, milliseconds)
-  local asked = seen.asked or core.now()
-  local now, _, code, pid = state.of(seen.vm.path .. "/env", milliseconds)
-  if now or code ~= "timeout" then
-    seen.asked = nil
-    return now or "unknown", pid
-  end
-  seen.asked = asked
-  return core.now() - asked >= state.ANSWER_MS and "stuck" or nil, pid
-end
-
 -- Records the state of a VM, and adds an event if it has changed.
 function Watch:update(seen, now, pid)
   local before, process = seen.state, seen.pid
@@ -149,68 +136,97 @@ function Watch:names()
   return list
 end
 
--- Chooses among the VMs that did not answer the one that has READ_MS this time, in turn.
-function Watch:turn(names)
-  local first
+-- Handles the answer of a VM, if it is there. One that is new and has disappeared again causes
+-- no event.
+function Watch:hear(seen)
+  if not seen.question or not state.is_answered(seen.question, 0) then
+    return
+  end
+  local answer = state.answer(seen.question)
+  local now, _, code = state.judge(answer)
+  seen.question = nil
+  seen.is_slow = code == "timeout"
+  if not seen.state and now == "unavailable" then
+    self.seen[seen.vm.name] = nil
+  else
+    self:update(seen, now or seen.is_slow and "stuck" or "unknown", answer.pid)
+  end
+end
+
+-- Asks a VM, if it has no question open.
+function Watch:ask(name)
+  if not self.seen[name] then
+    local vm = VM.find(self.root, name)
+    self.seen[name] = vm and {vm = vm}
+  end
+  local seen = self.seen[name]
+  if seen and not seen.question then
+    seen.question = state.ask(seen.vm.path .. "/env", state.ANSWER_MS)
+  end
+  return seen
+end
+
+-- Asks some VMs, by their names, and waits for those that are not slow. A new VM that does not
+-- answer in that time is `unknown`.
+function Watch:ask_some(names)
+  local deadline, asked = core.now() + READ_MS, {}
   for _, name in ipairs(names) do
-    local seen = self.seen[name]
-    if seen and seen.asked then
-      first = first or name
-      if not self.last_turn or name > self.last_turn then
-        self.last_turn = name
-        return name
+    asked[#asked + 1] = self:ask(name)
+  end
+  for _, seen in ipairs(asked) do
+    while not seen.is_slow and core.now() < deadline
+      and not state.is_answered(seen.question, core.now() + state.SLICE_MS) do end
+    self:hear(seen)
+    if seen.question then
+      seen.is_slow = true
+      if not seen.state then
+        self:update(seen, "unknown")
       end
     end
   end
-  self.last_turn = first
-  return first
 end
 
--- Checks a VM. A new one that does not answer at once is `unknown`. One that disappeared after
--- it was listed causes no event.
-function Watch:look(seen, milliseconds)
-  local now, pid = look_at(seen, milliseconds)
-  if not seen.state and now == "unavailable" then
-    self.seen[seen.vm.name] = nil
-  elseif now or not seen.state then
-    self:update(seen, now or "unknown", pid)
-  end
-end
-
--- Checks each VM once: true; nil, message if the root cannot be listed.
+-- Asks each VM: true; nil, message if the root cannot be listed.
 function Watch:round()
   self.due = core.now() + self.interval
   local names, message = self:names()
-  local turn = names and self:turn(names)
-  for _, name in ipairs(names or {}) do
-    if not self.seen[name] then
-      local vm = VM.find(self.root, name)
-      self.seen[name] = vm and {vm = vm}
-    end
-    local seen = self.seen[name]
-    if seen then
-      self:look(seen, seen.asked and name ~= turn and SHORT_MS or READ_MS)
-    end
+  for first = 1, #(names or {}), state.AT_ONCE do
+    self:ask_some(table.move(names, first, first + state.AT_ONCE - 1, 1, {}))
   end
   return names and true, message
 end
 
+-- Hears the VMs that were slow. Returns a question that is still open, if there is one.
+function Watch:hear_slow()
+  local open
+  for _, seen in pairs(self.seen) do
+    self:hear(seen)
+    open = open or seen.question
+  end
+  return open
+end
+
 -- The next event; nil when the time is up.
 function Watch:next()
-  while true do
+  while not self.events[1] do
+    local now = core.now()
+    local open = self:hear_slow()
     if self.events[1] then
-      return table.remove(self.events, 1)
-    elseif core.now() >= self.deadline then
+      break
+    elseif now >= self.deadline then
       return nil
-    elseif core.now() >= self.due then
+    elseif now >= self.due then
       local ok, message = self:round()
       if not ok then
         errors.raise(message)
       end
+    elseif open then
+      state.is_answered(open, math.min(now + state.SLICE_MS, self.due, self.deadline))
     else
       sleep_until(math.min(self.due, self.deadline))
     end
   end
+  return table.remove(self.events, 1)
 end
 
 -- Iterates over events; nil, message if the root cannot be listed.

@@ -59,7 +59,7 @@ local function tables_of(value)
     seen[value] = true
     list[#list + 1] = value
     local meta = debug.getmetatable(value)
-    value = meta and rawget(meta, "__index")
+    value = meta and (rawget(meta, "methods") or rawget(meta, "__index"))
   end
   if type(value) == "string" then
     list[#list + 1] = string
@@ -92,7 +92,8 @@ end
 
 local function is_object(value)
   local meta = debug.getmetatable(value)
-  return type(value) == "table" and meta and type(rawget(meta, "__index")) == "table"
+  return type(value) == "table" and meta
+    and type(rawget(meta, "methods") or rawget(meta, "__index")) == "table"
 end
 
 local function string_keys(t, wanted, add)

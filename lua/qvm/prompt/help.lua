@@ -67,8 +67,9 @@ end
 -- The tables of functions, by the prefix of their names.
 local function owners()
   local list = {["qvm."] = require "qvm"}
-  for _, methods in ipairs {require "qvm.host.vm", require "qvm.host.env", require "qvm.dump",
-    require "qvm.dump.vcpu", require "qvm.paging.address_space", require "qvm.guest.symbols",
+  for _, methods in ipairs {require "qvm.host.vm", require "qvm.host.env",
+    require "qvm.host.env_vcpu", require "qvm.dump", require "qvm.dump.vcpu",
+    require "qvm.paging.address_space", require "qvm.guest.symbols",
     require "qvm.guest.types".Type} do
     list[methods.__name .. ":"] = methods
   end

@@ -53,4 +53,7 @@ return {
 
   -- now(): milliseconds of a monotonic clock.
   now = core.now,
+
+  -- sleep(milliseconds): returns early when a signal arrives.
+  sleep = core.sleep,
 }
