@@ -31,7 +31,7 @@ Exit status:
    1  the VMs cannot be watched; --capture: something is missing
    2  an argument is wrong]]
 
-local function new_parser()
+function watchdog.parser()
   local parser = command.parser(NAME, "Captures status text and a dump of a VM that is suspended, "
     .. "restarted or stuck.", "--dir DIR [option]... [<vm>]...", NOTES)
   parser:argument("vm", "Watch only these VMs."):args("*")
@@ -193,7 +193,7 @@ end
 -- Runs the command. Returns its exit status.
 function watchdog.run(arguments)
   local problems = command.problems(NAME)
-  local parser = new_parser()
+  local parser = watchdog.parser()
   parser:option("--into"):hidden(true)
   local options, mistake = command.parse(parser, arguments)
   if options then
