@@ -112,7 +112,6 @@ describe("help's examples", function()
 
   -- Gives the examples a working directory with the files that they use.
   local function enter(objects)
-    files.write("linux1-20261122-101500.gcore", api.dump_bytes("first"))
     files.write("second.gcore", api.dump_bytes("second"))
     example_guest.write() -- tasks.gcore
     files.write("cut.gcore", api.dump_bytes("first"):sub(1, -5))
@@ -131,6 +130,8 @@ describe("help's examples", function()
   -- The variables that the examples use.
   local function scope(objects, name)
     local of_record = name:find("^Replay") or name:find("^Manifest")
+    -- Again each time: an example of vm:dump deletes old dumps.
+    files.write("linux1-20261122-101500.gcore", api.dump_bytes("first"))
     local dump = assert(qvm.open("linux1-20261122-101500.gcore"))
     assert(dump:symbols(files.path("System.map")))
     local objects_dump, guest = dump, assert(qvm.open "tasks.gcore")
