@@ -339,9 +339,9 @@ unit_FLAGS := $(FLAGS) -Icsrc/core -Ispec/support
 
 comma := ,
 
-# The tests and tools in the directories below spec/: fuzzing, other targets, races, ...; and
-# the pictures of the documents.
-include $(wildcard spec/*/*.mk docs/*/*.mk)
+# The executable qvmlua; the tests and tools in the directories below spec/: fuzzing, other
+# targets, races, ...; and the pictures of the documents.
+include $(wildcard csrc/*/*.mk spec/*/*.mk docs/*/*.mk)
 
 define newline
 
