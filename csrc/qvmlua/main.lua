@@ -100,12 +100,14 @@ local function set_paths(flags)
   end)
   package.path = (";" .. path):gsub(";[^;/][^;]*", ""):gsub("^;+", "")
   package.cpath = ""
+  package.searchers[3] = function() return "qvmlua loads no C modules" end
+  package.searchers[4] = nil
 end
 
 -- Adds the directory of a script to the path. Others may be able to put files into it, or it
 -- may have a name that cannot be in a path: then the message of `require` says so.
 local function look_beside(script, is_safe)
-  local directory = script:match("^(.*)/") or "."
+  local directory = script:match("^(.*/)") or ""
   if not directory:find("^/") then
     local current, message = core.current_directory()
     if not current then
@@ -114,7 +116,7 @@ local function look_beside(script, is_safe)
     directory = current .. "/" .. directory
   end
   if is_safe(directory) and not directory:find("[;?]") then
-    package.path = ("%s/?.lua;%s/?/init.lua;%s"):format(directory, directory, package.path)
+    package.path = ("%s?.lua;%s?/init.lua;%s"):format(directory, directory, package.path)
     return
   end
   table.insert(package.searchers, function()
@@ -133,7 +135,8 @@ local function with_traceback(problem)
     end
     problem = ("(error object is a %s value)"):format(type(problem))
   end
-  return debug.traceback(problem, 2)
+  -- Without the functions of this file, which are below those of the user.
+  return (debug.traceback(problem, 2):gsub("\n\t%[C%]: in function 'xpcall'\n\tqvmlua:main%.lua.*", ""))
 end
 
 -- Calls a function, or reports why there is none. Returns whether it succeeded.
@@ -200,6 +203,9 @@ end
 local function prompt()
   local repl = require "qvm.prompt.repl"
   local read, kind = require "qvm.prompt.line_editor".open()
+  if kind ~= "script" then
+    print("Ctrl-D leaves")
+  end
   local env = setmetatable({print = repl.print, list = repl.list},
     {__index = _G, __newindex = _G})
   repl.run(read, env, kind == "script")
@@ -213,16 +219,12 @@ local function version(native)
     native.lua, require "cjson"._VERSION, require "argparse".version, native.zlib)
 end
 
--- What is done without SCRIPT, -e and -i.
-local function run_input(flags)
-  if core.is_terminal(0) then
-    return prompt()
-  end
-  return flags["-v"] or call(loadfile())
-end
-
 local function run_all(words, flags, steps, at, native)
   local script = words[at]
+  if not script and not steps[1] and not flags["-v"] then -- nothing to do: input
+    flags["-i"] = flags["-i"] or core.is_terminal(0)
+    script = not flags["-i"] and "-" or nil
+  end
   set_paths(flags)
   if script and script ~= "-" then
     look_beside(script, native.is_safe)
@@ -233,12 +235,7 @@ local function run_all(words, flags, steps, at, native)
   _G.arg = arguments(words, at)
   local ok = run_init(flags) and run_steps(steps)
     and (not script or run_script(script, _G.arg))
-  if ok and flags["-i"] then
-    return prompt()
-  elseif ok and not script and not steps[1] then
-    return run_input(flags)
-  end
-  return ok
+  return ok and (not flags["-i"] or prompt())
 end
 
 -- Runs what the words ask for. Returns the exit status.
