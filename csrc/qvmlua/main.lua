@@ -256,7 +256,7 @@ return function(words, native)
   elseif flags["--version"] then
     print(version(native))
   elseif flags["--licences"] then
-    io.write(require "qvmlua.licences")
+    io.write((require "qvmlua.licences"))
   else
     return run_all(words, flags, steps, at, native) and 0 or 1
   end

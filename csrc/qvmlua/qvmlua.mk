@@ -33,7 +33,7 @@ QVMLUA_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(QVMLUA_SRC)) $(BUILD)/qvmlua/sou
 # What was compiled from given sources: files, not -l options.
 QVMLUA_GIVEN := $(filter %.o,$(QVMLUA_LUA) $(QVMLUA_CJSON))
 
-.PHONY: qvmlua qvmlua-arm64
+.PHONY: qvmlua qvmlua-arm64 test-qvmlua test-qvmlua-arm64
 
 qvmlua: ## link one static executable with Lua, qvm and the commands: build/qvmlua/qvmlua
 	@$(if $(strip $(QVMLUA_NEEDS)),echo "qvmlua for QNX needs sources: set $(strip $(QVMLUA_NEEDS))" >&2; exit 1)
@@ -42,7 +42,7 @@ qvmlua: ## link one static executable with Lua, qvm and the commands: build/qvml
 	@ls -l $(QVMLUA)
 
 qvmlua-arm64: ## the same for Linux on aarch64: build/cross/arm64/qvmlua/qvmlua
-	@sh .ci/deps build commands cross-arm64
+	@sh .ci/deps build commands qvmlua-arm64
 	@$(MAKE) -s $(HELP)
 	@sh spec/cross/sysroot.sh arm64 $(BUILD)/cross/arm64/root
 	@$(MAKE) -s $(JOBS) BUILD=$(BUILD)/cross/arm64 LDFLAGS= \
@@ -50,6 +50,19 @@ qvmlua-arm64: ## the same for Linux on aarch64: build/cross/arm64/qvmlua/qvmlua
 		LUA_INCDIR=$(abspath $(BUILD)/cross/arm64/root)/usr/include/lua5.4 \
 		$(BUILD)/cross/arm64/qvmlua/qvmlua
 	@ls -l $(BUILD)/cross/arm64/qvmlua/qvmlua
+
+test-qvmlua: ## build qvmlua and run its specs; as root also in an empty root directory
+	@sh .ci/deps build test qvmlua races
+	@$(MAKE) -s all qvmlua
+	@QVM_BUILD="$(BUILD)" QVMLUA="$(abspath $(QVMLUA))" \
+		busted --run=qvmlua --lua="$$(command -v $(LUA))"
+
+test-qvmlua-arm64: ## the same for aarch64, emulated
+	@sh .ci/deps build test races qvmlua-arm64
+	@$(MAKE) -s all qvmlua-arm64
+	@QVM_BUILD="$(BUILD)" QVMLUA="$(abspath $(BUILD))/cross/arm64/qvmlua/qvmlua" \
+		QVMLUA_RUN="$$(command -v qemu-aarch64-static)" \
+		busted --run=qvmlua --lua="$$(command -v $(LUA))"
 
 $(QVMLUA): $(MODULE_OBJ) $(QVMLUA_OBJ) $(QVMLUA_GIVEN)
 	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) $(QVMLUA_LINK) -s $(PTHREAD) -o $@ $(MODULE_OBJ) \
