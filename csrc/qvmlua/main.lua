@@ -77,7 +77,7 @@ local function parse(words)
   return flags, steps, at
 end
 
--- The global `arg`: the script's name at 0, its arguments behind, all else before it.
+-- The global `arg`: the script's name at 0, its arguments after it, all else before it.
 local function arguments(words, at)
   local list = {}
   for i = 0, #words do

@@ -6,6 +6,8 @@
 LUA_SOURCE   ?=
 CJSON_SOURCE ?=
 
+VALUES_lua += $(CJSON_SOURCE)
+
 QVMLUA     := $(BUILD)/qvmlua/qvmlua
 QVMLUA_SRC := csrc/qvmlua/main.c
 IS_QNX     := $(findstring -lslog2parse,$(LIBS))
@@ -37,7 +39,7 @@ QVMLUA_GIVEN := $(filter %.o,$(QVMLUA_LUA) $(QVMLUA_CJSON))
 
 qvmlua: ## link one static executable with Lua, qvm and the commands: build/qvmlua/qvmlua
 	@$(if $(strip $(QVMLUA_NEEDS)),echo "qvmlua for QNX needs sources: set $(strip $(QVMLUA_NEEDS))" >&2; exit 1)
-	@sh .ci/deps build commands $(if $(IS_QNX),,qvmlua)
+	@sh .ci/deps build commands $(if $(IS_QNX)$(CJSON_SOURCE),,qvmlua)
 	@$(MAKE) -s $(JOBS) $(QVMLUA)
 	@ls -l $(QVMLUA)
 
