@@ -81,5 +81,6 @@ for i, source in ipairs(collect()) do
   entries[i] = ('    {"%s", "@qvmlua:%s", packed%d, sizeof packed%d, %d},\n'):format(module, name,
     i, i, #text)
 end
-write(output, ('#include "sources.h"\n\n%s\nconst struct source sources[] = {\n%s    {0, 0, 0, 0, 0},\n};\n')
+entries[#entries + 1] = "    {0, 0, 0, 0, 0},\n"
+write(output, ('#include "sources.h"\n\n%s\nconst struct source sources[] = {\n%s};\n')
   :format(table.concat(arrays, "\n"), table.concat(entries)))

@@ -1,9 +1,10 @@
 /* qvmlua: Lua 5.4, lua-cjson, argparse and qvm in one executable, for machines without Lua.
  *
- * Everything that the executable contains is in package.preload, which `require` asks first:
- * the C modules as functions, each Lua file as a closure that compiles it. So no file replaces
- * a part of the library. The command line is handled in Lua (main.lua); this file provides
- * what Lua cannot do: Ctrl-C, the versions, and who may write to a directory. */
+ * Everything that the executable contains is in package.preload, which `require` asks
+ * first: the C modules as functions, each Lua file as a closure that compiles it. So no
+ * file replaces a part of the library. The command line is handled in Lua (main.lua); this
+ * file provides what Lua cannot do: Ctrl-C, the versions, and who may write to a directory.
+ */
 #include "sources.h"
 
 #include <lauxlib.h>
@@ -21,7 +22,8 @@ int luaopen_cjson(lua_State *L);
 int luaopen_cjson_safe(lua_State *L);
 int luaopen_qvm_core(lua_State *L);
 
-/* Ctrl-C ---------------------------------------------------------------------------------- */
+/* Ctrl-C ----------------------------------------------------------------------------------
+ */
 
 static lua_State *interruptible; /* for the signal handler */
 
@@ -53,7 +55,8 @@ static void catch_interrupts(lua_State *L)
     sigaction(SIGINT, &action, NULL);
 }
 
-/* What the executable contains ------------------------------------------------------------ */
+/* What the executable contains ------------------------------------------------------------
+ */
 
 #define GZIP_WINDOW (16 + MAX_WBITS) /* for inflateInit2(): a gzip file, any window */
 
@@ -111,14 +114,16 @@ static void preload(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* For main.lua ---------------------------------------------------------------------------- */
+/* For main.lua ----------------------------------------------------------------------------
+ */
 
 /* is_safe(directory): whether only root and this user can change it. */
 static int is_safe(lua_State *L)
 {
     struct stat found;
 
-    lua_pushboolean(L, stat(luaL_checkstring(L, 1), &found) == 0 && S_ISDIR(found.st_mode) &&
+    lua_pushboolean(L, stat(luaL_checkstring(L, 1), &found) == 0 &&
+                           S_ISDIR(found.st_mode) &&
                            (found.st_uid == 0 || found.st_uid == geteuid()) &&
                            (found.st_mode & (S_IWGRP | S_IWOTH)) == 0);
     return 1;

@@ -136,7 +136,8 @@ local function with_traceback(problem)
     problem = ("(error object is a %s value)"):format(type(problem))
   end
   -- Without the functions of this file, which are below those of the user.
-  return (debug.traceback(problem, 2):gsub("\n\t%[C%]: in function 'xpcall'\n\tqvmlua:main%.lua.*", ""))
+  return (debug.traceback(problem, 2)
+    :gsub("\n\t%[C%]: in function 'xpcall'\n\tqvmlua:main%.lua.*", ""))
 end
 
 -- Calls a function, or reports why there is none. Returns whether it succeeded.

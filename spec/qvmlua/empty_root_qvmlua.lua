@@ -10,7 +10,8 @@ local sim = require "support.sim"
 describe("qvmlua in an empty root", function()
   local function can_enter()
     files.mkdir("proc")
-    local can = namespace.can("-m", ("mount --bind /proc %s/proc && chroot / true"):format(files.dir()))
+    local can = namespace.can("-m",
+      ("mount --bind /proc %s/proc && chroot / true"):format(files.dir()))
     files.clean()
     return can
   end
@@ -22,7 +23,8 @@ describe("qvmlua in an empty root", function()
     files.mkdir("dumps")
     assert(os.execute(("cp %s %s"):format(process.quote(qvmlua.path), files.path("qvmlua"))))
     if qvmlua.emulator then
-      assert(os.execute(("cp %s %s"):format(process.quote(qvmlua.emulator), files.path("emulator"))))
+      local copy = "cp " .. process.quote(qvmlua.emulator) .. " " .. files.path("emulator")
+      assert(os.execute(copy))
     end
   end)
 
