@@ -2,7 +2,7 @@
 #
 # Lua and lua-cjson are the static libraries of Debian's packages, or are compiled from
 # LUA_SOURCE and CJSON_SOURCE: the unpacked directories of their releases. For QNX, which has
-# no such libraries, both are needed. QNX's own shared libraries are not linked into it.
+# no such libraries, both are needed; the libraries that QNX has are linked as qcc links them.
 LUA_SOURCE   ?=
 CJSON_SOURCE ?=
 
@@ -86,10 +86,12 @@ $(BUILD)/obj/csrc/qvmlua/%.o: csrc/qvmlua/%.c csrc/qvmlua/sources.h | $(LUA_CHEC
 	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) -I"$(LUA_INCDIR)" $(INCLUDE_ZLIB) \
 		-c -o $@ $<
 
-# Without LUA_USE_DLOPEN, Lua loads no C modules. LUA_USE_POSIX has io.popen.
+# As Lua's own makefile compiles it, but without LUA_USE_DLOPEN: Lua then loads no C modules.
+# LUA_USE_POSIX has io.popen.
 $(BUILD)/qvmlua/lua/%.o: $(LUA_SOURCE)/src/%.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu99 -w $(HARDEN) $(CFLAGS) $(MODULE) -DLUA_USE_POSIX -c -o $@ $<
+	$(CC) -std=gnu99 -w $(HARDEN) $(CFLAGS) $(MODULE) -DLUA_USE_POSIX -DLUA_COMPAT_5_3 \
+		-c -o $@ $<
 
 # lua-cjson 2.1.0 uses names of Lua 5.1, which LUA_COMPAT_5_3 declares.
 $(BUILD)/qvmlua/cjson/%.o: $(CJSON_SOURCE)/%.c

@@ -177,6 +177,18 @@ describe("modules of qvmlua", function()
     assert.are.equal("ok\n", output({path .. "/script.lua"}, {env = env, cwd = path}))
   end)
 
+  it("are all of the library, but for the start of its commands", function()
+    local names, pipe <close> = {}, assert(io.popen "find lua -name '*.lua'")
+    for path in pipe:lines() do
+      local name = path:match("^lua/(.*)%.lua$"):gsub("/", "."):gsub("%.init$", "")
+      names[#names + 1] = ("%q,"):format(name)
+    end
+    local code = "for _, name in ipairs {%s} do "
+      .. "if not package.preload[name] then print(name) end end"
+    assert.is_true(#names > 80)
+    assert.are.equal("qvm.start\n", output {"-e", code:format(table.concat(names))})
+  end)
+
   it("never come from the current directory", function()
     local path = directory_of("here", "other", "readline", "lfs")
     files.write("away.lua", "require 'other'")
