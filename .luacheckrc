@@ -5,6 +5,7 @@ files["spec/real_guests/*_real.lua"] = {std = "lua54+busted"}
 files["spec/browser/*_html.lua"] = {std = "lua54+busted"}
 files["spec/fleet/*_fleet.lua"] = {std = "lua54+busted"}
 files["spec/concurrency/*_races.lua"] = {std = "lua54+busted"}
+files["spec/qvmlua/*_qvmlua.lua"] = {std = "lua54+busted"}
 files["spec/fault_injection/lines.lua"] = {ignore = {"122"}} -- it stands before Lua's own functions
 files["spec/fault_injection/*_starve.lua"] = {std = "lua54+busted"}
 files["spec/*/*_spec.lua"] = {std = "lua54+busted"}

@@ -168,9 +168,9 @@ lint: ## check the sources; both compilers' warnings are errors
 	luacheck -q .
 	@clang-format --dry-run --Werror $(C_FILES)
 	$(MAKE) -s $(JOBS) BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all units \
-		$(addprefix $(BUILD)/gcc/,$(QNX_OBJ))
+		$(addprefix $(BUILD)/gcc/,$(QNX_OBJ)) $(QVMLUA_SRC:%.c=$(BUILD)/gcc/obj/%.o)
 	$(MAKE) -s $(JOBS) BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all units \
-		$(addprefix $(BUILD)/clang/,$(QNX_OBJ))
+		$(addprefix $(BUILD)/clang/,$(QNX_OBJ)) $(QVMLUA_SRC:%.c=$(BUILD)/clang/obj/%.o)
 	@echo clang-tidy
 	@$(MAKE) -s $(BUILD)/compile_commands.json
 	@run-clang-tidy -quiet -p $(BUILD) >$(BUILD)/tidy.log 2>&1 || { cat $(BUILD)/tidy.log; exit 1; }
@@ -360,9 +360,9 @@ unit_FLAGS := $(FLAGS) -Icsrc/core -Ispec/support
 
 comma := ,
 
-# The tests and tools in the directories below spec/: fuzzing, other targets, races, ...; and
-# the pictures of the documents.
-include $(wildcard spec/*/*.mk docs/*/*.mk)
+# The executable qvmlua; the tests and tools in the directories below spec/: fuzzing, other
+# targets, races, ...; and the pictures of the documents.
+include $(wildcard csrc/*/*.mk spec/*/*.mk docs/*/*.mk)
 
 define newline
 

@@ -5,10 +5,10 @@
 # change. Needs no root.
 set -eu
 port=$1 root=$2
-packages="lua5.4 liblua5.4-dev zlib1g-dev lua-busted lua-cjson lua-argparse lua-readline
-    lua-filesystem lua-socket"
+packages="lua5.4 liblua5.4-dev zlib1g-dev lua-busted lua-cjson lua-cjson-dev lua-argparse
+    lua-readline lua-filesystem lua-socket"
 
-[ ! -e "$root/.complete" ] || exit 0
+[ "$(cat "$root/.complete" 2>/dev/null)" != "$packages" ] || exit 0
 work=$root.apt
 rm -rf "$root" "$work"
 mkdir -p "$root" "$work/lists/partial" "$work/archives/partial"
@@ -33,4 +33,4 @@ for file in "$work"/archives/*.deb; do
     dpkg-deb -x "$file" "$root"
 done
 rm -rf "$work"
-touch "$root/.complete"
+echo "$packages" >"$root/.complete"

@@ -81,6 +81,9 @@ local lua_rooms = {
   gdb = set "util cli api",
 }
 
+-- The start of qvmlua, in csrc/qvmlua, is part of the prompt: it also uses the C module.
+local qvmlua_rooms = {qvmlua = set "core prompt api"}
+
 -- The forms in which a line loads a module: require "x", require("x"), pcall(require, "x"),
 -- need "x", start(...)("x").
 local LOADS = {"require%s*[(,]?", "need%s*%(?", "%)%("}
@@ -95,7 +98,7 @@ local function modules(paths, room_of)
     for _, load in ipairs(LOADS) do
       for name in text:gmatch(load .. '%s*"(qvm[%w_.]*)"') do
         uses[#uses + 1] = {file = file, from = room_of(file), what = name,
-          to = name == "qvm" and "api" or name:match "^qvm%.(%w+)"}
+          to = name == "qvm" and "api" or name:match "^qvm%.(%w+)" or name:match "^(qvmlua)%."}
       end
     end
   end
@@ -139,6 +142,13 @@ describe("the rooms", function()
     local list, found = violations(lua_rooms, modules("lua/qvm", room_of_module))
     assert.are.same({}, list)
     assert.is_true(found > 100)
+  end)
+
+  it("of the start of qvmlua have only allowed dependencies", function()
+    local list, found = violations(qvmlua_rooms,
+      modules("csrc/qvmlua", function() return "qvmlua" end))
+    assert.are.same({}, list)
+    assert.is_true(found >= 4)
   end)
 
   it("are private to the library: examples use the public API", function()

@@ -25,9 +25,14 @@ local function search(name, templates)
   end
 end
 
--- Loads the pages: in a checkout beside the C module, installed beside the other modules. In
--- this order, since the path of a checkout may also lead to an installation.
+-- Loads the pages: from qvmlua, which contains them; in a checkout beside the C module;
+-- installed beside the other modules. In this order, since the path of a checkout may also lead
+-- to an installation.
 local function load_pages()
+  local contained = package.preload["qvm.help_text"]
+  if contained then
+    return contained()
+  end
   local module = search("qvm.core", package.cpath)
   local beside = module and module:gsub("[^/]*$", "help_text.lua")
   local path = beside and exists(beside) and beside or search("qvm.help_text", package.path)
