@@ -91,7 +91,7 @@ SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 
 help: ## list the targets
 	@echo "make TARGET [CC=...] [CFLAGS=...] [LUA=lua5.4] [PREFIX=/usr/local]"
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)
 
 all: $(LUA_CHECKED) $(MODULE_SO) $(SIMULATOR) $(HELP) $(STUBS) ## build the C module, the simulator, the help
