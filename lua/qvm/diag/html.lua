@@ -263,19 +263,33 @@ local function list_table(columns, list, row_of)
     ("%d more rows are left out here: --json has all of them."):format(#list - ROWS_MAX)) or {}}
 end
 
+-- Why the threads of vCPUs are unknown, each reason once.
+local function unknown_threads(vcpus)
+  local notes, seen = {}, {}
+  for _, cpu in ipairs(vcpus) do
+    local why = cpu.thread_unknown
+    if why and not seen[why] then
+      seen[why] = true
+      notes[#notes + 1] = element("p", {class = "note"}, {"Unknown: ", why})
+    end
+  end
+  return notes
+end
+
+-- Two tables, so that each fits a narrow screen.
 local function env_vcpus(about, level)
   if #(about.vcpus or {}) == 0 then
     return {heading(level, "vCPUs"), unknown(about)}
   end
   return {heading(level, "vCPUs"), list_table({{"vCPU"}, {"thread id", "number"},
-    {"last known ip"}, {"cpu time", "number"}, {"priority", "number"}, {"state"}, {"thread"}},
-    about.vcpus, function(cpu)
+    {"last known ip"}}, about.vcpus, function(cpu)
+      return {cpu.index, cpu.tid and ("%d"):format(cpu.tid) or "-", cpu.last_known_ip or "-"}
+    end), heading(level + 1, "Their threads"), list_table({{"vCPU"}, {"cpu time", "number"},
+    {"priority", "number"}, {"state"}, {"name"}}, about.vcpus, function(cpu)
       local thread = cpu.thread or {}
-      return {cpu.index, cpu.tid and ("%d"):format(cpu.tid) or "-", cpu.last_known_ip or "-",
-        thread.cpu_time and thread.cpu_time .. " s" or "-", thread.priority or "-",
-        thread.state or cpu.thread_unknown and "unknown: " .. cpu.thread_unknown or "-",
-        thread.name or "-"}
-    end)}
+      return {cpu.index, thread.cpu_time and thread.cpu_time:sub(1, -7) .. " s" or "-",
+        thread.priority or "-", thread.state or "-", thread.name or "-"}
+    end), unknown_threads(about.vcpus)}
 end
 
 local function cpu_text(cpu)
