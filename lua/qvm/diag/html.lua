@@ -263,17 +263,24 @@ local function list_table(columns, list, row_of)
     ("%d more rows are left out here: --json has all of them."):format(#list - ROWS_MAX)) or {}}
 end
 
--- Why the threads of vCPUs are unknown, each reason once.
-local function unknown_threads(vcpus)
-  local notes, seen = {}, {}
+-- The threads of vCPUs, as far as they are known, and each reason why others are not, once.
+local function env_threads(vcpus, level)
+  local parts, seen, is_known = {}, {}, false
   for _, cpu in ipairs(vcpus) do
     local why = cpu.thread_unknown
+    is_known = is_known or cpu.thread ~= nil
     if why and not seen[why] then
       seen[why] = true
-      notes[#notes + 1] = element("p", {class = "note"}, {"Unknown: ", why})
+      parts[#parts + 1] = element("p", {class = "note"}, {"Unknown: ", why})
     end
   end
-  return notes
+  table.insert(parts, 1, is_known and list_table({{"vCPU"}, {"cpu time", "number"},
+    {"priority", "number"}, {"state"}, {"name"}}, vcpus, function(cpu)
+      local thread = cpu.thread or {}
+      return {cpu.index, thread.cpu_time and thread.cpu_time:sub(1, -7) .. " s" or "-",
+        thread.priority or "-", thread.state or "-", thread.name or "-"}
+    end) or {})
+  return {heading(level, "Their threads"), parts}
 end
 
 -- Two tables, so that each fits a narrow screen.
@@ -284,12 +291,7 @@ local function env_vcpus(about, level)
   return {heading(level, "vCPUs"), list_table({{"vCPU"}, {"thread id", "number"},
     {"last known ip"}}, about.vcpus, function(cpu)
       return {cpu.index, cpu.tid and ("%d"):format(cpu.tid) or "-", cpu.last_known_ip or "-"}
-    end), heading(level + 1, "Their threads"), list_table({{"vCPU"}, {"cpu time", "number"},
-    {"priority", "number"}, {"state"}, {"name"}}, about.vcpus, function(cpu)
-      local thread = cpu.thread or {}
-      return {cpu.index, thread.cpu_time and thread.cpu_time:sub(1, -7) .. " s" or "-",
-        thread.priority or "-", thread.state or "-", thread.name or "-"}
-    end), unknown_threads(about.vcpus)}
+    end), env_threads(about.vcpus, level + 1)}
 end
 
 local function cpu_text(cpu)
