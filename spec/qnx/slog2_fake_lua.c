@@ -74,6 +74,10 @@ int luaopen_slog2_fake(lua_State *L)
         {"put", put}, {"clear", clear}, {"fail", fail}, {NULL, NULL}};
 
     luaL_newlib(L, functions);
+    lua_newtable(L); /* the packets are freed when the state is closed */
+    lua_pushcfunction(L, clear);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
     add_slog2(L);
     return 1;
 }
