@@ -32,7 +32,7 @@ end
 
 local function help(name)
   local status, output = process.run({lua, "examples/" .. name .. ".lua", "--help"},
-    {env = {QVM_BUILD = os.getenv("QVM_BUILD")}})
+    {env = {QVM_BUILD = os.getenv("QVM_BUILD"), LD_PRELOAD = os.getenv("LD_PRELOAD")}})
   assert.are.equal(0, status)
   return output
 end
