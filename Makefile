@@ -44,7 +44,7 @@ BENCH_SRC  := $(wildcard spec/bench/*.c)
 UNIT_SRC   := $(filter-out spec/qnx/%,$(wildcard spec/*/*_test.c))
 LUA_FILES  := $(wildcard lua/qvm/*.lua lua/qvm/*/*.lua)
 # For each NAME, examples/NAME.lua is installed as qvm-NAME.
-COMMANDS   := diag dumpdiff explore gdbserve
+COMMANDS   := diag dumpdiff explore firstcontact gdbserve
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
 SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))

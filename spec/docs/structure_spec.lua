@@ -79,6 +79,7 @@ local lua_rooms = {
   cli = set "util prompt api",
   diag = set "util cli api",
   gdb = set "util cli api",
+  firstcontact = set "util cli api",
 }
 
 -- The forms in which a line loads a module: require "x", require("x"), pcall(require, "x"),
@@ -109,7 +110,7 @@ end
 -- The public modules, and the one module that each command starts.
 local public = {["qvm"] = true, ["qvm.assertions"] = true}
 local started = {diag = "qvm.diag", dumpdiff = "qvm.cli.dumpdiff", explore = "qvm.cli.explore",
-  gdbserve = "qvm.gdb"}
+  firstcontact = "qvm.firstcontact", gdbserve = "qvm.gdb"}
 
 describe("the rooms", function()
   it("of the C core have only allowed dependencies", function()
