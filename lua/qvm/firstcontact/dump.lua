@@ -113,10 +113,13 @@ end
 local function check_note(list, dump)
   local bytes, message = dump_checks.note(dump)
   local fields = bytes and note.parse(bytes, dump.byteorder)
+  local verdict
+  if bytes then
+    verdict = fields ~= nil and fields.note_version == 0
+  end
   list:add {"note: head", DOCUMENTED, "struct kdump_note, note_version 0",
     did = "read the first 40 bytes of PT_NOTE", saw = fields and note.describe(fields)
-      or message or "it is too short", as_expected = fields and fields.note_version == 0 or
-      bytes and false or nil, why = not bytes and "it cannot be read" or nil}
+      or message or "it is too short", as_expected = verdict, why = not bytes and "it cannot be read" or nil}
   if fields then
     check_sizes(list, dump, fields, first_note(segments_of(dump)).filesz)
     check_extra(list, dump, fields)

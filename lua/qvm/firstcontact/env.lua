@@ -174,7 +174,7 @@ end
 
 local function check_state(list, vm)
   local state, why = list:call("vm:state()", vm.state, vm)
-  list:add {"state", SEEN, "suspended if last_known_ip of each vCPU but the first is 0, else running",
+  list:add {"state", SEEN, "suspended if last_known_ip of every other vCPU is 0, else running",
     did = "vm:state()", saw = state or why,
     as_expected = (state == "running" or state == "suspended") or nil, why = why}
 end
@@ -221,10 +221,13 @@ end
 return function(list, vm, conf_path)
   local path = vm.path .. "/env"
   local env, message, code = list:call("vm:env()", vm.env, vm)
+  local verdict
+  if code ~= "timeout" then
+    verdict = env ~= nil
+  end
   list:add {"reading env", DOCUMENTED, "env is a JSON file", did = "vm:env()",
     saw = env and text.count(#env.text, "byte") or message,
-    as_expected = env and true or code ~= "timeout" and false or nil,
-    why = code == "timeout" and "its server does not answer" or nil}
+    as_expected = verdict, why = verdict == nil and "its server does not answer" or nil}
   check_node(list, path, env)
   if not env then
     return code == "malformed" and read_pieces(path, PIECE) or nil

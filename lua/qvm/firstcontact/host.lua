@@ -123,7 +123,7 @@ local function check_process(list, vm, pid, executable)
   words = words and words:gsub("%z$", ""):gsub("%z", " ")
   list:add {"command line", list_of.DOCUMENTED, "/proc/PID/cmdline has qvm's arguments: @file, or "
     .. "options", did = ("read /proc/%d/cmdline"):format(pid), saw = words or "cannot be read",
-    as_expected = words and words:find("[@%s]") ~= nil or nil,
+    as_expected = words and words:find("[@%s]") ~= nil,
     why = not words and "the file cannot be read" or nil}
   local threads, env, message = threads_of(pid), list:call("vm:env()", vm.env, vm)
   local missing, count = {}, 0
