@@ -14,10 +14,10 @@ Archive.__index = Archive
 
 -- What the files of a record hold.
 local RECORD = {
-  {"env.json", "the bytes of env: thread ids, errata, whatever else it names"},
+  {"env.json", "the bytes of env: thread ids, errata, whatever it names"},
   {"errata.json", "the errata found in env"},
-  {"manifest.json", "system name, state, names of vdev nodes, name of the host, time"},
-  {"vm.qvmconf", "the configuration: names devices and files of the host"},
+  {"manifest.json", "system name, state, vdev nodes, name of the host, time"},
+  {"vm.qvmconf", "the configuration: devices and files of the host"},
 }
 
 -- Makes the directory for a VM, or for a host without one. A VM that cannot be recorded, such as
@@ -69,7 +69,7 @@ what must stay with you: qvm.replay needs manifest.json and env.json only.
 function Archive:add_contents()
   local lines = {}
   for i, file in ipairs(self.files) do
-    lines[i] = ("%-14s %9d  %s\n"):format(file.name, file.size, file.about)
+    lines[i] = ("%-13s %8d  %s\n"):format(file.name, file.size, file.about)
   end
   self:add("CONTENTS", HEAD .. table.concat(lines), "this list")
 end

@@ -98,7 +98,7 @@ local function save_dump(list, into, dump, with_memory)
   local head, message = list:call("dump head", dump_checks.head, dump, with_memory)
   if head then
     into:add("dump.head", head, with_memory and "the first 64 KiB of the dump: GUEST MEMORY"
-      or "the beginning of the dump, up to the guest's memory: registers")
+      or "the dump up to the guest's memory: registers")
   end
   local note, why = list:call("dump note", dump_checks.note, dump)
   if note then
@@ -106,7 +106,7 @@ local function save_dump(list, into, dump, with_memory)
   end
   local log = dump:log()
   if log then
-    into:add("dump.log", log, "the text in the dump: a report of qvm and its vdevs")
+    into:add("dump.log", log, "the text in the dump: a report of qvm and vdevs")
   end
   local lines = {("%s, %d bytes\n"):format(dump.path, dump.size)}
   for segment in dump:segments() do
