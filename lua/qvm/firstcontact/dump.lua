@@ -118,8 +118,9 @@ local function check_note(list, dump)
     verdict = fields ~= nil and fields.note_version == 0
   end
   list:add {"note: head", DOCUMENTED, "struct kdump_note, note_version 0",
-    did = "read the first 40 bytes of PT_NOTE", saw = fields and note.describe(fields)
-      or message or "it is too short", as_expected = verdict, why = not bytes and "it cannot be read" or nil}
+    did = "read the first 40 bytes of PT_NOTE", as_expected = verdict,
+    saw = fields and note.describe(fields) or message or "it is too short",
+    why = verdict == nil and "it cannot be read" or nil}
   if fields then
     check_sizes(list, dump, fields, first_note(segments_of(dump)).filesz)
     check_extra(list, dump, fields)
