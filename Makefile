@@ -189,7 +189,7 @@ sanitize: ## run the unit tests and the specs with AddressSanitizer and Undefine
 # Valgrind does not follow the processes that specs start. The specs that do their work in
 # such processes are left out.
 IN_OTHERS := diag/diag diag/diag_terminal diag/dumpdiff diag/fleet docs/build docs/docs \
-	docs/docs_runner dump/interrupt gdb/gdb gdb/gdb_client host/conf_syntax \
+	docs/docs_runner dump/interrupt firstcontact/firstcontact gdb/gdb gdb/gdb_client host/conf_syntax \
 	host/errata_suite prompt/explore util/foreign_text util/load
 
 VALGRIND := valgrind -q --leak-check=full --error-exitcode=9 --child-silent-after-fork=yes
