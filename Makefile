@@ -46,7 +46,7 @@ BENCH_SRC  := $(wildcard spec/bench/*.c)
 UNIT_SRC   := $(filter-out spec/qnx/%,$(wildcard spec/*/*_test.c))
 LUA_FILES  := $(wildcard lua/qvm/*.lua lua/qvm/*/*.lua)
 # For each NAME, examples/NAME.lua is installed as qvm-NAME.
-COMMANDS   := diag dumpdiff explore gdbserve watchdog
+COMMANDS   := diag dumpdiff explore firstcontact gdbserve watchdog
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
 SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))
@@ -191,7 +191,8 @@ sanitize: ## run the unit tests and the specs with AddressSanitizer and Undefine
 # Valgrind does not follow the processes that specs start. The specs that do their work in
 # such processes are left out.
 IN_OTHERS := diag/diag diag/diag_terminal diag/dumpdiff diag/fleet docs/build docs/commands \
-	docs/docs docs/docs_runner dump/interrupt gdb/gdb gdb/gdb_client host/conf_syntax \
+	docs/docs docs/docs_runner dump/interrupt firstcontact/firstcontact gdb/gdb \
+	gdb/gdb_client host/conf_syntax \
 	host/errata_suite prompt/explore util/foreign_text util/load
 
 VALGRIND := valgrind -q --leak-check=full --error-exitcode=9 --child-silent-after-fork=yes

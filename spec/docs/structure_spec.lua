@@ -79,6 +79,7 @@ local lua_rooms = {
   cli = set "util prompt api",
   diag = set "util cli api",
   gdb = set "util cli api",
+  firstcontact = set "util cli api",
 }
 
 -- The start of qvmlua, in csrc/qvmlua, is part of the prompt: it also uses the C module.
@@ -112,7 +113,7 @@ end
 -- The public modules, and the one module that each command starts.
 local public = {["qvm"] = true, ["qvm.assertions"] = true}
 local started = {diag = "qvm.diag", dumpdiff = "qvm.cli.dumpdiff", explore = "qvm.cli.explore",
-  gdbserve = "qvm.gdb", watchdog = "qvm.cli.watchdog"}
+  firstcontact = "qvm.firstcontact", gdbserve = "qvm.gdb", watchdog = "qvm.cli.watchdog"}
 
 describe("the rooms", function()
   it("of the C core have only allowed dependencies", function()

@@ -14,7 +14,7 @@ mkdir -p "$stage/share/lua/5.4" "$stage/lib/lua/5.4/qvm" "$stage/bin"
 cp -R lua/qvm "$stage/share/lua/5.4"
 cp "$help" "$stage/share/lua/5.4/qvm"
 cp "$module" "$stage/lib/lua/5.4/qvm/core.so"
-for command in diag dumpdiff explore gdbserve watchdog; do
+for command in diag dumpdiff explore firstcontact gdbserve watchdog; do
     cp "examples/$command.lua" "$stage/bin/qvm-$command"
     chmod 755 "$stage/bin/qvm-$command"
 done

@@ -90,7 +90,7 @@ check "the README's steps run next to a simulated VM" \
 check "and have the described effect" sh -c 'grep -q "^all there$" "$0/out" &&
     grep -q "^qvm .*, VMs below" "$0/out" && grep -q "^linux1  *running" "$0/out" &&
     [ "$(grep -c "^Dump \|^  qnx aarch64" "$0/out")" -eq 2 ] &&
-    [ -s "$0/qvm/linux1.record/env.json" ]' "$work"
+    tar -tzf "$0"/qvm/firstcontact-linux1-*.tar.gz | grep -q "/env.json$"' "$work"
 kill $vm
 wait $vm 2>/dev/null
 vm=

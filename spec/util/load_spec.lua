@@ -11,11 +11,13 @@ local lua = os.getenv("LUA") or "lua5.4"
 local checkout = lfs.currentdir()
 local quote = process.quote
 
--- A command's name, its arguments, its output, and its name in a checkout.
+-- A command's name, its arguments, its output, its name in a checkout, and its exit status if it
+-- cannot start (1 if not given).
 local commands = {
   {"qvm-diag", "--help", "^Usage: qvm%-diag", "examples/diag.lua"},
-  {"qvm-dumpdiff", "--help", "^Usage: qvm%-dumpdiff", "examples/dumpdiff.lua"},
+  {"qvm-dumpdiff", "--help", "^Usage: qvm%-dumpdiff", "examples/dumpdiff.lua", 2},
   {"qvm-explore", "-evms", "^no VMs", "examples/explore.lua"},
+  {"qvm-firstcontact", "--help", "^Usage: qvm%-firstcontact", "examples/firstcontact.lua", 2},
   {"qvm-gdbserve", "--help", "^Usage: qvm%-gdbserve", "examples/gdbserve.lua"},
   {"qvm-watchdog", "--help", "^Usage: qvm%-watchdog", "examples/watchdog.lua"},
 }
@@ -153,7 +155,7 @@ describe("a command", function()
     for _, command in ipairs(commands) do
       for _, words in ipairs {{lua, checkout .. "/" .. command[4]}, {bin .. command[1]}} do
         local status, _, errors = run(words, env)
-        assert.are.equal(command[1] == "qvm-dumpdiff" and 2 or 1, status)
+        assert.are.equal(command[5] or 1, status)
         assert.matches(command[1] == "qvm-diag" and "^qvm%-diag: .* is missing: install lua%-"
           or "^" .. (command[1] .. ": " .. argparse):gsub("%p", "%%%0") .. "$", errors)
       end
@@ -225,7 +227,7 @@ describe("a command", function()
     end
     for _, command in ipairs(commands) do
       local status, _, errors = run({"lua5.1", checkout .. "/" .. command[4]})
-      assert.are.equal(command[1] == "qvm-dumpdiff" and 2 or 1, status)
+      assert.are.equal(command[5] or 1, status)
       assert.are.equal(command[1] .. ": this is Lua 5.1: run it with lua5.4\n", errors)
     end
     assert.are.equal("nothing", loaded())
