@@ -87,8 +87,8 @@ describe("a dump directory", function()
       os.execute("mount -o remount,ro " .. dumps)
       take(0.5)]])
     assert.are.equal("timeout\tlinux1: no dump in /dumps within 0.5 s: "
-      .. "does the VM's configuration have a `dump` option, and does it name this directory?\tsoon\n",
-      out)
+      .. "does the VM's configuration have a `dump` option, and does it name this directory?"
+      .. "\tsoon\n", out)
   end)
 
   -- Requests a VM's second dump and runs shell text before it answers. The text runs in the
