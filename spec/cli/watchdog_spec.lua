@@ -2,10 +2,11 @@
 
 local cjson = require "cjson"
 local files = require "support.files"
+local lfs = require "lfs"
 local process = require "support.process"
 local sim = require "support.sim"
 
-local script = require("lfs").currentdir() .. "/examples/watchdog.lua"
+local script = lfs.currentdir() .. "/examples/watchdog.lua"
 
 local it = sim.can_signal and it or pending
 
@@ -129,6 +130,16 @@ describe("qvm-watchdog", function()
     end
   end)
 
+  it("captures a VM that is suspended when it starts", function()
+    start("naps"):tell("suspend")
+    local watchdog, says = watch(log_and_dump())
+    says " watching all VMs in [^\n]*/vms\n"
+    says " naps captured: "
+    watchdog:kill("INT")
+    watchdog:wait()
+    assert.are.same({"naps suspended"}, names_of(captured()))
+  end)
+
   it("takes a VM that disappears and appears again for restarted", function()
     local linux1 = start "linux1"
     local watchdog, says = watch()
@@ -232,7 +243,20 @@ describe("qvm-watchdog", function()
       files.mkdir("captures/linux1-20200101-000000-stuck.partial")
       local status, _, errors = run("--capture", "linux1")
       assert.are.equal(1, status)
-      assert.matches("the last capture of it is not finished", errors)
+      assert.matches("another capture of linux1 is not finished: .*linux1%-20200101%-000000%-stuck"
+        .. ".partial\n$", errors)
+    end)
+
+    it("removes a capture that was interrupted, in which nothing has changed for long", function()
+      start "linux1"
+      files.mkdir("captures")
+      local partial = files.mkdir("captures/linux1-20200101-000000-stuck.partial")
+      local left = files.write("captures/linux1-20200101-000000-stuck.partial/status.txt", "x")
+      for _, path in ipairs {left, partial} do
+        assert(lfs.touch(path, os.time() - 1000, os.time() - 1000))
+      end
+      assert.are.equal(0, (run("--capture", "linux1", log_and_dump())))
+      assert.are.same({"linux1 asked"}, names_of(captured()))
     end)
   end)
 

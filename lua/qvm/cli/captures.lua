@@ -20,22 +20,43 @@ local function parts_of(name)
   return name:match("^(.+)%-(%d%d%d%d%d%d%d%d%-%d%d%d%d%d%d)%-%l+$")
 end
 
--- Is a VM being captured?
-local function is_busy(directory, vm)
+-- The seconds since something in a directory changed.
+local function age_of(path)
+  local newest = select(4, system.stat(path)) or 0
+  for _, name in ipairs(system.entries(path) or {}) do
+    newest = math.max(newest, select(4, system.stat(path .. "/" .. name)) or 0)
+  end
+  return os.time() - newest
+end
+
+local function remove(path)
+  for _, name in ipairs(system.entries(path) or {}) do
+    os.remove(path .. "/" .. name)
+  end
+  os.remove(path)
+end
+
+-- The unfinished capture of a VM; nil if there is none. One in which nothing has changed for so
+-- many seconds was interrupted, and is removed.
+local function unfinished(directory, vm, patience)
   for _, name in ipairs(system.entries(directory) or {}) do
     local complete = name:sub(-#PARTIAL) == PARTIAL and name:sub(1, -#PARTIAL - 1)
+    local path = directory .. "/" .. name
     if complete and parts_of(complete) == vm then
-      return true
+      if age_of(path) <= patience then
+        return path
+      end
+      remove(path)
     end
   end
-  return false
 end
 
 -- Makes the directory of a new capture. Returns its path when it will be complete, or nil and
--- a message.
-function captures.begin(directory, vm, reason)
-  if is_busy(directory, vm) then
-    return nil, "the last capture of it is not finished"
+-- a message. patience: seconds for which a capture that goes on may change nothing.
+function captures.begin(directory, vm, reason, patience)
+  local other = unfinished(directory, vm, patience)
+  if other then
+    return nil, ("another capture of %s is not finished: %s"):format(vm, other)
   end
   local path = ("%s/%s-%s-%s"):format(directory, vm, os.date("%Y%m%d-%H%M%S"), reason)
   if system.stat(path) then
@@ -77,12 +98,9 @@ end
 
 -- Removes a capture. The event goes first: what is left is not a capture any more, if this is
 -- interrupted.
-local function remove(path)
+local function remove_complete(path)
   os.remove(path .. "/" .. captures.EVENT)
-  for _, name in ipairs(system.entries(path) or {}) do
-    os.remove(path .. "/" .. name)
-  end
-  os.remove(path)
+  remove(path)
 end
 
 -- Removes old captures, until each VM has `keep` at most and all together are not larger than
@@ -95,7 +113,7 @@ function captures.prune(directory, keep, max_size)
     total = total + one.size
     if i < #list and (count[one.vm] > keep or total > max_size) then
       total = total - one.size
-      remove(one.path)
+      remove_complete(one.path)
     end
   end
 end

@@ -17,7 +17,7 @@ local NAME = "qvm-explore"
 local HELP = [[
 vms              the VMs; vms.linux1 looks up the VM linux1 at each use
 d, dumps         the first dump of the command line; all of them
-list(x, n)       prints what an iterator returns, e.g. d:find "Linux": n items, or all
+list(x, n)       prints what an iterator returns, n items or all: list(d:tasks(), 5)
 show(x)          everything about x: its parts and fields
 hexdump(d, a, n) n bytes of memory from address a
 hex(n)           a number in hexadecimal

@@ -17,9 +17,9 @@ local watchdog = {}
 local NAME = "qvm-watchdog"
 
 local NOTES = [[
-A capture is a directory DIR/<vm>-<time>-<reason> with event.json, which says what happened and
-what is missing; env.json, status.txt.gz and the dump, compressed. The dump is removed from the
-directory into which the VM wrote it.
+A capture is a directory DIR/<vm>-<time>-<reason> with event.json, which says
+what happened and what is missing; env.json, status.txt.gz and the dump,
+compressed. The dump is removed from the directory into which the VM wrote it.
 
 Examples:
    qvm-watchdog --dir /captures --log '/var/log/{vm}.log' --dump /dumps
@@ -120,9 +120,15 @@ local function quoted(words)
   return table.concat(list, " ")
 end
 
--- Starts the capture of a VM in the background. One at a time for each VM.
+-- Seconds for which a capture may change nothing: it waits for the text, then for the dump.
+local function patience(options)
+  return (options.timeout and 2 * options.timeout or 65) + 60
+end
+
+-- Starts the capture of a VM in the background. One at a time for each VM. With `set -m` it is in
+-- a process group of its own, which Ctrl-C does not reach.
 local function start(options, words, name, reason)
-  local path, message = captures.begin(options.dir, name, reason)
+  local path, message = captures.begin(options.dir, name, reason, patience(options))
   if not path then
     return say("%s not captured: %s", name, message)
   end
@@ -138,7 +144,7 @@ local function start(options, words, name, reason)
     table.move({"--timeout", text.float("%g", options.timeout)}, 1, 2, #list + 1, list)
   end
   -- A capture that fails midway is removed, and so are its partial files.
-  os.execute(("(%s; rm -rf -- %s) </dev/null &"):format(quoted(list),
+  os.execute(("set -m 2>/dev/null; (%s; rm -rf -- %s) </dev/null &"):format(quoted(list),
     quoted {captures.partial(path)}))
 end
 
@@ -153,13 +159,16 @@ local function reason_of(event, lost)
   elseif event.kind == "restarted" or event.kind == "appeared" and lost[name] then
     lost[name] = nil
     return "restarted"
-  elseif event.kind == "state" and (event.state == "suspended" or event.state == "stuck") then
+  elseif (event.kind == "state" or event.kind == "appeared")
+    and (event.state == "suspended" or event.state == "stuck") then
     return event.state
   end
 end
 
 local function watch(options, words)
   local lost = {}
+  say("watching %s in %s", options.names and table.concat(options.names, ", ") or "all VMs",
+    qvm.root())
   for event in qvm.watch {interval = options.interval, names = options.names} do
     say("%s %s: %s%s%s", event.vm.name, event.kind,
       event.before and event.before ~= event.state and event.before .. " to " or "", event.state,
@@ -175,7 +184,8 @@ end
 local function capture_now(options, problems)
   local path, message = options.into, nil
   if not path then
-    path, message = captures.begin(options.dir, options.capture, options.reason or "asked")
+    path, message = captures.begin(options.dir, options.capture, options.reason or "asked",
+      patience(options))
   end
   local what
   if path then

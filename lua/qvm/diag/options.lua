@@ -116,9 +116,10 @@ local function misfit_in(options)
   end
   if tasks > 1 or tasks == 0 and not options.prometheus then
     return (tasks == 0 and "" or "only ")
-      .. "one of VMs' names, --list, --all or --read FILE is needed (--help shows how)"
+      .. "one of VMs' names, --list, --all or --read FILE "
+      .. (tasks == 0 and "is needed" or "can be given") .. " (--help shows how)"
   elseif options.dmesg and (not options.read or options.html) then
-    return "--dmesg goes with --read, --level and --json only"
+    return "--dmesg needs --read FILE, and goes with --level and --json only"
   elseif options.level and not options.dmesg then
     return "--level goes with --dmesg only"
   elseif options.keep and not options.dump then

@@ -9,6 +9,7 @@ local collect = require "qvm.diag.collect"
 local configuration = require "qvm.diag.configuration"
 local errors = require "qvm.util.errors"
 local text = require "qvm.cli.text"
+local system = require "qvm.util.system"
 local threads = require "qvm.diag.threads"
 
 local tasks = {}
@@ -148,7 +149,9 @@ end
 function tasks.vm(run)
   local name = run.options.vm
   local answers, missing = answers_of({name}, run.progress)
-  if missing[name] then
+  if missing[name] and select(3, system.stat(name)) == "file" then
+    return nil, ("%s is a file: --read %s"):format(name, name)
+  elseif missing[name] then
     return nil, missing[name].message
       .. (missing[name].code == "not_found" and " (--list shows all VMs)" or "")
   end

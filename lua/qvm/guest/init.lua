@@ -220,8 +220,11 @@ function guest.address(dump, name)
   end
   local address = found:address(name)
   if not address then
-    return nil, ('%s: no symbol "%s" among the %s'):format(line.escape_controls(dump.path),
-      line.field(name), tostring(found)), "not_found"
+    local has_data = require "qvm.guest.symbols".in_kernel(found, "_stext") == nil
+      or found:address "init_task" ~= nil
+    return nil, ('%s: no symbol "%s" among the %s%s'):format(line.escape_controls(dump.path),
+      line.field(name), tostring(found), has_data and ""
+      or ", which are those of functions: dump:symbols(path) loads a System.map"), "not_found"
   end
   return address
 end

@@ -26,8 +26,9 @@ local codes = {not_found = true, permission = true, not_qvm = true, gone = true,
 -- address, d a number, s text; "" for objects.
 local iterators = {vms = "", nodes = "", vcpus = "", errata = "", segments = "", sections = "",
   notes = "", ranges = "xd", find = "x", strings = "xs", diff = "xds",
-  registers = "sx", extra_registers = "sx", diff_registers = "dsxx", dmesg = "", backtrace = "",
-  mappings = "xds"}
+  registers = "sx", extra_registers = "sx", kernel_registers = "sx", diff_registers = "dsxx",
+  dmesg = "", backtrace = "", mappings = "xds", tasks = "", modules = "", all = "", members = "",
+  enumerators = "", lines = "", survey = ""}
 
 -- One value, or an item's part, as text -----------------------------------------
 
