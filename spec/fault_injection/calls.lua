@@ -553,7 +553,7 @@ local function add_vms(list, o)
       local name = ("%s %s"):format(dump.format, dump.complete)
       dump:close()
       return name
-    end, {slow = true, prepare = remove_dumps})
+    end, {slow = true, alone = kind ~= "Replay", prepare = remove_dumps})
   end
   -- If an older dump cannot be examined or deleted, it is left.
   add("VM:dump keeping one", function()
@@ -564,7 +564,7 @@ local function add_vms(list, o)
     local name = ("%s %s"):format(dump.format, dump.complete)
     dump:close()
     return name
-  end, {slow = true, prepare = function()
+  end, {slow = true, alone = true, prepare = function()
     remove_dumps()
     files.write("linux1-20201122-101500.gcore", api.dump_bytes("old"))
   end})

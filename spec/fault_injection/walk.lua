@@ -299,8 +299,16 @@ local AT_ONCE = 2
 
 local o = calls.objects()
 local running = {}
+
+local function finish_down_to(count)
+  while #running > count do
+    finish(table.remove(running, 1))
+  end
+end
+
 for _, call in ipairs(calls.list(o)) do
   if not pattern or call.name:find(pattern) then
+    finish_down_to(call.alone and 0 or AT_ONCE - 1)
     local child, where = faults.start(function()
       local reference = reference_of(call)
       local disturb = kind == "system" and walk_system or walk_memory
@@ -309,14 +317,10 @@ for _, call in ipairs(calls.list(o)) do
       os.exit(0)
     end)
     running[#running + 1] = {id = child, where = where, call = call}
-    if #running == AT_ONCE or call.alone then
-      finish(table.remove(running, 1))
-    end
+    finish_down_to(call.alone and 0 or AT_ONCE)
   end
 end
-while running[1] do
-  finish(table.remove(running, 1))
-end
+finish_down_to(0)
 calls.clean()
 print(("%d attempts, %d problems"):format(attempts, problems))
 os.exit(problems == 0 and 0 or 1, true)

@@ -49,7 +49,7 @@ done &
 # Processes that stay as they are: asleep, stopped, a zombie, and one whose program is deleted.
 sleep 100001 &
 sh -c 'kill -STOP $$' sh two "words here" &
-sh -c 'sleep 0 & exec sleep 100003' &
+sh -c 'sleep 1 & exec sleep 100003' & # its child ends later: a shell would ask for it
 cp /bin/busybox /work/busybox
 /work/busybox sleep 100004 &
 # And one in an uninterruptible sleep: frozen, by a control group of version 1. Kernels before
@@ -59,7 +59,7 @@ mount -t cgroup -o freezer freezer /freezer && mkdir /freezer/one
 sh -c 'while :; do :; done' &
 echo $! >/freezer/one/tasks
 echo FROZEN >/freezer/one/freezer.state
-sleep 1
+sleep 2
 rm /work/busybox
 
 # What the guest says of itself, line by line: "FILE:LINE".

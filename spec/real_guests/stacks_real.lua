@@ -7,8 +7,9 @@ local guests = require "real_guests.guests"
 local qvm = require "qvm"
 local unwind = require "qvm.guest.unwind"
 
--- Where kernels enter from user mode, and what they begin with.
-local OUTERMOST = {"^entry_", "^asm_", "^el0", "^secondary_startup", "^ret_from_fork",
+-- Where kernels enter from user mode, and what they begin with. Their tables end in thunks, too.
+local OUTERMOST = {"^__x86_indirect_thunk", "^entry_", "^asm_", "^el0", "^secondary_startup",
+  "^ret_from_fork",
   "^common_startup", "^__primary_switched", "^__secondary_switched"}
 
 local function is_outermost(symbol)

@@ -82,11 +82,12 @@ local function add_candidate(request, name, stamp)
   end
 end
 
--- Adds dumps in the directory, and those that were closed and removed in between.
+-- Adds dumps in the directory, and those that were created, closed and removed in between. An
+-- older dump that somebody removed while it was being written is closed too.
 local function find_new(request)
   local dumps = dumps_in(request.directory, request.vm.name) or {}
   for name in pairs(request.closed) do
-    dumps[name] = (dump_name.stamp_of(name, request.vm.name))
+    dumps[name] = request.created[name] and dump_name.stamp_of(name, request.vm.name) or dumps[name]
   end
   for name, stamp in pairs(dumps) do
     add_candidate(request, name, stamp)
@@ -196,6 +197,7 @@ local function take_events(request, wait)
       request.closed[event] = true
     elseif created then
       request.before[created] = nil -- the old file of this name was removed
+      request.created[created] = true
     elseif not event then
       break
     end
@@ -271,8 +273,8 @@ end
 -- memory: bytes of the VM's memory, nil if they are unknown.
 local function new_request(vm, directory, options, memory)
   return {vm = vm, directory = directory, memory = memory, timeout = options.timeout or 60,
-    progress = options.progress, keep = options.keep, candidates = {}, closed = {}, noted = {},
-    asked = core.now()}
+    progress = options.progress, keep = options.keep, candidates = {}, closed = {},
+    created = {}, noted = {}, asked = core.now()}
 end
 
 -- Takes the state of the directory before the request: what is in it is no answer to it.
