@@ -185,6 +185,7 @@ sanitize: ## run the unit tests and the specs with AddressSanitizer and Undefine
 	@$(MAKE) -s $(JOBS) BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE)" all helpers units
 	@QVM_BUILD=$(BUILD)/sanitize QVM_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
 		ASAN_OPTIONS=intercept_tls_get_addr=0 \
+		LSAN_OPTIONS=print_suppressions=0:suppressions="$(CURDIR)/spec/support/leaks.supp" \
 		BUSTED="env LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(BUSTED)" \
 		sh spec/run.sh $(TESTS:$(BUILD)/%=$(BUILD)/sanitize/%)
 

@@ -16,7 +16,8 @@ describe("qvm-firstcontact", function()
   end)
 
   local function environment()
-    return {QVM_ROOT = sim.root(), QVM_BUILD = sim.build, LUA_INIT_5_4 = os.getenv("LUA_INIT_5_4")}
+    return {QVM_ROOT = sim.root(), QVM_BUILD = sim.build, LUA_INIT_5_4 = os.getenv("LUA_INIT_5_4"),
+      LD_PRELOAD = os.getenv("LD_PRELOAD")}
   end
 
   local function run(...)
