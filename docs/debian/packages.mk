@@ -8,12 +8,19 @@ ARCHIVE   = $(BUILD)/qvm-$(VERSION).tar.gz
 PACKAGED := .busted .ci .clang-format .clang-tidy .editorconfig .gitignore .luacheckrc CHANGELOG.md \
 	LICENSE Makefile README.md config.ld csrc docs examples lua qvm-scm-1.rockspec spec
 
+# Where the release's archive can be downloaded: `make rock` does so, and writes it to the rockspec.
+SOURCE_URL ?= file://$(abspath $(ARCHIVE))
+
+# What lintian says about the maintainer's address if DEBEMAIL is not set: it is nobody's.
+NO_ADDRESS := bogus-mail-host,bogus-mail-host-in-debian-changelog
+
 .PHONY: archive deb rock
 
 deb: archive ## build the Debian package, and check it with lintian: build/deb
 	@sh .ci/deps build commands deb
 	sh docs/debian/deb.sh $(BUILD) $(VERSION)
-	lintian --fail-on error,warning --tag-display-limit 0 $(BUILD)/deb/*.changes
+	lintian --fail-on error,warning $(if $(DEBEMAIL),,--suppress-tags $(NO_ADDRESS)) \
+		$(BUILD)/deb/*.changes
 	@ls -l $(BUILD)/deb/*.deb
 
 # The same tree makes the same archive: its files are from the day of the version.
@@ -23,15 +30,13 @@ archive: ## write the sources to build/qvm-VERSION.tar.gz
 	tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="$(DAY) 00:00 UTC" \
 		--transform 's|^|qvm-$(VERSION)/|S' -cf - $(PACKAGED) | gzip -n >$(ARCHIVE)
 
-# A rock with the sources, and one with what they become on this machine. The first is what is
-# uploaded; it has the archive in it, so that its URL is not read.
+# A rock with the archive in it, and one with what it becomes on this machine.
 rock: archive ## make the rocks of the release, and install one into build/rock/tree
 	@sh .ci/deps build commands rock
 	luarocks lint qvm-scm-1.rockspec
 	@rm -rf $(BUILD)/rock
 	@mkdir -p $(BUILD)/rock
-	@cp $(ARCHIVE) $(BUILD)/rock
-	@sed -e 's|"scm-1"|"$(VERSION)-1"|' -e 's|"git+file://\."|"file://$(notdir $(ARCHIVE))"|' \
+	@sed -e 's|"scm-1"|"$(VERSION)-1"|' -e 's|"git+file://\."|"$(SOURCE_URL)"|' \
 		qvm-scm-1.rockspec >$(BUILD)/rock/$(ROCKSPEC)
 	cd $(BUILD)/rock && luarocks --lua-version 5.4 pack $(ROCKSPEC)
 	cd $(BUILD)/rock && luarocks --lua-version 5.4 install --deps-mode=none --tree=tree \
