@@ -32,9 +32,11 @@ lua-qvm ($version-1) unstable; urgency=medium
 TEXT
 
 # In the copyright file a blank line of the license is a dot.
-sed -i "s/@MAINTAINER@/$maintainer/" "$sources/debian/control"
+sed -i "s|@MAINTAINER@|$maintainer|" "$sources/debian/control"
 sed -i "s/@COPYRIGHT@/$(sed -n 's/^Copyright (c) //p' LICENSE)/" "$sources/debian/copyright"
 sed -n '/^Permission/,$ { s/^$/./; s/^/ /; p }' LICENSE >>"$sources/debian/copyright"
 
+# Variables given to make are for this build alone: the package's has its own.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
 cd "$sources"
 dpkg-buildpackage -b -us -uc >../build.log 2>&1 || { tail -n 40 ../build.log >&2; exit 1; }
