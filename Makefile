@@ -87,7 +87,7 @@ SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 
 .DEFAULT_GOAL := all
 .PHONY: help all deps demo check test test-cost unit test-real test-html test-fleet guest-dump bench lint \
-	format sanitize valgrind docs man rock install clean FORCE
+	format sanitize valgrind docs man install uninstall clean FORCE
 
 help: ## list the targets
 	@echo "make TARGET [CC=...] [CFLAGS=...] [LUA=lua5.4] [PREFIX=/usr/local]"
@@ -214,38 +214,45 @@ man: $(LUA_CHECKED) ## write the manual pages and the completion of the commands
 	@mkdir -p $(BUILD)/man/man1 $(BUILD)/completions
 	@$(LUA) docs/commands.lua $(BUILD) $(COMMANDS)
 
-rock: ## check the rockspec, and build and install with it into build/rock
-	@sh .ci/deps build rock
-	luarocks lint qvm-scm-1.rockspec
-	@rm -rf $(BUILD)/rock $(BUILD)/rock-source
-	@mkdir -p $(BUILD)/rock-source
-	@cp -R csrc lua docs examples config.ld Makefile qvm-scm-1.rockspec README.md LICENSE \
-		$(BUILD)/rock-source
-	cd $(BUILD)/rock-source && luarocks --lua-version 5.4 make --deps-mode=none \
-		--tree=../rock qvm-scm-1.rockspec
-
 # The interpreter in the first line of a command: LUA if it is absolute, else the lua5.4 that
 # $PATH finds.
-COMMAND_LUA = $(if $(filter /%,$(LUA)),$(LUA),lua5.4)
+COMMAND_LUA = $(if $(filter /%,$(LUA)),$(LUA),/usr/bin/env lua5.4)
 
-# The quotes are for directories whose names contain spaces.
+# Calls the shell function `each MODE FILE DESTINATION` for each file that is installed. The
+# quotes are for directories whose names contain spaces.
+define EACH_INSTALLED
+	for file in $(LUA_FILES:lua/%=%); do each 644 lua/$$file "$(LUADIR)/$$file"; done; \
+	each 644 $(HELP) "$(LUADIR)/qvm/$(notdir $(HELP))"; \
+	each 755 $(MODULE_SO) "$(LIBDIR)/qvm/$(notdir $(MODULE_SO))"; \
+	for name in $(COMMANDS:%=qvm-%); do \
+		each 755 $(BUILD)/commands/$$name "$(BINDIR)/$$name"; \
+		each 644 $(BUILD)/man/man1/$$name.1 "$(MANDIR)/man1/$$name.1"; \
+		each 644 $(BUILD)/completions/$$name "$(COMPLETIONS)/$$name"; done; \
+	each 755 $(SIMULATOR) "$(PREFIX)/libexec/qvm/$(notdir $(SIMULATOR))"; \
+	for file in $(STUBS:$(BUILD)/%=%); do \
+		each 644 $(BUILD)/$$file "$(PREFIX)/share/qvm/$$file"; done
+endef
+
+# Without Lua's argparse there are no manual pages and completions.
 install: all man ## install below $(DESTDIR)$(PREFIX)
-	install -d "$(DESTDIR)$(LIBDIR)/qvm" "$(DESTDIR)$(BINDIR)" \
-		"$(DESTDIR)$(PREFIX)/libexec/qvm" "$(DESTDIR)$(PREFIX)/share/qvm/luacats/qvm"
-	for file in $(LUA_FILES:lua/%=%); do \
-		install -D -m 644 lua/$$file "$(DESTDIR)$(LUADIR)/$$file" || exit 1; done
-	install -m 644 $(HELP) "$(DESTDIR)$(LUADIR)/qvm"
-	install -m 755 $(MODULE_SO) "$(DESTDIR)$(LIBDIR)/qvm"
-	for name in $(COMMANDS); do \
-		sed '1s|lua5\.4|$(COMMAND_LUA)|' examples/$$name.lua >$(BUILD)/qvm-$$name && \
-		install -m 755 $(BUILD)/qvm-$$name "$(DESTDIR)$(BINDIR)" || exit 1; done
-	for file in $(BUILD)/man/man1/*.1; do \
-		[ ! -e $$file ] || install -D -m 644 $$file "$(DESTDIR)$(MANDIR)/man1/$${file##*/}" || exit 1; done
-	for file in $(BUILD)/completions/*; do \
-		[ ! -e $$file ] || install -D -m 644 $$file "$(DESTDIR)$(COMPLETIONS)/$${file##*/}" || exit 1; done
-	install -m 755 $(SIMULATOR) "$(DESTDIR)$(PREFIX)/libexec/qvm"
-	install -m 644 $(BUILD)/luacats/qvm.lua "$(DESTDIR)$(PREFIX)/share/qvm/luacats"
-	install -m 644 $(BUILD)/luacats/qvm/*.lua "$(DESTDIR)$(PREFIX)/share/qvm/luacats/qvm"
+	@mkdir -p $(BUILD)/commands
+	@for name in $(COMMANDS); do \
+		sed '1s|/usr/bin/env lua5\.4|$(COMMAND_LUA)|' examples/$$name.lua \
+			>$(BUILD)/commands/qvm-$$name || exit 1; done
+	@set -e; each() { \
+		case $$2 in */man/*|*/completions/*) [ -e $$2 ] || return 0 ;; esac; \
+		echo "install $(DESTDIR)$$3"; \
+		install -D -m $$1 $$2 "$(DESTDIR)$$3"; }; \
+	$(EACH_INSTALLED)
+
+uninstall: ## remove what `make install` with the same variables wrote
+	@set -e; each() { \
+		[ -e "$(DESTDIR)$$3" ] || return 0; \
+		echo "remove $(DESTDIR)$$3"; \
+		rm "$(DESTDIR)$$3"; }; \
+	$(EACH_INSTALLED)
+	@for top in "$(LUADIR)/qvm" "$(LIBDIR)/qvm" "$(PREFIX)/libexec/qvm" "$(PREFIX)/share/qvm"; do \
+		[ ! -d "$(DESTDIR)$$top" ] || find "$(DESTDIR)$$top" -depth -type d -empty -delete; done
 
 clean: ## remove what was built
 	rm -rf $(BUILD)
@@ -263,7 +270,7 @@ VALUES_c    = $(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) $(RELRO) 
 	$(INCLUDE_ZLIB) $(LIBS)
 VALUES_lua  = $(LUA) $(LUA_INCDIR)
 
-$(BUILD)/flags/%: $(if $(filter install,$(MAKECMDGOALS))$(KEEP_FLAGS),,FORCE)
+$(BUILD)/flags/%: $(if $(filter install uninstall,$(MAKECMDGOALS))$(KEEP_FLAGS),,FORCE)
 	@mkdir -p $(@D)
 	@echo '$(subst ','\'',$(VALUES_$*))' | cmp -s - $@ || echo '$(subst ','\'',$(VALUES_$*))' >$@
 
@@ -362,7 +369,7 @@ unit_FLAGS := $(FLAGS) -Icsrc/core -Ispec/support
 
 comma := ,
 
-# The executable qvmlua; the tests and tools in the directories below spec/: fuzzing, other
+# The executable qvmlua; the packages; the tests and tools in the directories below spec/: fuzzing, other
 # targets, races, ...; and the pictures of the documents.
 include $(wildcard csrc/*/*.mk spec/*/*.mk docs/*/*.mk)
 

@@ -36,7 +36,7 @@ local errors = require "qvm.util.errors"
 -- @tfield qvm.conf conf reads configurations
 -- @tfield qvm.errata errata compares errata
 -- @usage print(qvm.version)
-local qvm = {version = "0.1.0"}
+local qvm = {version = "0.2.0"}
 
 -- Parts of the library that most scripts do not need. They are loaded on first use.
 local parts = {c = "qvm.guest.c", conf = "qvm.host.conf", errata = "qvm.host.errata"}
