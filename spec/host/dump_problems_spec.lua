@@ -127,6 +127,15 @@ describe("vm:dump", function()
       .. "name this directory?", message, 1, true)
   end)
 
+  it("says that the VM is stuck, where that is why no dump came", function()
+    local vm, _, process = start()
+    process:tell("hang")
+    local none, message, code = vm:dump {dir = dumps, timeout = 0.3}
+    assert.is_nil(none)
+    assert.matches("^linux1: no dump in .* its process does not answer %(it is stuck%)$", message)
+    assert.are.equal("timeout", code)
+  end)
+
   it("sends nothing if the disk is full", function()
     local vm, _, process = start()
     core.free_space = function() return 0 end

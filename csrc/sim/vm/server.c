@@ -165,11 +165,13 @@ static bool start(struct server *server, const char *root)
     }
     if (node_init(&server->node, server->conf, root)) {
         (void)fprintf(stderr, "qvm: out of memory\n");
-    } else if (create_nodes(server)) {
+    } else {
+        /* Before the env is there: then the log has no more lines until a request. */
         logger_line(&server->conf->logger, LEVEL_INFO,
-                    "simulated VM is up, process %ld, %s/env", (long)getpid(),
+                    "simulated VM comes up, process %ld, %s/env", (long)getpid(),
                     server->node.path);
-        return true;
+        if (create_nodes(server))
+            return true;
     }
     node_free(&server->node);
     vm_stop(&server->vm);

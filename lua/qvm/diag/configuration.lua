@@ -45,9 +45,12 @@ end
 
 -- A finding as a line, in the form of a compiler's message.
 function configuration.line(finding)
+  local is = finding.actual and "is " .. text.cut(finding.actual) or "which cannot be seen"
+  if finding.actual and finding.verdict == "cannot tell" then
+    is = is .. ", which may stand for either"
+  end
   return ("%s:%d: %s: expected %s, %s"):format(finding.file, finding.line, text.cut(finding.what),
-    text.cut(finding.expected), finding.actual and "is " .. text.cut(finding.actual)
-      or "which cannot be seen")
+    text.cut(finding.expected), is)
 end
 
 return configuration

@@ -65,8 +65,10 @@ local function search(dump, space)
   if code == "gone" or code == "io" then
     return nil, last, code
   end
-  return nil, dump.path .. ": the kernel has no type information (BTF) in its memory: pass a "
-    .. "file with it to dump:types", "not_found"
+  local where = dump.complete and "in its memory"
+    or "in what this file, which was cut, has of its memory"
+  return nil, ("%s: the kernel has no type information (BTF) %s: pass a file with it to dump:types")
+    :format(dump.path, where), "not_found"
 end
 
 -- The types that a kernel keeps in its memory, between two symbols; nil if it has no such symbols.

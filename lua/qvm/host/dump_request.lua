@@ -236,8 +236,10 @@ local function fail_late(request)
       seconds, candidate.size, candidate.total and ("%d"):format(candidate.total) or "?",
       lack and "; " .. lack or ""), "timeout"
   end
+  local why = request.vm:state() == "stuck" and "its process does not answer (it is stuck)"
+    or advice(request)
   return nil, line.escape_controls(("%s: no dump in %s within %s s: %s"):format(request.vm.name,
-    request.directory, seconds, advice(request))), "timeout"
+    request.directory, seconds, why)), "timeout"
 end
 
 local function wait_for_dump(request)
