@@ -136,6 +136,20 @@ describe("vm:dump", function()
     assert.are.equal("timeout", code)
   end)
 
+  it("does not take an older dump for its answer that was removed while it was written", function()
+    local vm, _, process = start()
+    local path = dumps .. os.date "/linux1-%Y%m%d-%H%M%S.gcore"
+    local older = assert(io.open(path, "w"))
+    assert(os.remove(path))
+    process:tell("hang")
+    local _, _, code = vm:dump {dir = dumps, timeout = 0.3, progress = function()
+      if io.type(older) == "file" then
+        older:close()
+      end
+    end}
+    assert.are.equal("timeout", code)
+  end)
+
   it("sends nothing if the disk is full", function()
     local vm, _, process = start()
     core.free_space = function() return 0 end

@@ -45,6 +45,24 @@ function command.say(name, message)
   io.stderr:write(name, ": ", text.escape_controls(message), "\n")
 end
 
+local FAILED = 2 -- exit status of commands for which 1 is "something differs"
+
+-- Runs a command whose work(options) returns an exit status; nil and a message, or an error, is
+-- a failure. Returns the exit status.
+function command.run(name, parser, work, words)
+  local options, mistake = command.parse(parser, words)
+  if not options then
+    command.say(name, mistake)
+    return FAILED
+  end
+  local ok, status, message = pcall(work, options)
+  if ok and status then
+    return status
+  end
+  command.say(name, tostring(ok and message or status))
+  return FAILED
+end
+
 local Problems = {}
 Problems.__index = Problems
 

@@ -14,7 +14,7 @@ local NAME = "qvm-dumpdiff"
 local PAGE = 4096
 local RUNS = 10 -- runs in a report without --all
 
-local NOTHING, DIFFERENT, FAILED = 0, 1, 2 -- exit statuses
+local NOTHING, DIFFERENT = 0, 1 -- exit statuses; 2: see command.run
 
 -- Comparing -------------------------------------------------------------------------------
 
@@ -307,17 +307,7 @@ end
 
 -- Runs the command. Returns its exit status.
 function dumpdiff.run(words)
-  local options, mistake = command.parse(dumpdiff.parser(), words)
-  if not options then
-    command.say(NAME, mistake)
-    return FAILED
-  end
-  local ok, status, message = pcall(report, options)
-  if ok and status then
-    return status
-  end
-  command.say(NAME, tostring(ok and message or status))
-  return FAILED
+  return command.run(NAME, dumpdiff.parser(), report, words)
 end
 
 return dumpdiff

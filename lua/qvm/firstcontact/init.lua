@@ -16,7 +16,7 @@ local firstcontact = {}
 
 local NAME = "qvm-firstcontact"
 
-local OK, DIFFERENT, FAILED = 0, 1, 2 -- exit statuses
+local OK, DIFFERENT = 0, 1 -- exit statuses; 2: see command.run
 
 -- Arguments -------------------------------------------------------------------------------
 
@@ -195,17 +195,7 @@ end
 
 -- Runs the command. Returns its exit status.
 function firstcontact.run(words)
-  local options, mistake = command.parse(firstcontact.parser(), words)
-  if not options then
-    command.say(NAME, mistake)
-    return FAILED
-  end
-  local ok, status, message = pcall(explore, options)
-  if ok and status then
-    return status
-  end
-  command.say(NAME, tostring(ok and message or status))
-  return FAILED
+  return command.run(NAME, firstcontact.parser(), explore, words)
 end
 
 return firstcontact

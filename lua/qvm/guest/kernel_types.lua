@@ -88,7 +88,7 @@ end
 
 local INTEGERS = {int = true, enum = true}
 
--- Is a type what it should be Modifiers do not count.
+-- Is a type what it should be? Modifiers do not count.
 local function matches(handle, expected)
   local kind, inner = core.type_shape(handle)
   if expected == "integer" then
@@ -122,12 +122,12 @@ function kernel_types.check(dump)
   if not types then
     return nil, message, code
   end
-  if types.problem == nil then
-    types.problem = problem_of(types) or false
+  if types._problem == nil then
+    types._problem = problem_of(types) or false
   end
-  if types.problem then
+  if types._problem then
     return nil, ("%s: not the type information of a Linux kernel: %s"):format(dump.path,
-      types.problem), "malformed"
+      types._problem), "malformed"
   end
   return true
 end

@@ -181,12 +181,12 @@ local function user(task)
   return registers, order
 end
 
--- What reading raises is returned too.
-
+-- The user registers, as `user`. What reading raises is returned too.
 function task_registers.user(task)
   return errors.returned(user, task)
 end
 
+-- Those at the switch, or of the vCPU, as `kernel`.
 function task_registers.kernel(task)
   return errors.returned(kernel, task)
 end

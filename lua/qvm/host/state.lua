@@ -67,6 +67,18 @@ function state.judge(answer)
   return BY_CODE[code], answer.env_message, code
 end
 
+-- A judgement as users see it: one that did not come in time is `stuck`.
+function state.reported(now, why, code)
+  if not now and code == "timeout" then
+    return "stuck", why
+  elseif not now then
+    return nil, why, code
+  elseif why then
+    return now, why
+  end
+  return now
+end
+
 -- Asks one VM, and waits for the answer.
 function state.of(file, milliseconds)
   local question = state.ask(file, milliseconds or state.ANSWER_MS)

@@ -35,15 +35,7 @@ function Answer:env()
 end
 
 function Answer:state()
-  local now, why, code = state.judge(self._answer)
-  if not now and code == "timeout" then
-    return "stuck", why
-  elseif not now then
-    return nil, why, code
-  elseif why then
-    return now, why
-  end
-  return now
+  return state.reported(state.judge(self._answer))
 end
 
 Answer.__tostring = line.tostring("VM", function(vm)

@@ -70,15 +70,7 @@ end
 -- (`malformed` `too_large` `permission` `unsupported` `io`)
 -- @usage print(vm:state())
 function VM:state()
-  local now, why, code = state.of(self.path .. "/env")
-  if not now and code == "timeout" then
-    return "stuck", why
-  elseif not now then
-    return nil, why, code
-  elseif why then
-    return now, why
-  end
-  return now
+  return state.reported(state.of(self.path .. "/env"))
 end
 
 --- Waits until the VM is in a given state.
