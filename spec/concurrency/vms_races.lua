@@ -226,14 +226,16 @@ describe("a user who is not root", function()
     chmod 777 "$QVM_ROOT" "$work/dumps" "$work/own"
     export LUA_PATH="$work/lua/?.lua;$work/lua/?/init.lua" LUA_CPATH="$work/?.so;;"
     started=
-    start() { # start NAME PREFIX...: a VM, its log NAME.log
+    nobody="setpriv --reuid nobody --regid nogroup --clear-groups"
+    start() { # start NAME [as]: a VM, its log NAME.log
       name=$1; shift
+      [ $# -eq 0 ] || set -- $nobody # not the function: its process would not be the VM's
       "$@" "$work/sim/qvm" system "$name" ram 1M cpu cpu dump "$work/dumps" \
         </dev/null 2>"$work/own/$name.log" &
       started="$started $!"
       until [ -s "$QVM_ROOT/$name/env" ]; do sleep 0.01; done
     }
-    as() { setpriv --reuid nobody --regid nogroup --clear-groups "$@"; }
+    as() { $nobody "$@"; }
     finish() { [ -z "$started" ] || kill $started; wait; }
     trap finish EXIT
     cd "$work"
