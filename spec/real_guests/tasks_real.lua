@@ -99,7 +99,8 @@ guests.each(EVERY, "the tasks of a %s guest", function(_, directory)
     local compared, has_words = 0, false
     for pid, task in pairs(by_pid(dump)) do
       local expected = told[pid] and stays(told[pid]) and told[pid].arguments
-      if expected then
+      -- The kernel clears a page's entry while it copies the page for a task that writes to it.
+      if expected and task.state ~= "R" then
         assert.are.same(expected, task:arguments())
         compared = compared + 1
         has_words = has_words or expected[6] == "words here"
@@ -114,7 +115,7 @@ guests.each(EVERY, "the tasks of a %s guest", function(_, directory)
     for pid, task in pairs(by_pid(dump)) do
       local expected = told[pid] and stays(told[pid]) and told[pid].name ~= "init"
         and told[pid].maps
-      if expected then
+      if expected and task.state ~= "R" then -- not while it may change them
         local lines = {}
         for _, line in ipairs(expected) do
           local range, flags, offset, path = line:match "^(%x+%-%x+) (%S+) (%x+) %S+ %d+ *(.*)$"
