@@ -9,7 +9,7 @@ MANDIR ?= $(PREFIX)/share/man
 COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
 BUILD  ?= build
 LUA    ?= lua5.4
-# Architecture of the guest in `make guest-dump`, as its `uname -m` prints it.
+# Architecture of the guest in `make guest-dump` and `make demo-guest`, as its `uname -m` prints it.
 ARCH   ?= x86_64
 CFLAGS ?= -O2 -g
 ifneq ($(words $(BUILD)),1)
@@ -49,7 +49,11 @@ LUA_FILES  := $(wildcard lua/qvm/*.lua lua/qvm/*/*.lua)
 COMMANDS   := diag dumpdiff explore firstcontact gdbserve watchdog
 
 MODULE_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(CORE_SRC) $(LUA_SRC))
-SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC))
+# The simulator reads dumps and QEMU's JSON with the library's own readers. Where both have a
+# header of one name, it includes the library's as "core/...".
+SIM_OBJ    := $(patsubst %.c,$(BUILD)/obj/%.o,$(SIM_SRC) $(wildcard csrc/core/dump/*.c \
+	csrc/core/json/*.c csrc/core/util/*.c))
+INCLUDE_SIM := -Icsrc/sim -Icsrc -Icsrc/core
 PRELOADED  := $(addprefix $(BUILD)/helpers/,pause.so exchange.so tasks.so threads.so)
 HELPERS    := $(PRELOADED) $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%, \
 	$(filter-out $(PRELOADED:$(BUILD)/helpers/%.so=spec/helpers/%.c),$(HELPER_SRC)))
@@ -86,7 +90,7 @@ SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 	-fno-omit-frame-pointer
 
 .DEFAULT_GOAL := all
-.PHONY: help all deps demo check test test-cost unit test-real test-html test-fleet guest-dump bench lint \
+.PHONY: help all deps demo demo-guest check test test-cost unit test-real test-html test-fleet guest-dump bench lint \
 	format sanitize valgrind docs man install uninstall clean FORCE
 
 help: ## list the targets
@@ -104,6 +108,12 @@ demo: ## start two simulated VMs and diagnose one of them
 	@$(MAKE) -q all >/dev/null 2>&1 || echo "building the library and the simulator ..."
 	@$(MAKE) -s $(JOBS) all
 	@LUA="$(LUA)" BUILD="$(BUILD)" sh examples/demo.sh
+
+demo-guest: ## boot a Linux guest in QEMU behind the simulator and triage it; ARCH=aarch64
+	@sh .ci/deps build commands guest test
+	@$(MAKE) -s $(JOBS) all
+	@guest=$$($(LUA) spec/real_guests/guest.lua $(ARCH) --image) && \
+		LUA="$(LUA)" BUILD="$(BUILD)" sh examples/demo-guest.sh $(ARCH) "$$guest"
 
 check: ## run the checks to make before each commit: under 30 seconds
 	@sh .ci/deps build test lint
@@ -138,6 +148,8 @@ test-real: ## run the specs on dumps of real guests, which QEMU boots
 	@$(LUA) spec/real_guests/guest.lua x86_64 --testing >/dev/null || true # pending specs name it
 	@$(LUA) spec/real_guests/guest.lua aarch64 --testing >/dev/null || true
 	@$(LUA) spec/real_guests/guest.lua x86_64 --bullseye >/dev/null || true
+	@$(LUA) spec/real_guests/guest.lua x86_64 --image >/dev/null
+	@$(LUA) spec/real_guests/guest.lua aarch64 --image >/dev/null
 	@QVM_BUILD="$(BUILD)" busted --run=real --lua="$$(command -v $(LUA))"
 
 test-html: ## run the specs that open the HTML report in a browser (Chromium)
@@ -284,7 +296,7 @@ $(MODULE_SO): $(MODULE_OBJ)
 
 $(SIMULATOR): $(SIM_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) $(PTHREAD) -o $@ $(SIM_OBJ)
+	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) $(PTHREAD) -o $@ $(SIM_OBJ) $(LIBS)
 
 $(HELP) $(STUBS) &: $(LUA_FILES) config.ld docs/reference.lua $(wildcard docs/reference/*.lua) \
 		| $(LUA_CHECKED)
@@ -316,7 +328,7 @@ $(PRELOADED): $(BUILD)/helpers/%.so: spec/helpers/%.c spec/helpers/opens.h
 
 $(BUILD)/obj/csrc/sim/%.o: csrc/sim/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) -Icsrc/sim $(PTHREAD) -MMD -MP -c -o $@ $<
+	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(INCLUDE_SIM) $(PTHREAD) -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/csrc/core/%.o: csrc/core/%.c
 	@mkdir -p $(@D)
@@ -359,7 +371,7 @@ core_FLAGS := $(FLAGS) -Icsrc/core
 lua_C     := $(LUA_SRC)
 lua_FLAGS := $(FLAGS) -Icsrc/core -I$(LUA_INCDIR)
 sim_C     := $(SIM_SRC)
-sim_FLAGS := $(FLAGS) -Icsrc/sim
+sim_FLAGS := $(FLAGS) $(INCLUDE_SIM)
 bench_C     := $(BENCH_SRC)
 bench_FLAGS := $(FLAGS)
 helpers_C     := $(HELPER_SRC)

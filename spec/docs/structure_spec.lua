@@ -44,12 +44,13 @@ local c_rooms = {
 }
 
 -- Rooms of the simulator. Registers are part of the configuration, and requests trigger
--- dumps.
+-- dumps. "core" is the library's C core.
 local sim_rooms = {
   util = set "",
-  conf = set "util dump",
-  dump = set "util conf vm",
-  vm = set "util conf dump",
+  guest = set "util conf core",
+  conf = set "util dump guest",
+  dump = set "util conf guest vm",
+  vm = set "util conf guest dump",
 }
 
 -- The includes below csrc/core or csrc/sim.

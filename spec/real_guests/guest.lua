@@ -14,7 +14,8 @@ local system = require "system"
 
 local usage = [[
 usage: lua5.4 spec/real_guests/guest.lua ARCH [--memory 256M] [--fill PERCENT]
-           [--la57] [--16k] [--testing | --bullseye] [--dir build/guests] [--again]
+           [--la57] [--16k] [--testing | --bullseye] [--dir build/guests]
+           [--again | --image]
   ARCH      x86_64 or aarch64
   --memory  the guest's memory, in M or G
   --fill    make the guest write to that percentage of its memory, 1 to 70
@@ -23,6 +24,7 @@ usage: lua5.4 spec/real_guests/guest.lua ARCH [--memory 256M] [--fill PERCENT]
   --testing, --bullseye  use the kernel of that suite of Debian
   --dir     the output directory, with a subdirectory for each kind of guest
   --again   record another dump even if there is one
+  --image   do not boot it; print the directory of its kernel and initramfs
 ]]
 
 local default_memory = 256 << 20
@@ -69,8 +71,8 @@ local function options(words)
   local i = 1
   while words[i] do
     local word = words[i]
-    if word == "--again" then
-      result.again = true
+    if word == "--again" or word == "--image" then
+      result[word:sub(3)] = true
     elseif forms[word] == true or forms[word] and forms[word] == result.arch then
       result.form = word:sub(3)
     elseif parse[word] then
@@ -119,7 +121,10 @@ local function make_initramfs(dir, from, fill)
   shell(dir, "cp %s root/bin", from .. "/busybox")
   shell(dir, "cp %s root/init && chmod 755 root/init",
     lfs.currentdir() .. "/spec/real_guests/init.sh")
-  shell(dir, "[ ! -e %s ] || cp %s root", from .. "/qemu_fw_cfg.ko", from .. "/qemu_fw_cfg.ko")
+  for _, name in ipairs(packages.modules) do
+    local module = ("%s/%s.ko"):format(from, name)
+    shell(dir, "[ ! -e %s ] || cp %s root", module, module)
+  end
   if fill > 0 then
     write_blob(dir .. "/root/blob", from)
   end
@@ -401,6 +406,12 @@ local function main()
     o.dir = lfs.currentdir() .. "/" .. o.dir
   end
   local dir = o.dir .. "/" .. kind_name(o)
+  if o.image then
+    dir = dir .. "-image" -- apart from what is recorded
+    prepare(dir, o)
+    print(dir)
+    return
+  end
   if o.again or not is_recorded(dir) then
     make(dir, o)
   end

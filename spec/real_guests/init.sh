@@ -8,8 +8,14 @@ mount -t proc proc /proc
 mount -t devtmpfs dev /dev 2>/dev/null
 mount -t tmpfs -o size=95% tmpfs /work
 
-# Loading this module gives VMCOREINFO to QEMU.
-[ ! -e /qemu_fw_cfg.ko ] || insmod /qemu_fw_cfg.ko
+# One gives VMCOREINFO to QEMU, the others handle the power button.
+for module in /*.ko; do
+    [ ! -e "$module" ] || insmod "$module"
+done
+mkdir -p /etc/acpi/PWRF
+printf '#!/bin/sh\npoweroff -f\n' >/etc/acpi/PWRF/00000080
+chmod 755 /etc/acpi/PWRF/00000080
+acpid -l /dev/null -p /work/acpid.pid 2>/dev/null
 
 # Writes each line as a whole, through the kernel's log.
 tell() {
@@ -63,7 +69,7 @@ sleep 2
 rm /work/busybox
 
 # What the guest says of itself, line by line: "FILE:LINE".
-{
+[ -n "$qvm_stay" ] || {
     grep -H . /proc/[0-9]*/stat /proc/[0-9]*/stack /proc/[0-9]*/maps /proc/modules
     for cmdline in /proc/[0-9]*/cmdline; do
         tr '\0' '\n' <$cmdline | sed "s,^,$cmdline:,"
@@ -74,6 +80,9 @@ sleep 1 # the console is still writing
 
 echo ready | tell qvm
 
-# The last dump is of a panic.
+# The last dump is of a panic, unless the kernel command line sets qvm_stay.
+while [ -n "$qvm_stay" ]; do
+    sleep 1000
+done
 sleep 20
 echo c >/proc/sysrq-trigger

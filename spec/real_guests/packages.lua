@@ -8,6 +8,9 @@ local process = require "support.process"
 
 local packages = {}
 
+-- Modules for the guest: the first gives VMCOREINFO to QEMU, the others handle the power button.
+packages.modules = {"qemu_fw_cfg", "button", "evdev"}
+
 -- Read after the machine's own configuration. Omits the machine's hooks after an update,
 -- which would change its state.
 local configuration = [[
@@ -96,19 +99,20 @@ local function unpack_all(dir)
   if find(dir, "*/config-*") then
     keep(dir, "*/config-*", "config")
   end
-  local module = find(dir, "*/qemu_fw_cfg.ko*") -- absent: it is built into the kernel
-  if module then
-    shell(dir, module:find("%.xz$") and "xz -dc %s >qemu_fw_cfg.ko" or "mv %s qemu_fw_cfg.ko",
-      module)
+  for _, name in ipairs(packages.modules) do
+    local module = find(dir, ("*/%s.ko*"):format(name)) -- absent: it is built into the kernel
+    if module then
+      shell(dir, module:find("%.xz$") and "xz -dc %s >%s" or "mv %s %s", module, name .. ".ko")
+    end
   end
 end
 
--- Fills a directory (an absolute path) with kernel, busybox, config, qemu_fw_cfg.ko if the
--- packages have it, and "name": the kernel's package, on which the package `image` depends.
+-- Fills a directory (an absolute path) with kernel, busybox, config, the modules that the
+-- packages have, and "name": the kernel's package, on which the package `image` depends.
 -- suite: a suite other than the machine's own, or nil. A complete directory is left
 -- unchanged.
 function packages.get(dir, architecture, image, suite, progress)
-  if lfs.attributes(dir .. "/name") then
+  if lfs.attributes(dir .. "/name") and lfs.attributes(dir .. "/evdev.ko") then
     return
   end
   progress(("fetching %s (%s)"):format(image, architecture))

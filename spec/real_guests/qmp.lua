@@ -1,7 +1,8 @@
--- A client of the QEMU machine protocol, over the two FIFOs of `-qmp pipe:PATH`. It waits
--- for answers without a limit, so QEMU itself must have one.
+-- A client of the QEMU machine protocol, over the two FIFOs of `-qmp pipe:PATH` or a socket. It
+-- waits for answers without a limit, so QEMU itself must have one.
 
 local cjson = require "cjson"
+local unix = require "socket.unix"
 
 local qmp = {}
 qmp.__index = qmp
@@ -15,13 +16,29 @@ function qmp:read()
   return cjson.decode(line)
 end
 
--- Connects to a running QEMU; without one, opening a FIFO would block forever.
-function qmp.open(path)
-  local self = setmetatable({input = assert(io.open(path .. ".in", "w")),
-    output = assert(io.open(path .. ".out", "r"))}, qmp)
+local function greet(input, output)
+  local self = setmetatable({input = input, output = output}, qmp)
   self.version = self:read().QMP.version.qemu
   self:call("qmp_capabilities")
   return self
+end
+
+-- Connects to a running QEMU; without one, opening a FIFO would block forever.
+function qmp.open(path)
+  return greet(assert(io.open(path .. ".in", "w")), assert(io.open(path .. ".out", "r")))
+end
+
+-- Connects to the socket of `-qmp unix:PATH`.
+function qmp.connect(path)
+  local socket = assert(unix())
+  assert(socket:connect(path))
+  local stream = {
+    write = function(_, ...) return socket:send(table.concat {...}) end,
+    flush = function() end,
+    read = function() return (socket:receive("*l")) end,
+    close = function() return socket:close() end,
+  }
+  return greet(stream, stream)
 end
 
 -- Runs a command and returns its result. Raises errors that QEMU reports.

@@ -23,14 +23,11 @@ for i = 0, 30 do
   table.insert(names.aarch64, "x" .. i)
 end
 
--- Extra registers. For aarch64, QEMU's dump has none. TCR_EL1 is what QEMU's gdb stub
+-- Extra registers for aarch64: QEMU's dump has none. TCR_EL1 is what QEMU's gdb stub
 -- showed for such a guest (4 KiB pages, 48 bits in both halves), as is the ASID in
 -- TTBR1_EL1, whose address is in VMCOREINFO; there, both had the same value. The root of
 -- user-space tables is unknown.
-local function extra_registers(dump, cpu)
-  if dump.machine == "x86_64" then
-    return {CR0 = cpu.extra.cr0, CR3 = cpu.extra.cr3, CR4 = cpu.extra.cr4}
-  end
+local function aarch64_registers(dump)
   local info = dump:vmcoreinfo()
   assert(info.page_size == 4096 and info.numbers.VA_BITS == 48)
   return {TTBR1_EL1 = 0x22 << 48 | info.symbols.swapper_pg_dir - info.numbers.kimage_voffset,
@@ -40,27 +37,16 @@ end
 -- A configuration with the dump's memory and registers. note: "new", with extra registers;
 -- "old", with pgtbl alone (on aarch64, without).
 local function configuration(dump, note)
-  local lines = {"set sim-machine " .. dump.machine, "set sim-note " .. note}
-  for segment in dump:segments() do
-    if segment.type == 1 then
-      -- Another 256 MiB after the first, for a VM of 512 MiB.
-      local size = dump.machine == "aarch64" and 512 << 20 or segment.memsz
-      lines[#lines + 1] = ("ram 0x%x,0x%x"):format(segment.paddr, size)
-    end
+  local lines = {"set sim-guest " .. dump.path, "set sim-note " .. note}
+  local is_x86 = dump.machine == "x86_64"
+  for name, value in pairs(not is_x86 and note == "new" and aarch64_registers(dump) or {}) do
+    lines[#lines + 1] = ("set sim-extra-%s 0x%x"):format(name, value)
   end
-  lines[#lines + 1] = "ram 0x100000000,128K" -- for the report text
-  lines[#lines + 1] = "load " .. dump.path
   for cpu in dump:vcpus() do
     lines[#lines + 1] = "cpu"
-    for _, name in ipairs(names[dump.machine]) do
-      lines[#lines + 1] = ("set sim-reg-%s 0x%x"):format(name, cpu.regs[name])
+    if is_x86 and note == "old" then
+      lines[#lines + 1] = ("set sim-pgtbl 0x%x"):format(cpu.extra.cr3 & ~0xfff)
     end
-    local extra = extra_registers(dump, cpu)
-    for name, value in pairs(note == "new" and extra or {}) do
-      lines[#lines + 1] = ("set sim-extra-%s 0x%x"):format(name, value)
-    end
-    lines[#lines + 1] = ("set sim-pgtbl 0x%x"):format(note == "old" and extra.CR3
-      and extra.CR3 & ~0xfff or 0)
   end
   return table.concat(lines, "\n")
 end

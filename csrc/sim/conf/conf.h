@@ -61,10 +61,29 @@ struct detail {
 
 struct vdev {
     const char *type;
+    struct place place;
     const char *name; /* NULL: no node */
     bool debug;       /* in the status text */
     struct detail *details;
     size_t detail_count;
+};
+
+/* What runs in the VM: nothing; QEMU; or nothing, but memory and registers are those of a
+   dump. */
+enum guest_kind { GUEST_NONE, GUEST_QEMU, GUEST_FILE };
+
+struct guest_conf {
+    enum guest_kind kind;
+    struct place place;      /* of sim-guest */
+    const char *path;        /* of the dump */
+    struct guest_file *file; /* owned */
+    bool kvm;
+    /* For QEMU; NULL: not given. */
+    const char *qmp; /* path of another monitor's socket */
+    const char *initrd;
+    struct place initrd_place;
+    const char *cmdline;
+    struct place cmdline_place;
 };
 
 struct conf {
@@ -83,6 +102,7 @@ struct conf {
     size_t extra_count;
     bool extras_set;    /* by the configuration; else they are the default ones */
     struct loads loads; /* the RAM that files fill */
+    struct guest_conf guest;
     struct logger logger;
     const char *dump; /* directory, or "|command"; NULL: none */
     double dump_seconds;
@@ -97,14 +117,19 @@ void conf_read(struct conf *conf, int argc, char *const argv[]);
 
 void conf_free(struct conf *conf);
 
+/* The address of the first RAM block that has none in the configuration; if QEMU runs the
+   guest, where QEMU's memory begins. */
+uint64_t conf_ram_base(const struct conf *conf);
+
+const char *conf_machine_name(const struct conf *conf);
+
 /* The bytes of RAM block `block` that hold the guest's memory: all, except for the
- * report's.
- */
+   report's. */
 uint64_t conf_memory_size(const struct conf *conf, size_t block);
 
-/* The RAM block at whose end a dump's report is: the last block of at least 128 KiB; the
-   number of blocks if there is none. */
-size_t conf_report_block(const struct conf *conf);
+/* The address of a dump's report: at the end of the last RAM block of at least 128 KiB; or,
+   if the memory is that of a guest, after the highest block. False: no room. */
+bool conf_report_address(const struct conf *conf, uint64_t *address);
 
 /* Looks up the variable `prefix` + `name` of cpu `cpu`, or else of all. False if it is not
    set; `value` is then unchanged. */

@@ -1,9 +1,9 @@
 /*
  * The option `load`: puts an ELF file's PT_LOAD segments, or a file's bytes, into the
- * guest's memory. While the configuration is read, only headers are read, and each part
- * that a file fills becomes an extent: an address, a size, and where its bytes are in the
- * file. Afterwards the extents are checked against the RAM and sorted. Their bytes are
- * read for each dump anew.
+ * guest's memory. After all options, the headers of the files are read, and each part that
+ * a file fills becomes an extent: an address, a size, and where its bytes are in the file.
+ * The extents are checked against the RAM and sorted. Their bytes are read for each dump
+ * anew. If QEMU runs the guest, the file is its kernel, and QEMU reads it.
  */
 #define _GNU_SOURCE
 #include "conf/number.h"
@@ -30,7 +30,7 @@ enum {
 /* A file whose headers are read. */
 struct reading {
     struct loads *loads;
-    const struct load *load; /* the last of them */
+    struct load *load; /* one of them */
     uint64_t file_size;
 };
 
@@ -75,7 +75,7 @@ static void add_extent(const struct reading *reading, struct extent extent)
 {
     struct loads *loads = reading->loads;
 
-    extent.load = loads->file_count - 1;
+    extent.load = (size_t)(reading->load - loads->files);
     loads->extents = place_grow(loads->extents, loads->extent_count, sizeof extent);
     loads->extents[loads->extent_count++] = extent;
 }
@@ -139,7 +139,7 @@ static bool is_elf(const struct reading *reading)
 
 static void read_elf(struct reading *reading)
 {
-    struct load *load = &reading->loads->files[reading->loads->file_count - 1];
+    struct load *load = reading->load;
     unsigned char header[ELF_HEADER_SIZE];
 
     if (reading->file_size < sizeof header)
@@ -157,18 +157,17 @@ static void read_elf(struct reading *reading)
     read_segments(reading, number_at(header + 32, 8), count);
 }
 
-/* Splits "[address,]file". File names may contain a comma, too; an address begins with a
-   digit. */
-static bool take_address(const struct token *token, const char **path, uint64_t *address)
+bool load_split(char *text, struct place place, const char *option, const char **path,
+                uint64_t *address)
 {
-    char *comma = strchr(token->text, ',');
+    char *comma = strchr(text, ',');
 
-    *path = token->text;
-    if (!comma || token->text[0] < '0' || token->text[0] > '9')
+    *path = text;
+    if (!comma || text[0] < '0' || text[0] > '9')
         return false;
     *comma = '\0';
-    if (!number_size(token->text, address))
-        place_fail(token->place, "load: bad address '%s'", token->text);
+    if (!number_size(text, address))
+        place_fail(place, "%s: bad address '%s'", option, text);
     *path = comma + 1;
     return true;
 }
@@ -196,25 +195,32 @@ static bool open_file(struct load *load, uint64_t *size)
 void load_take(struct parser *parser)
 {
     const struct token *token = parser_argument(parser);
-    struct load load = {.place = token->place};
     struct loads *loads = &parser->conf->loads;
-    uint64_t address = 0;
-    bool raw = take_address(token, &load.path, &address);
+    struct load load = {.place = token->place, .fd = -1};
+
+    load.has_address =
+        load_split(token->text, token->place, "load", &load.path, &load.address);
+    loads->files = place_grow(loads->files, loads->file_count, sizeof load);
+    loads->files[loads->file_count++] = load;
+}
+
+static void read_load(struct loads *loads, struct load *load)
+{
+    struct reading reading = {loads, load, 0};
     uint64_t size;
 
-    if (!open_file(&load, &size))
+    if (!open_file(load, &size))
         return;
-    loads->files = place_grow(loads->files, loads->file_count, sizeof load);
-    loads->files[loads->file_count] = load;
-    struct reading reading = {loads, &loads->files[loads->file_count++], size};
-    if (raw && size > 0)
+    reading.file_size = size;
+    if (load->has_address && size > 0)
         add_extent(&reading,
-                   (struct extent){.address = address, .size = size, .filled = size});
-    else if (!raw && is_elf(&reading))
+                   (struct extent){.address = load->address, .size = size, .filled = size});
+    else if (!load->has_address && is_elf(&reading))
         read_elf(&reading);
     else
-        place_warn(load.place, "load: %s is %s: nothing is loaded", load.path,
-                   raw ? "empty" : "not an ELF file, and no address is given");
+        place_warn(load->place, "load: %s is %s: nothing is loaded", load->path,
+                   load->has_address ? "empty"
+                                     : "not an ELF file, and no address is given");
 }
 
 /* The bytes of guest memory from `address` on, in the block where it is; 0: in none. */
@@ -248,9 +254,9 @@ static struct label name_extent(const struct loads *loads, const struct extent *
 static _Noreturn void fail_outside(const struct conf *conf, const struct extent *extent,
                                    uint64_t address)
 {
-    size_t block = conf_report_block(conf);
-    const struct ram *ram = block < conf->ram_count ? &conf->ram[block] : NULL;
-    bool report = ram && address >= ram->base && address - ram->base < ram->size;
+    uint64_t start;
+    bool report = conf_report_address(conf, &start) && address >= start &&
+                  address - start < CONF_REPORT;
 
     place_fail(conf->loads.files[extent->load].place,
                "load: %s0x%" PRIx64 " bytes at 0x%" PRIx64 ": 0x%" PRIx64 " is %s",
@@ -308,12 +314,14 @@ static void check_machine(const struct conf *conf, const struct load *load)
                    load->path, load->machine, machine);
 }
 
-void load_check(struct conf *conf)
+void load_read(struct conf *conf)
 {
     struct loads *loads = &conf->loads;
 
-    for (size_t i = 0; i < loads->file_count; i++)
+    for (size_t i = 0; i < loads->file_count; i++) {
+        read_load(loads, &loads->files[i]);
         check_machine(conf, &loads->files[i]);
+    }
     for (size_t i = 0; i < loads->extent_count; i++)
         check_extent(conf, &loads->extents[i]);
     if (loads->extent_count > 0)
@@ -324,8 +332,10 @@ void load_check(struct conf *conf)
 
 void loads_free(struct loads *loads)
 {
-    for (size_t i = 0; i < loads->file_count; i++)
-        (void)close(loads->files[i].fd);
+    for (size_t i = 0; i < loads->file_count; i++) {
+        if (loads->files[i].fd >= 0)
+            (void)close(loads->files[i].fd);
+    }
     free(loads->files);
     free(loads->extents);
     *loads = (struct loads){0};

@@ -9,6 +9,7 @@
 
 #include "conf/message.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,9 @@
 struct load {
     const char *path; /* borrowed */
     struct place place;
-    int fd;
+    bool has_address;
+    uint64_t address;
+    int fd;           /* -1: not open */
     unsigned machine; /* of an ELF file; 0: the file is loaded as it is */
 };
 

@@ -23,6 +23,7 @@ struct option {
 };
 
 static const struct option *find_option(const struct token *token);
+static const struct token *skip_load(struct parser *parser);
 
 struct cpu *parser_cpu(const struct parser *parser)
 {
@@ -94,12 +95,13 @@ static const char *type_of(char *text)
 static void take_vdev(struct parser *parser)
 {
     struct conf *conf = parser->conf;
-    const char *type = type_of(parser_argument(parser)->text);
+    const struct token *token = parser_argument(parser);
 
     if (conf->vdev_count == MOST_VDEVS)
         place_fail(parser->word->place, "vdev: more than %d", MOST_VDEVS);
     conf->vdevs = place_grow(conf->vdevs, conf->vdev_count, sizeof *conf->vdevs);
-    conf->vdevs[conf->vdev_count++] = (struct vdev){.type = type, .debug = true};
+    conf->vdevs[conf->vdev_count++] =
+        (struct vdev){.type = type_of(token->text), .place = token->place, .debug = true};
     parser->context = CONTEXT_VDEV;
 }
 
@@ -198,6 +200,26 @@ static void take_detail(struct parser *parser)
     vdev->details[vdev->detail_count++] = detail;
 }
 
+/* Whether it is simulated depends on the guest: see guest_complete(). */
+static void take_initrd(struct parser *parser)
+{
+    struct guest_conf *guest = &parser->conf->guest;
+    const struct token *file = skip_load(parser);
+    uint64_t address;
+
+    guest->initrd_place = parser->word->place;
+    if (file)
+        (void)load_split(file->text, file->place, "initrd", &guest->initrd, &address);
+    else
+        place_warn(guest->initrd_place, "option 'initrd' is not simulated");
+}
+
+static void take_cmdline(struct parser *parser)
+{
+    parser->conf->guest.cmdline_place = parser->word->place;
+    parser->conf->guest.cmdline = parser_argument(parser)->text;
+}
+
 static void open_unused(struct parser *parser, enum context context)
 {
     place_warn(parser->word->place, "option '%s' is not simulated", parser->word->text);
@@ -226,8 +248,8 @@ static const struct option options[] = {
     {"pass", take_pass, 0, 0},
     {"reserve", take_reserve, 0, 0},
     {"rom", NULL, 0, 1},
-    {"cmdline", NULL, 0, 1},
-    {"initrd", NULL, 0, LOAD},
+    {"cmdline", take_cmdline, 0, 0},
+    {"initrd", take_initrd, 0, 0},
     {"fdt", NULL, 0, LOAD},
     {"data", NULL, 0, LOAD},
     {"guest", NULL, 0, LOAD},
@@ -289,18 +311,20 @@ static void skip_rest(struct parser *parser)
         parser->next++;
 }
 
-static void skip_load(struct parser *parser)
+/* Skips "load [address,]file" or what stands in its place. Returns the file; NULL: none. */
+static const struct token *skip_load(struct parser *parser)
 {
     const struct token *token = next_on_line(parser);
 
     if (token && strcmp(token->text, "load") == 0) {
         parser->next++;
-        (void)parser_argument(parser);
-    } else if (token && strcmp(token->text, "generate") == 0) {
-        parser->next++;
-    } else {
-        skip_rest(parser);
+        return parser_argument(parser);
     }
+    if (token && strcmp(token->text, "generate") == 0)
+        parser->next++;
+    else
+        skip_rest(parser);
+    return NULL;
 }
 
 static void skip(struct parser *parser, int arguments)
@@ -310,7 +334,7 @@ static void skip(struct parser *parser, int arguments)
     if (arguments == REST)
         skip_rest(parser);
     else if (arguments == LOAD)
-        skip_load(parser);
+        (void)skip_load(parser);
 }
 
 /* Reports `sched=8` that is written for `sched 8`. */

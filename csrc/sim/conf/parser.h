@@ -35,14 +35,31 @@ void set_take(struct parser *parser);
 /* Reads the argument of a `ram`. */
 void ram_take(struct parser *parser);
 
-/* Reads the argument of a `load`, and the headers of the file that it names. */
+/* Reads the argument of a `load`. */
 void load_take(struct parser *parser);
 
-/* After all options: places the blocks without a base; overlaps are an error. */
+/* Splits "[address,]file" of an option. File names may contain a comma, too; an address
+   begins with a digit. False: no address. */
+bool load_split(char *text, struct place place, const char *option, const char **path,
+                uint64_t *address);
+
+/* Take the values of sim-guest, sim-guest-accel and sim-guest-qmp. */
+void guest_set(struct parser *parser, const struct token *value);
+void guest_set_accel(struct parser *parser, const struct token *value);
+void guest_set_qmp(struct parser *parser, const struct token *value);
+
+/* Adds a block at a given address. */
+void ram_add(struct conf *conf, struct place place, uint64_t base, uint64_t size);
+
+/* After all options: takes RAM and vCPUs from a dump, or checks that QEMU can run the
+   guest. */
+void guest_complete(struct conf *conf);
+
+/* After that: places the blocks without a base; overlaps are an error. */
 void ram_place(struct conf *conf);
 
-/* After that: checks that everything is loaded into RAM, nothing twice, and for this
-   machine; sorts the extents. */
-void load_check(struct conf *conf);
+/* After that: reads the headers of what is loaded, checks that all of it is in RAM, nothing
+   twice, and for this machine; sorts the extents. */
+void load_read(struct conf *conf);
 
 #endif

@@ -88,6 +88,9 @@ static const struct variable variables[] = {
     {"sim-note", set_note},
     {"sim-dump-seconds", set_dump_seconds},
     {"sim-env-template", set_env_template},
+    {"sim-guest", guest_set},
+    {"sim-guest-accel", guest_set_accel},
+    {"sim-guest-qmp", guest_set_qmp},
     {"debug", set_debug},
 };
 

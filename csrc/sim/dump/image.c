@@ -34,7 +34,9 @@ struct segment {
 
 static bool has_report(const struct conf *conf)
 {
-    return conf_report_block(conf) < conf->ram_count;
+    uint64_t address;
+
+    return conf_report_address(conf, &address);
 }
 
 /* Index of the dumpinfo segment: after those of the RAM blocks. */
@@ -65,8 +67,7 @@ static struct segment segment_at(const struct conf *conf, size_t index,
         segment.address = conf->ram[index].base;
         segment.size = conf_memory_size(conf, index);
     } else if (index == dumpinfo_index(conf)) {
-        size_t block = conf_report_block(conf);
-        segment.address = conf->ram[block].base + conf_memory_size(conf, block);
+        (void)conf_report_address(conf, &segment.address);
         segment.size = CONF_REPORT;
     } else {
         segment.type = SEGMENT_NOTE;
@@ -84,8 +85,8 @@ uint64_t image_size(const struct conf *conf)
     uint64_t size = first_offset(conf) + note_size(conf);
 
     for (size_t i = 0; i < conf->ram_count; i++)
-        size += conf->ram[i].size;
-    return size;
+        size += conf_memory_size(conf, i);
+    return size + (has_report(conf) ? CONF_REPORT : 0);
 }
 
 static void write_elf_header(const struct conf *conf, struct sink *sink)

@@ -110,7 +110,30 @@ static uint64_t next_page(struct area *area, uint64_t offset)
     return start < next ? start : next;
 }
 
-void memory_write(const struct vm *vm, size_t block, uint64_t number, struct sink *sink)
+/* Copies a block of a guest's memory. */
+static void copy_guest(const struct vm *vm, const struct ram *ram, struct sink *sink)
+{
+    static const unsigned char zeros[CONF_PAGE];
+    unsigned char bytes[16 * CONF_PAGE];
+
+    for (uint64_t offset = 0; offset < ram->size && !sink->error;) {
+        uint64_t left = ram->size - offset;
+        size_t size = left < sizeof bytes ? (size_t)left : sizeof bytes;
+        int error = vm_read(vm, ram->base + offset, bytes, size);
+        if (error && !sink->error)
+            sink->error = error;
+        for (size_t at = 0; at < size; at += CONF_PAGE) {
+            if (memcmp(bytes + at, zeros, CONF_PAGE) == 0)
+                sink_zeros(sink, CONF_PAGE);
+            else
+                sink_bytes(sink, bytes + at, CONF_PAGE);
+        }
+        offset += size;
+    }
+}
+
+static void write_pattern(const struct vm *vm, size_t block, uint64_t number,
+                          struct sink *sink)
 {
     const struct conf *conf = vm->conf;
     uint64_t size = conf_memory_size(conf, block);
@@ -128,4 +151,12 @@ void memory_write(const struct vm *vm, size_t block, uint64_t number, struct sin
             offset += CONF_PAGE;
         }
     }
+}
+
+void memory_write(const struct vm *vm, size_t block, uint64_t number, struct sink *sink)
+{
+    if (vm_has_guest(vm))
+        copy_guest(vm, &vm->conf->ram[block], sink);
+    else
+        write_pattern(vm, block, number, sink);
 }

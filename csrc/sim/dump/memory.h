@@ -1,7 +1,6 @@
 /*
- * The content of the guest's memory.
- *
- * From the highest priority to the lowest:
+ * The content of the guest's memory: that of a guest, or of a dump of one. If the VM has
+ * neither, from the highest priority to the lowest:
  * - what was loaded from files;
  * - at the base of the first block, the string "simulated guest SYSTEM" with its NUL, cut
  *   off at 0x100, and at 0x100 the number of the dump as a u64;

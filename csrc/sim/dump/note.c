@@ -82,7 +82,9 @@ static void write_cpu(const struct vm *vm, size_t index, struct sink *sink)
         (void)snprintf(name, sizeof name, "%s", conf->cpus[index].name);
     else
         (void)snprintf(name, sizeof name, "vcpu%zu", index);
-    (void)conf_setting(conf, index, SETTING_PGTBL, "", &page_table);
+    if (vm_has_guest(vm))
+        page_table = 0;
+    (void)vm_register(vm, index, SETTING_PGTBL, "", &page_table);
     at = put_u64(at, page_table);
     at = put_u32(at, (uint32_t)index);
     at += 4 * 4; /* spare */

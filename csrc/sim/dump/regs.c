@@ -5,6 +5,7 @@
 #include "dump/regs.h"
 
 #include "dump/sink.h"
+#include "guest/file.h"
 
 #include <string.h>
 
@@ -91,6 +92,7 @@ static void add_extras(struct conf *conf, const struct settings *settings)
 void regs_complete(struct conf *conf)
 {
     bool arm = conf->machine == MACHINE_AARCH64;
+    const char *name;
 
     check(conf->machine, &conf->settings);
     add_extras(conf, &conf->settings);
@@ -98,7 +100,11 @@ void regs_complete(struct conf *conf)
         check(conf->machine, &conf->cpus[i].settings);
         add_extras(conf, &conf->cpus[i].settings);
     }
-    conf->extras_set = conf->extra_count > 0;
+    for (unsigned k = 0; conf->guest.file && conf->extra_count < REGS_MOST_EXTRA &&
+                         (name = guest_file_extra(conf->guest.file, 0, k));
+         k++)
+        add_extra(conf, name);
+    conf->extras_set = conf->extra_count > 0 || conf->guest.file;
     for (size_t k = 0; !conf->extras_set && k < DEFAULT_EXTRA; k++)
         add_extra(conf, arm ? extra_aarch64[k] : extra_x86_64[k]);
 }
@@ -131,7 +137,7 @@ static uint64_t value_of(const struct vm *vm, size_t index, size_t n)
 
     if (n == (arm ? 32 : 15)) /* the program counter, set or not */
         return vm_ip(vm, index);
-    (void)conf_setting(vm->conf, index, SETTING_REG, name_of(vm->conf->machine, n), &value);
+    (void)vm_register(vm, index, SETTING_REG, name_of(vm->conf->machine, n), &value);
     return value;
 }
 
@@ -144,7 +150,7 @@ unsigned char *regs_put(const struct vm *vm, size_t index, bool extra, unsigned 
     for (size_t k = 0; extra && k < conf->extra_count; k++) {
         uint64_t value =
             conf->extras_set ? 0 : UINT64_C(0xe000000000000000) | (uint64_t)index << 16 | k;
-        (void)conf_setting(conf, index, SETTING_EXTRA, conf->extras[k], &value);
+        (void)vm_register(vm, index, SETTING_EXTRA, conf->extras[k], &value);
         at = put_u64(at, value);
     }
     return at;

@@ -14,13 +14,19 @@
 
 static int pipe_ends[2] = {-1, -1};
 static volatile sig_atomic_t quit;
+static volatile sig_atomic_t is_button;
+
+static bool ends(int number)
+{
+    return number == SIGQUIT || (!is_button && (number == SIGTERM || number == SIGINT));
+}
 
 static void note(int number)
 {
     int saved = errno;
     unsigned char byte = (unsigned char)number;
 
-    if (number != SIGUSR1 && number != SIGUSR2 && !quit)
+    if (ends(number) && !quit)
         quit = number;
     /* If the pipe is full, the signal is lost: enough requests are waiting. */
     if (write(pipe_ends[1], &byte, 1) < 0)
@@ -62,6 +68,11 @@ int signals_install(void)
     if (set_action(SIGCHLD, SIG_DFL))
         return -1;
     return sigprocmask(SIG_UNBLOCK, &mask, NULL);
+}
+
+void signals_use_button(void)
+{
+    is_button = 1;
 }
 
 int signals_fd(void)

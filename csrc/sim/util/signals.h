@@ -13,6 +13,10 @@
    Returns 0, or -1 with errno set. */
 int signals_install(void);
 
+/* From now on, SIGTERM and SIGINT are requests like SIGUSR1: they press the power button of
+   a guest, which may take its time. */
+void signals_use_button(void);
+
 /* A descriptor that poll() finds readable when a signal is waiting. */
 int signals_fd(void);
 

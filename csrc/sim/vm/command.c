@@ -19,10 +19,10 @@ struct command {
     bool (*serve)(struct server *server);
 };
 
-/* server_run() acknowledges it, once the VM is gone. */
+/* server_run() acknowledges it, once the VM is gone. A guest shuts down in its own time. */
 static bool shut_down(struct server *server)
 {
-    server->done = true;
+    server->done = server->done || !server_power_button(server);
     server->announce = true;
     return false;
 }

@@ -94,7 +94,7 @@ void env_compose(const struct vm *vm, struct text *out)
     text_string(out, "{\n");
     put_member(out, "simulator", "qvm simulator, not QNX");
     put_member(out, "system", conf->system);
-    put_member(out, "machine", vm_machine_name(vm));
+    put_member(out, "machine", conf_machine_name(vm->conf));
     put_vcpus(vm, out);
     put_errata(conf, out);
     text_string(out, "}\n");

@@ -1,6 +1,7 @@
 /*
  * qvm: simulates a qvm process of a QNX Hypervisor host on Linux. One process simulates one
- * VM, as far as other processes on the host can see it; no guest runs.
+ * VM, as far as other processes on the host can see it. No guest runs in it; QEMU can run
+ * one as a child process.
  */
 #include "conf/conf.h"
 #include "conf/message.h"

@@ -3,7 +3,10 @@
  */
 #include "vm/report.h"
 
+#include "guest/qemu.h"
+
 #include <inttypes.h>
+#include <stdio.h>
 
 static void begin(const struct vm *vm, struct text *out)
 {
@@ -18,10 +21,26 @@ static void put_head(const struct vm *vm, const char *kind, uint64_t number,
     begin(vm, out);
     text_string(out, "system ");
     text_clean(out, vm->conf->system);
-    text_printf(out, ", machine %s\n", vm_machine_name(vm));
+    text_printf(out, ", machine %s\n", conf_machine_name(vm->conf));
     begin(vm, out);
     text_printf(out, "state %s, requests served %" PRIu64 "\n",
                 vm->suspended ? "suspended" : "running", vm->statuses + vm->dumps);
+}
+
+/* The guest that QEMU runs, as QEMU sees it. */
+static void put_guest(const struct vm *vm, struct text *out)
+{
+    char status[32];
+
+    if (!vm->qemu)
+        return;
+    if (!qemu_status(vm->qemu, status, sizeof status))
+        (void)snprintf(status, sizeof status, "no answer");
+    begin(vm, out);
+    text_printf(out, "guest in QEMU, process %ld, %s: ", (long)qemu_pid(vm->qemu),
+                vm->conf->guest.kvm ? "KVM" : "TCG");
+    text_clean(out, status);
+    text_string(out, "\n");
 }
 
 static void put_hardware(const struct vm *vm, struct text *out)
@@ -67,6 +86,7 @@ void report_compose(const struct vm *vm, const char *kind, uint64_t number, bool
     const struct conf *conf = vm->conf;
 
     put_head(vm, kind, number, out);
+    put_guest(vm, out);
     put_hardware(vm, out);
     for (size_t i = 0; i < conf->vdev_count; i++) {
         if (conf->vdevs[i].debug || all_vdevs)

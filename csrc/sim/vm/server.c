@@ -6,6 +6,7 @@
 #include "vm/server.h"
 
 #include "dump/dump.h"
+#include "guest/qemu.h"
 #include "util/signals.h"
 #include "vm/command.h"
 #include "vm/env.h"
@@ -17,6 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { GUEST_PERIOD = 1000 }; /* milliseconds from one env of a running guest to the next */
 
 static bool failed(const struct server *server, const char *what)
 {
@@ -36,6 +39,7 @@ static bool publish_env(struct server *server)
 {
     struct text env = {0};
 
+    vm_sample(&server->vm);
     env_compose(&server->vm, &env);
     bool good = node_replace(&server->node, &env) == 0;
     if (!good)
@@ -52,6 +56,7 @@ bool server_status(struct server *server)
     if (refuses(server, "status"))
         return false;
     server->vm.statuses++;
+    vm_sample(&server->vm);
     report_compose(&server->vm, "status", server->vm.statuses, false, &report);
     if (report.failed) {
         errno = ENOMEM;
@@ -66,13 +71,25 @@ bool server_status(struct server *server)
 
 bool server_dump(struct server *server)
 {
-    return !refuses(server, "dump") && dump_take(&server->vm);
+    struct qemu *qemu = server->vm.qemu;
+
+    if (refuses(server, "dump") || (qemu && !qemu_pause(qemu)))
+        return false;
+    bool good = dump_take(&server->vm);
+    if (qemu)
+        qemu_continue(qemu);
+    return good;
 }
 
 bool server_suspend(struct server *server)
 {
     if (refuses(server, "suspend"))
         return false;
+    if (server->vm.qemu) {
+        logger_line(&server->conf->logger, LEVEL_WARN,
+                    "suspend: not from here: QEMU's guest suspends itself");
+        return false;
+    }
     server->vm.suspended = true;
     if (publish_env(server))
         return true;
@@ -101,6 +118,7 @@ static bool create_nodes(struct server *server)
 {
     struct text env = {0};
 
+    vm_sample(&server->vm);
     env_compose(&server->vm, &env);
     bool good = node_create(&server->node, &env) == 0;
     text_free(&env);
@@ -115,6 +133,8 @@ bool server_reboot(struct server *server)
         return false;
     node_remove(&server->node);
     server->vm.suspended = false;
+    if (server->vm.qemu)
+        (void)qemu_reset(server->vm.qemu);
     if (!signals_sleep_until(signals_clock() + pause))
         return false;
     if (create_nodes(server))
@@ -122,6 +142,15 @@ bool server_reboot(struct server *server)
     server->exit_code = EXITCODE_AFTER_GUEST;
     server->done = true;
     return false;
+}
+
+bool server_power_button(struct server *server)
+{
+    if (!server->vm.qemu || !qemu_power_button(server->vm.qemu))
+        return false;
+    logger_line(&server->conf->logger, LEVEL_INFO,
+                "power button pressed; the guest may ignore it: SIGQUIT cuts the power");
+    return true;
 }
 
 static void serve_signals(struct server *server)
@@ -134,7 +163,29 @@ static void serve_signals(struct server *server)
             (void)server_status(server);
         else if (number == SIGUSR2 && !server->hung)
             (void)server_dump(server);
+        else if (number == SIGTERM || number == SIGINT)
+            (void)server_power_button(server);
     }
+}
+
+/* Handles what QEMU reports, and shows in env what the guest executes now. */
+static void serve_guest(struct server *server)
+{
+    struct qemu *qemu = server->vm.qemu;
+
+    qemu_serve(qemu);
+    server->done = server->done || qemu_is_off(qemu) || qemu_failed(qemu);
+    if (qemu_failed(qemu))
+        server->exit_code = EXITCODE_AFTER_GUEST;
+    if (!server->done && !server->hung)
+        (void)publish_env(server);
+}
+
+/* How long to wait for the next event, in milliseconds; -1: for ever. A guest changes all
+   the time. */
+static int timeout(const struct server *server, const struct command_input *input)
+{
+    return server->vm.qemu ? GUEST_PERIOD : command_timeout(input);
 }
 
 static void serve(struct server *server)
@@ -143,13 +194,17 @@ static void serve(struct server *server)
 
     command_open(&input);
     while (!server->done && !signals_quit()) {
-        struct pollfd ready[] = {{.fd = signals_fd(), .events = POLLIN},
-                                 {.fd = command_fd(&input), .events = POLLIN}};
-        if (poll(ready, 2, command_timeout(&input)) < 0)
+        struct pollfd ready[] = {
+            {.fd = signals_fd(), .events = POLLIN},
+            {.fd = command_fd(&input), .events = POLLIN},
+            {.fd = server->vm.qemu ? qemu_fd(server->vm.qemu) : -1, .events = POLLIN}};
+        if (poll(ready, 3, timeout(server, &input)) < 0)
             continue;
         serve_signals(server);
         if (ready[1].revents)
             command_read(&input, server);
+        if (server->vm.qemu && !server->done)
+            serve_guest(server);
     }
     if (signals_quit() == SIGQUIT)
         server->exit_code = EXITCODE_POWER_CUT;
@@ -157,12 +212,10 @@ static void serve(struct server *server)
 
 static bool start(struct server *server, const char *root)
 {
-    int error = vm_start(&server->vm, server->conf);
-
-    if (error) {
-        (void)fprintf(stderr, "qvm: cannot start the vCPU threads: %s\n", strerror(error));
+    if (server->conf->guest.kind == GUEST_QEMU)
+        signals_use_button();
+    if (!vm_start(&server->vm, server->conf))
         return false;
-    }
     if (node_init(&server->node, server->conf, root)) {
         (void)fprintf(stderr, "qvm: out of memory\n");
     } else {

@@ -29,7 +29,10 @@ bool server_hang(struct server *server);
 /* Undoes server_suspend() and server_hang(). */
 bool server_resume(struct server *server);
 
-/* Removes the directory for 0.2 seconds. Afterwards the guest runs. */
+/* Presses the power button of the guest that QEMU runs. False: there is none. */
+bool server_power_button(struct server *server);
+
+/* Removes the directory for 0.2 seconds. Afterwards the guest runs; QEMU resets it. */
 bool server_reboot(struct server *server);
 
 /* Makes the VM appear, serves signals and standard input until told to quit, and removes

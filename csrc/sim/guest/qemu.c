@@ -1,0 +1,383 @@
+/*
+ * Runs QEMU as a child process. The guest's memory is a file in memory (memfd) that QEMU
+ * maps and this process reads. QMP tells the threads of the vCPUs, stops and continues the
+ * guest, and reports its end; the gdb stub shows all registers of a stopped guest, control
+ * registers included.
+ *
+ * PR_SET_PDEATHSIG ends QEMU if this process is killed.
+ */
+#define _GNU_SOURCE
+#include "guest/qemu.h"
+
+#include "guest/qemu_command.h"
+#include "guest/qmp.h"
+#include "guest/registers.h"
+#include "util/signals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct qemu {
+    const struct conf *conf; /* borrowed */
+    pid_t pid;               /* 0: does not run */
+    int qmp_fd, gdb_fd, memory;
+    struct qmp qmp;
+    struct registers registers;
+    pid_t *tids; /* of the vCPUs' threads */
+    bool off, failed, suspended;
+    bool paused; /* by qemu_pause() */
+};
+
+static void handle_event(void *data, const char *name, const char *reason)
+{
+    struct qemu *qemu = data;
+    const struct logger *logger = &qemu->conf->logger;
+
+    if (strcmp(name, "SHUTDOWN") == 0) {
+        qemu->off = true;
+        logger_line(logger, LEVEL_INFO, "the guest is off: %s", reason);
+    } else if (strcmp(name, "GUEST_PANICKED") == 0) {
+        logger_line(logger, LEVEL_ERROR, "the guest has panicked");
+    } else if (strcmp(name, "RESET") == 0) {
+        logger_line(logger, LEVEL_INFO, "the guest resets: %s", reason);
+    } else if (strcmp(name, "SUSPEND") == 0 || strcmp(name, "WAKEUP") == 0) {
+        qemu->suspended = name[0] == 'S';
+    }
+}
+
+static void lost(struct qemu *qemu)
+{
+    if (!qemu->off && !qemu->failed)
+        logger_line(&qemu->conf->logger, LEVEL_FATAL, "QEMU has ended unexpectedly");
+    qemu->failed = qemu->failed || !qemu->off;
+}
+
+void qemu_serve(struct qemu *qemu)
+{
+    if (!qmp_serve(&qemu->qmp))
+        lost(qemu);
+}
+
+/* In the child. Returns only if QEMU cannot be executed. */
+static void execute(const struct command_line *line, const struct command_fds *fds,
+                    pid_t parent)
+{
+    int null = open("/dev/null", O_RDONLY);
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    (void)dup2(null, STDIN_FILENO);
+    (void)fcntl(fds->qmp, F_SETFD, 0);
+    (void)fcntl(fds->gdb, F_SETFD, 0);
+    (void)fcntl(fds->memory, F_SETFD, 0);
+    (void)setpgid(0, 0); /* Ctrl-C is for the simulator, which asks the guest to end */
+    (void)execvp(line->words[0], line->words);
+}
+
+/* Starts the process. Returns 0, or the errno value of what failed. */
+static int spawn(struct qemu *qemu, const struct command_line *line,
+                 const struct command_fds *fds)
+{
+    pid_t parent = getpid();
+    int report[2];
+    int error = 0;
+
+    if (line->failed)
+        return E2BIG;
+    if (pipe2(report, O_CLOEXEC))
+        return errno;
+    qemu->pid = fork();
+    if (qemu->pid == 0) {
+        execute(line, fds, parent);
+        error = errno;
+        (void)!write(report[1], &error, sizeof error);
+        _exit(127);
+    }
+    (void)close(report[1]);
+    if (qemu->pid < 0)
+        error = errno;
+    else if (read(report[0], &error, sizeof error) != sizeof error)
+        error = 0;
+    (void)close(report[0]);
+    return error;
+}
+
+static int start_process(struct qemu *qemu, struct command_line *line)
+{
+    int qmp[2] = {-1, -1};
+    int gdb[2] = {-1, -1};
+    int error = 0;
+
+    qemu->memory = memfd_create("guest memory", MFD_CLOEXEC);
+    if (qemu->memory < 0 ||
+        ftruncate(qemu->memory, (off_t)command_memory_size(qemu->conf)) ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, gdb))
+        error = errno;
+    qemu->qmp_fd = qmp[0];
+    qemu->gdb_fd = gdb[0];
+    struct command_fds fds = {qmp[1], gdb[1], qemu->memory};
+    if (!error) {
+        command_compose(qemu->conf, &fds, line);
+        error = spawn(qemu, line, &fds);
+    }
+    (void)close(qmp[1]);
+    (void)close(gdb[1]);
+    return error;
+}
+
+/* The threads of the vCPUs. Not "thread-id" of the deeper "props", which is a number of
+   the topology. */
+static bool read_threads(struct qemu *qemu)
+{
+    struct text answer = {0};
+    bool good = qmp_call(&qemu->qmp, "{\"execute\": \"query-cpus-fast\"}", &answer);
+
+    for (unsigned i = 0; good && i < qemu->conf->cpu_count; i++) {
+        int64_t index;
+        int64_t tid;
+        good = qmp_integer(&answer, 3, "cpu-index", i, &index) && index >= 0 &&
+               (uint64_t)index < qemu->conf->cpu_count &&
+               qmp_integer(&answer, 3, "thread-id", i, &tid);
+        if (good)
+            qemu->tids[index] = (pid_t)tid;
+    }
+    text_free(&answer);
+    return good;
+}
+
+/* Connects to QEMU and starts the guest. False, with a message on stderr: that failed. */
+static bool connect_to(struct qemu *qemu)
+{
+    const char *missing = NULL;
+
+    qemu->qmp = (struct qmp){.fd = qemu->qmp_fd, .event = handle_event, .data = qemu};
+    bool good = qmp_open(&qemu->qmp) &&
+                !(missing = registers_find(&qemu->registers, qemu->gdb_fd)) &&
+                read_threads(qemu) && registers_read(&qemu->registers, qemu->gdb_fd) &&
+                qmp_call(&qemu->qmp, "{\"execute\": \"cont\"}", NULL);
+    if (missing)
+        (void)fprintf(stderr, "qvm: sim-guest qemu: QEMU's gdb stub has no %s\n", missing);
+    else if (!good)
+        (void)fprintf(stderr, "qvm: sim-guest qemu: QEMU has ended or does not answer\n");
+    return good;
+}
+
+static void explain_start(const struct conf *conf, const struct command_line *line,
+                          int error)
+{
+    bool arm = conf->machine == MACHINE_AARCH64;
+
+    if (error == ENOENT && line->count > 0)
+        (void)fprintf(stderr,
+                      "qvm: sim-guest qemu: %s is not installed (Debian: qemu-system-%s)\n",
+                      line->words[0], arm ? "arm" : "x86");
+    else
+        (void)fprintf(stderr, "qvm: sim-guest qemu: cannot start QEMU: %s\n",
+                      strerror(error));
+}
+
+static bool allocate(struct qemu *qemu, const struct conf *conf)
+{
+    *qemu = (struct qemu){.conf = conf, .qmp_fd = -1, .gdb_fd = -1, .memory = -1};
+    qemu->tids = calloc(conf->cpu_count, sizeof *qemu->tids);
+    return qemu->tids && registers_init(&qemu->registers, conf->machine, conf->cpu_count);
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+static void release(struct qemu *qemu)
+{
+    qmp_close(&qemu->qmp);
+    close_fd(qemu->qmp_fd);
+    close_fd(qemu->gdb_fd);
+    close_fd(qemu->memory);
+    registers_free(&qemu->registers);
+    free(qemu->tids);
+    free(qemu);
+}
+
+struct qemu *qemu_start(const struct conf *conf)
+{
+    struct qemu *qemu = malloc(sizeof *qemu);
+    struct command_line line = {0};
+
+    if (!qemu || !allocate(qemu, conf)) {
+        (void)fputs("qvm: out of memory\n", stderr);
+        if (qemu)
+            release(qemu);
+        return NULL;
+    }
+    int error = start_process(qemu, &line);
+    if (error)
+        explain_start(conf, &line, error);
+    command_free(&line);
+    if (!error && connect_to(qemu))
+        return qemu;
+    qemu_end(qemu);
+    return NULL;
+}
+
+/* Waits until QEMU has ended. False: it still runs after `seconds`. */
+static bool wait_for_end(struct qemu *qemu, double seconds)
+{
+    const struct timespec nap = {.tv_nsec = 10000000};
+    double deadline = signals_clock() + seconds;
+
+    while (waitpid(qemu->pid, NULL, WNOHANG) == 0) {
+        if (signals_clock() > deadline)
+            return false;
+        (void)nanosleep(&nap, NULL);
+    }
+    return true;
+}
+
+void qemu_end(struct qemu *qemu)
+{
+    if (qemu->pid > 0) {
+        if (!qemu->off && !qemu->failed)
+            (void)qmp_call(&qemu->qmp, "{\"execute\": \"quit\"}", NULL);
+        if (!wait_for_end(qemu, 2)) {
+            (void)kill(qemu->pid, SIGKILL);
+            (void)waitpid(qemu->pid, NULL, 0);
+        }
+    }
+    release(qemu);
+}
+
+int qemu_fd(const struct qemu *qemu)
+{
+    return qemu->qmp_fd;
+}
+
+bool qemu_is_off(const struct qemu *qemu)
+{
+    return qemu->off;
+}
+
+bool qemu_failed(const struct qemu *qemu)
+{
+    return qemu->failed;
+}
+
+bool qemu_is_suspended(const struct qemu *qemu)
+{
+    return qemu->suspended;
+}
+
+pid_t qemu_pid(const struct qemu *qemu)
+{
+    return qemu->pid;
+}
+
+pid_t qemu_tid(const struct qemu *qemu, size_t vcpu)
+{
+    return qemu->tids[vcpu];
+}
+
+bool qemu_status(struct qemu *qemu, char *status, size_t size)
+{
+    struct text answer = {0};
+    bool good = qmp_call(&qemu->qmp, "{\"execute\": \"query-status\"}", &answer) &&
+                qmp_string(&answer, 2, "status", status, size);
+
+    text_free(&answer);
+    return good;
+}
+
+bool qemu_power_button(struct qemu *qemu)
+{
+    return qmp_call(&qemu->qmp, "{\"execute\": \"system_powerdown\"}", NULL);
+}
+
+bool qemu_reset(struct qemu *qemu)
+{
+    return qmp_call(&qemu->qmp, "{\"execute\": \"system_reset\"}", NULL);
+}
+
+/* The number after "RIP=" or "PC=" in the human monitor's list of registers. */
+static bool parse_pc(const char *list, bool arm, uint64_t *value)
+{
+    const char *at = strstr(list, arm ? " PC=" : "RIP=");
+
+    return at && sscanf(at + 4, "%" SCNx64, value) == 1;
+}
+
+void qemu_sample(struct qemu *qemu)
+{
+    bool arm = qemu->conf->machine == MACHINE_AARCH64;
+
+    for (size_t i = 0; i < qemu->conf->cpu_count && !qemu->failed && !qemu->off; i++) {
+        struct text answer = {0};
+        char command[128];
+        char list[4096];
+        (void)snprintf(command, sizeof command,
+                       "{\"execute\": \"human-monitor-command\", \"arguments\": "
+                       "{\"command-line\": \"info registers\", \"cpu-index\": %zu}}",
+                       i);
+        if (qmp_call(&qemu->qmp, command, &answer) &&
+            qmp_string(&answer, 1, "return", list, sizeof list))
+            (void)parse_pc(list, arm, registers_pc(&qemu->registers, i));
+        text_free(&answer);
+    }
+}
+
+bool qemu_pause(struct qemu *qemu)
+{
+    char status[32];
+
+    qemu->paused = qemu_status(qemu, status, sizeof status) &&
+                   strcmp(status, "running") == 0 &&
+                   qmp_call(&qemu->qmp, "{\"execute\": \"stop\"}", NULL);
+    if (registers_read(&qemu->registers, qemu->gdb_fd))
+        return true;
+    logger_line(&qemu->conf->logger, LEVEL_ERROR, "QEMU does not show its registers");
+    qemu_continue(qemu);
+    return false;
+}
+
+void qemu_continue(struct qemu *qemu)
+{
+    if (qemu->paused)
+        (void)qmp_call(&qemu->qmp, "{\"execute\": \"cont\"}", NULL);
+    qemu->paused = false;
+}
+
+bool qemu_register(const struct qemu *qemu, size_t vcpu, const char *name, uint64_t *value)
+{
+    return registers_value(&qemu->registers, vcpu, name, value);
+}
+
+int qemu_read(const struct qemu *qemu, uint64_t address, void *bytes, size_t size)
+{
+    uint64_t offset = address - conf_ram_base(qemu->conf);
+    char *at = bytes;
+
+    while (size > 0) {
+        ssize_t got = pread(qemu->memory, at, size, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? errno : EIO;
+        at += got;
+        offset += (uint64_t)got;
+        size -= (size_t)got;
+    }
+    return 0;
+}
