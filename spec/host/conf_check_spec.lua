@@ -125,11 +125,12 @@ vdev x
   end)
 
   it("reads any list of variables in time that grows with its length", function()
+    local limit = os.getenv "QVM_VALGRIND" and 60 or 2 -- seconds of CPU time
     for _, text in ipairs {("x"):rep(1 << 20), ("x "):rep(1 << 19), "x (" .. ("a"):rep(1 << 20),
       "x (number," .. ("a "):rep(1 << 19), ("x(a,"):rep(1 << 18), ("\t"):rep(1 << 20)} do
       local began = os.clock()
       assert.are.equal("malformed", select(3, qvm.conf.variables(text)))
-      assert.is_true(os.clock() - began < 1)
+      assert.is_true(os.clock() - began < limit)
     end
   end)
 

@@ -57,12 +57,12 @@ describe("qvm.survey", function()
         calls, last = calls + 1, {done, total}
       end})
     local took = system.monotime() - began
-    assert.is_true(took >= 2 and took < 4, tostring(took))
+    assert.is_true(took >= 2 and took < 8, tostring(took))
     assert.is_true(calls > 10)
     assert.are.same({6, 6}, last)
     began = system.monotime()
     assert.are.same({"linux1 running"}, states {names = {"linux1", "nobody"}})
-    assert.is_true(system.monotime() - began < 1)
+    assert.is_true(system.monotime() - began < 2)
   end)
 
   it("returns failures from the methods", function()
