@@ -131,8 +131,8 @@ describe("sim-guest is refused", function()
       :format(path))
     refused("3: load: the memory is that of sim-guest " .. path, ("set sim-guest %s\nload x")
       :format(path))
-    refused(("2: sim-guest: %s: 2 vCPUs, but 3 `cpu`"):format(path), ("set sim-guest %s cpu cpu cpu")
-      :format(path))
+    refused(("2: sim-guest: %s: 2 vCPUs, but 3 `cpu`"):format(path),
+      ("set sim-guest %s cpu cpu cpu"):format(path))
     refused(("2: sim-guest: %s: No such file or directory"):format(files.path("none")),
       "set sim-guest " .. files.path("none"))
     local text = files.write("text", "this is no dump\n")

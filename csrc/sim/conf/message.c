@@ -98,7 +98,7 @@ static const char variables[] =
     "  sim-note old|new                form of a dump's note; new: SDP 8 (new)\n"
     "  sim-dump-seconds N              writing a dump takes about N seconds (0)\n"
     "  sim-env-template PATH           serve this file's bytes as env\n"
-    "  sim-guest qemu|FILE             a guest in QEMU; or RAM and registers of a dump\n"
+    "  sim-guest qemu|FILE             QEMU runs a guest; or the guest of a dump\n"
     "  sim-guest-accel tcg|kvm         how QEMU runs it (tcg)\n"
     "  sim-guest-qmp PATH              a socket for another of QEMU's monitors\n"
     "  sim-erratum-ID on|off|auto|NUMBER       an erratum, of the VM or a cpu\n"
