@@ -203,3 +203,42 @@ for _, machine in ipairs {"x86_64", "aarch64"} do
     end)
   end)
 end
+
+describe("QEMU", function()
+  after_each(sim.clean)
+
+  -- A VM whose guest has not booted yet, and the process id of its QEMU.
+  local function start()
+    qvm.root(sim.root())
+    local linux1 = sim.start("linux1", configuration "x86_64")
+    local status, out = process.run {"pgrep", "-P", tostring(linux1.pid)}
+    assert.are.equal(0, status)
+    return linux1, tonumber(out)
+  end
+
+  -- A zombie that nobody waits for has ended, too.
+  local function has_ended(pid)
+    local stat = io.open(("/proc/%d/stat"):format(pid))
+    local text = stat and stat:read "a" or ") Z"
+    if stat then
+      stat:close()
+    end
+    return text:match "%) (%a)" == "Z"
+  end
+
+  it("ends with the simulator, however that ends", function()
+    local linux1, pid = start()
+    assert.is_false(has_ended(pid))
+    linux1:stop "KILL"
+    assert.is_true(process.eventually(function() return has_ended(pid) end, 20))
+    assert.are.equal("gone", qvm.vm("linux1"):state())
+  end)
+
+  it("takes the VM with it, with an exit code that says so", function()
+    local linux1, pid = start()
+    assert(os.execute("kill -KILL " .. pid))
+    assert.are.same({"exit", 96}, {linux1.process:wait()})
+    assert.matches("linux1 fatal: QEMU has ended, or does not answer", linux1:log_text())
+    assert.is_nil(qvm.vm "linux1")
+  end)
+end)

@@ -59,7 +59,7 @@ static void handle_event(void *data, const char *name, const char *reason)
 static void lost(struct qemu *qemu)
 {
     if (!qemu->off && !qemu->failed)
-        logger_line(&qemu->conf->logger, LEVEL_FATAL, "QEMU has ended unexpectedly");
+        logger_line(&qemu->conf->logger, LEVEL_FATAL, "QEMU has ended, or does not answer");
     qemu->failed = qemu->failed || !qemu->off;
 }
 

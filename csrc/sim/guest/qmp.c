@@ -134,9 +134,9 @@ bool qmp_call(struct qmp *qmp, const char *command, struct text *answer)
     struct text line = {0};
     struct json_token token;
 
-    if (file_write(qmp->fd, command, strlen(command)))
-        return false;
-    bool good = next_line(qmp, &line) && find(&line, 1, "return", 0, &token);
+    qmp->lost = qmp->lost || file_write(qmp->fd, command, strlen(command)) ||
+                !next_line(qmp, &line);
+    bool good = !qmp->lost && find(&line, 1, "return", 0, &token);
     if (answer) {
         text_free(answer);
         *answer = line;
@@ -163,10 +163,10 @@ void qmp_close(struct qmp *qmp)
 bool qmp_serve(struct qmp *qmp)
 {
     struct text line = {0};
-    bool alive = receive(qmp, 0) != ENDED;
 
+    qmp->lost = qmp->lost || receive(qmp, 0) == ENDED;
     while (take_line(qmp, &line))
         (void)handle_event(qmp, &line);
     text_free(&line);
-    return alive;
+    return !qmp->lost;
 }

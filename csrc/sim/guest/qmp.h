@@ -17,6 +17,7 @@ struct qmp {
     void (*event)(void *data, const char *name, const char *reason);
     void *data;
     struct text input; /* bytes that are not handled yet */
+    bool lost;         /* QEMU has ended, or an answer did not come: nothing more is asked */
 };
 
 /* Waits for QEMU's greeting and ends the negotiation. */
@@ -29,7 +30,7 @@ void qmp_close(struct qmp *qmp);
    not answer, or refuses the command. */
 bool qmp_call(struct qmp *qmp, const char *command, struct text *answer);
 
-/* Handles the events that have arrived. False: QEMU has ended. */
+/* Handles the events that have arrived. False: QEMU is lost. */
 bool qmp_serve(struct qmp *qmp);
 
 /* Finds occurrence `number`, from 0, of the member `key` of the objects at depth `depth`
