@@ -116,7 +116,6 @@ static int core_kallsyms(lua_State *L)
     luaL_argexpected(L, memory.space, 1, "Space");
     if (!memory.dump)
         return push_closed(L);
-    dump_map(memory.dump);
     if (kallsyms_reader_init(reader, memory.space, &location, &err) != 0)
         return push_failure(L, &err);
     while (kallsyms_read(reader, &err) != 0)

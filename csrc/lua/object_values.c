@@ -53,7 +53,6 @@ void read_object_bytes(lua_State *L, const struct context *context, uint64_t add
     struct qvm_error err;
 
     while (*context->space->dump) {
-        dump_map(*context->space->dump);
         if (space_read(&context->space->space, address, to, n, &err) == 0)
             return;
         if (!poll_incomplete(L, &err))

@@ -87,7 +87,6 @@ static int core_orc(lua_State *L)
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1);
     luaL_setmetatable(L, TYPE);
-    dump_map(memory.dump);
     return detect_form(L, orc, &err) == 0 ? 1 : push_failure(L, &err);
 }
 

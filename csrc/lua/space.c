@@ -99,7 +99,6 @@ static int method_translate(lua_State *L)
 
     if (!space)
         return push_closed(L);
-    dump_map(space->dump);
     while (space_resolve(space, address, &walk, &err) != 0)
         if (!poll_incomplete(L, &err))
             return push_failure(L, &err);

@@ -49,7 +49,6 @@ static int get(lua_State *L, unsigned size, bool is_signed)
     memory = check_memory(L);
     if (!memory.dump)
         return push_closed(L);
-    dump_map(memory.dump);
     while (memory_read(memory.memory, address, bytes, size, &err) != 0) {
         if (!poll_incomplete(L, &err))
             return push_failure(L, &err);
@@ -166,7 +165,6 @@ static int method_array(lua_State *L)
         return push_closed(L);
     if (check_size(&memory, address, (uint64_t)count * type->size, &err) != 0)
         return push_failure(L, &err);
-    dump_map(memory.dump);
     lua_createtable(L, memory.space && count > in_part ? (int)in_part : (int)count, 0);
     for (lua_Integer done = 0, part; done < count; done += part) {
         part = count - done < in_part ? count - done : in_part;
@@ -198,7 +196,6 @@ static int method_read(lua_State *L)
         return push_closed(L);
     if (check_size(&memory, address, (uint64_t)n, &err) != 0)
         return push_failure(L, &err);
-    dump_map(memory.dump);
     luaL_buffinitsize(L, &buffer,
                       memory.space && n > at_once ? (size_t)at_once : (size_t)n);
     for (lua_Integer done = 0, part; done < n; done += part) {
@@ -257,7 +254,6 @@ static int method_cstring(lua_State *L)
     luaL_argcheck(L, max >= 0, 3, "a number of bytes is expected, not a negative one");
     if (!memory.dump)
         return push_closed(L);
-    dump_map(memory.dump);
     luaL_buffinit(L, &buffer);
     while (!ended && max > 0) {
         char *to = luaL_prepbuffsize(&buffer, 256);

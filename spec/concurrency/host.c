@@ -1,17 +1,11 @@
 /* A program that embeds Lua: runs a script in many Lua states at once, each in its own
  * thread.
  *
- * host SCRIPT THREADS before|after ARGUMENT
+ * host SCRIPT THREADS ARGUMENT
  *
- * The program has handlers for the usual signals. Its SIGBUS handler is installed before
- * the threads start or, with "after", repeatedly while they run; it chains to the handler
- * that it replaced. A script receives its thread number and ARGUMENT, and can call:
- *
- * unchanged() raises an error if a handler or the signal mask differs from the initial
- * one
- *
- * fault() causes a SIGBUS in the program's own memory; returns whether the program's
- * handler was called
+ * The program has handlers for the usual signals. A script receives its thread number and
+ * ARGUMENT, and can call unchanged(), which raises an error if a handler or the signal mask
+ * differs from the initial one.
  *
  * Prints "ok" or the problem. */
 #define _GNU_SOURCE
@@ -19,14 +13,11 @@
 #include <lua.h>
 #include <lualib.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 enum { MOST_THREADS = 32 };
 
@@ -38,40 +29,11 @@ struct thread {
 };
 
 static const int watched[] = {SIGUSR1, SIGUSR2, SIGCHLD, SIGPIPE, SIGINT,
-                              SIGTERM, SIGALRM, SIGSEGV, SIGHUP};
-
-static _Thread_local sigjmp_buf *volatile escape;
-static struct sigaction previous;
-static volatile bool done;
+                              SIGTERM, SIGALRM, SIGSEGV, SIGBUS,  SIGHUP};
 
 static void ignore(int number)
 {
     (void)number;
-}
-
-/* Handles the faults of fault() and passes all others to the previous handler. */
-static void on_bus_error(int number, siginfo_t *info, void *context)
-{
-    if (escape)
-        siglongjmp(*escape, 1);
-    if (previous.sa_flags & SA_SIGINFO)
-        previous.sa_sigaction(number, info, context);
-    else
-        abort();
-}
-
-static void install_bus_handler(void)
-{
-    struct sigaction action, before;
-
-    memset(&action, 0, sizeof action);
-    action.sa_sigaction = on_bus_error;
-    action.sa_flags = SA_SIGINFO | SA_NODEFER;
-    sigaction(SIGBUS, NULL, &before);
-    if ((before.sa_flags & SA_SIGINFO) && before.sa_sigaction == on_bus_error)
-        return;
-    previous = before;
-    sigaction(SIGBUS, &action, NULL);
 }
 
 static void install_handlers(void)
@@ -108,33 +70,6 @@ static int unchanged(lua_State *L)
     return 0;
 }
 
-/* Reads the page; true if that raised SIGBUS and on_bus_error() jumped back here. */
-static bool faults(const volatile char *page)
-{
-    sigjmp_buf here;
-    bool faulted = true;
-
-    if (sigsetjmp(here, 1) == 0) {
-        escape = &here;
-        faulted = page[0] != 0;
-    }
-    escape = NULL;
-    return faulted;
-}
-
-static int fault(lua_State *L)
-{
-    FILE *empty = tmpfile();
-    char *page = empty ? mmap(NULL, 4096, PROT_READ, MAP_SHARED, fileno(empty), 0) : NULL;
-
-    if (!empty || page == MAP_FAILED)
-        return luaL_error(L, "no file to fault in");
-    lua_pushboolean(L, faults(page));
-    munmap(page, 4096);
-    fclose(empty);
-    return 1;
-}
-
 static void *run(void *context)
 {
     struct thread *thread = context;
@@ -142,7 +77,6 @@ static void *run(void *context)
 
     luaL_openlibs(L);
     lua_register(L, "unchanged", unchanged);
-    lua_register(L, "fault", fault);
     if (luaL_loadfile(L, thread->script) != LUA_OK ||
         (lua_pushinteger(L, thread->number), lua_pushstring(L, thread->argument),
          lua_pcall(L, 2, 0, 0)) != LUA_OK)
@@ -152,40 +86,24 @@ static void *run(void *context)
     return NULL;
 }
 
-static void *reinstall_bus_handler(void *nothing)
-{
-    while (!done) {
-        install_bus_handler();
-        usleep(1000);
-    }
-    return nothing;
-}
-
 int main(int argc, char **argv)
 {
     static struct thread threads[MOST_THREADS];
-    int count = argc == 5 ? atoi(argv[2]) : 0;
-    bool good = true, after = argc == 5 && strcmp(argv[3], "after") == 0;
-    pthread_t installer;
+    int count = argc == 4 ? atoi(argv[2]) : 0;
+    bool good = true;
 
     if (count < 1 || count > MOST_THREADS)
         return 2;
     install_handlers();
-    install_bus_handler();
     for (int i = 0; i < count; i++) {
-        threads[i] = (struct thread){.script = argv[1], .argument = argv[4], .number = i};
+        threads[i] = (struct thread){.script = argv[1], .argument = argv[3], .number = i};
         pthread_create(&threads[i].id, NULL, run, &threads[i]);
     }
-    if (after)
-        pthread_create(&installer, NULL, reinstall_bus_handler, NULL);
     for (int i = 0; i < count; i++) {
         pthread_join(threads[i].id, NULL);
         good = good && !threads[i].problem[0];
         fputs(threads[i].problem, stdout);
     }
-    done = true;
-    if (after)
-        pthread_join(installer, NULL);
     if (good)
         puts("ok");
     return !good;

@@ -3,7 +3,7 @@
 
 local number, argument = ...
 local directory, rounds = argument:match("^(.*) (%d+)$")
-local unchanged, fault = unchanged, fault -- luacheck: globals unchanged fault
+local unchanged = unchanged -- luacheck: globals unchanged
 
 local qvm = require "qvm"
 
@@ -67,7 +67,6 @@ for round = 1, math.tointeger(rounds) do
   look_at_vms()
   local dump <close> = checked(assert(qvm.open(directory .. "/shared.gcore")))
   read(dump)
-  assert(fault(), "the program's handler was not called with a dump open")
   assert(count(dump:diff(other)) > 0) -- the thread ids in the text
   cut(("%s/cut.%d"):format(directory, number), bytes)
   if round % 2 == 0 then -- occasionally all of them are closed
@@ -80,5 +79,4 @@ for round = 1, math.tointeger(rounds) do
   unchanged()
 end
 other:close()
-assert(fault(), "the program's handler was not called with no dump open")
 unchanged()

@@ -12,10 +12,6 @@ runner() { # runner NAME PROGRAM
 }
 
 runner lua5.4 "$here/$directory/root/usr/bin/lua5.4"
-if [ "$(head -c 2 "$directory/helpers/sigbus")" != "#!" ]; then
-    mv "$directory/helpers/sigbus" "$directory/helpers/sigbus.bin"
-    runner helpers/sigbus "$here/$directory/helpers/sigbus.bin"
-fi
 mkdir -p "$directory/sim"
 ln -sf "$here/$build/sim/qvm" "$directory/sim/qvm"
 ln -sf "$here/$build/helpers/bystander" "$directory/helpers/bystander"

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -121,12 +120,6 @@ TRANSFER(read, "read", (int fd, void *to, size_t n), fd, to, n)
 TRANSFER(pread, "pread", (int fd, void *to, size_t n, off_t at), fd, to, n, at)
 TRANSFER(pread64, "pread", (int fd, void *to, size_t n, off64_t at), fd, to, n, at)
 TRANSFER(write, "write", (int fd, const void *from, size_t n), fd, from, n)
-CALL(void *, mmap, "mmap", MAP_FAILED,
-     (void *at, size_t n, int rights, int flags, int fd, off_t offset), at, n, rights,
-     flags, fd, offset)
-CALL(void *, mmap64, "mmap", MAP_FAILED,
-     (void *at, size_t n, int rights, int flags, int fd, off64_t offset), at, n, rights,
-     flags, fd, offset)
 CALL(int, stat, "stat", -1, (const char *path, struct stat *to), path, to)
 CALL(int, stat64, "stat", -1, (const char *path, struct stat64 *to), path, to)
 CALL(int, fstat, "fstat", -1, (int fd, struct stat *to), fd, to)

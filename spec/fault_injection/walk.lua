@@ -171,11 +171,7 @@ local function attempt(call, fault, at, reference)
   if not problem and text ~= reference.text then
     problem = "the next call returns " .. text:sub(1, 300)
   end
-  local wanted = reference.resources
-  if fault.what == "mmap" then -- reading falls back to pread
-    wanted = {blocks = wanted.blocks, descriptors = wanted.descriptors}
-  end
-  return hit, problem or differs(resources(), wanted, true)
+  return hit, problem or differs(resources(), reference.resources, true)
 end
 
 -- The next point to test. The first points are all tested; if there are many or the call is
@@ -237,7 +233,6 @@ local outcomes = {
   write = {EINTR = interrupted, short = interrupted, ENOSPC = hard, EIO = hard},
   fsync = {EINTR = interrupted, EIO = hard},
   close = {EINTR = interrupted},
-  mmap = {ENOMEM = interrupted},
   stat = {EIO = hard}, fstat = {EIO = hard}, fstatat = {EIO = hard}, lseek = {EIO = hard},
   rename = {EIO = hard}, mkdir = {ENOSPC = hard}, fchmod = {EIO = hard},
   opendir = {EMFILE = hard, ENOMEM = "memory"}, readdir = {EIO = hard},

@@ -590,10 +590,14 @@ describe("gdbserve", function()
       local entries = string.pack("<I8", 0x101000 + 0x1000 * level | 3):rep(256)
       tables[level + 1] = entries .. (level == 0 and ("\0"):rep(#entries) or entries)
     end
-    return files.write("endless.gcore", writer.file {machine = "x86_64", segments = {
+    -- A search may look through a multiple of the dump's memory, most of which is a hole.
+    local path = files.write("endless.gcore", writer.file {machine = "x86_64", segments = {
       {paddr = 0x100000, bytes = table.concat(tables) .. ("x"):rep(4096)},
       {type = 4, bytes = writer.note {names = {"CR3", "CR0", "CR4"}, cpus = {{
-        extra = {0x100000, 0x80050033, 0x20}, registers = writer.x86_64 {}}}}}}})
+        extra = {0x100000, 0x80050033, 0x20}, registers = writer.x86_64 {}}}}},
+      {paddr = 1 << 32, offset = 1 << 20, filesz = 16 << 30}}})
+    assert(os.execute("truncate -s 16385M " .. process.quote(path)))
+    return path
   end
 
   local SEARCH = "qSearch:memory:0;ffffffffffff;no such bytes"

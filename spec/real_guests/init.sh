@@ -8,14 +8,19 @@ mount -t proc proc /proc
 mount -t devtmpfs dev /dev 2>/dev/null
 mount -t tmpfs -o size=95% tmpfs /work
 
-# One gives VMCOREINFO to QEMU, the others handle the power button.
-for module in /*.ko; do
-    [ ! -e "$module" ] || insmod "$module"
-done
-mkdir -p /etc/acpi/PWRF
-printf '#!/bin/sh\npoweroff -f\n' >/etc/acpi/PWRF/00000080
-chmod 755 /etc/acpi/PWRF/00000080
-acpid -l /dev/null -p /work/acpid.pid 2>/dev/null
+# Loading this module gives VMCOREINFO to QEMU.
+[ ! -e /qemu_fw_cfg.ko ] || insmod /qemu_fw_cfg.ko
+
+# A guest that stays (qvm_stay in the kernel command line) handles the power button.
+if [ -n "$qvm_stay" ]; then
+    for module in button evdev; do
+        [ ! -e /$module.ko ] || insmod /$module.ko
+    done
+    mkdir -p /etc/acpi/PWRF
+    printf '#!/bin/sh\npoweroff -f\n' >/etc/acpi/PWRF/00000080
+    chmod 755 /etc/acpi/PWRF/00000080
+    acpid -l /dev/null -p /work/acpid.pid 2>/dev/null
+fi
 
 # Writes each line as a whole, through the kernel's log.
 tell() {
@@ -80,7 +85,7 @@ sleep 1 # the console is still writing
 
 echo ready | tell qvm
 
-# The last dump is of a panic, unless the kernel command line sets qvm_stay.
+# The last dump is of a panic.
 while [ -n "$qvm_stay" ]; do
     sleep 1000
 done

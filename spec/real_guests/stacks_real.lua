@@ -30,6 +30,14 @@ local function symbols_of(frames)
   return list
 end
 
+local function text_of(frames)
+  local lines = {}
+  for i, frame in ipairs(frames) do
+    lines[i] = tostring(frame)
+  end
+  return table.concat(lines, "\n")
+end
+
 local function frames_of(cpu)
   local frames = {}
   for frame in cpu:backtrace() do
@@ -122,7 +130,7 @@ guests.each({"x86_64", "x86_64-la57", "x86_64-testing", "aarch64", "aarch64-16k"
         if at and not at:find("^vectors%+") then
           local frames = frames_of(cpu)
           for _, frame in ipairs(frames) do
-            assert.are_not.equal("scan", frame.how, tostring(frame))
+            assert.are_not.equal("scan", frame.how, name .. "\n" .. text_of(frames))
           end
           local symbols = symbols_of(frames)
           assert.is_true(is_outermost(symbols[#symbols]), symbols[#symbols])

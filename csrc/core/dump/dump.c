@@ -339,15 +339,12 @@ int dump_check(const struct dump *dump, uint64_t address, uint64_t n, struct qvm
     return held == n ? 0 : fail_at(dump, address + held, err);
 }
 
-void dump_map(struct dump *dump)
-{
-    image_file_map(&dump->file);
-}
+typedef int read_file(const struct image_file *file, uint64_t offset, void *to, size_t n,
+                      struct qvm_error *err);
 
-/* Copies run by run. What the file has lost fails in image_file_read(). Two threads may do
- * so at once unless the file is compressed: nothing here changes the dump. */
-int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
-              struct qvm_error *err)
+/* Copies run by run. What the file has lost fails in `read`. */
+static int read_runs(const struct dump *dump, read_file *read, uint64_t address, void *to,
+                     size_t n, struct qvm_error *err)
 {
     const struct memory_map *map = &dump->map;
     unsigned char *out = to;
@@ -364,12 +361,24 @@ int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
             part = (size_t)(run->last - address) + 1;
         if (run->offset == RUN_ZEROS)
             memset(out, 0, part);
-        else if (image_file_read(&dump->file, run->offset + (address - run->first), out,
-                                 part, err) != 0)
+        else if (read(&dump->file, run->offset + (address - run->first), out, part, err) !=
+                 0)
             return -1;
         out += part;
         n -= part;
         address += part;
     }
     return 0;
+}
+
+int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
+              struct qvm_error *err)
+{
+    return read_runs(dump, image_file_read_cached, address, to, n, err);
+}
+
+int dump_read_direct(const struct dump *dump, uint64_t address, void *to, size_t n,
+                     struct qvm_error *err)
+{
+    return read_runs(dump, image_file_read, address, to, n, err);
 }

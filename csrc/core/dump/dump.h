@@ -5,7 +5,7 @@
  * for), io, and of a compressed file with malformed (damaged), and QVM_INCOMPLETE: a part
  * of the work was done, and the call is to be made once more.
  *
- * A dump may be read by several threads at once, unless it is compressed. */
+ * A dump is read by one thread, but for dump_read_direct(). */
 #ifndef QVM_DUMP_H
 #define QVM_DUMP_H
 
@@ -81,13 +81,15 @@ uint64_t dump_contiguous(const struct dump *dump, uint64_t address, uint64_t n);
 int dump_check(const struct dump *dump, uint64_t address, uint64_t n,
                struct qvm_error *err);
 
-/* To be called before many small reads: they become faster. See image_file_map(). */
-void dump_map(struct dump *dump);
-
 /* Reads n bytes of physical memory. After a failure, with the codes of dump_check() and
  * those above, what is at `to` is undefined. */
 int dump_read(const struct dump *dump, uint64_t address, void *to, size_t n,
               struct qvm_error *err);
+
+/* The same for scans, which read much, and once: past the cache, and by several threads at
+ * once, unless the dump is compressed. */
+int dump_read_direct(const struct dump *dump, uint64_t address, void *to, size_t n,
+                     struct qvm_error *err);
 
 /* The bytes that the dump in an open file must have to be whole, as far as its headers can
  * be read by now; 0 where they cannot yet. See image_file_open_fd(). */

@@ -71,12 +71,19 @@ static int read(struct memory *memory, uint64_t address, void *to, size_t n,
     return dump_read((const struct dump *)memory, address, to, n, err);
 }
 
+static int read_direct(struct memory *memory, uint64_t address, void *to, size_t n,
+                       struct qvm_error *err)
+{
+    return dump_read_direct((const struct dump *)memory, address, to, n, err);
+}
+
 static uint64_t total(const struct memory *memory, uint64_t first, uint64_t last)
 {
     return dump_memory_total((const struct dump *)memory, first, last);
 }
 
-const struct memory_ops dump_memory_ops = {.extent = extent, .read = read, .total = total};
+const struct memory_ops dump_memory_ops = {
+    .extent = extent, .read = read, .read_direct = read_direct, .total = total};
 
 /* The map is limited to fewer than 2^63 bytes, so the sum cannot wrap. */
 uint64_t dump_memory_total(const struct dump *dump, uint64_t first, uint64_t last)

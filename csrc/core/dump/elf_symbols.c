@@ -1,5 +1,5 @@
 /* Reads the symbol table of an ELF file (System V ABI, "Symbol Table") in one pass, with a
- * buffer for its entries. Names are looked up one by one in the mapped file, so that
+ * buffer for its entries. Names are looked up one by one through the file's cache, so that
  * neither the size of the string table nor entries that share one long name cost memory.
  * Most names are short: a first read of a few bytes usually has the NUL. */
 #include "dump/elf_symbols.h"
@@ -81,7 +81,6 @@ int elf_symbols_open(struct elf_symbols *s, const char *path, struct qvm_error *
     if (image_file_open(&s->file, path, false, err) != 0)
         return -1;
     s->is_open = true;
-    image_file_map(&s->file);
     if (s->file.gzip)
         qvm_fail(err, QVM_UNSUPPORTED, "%s: compressed by gzip: gzip -d it first", path);
     else if (find_table(s, err) == 0)
@@ -132,11 +131,13 @@ static int read_name(struct elf_symbols *s, uint32_t at, struct elf_symbol *symb
 
     if (left == 0)
         return 0;
-    if (image_file_read(&s->file, s->names.offset + at, symbol->name, size, err) != 0)
+    if (image_file_read_cached(&s->file, s->names.offset + at, symbol->name, size, err) !=
+        0)
         return -1;
     end = memchr(symbol->name, '\0', size);
     if (!end && size < most) { /* a long name: again, with all the room there is */
-        if (image_file_read(&s->file, s->names.offset + at, symbol->name, most, err) != 0)
+        if (image_file_read_cached(&s->file, s->names.offset + at, symbol->name, most,
+                                   err) != 0)
             return -1;
         end = memchr(symbol->name, '\0', most);
     }

@@ -1,14 +1,6 @@
-/* Three ways to read a file, with one function for all: a mapping (guarded_mmap.c),
- * pread(), and unpacking (gzip.c). Measured with random offsets in a cached 2 GiB file on a
- * virtual machine:
- *
- *     bytes read   mapped, page touched before   mapped, not touched   pread()
- *              8                       0.13 us                4.2 us    2.0 us
- *          8 KiB                        0.8 us                 10 us    2.8 us
- *        128 KiB                          6 us                 64 us      9 us
- *
- * Single values are read again and again from few pages, and large ranges once. So reads of
- * up to COPY_MAX bytes are copied out of the mapping, and for more pread() is called.
+/* A file is read by pread(), or unpacked (gzip.c). Single values of a guest's memory are
+ * read again and again from few pages: they go through a cache of pages (page_cache.c).
+ * Headers, notes and large ranges are read once, and go past it.
  *
  * The size of a compressed file is SIZE_UNKNOWN until it is known: a bound, so that the
  * same checks hold. */
@@ -25,18 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { COPY_MAX = 4096 };
-
 #define SIZE_UNKNOWN ((uint64_t)INT64_MAX)
-
-/* Not when the file is opened: mapping and unmapping costs more than the few reads that
- * opening needs. */
-void image_file_map(struct image_file *file)
-{
-    if (!file->map_tried && !file->gzip)
-        guarded_mmap_open(&file->map, file->fd, file->size);
-    file->map_tried = true;
-}
 
 /* Unpacks to the end. */
 static int unpack_to_end(struct image_file *file, struct qvm_error *err)
@@ -82,10 +63,14 @@ static int init_from_fd(struct image_file *file, int fd, uint64_t size, const ch
                         bool lenient, struct qvm_error *err)
 {
     *file = (struct image_file){.fd = fd, .size = size, .lenient = lenient, .path = path};
-    if (open_content(file, err) == 0)
-        return 0;
-    image_file_close(file);
-    return -1;
+    if (open_content(file, err) != 0) {
+        image_file_close(file);
+        return -1;
+    }
+    file->cache = malloc(sizeof *file->cache);
+    if (file->cache)
+        page_cache_init(file->cache, file->gzip ? CACHE_PAGES / 8 : CACHE_PAGES);
+    return 0;
 }
 
 int image_file_open(struct image_file *file, const char *path, bool lenient,
@@ -146,7 +131,10 @@ void image_file_close(struct image_file *file)
     if (file->gzip)
         gzip_free(file->gzip);
     file->gzip = NULL;
-    guarded_mmap_close(&file->map);
+    if (file->cache)
+        page_cache_free(file->cache);
+    free(file->cache);
+    file->cache = NULL;
     if (file->fd >= 0)
         close(file->fd);
     file->fd = -1;
@@ -190,16 +178,34 @@ int image_file_check(const struct image_file *file, uint64_t offset, uint64_t n,
     return 0;
 }
 
-/* A guarded copy that fails is not reported: the file was cut or its medium failed, and
- * pread() has the error for it. */
 int image_file_read(const struct image_file *file, uint64_t offset, void *to, size_t n,
                     struct qvm_error *err)
 {
     if (image_file_check(file, offset, n, err) != 0)
         return -1;
-    if (file->gzip)
-        return gzip_read(file->gzip, offset, to, n, err);
-    if (file->map.base && n <= COPY_MAX && guarded_mmap_copy(&file->map, to, offset, n))
-        return 0;
-    return read_at(file, offset, to, n, err);
+    return file->gzip ? gzip_read(file->gzip, offset, to, n, err)
+                      : read_at(file, offset, to, n, err);
+}
+
+static int read_page(const void *file, uint64_t offset, void *to, size_t n,
+                     struct qvm_error *err)
+{
+    return image_file_read(file, offset, to, n, err);
+}
+
+/* A wrong checksum also spoils what is in the cache already. */
+static bool is_cached(const struct image_file *file, size_t n)
+{
+    return file->cache && n <= CACHE_PAGE &&
+           !(file->gzip && !file->lenient && gzip_is_damaged(file->gzip));
+}
+
+int image_file_read_cached(const struct image_file *file, uint64_t offset, void *to,
+                           size_t n, struct qvm_error *err)
+{
+    if (!is_cached(file, n))
+        return image_file_read(file, offset, to, n, err);
+    if (image_file_check(file, offset, n, err) != 0)
+        return -1;
+    return page_cache_read(file->cache, read_page, file, file->size, offset, to, n, err);
 }

@@ -2,13 +2,14 @@
  *
  * Errors of what reads: truncated (the file has, or now has, fewer bytes), io, and of a
  * compressed file malformed and QVM_INCOMPLETE: it is to be unpacked further first, call
- * once more. Several threads may read a file at once, unless it is compressed. */
+ * once more. */
 #ifndef QVM_IMAGE_FILE_H
 #define QVM_IMAGE_FILE_H
 
-#include "dump/guarded_mmap.h"
+#include "dump/page_cache.h"
 #include "util/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct image_file {
@@ -18,10 +19,9 @@ struct image_file {
     bool cut;      /* compressed, and its end is missing */
     bool damaged;  /* compressed, and cannot be unpacked further or has a wrong checksum */
     bool garbage;  /* compressed, and something follows its data */
-    struct guarded_mmap map; /* see image_file_map */
-    bool map_tried;
-    struct gzip *gzip; /* NULL: not compressed */
-    const char *path;  /* the caller's */
+    struct gzip *gzip;        /* NULL: not compressed */
+    struct page_cache *cache; /* see image_file_read_cached; NULL: no memory */
+    const char *path;         /* the caller's */
 };
 
 /* The path stays the caller's, and must outlive the file and the errors of its functions,
@@ -41,10 +41,6 @@ void image_file_close(struct image_file *file);
  * another one, or when it has succeeded before. */
 int image_file_detect_gzip(struct image_file *file, struct qvm_error *err);
 
-/* To be called before many small reads: maps the file, where that can be done. Once is
- * enough. Not while another thread reads the file. */
-void image_file_map(struct image_file *file);
-
 /* Makes the size of a compressed file known, unpacked. Before this `size` is only a bound.
  * A file that states one of the two sizes that are expected of it is believed; any other,
  * or if `lenient`, is unpacked to its end. */
@@ -59,8 +55,14 @@ uint64_t image_file_bytes_unpacked(const struct image_file *file);
 int image_file_check(const struct image_file *file, uint64_t offset, uint64_t n,
                      struct qvm_error *err);
 
-/* Reads exactly n bytes at an offset. */
+/* Reads exactly n bytes at an offset. Several threads may do so at once, unless the file is
+ * compressed. */
 int image_file_read(const struct image_file *file, uint64_t offset, void *to, size_t n,
                     struct qvm_error *err);
+
+/* The same, of few bytes that may be wanted again, through the cache. Not by two threads at
+ * once. */
+int image_file_read_cached(const struct image_file *file, uint64_t offset, void *to,
+                           size_t n, struct qvm_error *err);
 
 #endif

@@ -107,4 +107,4 @@ static uint64_t scan_limit(const struct memory *memory)
 }
 
 const struct memory_ops space_memory_ops = {
-    .extent = extent, .read = read, .scan_limit = scan_limit};
+    .extent = extent, .read = read, .read_direct = read, .scan_limit = scan_limit};

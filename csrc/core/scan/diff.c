@@ -196,8 +196,8 @@ static int run(struct scan *scan, struct scan_unit *unit, unsigned worker,
     for (;;) {
         size_t n = (size_t)smaller_u64(unit->done - address, SCAN_BUFFER - 1) + 1;
 
-        if (memory_read(scan->memory, address, a, n, err) != 0 ||
-            memory_read(diff->there, address, b, n, err) != 0)
+        if (memory_read_direct(scan->memory, address, a, n, err) != 0 ||
+            memory_read_direct(diff->there, address, b, n, err) != 0)
             return -1;
         if (compare(diff, unit, address, a, b, n) != 0)
             return qvm_fail_memory(err, scan->memory->path);

@@ -94,7 +94,7 @@ static int run(struct scan *scan, struct scan_unit *unit, unsigned worker,
         bool begun = depth > 0 && address - depth <= unit->last;
 
         if (scan_read_size(scan, unit, address, begun ? depth : 0, &n, err) != 0 ||
-            (n > 0 && memory_read(scan->memory, address, buffer, n, err) != 0))
+            (n > 0 && memory_read_direct(scan->memory, address, buffer, n, err) != 0))
             return -1;
         if (n == 0)
             break;

@@ -222,7 +222,7 @@ static int begins_within(struct scan *scan, const struct scan_unit *unit, bool *
         return -1;
     if (extent.kind != EXTENT_DATA)
         return 0;
-    if (memory_read(scan->memory, unit->first - 1, &byte, 1, err) != 0)
+    if (memory_read_direct(scan->memory, unit->first - 1, &byte, 1, err) != 0)
         return -1;
     *within = is_printable(byte);
     return 0;
@@ -274,7 +274,7 @@ static int run(struct scan *scan, struct scan_unit *unit, unsigned worker,
         return -1;
     for (; !unit->stopped; address += n) {
         if (scan_read_size(scan, unit, address, within ? run.open + 1 : 0, &n, err) != 0 ||
-            (n > 0 && memory_read(scan->memory, address, buffer, n, err) != 0))
+            (n > 0 && memory_read_direct(scan->memory, address, buffer, n, err) != 0))
             return -1;
         if (n == 0)
             return finish(&run) == 0 ? 0 : qvm_fail_memory(err, scan->memory->path);

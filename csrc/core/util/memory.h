@@ -33,6 +33,10 @@ struct memory_ops {
     /* Reads n bytes, all of them or, after a failure, none that count. 0, or -1. */
     int (*read)(struct memory *memory, uint64_t address, void *to, size_t n,
                 struct qvm_error *err);
+    /* The same for scans, which read much, and once: by several threads at once, if the
+     * memory is `concurrent`. */
+    int (*read_direct)(struct memory *memory, uint64_t address, void *to, size_t n,
+                       struct qvm_error *err);
     /* Bytes of memory from `first` to `last`, inclusive. NULL: not known in advance. */
     uint64_t (*total)(const struct memory *memory, uint64_t first, uint64_t last);
     /* How many bytes a scan may look through before it fails with too_large. NULL: any
@@ -44,7 +48,7 @@ struct memory_ops {
 struct memory {
     const struct memory_ops *ops;
     const char *path; /* names the dump in messages */
-    bool concurrent;  /* may several threads use it at once? */
+    bool concurrent;  /* may several threads scan it at once? */
 };
 
 static inline int memory_extent(struct memory *memory, uint64_t address, uint64_t last,
@@ -57,6 +61,12 @@ static inline int memory_read(struct memory *memory, uint64_t address, void *to,
                               struct qvm_error *err)
 {
     return memory->ops->read(memory, address, to, n, err);
+}
+
+static inline int memory_read_direct(struct memory *memory, uint64_t address, void *to,
+                                     size_t n, struct qvm_error *err)
+{
+    return memory->ops->read_direct(memory, address, to, n, err);
 }
 
 #endif

@@ -1,6 +1,5 @@
 /* A new thread inherits the mask of signals, so the caller's is changed while the thread is
- * created. Its own faults the thread must take, or they end the process: see
- * guarded_mmap.h. */
+ * created. Its own faults stay deliverable, so that the program's handlers see them. */
 #include "util/thread.h"
 
 #include <signal.h>
