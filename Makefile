@@ -59,11 +59,11 @@ HELPERS    := $(PRELOADED) $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%, \
 	$(filter-out $(PRELOADED:$(BUILD)/helpers/%.so=spec/helpers/%.c),$(HELPER_SRC)))
 BENCH      := $(BUILD)/bench/bound $(BUILD)/bench/stopwatch
 
-# The command that runs a spec file, the spec files (those of COSTS measure what huge inputs cost),
-# and the unit tests of the C core.
+# The command that runs a spec file, the spec files (those of SLOW wait long, or measure what huge
+# inputs cost), and the unit tests of the C core.
 BUSTED := busted --lua=$(shell command -v $(LUA))
-COSTS  := $(wildcard spec/*/*_cost_spec.lua)
-SPECS  := $(filter-out $(COSTS),$(wildcard spec/*/*_spec.lua))
+SLOW   := $(wildcard spec/*/*_cost_spec.lua spec/*/*_slow_spec.lua)
+SPECS  := $(filter-out $(SLOW),$(wildcard spec/*/*_spec.lua))
 UNITS  := $(UNIT_SRC:spec/%_test.c=$(BUILD)/unit/%)
 
 # `make test SPECS=FILES` runs those files alone.
@@ -90,7 +90,7 @@ SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 	-fno-omit-frame-pointer
 
 .DEFAULT_GOAL := all
-.PHONY: help all deps demo demo-guest check test test-cost unit test-real test-html test-fleet guest-dump bench lint \
+.PHONY: help all deps demo demo-guest check test test-slow unit test-real test-html test-fleet guest-dump bench lint \
 	format sanitize valgrind docs man install uninstall clean FORCE
 
 help: ## list the targets
@@ -128,10 +128,10 @@ test: ## run the unit tests and the specs; SPECS=FILES for some of the specs
 	@$(MAKE) -s $(JOBS) all helpers units
 	@QVM_BUILD="$(BUILD)" BUSTED="$(BUSTED)" sh spec/run.sh $(TESTS)
 
-test-cost: ## run the specs that measure what huge inputs cost
+test-slow: ## run the specs that wait long, and those that measure what huge inputs cost
 	@sh .ci/deps build test
 	@$(MAKE) -s all helpers
-	@QVM_BUILD="$(BUILD)" BUSTED="$(BUSTED)" sh spec/run.sh $(COSTS)
+	@QVM_BUILD="$(BUILD)" BUSTED="$(BUSTED)" sh spec/run.sh $(SLOW)
 
 unit: ## run the unit tests of the C core
 	@sh .ci/deps build

@@ -27,10 +27,10 @@ fi
 
 # The files that take longest, longest first. They start first: one that starts last runs
 # alone at the end.
-slow="gdb/gdb util/load scan/find dump/gzip_dump dump/interrupt
-    host/status dump/hostile_dump host/vm_dump docs/docs prompt/explore guest/symbols
-    diag/diag_terminal diag/diag_reports scan/diff diag/diag host/conf_syntax
-    paging/address_space host/state host/watch prompt/help"
+slow="gdb/gdb cli/watchdog_slow host/vm_dump docs/docs host/dump_problems_slow host/status
+    diag/diag_terminal util/load dump/interrupt scan/find dump/gzip_dump diag/diag_reports
+    diag/diag host/state prompt/explore host/survey prompt/help firstcontact/firstcontact
+    host/slog2 host/watch guest/symbols host/conf_syntax dump/hostile_dump scan/diff"
 
 slow_first() { # slow_first FILE...: prints the files in the order in which they start
     for name in $slow; do
