@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,8 @@ struct qemu {
     struct qmp qmp;
     struct registers registers;
     pid_t *tids; /* of the vCPUs' threads */
+    atomic_uint_least64_t
+        *ips; /* their program counters; env may be composed by a thread */
     bool off, failed, suspended;
     bool paused; /* by qemu_pause() */
 };
@@ -158,6 +161,21 @@ static bool read_threads(struct qemu *qemu)
     return good;
 }
 
+/* Reads all registers of the stopped guest. */
+static bool read_registers(struct qemu *qemu)
+{
+    bool arm = qemu->conf->machine == MACHINE_AARCH64;
+    uint64_t ip = 0;
+
+    if (!registers_read(&qemu->registers, qemu->gdb_fd))
+        return false;
+    for (size_t i = 0; i < qemu->conf->cpu_count; i++) {
+        if (registers_value(&qemu->registers, i, arm ? "pc" : "rip", &ip))
+            atomic_store(&qemu->ips[i], ip);
+    }
+    return true;
+}
+
 /* Connects to QEMU and starts the guest. False, with a message on stderr: that failed. */
 static bool connect_to(struct qemu *qemu)
 {
@@ -166,7 +184,7 @@ static bool connect_to(struct qemu *qemu)
     qemu->qmp = (struct qmp){.fd = qemu->qmp_fd, .event = handle_event, .data = qemu};
     bool good = qmp_open(&qemu->qmp) &&
                 !(missing = registers_find(&qemu->registers, qemu->gdb_fd)) &&
-                read_threads(qemu) && registers_read(&qemu->registers, qemu->gdb_fd) &&
+                read_threads(qemu) && read_registers(qemu) &&
                 qmp_call(&qemu->qmp, "{\"execute\": \"cont\"}", NULL);
     if (missing)
         (void)fprintf(stderr, "qvm: sim-guest qemu: QEMU's gdb stub has no %s\n", missing);
@@ -193,7 +211,9 @@ static bool allocate(struct qemu *qemu, const struct conf *conf)
 {
     *qemu = (struct qemu){.conf = conf, .qmp_fd = -1, .gdb_fd = -1, .memory = -1};
     qemu->tids = calloc(conf->cpu_count, sizeof *qemu->tids);
-    return qemu->tids && registers_init(&qemu->registers, conf->machine, conf->cpu_count);
+    qemu->ips = calloc(conf->cpu_count, sizeof *qemu->ips);
+    return qemu->tids && qemu->ips &&
+           registers_init(&qemu->registers, conf->machine, conf->cpu_count);
 }
 
 static void close_fd(int fd)
@@ -210,6 +230,7 @@ static void release(struct qemu *qemu)
     close_fd(qemu->memory);
     registers_free(&qemu->registers);
     free(qemu->tids);
+    free(qemu->ips);
     free(qemu);
 }
 
@@ -325,6 +346,7 @@ void qemu_sample(struct qemu *qemu)
 
     for (size_t i = 0; i < qemu->conf->cpu_count && !qemu->failed && !qemu->off; i++) {
         struct text answer = {0};
+        uint64_t ip;
         char command[128];
         char list[4096];
         (void)snprintf(command, sizeof command,
@@ -332,8 +354,8 @@ void qemu_sample(struct qemu *qemu)
                        "{\"command-line\": \"info registers\", \"cpu-index\": %zu}}",
                        i);
         if (qmp_call(&qemu->qmp, command, &answer) &&
-            qmp_string(&answer, 1, "return", list, sizeof list))
-            (void)parse_pc(list, arm, registers_pc(&qemu->registers, i));
+            qmp_string(&answer, 1, "return", list, sizeof list) && parse_pc(list, arm, &ip))
+            atomic_store(&qemu->ips[i], ip);
         text_free(&answer);
     }
 }
@@ -345,7 +367,7 @@ bool qemu_pause(struct qemu *qemu)
     qemu->paused = qemu_status(qemu, status, sizeof status) &&
                    strcmp(status, "running") == 0 &&
                    qmp_call(&qemu->qmp, "{\"execute\": \"stop\"}", NULL);
-    if (registers_read(&qemu->registers, qemu->gdb_fd))
+    if (read_registers(qemu))
         return true;
     logger_line(&qemu->conf->logger, LEVEL_ERROR, "QEMU does not show its registers");
     qemu_continue(qemu);
@@ -357,6 +379,11 @@ void qemu_continue(struct qemu *qemu)
     if (qemu->paused)
         (void)qmp_call(&qemu->qmp, "{\"execute\": \"cont\"}", NULL);
     qemu->paused = false;
+}
+
+uint64_t qemu_ip(const struct qemu *qemu, size_t vcpu)
+{
+    return atomic_load(&qemu->ips[vcpu]);
 }
 
 bool qemu_register(const struct qemu *qemu, size_t vcpu, const char *name, uint64_t *value)

@@ -45,6 +45,9 @@ bool qemu_reset(struct qemu *qemu);
 /* Updates the vCPUs' program counters, while the guest runs. */
 void qemu_sample(struct qemu *qemu);
 
+/* The program counter of a vCPU, as last sampled. Any thread may ask. */
+uint64_t qemu_ip(const struct qemu *qemu, size_t vcpu);
+
 /* Stops the guest and reads all registers; lets it run again if it ran. False, with a log
    line: there are no registers, and the guest runs as before. */
 bool qemu_pause(struct qemu *qemu);

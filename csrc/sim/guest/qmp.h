@@ -17,7 +17,7 @@ struct qmp {
     void (*event)(void *data, const char *name, const char *reason);
     void *data;
     struct text input; /* bytes that are not handled yet */
-    bool lost;         /* QEMU has ended, or an answer did not come: nothing more is asked */
+    bool lost; /* QEMU has ended, or an answer did not come: nothing more is asked */
 };
 
 /* Waits for QEMU's greeting and ends the negotiation. */

@@ -120,11 +120,6 @@ static uint64_t *find(const struct registers *registers, size_t vcpu, const char
     return NULL;
 }
 
-uint64_t *registers_pc(const struct registers *registers, size_t vcpu)
-{
-    return find(registers, vcpu, registers->machine == MACHINE_AARCH64 ? "pc" : "rip");
-}
-
 bool registers_value(const struct registers *registers, size_t vcpu, const char *name,
                      uint64_t *value)
 {

@@ -29,9 +29,6 @@ const char *registers_find(struct registers *registers, int fd);
 /* Reads all registers of all vCPUs of the stopped guest. */
 bool registers_read(struct registers *registers, int fd);
 
-/* Where the program counter of a vCPU is stored. */
-uint64_t *registers_pc(const struct registers *registers, size_t vcpu);
-
 /* The value of a register by the simulator's name of it, or the address of the page table
    ("pgtbl", x86_64 only: there is one). False: not known; `value` is then unchanged. */
 bool registers_value(const struct registers *registers, size_t vcpu, const char *name,

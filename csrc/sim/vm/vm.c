@@ -165,6 +165,8 @@ uint64_t vm_ip(const struct vm *vm, size_t index)
 
     if (vm->suspended && index > 0)
         return 0;
+    if (vm->qemu)
+        return qemu_ip(vm->qemu, index);
     (void)vm_register(vm, index, SETTING_REG, arm ? "pc" : "rip", &ip);
     return ip;
 }
