@@ -1,38 +1,26 @@
 /*
- * Runs QEMU as a child process. The guest's memory is a file in memory (memfd) that QEMU
- * maps and this process reads. QMP tells the threads of the vCPUs, stops and continues the
- * guest, and reports its end; the gdb stub shows all registers of a stopped guest, control
- * registers included.
- *
- * PR_SET_PDEATHSIG ends QEMU if this process is killed.
+ * Talks to QEMU. QMP tells the threads of the vCPUs, stops and continues the guest, and
+ * reports its end; the gdb stub shows all registers of a stopped guest, control registers
+ * included. The guest's memory is a file in memory that QEMU maps and this process reads.
  */
 #define _GNU_SOURCE
 #include "guest/qemu.h"
 
-#include "guest/qemu_command.h"
+#include "guest/qemu_process.h"
 #include "guest/qmp.h"
 #include "guest/registers.h"
-#include "util/signals.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 struct qemu {
     const struct conf *conf; /* borrowed */
-    pid_t pid;               /* 0: does not run */
-    int qmp_fd, gdb_fd, memory;
+    struct qemu_process process;
     struct qmp qmp;
     struct registers registers;
     pid_t *tids; /* of the vCPUs' threads */
@@ -72,75 +60,6 @@ void qemu_serve(struct qemu *qemu)
         lost(qemu);
 }
 
-/* In the child. Returns only if QEMU cannot be executed. */
-static void execute(const struct command_line *line, const struct command_fds *fds,
-                    pid_t parent)
-{
-    int null = open("/dev/null", O_RDONLY);
-
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(1);
-    (void)dup2(null, STDIN_FILENO);
-    (void)fcntl(fds->qmp, F_SETFD, 0);
-    (void)fcntl(fds->gdb, F_SETFD, 0);
-    (void)fcntl(fds->memory, F_SETFD, 0);
-    (void)setpgid(0, 0); /* Ctrl-C is for the simulator, which asks the guest to end */
-    (void)execvp(line->words[0], line->words);
-}
-
-/* Starts the process. Returns 0, or the errno value of what failed. */
-static int spawn(struct qemu *qemu, const struct command_line *line,
-                 const struct command_fds *fds)
-{
-    pid_t parent = getpid();
-    int report[2];
-    int error = 0;
-
-    if (line->failed)
-        return E2BIG;
-    if (pipe2(report, O_CLOEXEC))
-        return errno;
-    qemu->pid = fork();
-    if (qemu->pid == 0) {
-        execute(line, fds, parent);
-        error = errno;
-        (void)!write(report[1], &error, sizeof error);
-        _exit(127);
-    }
-    (void)close(report[1]);
-    if (qemu->pid < 0)
-        error = errno;
-    else if (read(report[0], &error, sizeof error) != sizeof error)
-        error = 0;
-    (void)close(report[0]);
-    return error;
-}
-
-static int start_process(struct qemu *qemu, struct command_line *line)
-{
-    int qmp[2] = {-1, -1};
-    int gdb[2] = {-1, -1};
-    int error = 0;
-
-    qemu->memory = memfd_create("guest memory", MFD_CLOEXEC);
-    if (qemu->memory < 0 ||
-        ftruncate(qemu->memory, (off_t)command_memory_size(qemu->conf)) ||
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) ||
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, gdb))
-        error = errno;
-    qemu->qmp_fd = qmp[0];
-    qemu->gdb_fd = gdb[0];
-    struct command_fds fds = {qmp[1], gdb[1], qemu->memory};
-    if (!error) {
-        command_compose(qemu->conf, &fds, line);
-        error = spawn(qemu, line, &fds);
-    }
-    (void)close(qmp[1]);
-    (void)close(gdb[1]);
-    return error;
-}
-
 /* The threads of the vCPUs. Not "thread-id" of the deeper "props", which is a number of
    the topology. */
 static bool read_threads(struct qemu *qemu)
@@ -167,7 +86,7 @@ static bool read_registers(struct qemu *qemu)
     bool arm = qemu->conf->machine == MACHINE_AARCH64;
     uint64_t ip = 0;
 
-    if (!registers_read(&qemu->registers, qemu->gdb_fd))
+    if (!registers_read(&qemu->registers, qemu->process.gdb))
         return false;
     for (size_t i = 0; i < qemu->conf->cpu_count; i++) {
         if (registers_value(&qemu->registers, i, arm ? "pc" : "rip", &ip))
@@ -181,9 +100,9 @@ static bool connect_to(struct qemu *qemu)
 {
     const char *missing = NULL;
 
-    qemu->qmp = (struct qmp){.fd = qemu->qmp_fd, .event = handle_event, .data = qemu};
+    qemu->qmp = (struct qmp){.fd = qemu->process.qmp, .event = handle_event, .data = qemu};
     bool good = qmp_open(&qemu->qmp) &&
-                !(missing = registers_find(&qemu->registers, qemu->gdb_fd)) &&
+                !(missing = registers_find(&qemu->registers, qemu->process.gdb)) &&
                 read_threads(qemu) && read_registers(qemu) &&
                 qmp_call(&qemu->qmp, "{\"execute\": \"cont\"}", NULL);
     if (missing)
@@ -193,41 +112,20 @@ static bool connect_to(struct qemu *qemu)
     return good;
 }
 
-static void explain_start(const struct conf *conf, const struct command_line *line,
-                          int error)
-{
-    bool arm = conf->machine == MACHINE_AARCH64;
-
-    if (error == ENOENT && line->count > 0)
-        (void)fprintf(stderr,
-                      "qvm: sim-guest qemu: %s is not installed (Debian: qemu-system-%s)\n",
-                      line->words[0], arm ? "arm" : "x86");
-    else
-        (void)fprintf(stderr, "qvm: sim-guest qemu: cannot start QEMU: %s\n",
-                      strerror(error));
-}
-
 static bool allocate(struct qemu *qemu, const struct conf *conf)
 {
-    *qemu = (struct qemu){.conf = conf, .qmp_fd = -1, .gdb_fd = -1, .memory = -1};
+    *qemu = (struct qemu){.conf = conf};
+    qemu_process_init(&qemu->process);
     qemu->tids = calloc(conf->cpu_count, sizeof *qemu->tids);
     qemu->ips = calloc(conf->cpu_count, sizeof *qemu->ips);
     return qemu->tids && qemu->ips &&
            registers_init(&qemu->registers, conf->machine, conf->cpu_count);
 }
 
-static void close_fd(int fd)
-{
-    if (fd >= 0)
-        (void)close(fd);
-}
-
 static void release(struct qemu *qemu)
 {
     qmp_close(&qemu->qmp);
-    close_fd(qemu->qmp_fd);
-    close_fd(qemu->gdb_fd);
-    close_fd(qemu->memory);
+    qemu_process_close(&qemu->process);
     registers_free(&qemu->registers);
     free(qemu->tids);
     free(qemu->ips);
@@ -237,7 +135,6 @@ static void release(struct qemu *qemu)
 struct qemu *qemu_start(const struct conf *conf)
 {
     struct qemu *qemu = malloc(sizeof *qemu);
-    struct command_line line = {0};
 
     if (!qemu || !allocate(qemu, conf)) {
         (void)fputs("qvm: out of memory\n", stderr);
@@ -245,46 +142,23 @@ struct qemu *qemu_start(const struct conf *conf)
             release(qemu);
         return NULL;
     }
-    int error = start_process(qemu, &line);
-    if (error)
-        explain_start(conf, &line, error);
-    command_free(&line);
-    if (!error && connect_to(qemu))
+    if (qemu_process_start(&qemu->process, conf) && connect_to(qemu))
         return qemu;
     qemu_end(qemu);
     return NULL;
 }
 
-/* Waits until QEMU has ended. False: it still runs after `seconds`. */
-static bool wait_for_end(struct qemu *qemu, double seconds)
-{
-    const struct timespec nap = {.tv_nsec = 10000000};
-    double deadline = signals_clock() + seconds;
-
-    while (waitpid(qemu->pid, NULL, WNOHANG) == 0) {
-        if (signals_clock() > deadline)
-            return false;
-        (void)nanosleep(&nap, NULL);
-    }
-    return true;
-}
-
 void qemu_end(struct qemu *qemu)
 {
-    if (qemu->pid > 0) {
-        if (!qemu->off && !qemu->failed)
-            (void)qmp_call(&qemu->qmp, "{\"execute\": \"quit\"}", NULL);
-        if (!wait_for_end(qemu, 2)) {
-            (void)kill(qemu->pid, SIGKILL);
-            (void)waitpid(qemu->pid, NULL, 0);
-        }
-    }
+    if (!qemu->off && !qemu->failed && qemu->process.pid > 0)
+        (void)qmp_call(&qemu->qmp, "{\"execute\": \"quit\"}", NULL);
+    qemu_process_end(&qemu->process);
     release(qemu);
 }
 
 int qemu_fd(const struct qemu *qemu)
 {
-    return qemu->qmp_fd;
+    return qemu->process.qmp;
 }
 
 bool qemu_is_off(const struct qemu *qemu)
@@ -304,7 +178,7 @@ bool qemu_is_suspended(const struct qemu *qemu)
 
 pid_t qemu_pid(const struct qemu *qemu)
 {
-    return qemu->pid;
+    return qemu->process.pid;
 }
 
 pid_t qemu_tid(const struct qemu *qemu, size_t vcpu)
@@ -397,7 +271,7 @@ int qemu_read(const struct qemu *qemu, uint64_t address, void *bytes, size_t siz
     char *at = bytes;
 
     while (size > 0) {
-        ssize_t got = pread(qemu->memory, at, size, (off_t)offset);
+        ssize_t got = pread(qemu->process.memory, at, size, (off_t)offset);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
