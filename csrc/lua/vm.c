@@ -1,14 +1,16 @@
-/* Binds host/vm_directory.h, env_document.h and vm_server.h: discovery, the env document
- * and requests, all as functions of paths. What the core allocates is in a scratch userdata
- * (new_scratch), whose collection frees it if Lua raises an error midway. */
+/* Binds host/vm_directory.h and, through vm_query.h, env_document.h, vm_server.h and
+ * vm_thread.h: discovery, the env document and requests, all as functions of paths. What
+ * the core allocates is in a scratch userdata (new_scratch), whose collection frees it if
+ * Lua raises an error midway. */
 #include "binding.h"
 #include "host/env_document.h"
 #include "host/vm_directory.h"
+#include "host/vm_query.h"
 #include "host/vm_server.h"
-#include "host/vm_thread.h"
 #include "util/os.h"
 
-static const char DIRECTORY[] = "qvm.vm_directory", DOCUMENT[] = "qvm.env_document";
+static const char DIRECTORY[] = "qvm.vm_directory", DOCUMENT[] = "qvm.env_document",
+                  QUESTION[] = "qvm.vm_question";
 
 static int directory_gc(lua_State *L)
 {
@@ -71,33 +73,67 @@ static int core_is_name(lua_State *L)
     return 1;
 }
 
-/* The deadline for a server's answer, from an argument in milliseconds. */
-static int64_t get_deadline(lua_State *L, int index)
+/* Questions to servers --------------------------------------------------------------- */
+
+static int question_gc(lua_State *L)
+{
+    struct vm_query **query = lua_touserdata(L, 1);
+
+    if (*query)
+        vm_query_free(*query);
+    *query = NULL;
+    return 0;
+}
+
+/* Asks the server of the env at argument 1, and waits for the answer. The query is in a
+ * scratch userdata on the stack. NULL with err filled if there is no memory. */
+static struct vm_query *ask(lua_State *L, const struct vm_question *question,
+                            lua_Integer milliseconds, struct qvm_error *err)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct vm_query **query = new_scratch(L, sizeof *query, QUESTION, question_gc);
+    int64_t deadline = os_clock_ms() + milliseconds;
+
+    *query = vm_query_start(path, question, deadline, err);
+    if (*query)
+        vm_query_wait(*query, deadline + VM_QUERY_GRACE_MS);
+    return *query;
+}
+
+/* The same, and returns the answer; NULL with err filled also if there is none in time. */
+static struct vm_answer *answer_of(lua_State *L, const struct vm_question *question,
+                                   lua_Integer milliseconds, struct qvm_error *err)
+{
+    struct vm_query *query = ask(L, question, milliseconds, err);
+
+    if (!query)
+        return NULL;
+    if (vm_query_wait(query, 0))
+        return vm_query_answer(query);
+    vm_server_fail_timeout(lua_tostring(L, 1), err);
+    return NULL;
+}
+
+/* How long a server may take to answer, from an argument in milliseconds. */
+static lua_Integer get_milliseconds(lua_State *L, int index)
 {
     lua_Integer wait = luaL_optinteger(L, index, ENV_WAIT_MS);
 
     luaL_argcheck(L, wait >= 0 && wait <= ENV_WAIT_MS, index, "out of range");
-    return os_clock_ms() + wait;
-}
-
-static int push_document(lua_State *L, struct env_document *document)
-{
-    lua_pushlstring(L, document->bytes, document->size);
-    env_document_free(document);
-    return 1;
+    return wait;
 }
 
 /* read_env(path [, milliseconds]): the document's bytes. */
 static int core_read_env(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
-    int64_t deadline = get_deadline(L, 2);
-    struct env_document *document = new_scratch(L, sizeof *document, DOCUMENT, document_gc);
+    static const struct vm_question question = {.kind = VM_ASK_ENV};
     struct qvm_error err;
+    const struct vm_answer *answer = answer_of(L, &question, get_milliseconds(L, 2), &err);
 
-    return env_document_read(path, deadline, document, &err) == 0
-               ? push_document(L, document)
-               : push_failure(L, &err);
+    if (!answer || answer->read != 0)
+        return push_failure(L, answer ? &answer->read_error : &err);
+    lua_pushlstring(L, answer->document.bytes, answer->document.size);
+    return 1;
 }
 
 /* read_file(path): the bytes of a regular file. */
@@ -107,21 +143,23 @@ static int core_read_file(lua_State *L)
     struct env_document *document = new_scratch(L, sizeof *document, DOCUMENT, document_gc);
     struct qvm_error err;
 
-    return env_document_read_file(path, document, &err) == 0 ? push_document(L, document)
-                                                             : push_failure(L, &err);
+    if (env_document_read_file(path, document, &err) != 0)
+        return push_failure(L, &err);
+    lua_pushlstring(L, document->bytes, document->size);
+    env_document_free(document);
+    return 1;
 }
 
 /* pid(path of an env [, milliseconds]): the id of the process that serves it. */
 static int core_pid(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
-    int64_t deadline = get_deadline(L, 2);
+    static const struct vm_question question = {.kind = VM_ASK_SERVER};
     struct qvm_error err;
-    pid_t pid = 0;
+    const struct vm_answer *answer = answer_of(L, &question, get_milliseconds(L, 2), &err);
 
-    if (vm_server_find(path, deadline, &pid, &err) != 0)
-        return push_failure(L, &err);
-    lua_pushinteger(L, pid);
+    if (!answer || answer->found != 0)
+        return push_failure(L, answer ? &answer->find_error : &err);
+    lua_pushinteger(L, answer->pid);
     return 1;
 }
 
@@ -140,33 +178,42 @@ static void set_integer(lua_State *L, const char *name, int64_t value)
 /* thread(path of an env, tid): a table about that thread of the process that serves it. */
 static int core_thread(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
-    lua_Integer tid = luaL_checkinteger(L, 2);
-    struct vm_thread thread;
+    struct vm_question question = {.kind = VM_ASK_THREAD, .tid = luaL_checkinteger(L, 2)};
     struct qvm_error err;
+    const struct vm_answer *answer = answer_of(L, &question, ENV_WAIT_MS, &err);
 
-    if (vm_thread_read(path, tid, os_clock_ms() + ENV_WAIT_MS, &thread, &err) != 0)
-        return push_failure(L, &err);
+    if (!answer || answer->found != 0)
+        return push_failure(L, answer ? &answer->find_error : &err);
     lua_createtable(L, 0, 4);
-    set_integer(L, "cpu_time", (int64_t)thread.cpu_time);
-    set_integer(L, "priority", thread.priority);
-    set_text(L, "state", thread.state);
-    if (*thread.name)
-        set_text(L, "name", thread.name);
+    set_integer(L, "cpu_time", (int64_t)answer->thread.cpu_time);
+    set_integer(L, "priority", answer->thread.priority);
+    set_text(L, "state", answer->thread.state);
+    if (*answer->thread.name)
+        set_text(L, "name", answer->thread.name);
     return 1;
 }
 
-/* request(path of an env, "status" or "dump"): true, when the signal was sent. */
+/* request(path of an env, "status" or "dump"): true, when the signal was sent. A server can
+ * also hold its client after that, in close(). */
 static int core_request(lua_State *L)
 {
     static const char *const names[] = {"status", "dump", NULL};
     static const enum vm_request requests[] = {VM_REQUEST_STATUS, VM_REQUEST_DUMP};
-    const char *path = luaL_checkstring(L, 1);
-    enum vm_request what = requests[luaL_checkoption(L, 2, NULL, names)];
+    struct vm_question question = {
+        .kind = VM_ASK_REQUEST, .request = requests[luaL_checkoption(L, 2, NULL, names)]};
     struct qvm_error err;
+    struct vm_query *query = ask(L, &question, ENV_WAIT_MS, &err);
+    const struct vm_answer *answer;
 
-    if (vm_server_request(path, what, os_clock_ms() + ENV_WAIT_MS, &err) != 0)
+    if (!query)
         return push_failure(L, &err);
+    if (!vm_query_wait(query, 0) && !vm_query_give_up_request(query)) {
+        vm_server_fail_timeout(lua_tostring(L, 1), &err);
+        return push_failure(L, &err);
+    }
+    answer = vm_query_wait(query, 0) ? vm_query_answer(query) : NULL;
+    if (answer && answer->found != 0)
+        return push_failure(L, &answer->find_error);
     lua_pushboolean(L, 1);
     return 1;
 }

@@ -30,7 +30,7 @@ function VM.find(root, name)
   if not size and code == "not_found" then
     return nil, line.escape_controls(('%s: no VM "%s": it does not exist, or is rebooting')
       :format(root, name)), code
-  elseif not size then
+  elseif not size and code ~= "gone" then
     return nil, message, code
   end
   return setmetatable({name = name, path = path}, VM)
@@ -92,7 +92,7 @@ end
 -- @usage for name in vm:nodes() do print(name) end
 function VM:nodes()
   local names, message, code = core.entries(self.path)
-  if not names and code ~= "not_found" then
+  if not names and code ~= "not_found" and code ~= "gone" then
     errors.raise(message)
   end
   names = names or {}
