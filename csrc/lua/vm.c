@@ -10,7 +10,7 @@
 #include "util/os.h"
 
 static const char DIRECTORY[] = "qvm.vm_directory", DOCUMENT[] = "qvm.env_document",
-                  QUESTION[] = "qvm.vm_question";
+                  QUERY[] = "qvm.vm_scratch_query";
 
 static int directory_gc(lua_State *L)
 {
@@ -73,45 +73,64 @@ static int core_is_name(lua_State *L)
     return 1;
 }
 
-/* Questions to servers --------------------------------------------------------------- */
+/* Questions to servers ----------------------------------------------------------------
+ * A function asks, pushes what was answered, and frees the query. The collector does so
+ * only if Lua raises an error midway: a query that it frees later might be one of another
+ * process, if the program has called fork(), and has no thread there. */
 
-static int question_gc(lua_State *L)
+static void free_query(struct vm_query **query)
 {
-    struct vm_query **query = lua_touserdata(L, 1);
-
     if (*query)
         vm_query_free(*query);
     *query = NULL;
+}
+
+static int query_gc(lua_State *L)
+{
+    free_query(lua_touserdata(L, 1));
     return 0;
 }
 
-/* Asks the server of the env at argument 1, and waits for the answer. The query is in a
- * scratch userdata on the stack. NULL with err filled if there is no memory. */
-static struct vm_query *ask(lua_State *L, const struct vm_question *question,
-                            lua_Integer milliseconds, struct qvm_error *err)
+/* Asks the server of the env at argument 1, and waits for the answer. The result is a
+ * scratch userdata on the stack, which contains NULL, with err filled, if there is no
+ * memory. */
+static struct vm_query **ask(lua_State *L, const struct vm_question *question,
+                             lua_Integer milliseconds, struct qvm_error *err)
 {
     const char *path = luaL_checkstring(L, 1);
-    struct vm_query **query = new_scratch(L, sizeof *query, QUESTION, question_gc);
+    struct vm_query **query = new_scratch(L, sizeof *query, QUERY, query_gc);
     int64_t deadline = os_clock_ms() + milliseconds;
 
     *query = vm_query_start(path, question, deadline, err);
     if (*query)
         vm_query_wait(*query, deadline + VM_QUERY_GRACE_MS);
-    return *query;
+    return query;
 }
 
-/* The same, and returns the answer; NULL with err filled also if there is none in time. */
-static struct vm_answer *answer_of(lua_State *L, const struct vm_question *question,
-                                   lua_Integer milliseconds, struct qvm_error *err)
+/* NULL with err filled: there is none. */
+static const struct vm_answer *answer_of(lua_State *L, struct vm_query *query,
+                                         struct qvm_error *err)
 {
-    struct vm_query *query = ask(L, question, milliseconds, err);
-
     if (!query)
         return NULL;
     if (vm_query_wait(query, 0))
         return vm_query_answer(query);
     vm_server_fail_timeout(lua_tostring(L, 1), err);
     return NULL;
+}
+
+/* Asks, and returns what `push` returns for the answer. */
+static int answered(lua_State *L, const struct vm_question *question,
+                    lua_Integer milliseconds,
+                    int push(lua_State *L, const struct vm_answer *answer))
+{
+    struct qvm_error err;
+    struct vm_query **query = ask(L, question, milliseconds, &err);
+    const struct vm_answer *answer = answer_of(L, *query, &err);
+    int count = answer ? push(L, answer) : push_failure(L, &err);
+
+    free_query(query);
+    return count;
 }
 
 /* How long a server may take to answer, from an argument in milliseconds. */
@@ -123,17 +142,20 @@ static lua_Integer get_milliseconds(lua_State *L, int index)
     return wait;
 }
 
+static int push_env(lua_State *L, const struct vm_answer *answer)
+{
+    if (answer->read != 0)
+        return push_failure(L, &answer->read_error);
+    lua_pushlstring(L, answer->document.bytes, answer->document.size);
+    return 1;
+}
+
 /* read_env(path [, milliseconds]): the document's bytes. */
 static int core_read_env(lua_State *L)
 {
     static const struct vm_question question = {.kind = VM_ASK_ENV};
-    struct qvm_error err;
-    const struct vm_answer *answer = answer_of(L, &question, get_milliseconds(L, 2), &err);
 
-    if (!answer || answer->read != 0)
-        return push_failure(L, answer ? &answer->read_error : &err);
-    lua_pushlstring(L, answer->document.bytes, answer->document.size);
-    return 1;
+    return answered(L, &question, get_milliseconds(L, 2), push_env);
 }
 
 /* read_file(path): the bytes of a regular file. */
@@ -150,17 +172,20 @@ static int core_read_file(lua_State *L)
     return 1;
 }
 
+static int push_pid(lua_State *L, const struct vm_answer *answer)
+{
+    if (answer->found != 0)
+        return push_failure(L, &answer->find_error);
+    lua_pushinteger(L, answer->pid);
+    return 1;
+}
+
 /* pid(path of an env [, milliseconds]): the id of the process that serves it. */
 static int core_pid(lua_State *L)
 {
     static const struct vm_question question = {.kind = VM_ASK_SERVER};
-    struct qvm_error err;
-    const struct vm_answer *answer = answer_of(L, &question, get_milliseconds(L, 2), &err);
 
-    if (!answer || answer->found != 0)
-        return push_failure(L, answer ? &answer->find_error : &err);
-    lua_pushinteger(L, answer->pid);
-    return 1;
+    return answered(L, &question, get_milliseconds(L, 2), push_pid);
 }
 
 static void set_text(lua_State *L, const char *name, const char *text)
@@ -175,26 +200,31 @@ static void set_integer(lua_State *L, const char *name, int64_t value)
     lua_setfield(L, -2, name);
 }
 
+static int push_thread(lua_State *L, const struct vm_answer *answer)
+{
+    const struct vm_thread *thread = &answer->thread;
+
+    if (answer->found != 0)
+        return push_failure(L, &answer->find_error);
+    lua_createtable(L, 0, 4);
+    set_integer(L, "cpu_time", (int64_t)thread->cpu_time);
+    set_integer(L, "priority", thread->priority);
+    set_text(L, "state", thread->state);
+    if (*thread->name)
+        set_text(L, "name", thread->name);
+    return 1;
+}
+
 /* thread(path of an env, tid): a table about that thread of the process that serves it. */
 static int core_thread(lua_State *L)
 {
     struct vm_question question = {.kind = VM_ASK_THREAD, .tid = luaL_checkinteger(L, 2)};
-    struct qvm_error err;
-    const struct vm_answer *answer = answer_of(L, &question, ENV_WAIT_MS, &err);
 
-    if (!answer || answer->found != 0)
-        return push_failure(L, answer ? &answer->find_error : &err);
-    lua_createtable(L, 0, 4);
-    set_integer(L, "cpu_time", (int64_t)answer->thread.cpu_time);
-    set_integer(L, "priority", answer->thread.priority);
-    set_text(L, "state", answer->thread.state);
-    if (*answer->thread.name)
-        set_text(L, "name", answer->thread.name);
-    return 1;
+    return answered(L, &question, ENV_WAIT_MS, push_thread);
 }
 
 /* request(path of an env, "status" or "dump"): true, when the signal was sent. A server can
- * also hold its client after that, in close(). */
+ * still hold its client then, in close(). */
 static int core_request(lua_State *L)
 {
     static const char *const names[] = {"status", "dump", NULL};
@@ -202,20 +232,16 @@ static int core_request(lua_State *L)
     struct vm_question question = {
         .kind = VM_ASK_REQUEST, .request = requests[luaL_checkoption(L, 2, NULL, names)]};
     struct qvm_error err;
-    struct vm_query *query = ask(L, &question, ENV_WAIT_MS, &err);
-    const struct vm_answer *answer;
+    struct vm_query **query = ask(L, &question, ENV_WAIT_MS, &err);
+    bool sent = *query && vm_query_give_up_request(*query);
+    const struct vm_answer *answer = sent ? NULL : answer_of(L, *query, &err);
 
-    if (!query)
-        return push_failure(L, &err);
-    if (!vm_query_wait(query, 0) && !vm_query_give_up_request(query)) {
-        vm_server_fail_timeout(lua_tostring(L, 1), &err);
-        return push_failure(L, &err);
-    }
-    answer = vm_query_wait(query, 0) ? vm_query_answer(query) : NULL;
-    if (answer && answer->found != 0)
-        return push_failure(L, &answer->find_error);
-    lua_pushboolean(L, 1);
-    return 1;
+    if (!sent)
+        push_failure(L, answer ? &answer->find_error : &err);
+    else
+        lua_pushboolean(L, 1);
+    free_query(query);
+    return sent ? 1 : 3;
 }
 
 void add_vm(lua_State *L)

@@ -287,6 +287,17 @@ describe("a server that hangs in open, read or close", function()
     end)
   end
 
+  it("tells its readers when the VM ends", function()
+    local linux1 = start()
+    linux1:tell("hang")
+    local reader = script [[print(select(3, qvm.vm("linux1"):env()))]]
+    assert(process.eventually(function() return linux1:opens()[1] end))
+    process.sleep(0.1)
+    assert.are.same({"exit", 0}, {linux1:stop()})
+    assert.are.equal("gone", reader:line(5))
+    assert.are.same({}, files.list(sim.root()))
+  end)
+
   it("can be left by Ctrl-C", function()
     start():tell("hang-open")
     local child = script 'while true do qvm.vm("linux1"):env() end'
