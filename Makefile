@@ -275,9 +275,11 @@ units: $(UNITS)
 # What depends on it is rebuilt when, say, CC or CFLAGS changes. `make install` and, with
 # KEEP_FLAGS=1, all targets use what was built with other flags.
 C_FLAGS    := $(BUILD)/flags/c
+SIM_FLAGS  := $(BUILD)/flags/sim
 LUA_FLAGS  := $(BUILD)/flags/lua
 VALUES_c    = $(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) $(RELRO) $(LDFLAGS) $(PTHREAD) \
-	$(INCLUDE_ZLIB) $(LIBS) $(FUSE_USED)
+	$(INCLUDE_ZLIB) $(LIBS)
+VALUES_sim  = $(FUSE_USED)
 VALUES_lua  = $(LUA) $(LUA_INCDIR)
 
 $(BUILD)/flags/%: $(if $(filter install uninstall,$(MAKECMDGOALS))$(KEEP_FLAGS),,FORCE)
@@ -285,6 +287,7 @@ $(BUILD)/flags/%: $(if $(filter install uninstall,$(MAKECMDGOALS))$(KEEP_FLAGS),
 	@echo '$(subst ','\'',$(VALUES_$*))' | cmp -s - $@ || echo '$(subst ','\'',$(VALUES_$*))' >$@
 
 $(MODULE_OBJ) $(SIM_OBJ) $(MODULE_SO) $(SIMULATOR) $(HELPERS) $(UNITS) $(BENCH): $(C_FLAGS)
+$(SIMULATOR): $(SIM_FLAGS)
 $(LUA_SRC:%.c=$(BUILD)/obj/%.o) $(LUA_CHECKED): $(LUA_FLAGS)
 
 # nodelete: a thread that a stuck server holds may outlive the Lua state (vm_query.c).
