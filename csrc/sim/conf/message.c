@@ -124,8 +124,9 @@ static const char rest[] =
     "  hang     env blocks its readers, SIGUSR1 and SIGUSR2 do nothing\n"
     "  status   same as SIGUSR1                dump      same as SIGUSR2\n"
     "  reboot   disappear for 0.2 seconds      shutdown  same as SIGTERM\n"
-    "  hang-open, hang-close: as hang, in open() or close(); trickle: one byte for each\n"
-    "  read(); opens: lists who opened what. These with sim-env fuse only.\n";
+    "with sim-env fuse also:\n"
+    "  hang-open, hang-close   as hang, in open() or close()\n"
+    "  trickle  one byte for each read()       opens     list who opened what\n";
 
 void usage_variables(FILE *out)
 {
