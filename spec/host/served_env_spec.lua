@@ -397,3 +397,22 @@ describe("another user", function()
     assert.are.equal("permission\nrunning\nlinux1\n", out)
   end)
 end)
+
+describe("an env that is a file", function()
+  require("busted").it("can neither hang in open nor say who opened it", function()
+    local linux1 = sim.start("linux1", CONFIG)
+    for _, command in ipairs {"hang-open", "hang-close", "trickle", "opens"} do
+      linux1.process:write(command .. "\n")
+      assert.are.equal("failed " .. command, linux1.process:line())
+    end
+    assert.matches("opens: only with set sim-env fuse", linux1:log_text(), 1, true)
+    assert.are.equal("running", qvm.vm("linux1"):state())
+  end)
+
+  require("busted").it("is what `sim-env` says, or a FUSE server", function()
+    local status, _, errors = process.run({sim.program, "system", "x", "set", "sim-env", "pipe"},
+      {env = {QVM_ROOT = sim.root()}})
+    assert.are.equal(65, status)
+    assert.matches("set sim-env: bad value 'pipe', wanted files or fuse", errors, 1, true)
+  end)
+end)
