@@ -49,7 +49,7 @@ FUSE        ?= $(if $(FUSE_LIBS),$(shell echo 'int main(void) { return 0; }' | \
 	$(CC) $(FUSE_CFLAGS) -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=31 -include fuse_lowlevel.h \
 	-x c -o /dev/null - $(FUSE_LIBS) 2>/dev/null && echo yes),no)
 SIM_SRC     := $(filter-out $(addprefix csrc/sim/vm/,$(if $(filter yes,$(FUSE)),node_no_fuse.c, \
-	node_fuse.c fuse_requests.c)),$(wildcard csrc/sim/*.c csrc/sim/*/*.c))
+	node_fuse.c fuse_record.c fuse_requests.c)),$(wildcard csrc/sim/*.c csrc/sim/*/*.c))
 FUSE_USED   := $(if $(filter yes,$(FUSE)),$(FUSE_LIBS))
 HELPER_SRC := $(wildcard spec/helpers/*.c)
 BENCH_SRC  := $(wildcard spec/bench/*.c)

@@ -32,8 +32,6 @@
 /* Inode numbers: the root has FUSE_ROOT_ID (1), and vdev i has INODE_VDEV + i. */
 enum { INODE_ENV = 2, INODE_VDEV = 3 };
 
-enum { MOST_RECORDED = 64 << 10 /* bytes */ };
-
 struct held {
     struct held *next;
     fuse_req_t request;
@@ -43,6 +41,12 @@ struct held {
     off_t offset;
 };
 
+/* What an open of env sees. */
+struct document {
+    struct document *next;
+    struct text text;
+};
+
 static struct fuse_requests *requests_of(fuse_req_t request)
 {
     return fuse_req_userdata(request);
@@ -50,27 +54,9 @@ static struct fuse_requests *requests_of(fuse_req_t request)
 
 /* Nodes ------------------------------------------------------------------------------- */
 
-/* The process of the thread `tid`: the kernel reports threads. 0: it has ended. */
-static pid_t process_of(pid_t tid)
-{
-    char path[64];
-    char line[128];
-    long pid = 0;
-
-    (void)snprintf(path, sizeof path, "/proc/%ld/status", (long)tid);
-    FILE *file = fopen(path, "re");
-    while (file && pid == 0 && fgets(line, sizeof line, file)) {
-        if (strncmp(line, "Tgid:", 5) == 0)
-            pid = strtol(line + 5, NULL, 10);
-    }
-    if (file)
-        (void)fclose(file);
-    return (pid_t)pid;
-}
-
 static bool is_own(fuse_req_t request)
 {
-    return process_of(fuse_req_ctx(request)->pid) == getpid();
+    return fuse_process_of(fuse_req_ctx(request)->pid) == getpid();
 }
 
 /* Until env is locked, it exists for this process alone. */
@@ -157,80 +143,69 @@ static void read_directory(fuse_req_t request, fuse_ino_t inode, size_t size, of
     (void)fuse_reply_buf(request, entries, used);
 }
 
-/* The record -------------------------------------------------------------------------- */
-
-static void add_command(struct text *line, pid_t pid)
-{
-    char path[64];
-    char name[64] = "";
-
-    (void)snprintf(path, sizeof path, "/proc/%ld/comm", (long)pid);
-    FILE *file = fopen(path, "re");
-    if (file) {
-        if (fgets(name, sizeof name, file))
-            name[strcspn(name, "\n")] = '\0';
-        (void)fclose(file);
-    }
-    text_clean(line, *name ? name : "?");
-}
-
-static void record(struct fuse_requests *requests, const char *node, pid_t pid)
-{
-    struct text line = {0};
-
-    text_string(&line, "open ");
-    text_clean(&line, node);
-    text_printf(&line, " %ld ", (long)pid);
-    add_command(&line, pid);
-    text_string(&line, "\n");
-    (void)pthread_mutex_lock(&requests->lock);
-    if (line.failed || requests->opens.length + line.length > MOST_RECORDED)
-        requests->unrecorded++;
-    else
-        text_bytes(&requests->opens, line.data, line.length);
-    (void)pthread_mutex_unlock(&requests->lock);
-    text_free(&line);
-}
-
 /* Requests that can hang -------------------------------------------------------------- */
 
-static void free_document(const struct fuse_file_info *file)
+/* NULL: no memory. */
+static struct document *new_document(struct fuse_requests *requests)
 {
-    struct text *document = (struct text *)(uintptr_t)file->fh;
+    struct document *document = calloc(1, sizeof *document);
 
-    if (document)
-        text_free(document);
+    if (!document)
+        return NULL;
+    env_compose(requests->vm, &document->text);
+    (void)pthread_mutex_lock(&requests->lock);
+    document->next = requests->documents;
+    requests->documents = document;
+    (void)pthread_mutex_unlock(&requests->lock);
+    return document;
+}
+
+static struct document *document_of(const struct fuse_file_info *file)
+{
+    return (struct document *)(uintptr_t)file->fh;
+}
+
+/* Not for NULL. */
+static void free_document(struct fuse_requests *requests, struct document *document)
+{
+    (void)pthread_mutex_lock(&requests->lock);
+    struct document **at = &requests->documents;
+    while (*at != document)
+        at = &(*at)->next;
+    *at = document->next;
+    (void)pthread_mutex_unlock(&requests->lock);
+    text_free(&document->text);
     free(document);
 }
 
 static void answer_open(struct fuse_requests *requests, struct held *held)
 {
-    struct text *document = calloc(1, sizeof *document);
+    struct document *document = new_document(requests);
 
-    if (document)
-        env_compose(requests->vm, document);
     held->file.fh = (uintptr_t)document;
     held->file.direct_io = 1;
-    if (!document || document->failed) {
-        free_document(&held->file);
+    if (!document) {
+        (void)fuse_reply_err(held->request, ENOMEM);
+    } else if (document->text.failed) {
+        free_document(requests, document);
         (void)fuse_reply_err(held->request, ENOMEM);
     } else if (fuse_reply_open(held->request, &held->file)) {
-        free_document(&held->file); /* interrupted: there will be no release */
+        free_document(requests, document); /* interrupted: there will be no release */
     }
 }
 
 static void answer_read(struct fuse_requests *requests, const struct held *held)
 {
-    const struct text *document = (const struct text *)(uintptr_t)held->file.fh;
+    const struct text *text = &document_of(&held->file)->text;
     size_t offset = (size_t)held->offset;
-    size_t left = document && offset < document->length ? document->length - offset : 0;
+    size_t left = offset < text->length ? text->length - offset : 0;
     size_t size = held->size < left ? held->size : left;
 
     (void)pthread_mutex_lock(&requests->lock);
     if (requests->trickle && size > 1)
         size = 1;
     (void)pthread_mutex_unlock(&requests->lock);
-    (void)fuse_reply_buf(held->request, size ? document->data + offset : NULL, size);
+    (void)fuse_reply_buf(held->request, size ? text->data + offset : NULL, size);
 }
 
 static void answer(struct fuse_requests *requests, struct held *held)
@@ -305,14 +280,14 @@ static void open_node(fuse_req_t request, fuse_ino_t inode, struct fuse_file_inf
 {
     struct fuse_requests *requests = requests_of(request);
     const char *name = name_of(requests->vm->conf, inode);
-    pid_t pid = process_of(fuse_req_ctx(request)->pid);
+    pid_t pid = fuse_process_of(fuse_req_ctx(request)->pid);
 
     file->fh = 0;
     if (pid == getpid()) {
         open_own(request, file);
         return;
     }
-    record(requests, name ? name : "?", pid);
+    fuse_record_open(requests, name ? name : "?", pid);
     if ((file->flags & O_ACCMODE) != O_RDONLY)
         (void)fuse_reply_err(request, EACCES);
     else if (inode == INODE_ENV)
@@ -324,7 +299,7 @@ static void open_node(fuse_req_t request, fuse_ino_t inode, struct fuse_file_inf
 static void read_node(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
                       struct fuse_file_info *file)
 {
-    if (inode == INODE_ENV)
+    if (inode == INODE_ENV && file->fh)
         serve(request,
               (struct held){
                   .where = NODE_HANGS_READ, .file = *file, .size = size, .offset = offset});
@@ -344,7 +319,8 @@ static void flush_node(fuse_req_t request, fuse_ino_t inode, struct fuse_file_in
 static void release_node(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info *file)
 {
     (void)inode;
-    free_document(file);
+    if (file->fh)
+        free_document(requests_of(request), document_of(file));
     (void)fuse_reply_err(request, 0);
 }
 
@@ -368,6 +344,8 @@ void fuse_requests_init(struct fuse_requests *requests, const struct vm *vm)
 
 void fuse_requests_free(struct fuse_requests *requests)
 {
+    while (requests->documents)
+        free_document(requests, requests->documents);
     (void)pthread_mutex_destroy(&requests->lock);
     text_free(&requests->opens);
 }

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 struct held;
+struct document;
 
 struct fuse_requests {
     const struct vm *vm;  /* borrowed */
@@ -23,10 +24,17 @@ struct fuse_requests {
     bool published;       /* other processes see env */
     enum node_hang hang;
     bool trickle;
-    struct held *held; /* requests that wait */
-    struct text opens; /* what node_fuse_opens() adds */
+    struct document *documents; /* one for each open of env */
+    struct held *held;          /* requests that wait */
+    struct text opens;          /* what node_fuse_opens() adds */
     unsigned long unrecorded;
 };
+
+/* The process of a thread; 0: it has ended. */
+pid_t fuse_process_of(pid_t tid);
+
+/* Records that the process opened the node, for node_fuse_opens(). */
+void fuse_record_open(struct fuse_requests *requests, const char *node, pid_t pid);
 
 /* The handlers. Their user data is a struct fuse_requests. */
 extern const struct fuse_lowlevel_ops fuse_requests_ops;
