@@ -40,7 +40,17 @@ endif
 
 CORE_SRC   := $(wildcard csrc/core/*/*.c)
 LUA_SRC    := $(wildcard csrc/lua/*.c)
-SIM_SRC    := $(wildcard csrc/sim/*.c csrc/sim/*/*.c)
+
+# The simulator serves env with libfuse3 if CC finds it (FUSE=no: without). One file has the
+# interface for both cases: csrc/sim/vm/node_fuse.h.
+FUSE_CFLAGS := $(patsubst -I%,-isystem%,$(shell pkg-config --cflags fuse3 2>/dev/null))
+FUSE_LIBS   := $(shell pkg-config --libs 'fuse3 >= 3.11' 2>/dev/null)
+FUSE        ?= $(if $(FUSE_LIBS),$(shell echo 'int main(void) { return 0; }' | \
+	$(CC) $(FUSE_CFLAGS) -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=31 -include fuse_lowlevel.h \
+	-x c -o /dev/null - $(FUSE_LIBS) 2>/dev/null && echo yes),no)
+SIM_SRC     := $(filter-out $(addprefix csrc/sim/vm/,$(if $(filter yes,$(FUSE)),node_no_fuse.c, \
+	node_fuse.c fuse_record.c fuse_requests.c)),$(wildcard csrc/sim/*.c csrc/sim/*/*.c))
+FUSE_USED   := $(if $(filter yes,$(FUSE)),$(FUSE_LIBS))
 HELPER_SRC := $(wildcard spec/helpers/*.c)
 BENCH_SRC  := $(wildcard spec/bench/*.c)
 UNIT_SRC   := $(filter-out spec/qnx/%,$(wildcard spec/*/*_test.c))
@@ -277,9 +287,11 @@ units: $(UNITS)
 # What depends on it is rebuilt when, say, CC or CFLAGS changes. `make install` and, with
 # KEEP_FLAGS=1, all targets use what was built with other flags.
 C_FLAGS    := $(BUILD)/flags/c
+SIM_FLAGS  := $(BUILD)/flags/sim
 LUA_FLAGS  := $(BUILD)/flags/lua
 VALUES_c    = $(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(MODULE) $(RELRO) $(LDFLAGS) $(PTHREAD) \
 	$(INCLUDE_ZLIB) $(LIBS)
+VALUES_sim  = $(FUSE_USED)
 VALUES_lua  = $(LUA) $(LUA_INCDIR)
 
 $(BUILD)/flags/%: $(if $(filter install uninstall,$(MAKECMDGOALS))$(KEEP_FLAGS),,FORCE)
@@ -287,6 +299,7 @@ $(BUILD)/flags/%: $(if $(filter install uninstall,$(MAKECMDGOALS))$(KEEP_FLAGS),
 	@echo '$(subst ','\'',$(VALUES_$*))' | cmp -s - $@ || echo '$(subst ','\'',$(VALUES_$*))' >$@
 
 $(MODULE_OBJ) $(SIM_OBJ) $(MODULE_SO) $(SIMULATOR) $(HELPERS) $(UNITS) $(BENCH): $(C_FLAGS)
+$(SIMULATOR): $(SIM_FLAGS)
 $(LUA_SRC:%.c=$(BUILD)/obj/%.o) $(LUA_CHECKED): $(LUA_FLAGS)
 
 # nodelete: a thread that a stuck server holds may outlive the Lua state (vm_query.c).
@@ -296,7 +309,7 @@ $(MODULE_SO): $(MODULE_OBJ)
 
 $(SIMULATOR): $(SIM_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) $(PTHREAD) -o $@ $(SIM_OBJ) $(LIBS)
+	$(CC) $(CFLAGS) $(RELRO) $(LDFLAGS) $(PTHREAD) -o $@ $(SIM_OBJ) $(LIBS) $(FUSE_USED)
 
 $(HELP) $(STUBS) &: $(LUA_FILES) config.ld docs/reference.lua $(wildcard docs/reference/*.lua) \
 		| $(LUA_CHECKED)
@@ -328,7 +341,7 @@ $(PRELOADED): $(BUILD)/helpers/%.so: spec/helpers/%.c spec/helpers/opens.h
 
 $(BUILD)/obj/csrc/sim/%.o: csrc/sim/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(INCLUDE_SIM) $(PTHREAD) -MMD -MP -c -o $@ $<
+	$(CC) $(FLAGS) $(WARNINGS) $(HARDEN) $(CFLAGS) $(INCLUDE_SIM) $(FUSE_CFLAGS) $(PTHREAD) -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/csrc/core/%.o: csrc/core/%.c
 	@mkdir -p $(@D)
@@ -371,7 +384,7 @@ core_FLAGS := $(FLAGS) -Icsrc/core
 lua_C     := $(LUA_SRC)
 lua_FLAGS := $(FLAGS) -Icsrc/core -I$(LUA_INCDIR)
 sim_C     := $(SIM_SRC)
-sim_FLAGS := $(FLAGS) $(INCLUDE_SIM)
+sim_FLAGS := $(FLAGS) $(INCLUDE_SIM) $(FUSE_CFLAGS)
 bench_C     := $(BENCH_SRC)
 bench_FLAGS := $(FLAGS)
 helpers_C     := $(HELPER_SRC)

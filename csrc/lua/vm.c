@@ -1,14 +1,16 @@
-/* Binds host/vm_directory.h, env_document.h and vm_server.h: discovery, the env document
- * and requests, all as functions of paths. What the core allocates is in a scratch userdata
- * (new_scratch), whose collection frees it if Lua raises an error midway. */
+/* Binds host/vm_directory.h and, through vm_query.h, env_document.h, vm_server.h and
+ * vm_thread.h: discovery, the env document and requests, all as functions of paths. What
+ * the core allocates is in a scratch userdata (new_scratch), whose collection frees it if
+ * Lua raises an error midway. */
 #include "binding.h"
 #include "host/env_document.h"
 #include "host/vm_directory.h"
+#include "host/vm_query.h"
 #include "host/vm_server.h"
-#include "host/vm_thread.h"
 #include "util/os.h"
 
-static const char DIRECTORY[] = "qvm.vm_directory", DOCUMENT[] = "qvm.env_document";
+static const char DIRECTORY[] = "qvm.vm_directory", DOCUMENT[] = "qvm.env_document",
+                  QUERY[] = "qvm.vm_scratch_query";
 
 static int directory_gc(lua_State *L)
 {
@@ -71,33 +73,89 @@ static int core_is_name(lua_State *L)
     return 1;
 }
 
-/* The deadline for a server's answer, from an argument in milliseconds. */
-static int64_t get_deadline(lua_State *L, int index)
+/* Questions to servers ----------------------------------------------------------------
+ * A function asks, pushes what was answered, and frees the query. The collector does so
+ * only if Lua raises an error midway: a query that it frees later might be one of another
+ * process, if the program has called fork(), and has no thread there. */
+
+static void free_query(struct vm_query **query)
+{
+    if (*query)
+        vm_query_free(*query);
+    *query = NULL;
+}
+
+static int query_gc(lua_State *L)
+{
+    free_query(lua_touserdata(L, 1));
+    return 0;
+}
+
+/* Asks the server of the env at argument 1, and waits for the answer. The result is a
+ * scratch userdata on the stack, which contains NULL, with err filled, if there is no
+ * memory. */
+static struct vm_query **ask(lua_State *L, const struct vm_question *question,
+                             lua_Integer milliseconds, struct qvm_error *err)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct vm_query **query = new_scratch(L, sizeof *query, QUERY, query_gc);
+    int64_t deadline = os_clock_ms() + milliseconds;
+
+    *query = vm_query_start(path, question, deadline, err);
+    if (*query)
+        vm_query_wait(*query, deadline + VM_QUERY_GRACE_MS);
+    return query;
+}
+
+/* NULL with err filled: there is none. */
+static const struct vm_answer *answer_of(lua_State *L, struct vm_query *query,
+                                         struct qvm_error *err)
+{
+    if (!query)
+        return NULL;
+    if (vm_query_wait(query, 0))
+        return vm_query_answer(query);
+    vm_server_fail_timeout(lua_tostring(L, 1), err);
+    return NULL;
+}
+
+/* Asks, and returns what `push` returns for the answer. */
+static int answered(lua_State *L, const struct vm_question *question,
+                    lua_Integer milliseconds,
+                    int push(lua_State *L, const struct vm_answer *answer))
+{
+    struct qvm_error err;
+    struct vm_query **query = ask(L, question, milliseconds, &err);
+    const struct vm_answer *answer = answer_of(L, *query, &err);
+    int count = answer ? push(L, answer) : push_failure(L, &err);
+
+    free_query(query);
+    return count;
+}
+
+/* How long a server may take to answer, from an argument in milliseconds. */
+static lua_Integer get_milliseconds(lua_State *L, int index)
 {
     lua_Integer wait = luaL_optinteger(L, index, ENV_WAIT_MS);
 
     luaL_argcheck(L, wait >= 0 && wait <= ENV_WAIT_MS, index, "out of range");
-    return os_clock_ms() + wait;
+    return wait;
 }
 
-static int push_document(lua_State *L, struct env_document *document)
+static int push_env(lua_State *L, const struct vm_answer *answer)
 {
-    lua_pushlstring(L, document->bytes, document->size);
-    env_document_free(document);
+    if (answer->read != 0)
+        return push_failure(L, &answer->read_error);
+    lua_pushlstring(L, answer->document.bytes, answer->document.size);
     return 1;
 }
 
 /* read_env(path [, milliseconds]): the document's bytes. */
 static int core_read_env(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
-    int64_t deadline = get_deadline(L, 2);
-    struct env_document *document = new_scratch(L, sizeof *document, DOCUMENT, document_gc);
-    struct qvm_error err;
+    static const struct vm_question question = {.kind = VM_ASK_ENV};
 
-    return env_document_read(path, deadline, document, &err) == 0
-               ? push_document(L, document)
-               : push_failure(L, &err);
+    return answered(L, &question, get_milliseconds(L, 2), push_env);
 }
 
 /* read_file(path): the bytes of a regular file. */
@@ -107,22 +165,27 @@ static int core_read_file(lua_State *L)
     struct env_document *document = new_scratch(L, sizeof *document, DOCUMENT, document_gc);
     struct qvm_error err;
 
-    return env_document_read_file(path, document, &err) == 0 ? push_document(L, document)
-                                                             : push_failure(L, &err);
+    if (env_document_read_file(path, document, &err) != 0)
+        return push_failure(L, &err);
+    lua_pushlstring(L, document->bytes, document->size);
+    env_document_free(document);
+    return 1;
+}
+
+static int push_pid(lua_State *L, const struct vm_answer *answer)
+{
+    if (answer->found != 0)
+        return push_failure(L, &answer->find_error);
+    lua_pushinteger(L, answer->pid);
+    return 1;
 }
 
 /* pid(path of an env [, milliseconds]): the id of the process that serves it. */
 static int core_pid(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
-    int64_t deadline = get_deadline(L, 2);
-    struct qvm_error err;
-    pid_t pid = 0;
+    static const struct vm_question question = {.kind = VM_ASK_SERVER};
 
-    if (vm_server_find(path, deadline, &pid, &err) != 0)
-        return push_failure(L, &err);
-    lua_pushinteger(L, pid);
-    return 1;
+    return answered(L, &question, get_milliseconds(L, 2), push_pid);
 }
 
 static void set_text(lua_State *L, const char *name, const char *text)
@@ -137,38 +200,48 @@ static void set_integer(lua_State *L, const char *name, int64_t value)
     lua_setfield(L, -2, name);
 }
 
-/* thread(path of an env, tid): a table about that thread of the process that serves it. */
-static int core_thread(lua_State *L)
+static int push_thread(lua_State *L, const struct vm_answer *answer)
 {
-    const char *path = luaL_checkstring(L, 1);
-    lua_Integer tid = luaL_checkinteger(L, 2);
-    struct vm_thread thread;
-    struct qvm_error err;
+    const struct vm_thread *thread = &answer->thread;
 
-    if (vm_thread_read(path, tid, os_clock_ms() + ENV_WAIT_MS, &thread, &err) != 0)
-        return push_failure(L, &err);
+    if (answer->found != 0)
+        return push_failure(L, &answer->find_error);
     lua_createtable(L, 0, 4);
-    set_integer(L, "cpu_time", (int64_t)thread.cpu_time);
-    set_integer(L, "priority", thread.priority);
-    set_text(L, "state", thread.state);
-    if (*thread.name)
-        set_text(L, "name", thread.name);
+    set_integer(L, "cpu_time", (int64_t)thread->cpu_time);
+    set_integer(L, "priority", thread->priority);
+    set_text(L, "state", thread->state);
+    if (*thread->name)
+        set_text(L, "name", thread->name);
     return 1;
 }
 
-/* request(path of an env, "status" or "dump"): true, when the signal was sent. */
+/* thread(path of an env, tid): a table about that thread of the process that serves it. */
+static int core_thread(lua_State *L)
+{
+    struct vm_question question = {.kind = VM_ASK_THREAD, .tid = luaL_checkinteger(L, 2)};
+
+    return answered(L, &question, ENV_WAIT_MS, push_thread);
+}
+
+/* request(path of an env, "status" or "dump"): true, when the signal was sent. A server can
+ * still hold its client then, in close(). */
 static int core_request(lua_State *L)
 {
     static const char *const names[] = {"status", "dump", NULL};
     static const enum vm_request requests[] = {VM_REQUEST_STATUS, VM_REQUEST_DUMP};
-    const char *path = luaL_checkstring(L, 1);
-    enum vm_request what = requests[luaL_checkoption(L, 2, NULL, names)];
+    struct vm_question question = {
+        .kind = VM_ASK_REQUEST, .request = requests[luaL_checkoption(L, 2, NULL, names)]};
     struct qvm_error err;
+    struct vm_query **query = ask(L, &question, ENV_WAIT_MS, &err);
+    bool sent = *query && vm_query_give_up_request(*query);
+    const struct vm_answer *answer = sent ? NULL : answer_of(L, *query, &err);
 
-    if (vm_server_request(path, what, os_clock_ms() + ENV_WAIT_MS, &err) != 0)
-        return push_failure(L, &err);
-    lua_pushboolean(L, 1);
-    return 1;
+    if (!sent)
+        push_failure(L, answer ? &answer->find_error : &err);
+    else
+        lua_pushboolean(L, 1);
+    free_query(query);
+    return sent ? 1 : 3;
 }
 
 void add_vm(lua_State *L)

@@ -78,7 +78,8 @@ static int core_query(lua_State *L)
     luaL_argcheck(L, wait >= 0 && wait <= ENV_WAIT_MS, 2, "out of range");
     *query = NULL;
     luaL_setmetatable(L, TYPE);
-    *query = vm_query_start(path, os_clock_ms() + wait, &err);
+    *query = vm_query_start(path, &(struct vm_question){.kind = VM_ASK_STATE},
+                            os_clock_ms() + wait, &err);
     return *query ? 1 : push_failure(L, &err);
 }
 

@@ -65,7 +65,9 @@ static bool refused(enum qvm_code code, const char *text)
 
 static bool request(enum vm_request what)
 {
-    return vm_server_request(ENV, what, soon(), &err) == 0;
+    static struct vm_gate gate = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+    return vm_server_request(ENV, what, soon(), &gate, &err) == 0;
 }
 
 /* True if a request fails with this code and no process receives a signal. */

@@ -39,7 +39,9 @@ int vm_directory_open_nodes(struct vm_directory *directory, const char *path,
     return open_list(directory, path, false, err);
 }
 
-/* False also if this user has no permission to search the directory. */
+/* False also if this user has no permission to search the directory. A directory that a
+ * process served with FUSE until it was killed fails with ENOTCONN: it had an env, as the
+ * files that a killed VM leaves do. */
 static bool has_env(const struct vm_directory *directory, const char *name)
 {
     char path[NAME_MAX + sizeof "/env"];
@@ -47,7 +49,7 @@ static bool has_env(const struct vm_directory *directory, const char *name)
     int length = snprintf(path, sizeof path, "%s/env", name);
 
     return length > 0 && (size_t)length < sizeof path &&
-           fstatat(dirfd(directory->stream), path, &status, 0) == 0;
+           (fstatat(dirfd(directory->stream), path, &status, 0) == 0 || errno == ENOTCONN);
 }
 
 static bool is_listed(const struct vm_directory *directory, const char *name)

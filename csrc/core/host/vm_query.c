@@ -3,13 +3,18 @@
  * not: then the thread, which nobody joins, frees it.
  *
  * A thread normally ends soon after the query's deadline. Only a server that holds its
- * client against the system's own bound (docs/qnx.md) keeps it longer. Since it may even
- * outlive the Lua state, the module is never unloaded (-z nodelete in the Makefile).
+ * client keeps it longer: on QNX against the system's own bound (docs/qnx.md), on Linux
+ * because O_NONBLOCK does not apply to files that a process serves with FUSE. Such threads,
+ * each with a descriptor, must not add up while a program polls a VM that is stuck. So an
+ * abandoned query is kept in a list while its thread is blocked, and a later one about the
+ * same env waits for it before it asks: each VM holds at most one thread beyond a deadline.
  *
- * The condition variable uses the monotonic clock, as os_clock_ms() does. */
+ * Since a thread may even outlive the Lua state, the module is never unloaded (-z nodelete
+ * in the Makefile).
+ *
+ * The condition variables use the monotonic clock, as os_clock_ms() does. */
 #include "host/vm_query.h"
 
-#include "host/vm_server.h"
 #include "util/os.h"
 #include "util/thread.h"
 
@@ -27,17 +32,124 @@ struct vm_query {
     bool finished, abandoned; /* protected by the lock */
     bool has_thread;          /* else the question was asked by the caller */
     pthread_t thread;
+    struct vm_query *next; /* in the list of the abandoned */
     int64_t deadline;
+    struct vm_question question;
+    struct vm_gate gate;
     struct vm_answer answer; /* the thread's until `finished` */
     char path[];
 };
 
-static void destroy(struct vm_query *query)
+/* Waiting ----------------------------------------------------------------------------- */
+
+static void init_condition(pthread_cond_t *condition)
 {
-    env_document_free(&query->answer.document);
-    pthread_cond_destroy(&query->change);
-    pthread_mutex_destroy(&query->lock);
-    free(query);
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+/* Returns 0, or an errno value if the time has come. */
+static int wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t until)
+{
+    struct timespec time = {.tv_sec = (time_t)(until / 1000),
+                            .tv_nsec = (long)(until % 1000) * 1000000};
+
+    return pthread_cond_timedwait(condition, lock, &time);
+}
+
+/* The abandoned queries --------------------------------------------------------------- */
+
+static struct {
+    pthread_once_t once;
+    pthread_mutex_t
+        lock; /* protects `first`; a query's lock may be held when it is taken */
+    pthread_cond_t change;
+    struct vm_query *first;
+} abandoned = {.once = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void init_abandoned(void)
+{
+    init_condition(&abandoned.change);
+}
+
+static void add_abandoned(struct vm_query *query)
+{
+    pthread_mutex_lock(&abandoned.lock);
+    query->next = abandoned.first;
+    abandoned.first = query;
+    pthread_mutex_unlock(&abandoned.lock);
+}
+
+static void remove_abandoned(const struct vm_query *query)
+{
+    struct vm_query **at = &abandoned.first;
+
+    pthread_mutex_lock(&abandoned.lock);
+    while (*at != query)
+        at = &(*at)->next;
+    *at = query->next;
+    pthread_cond_broadcast(&abandoned.change);
+    pthread_mutex_unlock(&abandoned.lock);
+}
+
+static bool is_blocked(const char *path)
+{
+    const struct vm_query *query = abandoned.first;
+
+    while (query && strcmp(query->path, path) != 0)
+        query = query->next;
+    return query != NULL;
+}
+
+/* Waits until no abandoned query of this env is left. False: not before the deadline. */
+static bool wait_for_abandoned(const struct vm_query *query)
+{
+    bool blocked;
+    int status = 0;
+
+    pthread_mutex_lock(&abandoned.lock);
+    while ((blocked = is_blocked(query->path)) && status == 0)
+        status = wait_until(&abandoned.change, &abandoned.lock, query->deadline);
+    pthread_mutex_unlock(&abandoned.lock);
+    return !blocked;
+}
+
+/* Asking ------------------------------------------------------------------------------ */
+
+static void ask_env(struct vm_query *query)
+{
+    struct vm_answer *answer = &query->answer;
+
+    answer->read = env_document_read(query->path, query->deadline, &answer->document,
+                                     &answer->read_error);
+}
+
+/* Asks all but for the env. */
+static int ask_server(struct vm_query *query)
+{
+    const struct vm_question *question = &query->question;
+    struct vm_answer *answer = &query->answer;
+    struct qvm_error *err = &answer->find_error;
+
+    if (question->kind == VM_ASK_THREAD)
+        return vm_thread_read(query->path, question->tid, query->deadline, &answer->thread,
+                              err);
+    if (question->kind == VM_ASK_REQUEST)
+        return vm_server_request(query->path, question->request, query->deadline,
+                                 &query->gate, err);
+    return vm_server_find(query->path, query->deadline, &answer->pid, err);
+}
+
+static void fail_timeout(struct vm_query *query)
+{
+    struct vm_answer *answer = &query->answer;
+
+    answer->found = vm_server_fail_timeout(query->path, &answer->find_error);
+    answer->read = vm_server_fail_timeout(query->path, &answer->read_error);
 }
 
 /* A server that did not say in time who it is has no time left for its env. */
@@ -45,29 +157,44 @@ static void ask(struct vm_query *query)
 {
     struct vm_answer *answer = &query->answer;
 
-    answer->found =
-        vm_server_find(query->path, query->deadline, &answer->pid, &answer->find_error);
-    if (answer->found != 0 && answer->find_error.code == QVM_TIMEOUT) {
-        answer->read = vm_server_fail_timeout(query->path, &answer->read_error);
+    if (!wait_for_abandoned(query)) {
+        fail_timeout(query);
         return;
     }
-    answer->read = env_document_read(query->path, query->deadline, &answer->document,
-                                     &answer->read_error);
+    if (query->question.kind != VM_ASK_ENV)
+        answer->found = ask_server(query);
+    if (answer->found != 0 && answer->find_error.code == QVM_TIMEOUT)
+        fail_timeout(query);
+    else if (query->question.kind == VM_ASK_STATE || query->question.kind == VM_ASK_ENV)
+        ask_env(query);
+}
+
+/* A query and its thread -------------------------------------------------------------- */
+
+static void destroy(struct vm_query *query)
+{
+    env_document_free(&query->answer.document);
+    pthread_cond_destroy(&query->change);
+    pthread_mutex_destroy(&query->lock);
+    pthread_mutex_destroy(&query->gate.lock);
+    free(query);
 }
 
 static void *run(void *argument)
 {
     struct vm_query *query = argument;
-    bool abandoned;
+    bool is_abandoned;
 
     ask(query);
     pthread_mutex_lock(&query->lock);
     query->finished = true;
-    abandoned = query->abandoned;
+    is_abandoned = query->abandoned;
     pthread_cond_signal(&query->change);
     pthread_mutex_unlock(&query->lock);
-    if (abandoned)
+    if (is_abandoned) {
+        remove_abandoned(query);
         destroy(query);
+    }
     return NULL;
 }
 
@@ -84,23 +211,23 @@ static bool start_thread(struct vm_query *query)
     return started;
 }
 
-struct vm_query *vm_query_start(const char *path, int64_t deadline, struct qvm_error *err)
+struct vm_query *vm_query_start(const char *path, const struct vm_question *question,
+                                int64_t deadline, struct qvm_error *err)
 {
     size_t size = strlen(path) + 1;
     struct vm_query *query = calloc(1, sizeof *query + size);
-    pthread_condattr_t attributes;
 
     if (!query) {
         qvm_fail_memory(err, path);
         return NULL;
     }
+    pthread_once(&abandoned.once, init_abandoned);
     memcpy(query->path, path, size);
+    query->question = *question;
     query->deadline = deadline;
     pthread_mutex_init(&query->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&query->change, &attributes);
-    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&query->gate.lock, NULL);
+    init_condition(&query->change);
     query->has_thread = start_thread(query);
     if (!query->has_thread) {
         ask(query);
@@ -111,14 +238,12 @@ struct vm_query *vm_query_start(const char *path, int64_t deadline, struct qvm_e
 
 bool vm_query_wait(struct vm_query *query, int64_t until)
 {
-    struct timespec time = {.tv_sec = (time_t)(until / 1000),
-                            .tv_nsec = (long)(until % 1000) * 1000000};
     bool finished;
     int status = 0;
 
     pthread_mutex_lock(&query->lock);
     while (!query->finished && status == 0)
-        status = pthread_cond_timedwait(&query->change, &query->lock, &time);
+        status = wait_until(&query->change, &query->lock, until);
     finished = query->finished;
     pthread_mutex_unlock(&query->lock);
     return finished;
@@ -127,6 +252,17 @@ bool vm_query_wait(struct vm_query *query, int64_t until)
 struct vm_answer *vm_query_answer(struct vm_query *query)
 {
     return &query->answer;
+}
+
+bool vm_query_give_up_request(struct vm_query *query)
+{
+    bool sent;
+
+    pthread_mutex_lock(&query->gate.lock);
+    query->gate.closed = true;
+    sent = query->gate.sent;
+    pthread_mutex_unlock(&query->gate.lock);
+    return sent;
 }
 
 /* A query is rarely freed while its server is about to answer. It is better to join its
@@ -139,8 +275,10 @@ void vm_query_free(struct vm_query *query)
     pthread_mutex_lock(&query->lock);
     finished = query->finished;
     query->abandoned = !finished;
-    if (query->abandoned)
+    if (query->abandoned) {
         pthread_detach(query->thread); /* before it can free the query */
+        add_abandoned(query);
+    }
     pthread_mutex_unlock(&query->lock);
     if (!finished)
         return;

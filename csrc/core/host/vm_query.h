@@ -1,20 +1,42 @@
-/* A question to a VM that a thread of its own asks: who serves it, and what its env says.
- * So several VMs can be asked at once, and one whose server does not answer, or blocks even
- * open(), holds up nobody: the caller waits as long as it likes, and may abandon the
+/* A question to the process that serves a VM, which a thread of its own asks. So several
+ * VMs can be asked at once, and one whose server does not answer holds up nobody, even if
+ * it blocks open() or close(): the caller waits as long as it likes, and may abandon the
  * query. */
 #ifndef QVM_VM_QUERY_H
 #define QVM_VM_QUERY_H
 
 #include "host/env_document.h"
+#include "host/vm_server.h"
+#include "host/vm_thread.h"
 #include "util/error.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+/* How long after its deadline a query may take to end, in milliseconds. Only a server that
+ * holds its client keeps it longer. */
+#define VM_QUERY_GRACE_MS 200
+
+enum vm_question_kind {
+    VM_ASK_STATE, /* who serves it, and its env */
+    VM_ASK_SERVER,
+    VM_ASK_ENV,
+    VM_ASK_THREAD,
+    VM_ASK_REQUEST /* a signal */
+};
+
+struct vm_question {
+    enum vm_question_kind kind;
+    int64_t tid;             /* of VM_ASK_THREAD */
+    enum vm_request request; /* of VM_ASK_REQUEST */
+};
+
 struct vm_answer {
-    int found, read; /* 0, or -1 and the error */
-    pid_t pid;       /* of the process that serves it */
+    int found,
+        read;  /* 0, or -1 and the error; `read` is of the env, `found` of all others */
+    pid_t pid; /* of the process that serves it */
+    struct vm_thread thread;
     struct qvm_error find_error, read_error;
     struct env_document document; /* the query's */
 };
@@ -22,15 +44,20 @@ struct vm_answer {
 struct vm_query;
 
 /* Asks about the env at `path`. Its server has until the deadline, a time of os_clock_ms(),
- * for both answers. Without a new thread, the question is asked before this returns. NULL
- * and a filled err: no memory. */
-struct vm_query *vm_query_start(const char *path, int64_t deadline, struct qvm_error *err);
+ * for all of the answer. Without a new thread, the question is asked before this returns.
+ * NULL and a filled err: no memory. */
+struct vm_query *vm_query_start(const char *path, const struct vm_question *question,
+                                int64_t deadline, struct qvm_error *err);
 
 /* Waits until the query is finished, at most until that time. Returns whether it is. */
 bool vm_query_wait(struct vm_query *query, int64_t until);
 
 /* The answer of a finished query: the query's, as are the strings of its errors. */
 struct vm_answer *vm_query_answer(struct vm_query *query);
+
+/* Gives up a request that is not finished. Returns whether its signal was sent; if not, it
+ * will not be sent any more. */
+bool vm_query_give_up_request(struct vm_query *query);
 
 /* Frees the query. If it is not finished, it is abandoned, and its thread frees it. */
 void vm_query_free(struct vm_query *query);

@@ -24,6 +24,22 @@ int vm_server_check_name(const char *executable, pid_t pid, const char *path,
                     path, (long)pid, qvm_error_copy(err, name));
 }
 
+bool vm_gate_enter(struct vm_gate *gate, const char *path, struct qvm_error *err)
+{
+    pthread_mutex_lock(&gate->lock);
+    if (!gate->closed)
+        return true;
+    pthread_mutex_unlock(&gate->lock);
+    vm_server_fail_timeout(path, err);
+    return false;
+}
+
+void vm_gate_leave(struct vm_gate *gate, bool sent)
+{
+    gate->sent = sent;
+    pthread_mutex_unlock(&gate->lock);
+}
+
 int vm_server_fail_timeout(const char *path, struct qvm_error *err)
 {
     return qvm_fail(err, QVM_TIMEOUT, "%s: no answer: its qvm process may be stuck", path);

@@ -8,6 +8,8 @@
 
 #include "util/error.h"
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -33,15 +35,28 @@ ssize_t vm_server_read(int fd, const char *path, void *buffer, size_t size,
  * one), and those of vm_server_open(). */
 int vm_server_find(const char *path, int64_t deadline, pid_t *pid, struct qvm_error *err);
 
+/* What a request passes right before its signal is sent. Who waits for the request can
+ * close it: then the signal is not sent, however late the server answers. */
+struct vm_gate {
+    pthread_mutex_t lock; /* held while the signal is sent */
+    bool closed, sent;    /* protected by the lock */
+};
+
 /* Sends the request's signal to the process that serves the env, after verifying that it
  * serves the env, is a qvm and, where the system can tell, catches the signal: the default
- * action of both signals is to end the process. Codes as for vm_server_find(). */
+ * action of both signals is to end the process. Codes as for vm_server_find(); QVM_TIMEOUT
+ * if the gate was closed. */
 int vm_server_request(const char *path, enum vm_request what, int64_t deadline,
-                      struct qvm_error *err);
+                      struct vm_gate *gate, struct qvm_error *err);
 
 /* Shared by the systems' files -------------------------------------------------------- */
 
 int vm_server_signal_number(enum vm_request what);
+
+/* False, with err filled: the gate is closed. Otherwise it stays locked until
+ * vm_gate_leave(), to be called with whether the signal was sent. */
+bool vm_gate_enter(struct vm_gate *gate, const char *path, struct qvm_error *err);
+void vm_gate_leave(struct vm_gate *gate, bool sent);
 
 /* Is `executable`, that of process `pid`, a qvm? 0, or -1 with QVM_NOT_QVM. */
 int vm_server_check_name(const char *executable, pid_t pid, const char *path,

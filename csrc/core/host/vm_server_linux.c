@@ -46,6 +46,19 @@
 
 /* The env --------------------------------------------------------------------------- */
 
+/* A file system that a process serves (FUSE) fails so once that process has died: a request
+ * that waited with ECONNABORTED, later ones with ENOTCONN. */
+static bool is_dead(int number)
+{
+    return number == ENOTCONN || number == ECONNABORTED;
+}
+
+static int fail(struct qvm_error *err, int number, const char *path)
+{
+    return is_dead(number) ? vm_server_fail_unserved(path, err)
+                           : qvm_fail_errno(err, number, path);
+}
+
 static bool may_be_env(mode_t mode)
 {
     return S_ISREG(mode) || S_ISFIFO(mode);
@@ -53,7 +66,9 @@ static bool may_be_env(mode_t mode)
 
 /* What is neither a regular file nor a FIFO is not opened, since opening a device can have
  * effects. The descriptor is checked as well, since the name may have been exchanged.
- * O_NONBLOCK: opening a FIFO does not wait for a writer, so no deadline is needed. */
+ * O_NONBLOCK: opening a FIFO does not wait for a writer, so no deadline is needed. A file
+ * that a process serves with FUSE ignores it: all of this may block as long as that process
+ * likes, so only the thread of a query (vm_query.c) opens and reads an env. */
 int vm_server_open(const char *path, int64_t deadline, struct qvm_error *err)
 {
     struct stat status;
@@ -61,14 +76,14 @@ int vm_server_open(const char *path, int64_t deadline, struct qvm_error *err)
 
     (void)deadline;
     if (stat(path, &status) != 0)
-        return qvm_fail_errno(err, errno, path);
+        return fail(err, errno, path);
     if (!may_be_env(status.st_mode))
         return qvm_fail(err, QVM_UNSUPPORTED, "%s: not a file", path);
     fd = retry_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
-        return qvm_fail_errno(err, errno, path);
+        return fail(err, errno, path);
     if (fstat(fd, &status) != 0)
-        qvm_fail_errno(err, errno, path);
+        fail(err, errno, path);
     else if (!may_be_env(status.st_mode))
         qvm_fail(err, QVM_UNSUPPORTED, "%s: not a file", path);
     else
@@ -88,7 +103,7 @@ ssize_t vm_server_read(int fd, const char *path, void *buffer, size_t size,
         if (length >= 0)
             return length;
         if (errno != EAGAIN && errno != EINTR)
-            return qvm_fail_errno(err, errno, path);
+            return fail(err, errno, path);
         if (left <= 0)
             return vm_server_fail_timeout(path, err);
         if (errno == EAGAIN)
@@ -113,13 +128,17 @@ static int lock_holder(int env, const char *path, pid_t *pid, struct qvm_error *
     return 0;
 }
 
-/* True if the path now names another file than the opened one. */
+/* True if the path now names another file than the opened one. The status of a file whose
+ * server has died cannot be read: then it is another one if it has a status. */
 static bool is_replaced(int env, const char *path)
 {
     struct stat opened, named;
 
-    return fstat(env, &opened) == 0 && stat(path, &named) == 0 &&
-           (opened.st_ino != named.st_ino || opened.st_dev != named.st_dev);
+    if (stat(path, &named) != 0)
+        return false;
+    if (fstat(env, &opened) != 0)
+        return is_dead(errno);
+    return opened.st_ino != named.st_ino || opened.st_dev != named.st_dev;
 }
 
 /* Step 1. Opens the env that has a lock now, trying again if it was replaced. Returns its
@@ -174,7 +193,7 @@ static int verify_server(const struct process *process, int env, struct qvm_erro
     if (holder != process->pid)
         return vm_server_fail_ended(process->path, process->pid, err);
     if (fstat(env, &file) != 0)
-        return qvm_fail_errno(err, errno, process->path);
+        return fail(err, errno, process->path);
     if (process_check_open_file(process, &file, err) != 0)
         return -1;
     return process_check_executable(process, err);
@@ -220,22 +239,31 @@ int vm_server_find(const char *path, int64_t deadline, pid_t *pid, struct qvm_er
 }
 
 /* Steps 6 and 7. */
+struct request {
+    int number;
+    struct vm_gate *gate;
+};
+
 static int send_signal(const struct process *process, void *context, struct qvm_error *err)
 {
-    int number = *(const int *)context;
+    const struct request *request = context;
+    int status;
 
-    if (process_check_catches(process, number, err) != 0)
+    if (process_check_catches(process, request->number, err) != 0 ||
+        !vm_gate_enter(request->gate, process->path, err))
         return -1;
-    return process_signal(process, number, err);
+    status = process_signal(process, request->number, err);
+    vm_gate_leave(request->gate, status == 0);
+    return status;
 }
 
 int vm_server_request(const char *path, enum vm_request what, int64_t deadline,
-                      struct qvm_error *err)
+                      struct vm_gate *gate, struct qvm_error *err)
 {
-    int number = vm_server_signal_number(what);
+    struct request request = {.number = vm_server_signal_number(what), .gate = gate};
     pid_t pid = 0;
 
-    return process_visit_server(path, deadline, send_signal, &number, &pid, err);
+    return process_visit_server(path, deadline, send_signal, &request, &pid, err);
 }
 
 #else

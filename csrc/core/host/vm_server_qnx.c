@@ -211,25 +211,29 @@ int vm_server_verify_again(int fd, pid_t pid, const char *path, struct qvm_error
 
 /* The second question to the same connection, then the signal: see the top of this file. */
 static int send_signal(int fd, pid_t pid, int number, const char *path,
-                       struct qvm_error *err)
+                       struct vm_gate *gate, struct qvm_error *err)
 {
-    if (vm_server_verify_again(fd, pid, path, err) != 0)
+    int status;
+
+    if (vm_server_verify_again(fd, pid, path, err) != 0 || !vm_gate_enter(gate, path, err))
         return -1;
-    if (kill(pid, number) == 0)
+    status = kill(pid, number);
+    vm_gate_leave(gate, status == 0);
+    if (status == 0)
         return 0;
     return errno == ESRCH ? vm_server_fail_ended(path, pid, err)
                           : qvm_fail_errno(err, errno, path);
 }
 
 int vm_server_request(const char *path, enum vm_request what, int64_t deadline,
-                      struct qvm_error *err)
+                      struct vm_gate *gate, struct qvm_error *err)
 {
     pid_t pid = 0;
     int fd = vm_server_open_verified(path, deadline, &pid, err), status;
 
     if (fd < 0)
         return -1;
-    status = send_signal(fd, pid, vm_server_signal_number(what), path, err);
+    status = send_signal(fd, pid, vm_server_signal_number(what), path, gate, err);
     close(fd);
     return status;
 }

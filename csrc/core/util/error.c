@@ -121,6 +121,9 @@ static enum qvm_code code_of_errno(int number)
     case EISDIR:
     case ENOSYS:
     case ENOTSUP: return QVM_UNSUPPORTED;
+    case ENOTCONN:
+    case ECONNABORTED:
+        return QVM_GONE; /* of files: the process that served them has died */
     case EBUSY:
     case EAGAIN: return QVM_BUSY;
     case ENOMEM: return QVM_NO_MEMORY;

@@ -106,6 +106,8 @@ struct conf {
     struct logger logger;
     const char *dump; /* directory, or "|command"; NULL: none */
     double dump_seconds;
+    bool served; /* env with FUSE, not as a file */
+    struct place served_place;
     bool new_note;        /* the dump's note has the form of SDP 8 */
     bool has_template;    /* `template` is served as env, as it is */
     struct text template; /* owned */

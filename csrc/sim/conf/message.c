@@ -96,6 +96,7 @@ static const char variables[] =
     "  debug on|off                    of a vdev: in the status text (on)\n"
     "  sim-machine aarch64|x86_64      the guest's machine (aarch64)\n"
     "  sim-note old|new                form of a dump's note; new: SDP 8 (new)\n"
+    "  sim-env files|fuse              serve env as a file, or with FUSE (files)\n"
     "  sim-dump-seconds N              writing a dump takes about N seconds (0)\n"
     "  sim-env-template PATH           serve this file's bytes as env\n"
     "  sim-guest qemu|FILE             QEMU runs a guest; or the guest of a dump\n"
@@ -111,6 +112,7 @@ static const char listed[] = "allowed set variables\n"
                              "    debug                          (boolean, vdev)\n"
                              "    sim-machine                    (string, global)\n"
                              "    sim-note                       (string, global)\n"
+                             "    sim-env                        (string, global)\n"
                              "    sim-dump-seconds               (string, global)\n"
                              "    sim-env-template               (string, global)\n"
                              "    sim-guest                      (string, global)\n"
@@ -131,7 +133,10 @@ static const char rest[] =
     "  suspend  vCPUs from 1 on are off        resume    undo suspend and hang\n"
     "  hang     env blocks its readers, SIGUSR1 and SIGUSR2 do nothing\n"
     "  status   same as SIGUSR1                dump      same as SIGUSR2\n"
-    "  reboot   disappear for 0.2 seconds      shutdown  same as SIGTERM\n";
+    "  reboot   disappear for 0.2 seconds      shutdown  same as SIGTERM\n"
+    "with sim-env fuse also:\n"
+    "  hang-open, hang-close   as hang, in open() or close()\n"
+    "  trickle  one byte for each read()       opens     list who opened what\n";
 
 void usage_variables(FILE *out)
 {

@@ -50,6 +50,12 @@ static void set_machine(struct parser *parser, const struct token *value)
     parser->conf->machine = x86 ? MACHINE_X86_64 : MACHINE_AARCH64;
 }
 
+static void set_env(struct parser *parser, const struct token *value)
+{
+    parser->conf->served = second_of(parser, value, "files", "fuse");
+    parser->conf->served_place = value->place;
+}
+
 static void set_note(struct parser *parser, const struct token *value)
 {
     parser->conf->new_note = second_of(parser, value, "old", "new");
@@ -86,6 +92,7 @@ static void set_debug(struct parser *parser, const struct token *value)
 static const struct variable variables[] = {
     {"sim-machine", set_machine},
     {"sim-note", set_note},
+    {"sim-env", set_env},
     {"sim-dump-seconds", set_dump_seconds},
     {"sim-env-template", set_env_template},
     {"sim-guest", guest_set},

@@ -28,9 +28,17 @@ static bool shut_down(struct server *server)
 }
 
 static const struct command commands[] = {
-    {"suspend", server_suspend}, {"resume", server_resume}, {"hang", server_hang},
-    {"status", server_status},   {"dump", server_dump},     {"shutdown", shut_down},
+    {"suspend", server_suspend},
+    {"resume", server_resume},
+    {"hang", server_hang},
+    {"status", server_status},
+    {"dump", server_dump},
+    {"shutdown", shut_down},
     {"reboot", server_reboot},
+    {"hang-open", server_hang_open},
+    {"hang-close", server_hang_close},
+    {"trickle", server_trickle},
+    {"opens", server_opens},
 };
 
 void command_open(struct command_input *input)

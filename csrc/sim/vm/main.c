@@ -35,6 +35,8 @@ static enum exitcode run(void)
 
     if (!root || !*root)
         root = DEFAULT_ROOT;
+    if (conf.served && node_fuse_lacks())
+        place_fail(conf.served_place, "set sim-env fuse: %s", node_fuse_lacks());
     if (node_root(root))
         return EXITCODE_BEFORE_GUEST;
     if (signals_install()) {

@@ -50,12 +50,14 @@ int node_root(const char *root)
     return -1;
 }
 
-int node_init(struct node *node, const struct conf *conf, const char *root)
+int node_init(struct node *node, const struct vm *vm, const char *root)
 {
+    const struct conf *conf = vm->conf;
     struct text path = {0};
 
     text_printf(&path, "%s/%s", root, conf->system);
-    *node = (struct node){.conf = conf, .path = path.data, .directory = -1, .env = -1};
+    *node = (struct node){
+        .vm = vm, .conf = conf, .path = path.data, .directory = -1, .env = -1};
     return path.failed ? -1 : 0;
 }
 
@@ -91,6 +93,11 @@ static int open_locked(struct node *node)
         if (mkdir(node->path, 0755) && errno != EEXIST)
             return -1;
         node->directory = open(node->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (node->directory < 0 && errno == ENOTCONN) {
+            if (node_fuse_detach(node->path))
+                return -1;
+            continue;
+        }
         if (node->directory < 0 && errno != ENOENT)
             return -1;
         if (node->directory >= 0) {
@@ -159,7 +166,13 @@ static void remove_vdev_files(struct node *node)
 /* Fills the locked directory, which nobody serves. */
 static int fill(struct node *node, const struct text *env)
 {
-    if (remove_left_overs(node) || create_vdev_files(node))
+    if (remove_left_overs(node))
+        return -1;
+    if (node->conf->served) {
+        node->served = node_fuse_start(node->vm, node->path);
+        return node->served ? 0 : -1;
+    }
+    if (create_vdev_files(node))
         return -1;
     node->env = envfile_write(node->directory, env);
     return node->env < 0 ? -1 : 0;
@@ -208,18 +221,50 @@ static int exchange(struct node *node, int env)
 
 int node_replace(struct node *node, const struct text *env)
 {
+    if (node->served)
+        return 0;
     return exchange(node, envfile_write(node->directory, env));
 }
 
-int node_block(struct node *node)
+void node_unblock(struct node *node)
 {
+    if (node->served)
+        node_fuse_resume(node->served);
+}
+
+int node_block(struct node *node, enum node_hang where)
+{
+    if (node->served) {
+        node_fuse_hang(node->served, where);
+        return 0;
+    }
+    if (where != NODE_HANGS_READ) {
+        errno = ENOTSUP;
+        return -1;
+    }
     return exchange(node, envfile_block(node->directory));
+}
+
+/* With the lock, so that another simulator that starts does not use the directory that this
+   one removes. */
+static void stop_serving(struct node *node)
+{
+    (void)flock(node->directory, LOCK_EX);
+    node_fuse_stop(node->served);
+    node->served = NULL;
+    if (is_current(node))
+        (void)rmdir(node->path);
+    drop(&node->directory);
 }
 
 void node_remove(struct node *node)
 {
     if (node->directory < 0)
         return;
+    if (node->served) {
+        stop_serving(node);
+        return;
+    }
     /* Only with the lock is it certain whose files these are. */
     bool own =
         flock(node->directory, LOCK_EX) == 0 && envfile_is(node->directory, node->env);

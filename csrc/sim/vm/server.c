@@ -7,6 +7,7 @@
 
 #include "dump/dump.h"
 #include "guest/qemu.h"
+#include "util/file.h"
 #include "util/signals.h"
 #include "vm/command.h"
 #include "vm/env.h"
@@ -97,12 +98,56 @@ bool server_suspend(struct server *server)
     return false;
 }
 
-bool server_hang(struct server *server)
+static bool hang(struct server *server, enum node_hang where, const char *what)
 {
-    if (!server->hung && node_block(&server->node))
-        return failed(server, "hang");
+    if ((!server->hung || server->node.served) && node_block(&server->node, where))
+        return failed(server, what);
     server->hung = true;
     return true;
+}
+
+bool server_hang(struct server *server)
+{
+    return hang(server, NODE_HANGS_READ, "hang");
+}
+
+bool server_hang_open(struct server *server)
+{
+    return hang(server, NODE_HANGS_OPEN, "hang-open");
+}
+
+bool server_hang_close(struct server *server)
+{
+    return hang(server, NODE_HANGS_CLOSE, "hang-close");
+}
+
+/* True, with a log line, if env is a file. */
+static bool lacks_fuse(const struct server *server, const char *what)
+{
+    if (!server->node.served)
+        logger_line(&server->conf->logger, LEVEL_WARN, "%s: only with set sim-env fuse",
+                    what);
+    return !server->node.served;
+}
+
+bool server_trickle(struct server *server)
+{
+    if (lacks_fuse(server, "trickle"))
+        return false;
+    node_fuse_trickle(server->node.served);
+    return true;
+}
+
+bool server_opens(struct server *server)
+{
+    struct text lines = {0};
+
+    if (lacks_fuse(server, "opens"))
+        return false;
+    node_fuse_opens(server->node.served, &lines);
+    bool good = !lines.failed && file_write(STDOUT_FILENO, lines.data, lines.length) == 0;
+    text_free(&lines);
+    return good;
 }
 
 bool server_resume(struct server *server)
@@ -110,6 +155,7 @@ bool server_resume(struct server *server)
     server->vm.suspended = false;
     if (!publish_env(server))
         return false;
+    node_unblock(&server->node);
     server->hung = false;
     return true;
 }
@@ -216,7 +262,7 @@ static bool start(struct server *server, const char *root)
         signals_use_button();
     if (!vm_start(&server->vm, server->conf))
         return false;
-    if (node_init(&server->node, server->conf, root)) {
+    if (node_init(&server->node, &server->vm, root)) {
         (void)fprintf(stderr, "qvm: out of memory\n");
     } else {
         /* Before the env is there: then the log has no more lines until a request. */

@@ -26,7 +26,14 @@ bool server_dump(struct server *server);
 bool server_suspend(struct server *server);
 bool server_hang(struct server *server);
 
-/* Undoes server_suspend() and server_hang(). */
+/* The same for a directory that is served with FUSE: env blocks in open() or close(), gives
+   one byte for each read(), or its opens are listed on standard output. */
+bool server_hang_open(struct server *server);
+bool server_hang_close(struct server *server);
+bool server_trickle(struct server *server);
+bool server_opens(struct server *server);
+
+/* Undoes all of these but server_opens(). */
 bool server_resume(struct server *server);
 
 /* Presses the power button of the guest that QEMU runs. False: there is none. */

@@ -7,6 +7,7 @@
 #include "conf/conf.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,8 +30,8 @@ struct vm {
     pthread_mutex_t mutex;   /* protects stop, and tid during the start */
     pthread_cond_t change;
     bool stop;
-    bool suspended;    /* vCPUs from 1 on are off */
-    uint64_t statuses; /* status texts logged and dumps begun so far */
+    atomic_bool suspended; /* vCPUs from 1 on are off; read by the thread of node_fuse.c */
+    uint64_t statuses;     /* status texts logged and dumps begun so far */
     uint64_t dumps;
 };
 

@@ -38,7 +38,7 @@ end)
 -- from `/proc/PID/task`.
 -- @treturn[1] EnvThread the thread
 -- @return[2] nil, message, code: `not_found` (the env has no thread id, or the process no such
--- thread), `unsupported` (the env is that of a record), or as `VM:pid`, and `timeout`
+-- thread), `unsupported` (the env is that of a record), or as `VM:pid`
 -- @usage thread = assert(env:vcpu(0):thread())
 function EnvVcpu:thread()
   check.object(self, EnvVcpu, 1, "thread")

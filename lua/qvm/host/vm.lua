@@ -30,7 +30,7 @@ function VM.find(root, name)
   if not size and code == "not_found" then
     return nil, line.escape_controls(('%s: no VM "%s": it does not exist, or is rebooting')
       :format(root, name)), code
-  elseif not size then
+  elseif not size and code ~= "gone" then
     return nil, message, code
   end
   return setmetatable({name = name, path = path}, VM)
@@ -42,7 +42,7 @@ end
 -- record lock that a simulated VM holds on it. The executable must be called `qvm`.
 -- @treturn[1] integer process id
 -- @return[2] nil, message, code: `not_found` (no env), `gone` (no process serves it),
--- `not_qvm`, `permission`
+-- `not_qvm`, `permission`, `timeout` (no answer within 2 s)
 -- @usage print(vm:pid())
 function VM:pid()
   return core.pid(self.path .. "/env")
@@ -52,7 +52,8 @@ end
 -- `vm:env():vcpu(1)`.
 -- @treturn[1] qvm.env.Env the document
 -- @return[2] nil, message, code: `not_found` `malformed` `too_large` (more than
--- 16 MiB, or than 65536 values) `timeout` (no answer within 2 s) `permission` `io`
+-- 16 MiB, or than 65536 values) `timeout` (no answer within 2 s) `gone` (the process
+-- that served it has died) `permission` `io`
 -- @usage env = assert(vm:env())
 function VM:env()
   return Env.read(self.path .. "/env")
@@ -92,7 +93,7 @@ end
 -- @usage for name in vm:nodes() do print(name) end
 function VM:nodes()
   local names, message, code = core.entries(self.path)
-  if not names and code ~= "not_found" then
+  if not names and code ~= "not_found" and code ~= "gone" then
     errors.raise(message)
   end
   names = names or {}
@@ -109,7 +110,7 @@ end
 -- dump); any other value raises
 -- @treturn[1] boolean true if the signal was sent
 -- @return[2] nil, message, code: nothing was sent (`gone` `not_qvm` `not_found`
--- `permission` `unsupported`)
+-- `permission` `unsupported` `timeout`), and nothing will be later
 -- @usage assert(vm:signal("status"))
 function VM:signal(kind)
   if kind ~= "status" and kind ~= "dump" then
