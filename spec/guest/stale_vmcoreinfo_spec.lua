@@ -304,3 +304,35 @@ describe("the kernel's space", function()
       message, 1, true)
   end)
 end)
+
+describe("a vCPU that enters or leaves the kernel", function()
+  after_each(files.clean)
+
+  -- A dump of QNX's format: one vCPU in a program, one in the trampoline of page-table isolation,
+  -- whose page tables map nothing else of the kernel.
+  local function open_isolated(memory)
+    local at, stack = 0xfffffbfffdbf7000, guests.aarch64.live.sp - 0x100
+    local trampoline = pagetables.aarch64(0x700000, 12, 48)
+    trampoline:map(at, 0x7f0000, 0, 0)
+    local segments = {}
+    for _, list in ipairs {guests.aarch64.live.segments, trampoline:segments(),
+        {{paddr = 0x7f0000, bytes = ("\0"):rep(4096)}, {paddr = 0x1000, bytes = memory}}} do
+      table.move(list, 1, #list, #segments + 1, segments)
+    end
+    local tcr = 0x00500074b5503510 -- as in a guest of QEMU's: 4 KiB, 48 bits
+    return assert(qvm.open(files.write("isolated.gcore", writer.small {memory = segments,
+      note = {names = {"ttbr1_el1", "tcr_el1"}}, cpus = {
+        {registers = writer.aarch64 {elr = 0x400000, gpr = {[31] = 0x7ffff0}},
+          extra = {trampoline.root, tcr}},
+        {registers = writer.aarch64 {elr = at + 0xc80, gpr = {[31] = stack}},
+          extra = {trampoline.root, tcr}}}})))
+  end
+
+  it("does not make the running kernel's VMCOREINFO another kernel's", function()
+    local text = guests.aarch64.live.text
+    local dump <close> = open_isolated(string.pack("<I4I4I4", 11, #text, 0) .. "VMCOREINFO\0\0"
+      .. text)
+    assert.are.equal("6.1.0-live", assert(dump:vmcoreinfo()).release)
+    assert.are.same({}, dump:vmcoreinfo().warnings)
+  end)
+end)

@@ -36,12 +36,18 @@ local function readable(f)
 end
 
 -- The address spaces of a vCPU in the kernel, by its own page tables: those that map its
--- program counter. nil if it has no page tables for the kernel's addresses.
+-- program counter and its stack. nil if it has no page tables for the kernel's addresses.
+--
+-- With page-table isolation, a vCPU that enters or leaves the kernel uses tables that map
+-- little of it: on aarch64 a trampoline, but no stack. It shows nothing.
 local function spaces_of(dump, cpu, info)
   local spaces = {}
   local function add(kind, lower, upper)
     local space = Space.new(dump, "a vCPU", kind, lower, upper)
-    spaces[#spaces + 1] = space and must_read(space:translate(cpu.pc)) and space or nil
+    if space and must_read(space:translate(cpu.pc))
+        and (cpu.sp >= 0 or must_read(space:translate(cpu.sp - 1))) then
+      spaces[#spaces + 1] = space
+    end
   end
   local kind, lower, upper = paging.of_own_tables(dump.machine, cpu, function() end,
     {va_bits = dump.machine == "x86_64" and info.numbers.pgtable_l5_enabled == 1 and 57 or nil})
