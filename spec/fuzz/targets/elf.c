@@ -101,8 +101,6 @@ static void use(const char *path, bool partial, uint64_t seed)
 
     if (!dump)
         return;
-    if (seed & 1)
-
     check_extent(dump);
     fuzz_check_memory(dump, seed);
     use_notes(dump);
