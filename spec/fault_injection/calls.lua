@@ -666,9 +666,9 @@ local function add_rest(list, o)
   add("qvm.hex", function() return qvm.hex(-1) end)
   add("qvm.hexdump", function() return qvm.hexdump(o.first, 0x80000000, 64) end)
   for _, kind in ipairs {"Env", "VM", "Dump", "Vcpu"} do
-    -- A directory that cannot be listed is reported in its place.
+    -- What cannot be listed or read is reported in its place.
     add("qvm.show " .. kind, function() return qvm.show(o[kind]) end,
-      {ignore = {"opendir", "readdir"}})
+      {ignore = {"opendir", "readdir", "pread"}})
   end
   add("qvm.show table", function() return qvm.show(o.snapshot) end)
   add("qvm.help", function() return qvm.help("vm:dump") end, {slow = true})

@@ -188,8 +188,12 @@ local function add_parts(lines, value)
     {"nodes", "nodes"}} do
     local method, name = value[part[1]], part[2]
     if type(method) == "function" then
+      local before = #lines
       local ok, problem = errors.pcall(function() add_list(lines, name, method(value)) end)
       if not ok then
+        for i = #lines, before + 1, -1 do
+          lines[i] = nil
+        end
         lines[#lines + 1] = ("  %s: %s"):format(name, line.escape_controls(tostring(problem)))
       end
     end
