@@ -69,11 +69,12 @@ HELPERS    := $(PRELOADED) $(patsubst spec/helpers/%.c,$(BUILD)/helpers/%, \
 	$(filter-out $(PRELOADED:$(BUILD)/helpers/%.so=spec/helpers/%.c),$(HELPER_SRC)))
 BENCH      := $(BUILD)/bench/bound $(BUILD)/bench/stopwatch
 
-# The command that runs a spec file, the spec files (those of SLOW wait long, or measure what huge
-# inputs cost), and the unit tests of the C core.
+# The command that runs a spec file; the spec files, among which those of SLOW take long and those
+# of COSTS measure what huge inputs cost; and the unit tests of the C core.
 BUSTED := busted --lua=$(shell command -v $(LUA))
-SLOW   := $(wildcard spec/*/*_cost_spec.lua spec/*/*_slow_spec.lua)
-SPECS  := $(filter-out $(SLOW),$(wildcard spec/*/*_spec.lua))
+COSTS  := $(wildcard spec/*/*_cost_spec.lua)
+SLOW   := $(wildcard spec/*/*_slow_spec.lua)
+SPECS  := $(filter-out $(SLOW) $(COSTS),$(wildcard spec/*/*_spec.lua))
 UNITS  := $(UNIT_SRC:spec/%_test.c=$(BUILD)/unit/%)
 
 # `make test SPECS=FILES` runs those files alone.
@@ -136,12 +137,12 @@ check: ## run the checks to make before each commit: under 30 seconds
 test: ## run the unit tests and the specs; SPECS=FILES for some of the specs
 	@sh .ci/deps build test
 	@$(MAKE) -s $(JOBS) all helpers units
-	@QVM_BUILD="$(BUILD)" BUSTED="$(BUSTED)" sh spec/run.sh $(TESTS)
+	@AT_ONCE=6 QVM_BUILD="$(BUILD)" BUSTED="$(BUSTED)" sh spec/run.sh $(TESTS)
 
-test-slow: ## run the specs that wait long, and those that measure what huge inputs cost
+test-slow: ## run the specs that take long, and those that measure what huge inputs cost
 	@sh .ci/deps build test
 	@$(MAKE) -s all helpers
-	@QVM_BUILD="$(BUILD)" BUSTED="$(BUSTED)" sh spec/run.sh $(SLOW)
+	@QVM_BUILD="$(BUILD)" BUSTED="$(BUSTED)" sh spec/run.sh $(SLOW) $(COSTS)
 
 unit: ## run the unit tests of the C core
 	@sh .ci/deps build
@@ -209,14 +210,14 @@ sanitize: ## run the unit tests and the specs with AddressSanitizer and Undefine
 		ASAN_OPTIONS=intercept_tls_get_addr=0 \
 		LSAN_OPTIONS=print_suppressions=0:suppressions="$(CURDIR)/spec/support/leaks.supp" \
 		BUSTED="env LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(BUSTED)" \
-		sh spec/run.sh $(TESTS:$(BUILD)/%=$(BUILD)/sanitize/%)
+		sh spec/run.sh $(TESTS:$(BUILD)/%=$(BUILD)/sanitize/%) $(SLOW)
 
 # Valgrind does not follow the processes that specs start. The specs that do their work in
 # such processes are left out.
-IN_OTHERS := diag/diag diag/diag_terminal diag/dumpdiff diag/fleet docs/build docs/commands \
-	docs/docs docs/docs_runner dump/interrupt firstcontact/firstcontact gdb/gdb \
+IN_OTHERS := diag/diag diag/dumpdiff diag/fleet docs/build docs/commands \
+	docs/docs docs/docs_runner firstcontact/firstcontact gdb/gdb \
 	gdb/gdb_client host/conf_syntax \
-	host/errata_suite prompt/explore util/foreign_text util/load
+	host/errata_suite prompt/explore util/foreign_text
 
 VALGRIND := valgrind -q --leak-check=full --error-exitcode=9 --child-silent-after-fork=yes
 

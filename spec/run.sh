@@ -1,6 +1,6 @@
 #!/bin/sh
-# run.sh FILE...: runs each test in a process of its own, four at a time, since most specs
-# wait more than they work. A FILE is a spec file (NAME_spec.lua), run by the command in
+# run.sh FILE...: runs each test in a process of its own, $AT_ONCE or four at a time, since most
+# specs wait more than they work. A FILE is a spec file (NAME_spec.lua), run by the command in
 # $BUSTED, or a program of unit tests, run under the command in $UNDER if that is set.
 # Prints one line for each file, with its pending specs, then all output of the files that failed,
 # and at the end one summary in busted's form.
@@ -27,10 +27,10 @@ fi
 
 # The files that take longest, longest first. They start first: one that starts last runs
 # alone at the end.
-slow="gdb/gdb cli/watchdog_slow host/vm_dump docs/docs host/dump_problems_slow host/status
-    diag/diag_terminal util/load dump/interrupt scan/find dump/gzip_dump diag/diag_reports
-    diag/diag host/state prompt/explore host/survey prompt/help firstcontact/firstcontact
-    host/slog2 host/watch guest/symbols host/conf_syntax dump/hostile_dump scan/diff"
+slow="gdb/gdb host/vm_dump docs/docs host/status scan/find diag/diag diag/diag_reports
+    host/state prompt/explore host/survey prompt/help dump/gzip_dump firstcontact/firstcontact
+    host/slog2 host/watch host/conf_syntax guest/symbols dump/hostile_dump docs/build scan/diff
+    cli/watchdog_slow util/load_slow host/served_env_slow host/dump_problems_slow diag/diag_terminal_slow"
 
 slow_first() { # slow_first FILE...: prints the files in the order in which they start
     for name in $slow; do
@@ -45,7 +45,7 @@ logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 trap 'exit 130' INT TERM
 
-slow_first "$@" | awk '!seen[$0]++' | xargs -P 4 -n 1 sh "$0" --one "$logs" |
+slow_first "$@" | awk '!seen[$0]++' | xargs -P "${AT_ONCE:-4}" -n 1 sh "$0" --one "$logs" |
     tee "$logs/.output"
 
 if [ -e "$logs/failed" ]; then
