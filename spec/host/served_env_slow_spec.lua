@@ -287,6 +287,20 @@ describe("a server that hangs in open, read or close", function()
     end)
   end
 
+  it("answers at once when it answers again, whoever was asking before", function()
+    local linux1 = start()
+    qvm.root(sim.root())
+    linux1:tell "hang-open"
+    for _ = 1, 3 do -- each leaves a question that nobody waits for
+      assert.is_truthy(qvm.watch {timeout = 0.1, interval = 0.05}())
+      collectgarbage()
+    end
+    linux1:tell "resume"
+    local began = clock()
+    assert(qvm.vm("linux1"):env())
+    assert.is_true(clock() - began < 1, "an abandoned question holds up the next one")
+  end)
+
   it("tells its readers when the VM ends", function()
     local linux1 = start()
     linux1:tell("hang")

@@ -9,7 +9,7 @@
  * ascends: then twice as many pages are fetched as the last time, by one read.
  *
  * The memory is allocated by the first read, and is as large as the file if that is
- * smaller. The system provides it page by page as it is used. */
+ * smaller. Linux provides it page by page as it is used. */
 #include "dump/page_cache.h"
 
 #include <stdbool.h>
@@ -42,6 +42,7 @@ static bool allocate(struct page_cache *cache, uint64_t size)
         return true;
     }
     page_cache_free(cache);
+    cache->places = 0; /* do not try for each value again */
     return false;
 }
 
@@ -83,7 +84,7 @@ int page_cache_read(struct page_cache *cache, page_source *source, const void *f
 {
     unsigned char *out = to;
 
-    if (!cache->bytes && !allocate(cache, size))
+    if (!cache->bytes && (cache->places == 0 || !allocate(cache, size)))
         return source(file, offset, to, n, err);
     while (n > 0) {
         uint64_t page = offset / CACHE_PAGE;

@@ -5,9 +5,10 @@
  * A thread normally ends soon after the query's deadline. Only a server that holds its
  * client keeps it longer: on QNX against the system's own bound (docs/qnx.md), on Linux
  * because O_NONBLOCK does not apply to files that a process serves with FUSE. Such threads,
- * each with a descriptor, must not add up while a program polls a VM that is stuck. So an
- * abandoned query is kept in a list while its thread is blocked, and a later one about the
- * same env waits for it before it asks: each VM holds at most one thread beyond a deadline.
+ * each with a descriptor, must not add up while a program polls a VM that is stuck. So the
+ * queries that ask are in a list, and a later one about the same env waits for those that
+ * were given up before it asks. A program that makes one query after the other has at most
+ * one thread for each VM that is beyond its deadline.
  *
  * Since a thread may even outlive the Lua state, the module is never unloaded (-z nodelete
  * in the Makefile).
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SOON_MS    10
 #define STACK_SIZE ((size_t)256 << 10) /* the deepest function has a buffer of 4 KiB */
@@ -32,7 +34,9 @@ struct vm_query {
     bool finished, abandoned; /* protected by the lock */
     bool has_thread;          /* else the question was asked by the caller */
     pthread_t thread;
-    struct vm_query *next; /* in the list of the abandoned */
+    struct vm_query *next; /* in the list of those that ask */
+    bool given_up;         /* the caller no longer waits: see asking.lock */
+    pid_t process;         /* that has the thread */
     int64_t deadline;
     struct vm_question question;
     struct vm_gate gate;
@@ -61,61 +65,87 @@ static int wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t 
     return pthread_cond_timedwait(condition, lock, &time);
 }
 
-/* The abandoned queries --------------------------------------------------------------- */
+/* The queries that ask ---------------------------------------------------------------- */
 
 static struct {
     pthread_once_t once;
-    pthread_mutex_t
-        lock; /* protects `first`; a query's lock may be held when it is taken */
+    pthread_mutex_t lock; /* protects the list, and given_up of all queries; a query's own
+                             lock may be held when it is taken */
     pthread_cond_t change;
     struct vm_query *first;
-} abandoned = {.once = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER};
+} asking = {.once = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void init_abandoned(void)
+/* A forked child has none of the threads that ask. */
+static void before_fork(void)
 {
-    init_condition(&abandoned.change);
+    pthread_mutex_lock(&asking.lock);
 }
 
-static void add_abandoned(struct vm_query *query)
+static void after_fork_in_parent(void)
 {
-    pthread_mutex_lock(&abandoned.lock);
-    query->next = abandoned.first;
-    abandoned.first = query;
-    pthread_mutex_unlock(&abandoned.lock);
+    pthread_mutex_unlock(&asking.lock);
 }
 
-static void remove_abandoned(const struct vm_query *query)
+static void after_fork_in_child(void)
 {
-    struct vm_query **at = &abandoned.first;
-
-    pthread_mutex_lock(&abandoned.lock);
-    while (*at != query)
-        at = &(*at)->next;
-    *at = query->next;
-    pthread_cond_broadcast(&abandoned.change);
-    pthread_mutex_unlock(&abandoned.lock);
+    asking.first = NULL;
+    pthread_mutex_unlock(&asking.lock);
 }
 
+static void init_asking(void)
+{
+    init_condition(&asking.change);
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* Does a query about this env ask whose caller no longer waits? */
 static bool is_blocked(const char *path)
 {
-    const struct vm_query *query = abandoned.first;
+    const struct vm_query *query = asking.first;
 
-    while (query && strcmp(query->path, path) != 0)
+    while (query && !(query->given_up && strcmp(query->path, path) == 0))
         query = query->next;
     return query != NULL;
 }
 
-/* Waits until no abandoned query of this env is left. False: not before the deadline. */
-static bool wait_for_abandoned(const struct vm_query *query)
+/* Waits until the env's server holds no such query, and enters the list. False: not before
+ * the deadline, or nobody waits for this query any more. */
+static bool begin_asking(struct vm_query *query)
 {
-    bool blocked;
+    bool good;
     int status = 0;
 
-    pthread_mutex_lock(&abandoned.lock);
-    while ((blocked = is_blocked(query->path)) && status == 0)
-        status = wait_until(&abandoned.change, &abandoned.lock, query->deadline);
-    pthread_mutex_unlock(&abandoned.lock);
-    return !blocked;
+    pthread_mutex_lock(&asking.lock);
+    while (!query->given_up && is_blocked(query->path) && status == 0)
+        status = wait_until(&asking.change, &asking.lock, query->deadline);
+    good = !query->given_up && !is_blocked(query->path);
+    if (good) {
+        query->next = asking.first;
+        asking.first = query;
+    }
+    pthread_mutex_unlock(&asking.lock);
+    return good;
+}
+
+static void end_asking(const struct vm_query *query)
+{
+    struct vm_query **at = &asking.first;
+
+    pthread_mutex_lock(&asking.lock);
+    while (*at != query)
+        at = &(*at)->next;
+    *at = query->next;
+    pthread_cond_broadcast(&asking.change);
+    pthread_mutex_unlock(&asking.lock);
+}
+
+/* Of a query that has not asked yet, the wait ends. */
+static void give_up(struct vm_query *query)
+{
+    pthread_mutex_lock(&asking.lock);
+    query->given_up = true;
+    pthread_cond_broadcast(&asking.change);
+    pthread_mutex_unlock(&asking.lock);
 }
 
 /* Asking ------------------------------------------------------------------------------ */
@@ -157,7 +187,7 @@ static void ask(struct vm_query *query)
 {
     struct vm_answer *answer = &query->answer;
 
-    if (!wait_for_abandoned(query)) {
+    if (!begin_asking(query)) {
         fail_timeout(query);
         return;
     }
@@ -167,6 +197,7 @@ static void ask(struct vm_query *query)
         fail_timeout(query);
     else if (query->question.kind == VM_ASK_STATE || query->question.kind == VM_ASK_ENV)
         ask_env(query);
+    end_asking(query);
 }
 
 /* A query and its thread -------------------------------------------------------------- */
@@ -191,10 +222,8 @@ static void *run(void *argument)
     is_abandoned = query->abandoned;
     pthread_cond_signal(&query->change);
     pthread_mutex_unlock(&query->lock);
-    if (is_abandoned) {
-        remove_abandoned(query);
+    if (is_abandoned)
         destroy(query);
-    }
     return NULL;
 }
 
@@ -221,10 +250,11 @@ struct vm_query *vm_query_start(const char *path, const struct vm_question *ques
         qvm_fail_memory(err, path);
         return NULL;
     }
-    pthread_once(&abandoned.once, init_abandoned);
+    pthread_once(&asking.once, init_asking);
     memcpy(query->path, path, size);
     query->question = *question;
     query->deadline = deadline;
+    query->process = getpid();
     pthread_mutex_init(&query->lock, NULL);
     pthread_mutex_init(&query->gate.lock, NULL);
     init_condition(&query->change);
@@ -241,6 +271,8 @@ bool vm_query_wait(struct vm_query *query, int64_t until)
     bool finished;
     int status = 0;
 
+    if (query->process != getpid())
+        return false;
     pthread_mutex_lock(&query->lock);
     while (!query->finished && status == 0)
         status = wait_until(&query->change, &query->lock, until);
@@ -266,18 +298,21 @@ bool vm_query_give_up_request(struct vm_query *query)
 }
 
 /* A query is rarely freed while its server is about to answer. It is better to join its
- * thread then than to leave it running. */
+ * thread then than to leave it running. A query that a forked child inherits has no thread
+ * there, and maybe a lock that nobody releases: its memory is left alone. */
 void vm_query_free(struct vm_query *query)
 {
     bool finished;
 
+    if (query->process != getpid())
+        return;
     vm_query_wait(query, os_clock_ms() + SOON_MS);
     pthread_mutex_lock(&query->lock);
     finished = query->finished;
     query->abandoned = !finished;
     if (query->abandoned) {
         pthread_detach(query->thread); /* before it can free the query */
-        add_abandoned(query);
+        give_up(query);
     }
     pthread_mutex_unlock(&query->lock);
     if (!finished)

@@ -41,6 +41,7 @@ static void handle_event(void *data, const char *name, const char *reason)
     } else if (strcmp(name, "GUEST_PANICKED") == 0) {
         logger_line(logger, LEVEL_ERROR, "the guest has panicked");
     } else if (strcmp(name, "RESET") == 0) {
+        qemu->suspended = false;
         logger_line(logger, LEVEL_INFO, "the guest resets: %s", reason);
     } else if (strcmp(name, "SUSPEND") == 0 || strcmp(name, "WAKEUP") == 0) {
         qemu->suspended = name[0] == 'S';
@@ -114,7 +115,7 @@ static bool connect_to(struct qemu *qemu)
 
 static bool allocate(struct qemu *qemu, const struct conf *conf)
 {
-    *qemu = (struct qemu){.conf = conf};
+    *qemu = (struct qemu){.conf = conf, .qmp = {.fd = -1}};
     qemu_process_init(&qemu->process);
     qemu->tids = calloc(conf->cpu_count, sizeof *qemu->tids);
     qemu->ips = calloc(conf->cpu_count, sizeof *qemu->ips);
@@ -150,8 +151,8 @@ struct qemu *qemu_start(const struct conf *conf)
 
 void qemu_end(struct qemu *qemu)
 {
-    if (!qemu->off && !qemu->failed && qemu->process.pid > 0)
-        (void)qmp_call(&qemu->qmp, "{\"execute\": \"quit\"}", NULL);
+    if (!qemu->off && !qemu->failed && qemu->qmp.fd >= 0)
+        qmp_quit(&qemu->qmp);
     qemu_process_end(&qemu->process);
     release(qemu);
 }
@@ -203,14 +204,19 @@ bool qemu_power_button(struct qemu *qemu)
 
 bool qemu_reset(struct qemu *qemu)
 {
-    return qmp_call(&qemu->qmp, "{\"execute\": \"system_reset\"}", NULL);
+    /* A guest that slept does not run by itself afterwards. */
+    return qmp_call(&qemu->qmp, "{\"execute\": \"system_reset\"}", NULL) &&
+           qmp_call(&qemu->qmp, "{\"execute\": \"cont\"}", NULL);
 }
 
-/* The number after "RIP=" or "PC=" in the human monitor's list of registers. */
+/* The number after "PC=", "RIP=" or, in code of 16 or 32 bits, "EIP=" in the human
+ * monitor's list of registers. */
 static bool parse_pc(const char *list, bool arm, uint64_t *value)
 {
     const char *at = strstr(list, arm ? " PC=" : "RIP=");
 
+    if (!at && !arm)
+        at = strstr(list, "EIP=");
     return at && sscanf(at + 4, "%" SCNx64, value) == 1;
 }
 

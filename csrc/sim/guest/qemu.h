@@ -25,7 +25,7 @@ int qemu_fd(const struct qemu *qemu);
 /* Takes the reports, and logs those that a user wants to know. */
 void qemu_serve(struct qemu *qemu);
 
-/* What the reports say: the guest is off; QEMU has crashed, or the guest has panicked; the
+/* What the reports say: the guest is off; QEMU has ended by itself, or does not answer; the
    guest sleeps (ACPI state S3). */
 bool qemu_is_off(const struct qemu *qemu);
 bool qemu_failed(const struct qemu *qemu);

@@ -36,10 +36,10 @@ static void add(struct command_line *line, const char *format, ...)
 
 /* A value within an option: QEMU takes a doubled comma for a comma. */
 struct value {
-    char text[2048];
+    char text[4096];
 };
 
-static struct value quoted(const char *string)
+static struct value quoted(struct command_line *line, const char *string)
 {
     struct value value = {{0}};
     size_t used = 0;
@@ -49,6 +49,7 @@ static struct value quoted(const char *string)
         if (*string == ',')
             value.text[used++] = ',';
     }
+    line->failed = line->failed || *string;
     return value;
 }
 
@@ -84,9 +85,10 @@ static void add_console(struct command_line *line, const struct vdev *vdev, size
     else if (strcmp(hostdev, ">-") == 0)
         add(line, "file,id=console%zu,path=/proc/self/fd/1,append=on", number);
     else if (hostdev[0] == '>')
-        add(line, "file,id=console%zu,path=%s,append=on", number, quoted(hostdev + 1).text);
+        add(line, "file,id=console%zu,path=%s,append=on", number,
+            quoted(line, hostdev + 1).text);
     else
-        add(line, "serial,id=console%zu,path=%s", number, quoted(hostdev).text);
+        add(line, "serial,id=console%zu,path=%s", number, quoted(line, hostdev).text);
 }
 
 /* Adds a vdev, as number `number` of QEMU's. False: QEMU has no counterpart. */
@@ -111,7 +113,8 @@ static bool add_vdev(struct command_line *line, const struct conf *conf,
         add(line, "virtconsole,chardev=console%zu", number);
     } else if (strcmp(type, "virtio-blk") == 0 && hostdev) {
         add(line, "-drive");
-        add(line, "if=none,format=raw,id=disk%zu,file=%s", number, quoted(hostdev).text);
+        add(line, "if=none,format=raw,id=disk%zu,file=%s", number,
+            quoted(line, hostdev).text);
         add(line, "-device");
         add(line, "virtio-blk-%s,drive=disk%zu", bus, number);
     } else if (strcmp(type, "virtio-net") == 0) {
@@ -137,7 +140,8 @@ static void add_vdevs(struct command_line *line, const struct conf *conf)
         bool is_pl011 = strcmp(vdev->type, "pl011") == 0;
         /* The machine "virt" has one PL011. */
         if ((is_pl011 && has_pl011) || !add_vdev(line, conf, vdev, i))
-            place_warn(vdev->place, "vdev %s: QEMU has none: the guest does not see it",
+            place_warn(vdev->place,
+                       "vdev %s: QEMU has none, or no more: the guest does not see it",
                        vdev->type);
         has_pl011 = has_pl011 || is_pl011;
     }
@@ -209,7 +213,7 @@ void command_compose(const struct conf *conf, const struct command_fds *fds,
     add(line, "chardev:gdb");
     if (conf->guest.qmp) {
         add(line, "-qmp");
-        add(line, "unix:%s,server=on,wait=off", quoted(conf->guest.qmp).text);
+        add(line, "unix:%s,server=on,wait=off", quoted(line, conf->guest.qmp).text);
     }
     add(line, "-S"); /* the guest starts once its vCPUs are known */
 }

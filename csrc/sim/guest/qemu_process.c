@@ -66,6 +66,10 @@ static int spawn(struct qemu_process *process, const struct command_line *line,
         error = errno;
     else if (read(report[0], &error, sizeof error) != sizeof error)
         error = 0;
+    if (error && process->pid > 0)
+        (void)waitpid(process->pid, NULL, 0);
+    if (error)
+        process->pid = 0;
     (void)close(report[0]);
     return error;
 }

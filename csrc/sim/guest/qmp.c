@@ -146,6 +146,13 @@ bool qmp_call(struct qmp *qmp, const char *command, struct text *answer)
     return good;
 }
 
+void qmp_quit(struct qmp *qmp)
+{
+    static const char command[] = "{\"execute\": \"quit\"}";
+
+    (void)send(qmp->fd, command, sizeof command - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 bool qmp_open(struct qmp *qmp)
 {
     struct text greeting = {0};

@@ -30,6 +30,9 @@ void qmp_close(struct qmp *qmp);
    not answer, or refuses the command. */
 bool qmp_call(struct qmp *qmp, const char *command, struct text *answer);
 
+/* Asks QEMU to end, and does not wait for an answer. */
+void qmp_quit(struct qmp *qmp);
+
 /* Handles the events that have arrived. False: QEMU is lost. */
 bool qmp_serve(struct qmp *qmp);
 

@@ -98,7 +98,8 @@ static int open_locked(struct node *node)
                 return -1;
             continue;
         }
-        if (node->directory < 0 && errno != ENOENT)
+        /* ECONNABORTED: another simulator is just about to unmount it. */
+        if (node->directory < 0 && errno != ENOENT && errno != ECONNABORTED)
             return -1;
         if (node->directory >= 0) {
             if (lock(node))
