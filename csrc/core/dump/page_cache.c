@@ -42,7 +42,6 @@ static bool allocate(struct page_cache *cache, uint64_t size)
         return true;
     }
     page_cache_free(cache);
-    cache->places = 0; /* do not try for each value again */
     return false;
 }
 
@@ -84,7 +83,7 @@ int page_cache_read(struct page_cache *cache, page_source *source, const void *f
 {
     unsigned char *out = to;
 
-    if (!cache->bytes && (cache->places == 0 || !allocate(cache, size)))
+    if (!cache->bytes && !allocate(cache, size))
         return source(file, offset, to, n, err);
     while (n > 0) {
         uint64_t page = offset / CACHE_PAGE;

@@ -24,9 +24,9 @@ typedef int page_source(const void *file, uint64_t offset, void *to, size_t n,
 struct page_cache {
     uint64_t *tags; /* for each place: the number of the page there, plus 1; 0: none */
     unsigned char *bytes; /* NULL: not allocated yet, or no memory for it */
-    size_t places; /* a power of two; before the first read: at most so many; 0: no cache */
-    uint64_t next; /* the page after those that were fetched last */
-    size_t ahead;  /* how many those were */
+    size_t places;        /* a power of two; before the first read: at most so many */
+    uint64_t next;        /* the page after those that were fetched last */
+    size_t ahead;         /* how many those were */
 };
 
 /* For at most `places` pages, a power of two. */
