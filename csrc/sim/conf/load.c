@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "conf/number.h"
 #include "conf/parser.h"
+#include "util/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,28 +45,11 @@ static uint64_t number_at(const unsigned char *at, unsigned count)
     return value;
 }
 
-static int read_at(int fd, uint64_t offset, void *bytes, size_t size)
-{
-    char *at = bytes;
-
-    while (size > 0) {
-        ssize_t got = pread(fd, at, size, (off_t)offset);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? errno : EIO;
-        at += got;
-        offset += (uint64_t)got;
-        size -= (size_t)got;
-    }
-    return 0;
-}
-
 static void read_header(const struct reading *reading, uint64_t offset, void *bytes,
                         size_t size)
 {
     const struct load *load = reading->load;
-    int error = read_at(load->fd, offset, bytes, size);
+    int error = file_read_at(load->fd, offset, bytes, size);
 
     if (error)
         place_fail(load->place, "load: cannot read %s: %s", load->path, strerror(error));
@@ -352,5 +336,6 @@ size_t loads_from(const struct loads *loads, size_t first, uint64_t address)
 int loads_read(const struct loads *loads, const struct extent *extent, uint64_t offset,
                void *bytes, size_t size)
 {
-    return read_at(loads->files[extent->load].fd, extent->offset + offset, bytes, size);
+    return file_read_at(loads->files[extent->load].fd, extent->offset + offset, bytes,
+                        size);
 }

@@ -9,6 +9,7 @@
 #include "guest/qemu_process.h"
 #include "guest/qmp.h"
 #include "guest/registers.h"
+#include "util/file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -273,18 +274,6 @@ bool qemu_register(const struct qemu *qemu, size_t vcpu, const char *name, uint6
 
 int qemu_read(const struct qemu *qemu, uint64_t address, void *bytes, size_t size)
 {
-    uint64_t offset = address - conf_ram_base(qemu->conf);
-    char *at = bytes;
-
-    while (size > 0) {
-        ssize_t got = pread(qemu->process.memory, at, size, (off_t)offset);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? errno : EIO;
-        at += got;
-        offset += (uint64_t)got;
-        size -= (size_t)got;
-    }
-    return 0;
+    return file_read_at(qemu->process.memory, address - conf_ram_base(qemu->conf), bytes,
+                        size);
 }

@@ -84,6 +84,23 @@ int file_write(int fd, const void *bytes, size_t count)
     return 0;
 }
 
+int file_read_at(int fd, uint64_t offset, void *bytes, size_t size)
+{
+    char *at = bytes;
+
+    while (size > 0) {
+        ssize_t got = pread(fd, at, size, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? errno : EIO;
+        at += got;
+        offset += (uint64_t)got;
+        size -= (size_t)got;
+    }
+    return 0;
+}
+
 int file_open_standard(void)
 {
     for (int fd = 0; fd <= 2; fd++) {
