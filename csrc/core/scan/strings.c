@@ -12,6 +12,7 @@
  *     run 2                  skip   ~~~~  ~~~~~~~~~~ */
 #include "scan/strings.h"
 
+#include "util/bytes.h"
 #include "util/limits.h"
 
 #include <stdlib.h>
@@ -121,55 +122,89 @@ static int close_string(struct run *run, uint64_t address)
     return 0;
 }
 
-/* Is any of BLOCK bytes printable? Written for the compiler's vectors. */
-static bool block_has(const unsigned char *bytes)
+/* Turns rows of an 8 x 8 matrix of bits into columns (Warren, Hacker's Delight, 7-3). */
+static uint64_t transpose(uint64_t bits)
 {
-    unsigned char found = 0;
+    uint64_t swap = (bits ^ bits >> 7) & UINT64_C(0x00aa00aa00aa00aa);
+
+    bits ^= swap ^ swap << 7;
+    swap = (bits ^ bits >> 14) & UINT64_C(0x0000cccc0000cccc);
+    bits ^= swap ^ swap << 14;
+    swap = (bits ^ bits >> 28) & UINT64_C(0x00000000f0f0f0f0);
+    return bits ^ swap ^ swap << 28;
+}
+
+/* A bit for each of BLOCK bytes, the first the lowest: is it printable? The first loop is
+ * written for the compiler's vectors. The second collects byte 8k + j as bit k of byte j.
+ */
+static uint64_t printable_bits(const unsigned char *bytes)
+{
+    unsigned char flags[BLOCK], any = 0;
+    uint64_t bits = 0;
 
     for (int i = 0; i < BLOCK; i++)
-        found |= (unsigned char)(((unsigned char)(bytes[i] - ' ') <= '~' - ' ') |
-                                 (bytes[i] == '\t'));
-    return found != 0;
+        any |= flags[i] = is_printable(bytes[i]);
+    if (!any)
+        return 0;
+    for (int k = 0; k < 8; k++)
+        bits |= bytes_u64(flags + 8 * k, false) << k;
+    return transpose(bits);
+}
+
+/* Bits that `n` ones begin at, where n is at most BLOCK. Each step adds the ones that
+ * follow, as many as there are already: 1, 2, 4 ... */
+static uint64_t runs_of(uint64_t bits, size_t n)
+{
+    for (size_t have = 1, more; have < n && bits; have += more) {
+        more = have < n - have ? have : n - have;
+        bits &= bits >> more;
+    }
+    return bits;
+}
+
+/* Printable bytes at the beginning of a block, and at its end. */
+static unsigned low_ones(uint64_t bits)
+{
+    unsigned n = 0;
+
+    while (n < BLOCK && bits >> n & 1)
+        n++;
+    return n;
+}
+
+static unsigned high_ones(uint64_t bits)
+{
+    unsigned n = 0;
+
+    while (n < BLOCK && bits >> (BLOCK - 1 - n) & 1)
+        n++;
+    return n;
 }
 
 /* From i on, outside a string: where `min` printable bytes begin, or, at the end, fewer
- * that may go on past it; else n. Like the search of Boyer and Moore it looks at the last
- * byte of where a string could be first: most bytes that are not printable are never looked
- * at. For min = 4, from i:
+ * that may go on past it; else n. Looks at each byte once. For min = 4:
  *
- *     bytes     . a . . b c d e f
- *     look      i     ^                  not printable: a string can begin after it
- *                       i     ^          from here back to i all are: a string begins at i
- *
- * A byte is looked at most once backwards, since `all_from` ends the next look, and once as
- * part of a block, so the search is linear. */
+ *     bytes     . a . . b c d e f . . g | h i j . . . . .
+ *     runs              ^ ^             |
+ *     open                            1 | 1 + 3: a string begins before the block */
 static size_t find_start(const unsigned char *bytes, size_t i, size_t n, size_t min)
 {
-    size_t all_from = i; /* from i up to here all are printable */
-    size_t check = i;
+    size_t open = 0; /* printable bytes right before i */
 
-    while (n - i >= min) {
-        size_t k = i + min;
+    for (; n - i >= BLOCK; i += BLOCK) {
+        uint64_t bits = printable_bits(bytes + i), runs = 0;
 
-        if (i >= check && n - i >= BLOCK) {
-            check = i + BLOCK;
-            if (!block_has(bytes + i)) {
-                i = all_from = check;
-                continue;
-            }
-        }
-        while (k > all_from && is_printable(bytes[k - 1]))
-            k--;
-        if (k <= all_from)
-            return i;
-        all_from = i + min;
-        i = k;
+        if (open > 0 && open + low_ones(bits) >= min)
+            return i - open;
+        if (min < BLOCK)
+            runs = runs_of(bits, min);
+        if (runs)
+            return i + low_ones(~runs);
+        open = ~bits ? high_ones(bits) : open + BLOCK;
     }
-    if (all_from < i)
-        all_from = i;
-    while (n > all_from && is_printable(bytes[n - 1]))
-        n--;
-    return n == all_from ? i : n;
+    for (; i < n && open < min; i++)
+        open = is_printable(bytes[i]) ? open + 1 : 0;
+    return i - open;
 }
 
 static size_t printable_end(const unsigned char *bytes, size_t i, size_t n)
