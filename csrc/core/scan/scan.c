@@ -23,6 +23,7 @@
 enum {
     PARALLEL_MIN =
         LIMIT(8, 4),   /* units: with fewer a second thread is not worth its start */
+    LINE = 64,         /* of a processor's cache, in bytes */
     EXTENT_COST = 128, /* of asking for an extent, in bytes that are looked through */
     OVERRUN_MIN = 64   /* bytes that are read past a unit at first */
 };
@@ -35,6 +36,13 @@ static unsigned workers_for(const struct memory *memory, unsigned threads)
     if (threads > 0 && workers > threads)
         workers = threads;
     return workers < PARALLEL_MAX ? workers : PARALLEL_MAX;
+}
+
+/* A buffer at a multiple of a cache line: into others the kernel copies a third more
+ * slowly (measured on x86_64). */
+static unsigned char *aligned(void *block)
+{
+    return (unsigned char *)block + (LINE - (uintptr_t)block % LINE) % LINE;
 }
 
 /* Each worker reads into a buffer of its own, and a unit stops at SCAN_FOUND results, so
@@ -52,11 +60,12 @@ int scan_init(struct scan *scan, const struct scan_ops *ops, struct memory *memo
     scan->width = 1;
     scan->workers = workers_for(memory, threads);
     for (unsigned i = 0; i < scan->workers; i++) {
-        scan->buffers[i] = malloc(buffer_size);
-        if (!scan->buffers[i]) {
+        scan->blocks[i] = malloc(buffer_size + LINE);
+        if (!scan->blocks[i]) {
             scan_free(scan);
             return qvm_fail_memory(err, memory->path);
         }
+        scan->buffers[i] = aligned(scan->blocks[i]);
     }
     return 0;
 }
@@ -64,8 +73,8 @@ int scan_init(struct scan *scan, const struct scan_ops *ops, struct memory *memo
 void scan_free(struct scan *scan)
 {
     for (unsigned i = 0; i < PARALLEL_MAX; i++) {
-        free(scan->buffers[i]);
-        scan->buffers[i] = NULL;
+        free(scan->blocks[i]);
+        scan->blocks[i] = NULL;
     }
     for (size_t i = 0; i < SCAN_UNITS; i++)
         found_free(&scan->units[i].found);

@@ -65,7 +65,8 @@ struct scan {
     size_t width;          /* units that the next step may plan */
 
     unsigned workers;                     /* 1 to PARALLEL_MAX */
-    unsigned char *buffers[PARALLEL_MAX]; /* owned, one for each worker */
+    void *blocks[PARALLEL_MAX];           /* owned, one for each worker */
+    unsigned char *buffers[PARALLEL_MAX]; /* in them */
     /* Of this step: for each unit 0, or 1 and the worker that failed; for each worker the
      * error of its first unit that failed. */
     unsigned failed[SCAN_UNITS];
