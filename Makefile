@@ -329,7 +329,7 @@ $(BUILD)/unit/%: spec/%_test.c $(CORE_OBJ)
 	$(CC) $(FLAGS) $(WARNINGS) $(CFLAGS) $(LDFLAGS) -Icsrc/core -Ispec/support $(PTHREAD) \
 		-MMD -MP -MF $@.d -o $@ $< $(CORE_OBJ) $(LIBS)
 
-$(BUILD)/bench/bound: $(addprefix spec/bench/,bound.c loads.c scans.c bound.h)
+$(BUILD)/bench/bound: $(addprefix spec/bench/,bound.c loads.c scans.c servers.c bound.h)
 $(BUILD)/bench/stopwatch: spec/bench/stopwatch.c
 $(BENCH):
 	@mkdir -p $(@D)

@@ -1,10 +1,10 @@
 /* The machine's own limit: does the same work as the library, without a library, in one
  * thread.
  *
- * bound WORK REPEAT FILE...
+ * bound WORK REPEAT ARGUMENT...
  *
  * Prints "time SECONDS" for each repetition, and "result N" (hexadecimal) to compare with
- * others. */
+ * others. The works are in loads.c, scans.c and servers.c. */
 #include "bound.h"
 
 #include <fcntl.h>
@@ -49,23 +49,22 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static const struct work *find_work(const struct work *works, const char *name)
+static const struct work *find_work(const char *name)
 {
-    while (works->name && strcmp(works->name, name) != 0)
-        works++;
-    return works->name ? works : NULL;
+    const struct work *tables[] = {load_works, scan_works, vm_works};
+
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+        for (const struct work *work = tables[i]; work->name; work++)
+            if (strcmp(work->name, name) == 0)
+                return work;
+    return NULL;
 }
 
 int main(int argc, char **argv)
 {
-    const struct work *work = NULL;
+    const struct work *work = argc > 3 ? find_work(argv[1]) : NULL;
     uint64_t result = 0;
 
-    if (argc > 3) {
-        work = find_work(load_works, argv[1]);
-        if (!work)
-            work = find_work(scan_works, argv[1]);
-    }
     if (!work || argc - 3 != work->words) {
         fprintf(stderr, "bound: unknown work\n");
         return 2;

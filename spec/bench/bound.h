@@ -12,7 +12,7 @@ struct work {
     uint64_t (*run)(void);
 };
 
-extern const struct work load_works[], scan_works[]; /* end with a NULL name */
+extern const struct work load_works[], scan_works[], vm_works[]; /* end with a NULL name */
 
 extern char **words; /* command-line arguments after the repetitions */
 

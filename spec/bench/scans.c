@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "bound.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -71,49 +70,38 @@ static uint64_t find(void)
     return found;
 }
 
-static uint64_t different_bytes(const unsigned char *a, const unsigned char *b, size_t n)
+static uint64_t different(size_t n)
 {
     uint64_t count = 0;
 
-    for (size_t i = 0; i < n; i++)
-        count += a[i] != b[i];
-    return count;
-}
-
-static uint64_t different(size_t n, bool pages)
-{
-    uint64_t count = 0;
-
-    if (memcmp(buffers[0], buffers[1], n) == 0)
-        return 0;
     for (size_t i = 0; i < n; i += PAGE) {
-        size_t part = n - i < PAGE ? n - i : PAGE;
-        const unsigned char *a = buffers[0] + i, *b = buffers[1] + i;
+        size_t end = n - i < PAGE ? n : i + PAGE;
 
-        if (memcmp(a, b, part) != 0)
-            count += pages ? PAGE : different_bytes(a, b, part);
+        if (memcmp(buffers[0] + i, buffers[1] + i, end - i) != 0)
+            for (size_t at = i; at < end; at++)
+                count += buffers[0][at] != buffers[1][at];
     }
     return count;
 }
 
-/* FILE FILE GRANULARITY OFFSET: counts the bytes that differ after the offset, or the
- * bytes in pages that differ. Pages are counted from the offset. */
+/* FILE FILE OFFSET: counts the bytes that differ after the offset. */
 static uint64_t diff(void)
 {
     int a = open_file(words[0]), b = open_file(words[1]);
-    bool pages = strtoull(words[2], NULL, 0) > 1;
-    uint64_t size = size_of(a), count = 0, at = strtoull(words[3], NULL, 0);
+    uint64_t size = size_of(a), count = 0, at = strtoull(words[2], NULL, 0);
 
     while (at < size) {
         uint64_t data_a = next_data(a, at, size), data_b = next_data(b, at, size);
-        uint64_t data = data_a < data_b ? data_a : data_b;
         size_t n;
 
-        at += (data - at) / PAGE * PAGE;
+        at = data_a < data_b ? data_a : data_b;
         n = chunk_at(at, size);
+        if (n == 0)
+            break;
         read_all(a, buffers[0], n, at);
         read_all(b, buffers[1], n, at);
-        count += different(n, pages);
+        if (memcmp(buffers[0], buffers[1], n) != 0)
+            count += different(n);
         at += n;
     }
     close(a);
@@ -121,31 +109,27 @@ static uint64_t diff(void)
     return count;
 }
 
-/* FILE END PATTERN: unpacks up to an offset and searches on the way. A pattern across the
- * edge of two chunks is not found. */
+/* FILE END: unpacks up to an offset. */
 static uint64_t inflate_to(void)
 {
     gzFile file = gzopen(words[0], "rb");
-    uint64_t left = strtoull(words[1], NULL, 0), found = 0;
-    size_t length = strlen(words[2]);
-    int n = 1;
+    uint64_t left = strtoull(words[1], NULL, 0);
 
     if (!file)
         fail(words[0]);
     gzbuffer(file, CHUNK);
-    while (left > 0 && n > 0) {
-        n = gzread(file, buffers[0], left < CHUNK ? (unsigned)left : CHUNK);
-        if (n < 0)
+    while (left > 0) {
+        int n = gzread(file, buffers[0], left < CHUNK ? (unsigned)left : CHUNK);
+
+        if (n <= 0)
             fail(words[0]);
-        if (length > 0)
-            found += memmem(buffers[0], (size_t)n, words[2], length) != NULL;
         left -= (uint64_t)n;
     }
     gzclose(file);
-    return found;
+    return 0;
 }
 
 const struct work scan_works[] = {
-    {"read", 1, NULL, read_data},     {"find", 2, NULL, find}, {"diff", 4, NULL, diff},
-    {"inflate", 3, NULL, inflate_to}, {NULL, 0, NULL, NULL},
+    {"read", 1, NULL, read_data},     {"find", 2, NULL, find}, {"diff", 3, NULL, diff},
+    {"inflate", 2, NULL, inflate_to}, {NULL, 0, NULL, NULL},
 };

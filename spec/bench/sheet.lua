@@ -1,106 +1,109 @@
--- Prints the table: works, each followed by its measurements. Ratios are relative to the
--- library's time: above 1, the library is faster.
+-- Prints the results: a table of 80 columns, with notes below it, and the table in
+-- Markdown. A ratio is a contender's time divided by qvm's: above 1, qvm is faster.
 
 local sheet = {}
 
-local notes = {}
-local base, single, expected
-
-local function duration(seconds)
-  if seconds < 1e-3 then
-    return ("%.1f us"):format(seconds * 1e6)
-  elseif seconds < 1 then
-    return ("%.2f ms"):format(seconds * 1e3)
-  end
-  return ("%.2f s"):format(seconds)
+local function digits(number)
+  return (number < 9.995 and "%.2f" or number < 99.95 and "%.1f" or "%.0f"):format(number)
 end
 
-local function ratio(seconds, to)
-  if not to then
+function sheet.duration(seconds)
+  if seconds < 1e-3 then
+    return digits(seconds * 1e6) .. " us"
+  end
+  return seconds < 1 and digits(seconds * 1e3) .. " ms" or digits(seconds) .. " s"
+end
+
+local function time(found)
+  return found and found.median and sheet.duration(found.median) or "-"
+end
+
+-- Marks a contender whose result is another than qvm's.
+local function differs(found, own)
+  return found and found.result and own.result and found.result ~= own.result
+end
+
+local function ratio(found, own)
+  if not (found and found.median and own.median) then
     return ""
   end
-  local number = seconds / to
-  return (number < 10 and "%.2f" or number < 100 and "%.1f" or "%.0f"):format(number)
+  return digits(found.median / own.median) .. (differs(found, own) and "?" or "")
 end
 
-local function line(what, time, first, second, mark)
-  local text = ("%-44s %10s %8s %8s %s"):format(what, time, first or "", second or "",
-    mark or "")
-  print((text:gsub(" +$", "")))
+local function cells(name, results, before)
+  local own, peer, bound = results.qvm, results.peer, results.bound
+  return name, time(own), before and sheet.duration(before) or "", peer and time(peer) or "",
+    peer and peer.name or "", ratio(peer, own), bound and time(bound) or "", ratio(bound, own)
 end
 
--- Adds a note below the table, once.
-function sheet.note(text)
-  if not notes[text] then
-    notes[text] = true
-    notes[#notes + 1] = text
-  end
+local columns = "%-23s %7s %7s %7s %-12s %5s %7s %5s"
+
+local function line(...)
+  print((columns:format(...):gsub(" +$", "")))
 end
 
 function sheet.head()
-  line("", "time", "/ qvm", "/ 1 core")
+  line("job", "qvm", "before", "peer", "", "/qvm", "bound", "/qvm")
 end
 
--- Starts a work.
-function sheet.work(title)
-  base, single, expected = nil, nil, nil
-  print("\n" .. title)
+-- Prints the row of a job. before: qvm's previous time, or nil.
+function sheet.row(name, results, before)
+  line(cells(name, results, before))
 end
 
-local function mark(found)
-  if not expected or not found.result or found.result == expected then
-    return found.once and "once"
-  end
-  return "?"
-end
-
--- Prints a row. kind: "qvm" for the reference of the ratios, "one core" for the reference
--- of the second ratio column, or nil.
-function sheet.row(name, found, kind)
-  if found.absent then
-    line("  " .. name, "-")
-    sheet.note(name .. ": " .. found.absent)
-    return
-  end
-  if kind == "qvm" then
-    base, expected = found.seconds, found.result
-  elseif kind == "one core" then
-    single = found.seconds
-  end
-  local to_base = kind ~= "qvm" and base or nil
-  local to_single = not kind and single or nil
-  line("  " .. name, duration(found.seconds), ratio(found.seconds, to_base),
-    ratio(found.seconds, to_single), mark(found))
-  if mark(found) == "?" then
-    sheet.note(("%s: another result than qvm's: %s, not %s"):format(name, found.result,
-      expected))
-  end
-end
-
--- A separate row without ratios.
-function sheet.fact(name, text)
-  line("  " .. name, text)
-end
-
--- Wraps text at 78 characters with a hanging indent.
+-- Wraps text at 80 columns with a hanging indent.
 local function wrapped(text)
-  local result, width = "  ", 2
+  local result, width = "", 0
   for word in text:gmatch("%S+") do
-    if width > 4 and width + 1 + #word > 78 then
-      result, width = result .. "\n    ", 4
-    elseif width > 4 or width == 2 and result ~= "  " then
-      result, width = result .. " ", width + 1
+    if width > 0 and width + 1 + #word > 80 then
+      result, width = result .. "\n    " .. word, 4 + #word
+    else
+      result, width = result .. (width > 0 and " " or "") .. word, width + #word + 1
     end
-    result, width = result .. word, width + #word
   end
   return result
 end
 
-function sheet.finish()
-  print()
-  for _, note in ipairs(notes) do
-    print(wrapped(note))
+-- What one contender took, or why it did not run.
+local function note(found, own)
+  if found.absent then
+    return ("%s: absent: %s"):format(found.name, found.absent)
   end
+  local text = ("%s: %s - %s (%d)"):format(found.name, sheet.duration(found.min),
+    sheet.duration(found.max), found.runs)
+  if differs(found, own) then
+    text = ("%s, another result: %s, not %s"):format(text, found.result, own.result)
+  end
+  return text
+end
+
+-- The ranges of a job's contenders, as text.
+local function notes(name, results)
+  local list = {}
+  for _, key in ipairs {"qvm", "peer", "bound"} do
+    list[#list + 1] = results[key] and note(results[key], results.qvm)
+  end
+  return wrapped(name .. ": " .. table.concat(list, "; "))
+end
+
+-- list: of {name, results}.
+function sheet.notes(list)
+  print("\nRanges (number of runs); \"?\" marks a result that differs from qvm's:\n")
+  for _, entry in ipairs(list) do
+    print(notes(entry.name, entry.results))
+  end
+end
+
+-- The table in Markdown.
+function sheet.markdown(list, heading)
+  local lines = {heading, "", "| job | qvm | peer | | ratio | bound | | ratio |",
+    "|---|--:|--:|---|--:|--:|---|--:|"}
+  for _, entry in ipairs(list) do
+    local name, own, _, peer, peer_name, first, bound, second = cells(entry.name, entry.results)
+    lines[#lines + 1] = ("| %s | %s | %s | %s | %s | %s | %s | %s |"):format(name, own, peer,
+      peer_name, first, bound, entry.results.bound and entry.results.bound.name or "", second)
+  end
+  return table.concat(lines, "\n") .. "\n"
 end
 
 return sheet

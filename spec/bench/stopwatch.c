@@ -1,13 +1,11 @@
-/* Times complete programs, from start to exit:
+/* Times a complete program, from start to exit:
  *
- * stopwatch REPEAT OUTPUT PROGRAM ARGUMENT...
+ * stopwatch OUTPUT PROGRAM ARGUMENT...
  *
- * Prints "time SECONDS" for each run, and the last run's exit status as "status N". The
- * program's output goes to the file OUTPUT, since some programs behave differently if it
- * is /dev/null. */
+ * Prints "time SECONDS" and the program's exit status as "status N". The program's output
+ * goes to the file OUTPUT, since some programs behave differently if it is /dev/null. */
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,23 +32,20 @@ static _Noreturn void run(const char *output, char **program)
 
 int main(int argc, char **argv)
 {
+    double start = seconds();
     int status = 0;
+    pid_t child;
 
-    if (argc < 4)
+    if (argc < 3)
         return 2;
-    for (int left = atoi(argv[1]); left > 0; left--) {
-        double start = seconds();
-        pid_t child = fork();
-
-        if (child == 0)
-            run(argv[2], argv + 3);
-        if (child < 0 || waitpid(child, &status, 0) < 0) {
-            perror("stopwatch");
-            return 1;
-        }
-        printf("time %.9f\n", seconds() - start);
-        fflush(stdout);
+    child = fork();
+    if (child == 0)
+        run(argv[1], argv + 2);
+    if (child < 0 || waitpid(child, &status, 0) < 0) {
+        perror("stopwatch");
+        return 1;
     }
+    printf("time %.9f\n", seconds() - start);
     printf("status %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
     return 0;
 }

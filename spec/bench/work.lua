@@ -1,5 +1,6 @@
--- Runs one benchmark of the library in its own process: work.lua WORK REPEAT FILE... Prints
--- "time SECONDS" for each repetition, and "result N" (hexadecimal) to compare with others.
+-- Runs one benchmark of the library in its own process: work.lua WORK REPEAT ARGUMENT...
+-- Prints "time SECONDS" for each repetition, and "result N" (hexadecimal) to compare with
+-- others. What a work does before it returns its function is not timed.
 
 package.path = "lua/?.lua;lua/?/init.lua;" .. package.path
 package.cpath = (os.getenv("QVM_BUILD") or "build") .. "/?.so;" .. package.cpath
@@ -9,90 +10,48 @@ local system = require "system"
 
 local works = {}
 
-function works.list(path)
-  return function()
-    local dump <close> = assert(qvm.open(path))
-    local registers = 0
-    for _ in dump:segments() do end
-    for cpu in dump:vcpus() do
-      for _ in cpu:registers() do
-        registers = registers + 1
-      end
-    end
-    return registers
-  end
+local function open(path)
+  return assert(qvm.open(path))
 end
 
-function works.open(path)
-  return function()
-    assert(qvm.open(path)):close()
-    return 0
-  end
-end
-
--- The first numbers in a file of numbers, or all.
-local function numbers(path, count)
+local function numbers(path)
   local file <close> = assert(io.open(path, "rb"))
   local result = {}
   for bytes in function() return file:read(8) end do
     result[#result + 1] = string.unpack("<i8", bytes)
-    if #result == count then
-      break
-    end
   end
   return result
 end
 
-function works.random(path, addresses)
-  local dump, values = assert(qvm.open(path)), numbers(addresses)
+local function count(next, state, value)
+  local total = 0
+  for _ in next, state, value do
+    total = total + 1
+  end
+  return total
+end
+
+local function read_each(memory, values)
   return function()
     local sum = 0
     for i = 1, #values do
-      sum = sum ~ dump:u64(values[i])
+      sum = sum ~ memory:u64(values[i])
     end
     return sum
   end
 end
 
--- A member of a structure, read by name.
-function works.members(path)
-  local task = assert(qvm.open(path)):variable "init_task"
-  return function()
-    local length = 0
-    for _ = 1, 100000 do
-      length = length + #task.comm
-    end
-    return length
-  end
+function works.u64(path, addresses)
+  return read_each(open(path), numbers(addresses))
 end
 
 -- By virtual address, in the kernel's space.
 function works.virtual(path, addresses)
-  local dump, values = assert(qvm.open(path)), numbers(addresses)
-  local space = assert(dump:kernel_space())
-  return function()
-    local sum = 0
-    for i = 1, #values do
-      sum = sum ~ space:u64(values[i])
-    end
-    return sum
-  end
-end
-
-function works.mappings(path)
-  local space = assert(assert(qvm.open(path)):kernel_space())
-  return function()
-    local ranges = 0
-    for _ in space:mappings() do
-      ranges = ranges + 1
-    end
-    return ranges
-  end
+  return read_each(assert(open(path):kernel_space()), numbers(addresses))
 end
 
 function works.translate(path, addresses)
-  local dump, values = assert(qvm.open(path)), numbers(addresses)
-  local space = assert(dump:kernel_space())
+  local space, values = assert(open(path):kernel_space()), numbers(addresses)
   return function()
     local sum = 0
     for i = 1, #values do
@@ -102,85 +61,100 @@ function works.translate(path, addresses)
   end
 end
 
--- The loop alone.
-function works.loop(_, addresses)
-  local values = numbers(addresses)
+function works.array(path, address, length)
+  local dump = open(path)
+  address, length = math.tointeger(address), math.tointeger(length)
   return function()
-    local sum = 0
-    for i = 1, #values do
-      sum = sum ~ values[i]
+    return dump:array(address, "u64", length)[length]
+  end
+end
+
+-- A member of a structure, read by name.
+function works.members(path)
+  local task = open(path):variable "init_task"
+  return function()
+    local length = 0
+    for _ = 1, 100000 do
+      length = length + #task.comm
     end
-    return sum
+    return length
   end
 end
 
--- Opens a dump and reads one of five values, in turn.
-function works.first(path, addresses)
-  local values, at = numbers(addresses, 5), 0
+function works.symbols(path, addresses)
+  local dump, values = open(path), numbers(addresses)
   return function()
-    at = at % #values + 1
-    local dump <close> = assert(qvm.open(path))
-    return dump:u64(values[at])
-  end
-end
-
-function works.array(path, address, count)
-  local dump = assert(qvm.open(path))
-  address, count = math.tointeger(address), math.tointeger(count)
-  return function()
-    return dump:array(address, "u64", count)[count]
+    local length = 0
+    for i = 1, #values do
+      length = length + #dump:symbol(values[i]):match("^[^+]*")
+    end
+    return length
   end
 end
 
 function works.find(path, pattern)
   return function()
-    local dump <close> = assert(qvm.open(path))
-    local found = 0
-    for _ in dump:find(pattern) do
-      found = found + 1
-    end
-    return found
+    local dump <close> = open(path)
+    return count(dump:find(pattern))
   end
 end
 
 function works.strings(path)
   return function()
-    local dump <close> = assert(qvm.open(path))
-    local found = 0
-    for _ in dump:strings() do
-      found = found + 1
-    end
-    return found
+    local dump <close> = open(path)
+    return count(dump:strings())
   end
 end
 
-function works.diff(path, other, granularity)
-  granularity = math.tointeger(granularity)
+function works.diff(path, other)
   return function()
-    local a <close> = assert(qvm.open(path))
-    local b <close> = assert(qvm.open(other))
+    local a <close> = open(path)
+    local b <close> = open(other)
     local bytes = 0
-    for _, size in a:diff(b, {granularity = granularity}) do
+    for _, size in a:diff(b) do
       bytes = bytes + size
     end
     return bytes
   end
 end
 
--- Peak memory, in KiB, of a process that reads at random offsets.
-function works.peak(path, addresses)
-  local dump, values = assert(qvm.open(path)), numbers(addresses, 1000)
+-- Opens a dump and reads one value.
+function works.first(path, address)
+  address = math.tointeger(address)
   return function()
-    for i = 1, #values do
-      assert(dump:u64(values[i]))
-    end
-    for line in io.lines("/proc/self/status") do
-      local size = line:match("^VmHWM:%s*(%d+) kB")
-      if size then
-        return math.tointeger(size)
-      end
-    end
+    local dump <close> = open(path)
+    return dump:u64(address)
   end
+end
+
+-- Name, env, state and process of each VM. Returns the number of those that are served.
+function works.vms(root)
+  qvm.root(root)
+  return function()
+    local served = 0
+    for vm in qvm.survey() do
+      local known = #vm.name > 0 and vm:env() and vm:state() and vm:pid()
+      served = served + (known and 1 or 0)
+    end
+    return served
+  end
+end
+
+local function decoded(path, decode)
+  local file <close> = assert(io.open(path, "rb"))
+  local text = file:read("a")
+  return function()
+    return #decode(text).vcpus
+  end
+end
+
+function works.decode(path)
+  return decoded(path, qvm.decode)
+end
+
+-- The same by another library.
+function works.cjson(path)
+  return decoded(path, require("cjson").decode)
 end
 
 local name = arg[1]
