@@ -177,12 +177,10 @@ guest-dump: ## dump a Linux guest that runs under QEMU: ARCH=x86_64|aarch64
 	@sh .ci/deps build test guest
 	@$(LUA) spec/real_guests/guest.lua $(ARCH)
 
-bench: ## measure against other tools, on a dump of 4 GiB: ten minutes
+bench: ## measure against other tools, on dumps of 4 GiB: up to ten minutes
 	@sh .ci/deps build test bench
 	@$(MAKE) -s all $(BENCH)
-	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/dumps.lua
-	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/inside.lua
-	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/vms.lua
+	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/bench.lua
 
 C_FILES := $(wildcard csrc/*/*.[ch] csrc/*/*/*.[ch] spec/*/*.[ch] spec/*/*/*.[ch] spec/*/*/*/*.[ch])
 

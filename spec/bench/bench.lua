@@ -43,7 +43,7 @@ end
 
 local function run(job)
   input.warm(job.files)
-  local contenders, closed <close> = job.start(input.path)
+  local contenders, _ <close> = job.start(input.path)
   return measure.all(contenders)
 end
 

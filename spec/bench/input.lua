@@ -3,7 +3,7 @@
 -- The dumps are QEMU's, of a guest with 256 MiB of memory: `small` after its panic, and
 -- `small_second` of an earlier moment. `big` and `second` are the same with 4 GiB: they
 -- have one more segment, which repeats the guest's memory. In `sparse` and `sparse_second`,
--- of 64 GiB, that segment is a hole in the file.
+-- of 64 GiB, that segment is a hole in the file. `paging` has the virtual addresses too.
 
 local lfs = require "lfs"
 local measure = require "bench.measure"
@@ -110,6 +110,7 @@ end
 local makers = {
   small = function() return recorded "panic.elf" end,
   small_second = function() return recorded "second.elf" end,
+  paging = function() return recorded "paging.elf" end,
   big = function(path) return grown("big.elf", path.small, 4 << 30) end,
   second = function(path) return grown("second.elf", path.small_second, 4 << 30) end,
   sparse = function(path) return grown("sparse.elf", path.small, 64 << 30, true) end,

@@ -83,6 +83,12 @@ function measure.statuses(contender, statuses)
   return contender
 end
 
+-- For a result that means something else than qvm's.
+function measure.incomparable(contender)
+  contender.incomparable = true
+  return contender
+end
+
 -- The result is the number that the program prints.
 function measure.counts(contender)
   contender.counts = true
@@ -134,8 +140,11 @@ local function run_once(contender, found)
       or not seconds and (output:match("([^\n]*)\n*$") or "no output") or nil
   end
   found.times[#found.times + 1] = seconds
-  found.result = contender.counts and not found.absent and printed_number()
-    or output:match("result (%x+)")
+  if contender.counts and not found.absent then
+    found.result = printed_number()
+  elseif not contender.incomparable then
+    found.result = output:match("result (%x+)")
+  end
 end
 
 local function runs_wanted(found, cold)

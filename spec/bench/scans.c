@@ -109,11 +109,11 @@ static uint64_t diff(void)
     return count;
 }
 
-/* FILE END: unpacks up to an offset. */
+/* FILE END: unpacks up to an offset, a multiple of 8. Returns the last value before it. */
 static uint64_t inflate_to(void)
 {
     gzFile file = gzopen(words[0], "rb");
-    uint64_t left = strtoull(words[1], NULL, 0);
+    uint64_t left = strtoull(words[1], NULL, 0), value = 0;
 
     if (!file)
         fail(words[0]);
@@ -121,12 +121,13 @@ static uint64_t inflate_to(void)
     while (left > 0) {
         int n = gzread(file, buffers[0], left < CHUNK ? (unsigned)left : CHUNK);
 
-        if (n <= 0)
+        if (n < (int)sizeof value)
             fail(words[0]);
+        memcpy(&value, buffers[0] + n - sizeof value, sizeof value);
         left -= (uint64_t)n;
     }
     gzclose(file);
-    return 0;
+    return value;
 }
 
 const struct work scan_works[] = {

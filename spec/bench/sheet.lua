@@ -96,12 +96,12 @@ end
 
 -- The table in Markdown.
 function sheet.markdown(list, heading)
-  local lines = {heading, "", "| job | qvm | peer | | ratio | bound | | ratio |",
-    "|---|--:|--:|---|--:|--:|---|--:|"}
+  local lines = {heading, "", "| job | qvm | peer | ratio | bound | ratio |",
+    "|---|--:|--:|--:|--:|--:|"}
   for _, entry in ipairs(list) do
     local name, own, _, peer, peer_name, first, bound, second = cells(entry.name, entry.results)
-    lines[#lines + 1] = ("| %s | %s | %s | %s | %s | %s | %s | %s |"):format(name, own, peer,
-      peer_name, first, bound, entry.results.bound and entry.results.bound.name or "", second)
+    lines[#lines + 1] = ("| %s | %s | %s | %s | %s | %s |"):format(name, own,
+      peer_name == "" and "" or peer_name .. " " .. peer, first, bound, second)
   end
   return table.concat(lines, "\n") .. "\n"
 end
