@@ -14,6 +14,7 @@ local input = require "bench.input"
 local jobs = require "bench.jobs"
 local measure = require "bench.measure"
 local sheet = require "bench.sheet"
+local system = require "system"
 
 local directory = (os.getenv("QVM_BUILD") or "build") .. "/bench/"
 
@@ -48,7 +49,7 @@ local function run(job)
 end
 
 local function main(words)
-  local list, results, rows = selected(words), previous(), {}
+  local list, results, rows, start = selected(words), previous(), {}, system.monotime()
   if #list == 0 then
     error("no job has such a name", 0)
   end
@@ -69,6 +70,7 @@ local function main(words)
     sheet.row(job.name, rows[i].results, before)
   end
   sheet.notes(rows)
+  print(("\n%d jobs in %s"):format(#rows, sheet.duration(system.monotime() - start)))
   input.write("results.json", cjson.encode {machine = machine(), date = os.date("%Y-%m-%d %H:%M"),
     jobs = results})
   if #list == #jobs then

@@ -220,33 +220,44 @@ function input.random_places(dump, name, count)
   end)
 end
 
--- A file of the virtual addresses of the kernel's pages that are in the dump, and files of
--- `count` random virtual addresses in them and their physical addresses.
-function input.kernel_places(dump, count)
+-- The kernel's pages that are in the dump, each as an array of virtual address, physical
+-- address and size.
+local function kernel_pages(dump)
   local space, pages = assert(dump:kernel_space()), {}
   for start, size in space:mappings() do
     local at = 0
     while at < size do
       local physical, page = space:translate(start + at)
       if dump:u64(physical) then
-        pages[#pages + 1] = start + at
+        pages[#pages + 1] = {start + at, physical, page}
       end
       at = at + page
     end
   end
+  return pages
+end
+
+-- A file of the virtual addresses of the kernel's pages that are in the dump.
+function input.kernel_pages(dump)
+  local addresses = {}
+  for i, page in ipairs(kernel_pages(dump)) do
+    addresses[i] = page[1]
+  end
+  return write_numbers("pages", addresses)
+end
+
+-- Files of `count` random virtual addresses in those pages and of their physical addresses.
+function input.kernel_places(dump, count)
+  local pages, virtual, physical = kernel_pages(dump), {}, {}
   math.randomseed(20240229)
-  local virtual, physical = {}, {}
   while #virtual < count do
     local page = pages[math.random(#pages)]
-    local _, size = space:translate(page)
-    local address = page + math.random(0, size // 8 - 1) * 8
-    local there = space:translate(address)
-    if there and dump:u64(there) then
-      virtual[#virtual + 1], physical[#physical + 1] = address, there
+    local at = math.random(0, page[3] // 8 - 1) * 8
+    if dump:u64(page[2] + at) then
+      virtual[#virtual + 1], physical[#physical + 1] = page[1] + at, page[2] + at
     end
   end
-  return write_numbers("pages", pages), write_numbers("virtual", virtual),
-    write_numbers("physical", physical)
+  return write_numbers("virtual", virtual), write_numbers("physical", physical)
 end
 
 -- A file of `count` random addresses in the kernel's code.

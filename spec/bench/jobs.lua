@@ -186,7 +186,7 @@ end)
 
 job("10^6 u64, virtual", {"big"}, function(path)
   local dump <close> = assert(qvm.open(path.big))
-  local _, virtual, physical = input.kernel_places(dump, 1000000)
+  local virtual, physical = input.kernel_places(dump, 1000000)
   return {qvm = repeated(measure.qvm("virtual", path.big, virtual)),
     peer = repeated(measure.python("libkdumpfile", "virtual", path.big, virtual)),
     bound = repeated(measure.other("qvm, physical", "u64", path.big, physical))}
@@ -194,7 +194,7 @@ end)
 
 job("translate each page", {"big"}, function(path)
   local dump <close> = assert(qvm.open(path.big))
-  local pages = input.kernel_places(dump, 0)
+  local pages = input.kernel_pages(dump)
   return {qvm = repeated(measure.qvm("translate", path.big, pages)),
     peer = repeated(measure.python("libkdumpfile", "translate", path.big, pages))}
 end)
