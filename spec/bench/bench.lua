@@ -58,7 +58,6 @@ local function main(words)
       assert(input.path[name])
     end
   end
-  assert(os.execute("sync")) -- so that no job waits for what was written
   local title = ("%s; %s"):format(machine(), os.date("%Y-%m-%d"))
   print(title .. "\n")
   sheet.head()

@@ -83,6 +83,7 @@ local function make(name, from, write)
   if not time or time < lfs.attributes(from, "modification") then
     io.stderr:write("making ", path, " ...\n")
     write(path .. ".new")
+    shell("sync %s", path .. ".new") -- so that no job waits for what is written
     assert(os.rename(path .. ".new", path))
   end
   return path
