@@ -54,6 +54,7 @@ static int identify(int fd, uint64_t end, const char *path, struct identity *ide
     ssize_t first, last = -1;
     struct stat status;
 
+    *identity = (struct identity){0};
     if (!sample)
         return qvm_fail_memory(err, path);
     first = retry_pread(fd, sample, SAMPLE, 0);
