@@ -244,6 +244,9 @@ end
 -- its program headers: `complete` is then false, and reading what is missing fails with
 -- `truncated`. A compressed dump is then unpacked once, and may be damaged: see
 -- `warnings`
+-- @tparam[opt] boolean options.index true keeps the index of a compressed dump in the
+-- file PATH.index: the first call unpacks the dump once and writes it, later ones open and
+-- read the dump without unpacking what is before. `warnings` says if there can be none
 -- @tparam[opt] function(integer) options.progress called with the number of bytes
 -- unpacked so far, while a compressed dump is unpacked
 -- @treturn[1] qvm.dump.Dump the dump
@@ -251,11 +254,13 @@ end
 -- says how many), `not_found` `permission` `malformed` `unsupported` `io`
 -- @usage dump = assert(qvm.open("linux1-20261122-101500.gcore"))
 -- @usage dump = assert(qvm.open("cut.gcore", {partial = true}))
+-- @usage dump = assert(qvm.open("linux1.gcore.gz", {index = true}))
 function qvm.open(path, options)
   check.path(path, 1, "open")
-  check.options(options, "open", {partial = "boolean", progress = "function"})
+  check.options(options, "open",
+    {partial = "boolean", index = "boolean", progress = "function"})
   options = options or {}
-  return Dump.open(path, options.partial, options.progress)
+  return Dump.open(path, options.partial, options.progress, nil, options.index)
 end
 
 --- Saves what a VM reports to a new directory.

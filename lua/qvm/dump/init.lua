@@ -11,6 +11,7 @@ local check = require "qvm.util.arguments"
 local classes = require "qvm.util.classes"
 local core = require "qvm.core"
 local errors = require "qvm.util.errors"
+local dump_index = require "qvm.dump.index"
 local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
 local make_scans = require "qvm.scan"
@@ -36,10 +37,13 @@ local Dump = {__name = "Dump"}
 local open_dump = core.open
 local methods = core.dump
 
-function Dump.open(path, partial, progress, file)
-  local dump, message, code = open_dump(path, partial, progress, file)
+function Dump.open(path, partial, progress, file, with_index)
+  local dump, message, code = open_dump(path, partial, progress, file,
+    with_index and dump_index.path_of(path) or nil)
   if not dump then
     return nil, message, code
+  elseif with_index then
+    dump_index.complete(dump, message, code, progress)
   end
   return setmetatable(dump, Dump)
 end
