@@ -63,23 +63,27 @@ static void call_progress(lua_State *L, int index, const struct dump *dump)
     lua_call(L, 1, 0);
 }
 
-/* open(path, partial, progress or nil [, file]): a table with the dump's fields. A file of
- * open_file is opened in place of the path. A dump that cannot be loaded is closed at once:
- * its descriptor is not left to the collector. */
+/* open(path, partial, progress or nil [, file [, index]]): a table with the dump's fields.
+ * A file of open_file is opened in place of the path. `index` is the path of the index of a
+ * compressed dump. If it cannot be used, message, code follow the table, which is of a dump
+ * without it. A dump that cannot be loaded is closed at once: its descriptor is not left to
+ * the collector. */
 static int core_open(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     int fd = lua_isnoneornil(L, 4) ? -1 : check_file(L, 4);
-    bool partial = lua_toboolean(L, 2);
+    const char *index = luaL_optstring(L, 5, NULL);
+    bool partial = lua_toboolean(L, 2), unused;
     struct dump **handle;
-    struct qvm_error err;
+    struct qvm_error err, of_index;
 
-    lua_settop(L, 4);
+    lua_settop(L, 5);
     handle = new_handle(L, 1);
     *handle =
         fd < 0 ? dump_open(path, partial, &err) : dump_open_fd(fd, path, partial, &err);
     if (!*handle)
         return push_failure(L, &err);
+    unused = index && image_file_use_index(&(*handle)->file, index, &of_index) != 0;
     while (dump_load(*handle, &err) != 0) {
         if (err.code != QVM_INCOMPLETE) {
             dump_close(*handle);
@@ -90,7 +94,11 @@ static int core_open(lua_State *L)
         call_progress(L, 3, *handle);
     }
     push_dump_table(L, *handle);
-    return 1;
+    if (!unused)
+        return 1;
+    push_failure(L, &of_index);
+    lua_remove(L, -3); /* its nil */
+    return 3;
 }
 
 /* range(dump, position): start, size, the next range's position; nothing after the last
@@ -118,7 +126,7 @@ struct text {
     size_t size;
 };
 
-/* Owns the text while it is made a Lua string, which may raise. */
+/* Owns the bytes while it is made a Lua string, which may raise. */
 static int text_gc(lua_State *L)
 {
     struct text *text = lua_touserdata(L, 1);
@@ -150,13 +158,40 @@ static int method_log(lua_State *L)
     return 1;
 }
 
+/* make_index(dump, progress or nil): the index of a compressed dump, nil of another one. */
+static int method_make_index(lua_State *L)
+{
+    struct dump *dump = *check_dump(L, 1);
+    unsigned char *bytes;
+    struct text *text;
+    struct qvm_error err;
+
+    if (!dump)
+        return push_closed(L);
+    lua_settop(L, 2);
+    text = new_scratch(L, sizeof *text, "qvm.dumptext", text_gc);
+    while (image_file_make_index(&dump->file, &bytes, &text->size, &err) != 0) {
+        if (!poll_incomplete(L, &err))
+            return push_failure(L, &err);
+        call_progress(L, 2, dump);
+    }
+    if (!bytes)
+        return 0;
+    text->bytes = (char *)bytes;
+    lua_pushlstring(L, text->bytes, text->size);
+    free(text->bytes);
+    text->bytes = NULL;
+    return 1;
+}
+
 void add_dump(lua_State *L)
 {
     static const luaL_Reg plain[] = {{"close", method_close},
                                      {"is_open", method_is_open},
                                      {"range", method_range},
                                      {NULL, NULL}};
-    static const luaL_Reg pinned[] = {{"log", method_log}, {NULL, NULL}};
+    static const luaL_Reg pinned[] = {
+        {"log", method_log}, {"make_index", method_make_index}, {NULL, NULL}};
 
     add_handle_types(L);
     luaL_newlib(L, plain);

@@ -168,11 +168,15 @@ end
 
 function Reader:add(block)
   local module, class = tag_of(block, "module"), tag_of(block, "classmod")
-  local tag = tag_of(block, "type")
+  local submodule, tag = tag_of(block, "submodule"), tag_of(block, "type")
   if module then
     self.module = self:kind(module.value)
     self.module.is_module = true
     self.module.summary, self.module.text = plain(block.summary), plain(block.text)
+  elseif submodule then -- a file that continues the module before it
+    if submodule.value ~= self.module.name then
+      fail(submodule, "@submodule %s does not follow that module", submodule.value)
+    end
   elseif class then
     self.module = {name = class.value, block = block, functions = {}}
   elseif tag then

@@ -64,8 +64,7 @@ end
 -- (`not_found` `permission` `io`)
 -- @usage print(table.concat(assert(qvm.names()), " "))
 function qvm.names()
-  local root = qvm.root()
-  local names, message, code = core.names(root)
+  local names, message, code = core.names(qvm.root())
   if not names then
     if code == "not_found" then
       message = message .. ": no VM runs on this host, or $QVM_ROOT should "
@@ -245,6 +244,9 @@ end
 -- its program headers: `complete` is then false, and reading what is missing fails with
 -- `truncated`. A compressed dump is then unpacked once, and may be damaged: see
 -- `warnings`
+-- @tparam[opt] boolean options.index true keeps the index of a compressed dump in the
+-- file PATH.index: the first call unpacks the dump once and writes it, later ones open and
+-- read the dump without unpacking what is before. `warnings` says if there can be none
 -- @tparam[opt] function(integer) options.progress called with the number of bytes
 -- unpacked so far, while a compressed dump is unpacked
 -- @treturn[1] qvm.dump.Dump the dump
@@ -252,11 +254,13 @@ end
 -- says how many), `not_found` `permission` `malformed` `unsupported` `io`
 -- @usage dump = assert(qvm.open("linux1-20261122-101500.gcore"))
 -- @usage dump = assert(qvm.open("cut.gcore", {partial = true}))
+-- @usage dump = assert(qvm.open("linux1.gcore.gz", {index = true}))
 function qvm.open(path, options)
   check.path(path, 1, "open")
-  check.options(options, "open", {partial = "boolean", progress = "function"})
+  check.options(options, "open",
+    {partial = "boolean", index = "boolean", progress = "function"})
   options = options or {}
-  return Dump.open(path, options.partial, options.progress)
+  return Dump.open(path, options.partial, options.progress, nil, options.index)
 end
 
 --- Saves what a VM reports to a new directory.
@@ -347,33 +351,7 @@ end
 -- @usage print(qvm.hexdump(dump, 0x80000000, 64))
 -- @usage print(qvm.hexdump("some bytes"))
 function qvm.hexdump(source, address, n)
-  local meta = type(source) == "table" and getmetatable(source)
-  local is_memory = meta and (meta == Dump or meta == package.loaded["qvm.paging.address_space"])
-  if address ~= nil and not is_memory then
-    check.integer(address, 2, "hexdump")
-  end
-  if n ~= nil then
-    check.integer(n, 3, "hexdump")
-  end
-  local view = require "qvm.prompt.show"
-  if not is_memory then
-    check.string(source, 1, "hexdump")
-    n = math.max(0, math.min(n or #source, #source))
-  end
-  if (n or 0) > view.HEXDUMP_MAX then
-    return nil, ("hexdump: %d bytes, more than %d at once"):format(n, view.HEXDUMP_MAX), "too_large"
-  elseif not is_memory then
-    return view.hexdump(source:sub(1, n), address or 0)
-  end
-  local start, message, code = require "qvm.util.address".of(source, address, 2, "hexdump")
-  local bytes
-  if start then
-    bytes, message, code = source:read(start, n or 256)
-  end
-  if not bytes then
-    return nil, message, code
-  end
-  return view.hexdump(bytes, start)
+  return require "qvm.prompt.hexdump"(source, address, n)
 end
 
 --- Formats an address.

@@ -512,6 +512,13 @@ local function add_opens(list, o)
       return opened(o[kind], tostring, {partial = true})
     end}
   end
+  list[#list + 1] = {name = "qvm.open index, made", run = function()
+    os.remove(o.packed .. ".index")
+    return opened(o.packed, tostring, {index = true})
+  end}
+  list[#list + 1] = {name = "qvm.open index, used", run = function()
+    return opened(o.packed, tostring, {index = true})
+  end}
   list[#list + 1] = {name = "qvm.open nothing", run = function()
     return qvm.open(files.path("nowhere"))
   end}

@@ -115,6 +115,7 @@ describe("help's examples", function()
     files.write("second.gcore", api.dump_bytes("second"))
     example_guest.write() -- tasks.gcore
     files.write("cut.gcore", api.dump_bytes("first"):sub(1, -5))
+    assert(os.execute("gzip " .. files.write("linux1.gcore", api.dump_bytes("first"))))
     assert(os.rename(files.path("linux1.record"), files.path("recorded")))
     assert(qvm.errata.save(files.path("linux1.json"), objects.Setting))
     local here, path, cpath = lfs.currentdir(), package.path, package.cpath

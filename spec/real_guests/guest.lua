@@ -13,12 +13,12 @@ local process = require "support.process"
 local system = require "system"
 
 local usage = [[
-usage: lua5.4 spec/real_guests/guest.lua ARCH [--memory 256M] [--fill PERCENT]
+usage: lua5.4 spec/real_guests/guest.lua ARCH [--memory 256M] [--tasks COUNT]
            [--la57] [--16k] [--testing | --bullseye] [--dir build/guests]
            [--again | --image]
   ARCH      x86_64 or aarch64
   --memory  the guest's memory, in M or G
-  --fill    make the guest write to that percentage of its memory, 1 to 70
+  --tasks   so many more tasks that sleep, up to 30000; 10000 need 2G
   --la57    x86_64 with five levels of page tables
   --16k     aarch64 with pages of 16 KiB
   --testing, --bullseye  use the kernel of that suite of Debian
@@ -55,9 +55,9 @@ local parse = {
     local memory = number and tonumber(number) * units[unit]
     return memory and memory >= 128 << 20 and memory
   end,
-  ["--fill"] = function(word)
-    local percent = math.tointeger(tonumber(word))
-    return percent and percent >= 1 and percent <= 70 and percent
+  ["--tasks"] = function(word)
+    local count = math.tointeger(tonumber(word))
+    return count and count >= 1 and count <= 30000 and count
   end,
   ["--dir"] = function(word) return word ~= "" and word end,
 }
@@ -67,7 +67,7 @@ local forms = {["--la57"] = "x86_64", ["--16k"] = "aarch64", ["--testing"] = tru
   ["--bullseye"] = true}
 
 local function options(words)
-  local result = {memory = default_memory, fill = 0, dir = "build/guests"}
+  local result = {memory = default_memory, tasks = 0, dir = "build/guests"}
   local i = 1
   while words[i] do
     local word = words[i]
@@ -98,25 +98,12 @@ end
 -- The name of this kind of guest.
 local function kind_name(o)
   return o.arch .. (o.memory ~= default_memory and "-" .. size_name(o.memory) or "") ..
-    (o.fill > 0 and "-fill" .. o.fill or "") .. (o.form and "-" .. o.form or "")
+    (o.tasks > 0 and "-tasks" .. o.tasks or "") .. (o.form and "-" .. o.form or "")
 end
 
 -- Guest image ---------------------------------------------------------------
 
--- 32 MiB for the guest to fill its memory with: half random, half text and machine code.
-local function write_blob(path, from)
-  local text = files.read(from .. "/config")
-  local code = files.read(from .. "/busybox")
-  text = text:rep((1 << 20) // #text + 1):sub(1, 1 << 20)
-  code = code:rep((1 << 20) // #code + 1):sub(1, 1 << 20)
-  local random <close> = assert(io.open("/dev/urandom", "rb"))
-  local file <close> = assert(io.open(path, "wb"))
-  for _ = 1, 8 do
-    assert(file:write(random:read(2 << 20), text, code))
-  end
-end
-
-local function make_initramfs(dir, from, fill)
+local function make_initramfs(dir, from)
   shell(dir, "rm -rf root && mkdir root && cd root && mkdir bin proc dev work")
   shell(dir, "cp %s root/bin", from .. "/busybox")
   shell(dir, "cp %s root/init && chmod 755 root/init",
@@ -124,9 +111,6 @@ local function make_initramfs(dir, from, fill)
   for _, name in ipairs(packages.modules) do
     local module = ("%s/%s.ko"):format(from, name)
     shell(dir, "[ ! -e %s ] || cp %s root", module, module)
-  end
-  if fill > 0 then
-    write_blob(dir .. "/root/blob", from)
   end
   shell(dir, "cd root && find . | cpio --quiet -o -H newc -R 0:0 >../initramfs.new")
   shell(dir, "rm -r root && mv initramfs.new initramfs")
@@ -147,7 +131,7 @@ local function prepare(dir, o)
   shell(".", "mkdir -p %s", dir)
   shell(dir, "[ -e kernel ] || cp %s kernel", from .. "/kernel")
   if not newer(dir .. "/initramfs", "spec/real_guests/init.sh") then
-    make_initramfs(dir, from, o.fill)
+    make_initramfs(dir, from)
   end
 end
 
@@ -358,7 +342,7 @@ end
 local function finish(vm, result, o)
   local version = vm.qmp.version
   result.form, result.arch, result.cpus = form, o.arch, vm.cpus
-  result.memory, result.fill = o.memory, o.fill
+  result.memory, result.tasks = o.memory, o.tasks
   result.qemu = ("%d.%d.%d"):format(version.major, version.minor, version.micro)
   result.kernel = vm:serial():match("Linux version [^\r\n]+")
   result.kernel_command_line = vm.append
@@ -370,7 +354,7 @@ end
 
 local function boot_and_record(dir, o)
   shell(dir, "rm -f record.* *.elf *.kdump *.txt *mem-*.bin serial.log")
-  local vm = machine.start(dir, o.arch, o.memory, o.fill, o.form)
+  local vm = machine.start(dir, o.arch, o.memory, o.tasks, o.form)
   local ok, result = pcall(function()
     vm:boot(progress)
     return record(vm)

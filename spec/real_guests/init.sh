@@ -33,19 +33,6 @@ tell() {
 grep -E 'System RAM|Kernel (code|data|bss)' /proc/iomem | tell iomem
 grep -E ' (_stext|_etext|schedule|linux_banner|init_task)$' /proc/kallsyms | tell symbol
 
-# The kernel command line sets qvm_fill, the number of KiB to write. Each copy of the blob
-# starts at another offset, so that pages differ.
-copy=0
-left=${qvm_fill:-0}
-while [ "$left" -gt 0 ]; do
-    copy=$((copy + 1))
-    {
-        echo "copy $copy of the blob"
-        tail -c "+$((copy * 4099))" /blob
-    } >"/work/copy.$copy" || break
-    left=$((left - $(stat -c %s "/work/copy.$copy") / 1024))
-done
-
 while :; do
     head -c 65536 /dev/urandom >/work/noise
     count=$((count + 1))
@@ -73,8 +60,15 @@ echo FROZEN >/freezer/one/freezer.state
 sleep 2
 rm /work/busybox
 
-# What the guest says of itself, line by line: "FILE:LINE".
-[ -n "$qvm_stay" ] || {
+# The kernel command line sets qvm_tasks: so many more tasks, which sleep.
+left=${qvm_tasks:-0}
+while [ "$left" -gt 0 ]; do
+    sleep 100005 &
+    left=$((left - 1))
+done
+
+# What the guest says of itself, line by line: "FILE:LINE". Of many tasks that takes hours.
+[ -n "$qvm_stay" ] || [ "${qvm_tasks:-0}" -gt 0 ] || {
     grep -H . /proc/[0-9]*/stat /proc/[0-9]*/stack /proc/[0-9]*/maps /proc/modules
     for cmdline in /proc/[0-9]*/cmdline; do
         tr '\0' '\n' <$cmdline | sed "s,^,$cmdline:,"

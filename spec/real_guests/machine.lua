@@ -12,7 +12,15 @@ machine.__index = machine
 machine.cpus = 2
 machine.ready = "qvm: ready"
 
-local boot_limit = 180 -- seconds
+-- Limits in seconds: until the init is ready, with so many more tasks in the guest; and for
+-- QEMU, which also writes several dumps.
+local function boot_limit(tasks)
+  return 180 + tasks // 20
+end
+
+local function life(memory, tasks)
+  return boot_limit(tasks) + 420 + 60 * (memory >> 30)
+end
 
 -- By QEMU's name of an architecture: Debian's name of it, and of its kernel packages;
 -- QEMU's options for such a machine; the console, and parameters of the kernel after it.
@@ -30,15 +38,10 @@ machine.kinds = {
     ["16k"] = {"-machine", "virt", "-cpu", "max"}},
 }
 
--- The time limit for QEMU in seconds: it writes several dumps.
-local function life(memory)
-  return 600 + 60 * (memory >> 30)
-end
-
 local function command_line(self)
   -- When one process dies, it ends the next: this program ends timeout, which ends QEMU.
   local words = {"setpriv", "--pdeathsig", "TERM", "timeout", "-k", "5",
-    tostring(life(self.memory)), "setpriv", "--pdeathsig", "KILL",
+    tostring(life(self.memory, self.tasks)), "setpriv", "--pdeathsig", "KILL",
     "qemu-system-" .. self.arch}
   table.move(self.options, 1, #self.options, #words + 1, words)
   for _, word in ipairs {"-m", (self.memory >> 20) .. "M", "-smp", tostring(self.cpus),
@@ -51,14 +54,14 @@ local function command_line(self)
   return words
 end
 
--- Starts QEMU in a directory that has "kernel" and "initramfs". memory: in bytes; fill: the
--- percentage of it that the guest writes to; form: the variant, or nil.
-function machine.start(dir, arch, memory, fill, form)
+-- Starts QEMU in a directory that has "kernel" and "initramfs". memory: in bytes; tasks: how
+-- many more sleep in the guest; form: the variant, or nil.
+function machine.start(dir, arch, memory, tasks, form)
   local kind = machine.kinds[arch]
   local self = setmetatable({dir = dir, arch = arch, kind = kind, memory = memory,
-    options = kind[form] or kind.options}, machine)
-  self.append = ("console=%s loglevel=8 printk.devkmsg=on panic=0 qvm_fill=%d"):format(
-    kind.console, (memory >> 10) * fill // 100)
+    tasks = tasks, options = kind[form] or kind.options}, machine)
+  self.append = ("console=%s loglevel=8 printk.devkmsg=on panic=0 qvm_tasks=%d"):format(
+    kind.console, tasks)
   for _, name in ipairs {"qmp.in", "qmp.out"} do
     assert(os.execute("mkfifo -m 600 " .. process.quote(files.path(name))))
   end
@@ -92,8 +95,8 @@ function machine:boot(progress)
       error("the guest ended before it was ready", 0)
     elseif self:serial():find("Kernel panic", 1, true) then
       error("the guest's kernel panicked", 0)
-    elseif seconds > boot_limit then
-      error(("the guest is not ready after %d s"):format(boot_limit), 0)
+    elseif seconds > boot_limit(self.tasks) then
+      error(("the guest is not ready after %d s"):format(seconds), 0)
     elseif seconds >= next_report then
       progress(("booting %s guest, %d s"):format(self.arch, next_report))
       next_report = next_report + 4
@@ -106,7 +109,7 @@ end
 
 -- Waits until the guest has panicked, which its init does on purpose.
 function machine:wait_for_panic()
-  local deadline = system.monotime() + boot_limit
+  local deadline = system.monotime() + boot_limit(self.tasks)
   while not self:serial():find("end Kernel panic", 1, true) do
     if system.monotime() > deadline or not self.process:is_alive() then
       error("the guest did not panic", 0)

@@ -10,8 +10,7 @@
  * Two passes of inflate.c use that:
  *
  * - `first` goes forward, never back, as far as anybody has read. At the end of a block
- *   that is far enough from the last access point it adds one, with a copy of the window.
- *   A window of zeros, as most of a guest's memory is, needs no copy.
+ *   that is far enough from the last access point it adds one (access_points.c).
  * - `later` reads what `first` has passed: from the last access point before it, or from
  *   where it is if that is nearer.
  *
@@ -19,17 +18,17 @@
  * `later` are kept, least recently used out first, since reads of a dump are small and near
  * each other.
  *
- * Access points are `spacing` bytes of data apart. When there are GZIP_POINTS of them,
- * every second one is dropped and the spacing is doubled, so memory is bounded, and a read
- * unpacks at most a fixed fraction of the file.
+ * Where an index has given the access points of the whole file (gzip_index.c), `first` has
+ * ended before it begins.
  *
  * A call unpacks AT_ONCE bytes at most and then fails with QVM_INCOMPLETE. Both passes stay
  * where they are, so the next call comes further. */
 #include "dump/gzip.h"
 
-#include "dump/inflate.h"
+#include "dump/gzip_index.h"
 #include "util/bytes.h"
 #include "util/limits.h"
+#include "util/retry.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -40,17 +39,10 @@
 enum {
     CHUNK = LIMIT(256 << 10, 4 << 10), /* what is unpacked and kept at a time */
     SLOTS = LIMIT(32, 4),              /* chunks that are kept */
-    SPACING = LIMIT(1 << 20, 8 << 10), /* bytes of data between access points, at first */
     AT_ONCE =
         LIMIT(64 << 20,
               64 << 10), /* bytes that one call unpacks at most before those it is for */
     SIZE_FIELD = 4       /* the last bytes of a member */
-};
-
-struct stored_point {
-    struct access_point point;
-    unsigned window_size;
-    unsigned char *window; /* NULL: nothing but zeros */
 };
 
 struct slot {
@@ -67,9 +59,7 @@ struct gzip {
 
     struct inflater first;
     struct slot front; /* the chunk that it is in; none before it has begun */
-    struct stored_point points[GZIP_POINTS]; /* ascending; the first is at 0 */
-    size_t count;
-    uint64_t spacing;
+    struct access_points points;
 
     struct inflater later;
     struct slot slots[SLOTS];
@@ -93,7 +83,7 @@ struct gzip *gzip_new(int fd, const char *path, bool lenient, struct qvm_error *
     gzip->fd = fd;
     gzip->path = path;
     gzip->lenient = lenient;
-    gzip->spacing = SPACING;
+    access_points_init(&gzip->points);
     gzip->front.bytes = malloc(CHUNK);
     if (gzip->front.bytes && inflater_init(&gzip->first, fd, path, err) == 0 &&
         inflater_init(&gzip->later, fd, path, err) == 0) {
@@ -108,8 +98,7 @@ struct gzip *gzip_new(int fd, const char *path, bool lenient, struct qvm_error *
 
 void gzip_free(struct gzip *gzip)
 {
-    for (size_t i = 0; i < gzip->count; i++)
-        free(gzip->points[i].window);
+    access_points_free(&gzip->points);
     for (size_t i = 0; i < SLOTS; i++)
         free(gzip->slots[i].bytes);
     free(gzip->front.bytes);
@@ -118,80 +107,22 @@ void gzip_free(struct gzip *gzip)
     free(gzip);
 }
 
-/* Access points ---------------------------------------------------------------------- */
-
-/* Drops every second point, so that the rest are twice as far apart. The first stays: it is
- * where everything can be reached from. Two neighbouring gaps of at least `spacing` make
- * one of at least twice that, so the rule of add_point_here() holds for the points that
- * remain. For n bytes of data this happens about log2(n / (GZIP_POINTS * SPACING)) times.
- */
-static void thin_out(struct gzip *gzip)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < gzip->count; i++) {
-        if (i % 2)
-            free(gzip->points[i].window);
-        else
-            gzip->points[kept++] = gzip->points[i];
-    }
-    gzip->count = kept;
-    gzip->spacing *= 2;
-}
-
-/* Windows take up to GZIP_POINTS * 32 KiB, 16 MiB in all. The copy is made before a point
- * is dropped, so that the list is whole after a failure. Points come in ascending order,
- * since the first pass never goes back. */
-static int add_point(struct gzip *gzip, const struct access_point *point,
-                     struct qvm_error *err)
-{
-    struct stored_point stored = {.point = *point};
-
-    stored.window_size = inflater_window(&gzip->first, gzip->window);
-    if (!bytes_are_zero(gzip->window, stored.window_size)) {
-        stored.window = malloc(stored.window_size);
-        if (!stored.window)
-            return qvm_fail_memory(err, gzip->path);
-        memcpy(stored.window, gzip->window, stored.window_size);
-    }
-    if (gzip->count == GZIP_POINTS)
-        thin_out(gzip);
-    gzip->points[gzip->count++] = stored;
-    return 0;
-}
+/* The first pass --------------------------------------------------------------------- */
 
 /* Adds an access point where the first pass is, if it can be one and none is near. */
 static int add_point_here(struct gzip *gzip, struct qvm_error *err)
 {
     struct access_point point;
+    unsigned size;
 
-    if (!inflater_access_point(&gzip->first, &point))
+    if (!inflater_access_point(&gzip->first, &point) ||
+        !access_points_want(&gzip->points, point.out))
         return 0;
-    if (gzip->count > 0 &&
-        point.out - gzip->points[gzip->count - 1].point.out < gzip->spacing)
-        return 0;
-    return add_point(gzip, &point, err);
+    size = inflater_window(&gzip->first, gzip->window);
+    return access_points_add(&gzip->points, &point, gzip->window, size) == 0
+               ? 0
+               : qvm_fail_memory(err, gzip->path);
 }
-
-/* The last point at or before an offset. NULL only where the data has not even one block.
- * Invariant: points below `low` are at or before the offset, those from `high` on after it.
- */
-static const struct stored_point *point_before(const struct gzip *gzip, uint64_t offset)
-{
-    size_t low = 0, high = gzip->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (gzip->points[middle].point.out <= offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low ? &gzip->points[low - 1] : NULL;
-}
-
-/* The first pass --------------------------------------------------------------------- */
 
 /* Unpacks the next chunk, or as much of it as the data has. It stops after each block,
  * since that is where an access point can be. Invariant: `first.out` is front.chunk * CHUNK
@@ -255,7 +186,7 @@ static int seek(struct gzip *gzip, uint64_t offset, unsigned char *scratch,
                 struct qvm_error *err)
 {
     struct inflater *later = &gzip->later;
-    const struct stored_point *point = point_before(gzip, offset);
+    const struct stored_point *point = access_points_before(&gzip->points, offset);
     const unsigned char *window;
     size_t got;
 
@@ -344,7 +275,8 @@ int gzip_read(struct gzip *gzip, uint64_t offset, void *to, size_t n, struct qvm
 
         if (advance_to(gzip, offset, err) != 0)
             return -1;
-        slot = gzip->front.chunk == chunk ? &gzip->front : fetch(gzip, chunk, err);
+        slot = gzip->front.used && gzip->front.chunk == chunk ? &gzip->front
+                                                              : fetch(gzip, chunk, err);
         if (!slot)
             return -1;
         if (slot->size <= within) /* the file has changed since the first pass */
@@ -375,16 +307,9 @@ int gzip_stated_size(const struct gzip *gzip, uint32_t *size, struct qvm_error *
     unsigned char field[SIZE_FIELD] = {0};
     off_t end = lseek(gzip->fd, 0, SEEK_END);
 
-    if (end < 0)
+    if (end < 0 || (end >= SIZE_FIELD &&
+                    retry_pread(gzip->fd, field, SIZE_FIELD, end - SIZE_FIELD) < 0))
         return qvm_fail_errno(err, errno, gzip->path);
-    for (ssize_t at = 0, got; end >= SIZE_FIELD && at < SIZE_FIELD; at += got) {
-        got = pread(gzip->fd, field + at, (size_t)(SIZE_FIELD - at), end - SIZE_FIELD + at);
-        if (got < 0 && errno != EINTR)
-            return qvm_fail_errno(err, errno, gzip->path);
-        if (got == 0) /* it was cut meanwhile */
-            break;
-        got = got < 0 ? 0 : got;
-    }
     *size = bytes_u32(field, false);
     return 0;
 }
@@ -407,4 +332,29 @@ bool gzip_has_garbage(const struct gzip *gzip)
 uint64_t gzip_bytes_unpacked(const struct gzip *gzip)
 {
     return gzip->first.out;
+}
+
+/* The index -------------------------------------------------------------------------- */
+
+/* All reads are the later pass's then. */
+void gzip_use_index(struct gzip *gzip, const struct gzip_index *index)
+{
+    access_points_free(&gzip->points);
+    gzip->points = index->points;
+    gzip->first.out = index->data_size;
+    gzip->first.garbage = index->garbage;
+    gzip->first.state = INFLATER_ENDED;
+}
+
+int gzip_make_index(const struct gzip *gzip, unsigned char **bytes, size_t *size,
+                    struct qvm_error *err)
+{
+    struct gzip_index index = {.data_size = gzip->first.out,
+                               .end = inflater_position(&gzip->first),
+                               .garbage = gzip->first.garbage,
+                               .points = gzip->points};
+
+    if (gzip->first.state != INFLATER_ENDED)
+        return inflater_fail(&gzip->first, err);
+    return gzip_index_encode(&index, gzip->fd, gzip->path, bytes, size, err);
 }

@@ -3,24 +3,21 @@
  *
  * The first pass over the data leaves access points behind: where a block begins, and the
  * 32 KiB before it that the block may refer to. A later read begins at the point before it.
- * There are at most GZIP_POINTS of them, whatever the file's size: when they are used up,
- * every second one is dropped. With the chunks that are kept, an open file takes at most
- * some 26 MiB.
+ * With the chunks that are kept, an open file takes at most some 26 MiB, whatever its size.
+ * The points of a whole file can be kept in another file, its index.
  *
  * Not for use by two threads at once. */
 #ifndef QVM_GZIP_H
 #define QVM_GZIP_H
 
 #include "util/error.h"
-#include "util/limits.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define GZIP_POINTS LIMIT(512, 8)
-
 struct gzip;
+struct gzip_index;
 
 /* True if a file that begins with these bytes seems to be gzip's. */
 bool gzip_is_magic(const unsigned char head[4]);
@@ -51,6 +48,15 @@ int gzip_stated_size(const struct gzip *gzip, uint32_t *size, struct qvm_error *
 bool gzip_is_cut(const struct gzip *gzip);
 bool gzip_is_damaged(const struct gzip *gzip);
 bool gzip_has_garbage(const struct gzip *gzip);
+
+/* Takes over the points of an index, which take the place of the first pass: due before
+ * anything is read. */
+void gzip_use_index(struct gzip *gzip, const struct gzip_index *index);
+
+/* Makes the index of a file whose first pass has come to the end, and found nothing wrong;
+ * otherwise fails as a read there would. The bytes are the caller's to free. */
+int gzip_make_index(const struct gzip *gzip, unsigned char **bytes, size_t *size,
+                    struct qvm_error *err);
 
 /* Bytes unpacked by the first pass so far; after a successful gzip_finish, the size. */
 uint64_t gzip_bytes_unpacked(const struct gzip *gzip);

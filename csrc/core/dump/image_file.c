@@ -7,7 +7,9 @@
 #include "dump/image_file.h"
 
 #include "dump/gzip.h"
+#include "dump/gzip_index.h"
 #include "util/file_io.h"
+#include "util/retry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -121,6 +123,32 @@ int image_file_resolve_size(struct image_file *file, uint64_t expected,
     return 0;
 }
 
+int image_file_use_index(struct image_file *file, const char *index_path,
+                         struct qvm_error *err)
+{
+    struct gzip_index index;
+
+    if (!file->gzip)
+        return 0;
+    if (gzip_index_read(&index, file->fd, index_path, err) != 0)
+        return -1;
+    gzip_use_index(file->gzip, &index);
+    file->size = gzip_bytes_unpacked(file->gzip);
+    file->garbage = gzip_has_garbage(file->gzip);
+    return 0;
+}
+
+int image_file_make_index(struct image_file *file, unsigned char **bytes, size_t *size,
+                          struct qvm_error *err)
+{
+    *bytes = NULL;
+    if (!file->gzip)
+        return 0;
+    if (gzip_finish(file->gzip, err) != 0)
+        return -1;
+    return gzip_make_index(file->gzip, bytes, size, err);
+}
+
 uint64_t image_file_bytes_unpacked(const struct image_file *file)
 {
     return file->gzip ? gzip_bytes_unpacked(file->gzip) : file->size;
@@ -148,23 +176,15 @@ static int fail_truncated(const struct image_file *file, uint64_t offset, uint64
                     file->path, n, offset);
 }
 
-/* pread() may return less than was asked for, and 0 at the end of a file that was cut. */
-static int read_at(const struct image_file *file, uint64_t offset, unsigned char *to,
-                   size_t n, struct qvm_error *err)
+static int read_at(const struct image_file *file, uint64_t offset, void *to, size_t n,
+                   struct qvm_error *err)
 {
-    while (n > 0) {
-        ssize_t got = pread(file->fd, to, n, (off_t)offset);
+    ssize_t got = retry_pread(file->fd, to, n, (off_t)offset);
 
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return qvm_fail_errno(err, errno, file->path);
-        if (got == 0)
-            return fail_truncated(file, offset, n, err);
-        to += got;
-        offset += (uint64_t)got;
-        n -= (size_t)got;
-    }
+    if (got < 0)
+        return qvm_fail_errno(err, errno, file->path);
+    if ((size_t)got < n) /* the file was cut */
+        return fail_truncated(file, offset + (uint64_t)got, n - (uint64_t)got, err);
     return 0;
 }
 

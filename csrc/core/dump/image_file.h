@@ -47,6 +47,18 @@ int image_file_detect_gzip(struct image_file *file, struct qvm_error *err);
 int image_file_resolve_size(struct image_file *file, uint64_t expected,
                             uint64_t or_expected, struct qvm_error *err);
 
+/* Uses the index that the file at a path is, so that nothing need be unpacked first: due
+ * before image_file_detect_gzip(). Does nothing for a file that is not compressed. Codes:
+ * see gzip_index_read(); the file is as it was. */
+int image_file_use_index(struct image_file *file, const char *index_path,
+                         struct qvm_error *err);
+
+/* Unpacks a compressed file to its end and makes the index of it: bytes that the caller
+ * frees; NULL for a file that is not compressed. A file that is cut or damaged has none:
+ * codes truncated, malformed. */
+int image_file_make_index(struct image_file *file, unsigned char **bytes, size_t *size,
+                          struct qvm_error *err);
+
 /* Bytes of the data that were seen so far: of a compressed file, those that were unpacked.
  */
 uint64_t image_file_bytes_unpacked(const struct image_file *file);

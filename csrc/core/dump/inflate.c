@@ -305,7 +305,7 @@ bool inflater_access_point(const struct inflater *inflater, struct access_point 
         (stream->data_type & (AT_BLOCK | IN_LAST)) != AT_BLOCK)
         return false;
     *point = (struct access_point){.out = inflater->out,
-                                   .in = inflater->in - stream->avail_in,
+                                   .in = inflater_position(inflater),
                                    .bits = (unsigned)stream->data_type & 7};
     return true;
 }
@@ -320,9 +320,14 @@ unsigned inflater_window(struct inflater *inflater, unsigned char window[INFLATE
     return size;
 }
 
+uint64_t inflater_position(const struct inflater *inflater)
+{
+    return inflater->in - inflater->stream.avail_in;
+}
+
 int inflater_fail(const struct inflater *inflater, struct qvm_error *err)
 {
-    uint64_t in = inflater->in - inflater->stream.avail_in;
+    uint64_t in = inflater_position(inflater);
 
     switch (inflater->state) {
     case INFLATER_DAMAGED:

@@ -69,6 +69,9 @@ bool inflater_access_point(const struct inflater *inflater, struct access_point 
 /* The bytes of data before that point. Returns how many. */
 unsigned inflater_window(struct inflater *inflater, unsigned char window[INFLATER_WINDOW]);
 
+/* The offset in the file of what is unpacked next; of data that has ended, its end. */
+uint64_t inflater_position(const struct inflater *inflater);
+
 /* Fails as the state says: truncated, malformed. Returns -1. */
 int inflater_fail(const struct inflater *inflater, struct qvm_error *err);
 

@@ -89,7 +89,7 @@ static int index_names(struct qnx_note *qnx, uint32_t size, const struct image_f
 
     for (uint32_t i = 0; i < size; i++)
         count += qnx->names[i] == '\0';
-    if (size == 0 || qnx->names[size - 1] != '\0' || count > QNX_NOTE_NAMED_MAX ||
+    if (count == 0 || qnx->names[size - 1] != '\0' || count > QNX_NOTE_NAMED_MAX ||
         count * UINT64_C(8) != qnx->extra_size)
         return 0;
     qnx->extra = calloc(count, sizeof *qnx->extra);

@@ -46,8 +46,7 @@ bool btf_refers(enum btf_kind kind)
            kind == BTF_DECL_TAG || kind == BTF_TYPE_TAG;
 }
 
-/* Header ---------------------------------------------------------------------------------
- */
+/* Header ----------------------------------------------------------------------------- */
 
 struct header {
     uint64_t types_at, types_size, strings_at, strings_size;
@@ -142,8 +141,7 @@ static int read_header(struct btf *btf, const unsigned char *bytes, size_t size,
     return 0;
 }
 
-/* Types ----------------------------------------------------------------------------------
- */
+/* Types ------------------------------------------------------------------------------ */
 
 /* A module's base is the kernel's BTF, which has no base. */
 const char *btf_string(const struct btf *btf, uint32_t offset)
@@ -257,8 +255,7 @@ static void locate_types(struct btf *btf)
     }
 }
 
-/* Checks ---------------------------------------------------------------------------------
- */
+/* Checks ----------------------------------------------------------------------------- */
 
 /* Are all names and ids of what follows a type good? Every part of one begins with its
  * name, except for a DATASEC's, and has a type second or, as a DATASEC's, first. */
@@ -353,8 +350,7 @@ static int check_chains(const struct btf *btf, const char *subject, struct qvm_e
     return good ? 0 : malformed(err, subject, "types that refer to each other in a loop");
 }
 
-/* ----------------------------------------------------------------------------------------
- */
+/* Loading ---------------------------------------------------------------------------- */
 
 /* The order matters: offsets need the count, checks need the offsets, and only names that
  * were checked are indexed. */

@@ -1,9 +1,7 @@
 /* Reads the table in stages: its head, the tokens, the names, the numbers that addresses
  * are made of. A guest can write anything there, so all of it is checked here, once, and
- * copied: lookups rely on it and outlive the dump.
- *
- * Names and numbers are streams of whole pages. A stream ends at memory that it has read
- * before through other pages, since a table that is mapped repeatedly would have no end.
+ * copied: lookups rely on it and outlive the dump. Names and numbers are streams of pages
+ * (page_stream.h).
  *
  * Symbol i is the i-th name and the i-th number:
  *
@@ -18,12 +16,13 @@
  * with INCOMPLETE is entered again where it was, as the reader keeps all of its state. */
 #include "guest/kallsyms_reader.h"
 
+#include "guest/kallsyms_addresses.h"
 #include "util/bytes.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = KALLSYMS_PAGE, PAGES_AT_ONCE = 64, CHUNK = 256 };
+enum { PAGE = PAGE_STREAM_SIZE, PAGES_AT_ONCE = 64, CHUNK = 256 };
 
 /* Bytes of compressed names: those of the expanded ones, and lengths. A name of tokens
  * without characters takes more; kernels have none. */
@@ -49,20 +48,17 @@ int kallsyms_reader_init(struct kallsyms_reader *reader, struct space *space,
     reader->table = kallsyms_new(err);
     if (!reader->table)
         return -1;
-    reader->pages = malloc(PAGES_MAX * sizeof *reader->pages);
-    if (!reader->pages) {
-        kallsyms_reader_free(reader);
-        return qvm_fail_memory(err, "symbols");
-    }
-    return 0;
+    if (page_stream_init(&reader->stream, space, PAGES_MAX, "symbols", err) == 0)
+        return 0;
+    kallsyms_reader_free(reader);
+    return -1;
 }
 
 void kallsyms_reader_free(struct kallsyms_reader *reader)
 {
     kallsyms_free(reader->table);
-    free(reader->pages);
+    page_stream_free(&reader->stream);
     reader->table = NULL;
-    reader->pages = NULL;
 }
 
 static int fail_form(struct qvm_error *err)
@@ -82,7 +78,7 @@ static int fail_names(struct qvm_error *err)
 /* The stream has ended before the table. */
 static int fail_end(const struct kallsyms_reader *reader, struct qvm_error *err)
 {
-    if (reader->is_repeated)
+    if (reader->stream.is_repeated)
         return qvm_fail(err, QVM_MALFORMED,
                         "its table of symbols (kallsyms) is mapped to the same memory "
                         "again and again");
@@ -105,59 +101,7 @@ static int read_needed(const struct kallsyms_reader *reader, uint64_t address, v
     return err->code == QVM_INCOMPLETE ? -1 : fail_form(err);
 }
 
-/* The stream -----------------------------------------------------------------------------
- */
-
-static void begin_stream(struct kallsyms_reader *reader, uint64_t address)
-{
-    reader->next = address;
-    reader->ended = reader->is_repeated = false;
-    reader->page_count = 0;
-}
-
-/* Adds the physical page that is mapped at an address. False: it is not new. Quadratic in
- * the pages, of which PAGES_MAX are some 5000: 13 million comparisons at most, some
- * milliseconds. */
-static bool add_page(struct kallsyms_reader *reader, uint64_t physical)
-{
-    for (size_t i = 0; i < reader->page_count; i++)
-        if (reader->pages[i] == physical)
-            return false;
-    if (reader->page_count == PAGES_MAX)
-        return false;
-    reader->pages[reader->page_count++] = physical;
-    return true;
-}
-
-/* Reads up to the end of the page, up to PAGE bytes. *n: how many; 0: the stream has ended.
- * 0, or -1: incomplete. Whole pages, so that a page is in memory or not, and each physical
- * page counts once. */
-static int next_bytes(struct kallsyms_reader *reader, unsigned char *to, size_t *n,
-                      struct qvm_error *err)
-{
-    size_t size = PAGE - reader->next % PAGE;
-    uint64_t physical, left;
-
-    *n = 0;
-    if (reader->ended)
-        return 0;
-    if (read_memory(reader, reader->next, to, size, err) != 0 ||
-        space_translate(reader->space, reader->next - reader->next % PAGE, &physical, &left,
-                        err) != 0) {
-        reader->ended = err->code != QVM_INCOMPLETE;
-        return reader->ended ? 0 : -1;
-    }
-    if (!add_page(reader, physical)) {
-        reader->ended = reader->is_repeated = true;
-        return 0;
-    }
-    reader->next += size;
-    *n = size;
-    return 0;
-}
-
-/* The head and the tokens ----------------------------------------------------------------
- */
+/* The head and the tokens ------------------------------------------------------------ */
 
 /* Read before room for the symbols is made: a hostile count would otherwise claim
  * gigabytes. */
@@ -256,13 +200,12 @@ static int read_tokens(struct kallsyms_reader *reader, struct qvm_error *err)
         malloc((reader->count ? reader->count : 1) * sizeof *reader->table->symbols);
     if (!reader->table->symbols)
         return qvm_fail_memory(err, "symbols");
-    begin_stream(reader, location->names);
+    page_stream_begin(&reader->stream, location->names);
     reader->stage = STAGE_NAMES;
     return 0;
 }
 
-/* Names ----------------------------------------------------------------------------------
- */
+/* Names ------------------------------------------------------------------------------ */
 
 /* Makes room for a page. Doubles, up to ROOM_MAX, so that reading a table of n bytes copies
  * O(n). */
@@ -291,7 +234,8 @@ static int add_names(struct kallsyms_reader *reader, struct qvm_error *err)
     size_t n;
 
     if (make_room(reader, err) != 0 ||
-        next_bytes(reader, reader->table->names + reader->table->names_size, &n, err) != 0)
+        page_stream_next(&reader->stream, reader->table->names + reader->table->names_size,
+                         &n, err) != 0)
         return -1;
     reader->table->names_size += n;
     return 0;
@@ -355,7 +299,7 @@ static int read_names(struct kallsyms_reader *reader, struct qvm_error *err)
     struct kallsyms *table = reader->table;
 
     for (unsigned pages = 0; table->count < reader->count;) {
-        if (table->names_size - reader->decoded >= AHEAD || reader->ended) {
+        if (table->names_size - reader->decoded >= AHEAD || reader->stream.ended) {
             if (add_symbol(reader, err) != 0)
                 return -1;
         } else if (pages++ == PAGES_AT_ONCE) {
@@ -365,65 +309,13 @@ static int read_names(struct kallsyms_reader *reader, struct qvm_error *err)
         }
     }
     trim(reader);
-    begin_stream(reader, location->has_offsets ? location->offsets : location->addresses);
+    page_stream_begin(&reader->stream,
+                      location->has_offsets ? location->offsets : location->addresses);
     reader->stage = STAGE_NUMBERS;
     return 0;
 }
 
-/* Addresses ------------------------------------------------------------------------------
- */
-
-/* Makes an address of a number in the table, by the ways of kernels through time. */
-enum way { WAY_PLACE, WAY_BASE, WAY_PERCPU, WAY_ADDRESS, WAYS };
-
-static bool is_possible(const struct kallsyms_location *location, enum way way)
-{
-    switch (way) {
-    case WAY_PLACE: return location->has_offsets && !location->has_relative_base;
-    case WAY_BASE:
-    case WAY_PERCPU: return location->has_relative_base;
-    default: return location->has_addresses;
-    }
-}
-
-/*     WAY_PLACE      address of offsets[i] + offsets[i]
- *     WAY_BASE       relative_base + (u32) offsets[i]
- *     WAY_PERCPU     offsets[i] >= 0: offsets[i], else relative_base - 1 - offsets[i]
- *     WAY_ADDRESS    addresses[i]
- *
- * Source: kallsyms_sym_address() in kernel/kallsyms.c of Linux. Numbers of 4 bytes were
- * extended by their sign, hence the mask. */
-static uint64_t address_of(const struct kallsyms_reader *reader, enum way way, size_t i)
-{
-    uint64_t number = reader->table->symbols[i].address, base = reader->base;
-
-    switch (way) {
-    case WAY_PLACE: return base + 4 * i + number; /* 7.0: from the entry's own address */
-    case WAY_BASE: return base + (number & UINT32_MAX);
-    /* Offsets of per-CPU variables are kept as they are; the others are negative. */
-    case WAY_PERCPU: return number >> 63 ? base - 1 - number : number;
-    default: return number;
-    }
-}
-
-/* Turns the numbers into addresses, by the way that gives `_stext` its own. The table does
- * not say which way is right: that depends on the version and configuration of the kernel.
- * The address of _stext is known from VMCOREINFO. */
-static int make_addresses(struct kallsyms_reader *reader, struct qvm_error *err)
-{
-    enum way way = WAY_PLACE;
-
-    if (reader->stext == SIZE_MAX)
-        return fail_form(err);
-    while (way < WAYS && (!is_possible(&reader->location, way) ||
-                          address_of(reader, way, reader->stext) != reader->location.stext))
-        way++;
-    if (way == WAYS)
-        return fail_form(err);
-    for (size_t i = 0; i < reader->count; i++)
-        reader->table->symbols[i].address = address_of(reader, way, i);
-    return kallsyms_finish(reader->table, err);
-}
+/* Numbers ---------------------------------------------------------------------------- */
 
 static uint64_t sign_extended(uint64_t value, unsigned size)
 {
@@ -438,7 +330,7 @@ static int add_numbers(struct kallsyms_reader *reader, unsigned size, struct qvm
     unsigned char *bytes = reader->bytes;
     size_t at = 0, n;
 
-    if (next_bytes(reader, bytes + reader->rest, &n, err) != 0)
+    if (page_stream_next(&reader->stream, bytes + reader->rest, &n, err) != 0)
         return -1;
     if (n == 0)
         return fail_end(reader, err);
@@ -461,7 +353,11 @@ static int read_numbers(struct kallsyms_reader *reader, struct qvm_error *err)
         if (add_numbers(reader, size, err) != 0)
             return -1;
     }
-    if (make_addresses(reader, err) != 0)
+    if (reader->stext == SIZE_MAX ||
+        !kallsyms_make_addresses(reader->table, &reader->location, reader->base,
+                                 reader->stext))
+        return fail_form(err);
+    if (kallsyms_finish(reader->table, err) != 0)
         return -1;
     reader->stage = STAGE_DONE;
     return 0;

@@ -3,7 +3,7 @@
 #define QVM_KALLSYMS_READER_H
 
 #include "guest/kallsyms.h"
-#include "paging/address_space.h"
+#include "guest/page_stream.h"
 
 /* Virtual addresses of the kernel's variables of these names, from VMCOREINFO. */
 struct kallsyms_location {
@@ -12,8 +12,6 @@ struct kallsyms_location {
     bool has_offsets, has_addresses, has_relative_base; /* one of the first two */
     uint64_t offsets, addresses, relative_base;
 };
-
-enum { KALLSYMS_PAGE = 4096 };
 
 struct kallsyms_reader {
     struct space *space;
@@ -28,12 +26,8 @@ struct kallsyms_reader {
     size_t room, decoded, expanded;
     /* Numbers: how many are decoded; a page of them, and bytes of the next one before. */
     size_t numbers, rest;
-    unsigned char bytes[KALLSYMS_PAGE + 8];
-    /* The stream: the next address, and the physical pages that it has had. */
-    uint64_t next;
-    bool ended, is_repeated;
-    uint64_t *pages;
-    size_t page_count;
+    unsigned char bytes[PAGE_STREAM_SIZE + 8];
+    struct page_stream stream; /* of the names, then of the numbers */
 };
 
 /* 0, or -1 and nothing to free. The space must live as long as the reader. */

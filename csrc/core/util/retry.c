@@ -48,3 +48,21 @@ int retry_fsync(int fd)
     while (status != 0 && errno == EINTR);
     return status;
 }
+
+ssize_t retry_pread(int fd, void *to, size_t n, off_t offset)
+{
+    size_t have = 0;
+
+    while (have < n) {
+        ssize_t got = pread(fd, (char *)to + have, n - have, offset + (off_t)have);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
+}

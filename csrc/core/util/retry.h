@@ -14,4 +14,7 @@ int retry_create(int directory, const char *name, mode_t mode);
 
 int retry_fsync(int fd);
 
+/* pread() that goes on after a short read: fewer than n bytes only where the file ends. */
+ssize_t retry_pread(int fd, void *to, size_t n, off_t offset);
+
 #endif

@@ -1,4 +1,4 @@
--- Readable views for the prompt: qvm.show and qvm.hexdump.
+-- Readable views for the prompt: qvm.show.
 
 local cjson = require "cjson"
 local columns = require "qvm.util.columns"
@@ -214,29 +214,6 @@ function view.text(value)
   end
   add_members(lines, "  ", value, {}, 1)
   return not name and #lines == 1 and "(empty)" or table.concat(lines, "\n")
-end
-
-local LINE = 16
-
-view.HEXDUMP_MAX = 1 << 20 -- bytes; their text takes five times as many
-
--- One line: the address, 16 bytes in two groups, and the printable ones as text.
-local function hex_line(address, bytes)
-  local hex = {}
-  for i = 1, LINE do
-    local byte = bytes:byte(i)
-    hex[i] = byte and ("%02x"):format(byte) or "  "
-  end
-  return ("%016x  %s  %s  |%s|"):format(address, table.concat(hex, " ", 1, 8),
-    table.concat(hex, " ", 9, 16), (bytes:gsub("[^ -~]", ".")))
-end
-
-function view.hexdump(bytes, address)
-  local lines = {}
-  for at = 1, #bytes, LINE do
-    lines[#lines + 1] = hex_line(address + at - 1, bytes:sub(at, at + LINE - 1))
-  end
-  return table.concat(lines, "\n")
 end
 
 return view

@@ -1,6 +1,7 @@
 /* A gzip file, read at offsets in any order: the bytes must be those that one pass of
  * zlib over the whole file yields, up to a truncation or an error. */
 #include "dump/gzip.h"
+#include "dump/gzip_index.h"
 
 #include "fuzz.h"
 
@@ -112,6 +113,50 @@ static void finish(struct gzip *gzip, size_t length, enum ending ending, bool le
     MUST(gzip_is_damaged(gzip) == (ending >= DAMAGED));
 }
 
+static void read_with_index(int fd, size_t length, const unsigned char *bytes, size_t size,
+                            bool intact, uint64_t seed)
+{
+    static unsigned char to[READ_MAX];
+    struct qvm_error *err = fuzz_error();
+    struct gzip_index index;
+    struct gzip *gzip;
+
+    if (gzip_index_decode(&index, fd, "gzip", bytes, size, err) != 0) {
+        MUST(!intact);
+        return;
+    }
+    gzip = gzip_new(fd, "gzip", false, err);
+    MUST(gzip != NULL);
+    gzip_use_index(gzip, &index);
+    if (intact)
+        read_some(gzip, length, WHOLE, false, seed);
+    for (int i = 0; !intact && i < 8; i++)
+        read_on(gzip, some_offset(&seed, length), to, 1 + fuzz_random(&seed) % 6000, err);
+    gzip_free(gzip);
+}
+
+/* The index gives the same bytes. One that was changed on purpose, and has the right
+ * checksum, does no harm. */
+static void use_index(struct gzip *gzip, int fd, size_t length, uint64_t seed)
+{
+    struct qvm_error *err = fuzz_error();
+    unsigned char *bytes;
+    size_t size;
+
+    MUST(gzip_make_index(gzip, &bytes, &size, err) == 0);
+    read_with_index(fd, length, bytes, size, true, seed);
+    for (int i = 0; i < 6; i++) {
+        size_t n = i % 2 ? size : 4 + fuzz_random(&seed) % (size - 3), check = n - 4;
+
+        for (uint64_t left = fuzz_random(&seed) % 4; left > 0; left--)
+            bytes[fuzz_random(&seed) % n] = (unsigned char)fuzz_random(&seed);
+        for (uint64_t crc = crc32(0, bytes, (uInt)check), at = 0; at < 4; at++)
+            bytes[check + at] = (unsigned char)(crc >> 8 * at);
+        read_with_index(fd, length, bytes, n, false, seed);
+    }
+    free(bytes);
+}
+
 static void use(int fd, size_t length, enum ending ending, bool lenient, uint64_t seed)
 {
     struct qvm_error *err = fuzz_error();
@@ -122,6 +167,8 @@ static void use(int fd, size_t length, enum ending ending, bool lenient, uint64_
     read_some(gzip, length, ending, lenient, seed);
     finish(gzip, length, ending, lenient);
     read_some(gzip, length, ending, lenient, seed + 1);
+    if (ending == WHOLE)
+        use_index(gzip, fd, length, seed + 2);
     MUST(gzip_stated_size(gzip, &stated, err) == 0);
     fuzz_faults(1); /* the first read */
     MUST(gzip_stated_size(gzip, &stated, err) != 0);

@@ -1,0 +1,93 @@
+-- Reads the guest's memory for the kernel's log: what its two forms share.
+--
+-- The structures that the log is made of are the guest's and cannot be trusted: each value is
+-- read within the bounds of its structure, and what is not there is nil.
+
+local errors = require "qvm.util.errors"
+
+local memory = {}
+
+-- Bounds for hostile memory. log_buf_len=32M has a ring of 2^20 records.
+memory.RECORDS_MAX = 1 << 20 -- records that are read
+memory.SIZE_BITS_MAX = 30 -- logarithm of the bytes of text, in real kernels
+
+memory.OVERLAP = "the records overlap: they hold more text than the log's buffer"
+memory.TOO_MANY = ("only %d records are read"):format(memory.RECORDS_MAX)
+
+-- Counts records that are not read in a LogCount, and sets the reason.
+function memory.give_up(log, count, reason)
+  log.skipped, log.reason = log.skipped + count, log.reason or reason
+end
+
+-- The guest's byte order, and its words. Those of 64 bits are read as signed Lua integers.
+function memory.words(dump)
+  local is_32 = dump.bits == 32
+  return {order = dump.byteorder == "big" and ">" or "<", word = is_32 and "I4" or "i8",
+    word_size = is_32 and 4 or 8}
+end
+
+-- Makes a function that looks names up in a group of VMCOREINFO, and fails if one is missing.
+function memory.lookup(info, group, form)
+  return function(name)
+    return info[group][name]
+      or errors.fail(("VMCOREINFO has no %s(%s)"):format(form, name), "unsupported")
+  end
+end
+
+-- Makes a function that decodes a format at an offset of a structure, or of an array of
+-- structures. It returns nil for what is not there, and always nil if base or size are
+-- impossible. Memory is read in chunks, of which the last is kept: records are in order.
+local CHUNK = 16384 -- bytes
+
+function memory.view(space, base, size, order)
+  if not base or size < 0 then
+    return function() end
+  end
+  local kept, chunk -- the chunk's number; its bytes, or nil if some are missing
+  return function(format, offset)
+    format = order .. format
+    local length = string.packsize(format)
+    if offset < 0 or offset > size - length then
+      return nil
+    end
+    local number, at = offset // CHUNK, offset % CHUNK
+    if at + length <= CHUNK then
+      if number ~= kept then
+        kept = number
+        chunk = space:read(base + number * CHUNK, math.min(CHUNK, size - number * CHUNK))
+      end
+      if chunk then
+        return (string.unpack(format, chunk, at + 1))
+      end
+    end
+    local bytes = space:read(base + offset, length)
+    return bytes and (string.unpack(format, bytes))
+  end
+end
+
+-- The bytes from a virtual address on that are contiguous in physical memory, at most
+-- `size`. The kernel's log is. So memory that is mapped repeatedly is read once.
+function memory.contiguous(space, address, size)
+  local first = space:translate(address)
+  local total = 0
+  while total < size do
+    local physical, page = space:translate(address + total)
+    if not physical or physical ~= first + total then
+      break
+    end
+    total = total + page - (physical & page - 1)
+  end
+  return math.min(total, size)
+end
+
+-- Reads facility and level through a view: two bytes, `u8 facility; u8 flags:5, level:3`, of
+-- which `at` is the first. Compilers begin with bit-fields at the low end on little-endian
+-- machines, at the high end on big-endian ones. Nil if `at` is nil.
+function memory.facility_and_level(read, order, at)
+  local facility, bits = at and read("B", at), at and read("B", at + 1)
+  if facility and bits then
+    return facility, order == "<" and bits >> 5 or bits & 7
+  end
+end
+
+return memory
