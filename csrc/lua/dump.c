@@ -63,38 +63,86 @@ static void call_progress(lua_State *L, int index, const struct dump *dump)
     lua_call(L, 1, 0);
 }
 
+/* Arguments of open(). */
+struct opening {
+    const char *path;
+    bool partial;
+    int fd;            /* -1: the path is opened */
+    const char *index; /* path, or NULL */
+};
+
+/* Opens a dump into a handle that is at the stack's top, and pins it: progress and hooks may
+ * close it. *of_index: why the index is not used; *uses_index, whether it is. 0, or -1. */
+static int load(lua_State *L, struct dump **handle, const struct opening *opening,
+                bool *uses_index, struct qvm_error *of_index, struct qvm_error *err)
+{
+    struct dump *dump;
+
+    *handle = dump = opening->fd < 0
+                         ? dump_open(opening->path, opening->partial, err)
+                         : dump_open_fd(opening->fd, opening->path, opening->partial, err);
+    *uses_index = false;
+    if (!dump)
+        return -1;
+    pin_dump(L, lua_gettop(L));
+    if (opening->index)
+        *uses_index = image_file_use_index(&dump->file, opening->index, of_index) == 0;
+    while (dump_load(dump, err) != 0) {
+        if (!poll_incomplete(L, err))
+            return -1;
+        call_progress(L, 3, dump);
+    }
+    return 0;
+}
+
+/* Pushes a handle and opens a dump into it. A dump that cannot be loaded is closed at once:
+ * its descriptor is not left to the collector. NULL: failed. */
+static struct dump **open_handle(lua_State *L, const struct opening *opening,
+                                 bool *uses_index, struct qvm_error *of_index,
+                                 struct qvm_error *err)
+{
+    struct dump **handle = new_handle(L, 1);
+    int top = lua_gettop(L);
+    bool is_loaded = load(L, handle, opening, uses_index, of_index, err) == 0;
+
+    lua_settop(L, top);
+    if (is_loaded)
+        return handle;
+    if (*handle)
+        dump_close(*handle);
+    *handle = NULL;
+    return NULL;
+}
+
 /* open(path, partial, progress or nil [, file [, index]]): a table with the dump's fields.
  * A file of open_file is opened in place of the path. `index` is the path of the index of a
- * compressed dump. If it cannot be used, message, code follow the table, which is of a dump
- * without it. A dump that cannot be loaded is closed at once: its descriptor is not left to
- * the collector. */
+ * compressed dump. If it is not used, message, code follow the table. */
 static int core_open(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
-    int fd = lua_isnoneornil(L, 4) ? -1 : check_file(L, 4);
-    const char *index = luaL_optstring(L, 5, NULL);
-    bool partial = lua_toboolean(L, 2), unused;
+    struct opening opening = {.path = luaL_checkstring(L, 1),
+                              .partial = lua_toboolean(L, 2),
+                              .fd = lua_isnoneornil(L, 4) ? -1 : check_file(L, 4),
+                              .index = luaL_optstring(L, 5, NULL)};
+    bool wants_index = opening.index != NULL, uses_index;
     struct dump **handle;
     struct qvm_error err, of_index;
 
     lua_settop(L, 5);
-    handle = new_handle(L, 1);
-    *handle =
-        fd < 0 ? dump_open(path, partial, &err) : dump_open_fd(fd, path, partial, &err);
-    if (!*handle)
-        return push_failure(L, &err);
-    unused = index && image_file_use_index(&(*handle)->file, index, &of_index) != 0;
-    while (dump_load(*handle, &err) != 0) {
-        if (err.code != QVM_INCOMPLETE) {
-            dump_close(*handle);
-            *handle = NULL;
-            return push_failure(L, &err);
-        }
-        poll_incomplete(L, &err);
-        call_progress(L, 3, *handle);
+    handle = open_handle(L, &opening, &uses_index, &of_index, &err);
+    if (!handle && uses_index) {
+        /* An index with the right checksum may be wrong all the same. */
+        opening.index = NULL;
+        handle = open_handle(L, &opening, &uses_index, &of_index, &err);
+        qvm_fail(&of_index, QVM_MALFORMED, "%s: its index does not fit it", opening.path);
     }
+    if (!handle)
+        return push_failure(L, &err);
+    if (!*handle) /* progress, or a hook, has closed it */
+        return push_closed(L);
+    pin_dump(L, lua_gettop(L));
+    lua_pushvalue(L, -2);
     push_dump_table(L, *handle);
-    if (!unused)
+    if (!wants_index || uses_index)
         return 1;
     push_failure(L, &of_index);
     lua_remove(L, -3); /* its nil */
@@ -168,7 +216,6 @@ static int method_make_index(lua_State *L)
 
     if (!dump)
         return push_closed(L);
-    lua_settop(L, 2);
     text = new_scratch(L, sizeof *text, "qvm.dumptext", text_gc);
     while (image_file_make_index(&dump->file, &bytes, &text->size, &err) != 0) {
         if (!poll_incomplete(L, &err))

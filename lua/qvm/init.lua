@@ -246,7 +246,8 @@ end
 -- `warnings`
 -- @tparam[opt] boolean options.index true keeps the index of a compressed dump in the
 -- file PATH.index: the first call unpacks the dump once and writes it, later ones open and
--- read the dump without unpacking what is before. `warnings` says if there can be none
+-- read the dump without unpacking what is before. Has no effect with `partial`, or on a
+-- dump that is not compressed. If there can be none, `warnings` says why
 -- @tparam[opt] function(integer) options.progress called with the number of bytes
 -- unpacked so far, while a compressed dump is unpacked
 -- @treturn[1] qvm.dump.Dump the dump

@@ -43,10 +43,17 @@ describe("the index of a compressed dump", function()
     return assert(qvm.open(path, options))
   end
 
+  -- Writes a file anew without changing its time.
+  local function rewrite(name, content)
+    local time = lfs.attributes(name, "modification")
+    files.write(name, content)
+    assert(lfs.touch(name, time, time))
+  end
+
   -- Changes a byte in the middle of a file.
   local function damage(name, at)
     local old = files.read(name)
-    files.write(name, old:sub(1, at - 1) .. string.char(old:byte(at) ~ 0x5a) .. old:sub(at + 1))
+    rewrite(name, old:sub(1, at - 1) .. string.char(old:byte(at) ~ 0x5a) .. old:sub(at + 1))
   end
 
   local function reads_right(dump)
@@ -136,12 +143,120 @@ describe("the index of a compressed dump", function()
     assert(dump:read(START, #bytes) == bytes, "different bytes")
   end)
 
-  it("is not made for a dump that is cut", function()
-    local whole = files.read(path)
-    files.write(path, whole:sub(1, #whole // 2))
-    local dump <close> = open {partial = true}
-    assert.matches("^no index: .*the gzip data is cut", dump.warnings[#dump.warnings])
+  it("is neither made nor used for a dump that may be damaged", function()
+    open({partial = true}):close()
     assert.is_false(files.exists(path .. ".index"))
+    open():close()
+    damage(path, lfs.attributes(path, "size") // 3)
+    local dump <close> = open {partial = true}
+    assert.is_false(dump.complete)
+    assert.matches("damaged", dump.warnings[1])
+  end)
+
+  it("is made anew when the dump has changed since", function()
+    open():close()
+    local time = lfs.attributes(path, "modification")
+    damage(path, lfs.attributes(path, "size") // 3)
+    assert(lfs.touch(path, time, time + 5))
+    assert.are.equal("malformed", select(3, qvm.open(path, {index = true})))
+  end)
+
+  it("is made anew when something was written after the data", function()
+    local more = 1000
+    pad(path, lfs.attributes(path, "size") + more)
+    open():close()
+    rewrite(path, files.read(path):sub(1, -more - 1) .. ("!"):rep(more))
+    for _ = 1, 2 do
+      local dump <close> = open()
+      assert.matches("not gzip data follows", dump.warnings[1])
+    end
+  end)
+
+  -- CRC-32 as in RFC 1952, section 8.
+  local function crc32(text)
+    local crc = 0xffffffff
+    for i = 1, #text do
+      crc = crc ~ text:byte(i)
+      for _ = 1, 8 do
+        crc = (crc >> 1) ~ (0xedb88320 & -(crc & 1))
+      end
+    end
+    return crc ~ 0xffffffff
+  end
+
+  -- Replaces some bytes of an index, which stays whole.
+  local function forge(at, new_bytes)
+    local old = files.read(path .. ".index")
+    local new = old:sub(1, at - 1) .. new_bytes .. old:sub(at + #new_bytes, -5)
+    files.write(path .. ".index", new .. string.pack("<I4", crc32(new)))
+  end
+
+  it("is made anew if it is whole and wrong", function()
+    open():close()
+    local whole = files.read(path .. ".index")
+    for _, wrong in ipairs {
+      {45, string.pack("<I8", 100)}, -- the size of the data
+      {61, string.pack("<I4", 0)}, -- the number of points
+      {61, string.pack("<I4", 3)},
+      {73, string.pack("<I8", (1 << 63) - 1)}, -- the offset of the first one
+      {33, string.pack("<I8", 1 << 40)}, -- the end
+    } do
+      forge(table.unpack(wrong))
+      local dump <close> = open()
+      reads_right(dump)
+      assert(files.read(path .. ".index") == whole, "it is still wrong")
+    end
+  end)
+
+  it("is left alone if another version of the library made it", function()
+    open():close()
+    forge(9, string.pack("<I4", 99))
+    local forged = files.read(path .. ".index")
+    local dump <close> = open()
+    assert.matches("^no index: .*another version", dump.warnings[1])
+    assert(files.read(path .. ".index") == forged, "it was replaced")
+  end)
+
+  it("is for this user alone when it is made anew", function()
+    open():close()
+    assert(os.execute("chmod 644 " .. process.quote(path .. ".index")))
+    damage(path .. ".index", 100)
+    open():close()
+    assert.are.equal("rw-------", lfs.attributes(path .. ".index", "permissions"))
+  end)
+
+  it("is not used if others may write to it", function()
+    open():close()
+    assert(os.execute("chmod 666 " .. process.quote(path .. ".index")))
+    local dump <close> = open()
+    assert.matches("others than its owner may write to it: not used$", dump.warnings[1])
+    assert.are.equal(bytes:sub(-9), dump:read(START + #bytes - 9, 9))
+  end)
+
+  it("is not a file that a link leads to", function()
+    files.symlink(files.write("elsewhere", "other"), "one.gcore.gz.index")
+    local dump <close> = open()
+    assert.matches("^no index: ", dump.warnings[1])
+    assert.are.equal("other", files.read(files.path("elsewhere")))
+  end)
+
+  it("of several members knows them all", function()
+    local function members(...)
+      local parts = {}
+      for i, part in ipairs {...} do
+        local pipe <close> = assert(io.popen("gzip -1n <" ..
+          process.quote(files.write("part" .. i, part))))
+        parts[i] = pipe:read("a")
+      end
+      return table.concat(parts)
+    end
+    local third = #plain // 3
+    rewrite(path, members(plain:sub(1, third), plain:sub(third + 1, 2 * third), "",
+      plain:sub(2 * third + 1)))
+    for _ = 1, 2 do
+      local dump <close> = open()
+      reads_right(dump)
+    end
   end)
 
   it("is not made for a dump that is not compressed", function()

@@ -45,6 +45,9 @@ local function hostile(change, restore, calls)
 end
 ]]
 
+-- Too much memory for valgrind.
+local it_large = os.getenv("QVM_VALGRIND") and pending or it
+
 describe("a hostile script", function()
   local path, other, root
 
@@ -151,6 +154,31 @@ describe("a hostile script", function()
         return name == "va_bits" and 48 or name == "page_shift" and 12 or nil
       end})) == nil and "survived" or "opened")
       os.exit(0, true)]]
+  end)
+
+  -- More than is unpacked at once, so that progress is called.
+  it_large("may close a compressed dump while it is unpacked", function()
+    local plain = files.write("large.gcore", writer.file {machine = "x86_64",
+      segments = {{paddr = 0x5000, bytes = ("qvm "):rep(40 << 20 >> 1)}}})
+    assert(os.execute("gzip -1 " .. process.quote(plain)))
+    survives(([[
+      local function close_all()
+        for level = 1, 20 do
+          if not debug.getinfo(level, "f") then break end
+          for i = 1, 40 do
+            local name, value = debug.getlocal(level, i)
+            if not name then break end
+            pcall(core.dump.close, value)
+          end
+        end
+        collectgarbage()
+      end
+      local calls = 0
+      for _, options in ipairs {{index = true}, {partial = true}} do
+        options.progress = function() calls = calls + 1; close_all() end
+        pcall(qvm.open, %q, options)
+      end
+      assert(calls > 1)]]):format(plain .. ".gz"))
   end)
 
   it("may call the finalizer of a dump in use", function()

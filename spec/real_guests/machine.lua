@@ -96,7 +96,7 @@ function machine:boot(progress)
     elseif self:serial():find("Kernel panic", 1, true) then
       error("the guest's kernel panicked", 0)
     elseif seconds > boot_limit(self.tasks) then
-      error(("the guest is not ready after %d s"):format(seconds), 0)
+      error(("the guest is not ready after %.0f s"):format(seconds), 0)
     elseif seconds >= next_report then
       progress(("booting %s guest, %d s"):format(self.arch, next_report))
       next_report = next_report + 4

@@ -56,6 +56,7 @@ struct gzip {
     int fd;
     const char *path;
     bool lenient;
+    struct gzip_state state; /* of the file, when it was opened */
 
     struct inflater first;
     struct slot front; /* the chunk that it is in; none before it has begun */
@@ -85,7 +86,8 @@ struct gzip *gzip_new(int fd, const char *path, bool lenient, struct qvm_error *
     gzip->lenient = lenient;
     access_points_init(&gzip->points);
     gzip->front.bytes = malloc(CHUNK);
-    if (gzip->front.bytes && inflater_init(&gzip->first, fd, path, err) == 0 &&
+    if (gzip->front.bytes && gzip_state(fd, path, &gzip->state, err) == 0 &&
+        inflater_init(&gzip->first, fd, path, err) == 0 &&
         inflater_init(&gzip->later, fd, path, err) == 0) {
         gzip->later.state = INFLATER_UNPOSITIONED;
         return gzip;
@@ -230,12 +232,19 @@ static struct slot *take_slot(struct gzip *gzip, struct qvm_error *err)
 }
 
 /* Fills a slot with a chunk. A call that is incomplete within the chunk leaves the pass
- * after the chunk's start, so the next call unpacks it again from the access point. */
+ * after the chunk's start, so the next call unpacks it again from the access point. A
+ * chunk that ends with damage is not kept: the first pass has found none in it, nor has
+ * that of an index, so the file has changed. */
 static int unpack(struct gzip *gzip, struct slot *slot, uint64_t chunk,
                   struct qvm_error *err)
 {
+    const struct inflater *later = &gzip->later;
+
     if (seek(gzip, chunk * CHUNK, slot->bytes, err) == 0 &&
         inflater_run(&gzip->later, slot->bytes, CHUNK, false, &slot->size, err) == 0) {
+        if (slot->size < CHUNK && later->state != INFLATER_RUNS &&
+            later->state != INFLATER_ENDED)
+            return inflater_fail(later, err);
         slot->used = true;
         slot->chunk = chunk;
         return 0;
@@ -349,7 +358,8 @@ void gzip_use_index(struct gzip *gzip, const struct gzip_index *index)
 int gzip_make_index(const struct gzip *gzip, unsigned char **bytes, size_t *size,
                     struct qvm_error *err)
 {
-    struct gzip_index index = {.data_size = gzip->first.out,
+    struct gzip_index index = {.state = gzip->state,
+                               .data_size = gzip->first.out,
                                .end = inflater_position(&gzip->first),
                                .garbage = gzip->first.garbage,
                                .points = gzip->points};

@@ -1,18 +1,31 @@
 /* All numbers are little-endian:
  *
- *     bytes     content
- *     8         "qvmindex"
- *     4, 4      version (1), flags (1: something follows the last member)
- *     8, 8, 4   of the gzip file: its size, where its data ends, the CRC-32 of 64 KiB at
- * the beginning and of 64 KiB before that end 8, 8, 4   bytes of data, spacing of the
- * points, number of points 8, 8, 4, 4 and the window, unless it is zeros, for each point:
- *               offset in the data, offset in the file, bits and flags, window's size
- *     4         CRC-32 of all that
+ *     bytes   content
+ *     8       "qvmindex"
+ *     4       version: 2
+ *     4       1 if something other than zeros follows the last member, else 0
+ *     8       of the gzip file: its size
+ *     8       the time of its last change
+ *     8       where its last member ends
+ *     4       the CRC-32 of its samples, see below
+ *     8       of the data: bytes
+ *     8       spacing of the points
+ *     4       number of points
  *
- * The last bytes before the end are the CRC-32 and the size of the data, so a file with the
- * same beginning, end and size has the same data. The index has a checksum of its own, as a
- * wrong window would give wrong data. Whoever can replace the index can replace the dump as
- * well, so no more is done about one that is made on purpose than to stay within bounds. */
+ * then for each point
+ *
+ *     8       its offset in the data
+ *     8       in the file
+ *     4       bits, plus 256 if the window is not zeros and follows
+ *     4       the window's size
+ *     ...     the window
+ *
+ * and 4 bytes, the CRC-32 of all that, as a wrong window would give wrong data.
+ *
+ * A file is taken for the same if its size and time are, and 64 KiB at its beginning,
+ * before the end of its last member, where the checksum of the data is, and after that. An
+ * index that was made to deceive can at most make reads fail or give wrong data; as only
+ * this user or the dump's owner can have made it, they could have changed the dump. */
 #include "dump/gzip_index.h"
 
 #include "util/bytes.h"
@@ -27,51 +40,59 @@
 
 enum {
     MAGIC_SIZE = 8,
-    HEAD_SIZE = MAGIC_SIZE + 4 + 4 + 8 + 8 + 4 + 8 + 8 + 4,
+    HEAD_SIZE = MAGIC_SIZE + 4 + 4 + 8 + 8 + 8 + 4 + 8 + 8 + 4,
     POINT_SIZE = 8 + 8 + 4 + 4,
     CHECK_SIZE = 4,
     SIZE_LIMIT = (ACCESS_POINTS_MAX + 1) * (INFLATER_WINDOW + POINT_SIZE), /* and more */
-    VERSION = 1,
-    GARBAGE = 1,        /* flag of the index */
+    VERSION = 2,
+    GARBAGE = 1,
     HAS_WINDOW = 0x100, /* flag of a point: its window follows */
-    SAMPLE = 64 << 10   /* bytes of the gzip file that are compared */
+    SAMPLE = 64 << 10   /* bytes */
 };
 
 static const char MAGIC[MAGIC_SIZE + 1] = "qvmindex";
 
-/* What the index is of. */
-struct identity {
-    uint64_t size;
-    uint32_t check;
-};
-
-/* `end`: the offset after the file's last member. */
-static int identify(int fd, uint64_t end, const char *path, struct identity *identity,
-                    struct qvm_error *err)
+int gzip_state(int fd, const char *path, struct gzip_state *state, struct qvm_error *err)
 {
-    uint64_t from = end > SAMPLE ? end - SAMPLE : 0;
-    unsigned char *sample = malloc(SAMPLE);
-    ssize_t first, last = -1;
     struct stat status;
 
-    *identity = (struct identity){0};
-    if (!sample)
-        return qvm_fail_memory(err, path);
-    first = retry_pread(fd, sample, SAMPLE, 0);
-    if (first >= 0) {
-        identity->check = (uint32_t)crc32(0, sample, (uInt)first);
-        last = retry_pread(fd, sample, (size_t)(end - from), (off_t)from);
-    }
-    if (last >= 0)
-        identity->check = (uint32_t)crc32(identity->check, sample, (uInt)last);
-    if (last < 0 || fstat(fd, &status) != 0) {
-        qvm_fail_errno(err, errno, path);
-        free(sample);
-        return -1;
-    }
-    identity->size = (uint64_t)status.st_size;
-    free(sample);
+    if (fstat(fd, &status) != 0)
+        return qvm_fail_errno(err, errno, path);
+    state->size = (uint64_t)status.st_size;
+    state->time = status.st_mtime;
     return 0;
+}
+
+/* The CRC-32 of up to `size` bytes at an offset, added to *check. 0, or -1 and errno. */
+static int add_sample(int fd, uint64_t offset, size_t size, unsigned char *scratch,
+                      uint32_t *check)
+{
+    ssize_t got = retry_pread(fd, scratch, size, (off_t)offset);
+
+    if (got < 0)
+        return -1;
+    *check = (uint32_t)crc32(*check, scratch, (uInt)got);
+    return 0;
+}
+
+/* `end`: the offset after the file's last member. */
+static int check_samples(int fd, uint64_t end, const char *path, uint32_t *check,
+                         struct qvm_error *err)
+{
+    size_t before = (size_t)smaller_u64(end, SAMPLE);
+    unsigned char *scratch = malloc(SAMPLE);
+    int status;
+
+    *check = 0;
+    if (!scratch)
+        return qvm_fail_memory(err, path);
+    status = add_sample(fd, 0, SAMPLE, scratch, check) != 0 ||
+                     add_sample(fd, end - before, before, scratch, check) != 0 ||
+                     add_sample(fd, end, SAMPLE, scratch, check) != 0
+                 ? qvm_fail_errno(err, errno, path)
+                 : 0;
+    free(scratch);
+    return status;
 }
 
 /* Writing ---------------------------------------------------------------------------- */
@@ -101,22 +122,27 @@ int gzip_index_encode(const struct gzip_index *index, int fd, const char *path,
 {
     const struct access_points *points = &index->points;
     size_t room = HEAD_SIZE + points->count * POINT_SIZE + CHECK_SIZE;
-    struct identity identity;
+    struct gzip_state now = {0};
+    uint32_t check;
     unsigned char *to;
 
     for (size_t i = 0; i < points->count; i++)
         room += points->list[i].window ? points->list[i].window_size : 0;
-    if (identify(fd, index->end, path, &identity, err) != 0)
+    if (gzip_state(fd, path, &now, err) != 0 ||
+        check_samples(fd, index->end, path, &check, err) != 0)
         return -1;
+    if (now.size != index->state.size || now.time != index->state.time)
+        return qvm_fail(err, QVM_MALFORMED, "%s: it has changed since it was opened", path);
     *bytes = to = malloc(room);
     if (!to)
         return qvm_fail_memory(err, path);
     memcpy(to, MAGIC, MAGIC_SIZE);
     to = put(to + MAGIC_SIZE, VERSION, 4);
     to = put(to, index->garbage ? GARBAGE : 0, 4);
-    to = put(to, identity.size, 8);
+    to = put(to, now.size, 8);
+    to = put(to, (uint64_t)now.time, 8);
     to = put(to, index->end, 8);
-    to = put(to, identity.check, 4);
+    to = put(to, check, 4);
     to = put(to, index->data_size, 8);
     to = put(to, points->spacing, 8);
     to = put(to, points->count, 4);
@@ -167,7 +193,7 @@ static int take_point(struct input *input, struct gzip_index *index, const char 
     flags = take(input, 4);
     window_size = take(input, 4);
     point.bits = flags & 7;
-    if (window_size > INFLATER_WINDOW || point.in == 0 || point.in > INT64_MAX ||
+    if (window_size > INFLATER_WINDOW || point.in == 0 || point.in > index->end ||
         point.out > index->data_size ||
         (points->count > 0 ? point.out <= points->list[points->count - 1].point.out
                            : point.out != 0))
@@ -184,32 +210,48 @@ static int take_point(struct input *input, struct gzip_index *index, const char 
                : qvm_fail_memory(err, path);
 }
 
-/* Takes what the checksum has proved to be whole. */
+/* Is it the file that the index is of? */
+static int check_file(const struct gzip_index *index, uint32_t samples, int fd,
+                      const char *path, struct qvm_error *err)
+{
+    struct gzip_state now = {0};
+    uint32_t check;
+
+    if (index->end > index->state.size || index->state.size > INT64_MAX)
+        return fail_malformed(path, err);
+    if (gzip_state(fd, path, &now, err) != 0 ||
+        check_samples(fd, index->end, path, &check, err) != 0)
+        return -1;
+    return now.size == index->state.size && now.time == index->state.time &&
+                   check == samples
+               ? 0
+               : fail_malformed(path, err);
+}
+
+/* Takes what follows the version, which the checksum has proved to be whole. */
 static int take_index(struct input *input, struct gzip_index *index, int fd,
                       const char *path, struct qvm_error *err)
 {
-    struct identity identity;
-    uint64_t version = take(input, 4), flags = take(input, 4), size = take(input, 8);
-    uint64_t check, spacing, count;
+    uint32_t samples;
+    uint64_t count;
 
+    index->garbage = take(input, 4) & GARBAGE;
+    index->state.size = take(input, 8);
+    index->state.time = (int64_t)take(input, 8);
     index->end = take(input, 8);
-    check = take(input, 4);
+    samples = (uint32_t)take(input, 4);
     index->data_size = take(input, 8);
-    index->garbage = flags & GARBAGE;
-    spacing = take(input, 8);
+    index->points.spacing = take(input, 8);
     count = take(input, 4);
-    if (index->end > size || size > INT64_MAX)
-        return fail_malformed(path, err);
-    if (identify(fd, index->end, path, &identity, err) != 0)
+    if (check_file(index, samples, fd, path, err) != 0)
         return -1;
-    if (version != VERSION || size != identity.size || check != identity.check ||
-        index->data_size > INT64_MAX || count > ACCESS_POINTS_MAX)
+    if (index->data_size > INT64_MAX || count > ACCESS_POINTS_MAX ||
+        (count == 0 && index->data_size > 0))
         return fail_malformed(path, err);
     for (; count > 0; count--)
         if (take_point(input, index, path, err) != 0)
             return -1;
-    index->points.spacing = spacing;
-    return 0;
+    return input->left == 0 ? 0 : fail_malformed(path, err);
 }
 
 int gzip_index_decode(struct gzip_index *index, int fd, const char *path,
@@ -224,6 +266,9 @@ int gzip_index_decode(struct gzip_index *index, int fd, const char *path,
                                              bytes_u32(bytes + size - CHECK_SIZE, false))
         return fail_malformed(path, err);
     input = (struct input){bytes + MAGIC_SIZE, size - MAGIC_SIZE - CHECK_SIZE};
+    if (take(&input, 4) != VERSION)
+        return qvm_fail(err, QVM_UNSUPPORTED,
+                        "%s: an index of another version of the library", path);
     access_points_init(&index->points);
     if (take_index(&input, index, fd, path, err) == 0)
         return 0;
@@ -238,10 +283,13 @@ static int check_owner(int index_fd, int fd, const char *path, struct qvm_error 
 
     if (fstat(index_fd, &of_index) != 0 || fstat(fd, &of_dump) != 0)
         return qvm_fail_errno(err, errno, path);
-    if (of_index.st_uid == of_dump.st_uid || of_index.st_uid == geteuid())
-        return 0;
-    return qvm_fail(err, QVM_PERMISSION,
-                    "%s: belongs to another user than the dump: not used", path);
+    if (of_index.st_uid != of_dump.st_uid && of_index.st_uid != geteuid())
+        return qvm_fail(err, QVM_PERMISSION,
+                        "%s: belongs to another user than the dump: not used", path);
+    if (of_index.st_mode & (S_IWGRP | S_IWOTH))
+        return qvm_fail(err, QVM_PERMISSION,
+                        "%s: others than its owner may write to it: not used", path);
+    return 0;
 }
 
 static int read_file(struct gzip_index *index, int index_fd, uint64_t size, int fd,

@@ -128,7 +128,7 @@ int image_file_use_index(struct image_file *file, const char *index_path,
 {
     struct gzip_index index;
 
-    if (!file->gzip)
+    if (!file->gzip || file->lenient)
         return 0;
     if (gzip_index_read(&index, file->fd, index_path, err) != 0)
         return -1;
@@ -142,7 +142,7 @@ int image_file_make_index(struct image_file *file, unsigned char **bytes, size_t
                           struct qvm_error *err)
 {
     *bytes = NULL;
-    if (!file->gzip)
+    if (!file->gzip || file->lenient)
         return 0;
     if (gzip_finish(file->gzip, err) != 0)
         return -1;

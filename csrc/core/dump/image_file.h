@@ -48,13 +48,14 @@ int image_file_resolve_size(struct image_file *file, uint64_t expected,
                             uint64_t or_expected, struct qvm_error *err);
 
 /* Uses the index that the file at a path is, so that nothing need be unpacked first: due
- * before image_file_detect_gzip(). Does nothing for a file that is not compressed. Codes:
- * see gzip_index_read(); the file is as it was. */
+ * before image_file_detect_gzip(). Does nothing for a file that is not compressed, or
+ * read leniently: such a reader must learn what is wrong with the file. Codes: see
+ * gzip_index_read(); the file is as it was. */
 int image_file_use_index(struct image_file *file, const char *index_path,
                          struct qvm_error *err);
 
 /* Unpacks a compressed file to its end and makes the index of it: bytes that the caller
- * frees; NULL for a file that is not compressed. A file that is cut or damaged has none:
+ * frees; NULL for a file for which image_file_use_index() does nothing. A file that is cut or damaged has none:
  * codes truncated, malformed. */
 int image_file_make_index(struct image_file *file, unsigned char **bytes, size_t *size,
                           struct qvm_error *err);

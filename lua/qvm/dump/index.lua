@@ -10,31 +10,32 @@ function index.path_of(path)
   return path .. ".index"
 end
 
-local function warn(dump, message)
-  dump.warnings[#dump.warnings + 1] = "no index: " .. message
-end
-
--- What is not an index of the library, or belongs to somebody else, is left alone.
-local function may_replace(code)
-  return code == "not_found" or code == "malformed"
+local function save(path, bytes, code)
+  if code == "malformed" then
+    os.remove(path) -- a file that is replaced would keep its access rights
+  end
+  return core.save(path, bytes, true)
 end
 
 -- Makes the index of a dump that was opened without one. message, code: why the core did not
--- use the file. A dump that cannot have an index can be read all the same, so what goes wrong
--- is a warning.
+-- use the file, or nil. What is not an index, or not this user's, is left alone. That there
+-- is no index is a warning: the dump was opened, and reading it shows what is wrong with it.
+-- If progress raises, so does this, and the dump is closed.
 function index.complete(dump, message, code, progress)
-  if not code then
-    return
-  elseif not may_replace(code) then
-    return warn(dump, message)
+  if code == "not_found" or code == "malformed" then
+    local ok, bytes, problem = pcall(core.dump.make_index, dump, progress)
+    if not ok then
+      core.dump.close(dump)
+      error(bytes, 0)
+    end
+    message = problem
+    if bytes then
+      local saved, why = save(index.path_of(dump.path), bytes, code)
+      message = not saved and why or nil
+    end
   end
-  local bytes, problem = core.dump.make_index(dump, progress)
-  local saved = bytes
-  if bytes then
-    saved, problem = core.save(index.path_of(dump.path), bytes, true)
-  end
-  if not saved and problem then
-    warn(dump, problem)
+  if message then
+    dump.warnings[#dump.warnings + 1] = "no index: " .. message
   end
 end
 
