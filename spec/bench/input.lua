@@ -13,7 +13,11 @@ local build = os.getenv("QVM_BUILD") or "build"
 local guest = "build/guests/x86_64"
 local COPIED = 1 << 20 -- bytes at a time
 
-local input = {path = {}}
+local input = {path = {}, many_tasks = "build/guests/x86_64-2G-tasks10000/first.elf"}
+
+function input.exists(path)
+  return lfs.attributes(path) ~= nil
+end
 
 local function shell(line, ...)
   local words = {...}

@@ -122,6 +122,13 @@ job("all stacks", {"big"}, function(path)
   return {qvm = measure.script(path.big, scripts.stacks), peer = crash(path.big, "foreach bt")}
 end)
 
+-- Only where that guest was recorded: it boots for minutes.
+job("all tasks, 10,000", {}, function()
+  local path = input.many_tasks
+  return {qvm = input.exists(path) and measure.script(path, scripts.tasks)
+    or measure.absent("qvm", path .. " was not recorded: see docs/performance.md")}
+end)
+
 job("10^5 task.comm", {"big"}, function(path)
   return {qvm = repeated(measure.qvm("members", path.big)),
     peer = debugged("drgn", function()
