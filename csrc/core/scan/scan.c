@@ -111,15 +111,26 @@ static int fail_limit(const struct scan *scan, struct qvm_error *err)
 }
 
 /* The extent is charged for, too: tables that map nothing but single, scattered pages cost
- * planning and no reading. */
+ * planning and no reading. One that was found before is kept, since large ones are divided
+ * into many units, and to find the end of one the file system goes through the whole file.
+ */
 int scan_extent(struct scan *scan, struct memory *memory, uint64_t address,
                 struct extent *extent, struct qvm_error *err)
 {
+    unsigned i = memory == scan->memory ? 0 : 1;
+
     if (scan->left == 0)
         return fail_limit(scan, err);
-    if (memory_extent(memory, address, scan->last, extent, err) != 0)
-        return -1;
     charge(scan, EXTENT_COST);
+    if (scan->known[i].memory != memory || address < scan->known[i].first ||
+        address > scan->known[i].extent.last) {
+        scan->known[i].memory = NULL;
+        if (memory_extent(memory, address, scan->last, &scan->known[i].extent, err) != 0)
+            return -1;
+        scan->known[i].memory = memory;
+        scan->known[i].first = address;
+    }
+    *extent = scan->known[i].extent;
     return 0;
 }
 

@@ -56,6 +56,13 @@ struct scan {
     uint64_t total, done, counted;
     uint64_t left; /* what it may still cost: see memory_ops.scan_limit */
 
+    /* For scan_extent: the extent that it found last, for each of the memories. */
+    struct {
+        struct memory *memory;
+        uint64_t first;
+        struct extent extent;
+    } known[2];
+
     /* Where the last unit that stopped was resumed, and how. */
     uint64_t resume_at;
     int resume_state;
@@ -97,7 +104,8 @@ uint64_t scan_progress(struct scan *scan, uint64_t *total);
 /* Moves on past an address; past the last one the scan is finished. */
 void scan_pass(struct scan *scan, uint64_t address);
 
-/* The extent of `memory`, which is the scan's or one beside it, at an address. */
+/* The extent of `memory`, which is the scan's or the one that it is compared with, at an
+ * address. */
 int scan_extent(struct scan *scan, struct memory *memory, uint64_t address,
                 struct extent *extent, struct qvm_error *err);
 
