@@ -45,11 +45,11 @@ function measure.program(name, ...)
     arguments = {...}}
 end
 
--- A script about a dump, as a whole process.
-function measure.script(path, code)
+-- A script about a dump, as a whole process. options: of qvm.open, as Lua's source.
+function measure.script(path, code, options)
   return measure.program("qvm", lua, "-e",
-    ("package.path, package.cpath = %q, %q local dump = assert(require 'qvm'.open(%q)) %s"):format(
-      package.path, package.cpath, path, code))
+    ("package.path, package.cpath = %q, %q local dump = assert(require 'qvm'.open(%q, %s)) %s")
+      :format(package.path, package.cpath, path, options or "nil", code))
 end
 
 function measure.nothing()
