@@ -177,7 +177,7 @@ guest-dump: ## dump a Linux guest that runs under QEMU: ARCH=x86_64|aarch64
 	@sh .ci/deps build test guest
 	@$(LUA) spec/real_guests/guest.lua $(ARCH)
 
-bench: ## measure against other tools, on dumps of 4 GiB: about ten minutes
+bench: ## measure against other tools, on dumps of 4 GiB: about five minutes
 	@sh .ci/deps build test bench
 	@$(MAKE) -s all $(BENCH)
 	@QVM_BUILD="$(BUILD)" LUA="$(LUA)" $(LUA) spec/bench/bench.lua
