@@ -71,8 +71,9 @@ struct opening {
     const char *index; /* path, or NULL */
 };
 
-/* Opens a dump into a handle that is at the stack's top, and pins it: progress and hooks may
- * close it. *of_index: why the index is not used; *uses_index, whether it is. 0, or -1. */
+/* Opens a dump into a handle that is at the stack's top, and pins it: progress and hooks
+ * may close it. *of_index: why the index is not used; *uses_index, whether it is. 0, or -1.
+ */
 static int load(lua_State *L, struct dump **handle, const struct opening *opening,
                 bool *uses_index, struct qvm_error *of_index, struct qvm_error *err)
 {
