@@ -15,9 +15,8 @@
 -- `not_qvm` `gone` `malformed` `truncated` `too_large` `unmapped` `timeout`
 -- `unsupported` `io` `busy`.
 --
--- Addresses and counters are 64-bit integers: print them with `hex`, and compare
--- them with `math.ult`. `qvm.conf` reads `.qvmconf` files, and `qvm.errata` saves
--- and compares errata settings.
+-- Addresses and counters are 64-bit integers: print them with `hex`, and compare them with
+-- `math.ult`. `qvm.conf` reads `.qvmconf` files, `qvm.errata` compares errata settings.
 -- @module qvm
 
 if _VERSION ~= "Lua 5.4" then
@@ -241,13 +240,11 @@ end
 -- @tparam string path
 -- @tparam ?table options
 -- @tparam[opt] boolean options.partial true also opens a dump with bytes missing after
--- its program headers: `complete` is then false, and reading what is missing fails with
--- `truncated`. A compressed dump is then unpacked once, and may be damaged: see
--- `warnings`
--- @tparam[opt] boolean options.index true keeps the index of a compressed dump in the
--- file PATH.index: the first call unpacks the dump once and writes it, later ones open and
--- read the dump without unpacking what is before. Has no effect with `partial`, or on a
--- dump that is not compressed. If there can be none, `warnings` says why
+-- its program headers: `complete` is then false, and reading what is missing is `truncated`.
+-- A compressed dump is then unpacked once, and may be damaged: see `warnings`
+-- @tparam[opt] boolean options.index true keeps the index of a compressed dump in the file
+-- PATH.index: the first call unpacks the dump once and writes it, later ones need not unpack
+-- what is before a value. Not with `partial`. If there can be none, `warnings` says why
 -- @tparam[opt] function(integer) options.progress called with the number of bytes
 -- unpacked so far, while a compressed dump is unpacked
 -- @treturn[1] qvm.dump.Dump the dump
@@ -258,8 +255,7 @@ end
 -- @usage dump = assert(qvm.open("linux1.gcore.gz", {index = true}))
 function qvm.open(path, options)
   check.path(path, 1, "open")
-  check.options(options, "open",
-    {partial = "boolean", index = "boolean", progress = "function"})
+  check.options(options, "open", {partial = "boolean", index = "boolean", progress = "function"})
   options = options or {}
   return Dump.open(path, options.partial, options.progress, nil, options.index)
 end
@@ -267,12 +263,11 @@ end
 --- Saves what a VM reports to a new directory.
 --
 -- For bug reports. The directory holds `env.json` (the env's bytes), `errata.json` (a
--- baseline), `vm.qvmconf` (the configuration, if given, without the files that it
--- includes), and `manifest.json`: the system name, the state, the names of the nodes,
--- the name of this host, the time (UTC) and the version of the library. Check it before
--- you pass it on: an env and a configuration name threads, devices and files of the
--- host. It contains no guest memory. Only this user can read the directory and its
--- files (modes 0700 and 0600).
+-- baseline), `vm.qvmconf` (the configuration, if given, without the files that it includes),
+-- and `manifest.json`: the system name, the state, the names of the nodes, the name of this
+-- host, the time (UTC) and the version of the library. Check it before you pass it on: an env
+-- and a configuration name threads, devices and files of the host. It contains no guest memory.
+-- Only this user can read the directory and its files (modes 0700 and 0600).
 -- @tparam qvm.vm.VM vm
 -- @tparam string directory must not exist
 -- @tparam ?table options
@@ -332,8 +327,8 @@ end
 
 --- Shows any value as text of several lines, for the prompt.
 --
--- An object's own line, its parts, and its fields in order. Addresses are in
--- hexadecimal. Deep and long values are cut, and a table is shown only once.
+-- An object's own line, its parts, and its fields in order. Addresses are in hexadecimal.
+-- Deep and long values are cut, and a table is shown only once.
 -- @tparam any value an object of this library, or anything
 -- @treturn string lines
 -- @usage print(qvm.show(dump:vcpu(0)))
@@ -381,8 +376,7 @@ end
 --- Shows help at the prompt.
 --
 -- An overview, or the page of one function or kind of object. Case does not matter, and
--- `qvm.` may be left out. The text is made from the comments in the source, as the HTML
--- reference is.
+-- `qvm.` may be left out. The text is that of the HTML reference.
 -- @tparam[opt] any about an object, a function, or a name such as `"VM"`,
 -- `"VM:dump"`, `"dump.find"`; without it, an overview
 -- @treturn[1] string lines
