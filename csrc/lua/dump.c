@@ -71,23 +71,30 @@ struct opening {
     const char *index; /* path, or NULL */
 };
 
+/* What became of the index that open() was given. */
+struct index_use {
+    bool is_used, is_refused; /* neither: the dump needs none, or none was given */
+    struct qvm_error error;   /* why it is refused */
+};
+
 /* Opens a dump into a handle that is at the stack's top, and pins it: progress and hooks
- * may close it. *of_index: why the index is not used; *uses_index, whether it is. 0, or -1.
- */
+ * may close it. 0, or -1. */
 static int load(lua_State *L, struct dump **handle, const struct opening *opening,
-                bool *uses_index, struct qvm_error *of_index, struct qvm_error *err)
+                struct index_use *index, struct qvm_error *err)
 {
     struct dump *dump;
 
     *handle = dump = opening->fd < 0
                          ? dump_open(opening->path, opening->partial, err)
                          : dump_open_fd(opening->fd, opening->path, opening->partial, err);
-    *uses_index = false;
     if (!dump)
         return -1;
     pin_dump(L, lua_gettop(L));
-    if (opening->index)
-        *uses_index = image_file_use_index(&dump->file, opening->index, of_index) == 0;
+    if (opening->index && dump->file.gzip && !opening->partial) {
+        index->is_refused =
+            image_file_use_index(&dump->file, opening->index, &index->error) != 0;
+        index->is_used = !index->is_refused;
+    }
     while (dump_load(dump, err) != 0) {
         if (!poll_incomplete(L, err))
             return -1;
@@ -99,12 +106,11 @@ static int load(lua_State *L, struct dump **handle, const struct opening *openin
 /* Pushes a handle and opens a dump into it. A dump that cannot be loaded is closed at once:
  * its descriptor is not left to the collector. NULL: failed. */
 static struct dump **open_handle(lua_State *L, const struct opening *opening,
-                                 bool *uses_index, struct qvm_error *of_index,
-                                 struct qvm_error *err)
+                                 struct index_use *index, struct qvm_error *err)
 {
     struct dump **handle = new_handle(L, 1);
     int top = lua_gettop(L);
-    bool is_loaded = load(L, handle, opening, uses_index, of_index, err) == 0;
+    bool is_loaded = load(L, handle, opening, index, err) == 0;
 
     lua_settop(L, top);
     if (is_loaded)
@@ -117,35 +123,37 @@ static struct dump **open_handle(lua_State *L, const struct opening *opening,
 
 /* open(path, partial, progress or nil [, file [, index]]): a table with the dump's fields.
  * A file of open_file is opened in place of the path. `index` is the path of the index of a
- * compressed dump. If it is not used, message, code follow the table. */
+ * compressed dump. If it is refused, message, code follow the table. */
 static int core_open(lua_State *L)
 {
     struct opening opening = {.path = luaL_checkstring(L, 1),
                               .partial = lua_toboolean(L, 2),
                               .fd = lua_isnoneornil(L, 4) ? -1 : check_file(L, 4),
                               .index = luaL_optstring(L, 5, NULL)};
-    bool wants_index = opening.index != NULL, uses_index;
+    struct index_use index = {0};
     struct dump **handle;
-    struct qvm_error err, of_index;
+    struct qvm_error err;
 
     lua_settop(L, 5);
-    handle = open_handle(L, &opening, &uses_index, &of_index, &err);
-    if (!handle && uses_index) {
+    handle = open_handle(L, &opening, &index, &err);
+    if (!handle && index.is_used) {
         /* An index with the right checksum may be wrong all the same. */
         opening.index = NULL;
-        handle = open_handle(L, &opening, &uses_index, &of_index, &err);
-        qvm_fail(&of_index, QVM_MALFORMED, "%s: its index does not fit it", opening.path);
+        handle = open_handle(L, &opening, &index, &err);
+        qvm_fail(&index.error, QVM_MALFORMED, "%s: its index does not fit it",
+                 opening.path);
+        index.is_refused = true;
     }
     if (!handle)
         return push_failure(L, &err);
     if (!*handle) /* progress, or a hook, has closed it */
         return push_closed(L);
     pin_dump(L, lua_gettop(L));
-    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2); /* the handle; the pin is above it */
     push_dump_table(L, *handle);
-    if (!wants_index || uses_index)
+    if (!index.is_refused)
         return 1;
-    push_failure(L, &of_index);
+    push_failure(L, &index.error);
     lua_remove(L, -3); /* its nil */
     return 3;
 }

@@ -17,7 +17,7 @@ local RUNS, RUNS_LONG, LONG, VERY_LONG = 5, 3, 3, 20 -- the last two in seconds
 
 -- Contenders --------------------------------------------------------------------------
 
--- A work in its own process, done `repeats` times there: the last time counts.
+-- A job in a process of its own, done `repeats` times there: the last time counts.
 local function worker(name, before, arguments)
   return {name = name, before = before, repeats = 1, arguments = arguments}
 end
@@ -35,6 +35,7 @@ function measure.bound(name, work, ...)
   return worker(name, {build .. "/bench/bound", work}, {...})
 end
 
+-- The same for what it is compared with in Lua.
 function measure.other(name, work, ...)
   return worker(name, {lua, "spec/bench/work.lua", work}, {...})
 end
@@ -77,13 +78,13 @@ function measure.cold(contender, path)
   return contender
 end
 
--- Exit statuses that are no failures.
+-- The exit statuses of one digit that are no failures, as a string.
 function measure.statuses(contender, statuses)
   contender.statuses = statuses
   return contender
 end
 
--- For a result that means something else than qvm's.
+-- For a result that means something other than qvm's.
 function measure.incomparable(contender)
   contender.incomparable = true
   return contender
@@ -165,8 +166,9 @@ local function summary(found)
     max = times[#times], runs = #times, result = found.result}
 end
 
--- Measures contenders, a table with any keys. Returns a table with the same keys: `name`,
--- and either `absent` (why) or `median`, `min`, `max` (seconds), `runs`, `result`.
+-- Measures contenders, a table with some of the keys qvm, peer, bound. Returns a table with the
+-- same keys: `name`, and either `absent` (why) or `median`, `min`, `max` (seconds), `runs`,
+-- `result`.
 function measure.all(contenders)
   local found, results = {}, {}
   for _, key in ipairs {"qvm", "peer", "bound"} do

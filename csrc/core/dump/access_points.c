@@ -1,12 +1,12 @@
-/* Points are `spacing` bytes of data apart. When the list is full, every second one is
- * dropped and the spacing is doubled:
+/* Points are at least `spacing` bytes of data apart: each is at the first end of a block
+ * that is far enough from the last one. When the list is full, every second one is dropped
+ * and the spacing is doubled:
  *
  *     0    1    2    3    4    5    6    7        spacing 1
  *     0         2         4         6             spacing 2, and room for as many again
  *
- * So memory is bounded, windows take ACCESS_POINTS_MAX * 32 KiB, 16 MiB in all, and a read
- * unpacks at most a fixed fraction of the data. A window of zeros, as most of a guest's
- * memory is, needs no copy. */
+ * So windows take ACCESS_POINTS_MAX * 32 KiB, 16 MiB, at most, and a read unpacks about one
+ * gap. A window of zeros, as most of a guest's memory is, needs no copy. */
 #include "dump/access_points.h"
 
 #include "util/bytes.h"

@@ -22,10 +22,12 @@
  *
  * and 4 bytes, the CRC-32 of all that, as a wrong window would give wrong data.
  *
- * A file is taken for the same if its size and time are, and 64 KiB at its beginning,
- * before the end of its last member, where the checksum of the data is, and after that. An
- * index that was made to deceive can at most make reads fail or give wrong data; as only
- * this user or the dump's owner can have made it, they could have changed the dump. */
+ * The file counts as unchanged if these agree: its size, the time of its last change, and
+ * the CRC of three samples of up to 64 KiB: at its beginning, before the end of its last
+ * member (with that member's own checksum), and after it.
+ *
+ * A forged index can at most make reads fail or give wrong data. check_owner() accepts one
+ * only from this user or the dump's owner. */
 #include "dump/gzip_index.h"
 
 #include "util/bytes.h"

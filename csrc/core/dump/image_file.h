@@ -55,8 +55,8 @@ int image_file_use_index(struct image_file *file, const char *index_path,
                          struct qvm_error *err);
 
 /* Unpacks a compressed file to its end and makes the index of it: bytes that the caller
- * frees; NULL for a file for which image_file_use_index() does nothing. A file that is cut or damaged has none:
- * codes truncated, malformed. */
+ * frees; NULL for a file for which image_file_use_index() does nothing. A file that is cut
+ * or damaged has none: codes truncated, malformed. */
 int image_file_make_index(struct image_file *file, unsigned char **bytes, size_t *size,
                           struct qvm_error *err);
 

@@ -29,8 +29,9 @@ void page_stream_begin(struct page_stream *stream, uint64_t address)
     stream->page_count = 0;
 }
 
-/* Adds a physical page. False: it is not new. Quadratic in the pages: kallsyms, with some
- * 5000, takes 13 million comparisons at most, some milliseconds. */
+/* Adds a physical page. False: it was read before, or `max` pages were. Quadratic in the
+ * pages: kallsyms, with some 5000, takes 13 million comparisons at most, some milliseconds.
+ */
 static bool add_page(struct page_stream *stream, uint64_t physical)
 {
     for (size_t i = 0; i < stream->page_count; i++)

@@ -26,7 +26,8 @@ void page_stream_free(struct page_stream *stream);
 void page_stream_begin(struct page_stream *stream, uint64_t address);
 
 /* Reads up to the end of the page: at most PAGE_STREAM_SIZE bytes. *n: how many; 0: the
- * stream has ended. 0, or -1: incomplete, call again. */
+ * stream has ended. Returns 0, or -1: incomplete, call again. Any other failure to read
+ * ends the stream. */
 int page_stream_next(struct page_stream *stream, unsigned char *to, size_t *n,
                      struct qvm_error *err);
 

@@ -19,13 +19,13 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The cache uses the smaller page size of the two halves, so an entry of it is never larger
- * than what one entry of a table maps. */
+/* The cache uses the smaller page size of the two halves, so a cached page never spans two
+ * entries of a table. */
 void space_init(struct space *space, struct dump *dump)
 {
     space->memory = (struct memory){.ops = &space_memory_ops, .path = dump->file.path};
     space->dump = dump;
-    space->page_shift = 16;
+    space->page_shift = 16; /* 64 KiB, the largest pages */
     for (int i = 0; i < SPACE_HALVES; i++)
         if (space->has[i] && space->half[i].page_shift < space->page_shift)
             space->page_shift = space->half[i].page_shift;
@@ -118,8 +118,8 @@ static int fail_table(const struct space *space, uint64_t address, const struct 
                     walk->paging->level[walk->count].number, table);
 }
 
-/* table + (address & mask) cannot wrap: the decoder has cleared the bits below the block's
- * size. */
+/* The sum that makes walk->address cannot wrap: the decoder has cleared the bits of a
+ * leaf's address below its size. */
 int space_walk(const struct space *space, uint64_t address, struct walk *walk,
                struct qvm_error *err)
 {

@@ -2,7 +2,8 @@
  * parallel. Steps grow from one unit to SCAN_UNITS, so that what is near the beginning is
  * found at once, and a loop that is left early has cost little.
  *
- * How the pieces work together, for three units of which the second finds enough and stops:
+ * How the pieces work together, for three units (as a rule there are more) of which the
+ * second finds enough and stops:
  *
  *     plan      [ unit 0 ][ unit 1 ][ unit 2 ]          in order, on the caller's thread
  *     run       worker 0: 0, 2      worker 1: 1         in any order
@@ -23,7 +24,7 @@
 enum {
     PARALLEL_MIN =
         LIMIT(8, 4),   /* units: with fewer a second thread is not worth its start */
-    LINE = 64,         /* of a processor's cache, in bytes */
+    LINE = 64,         /* bytes of a line of the processor's cache */
     EXTENT_COST = 128, /* of asking for an extent, in bytes that are looked through */
     OVERRUN_MIN = 64   /* bytes that are read past a unit at first */
 };
@@ -110,10 +111,9 @@ static int fail_limit(const struct scan *scan, struct qvm_error *err)
         scan->memory->path, scan->first, scan->next);
 }
 
-/* The extent is charged for, too: tables that map nothing but single, scattered pages cost
- * planning and no reading. One that was found before is kept, since large ones are divided
- * into many units, and to find the end of one the file system goes through the whole file.
- */
+/* A look-up is charged as reading is, since tables that map nothing but scattered pages
+ * cost planning and no reading. The last extent is kept: a large one is divided into many
+ * units, and to find its end the file system may go through the whole file. */
 int scan_extent(struct scan *scan, struct memory *memory, uint64_t address,
                 struct extent *extent, struct qvm_error *err)
 {

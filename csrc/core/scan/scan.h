@@ -89,7 +89,7 @@ int scan_init(struct scan *scan, const struct scan_ops *ops, struct memory *memo
               struct qvm_error *err);
 void scan_free(struct scan *scan);
 
-/* Does some more, and leaves it in units[0] up to units[ready], which may be nothing. 1; 0
+/* Does some more, and leaves it in the first `ready` of units, which may be none. 1; 0
  * at the end, when nothing is left; -1: failed. What was found before the place that fails
  * is given first, so it is the next call that fails. Code incomplete: call once more;
  * too_large: see memory_ops.scan_limit. */
@@ -118,8 +118,8 @@ void scan_plan_data(struct scan *scan, struct scan_unit *unit, uint64_t last, ui
 
 /* How many bytes to read next, up to SCAN_BUFFER, from an address that a unit has come to.
  * Past the unit as many as belong already to what is being looked at, `open`, more or less:
- * a small unit does not cost a large read. 0: that is the end of memory, or of the scan, or
- * it is past the unit and nothing is open. 0, or -1. */
+ * a small unit does not cost a large read. *n = 0: that is the end of memory, or of the
+ * scan, or it is past the unit and nothing is open. Returns 0, or -1. */
 int scan_read_size(struct scan *scan, const struct scan_unit *unit, uint64_t address,
                    uint64_t open, size_t *n, struct qvm_error *err);
 

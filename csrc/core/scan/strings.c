@@ -2,9 +2,9 @@
  * and in memory, the unit begins within a string of an earlier one, and skips it. A string
  * that goes on past the unit is read on.
  *
- * A string longer than STRINGS_PART is given in parts. A unit that has come to TEXT_MAX, or
- * has read a part on past its end, stops there, and the scan is resumed in the middle of
- * the string: then the next unit does not skip.
+ * A string longer than STRINGS_PART is given in parts. A unit stops at TEXT_MAX bytes of
+ * text, at SCAN_FOUND strings, or when it has completed a part past its end. The scan may
+ * then be resumed in the middle of a string, and the next unit does not skip.
  *
  *     memory   ..~~~~~~~~~~~~~~~~~..~~~~..~~~~~~~~~~....
  *     units    [   unit 1   ][    unit 2     ][ unit 3
@@ -182,7 +182,8 @@ static unsigned high_ones(uint64_t bits)
 }
 
 /* From i on, outside a string: where `min` printable bytes begin, or, at the end, fewer
- * that may go on past it; else n. Looks at each byte once. For min = 4:
+ * that may go on past it; else n. Looks at each byte once; but feed() calls it after each
+ * string, so in dense text the rest of a block is looked at again. For min = 4:
  *
  *     bytes     . a . . b c d e f . . g | h i j . . . . .
  *     runs              ^ ^             |

@@ -67,14 +67,14 @@ end
 -- @usage for message in dump:dmesg() do print(message.time, #message.text) end
 -- @usage for message in dump:dmesg {level = "err", last = 20} do print(message) end
 function Dump:dmesg(options)
-  local messages, log = require "qvm.guest".dmesg(self, options)
+  local messages, log_or_message = require "qvm.guest".dmesg(self, options)
   if not messages then
-    errors.raise(log)
+    errors.raise(log_or_message)
   end
-  return messages, log
+  return messages, log_or_message
 end
 
---- What a Linux guest crashed of: the most severe report in its kernel's log.
+--- Why a Linux guest crashed: the most severe report in its kernel's log.
 --
 -- A panic counts before an oops, that before a BUG, and so on down to a warning, in the order
 -- of `kind`. Of several panics the first counts, of other reports of a kind the last. The

@@ -12,15 +12,16 @@ end
 
 local function save(path, bytes, code)
   if code == "malformed" then
-    os.remove(path) -- a file that is replaced would keep its access rights
+    os.remove(path) -- to overwrite it would keep its permissions; this one is private
   end
   return core.save(path, bytes, true)
 end
 
 -- Makes the index of a dump that was opened without one. message, code: why the core did not
--- use the file, or nil. What is not an index, or not this user's, is left alone. That there
--- is no index is a warning: the dump was opened, and reading it shows what is wrong with it.
--- If progress raises, so does this, and the dump is closed.
+-- use the file, or nil. An index that is damaged or of another file is replaced. What is not an
+-- index of this version, or could be the work of somebody else, is left alone. That there is no
+-- index is a warning: the dump was opened, and reading it shows what is wrong with it. If
+-- progress raises, so does this, and the dump is closed.
 function index.complete(dump, message, code, progress)
   if code == "not_found" or code == "malformed" then
     local ok, bytes, problem = pcall(core.dump.make_index, dump, progress)

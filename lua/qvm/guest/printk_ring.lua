@@ -9,7 +9,7 @@ local lookup, view = memory.lookup, memory.view
 
 local printk_ring = {}
 
-local COUNT_BITS_MAX = 24 -- logarithm of the number of records, in real kernels
+local COUNT_BITS_MAX = 24 -- logarithm of the number of records; real kernels stay below it
 local CORRUPT_MAX = 1 << 16 -- corrupt records after which reading ends
 local CORRUPT = ("reading ended after %d corrupt records"):format(CORRUPT_MAX)
 
@@ -35,8 +35,8 @@ local function ring_layout(info)
   for _, name in ipairs {"ts_nsec", "text_len", "seq", "caller_id"} do
     layout[name] = offset("printk_info." .. name)
   end
-  -- VMCOREINFO has no offset of the facility and the level. In printk_ringbuffer.h they are
-  -- the only members between text_len and caller_id, which then is at the next multiple of 4.
+  -- VMCOREINFO has no offset of the facility and the level. In printk_ringbuffer.h only
+  -- `u8 facility; u8 flags:5, level:3` is between text_len and caller_id.
   if layout.caller_id - layout.text_len == 4 then
     layout.facility = layout.text_len + 2
   end
@@ -62,7 +62,8 @@ local function text_of(ring, id, begin, next, length)
   return ring.text("c" .. length, start + ring.word_size)
 end
 
--- Reads a record: false if it is to be skipped, nil if it is corrupt.
+-- Reads a record: false if it holds no message, because it is free or being written; nil if it
+-- is corrupt, which counts as skipped.
 local function record(ring, id)
   local layout, index = ring.layout, id & ring.count - 1
   local desc, info = index * layout.desc_size, index * layout.info_size
