@@ -83,6 +83,7 @@ static int load(lua_State *L, struct dump **handle, const struct opening *openin
                 struct index_use *index, struct qvm_error *err)
 {
     struct dump *dump;
+    int used = 0;
 
     *handle = dump = opening->fd < 0
                          ? dump_open(opening->path, opening->partial, err)
@@ -90,11 +91,10 @@ static int load(lua_State *L, struct dump **handle, const struct opening *openin
     if (!dump)
         return -1;
     pin_dump(L, lua_gettop(L));
-    if (opening->index && dump->file.gzip && !opening->partial) {
-        index->is_refused =
-            image_file_use_index(&dump->file, opening->index, &index->error) != 0;
-        index->is_used = !index->is_refused;
-    }
+    if (opening->index)
+        used = image_file_use_index(&dump->file, opening->index, &index->error);
+    index->is_used = used > 0;
+    index->is_refused = used < 0;
     while (dump_load(dump, err) != 0) {
         if (!poll_incomplete(L, err))
             return -1;

@@ -196,9 +196,9 @@ describe("the index of a compressed dump", function()
     local whole = files.read(path .. ".index")
     for _, wrong in ipairs {
       {45, string.pack("<I8", 100)}, -- the size of the data
-      {61, string.pack("<I4", 0)}, -- the number of points
-      {61, string.pack("<I4", 3)},
-      {73, string.pack("<I8", (1 << 63) - 1)}, -- the offset of the first one
+      {53, string.pack("<I4", 0)}, -- the number of points
+      {53, string.pack("<I4", 3)},
+      {65, string.pack("<I8", (1 << 63) - 1)}, -- the offset of the first one
       {33, string.pack("<I8", 1 << 40)}, -- the end
     } do
       forge(table.unpack(wrong))

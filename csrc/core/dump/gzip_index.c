@@ -2,14 +2,13 @@
  *
  *     bytes   content
  *     8       "qvmindex"
- *     4       version: 2
+ *     4       version: 1
  *     4       1 if something other than zeros follows the last member, else 0
  *     8       of the gzip file: its size
  *     8       the time of its last change
  *     8       where its last member ends
  *     4       the CRC-32 of its samples, see below
  *     8       of the data: bytes
- *     8       spacing of the points
  *     4       number of points
  *
  * then for each point
@@ -42,11 +41,11 @@
 
 enum {
     MAGIC_SIZE = 8,
-    HEAD_SIZE = MAGIC_SIZE + 4 + 4 + 8 + 8 + 8 + 4 + 8 + 8 + 4,
+    HEAD_SIZE = MAGIC_SIZE + 4 + 4 + 8 + 8 + 8 + 4 + 8 + 4,
     POINT_SIZE = 8 + 8 + 4 + 4,
     CHECK_SIZE = 4,
     SIZE_LIMIT = (ACCESS_POINTS_MAX + 1) * (INFLATER_WINDOW + POINT_SIZE), /* and more */
-    VERSION = 2,
+    VERSION = 1,
     GARBAGE = 1,
     HAS_WINDOW = 0x100, /* flag of a point: its window follows */
     SAMPLE = 64 << 10   /* bytes */
@@ -146,7 +145,6 @@ int gzip_index_encode(const struct gzip_index *index, int fd, const char *path,
     to = put(to, index->end, 8);
     to = put(to, check, 4);
     to = put(to, index->data_size, 8);
-    to = put(to, points->spacing, 8);
     to = put(to, points->count, 4);
     for (size_t i = 0; i < points->count; i++)
         to = put_point(to, &points->list[i]);
@@ -178,7 +176,7 @@ static uint64_t take(struct input *input, unsigned size)
     return value;
 }
 
-/* Takes a point that must lie after `after` in the data. */
+/* Takes a point, which must lie after the last one in the data. */
 static int take_point(struct input *input, struct gzip_index *index, const char *path,
                       struct qvm_error *err)
 {
@@ -243,7 +241,6 @@ static int take_index(struct input *input, struct gzip_index *index, int fd,
     index->end = take(input, 8);
     samples = (uint32_t)take(input, 4);
     index->data_size = take(input, 8);
-    index->points.spacing = take(input, 8);
     count = take(input, 4);
     if (check_file(index, samples, fd, path, err) != 0)
         return -1;

@@ -135,7 +135,7 @@ int image_file_use_index(struct image_file *file, const char *index_path,
     gzip_use_index(file->gzip, &index);
     file->size = gzip_bytes_unpacked(file->gzip);
     file->garbage = gzip_has_garbage(file->gzip);
-    return 0;
+    return 1;
 }
 
 int image_file_make_index(struct image_file *file, unsigned char **bytes, size_t *size,

@@ -49,8 +49,8 @@ int image_file_resolve_size(struct image_file *file, uint64_t expected,
 
 /* Uses the index that the file at a path is, so that nothing need be unpacked first: due
  * before image_file_detect_gzip(). Does nothing for a file that is not compressed, or
- * read leniently: such a reader must learn what is wrong with the file. Codes: see
- * gzip_index_read(); the file is as it was. */
+ * read leniently: such a reader must learn what is wrong with the file. 1: it is used; 0:
+ * nothing was done; -1 with the codes of gzip_index_read(): the file is as it was. */
 int image_file_use_index(struct image_file *file, const char *index_path,
                          struct qvm_error *err);
 
