@@ -336,9 +336,9 @@ function qvm.show(value)
   return require "qvm.prompt.show".text(value)
 end
 
---- Shows bytes in the classic layout.
+--- Shows bytes in hexadecimal and as text.
 --
--- Each line has the address, 16 bytes in hexadecimal, and the printable ones as text.
+-- Each line has the address, 16 bytes, and the printable ones as text: at most 76 columns.
 -- @tparam string|qvm.dump.Dump|qvm.space.Space source bytes, a dump, or an address space
 -- @tparam[opt=0] integer|string address of the first byte; in memory also a symbol
 -- @tparam[opt] integer n number of bytes; of memory 256 if not given

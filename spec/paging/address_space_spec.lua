@@ -55,9 +55,9 @@ describe("an address space", function()
     t:map(0x401000, 0x5000, 0, x86.user)
     local space = assert(dump_of("x86_64", t, {paddr = 0x5000, bytes = ("qvm"):rep(100)})
       :space {root = t.root})
-    assert.are.equal("0000000000401003  71 76 6d 71 76 6d"
-      .. (" "):rep(33) .. "|qvmqvm|", qvm.hexdump(space, 0x401003, 6))
-    assert.matches("^0000000000401000 ", (qvm.hexdump(space, 0x401000)))
+    assert.are.equal("0000000000401003: 7176 6d71 766d"
+      .. (" "):rep(26) .. "|qvmqvm|", qvm.hexdump(space, 0x401003, 6))
+    assert.matches("^0000000000401000: ", (qvm.hexdump(space, 0x401000)))
     assert.are.equal("unmapped", select(3, qvm.hexdump(space, 0x401000, 0x1001)))
     assert.has_error.matches(function() qvm.hexdump(space) end, "bad argument #2")
   end)

@@ -131,7 +131,7 @@ describe("hexdump", function()
   after_each(files.clean)
 
   it("shows bytes", function()
-    assert.are.equal("0000000000000000  68 65 6c 6c 6f 00 ff" .. (" "):rep(30) .. "|hello..|",
+    assert.are.equal("0000000000000000: 6865 6c6c 6f00 ff" .. (" "):rep(23) .. "|hello..|",
       qvm.hexdump("hello\0\255"))
     local lines = {}
     local text = qvm.hexdump(("0123456789abcdef"):rep(2) .. "!", 0xffff800010080000)
@@ -139,9 +139,9 @@ describe("hexdump", function()
       lines[#lines + 1] = line
     end
     assert.are.same({
-      "ffff800010080000  30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  |0123456789abcdef|",
-      "ffff800010080010  30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  |0123456789abcdef|",
-      "ffff800010080020  21                                                |!|"}, lines)
+      "ffff800010080000: 3031 3233 3435 3637 3839 6162 6364 6566 |0123456789abcdef|",
+      "ffff800010080010: 3031 3233 3435 3637 3839 6162 6364 6566 |0123456789abcdef|",
+      "ffff800010080020: 21                                      |!|"}, lines)
     assert.are.equal("", qvm.hexdump(""))
     assert.are.equal(qvm.hexdump("ab"), qvm.hexdump("abcd", 0, 2))
   end)
@@ -150,7 +150,7 @@ describe("hexdump", function()
     local dump = dumps.open(writer.small {memory = {{paddr = 0x1000, bytes = ("x"):rep(300)}}})
     local text = qvm.hexdump(dump, 0x1000)
     assert.are.equal(16, select(2, text:gsub("|xxxxxxxxxxxxxxxx|", "")))
-    assert.matches("^0000000000001000  78 78 ", text)
+    assert.matches("^0000000000001000: 7878 ", text)
     assert.are.equal("unmapped", select(3, qvm.hexdump(dump, 0x1000, 301)))
     for _, arguments in ipairs {{5}, {dump}, {dump, true}, {"x", 1.5}, {"x", 1, "n"}, {}} do
       local ok, message = pcall(function()

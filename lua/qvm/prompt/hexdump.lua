@@ -1,4 +1,4 @@
--- Shows bytes of a string, or of memory, in the classic layout: qvm.hexdump.
+-- Shows bytes of a string, or of memory: qvm.hexdump. A line has at most 76 columns.
 
 local addresses = require "qvm.util.address"
 local check = require "qvm.util.arguments"
@@ -7,15 +7,12 @@ local Dump = require "qvm.dump"
 local LINE = 16          -- bytes
 local SIZE_MAX = 1 << 20 -- bytes; their text takes five times as many
 
--- One line: the address, 16 bytes in two groups, and the printable ones as text.
+-- One line: the address, 16 bytes in pairs, and the printable ones as text.
 local function hex_line(address, bytes)
-  local hex = {}
-  for i = 1, LINE do
-    local byte = bytes:byte(i)
-    hex[i] = byte and ("%02x"):format(byte) or "  "
-  end
-  return ("%016x  %s  %s  |%s|"):format(address, table.concat(hex, " ", 1, 8),
-    table.concat(hex, " ", 9, 16), (bytes:gsub("[^ -~]", ".")))
+  local hex = bytes:gsub("..?", function(pair)
+    return ("%02x"):rep(#pair):format(pair:byte(1, 2)) .. " "
+  end)
+  return ("%016x: %-40s|%s|"):format(address, hex, (bytes:gsub("[^ -~]", ".")))
 end
 
 local function lines_of(bytes, address)
