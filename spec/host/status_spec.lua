@@ -96,6 +96,53 @@ describe("vm:status", function()
       .. "7.x host ", message)
   end)
 
+  -- What is reported if the log stays empty, and something happens to the VM after the request.
+  local function failure_after(event)
+    local reads = 0
+    local text, message, code = qvm.vm("linux1"):status {timeout = 0.2, log = function()
+      reads = reads + 1
+      if reads == 2 then
+        event()
+      end
+      return ""
+    end}
+    assert.is_nil(text)
+    return message, code
+  end
+
+  -- Starts linux1 where a killed one left its env.
+  local function start_again()
+    local linux1 = sim.start("linux1", config)
+    assert(process.eventually(function() return qvm.vm("linux1"):pid() == linux1.pid end))
+    return linux1
+  end
+
+  it("says what became of the VM, where that is why nothing came", function()
+    local linux1 = sim.start("linux1", config)
+    local message, code = failure_after(function() linux1:tell("hang") end)
+    assert.are.equal("linux1: the log gained nothing within 0.2 s: the VM's process does not answer "
+      .. "(it is stuck)", message)
+    assert.are.equal("timeout", code)
+    linux1:tell("resume")
+    local old = linux1.pid
+    message, code = failure_after(function()
+      linux1:stop("KILL")
+      linux1 = start_again()
+    end)
+    assert.are.equal(("linux1: the log gained nothing: process %d, which was asked, has ended, and "
+      .. "process %d serves the VM"):format(old, linux1.pid), message)
+    assert.are.equal("gone", code)
+    message, code = failure_after(function() linux1:stop("KILL") end)
+    assert.are.equal("linux1: the log gained nothing within 0.2 s: the VM's process has ended",
+      message)
+    assert.are.equal("gone", code)
+    linux1 = start_again()
+    message, code = failure_after(function() linux1:stop("TERM") end)
+    assert.are.equal("linux1: the log gained nothing within 0.2 s: the VM is rebooting or off: "
+      .. "it has no env", message)
+    assert.are.equal("gone", code)
+  end)
+
   it("warns if the log kept nothing from before the request", function()
     sim.start("linux1", config)
     local reads = 0

@@ -15,14 +15,16 @@ local CHUNKS_MAX = 1024 -- read from a file at a time
 local FILES_MAX = 8     -- open at a time: the last ones that had the name
 local TAIL = 64         -- bytes that show whether a file was truncated and filled again
 
-local log_file = {}
+local log_file = {
+  -- The likely cause if the VM works. By their documentation vdevs write status text on SIGUSR1
+  -- on hosts of 8.0, and on SIGUSR2 alone on hosts of 7.0 and 7.1.
+  LOGGER = ": does the VM's logger write the info level there? "
+    .. "(vdevs of a 7.x host may log nothing on this signal, and add their text to a dump)",
+}
 
--- Why a log gained nothing within so many seconds (a text). By their documentation vdevs write
--- status text on SIGUSR1 on hosts of 8.0, and on SIGUSR2 alone on hosts of 7.0 and 7.1.
+-- That a log gained nothing within so many seconds (a text).
 function log_file.nothing_gained(timeout)
-  return ("gained nothing within %s s: does the VM's logger write the info level there? "
-    .. "(vdevs of a 7.x host may log nothing on this signal, and add their text to a dump)")
-    :format(timeout)
+  return ("gained nothing within %s s"):format(timeout)
 end
 
 local Part = {}
@@ -158,10 +160,10 @@ function Log:why_nothing(timeout)
   elseif self.is_missing then
     return "was removed or renamed, and no other file has replaced it", "not_found"
   elseif self.is_cut then
-    return ("was truncated, and gained nothing within %s s: the text may be lost"):format(timeout),
+    return ("was truncated, and %s: the text may be lost"):format(log_file.nothing_gained(timeout)),
       "timeout"
   end
-  return log_file.nothing_gained(timeout), "timeout"
+  return log_file.nothing_gained(timeout) .. log_file.LOGGER, "timeout"
 end
 
 -- Opens the log in a file, to be closed by `<close>`; nil, message, code if it is not a regular
