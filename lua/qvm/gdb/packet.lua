@@ -6,10 +6,15 @@ local packet = {}
 packet.SIZE = 0x4000 -- characters of a packet, in both directions
 packet.INTERRUPT = "\3" -- what a client sends outside of packets on Ctrl-C
 
+-- The sum of the bytes, modulo 256. Takes eight at a time, which saves calls.
 local function checksum(text)
-  local sum = 0
-  for at = 1, #text do
-    sum = sum + text:byte(at)
+  local sum, byte = 0, string.byte
+  for at = 1, #text - 7, 8 do
+    local a, b, c, d, e, f, g, h = byte(text, at, at + 7)
+    sum = sum + a + b + c + d + e + f + g + h
+  end
+  for at = #text - #text % 8 + 1, #text do
+    sum = sum + byte(text, at)
   end
   return sum & 0xff
 end
@@ -33,10 +38,13 @@ function packet.of(text)
   return ("$%s#%02x"):format(escaped, checksum(escaped))
 end
 
+local HEX = {}
+for value = 0, 255 do
+  HEX[string.char(value)] = ("%02x"):format(value)
+end
+
 function packet.to_hex(bytes)
-  return (bytes:gsub(".", function(c)
-    return ("%02x"):format(c:byte())
-  end))
+  return (bytes:gsub(".", HEX))
 end
 
 -- Converts hexadecimal digits to bytes; nil if they are not such digits.
