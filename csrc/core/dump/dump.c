@@ -24,6 +24,9 @@ bool dump_is_whole(const struct dump *dump)
     return dump->elf.extent <= dump->file.size && !dump->file.cut && !dump->file.damaged;
 }
 
+#define BYTES_MISSING "%" PRIu64 " of %" PRIu64 " bytes are missing"
+#define END_MISSING   "the end of the gzip data is missing, and its checksum with it"
+
 /* Learns the file's size. Of a compressed one it is not known before it is unpacked, and
  * what the headers say is a guess: up to the end of the segments, or of the sections after
  * them. */
@@ -38,11 +41,9 @@ static int check_whole(struct dump *dump, struct qvm_error *err)
     if (dump->partial || dump_is_whole(dump))
         return 0;
     if (extent <= dump->file.size)
-        return qvm_fail(err, QVM_TRUNCATED,
-                        "%s: the end of the gzip data is missing, and its checksum with it",
-                        dump->file.path);
-    return qvm_fail(err, QVM_TRUNCATED, "%s: %" PRIu64 " of %" PRIu64 " bytes are missing",
-                    dump->file.path, extent - dump->file.size, extent);
+        return qvm_fail(err, QVM_TRUNCATED, "%s: " END_MISSING, dump->file.path);
+    return qvm_fail(err, QVM_TRUNCATED, "%s: " BYTES_MISSING, dump->file.path,
+                    extent - dump->file.size, extent);
 }
 
 /* The rest of loading, once the headers are known. The size comes first, since the formats
@@ -150,6 +151,18 @@ static bool warn_damaged(const struct dump *dump, char text[DUMP_WARNING_SIZE])
     return dump->file.damaged;
 }
 
+/* What the file has lost at its end. */
+static bool warn_missing(const struct dump *dump, char text[DUMP_WARNING_SIZE])
+{
+    uint64_t extent = dump->elf.extent;
+
+    if (extent > dump->file.size)
+        snprintf(text, DUMP_WARNING_SIZE, BYTES_MISSING, extent - dump->file.size, extent);
+    else if (dump->file.cut)
+        snprintf(text, DUMP_WARNING_SIZE, END_MISSING);
+    return extent > dump->file.size || dump->file.cut;
+}
+
 static bool warn_garbage(const struct dump *dump, char text[DUMP_WARNING_SIZE])
 {
     if (dump->file.garbage)
@@ -189,8 +202,9 @@ static bool warn_notes_cut(const struct dump *dump, char text[DUMP_WARNING_SIZE]
 }
 
 /* Those that come from the file and its ELF headers; the format's follow. */
-static dump_warn *const file_warnings[] = {warn_damaged,  warn_garbage,   warn_overlap,
-                                           warn_repeated, warn_notes_cut, NULL};
+static dump_warn *const file_warnings[] = {warn_damaged, warn_missing,  warn_garbage,
+                                           warn_overlap, warn_repeated, warn_notes_cut,
+                                           NULL};
 
 /* The warning of an index among those that there is a reason for; else lowers the index by
  * their number. Each call evaluates the conditions again: they are a few comparisons, and

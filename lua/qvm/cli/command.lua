@@ -45,6 +45,13 @@ function command.say(name, message)
   io.stderr:write(name, ": ", text.escape_controls(message), "\n")
 end
 
+-- Writes the warnings of a dump that was opened.
+function command.say_warnings(name, dump)
+  for _, warning in ipairs(dump.warnings) do
+    command.say(name, dump.path .. ": " .. warning)
+  end
+end
+
 local FAILED = 2 -- exit status of commands for which 1 is "something differs"
 
 -- Runs a command whose work(options) returns an exit status; nil and a message, or an error, is

@@ -265,8 +265,8 @@ end
 
 local function open(path)
   local dump, message = qvm.open(path, {partial = true})
-  if dump and not dump.complete then
-    command.say(NAME, path .. ": incomplete: the missing part counts as absent")
+  if dump then
+    command.say_warnings(NAME, dump)
   end
   return dump, message
 end

@@ -148,11 +148,9 @@ local function open(paths, is_quiet)
       if not is_quiet then
         tell(("dumps[%d]  %s"):format(#dumps, tostring(dump):match("([^/]*:[^:]*)$")))
       end
-      message = not dump.complete and path .. ": incomplete: the missing part cannot be read"
+      command.say_warnings(NAME, dump)
     else
       all_open = false
-    end
-    if message then
       command.say(NAME, message)
     end
   end

@@ -56,9 +56,7 @@ local function open(options)
     return nil, message
   end
   say("%s", tostring(dump))
-  if not dump.complete then
-    say("incomplete: the missing part cannot be read")
-  end
+  command.say_warnings(NAME, dump)
   if dump.byteorder == "big" then
     say("big-endian: before gdb connects, it needs: set endian big")
   end
