@@ -132,8 +132,36 @@ describe("vm:dump", function()
     process:tell("hang")
     local none, message, code = vm:dump {dir = dumps, timeout = 0.3}
     assert.is_nil(none)
-    assert.matches("^linux1: no dump in .* its process does not answer %(it is stuck%)$", message)
+    assert.matches("^linux1: no dump in .* the VM's process does not answer %(it is stuck%)$", message)
     assert.are.equal("timeout", code)
+  end)
+
+  it("says that the process ended, where another one serves the VM or none does", function()
+    local vm, _, process = start("logger info stderr")
+    local notes = {}
+    local function after_request(event)
+      local is_done
+      return vm:dump {dir = dumps, timeout = 6, progress = function(_, _, note)
+        notes[#notes + 1] = note
+        if not is_done then
+          is_done = true
+          event()
+        end
+      end}
+    end
+    local none, message, code = after_request(function()
+      process:stop("KILL")
+      process = sim.start("linux1", "ram 1M\ncpu\nlogger info stderr")
+    end)
+    assert.are.same({nil, "linux1: its process ended before the dump was complete", "gone"},
+      {none, message, code})
+    repeat until vm:pid() == process.pid
+    none, message, code = vm:dump {dir = dumps, timeout = 0.3, progress = function()
+      process:stop("TERM")
+    end}
+    assert.are.same({nil, "gone"}, {none, code})
+    assert.matches("within 0.3 s: the VM is rebooting or off: it has no env$", message)
+    assert.are.same({}, notes)
   end)
 
   it("does not take an older dump for its answer that was removed while it was written", function()

@@ -124,13 +124,17 @@ describe("vm:status", function()
       .. "(it is stuck)", message)
     assert.are.equal("timeout", code)
     linux1:tell("resume")
+    message = failure_after(function() linux1:signal("STOP") end)
+    assert.are.equal("linux1: the log gained nothing within 0.2 s: the VM's process is stopped "
+      .. "(SIGSTOP)", message)
+    linux1:signal("CONT")
     local old = linux1.pid
     message, code = failure_after(function()
       linux1:stop("KILL")
       linux1 = start_again()
     end)
-    assert.are.equal(("linux1: the log gained nothing: process %d, which was asked, has ended, and "
-      .. "process %d serves the VM"):format(old, linux1.pid), message)
+    assert.are.equal(("linux1: the log gained nothing within 0.2 s: process %d, which was asked, has "
+      .. "ended, and process %d serves the VM"):format(old, linux1.pid), message)
     assert.are.equal("gone", code)
     message, code = failure_after(function() linux1:stop("KILL") end)
     assert.are.equal("linux1: the log gained nothing within 0.2 s: the VM's process has ended",

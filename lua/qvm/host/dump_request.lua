@@ -7,6 +7,7 @@ local dump_keep = require "qvm.host.dump_keep"
 local dump_name = require "qvm.util.dump_name"
 local dump_option = require "qvm.host.dump_option"
 local line = require "qvm.util.text"
+local unanswered = require "qvm.host.unanswered"
 
 local dumping = {}
 
@@ -129,17 +130,22 @@ local function report(request, candidate)
   end
 end
 
--- What to check if no dump has appeared.
-local function advice(request)
+-- Why no dump has appeared, or what to check; and a code.
+local function why_none(request)
+  local cause, code = unanswered.cause(request.vm, request.pid)
+  if cause then
+    return cause, code
+  end
   local lack = lack_of_space(request.directory, request.memory)
-  return dump_option.advice(request.vm, request.directory) .. (lack and "; " .. lack or "")
+  return dump_option.advice(request.vm, request.directory) .. (lack and "; " .. lack or ""),
+    "timeout"
 end
 
 local function report_late(request)
   if request.progress and not request.noted.late and not next(request.candidates)
     and core.now() - request.began >= LATE_MS then
     note(request, "late", nil, ("%s: no dump in %s so far: %s"):format(request.vm.name,
-      request.directory, advice(request)))
+      request.directory, (why_none(request))))
   end
 end
 
@@ -174,8 +180,9 @@ local function find_done(request)
   return not others and removed or nil
 end
 
--- Has the process that writes the dump ended? Only a definite answer counts: a process that is
--- writing may answer late, and a VM without an env may be rebooting.
+-- Has the process that writes the dump ended? Another one may serve the VM by now. Only a
+-- definite answer counts: a process that is writing may answer late, and a VM without an env
+-- may be rebooting.
 local function has_ended(request)
   if core.now() - request.asked < ALIVE_MS then
     return false
@@ -183,7 +190,8 @@ local function has_ended(request)
   request.asked = core.now()
   local pid, _, code = request.vm:pid()
   local missing = not pid and code == "not_found"
-  local ended = not pid and code == "gone" or missing and request.missing
+  local another = pid and request.pid and pid ~= request.pid
+  local ended = another or not pid and code == "gone" or missing and request.missing
   request.missing = missing
   return ended
 end
@@ -236,10 +244,9 @@ local function fail_late(request)
       seconds, candidate.size, candidate.total and ("%d"):format(candidate.total) or "?",
       lack and "; " .. lack or ""), "timeout"
   end
-  local why = request.vm:state() == "stuck" and "its process does not answer (it is stuck)"
-    or advice(request)
+  local why, code = why_none(request)
   return nil, line.escape_controls(("%s: no dump in %s within %s s: %s"):format(request.vm.name,
-    request.directory, seconds, why)), "timeout"
+    request.directory, seconds, why)), code
 end
 
 local function wait_for_dump(request)
@@ -292,7 +299,7 @@ local function begin(request)
       break
     end
   end
-  request.before, request.time = before, os.time()
+  request.before, request.time, request.pid = before, os.time(), request.vm:pid()
   return request.vm:signal("dump")
 end
 

@@ -4,6 +4,7 @@ local core = require "qvm.core"
 local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local log_file = require "qvm.host.log_file"
+local unanswered = require "qvm.host.unanswered"
 
 local POLL_MS = 20 -- between two checks of the log
 
@@ -119,28 +120,6 @@ local function settled(log, timeout, settle)
   return mark ~= false
 end
 
--- Causes for a log that gained nothing, by the state of the VM; and the codes.
-local CAUSES = {
-  stuck = {"the VM's process does not answer (it is stuck)", "timeout"},
-  gone = {"the VM's process has ended", "gone"},
-  unavailable = {"the VM is rebooting or off: it has no env", "gone"},
-}
-
--- Why the log gained nothing: what became of the process that was asked, as far as its id is
--- known, or what the log shows; and a code.
-local function why_nothing(vm, pid, log, timeout)
-  local now = pid and vm:pid()
-  if now and now ~= pid then
-    return ("gained nothing: process %d, which was asked, has ended, and process %d serves the VM")
-      :format(pid, now), "gone"
-  end
-  local cause = CAUSES[vm:state()]
-  if cause then
-    return log_file.nothing_gained(timeout) .. ": " .. cause[1], cause[2]
-  end
-  return log:why_nothing(timeout)
-end
-
 local status = {}
 
 function status.await(vm, options)
@@ -156,7 +135,12 @@ function status.await(vm, options)
     return nil, message, code
   end
   if not settled(log, timeout * 1000, (options.settle or 0.3) * 1000) then
-    local why, kind = why_nothing(vm, pid, log, line.float("%g", timeout))
+    local seconds = line.float("%g", timeout)
+    local cause, kind = unanswered.cause(vm, pid)
+    local why = cause and log_file.nothing_gained(seconds) .. ": " .. cause
+    if not cause then
+      why, kind = log:why_nothing(seconds)
+    end
     return nil, line.escape_controls(("%s: %s %s"):format(vm.name, log.name, why)), kind
   end
   return log:text()
