@@ -10,8 +10,9 @@
 -- `assert.is_not.vm_running(vm)`, `assert.has_no.erratum(vm, id)`,
 -- `assert.has_no_erratum(vm, id)`. A failure message shows what was expected and what was
 -- found, with one line for each difference. Control characters in it are escaped, for TAP
--- and for JUnit's XML. If the result cannot be determined (an env that cannot be read, a
--- file that is not a baseline), both the assertion and its negation fail.
+-- and for JUnit's XML. If the result cannot be determined (an env that cannot be read or in
+-- which no errata or vCPUs are found, a file that is not a baseline), both the assertion
+-- and its negation fail.
 -- @module qvm.assertions
 
 local assert = require "luassert"
@@ -75,13 +76,30 @@ local function is_source(value)
   return type(value) == "table" and (value.env ~= nil or value.errata ~= nil)
 end
 
+-- The snapshot of a VM or an Env; nil and why its errata are unknown: also if the rules find
+-- nothing at all in an env.
+local function snapshot_now(source)
+  local env, message = source, nil
+  if source.env then
+    env, message = source:env()
+    if not env then
+      return nil, message
+    end
+  end
+  local snapshot = errata.snapshot(env)
+  if #snapshot == 0 and not env:vcpus()() then
+    return nil, tostring(env)
+  end
+  return snapshot
+end
+
 -- The snapshot of an argument: the path of a baseline, a VM, an Env, or a snapshot.
 local function snapshot_of(value, name, level)
   local snapshot, message
   if type(value) == "string" then
     snapshot, message = errata.load(value)
   elseif is_source(value) then
-    snapshot, message = errata.snapshot(value)
+    snapshot, message = snapshot_now(value)
   elseif type(value) == "table" then
     snapshot = value
   else

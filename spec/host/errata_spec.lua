@@ -257,4 +257,17 @@ describe("an assertion", function()
         or message:find("bad argument to", 1, true), message)
     end
   end)
+
+  it("fails, as does its negation, if nothing is found in an env", function()
+    for _, text in ipairs {"{}", "[]", '{"vcpus": []}', '{"status": "starting"}'} do
+      local vm = vm_with(text)
+      for _, f in ipairs {
+        function() assert.same_errata({}, vm) end, function() assert.is_not.same_errata({}, vm) end,
+        function() assert.has_no_erratum(vm, "1") end,
+        function() assert.has_erratum(assert(vm:env()), "1") end} do
+        assert.matches("no vCPUs or errata found (see qvm.schema)", message_of(f), 1, true)
+      end
+    end
+    assert.has_no_erratum(vm_with('{"vcpus": [{"tid": 3, "last_known_ip": 0}]}'), "1")
+  end)
 end)
