@@ -79,8 +79,9 @@ end
 -- The snapshot of a VM or an Env; nil and why its errata are unknown: also if the rules find
 -- nothing at all in an env.
 local function snapshot_now(source)
-  local env, message = source, nil
+  local env = source
   if source.env then
+    local message
     env, message = source:env()
     if not env then
       return nil, message

@@ -94,6 +94,26 @@ describe("dumpdiff", function()
     assert.are.equal(1, status)
     assert.matches("cut.gcore: %d+ of %d+ bytes are missing\n", errors)
     assert.matches("memory in only one of them", output)
+    assert.matches("\n  not in the file        0 bytes of before, %d%.%d+ KiB of after\n", output)
+  end)
+
+  it("does not call memory equal that it cannot compare", function()
+    local path = dump("whole.gcore", {code, code}, 0x1000)
+    local cut = files.write("cut.gcore", files.read(path):sub(1, 2000))
+    local status, output = run(cut, cut)
+    assert.are.equal(2, status)
+    assert.matches("\nno registers in either dump\n", output)
+    assert.matches("\nsummary: nothing differs, as far as both files have memory and registers\n"
+      .. "  not in the file        %d%.%d+ KiB of before, %d%.%d+ KiB of after\n$", output)
+  end)
+
+  it("does not call registers equal that are not there", function()
+    local path = files.write("bare.gcore", writer.file {machine = "aarch64", segments = {
+      {paddr = 0x80000000, bytes = code}}})
+    local status, output = run(path, path)
+    assert.are.equal(0, status)
+    assert.matches("\nno registers in either dump\n", output)
+    assert.matches("\nsummary: nothing differs, in 4 KiB and no registers\n", output)
   end)
 
   it("exits with 2, not 1, for invalid arguments", function()

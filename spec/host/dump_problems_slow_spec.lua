@@ -132,7 +132,8 @@ describe("vm:dump", function()
     process:tell("hang")
     local none, message, code = vm:dump {dir = dumps, timeout = 0.3}
     assert.is_nil(none)
-    assert.matches("^linux1: no dump in .* the VM's process does not answer %(it is stuck%)$", message)
+    assert.matches("^linux1: no dump in .* the VM's process does not answer %(it is stuck%)$",
+      message)
     assert.are.equal("timeout", code)
   end)
 

@@ -120,8 +120,8 @@ describe("vm:status", function()
   it("says what became of the VM, where that is why nothing came", function()
     local linux1 = sim.start("linux1", config)
     local message, code = failure_after(function() linux1:tell("hang") end)
-    assert.are.equal("linux1: the log gained nothing within 0.2 s: the VM's process does not answer "
-      .. "(it is stuck)", message)
+    assert.are.equal("linux1: the log gained nothing within 0.2 s: the VM's process does not "
+      .. "answer (it is stuck)", message)
     assert.are.equal("timeout", code)
     linux1:tell("resume")
     message = failure_after(function() linux1:signal("STOP") end)
@@ -133,8 +133,8 @@ describe("vm:status", function()
       linux1:stop("KILL")
       linux1 = start_again()
     end)
-    assert.are.equal(("linux1: the log gained nothing within 0.2 s: process %d, which was asked, has "
-      .. "ended, and process %d serves the VM"):format(old, linux1.pid), message)
+    assert.are.equal(("linux1: the log gained nothing within 0.2 s: process %d, which was asked, "
+      .. "has ended, and process %d serves the VM"):format(old, linux1.pid), message)
     assert.are.equal("gone", code)
     message, code = failure_after(function() linux1:stop("KILL") end)
     assert.are.equal("linux1: the log gained nothing within 0.2 s: the VM's process has ended",

@@ -12,9 +12,10 @@ local dumpdiff = {}
 
 local NAME = "qvm-dumpdiff"
 local PAGE = 4096
+local LOAD = 1 -- the type of a segment of memory
 local RUNS = 10 -- runs in a report without --all
 
-local NOTHING, DIFFERENT = 0, 1 -- exit statuses; 2: see command.run
+local NOTHING, DIFFERENT, UNKNOWN = 0, 1, 2 -- exit statuses; 2 also by command.run
 
 -- Comparing -------------------------------------------------------------------------------
 
@@ -91,6 +92,18 @@ local function regions_of(dump)
   return regions
 end
 
+-- How many bytes of memory the file of a dump has lost at its end.
+local function lost_of(dump)
+  local lost = 0
+  for segment in dump:segments() do
+    if segment.type == LOAD then
+      local left = math.ult(dump.size, segment.offset) and 0 or dump.size - segment.offset
+      lost = lost + segment.filesz - (math.ult(left, segment.filesz) and left or segment.filesz)
+    end
+  end
+  return lost
+end
+
 -- Counts the changed pages of each region. Returns an array of runs, which are adjacent pages
 -- that changed in the same way, and the number of pages that changed in each way.
 local function count_pages(regions, before, after, changed, pages)
@@ -137,7 +150,9 @@ local function say_registers(before, after)
     vcpus[cpu] = true
   end
   print()
-  if #lines == 0 then
+  if not before:vcpu(0) and not after:vcpu(0) then
+    print("no registers in either dump")
+  elseif #lines == 0 then
     print("no register differs")
   else
     say("%-4s  %-14s  %-18s  %-18s", "vCPU", "register", "before", "after")
@@ -216,15 +231,35 @@ end
 
 local KINDS = {"filled", "filled with text", "cleared", "rewritten", "rewritten with text"}
 
-local function say_summary(regions, kinds, registers, vcpus, only)
+-- The memory that could not be compared, if there is some.
+local function say_lost(before, after)
+  local lost_before, lost_after = lost_of(before), lost_of(after)
+  if lost_before ~= 0 or lost_after ~= 0 then
+    say("  %-22s %s of before, %s of after", "not in the file", in_units(lost_before),
+      in_units(lost_after))
+  end
+end
+
+local function say_same(before, after, memory)
+  if before.complete and after.complete then
+    say("summary: nothing differs, in %s and %s", in_units(memory), before:vcpu(0)
+      and "all registers" or "no registers")
+    return NOTHING
+  end
+  say("summary: nothing differs, as far as both files have memory and registers")
+  say_lost(before, after)
+  return UNKNOWN
+end
+
+-- Returns the exit status.
+local function say_summary(before, after, regions, kinds, registers, vcpus, only)
   local pages, bytes, memory = 0, 0, 0
   for _, region in ipairs(regions) do
     pages, bytes, memory = pages + region.pages, bytes + region.bytes, memory + region.size
   end
   print()
   if registers == 0 and pages == 0 and #only == 0 then
-    say("summary: nothing differs, in %s and all registers", in_units(memory))
-    return
+    return say_same(before, after, memory)
   end
   say("summary: %s differ, in %s, which are %s%% of %s", in_units(bytes),
     count(pages, "page"), text.float("%.2f", memory > 0 and pages * PAGE * 100 / memory or 0),
@@ -240,6 +275,8 @@ local function say_summary(regions, kinds, registers, vcpus, only)
   if registers > 0 then
     say("  %-22s %s of %s", "changed", count(registers, "register"), count(vcpus, "vCPU"))
   end
+  say_lost(before, after)
+  return DIFFERENT
 end
 
 -- The command -----------------------------------------------------------------------------
@@ -252,7 +289,8 @@ changed. An incomplete dump is compared as far as it goes.
 Exit status:
    0  nothing differs
    1  something differs
-   2  an argument is wrong, or the dumps cannot be compared]]
+   2  an argument is wrong, or the dumps cannot be compared; or nothing differs,
+      and a dump is incomplete]]
 
 function dumpdiff.parser()
   local parser = command.parser(NAME, "Compares two dumps of a VM: registers and memory.",
@@ -301,8 +339,7 @@ local function report(options)
   say_regions(regions, pages)
   say_only(only)
   say_runs(runs, options.all and #runs or RUNS)
-  say_summary(regions, kinds, registers, vcpus, only)
-  return registers == 0 and #pages == 0 and #only == 0 and NOTHING or DIFFERENT
+  return say_summary(before, after, regions, kinds, registers, vcpus, only)
 end
 
 -- Runs the command. Returns its exit status.

@@ -129,19 +129,20 @@ function status.await(vm, options)
   if not log then
     return nil, message, code
   end
-  local pid, sent = vm:pid()
-  sent, message, code = vm:signal("status")
+  local pid = vm:pid()
+  local sent, problem, kind = vm:signal("status")
   if not sent then
-    return nil, message, code
+    return nil, problem, kind
   end
   if not settled(log, timeout * 1000, (options.settle or 0.3) * 1000) then
     local seconds = line.float("%g", timeout)
-    local cause, kind = unanswered.cause(vm, pid)
-    local why = cause and log_file.nothing_gained(seconds) .. ": " .. cause
-    if not cause then
-      why, kind = log:why_nothing(seconds)
+    local why, what = unanswered.cause(vm, pid)
+    if why then
+      why = log_file.nothing_gained(seconds) .. ": " .. why
+    else
+      why, what = log:why_nothing(seconds)
     end
-    return nil, line.escape_controls(("%s: %s %s"):format(vm.name, log.name, why)), kind
+    return nil, line.escape_controls(("%s: %s %s"):format(vm.name, log.name, why)), what
   end
   return log:text()
 end

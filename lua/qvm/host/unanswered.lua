@@ -21,8 +21,8 @@ end
 function unanswered.cause(vm, pid)
   local now = pid and vm:pid()
   if now and now ~= pid then
-    return ("process %d, which was asked, has ended, and process %d serves the VM"):format(pid, now),
-      "gone"
+    return ("process %d, which was asked, has ended, and process %d serves the VM"):format(pid,
+      now), "gone"
   end
   local by_state = STATES[vm:state()]
   if by_state then

@@ -135,9 +135,9 @@ end
 -- @treturn[1] ?string warning with a function: its log kept nothing from before the request,
 -- so the beginning of the text may be lost
 -- @return[2] nil, message, code: `timeout`, `gone` (the VM ended meanwhile), `too_large`
--- (more than 16 MiB), or as `signal` and the function; for a file also `not_found` (the file did not appear, or its
--- directory does not exist), `permission`, `unsupported` (not a file), `io`. Nothing is
--- sent if the file cannot be read or its directory does not exist
+-- (more than 16 MiB), or as `signal` and the function; for a file also `not_found` (the file
+-- did not appear, or its directory does not exist), `permission`, `unsupported` (not a file),
+-- `io`. Nothing is sent if the file cannot be read or its directory does not exist
 -- @usage print(assert(vm:status {log = "/var/log/linux1.log"}))
 function VM:status(options)
   check.options(options, "status",
