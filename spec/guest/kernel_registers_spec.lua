@@ -51,9 +51,12 @@ describe("the kernel registers of a task", function()
     open(function(other)
       other:set(other.leaders[3] + other.types:offset("struct task_struct", "cpu"), "\9")
     end)
-    local ok, message = pcall(dump:task(7).kernel_registers, dump:task(7))
-    assert.is_false(ok)
-    assert.matches("the dump has no vCPU that runs process 7 worker", message, 1, true)
+    local task = dump:task(7)
+    for _, method in ipairs {"kernel_registers", "registers", "backtrace"} do
+      local ok, message = pcall(task[method], task)
+      assert.is_false(ok)
+      assert.matches("the dump has no vCPU that runs process 7 worker", message, 1, true)
+    end
   end)
 
   it("are gone with its stack", function()

@@ -119,16 +119,20 @@ function entered.aarch64(task, top)
   return registers, order
 end
 
--- The vCPU that runs a task; nil.
+-- The vCPU that runs a task; nil alone if none does; nil, message, code if the dump lacks it:
+-- then the registers of the task's last switch and entry are out of date.
 function task_registers.vcpu(task)
   local cpus = require "qvm.guest.cpus"
-  if task.running and task.cpu then
-    for cpu in task._dump:vcpus() do
-      if cpus.number_of(task._dump, cpu) == task.cpu then
-        return cpu
-      end
+  if not task.running then
+    return nil
+  end
+  for cpu in task._dump:vcpus() do
+    if task.cpu and cpus.number_of(task._dump, cpu) == task.cpu then
+      return cpu
     end
   end
+  return nil, ("%s: the dump has no vCPU that runs %s"):format(task._dump.path, tostring(task)),
+    "not_found"
 end
 
 -- The registers of a vCPU, by name, and their names in order.
@@ -149,14 +153,14 @@ local SWITCHED_ORDER = {
 
 -- The registers of a task at the switch, or of the vCPU that runs it; nil, message, code.
 local function kernel(task)
-  local cpu = task_registers.vcpu(task)
+  local cpu, message, code = task_registers.vcpu(task)
   if cpu then
     return of_vcpu(cpu)
-  elseif task.running then -- those of its last switch are out of date
-    return nil, ("%s: the dump has no vCPU that runs %s"):format(task._dump.path, tostring(task)),
-      "not_found"
+  elseif message then
+    return nil, message, code
   end
-  local registers, message, code = task_registers.switched(task)
+  local registers
+  registers, message, code = task_registers.switched(task)
   if not registers then
     return nil, message, code
   end
@@ -166,9 +170,11 @@ end
 -- The user registers of a task, by name, and their names in order; nil, message, code.
 local function user(task)
   local registers, order
-  local cpu = task_registers.vcpu(task)
+  local cpu, message, code = task_registers.vcpu(task)
   if cpu and cpu.pc >= 0 then
     return of_vcpu(cpu)
+  elseif message then -- it may have returned to its program since it entered
+    return nil, message, code
   end
   local dump = task._dump
   local stack, size = task_registers.stack(task)

@@ -261,7 +261,7 @@ end
 --- The registers of the task's program.
 --
 -- Those with which it entered the kernel; or, if a vCPU was running the program, that vCPU's.
--- Raises if the task has none, as a kernel thread.
+-- Raises if the task has none, as a kernel thread, or if it runs on a vCPU that the dump lacks.
 -- @treturn function():string,integer iterator over name, value
 -- @usage for name, value in dump:task(1):registers() do print(name, value) end
 function Task:registers()
@@ -274,7 +274,7 @@ end
 -- Those that the kernel kept when it switched away from the task; or, if a vCPU was running
 -- the task, that vCPU's. The kernel keeps those that a function must not change: `rbx` `rsp`
 -- `rbp` `r12` to `r15` and `rip`, or `x19` to `x30`, `sp` and `pc`. Raises if the task has no
--- stack any more, as a zombie may not.
+-- stack any more, as a zombie may not, or if it runs on a vCPU that the dump lacks.
 -- @treturn function():string,integer iterator over name, value
 -- @usage for name, n in dump:task(1):kernel_registers() do print(name, n) end
 function Task:kernel_registers()
@@ -292,11 +292,14 @@ end
 local function frames_of(task)
   local task_registers = require "qvm.guest.task_registers"
   local unwind = require "qvm.guest.unwind"
-  local cpu = task_registers.vcpu(task)
+  local cpu, message, code = task_registers.vcpu(task)
   if cpu then
     return unwind.vcpu(task._dump, cpu, task:space() or task._dump:kernel_space())
+  elseif message then
+    return nil, message, code
   end
-  local registers, message, code = task_registers.switched(task)
+  local registers
+  registers, message, code = task_registers.switched(task)
   if not registers then
     return nil, message, code
   end
@@ -310,7 +313,8 @@ end
 --- The task's kernel stack, innermost call first, up to the entry from its program.
 --
 -- That of a task that sleeps begins where the kernel switched away from it; that of a task
--- that runs is its vCPU's. Raises if the task has no stack any more, as a zombie may not.
+-- that runs is its vCPU's. Raises if the task has no stack any more, as a zombie may not,
+-- or if it runs on a vCPU that the dump lacks.
 -- @treturn function():Frame iterator, see `Vcpu:backtrace`
 -- @usage for frame in dump:task(1):backtrace() do print(frame) end
 function Task:backtrace()
