@@ -93,8 +93,9 @@ describe("qvm-watchdog", function()
     reborn = start("reborn", {wait = false})
     says(" killed state: running to gone, process " .. killed.pid .. "\n")
     says(" reborn restarted: [^\n]*, process " .. reborn.pid .. "\n")
-    says " naps captured: [^\n]*suspended: status text %(6 lines%), dump %([%d.]+ KiB%)\n"
-    local text = says " reborn captured: [^\n]*restarted: status text %(6 lines%), dump "
+    says(" naps captured: [^\n]*suspended: env %([%d.]+ %a+%), status text %(6 lines%), "
+      .. "dump %([%d.]+ KiB%)\n")
+    local text = says " reborn captured: [^\n]*restarted: env %b(), status text %(6 lines%), dump "
     -- By now the capture of the stuck VM, which began first, is not finished.
     assert.is_nil(text:find("hangs captured", 1, true), text)
     says " hangs captured: [^\n]*stuck: nothing but the event; without env, status text, dump\n"
@@ -140,6 +141,16 @@ describe("qvm-watchdog", function()
     assert.are.same({"naps suspended"}, names_of(captured()))
   end)
 
+  it("captures a VM that was dead from the start when it is back", function()
+    start("linux1"):stop("KILL")
+    local watchdog, says = watch()
+    says "linux1 appeared: gone\n"
+    start("linux1", {wait = false})
+    says "linux1 captured: [^\n]*restarted: env %b(); without status text, dump\n"
+    watchdog:kill("INT")
+    watchdog:wait()
+  end)
+
   it("takes a VM that disappears and appears again for restarted", function()
     local linux1 = start "linux1"
     local watchdog, says = watch()
@@ -147,7 +158,7 @@ describe("qvm-watchdog", function()
     linux1:stop()
     says "linux1 disappeared: running to unavailable"
     start "linux1"
-    says "linux1 captured: [^\n]*restarted: nothing but the event; without status text, dump\n"
+    says "linux1 captured: [^\n]*restarted: env %b(); without status text, dump\n"
     watchdog:kill("INT")
     watchdog:wait()
     local event = event_of(captured()[1])
@@ -188,7 +199,8 @@ describe("qvm-watchdog", function()
       local status, out, errors = run("--capture", "linux1", log_and_dump())
       assert.are.equal("", errors)
       assert.are.equal(0, status)
-      assert.matches(" linux1 captured: [^\n]+%-asked: status text %(6 lines%), dump %b()\n$", out)
+      assert.matches(" linux1 captured: [^\n]+%-asked: env %b(), status text %(6 lines%), "
+        .. "dump %b()\n$", out)
       status, out = run("--capture", "linux9", "--reason", "because")
       assert.are.equal(1, status)
       assert.matches("because: nothing but the event; without VM\n", out)

@@ -166,9 +166,20 @@ describe("qvm-firstcontact", function()
     sim.start("linux1", "ram 1M\ncpu\ncpu\nvdev pl011 name console set debug off")
     local rows = contact("--yes", "--dir", files.mkdir("dumps"), "--timeout", "1")
     assert.are.same({"dump on request", "vdevs in the status text"}, different(rows))
-    assert.matches("no dump option", rows["dump on request"].why, 1, true)
+    assert.matches("has no `dump` option", rows["dump on request"].why, 1, true)
     assert.matches("documents of 7.x", rows["vdevs in the status text"].why, 1, true)
     assert.are.equal("as expected", rows["after SIGUSR2"].verdict)
+  end)
+
+  it("does not say that a stuck VM goes on", function()
+    if not sim.can_signal then
+      return pending "signals cannot be sent under valgrind"
+    end
+    sim.start("linux1", usual("")):tell("hang")
+    local rows = contact("--yes", "--dir", files.mkdir("dumps"), "--timeout", "0.5")
+    assert.matches("does not answer (it is stuck)", rows["dump on request"].why, 1, true)
+    assert.are.equal("unknown", rows["after SIGUSR2"].verdict)
+    assert.matches("no answer: its qvm process may be stuck", rows["after SIGUSR2"].why, 1, true)
   end)
 
   it("sends nothing without permission", function()

@@ -53,6 +53,8 @@ describe("vm:wait", function()
     assert.matches("but unknown: .*no answer", message)
     assert.is_true(system.monotime() - began < 1.5)
     assert.is_true(vm:wait("stuck"))
+    assert.matches("not running within 2.3 s, but stuck: .*no answer",
+      select(2, vm:wait("running", {timeout = 2.3})))
   end)
 
   it("raises for invalid arguments", function()

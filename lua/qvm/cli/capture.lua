@@ -46,8 +46,9 @@ function Capture:add_env(vm)
     ok, message = system.save(self.path .. "/env.json", env.text, true)
   end
   if not ok then
-    self:misses("env", message)
+    return self:misses("env", message)
   end
+  self:has("env", #env.text)
 end
 
 function Capture:add_status(vm, options)

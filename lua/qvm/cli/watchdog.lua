@@ -150,13 +150,17 @@ end
 
 -- Watching --------------------------------------------------------------------------------
 
+-- States of a VM that has a process.
+local ALIVE = {running = true, suspended = true}
+
 -- The reason to capture a VM after an event; nil if there is none. lost: the VMs that
--- disappeared. One that appears again was restarted.
+-- disappeared. One that appears again was restarted, as was one that was dead from the start.
 local function reason_of(event, lost)
   local name = event.vm.name
   if event.kind == "disappeared" then
     lost[name] = true
-  elseif event.kind == "restarted" or event.kind == "appeared" and lost[name] then
+  elseif event.kind == "restarted" or event.kind == "appeared" and lost[name]
+    or event.before == "gone" and event.pid then
     lost[name] = nil
     return "restarted"
   elseif (event.kind == "state" or event.kind == "appeared")
@@ -173,6 +177,9 @@ local function watch(options, words)
     say("%s %s: %s%s%s", event.vm.name, event.kind,
       event.before and event.before ~= event.state and event.before .. " to " or "", event.state,
       event.pid and (", process %d"):format(event.pid) or "")
+    if not event.pid and event.kind == "appeared" and ALIVE[event.state] then
+      say("%s: its process cannot be examined: a restart is not noticed", event.vm.name)
+    end
     local reason = reason_of(event, lost)
     if reason then
       start(options, words, event.vm.name, reason)

@@ -22,9 +22,15 @@ local function with_signal(list, vm, ask, name, f)
   end
   f()
   local after, why = list:call("vm:pid()", vm.pid, vm)
+  local state, reason = list:call("vm:state()", vm.state, vm)
+  local answers, verdict = state and state ~= "stuck", after == before
+  if verdict and not answers then
+    verdict = nil
+  end
   list:add {"after " .. name, DOCUMENTED, "the guest keeps running, in the same process",
-    did = "vm:pid() before and after", saw = after and ("%d, then %d"):format(before, after) or why,
-    as_expected = after == before}
+    did = "vm:pid() before and after, vm:state()",
+    saw = after and ("%d, then %d; %s"):format(before, after, state or "state unknown") or why,
+    as_expected = verdict, why = not answers and reason or nil}
 end
 
 -- Status text --------------------------------------------------------------------------------
@@ -172,7 +178,7 @@ local function request_dump(list, vm, options)
     saw = dump and ("%s in %d ms"):format(text.count(dump.size, "byte"), took)
       or message, as_expected = dump ~= nil,
     why = not dump and code == "timeout" and (names[1] and "a file came, but not as documented: "
-      .. shown or "no file came: no dump option, or another directory") or nil}
+      .. shown or message:match("within [%d.]+ s: (.*)$")) or nil}
   if names[1] then
     check_names(list, vm, names, shown, asked)
     check_growth(list, sizes)

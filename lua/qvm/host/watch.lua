@@ -52,10 +52,11 @@ local function states_of(wanted)
 end
 
 -- Like VM:state, but waits at most `milliseconds` for an answer. A VM is only stuck if it had
--- as long as VM:state gives it.
-local function look(vm, milliseconds)
+-- as long as VM:state gives it, or already was.
+local function look(vm, milliseconds, before)
   local now, why, code = state.of(vm.path .. "/env", math.min(milliseconds, state.ANSWER_MS))
-  if not now and code == "timeout" and milliseconds >= state.ANSWER_MS then
+  if not now and code == "timeout"
+    and (milliseconds >= state.ANSWER_MS or before == "stuck") then
     return "stuck", why
   end
   return now, why
@@ -68,9 +69,10 @@ function watch.wait(vm, wanted, options)
   local timeout = options and options.timeout or 60
   local interval = math.ceil((options and options.interval or 0.2) * 1000)
   local deadline = core.now() + math.ceil(timeout * 1000)
+  local now, why
   while true do
     local left = math.max(SHORT_MS, deadline - core.now())
-    local now, why = look(vm, left)
+    now, why = look(vm, left, now)
     if chosen[now] then
       return true
     elseif core.now() >= deadline then
