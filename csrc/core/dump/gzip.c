@@ -232,27 +232,30 @@ static struct slot *take_slot(struct gzip *gzip, struct qvm_error *err)
 }
 
 /* Fills a slot with a chunk. A call that is incomplete within the chunk leaves the pass
- * after the chunk's start, so the next call unpacks it again from the access point. A
- * chunk that ends with damage is not kept: the first pass has found none in it, nor has
- * that of an index, so the file has changed. */
+ * after the chunk's start, so the next call unpacks it again from the access point. With an
+ * unchanged limit that would stop at the same byte, so the limit is doubled until the chunk
+ * is there. One that is incomplete before the chunk continues where it is. A chunk that
+ * ends with damage is not kept: the first pass has found none in it, nor has that of an
+ * index, so the file has changed. */
 static int unpack(struct gzip *gzip, struct slot *slot, uint64_t chunk,
                   struct qvm_error *err)
 {
-    const struct inflater *later = &gzip->later;
+    struct inflater *later = &gzip->later;
 
-    if (seek(gzip, chunk * CHUNK, slot->bytes, err) == 0 &&
-        inflater_run(&gzip->later, slot->bytes, CHUNK, false, &slot->size, err) == 0) {
-        if (slot->size < CHUNK && later->state != INFLATER_RUNS &&
-            later->state != INFLATER_ENDED)
-            return inflater_fail(later, err);
-        slot->used = true;
-        slot->chunk = chunk;
-        return 0;
+    if (seek(gzip, chunk * CHUNK, slot->bytes, err) != 0)
+        return -1;
+    if (inflater_run(later, slot->bytes, CHUNK, false, &slot->size, err) != 0) {
+        if (err->code == QVM_INCOMPLETE && later->overhead_max <= UINT64_MAX / 2)
+            later->overhead_max *= 2;
+        return -1;
     }
-    /* With an unchanged limit the next call would stop at the same byte. */
-    if (err->code == QVM_INCOMPLETE)
-        gzip->later.overhead_max *= 2;
-    return -1;
+    later->overhead_max = gzip->first.overhead_max;
+    if (slot->size < CHUNK && later->state != INFLATER_RUNS &&
+        later->state != INFLATER_ENDED)
+        return inflater_fail(later, err);
+    slot->used = true;
+    slot->chunk = chunk;
+    return 0;
 }
 
 /* The chunk, from the slots or unpacked again. NULL on failure. A scan of all slots is
