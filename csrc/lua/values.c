@@ -2,8 +2,8 @@
  *
  * Single values are what loops read, so their methods do nothing but that: they do not pin
  * the dump (the read itself runs no Lua code) and allocate nothing. The others are pinned,
- * and read in parts: between these hooks run, and of virtual memory, whose size is not
- * known in advance, no more is allocated than is there. */
+ * and read in parts: between these hooks run, and of memory whose size is not known in
+ * advance, which is virtual or still compressed, no more is allocated than is there. */
 #include "memory.h"
 #include "util/bytes.h"
 
@@ -147,8 +147,14 @@ static int check_size(const struct opened_memory *memory, uint64_t address, uint
     return 0;
 }
 
+/* Whether check_size() has made sure that all bytes are there. */
+static bool is_certain(const struct opened_memory *memory)
+{
+    return !memory->space && image_file_size_is_certain(&memory->dump->file);
+}
+
 /* array(memory, address, type, count): a table of count integers. Room for all is made at
- * once only of physical memory, which was checked to hold them. */
+ * once only if they are certain to be there. */
 static int method_array(lua_State *L)
 {
     struct opened_memory memory = check_memory(L);
@@ -165,7 +171,8 @@ static int method_array(lua_State *L)
         return push_closed(L);
     if (check_size(&memory, address, (uint64_t)count * type->size, &err) != 0)
         return push_failure(L, &err);
-    lua_createtable(L, memory.space && count > in_part ? (int)in_part : (int)count, 0);
+    lua_createtable(L, is_certain(&memory) || count < in_part ? (int)count : (int)in_part,
+                    0);
     for (lua_Integer done = 0, part; done < count; done += part) {
         part = count - done < in_part ? count - done : in_part;
         while (memory_read(memory.memory, address + (uint64_t)done * type->size, bytes,
@@ -197,7 +204,7 @@ static int method_read(lua_State *L)
     if (check_size(&memory, address, (uint64_t)n, &err) != 0)
         return push_failure(L, &err);
     luaL_buffinitsize(L, &buffer,
-                      memory.space && n > at_once ? (size_t)at_once : (size_t)n);
+                      is_certain(&memory) || n < at_once ? (size_t)n : (size_t)at_once);
     for (lua_Integer done = 0, part; done < n; done += part) {
         char *to;
 

@@ -1,5 +1,6 @@
 -- Dumps compressed with gzip: read in place, truncated, damaged, very large.
 
+local cost = require "support.cost"
 local files = require "support.files"
 local process = require "support.process"
 local qvm = require "qvm"
@@ -270,6 +271,34 @@ describe("a compressed dump", function()
     assert.are.equal("truncated", select(3, try("\x1f\x8b\8\0\0\0\0\0\0\0")))
     assert.are.equal("malformed", select(3, try("\x1f\x8b\7\0\0\0\0\0\0\0")))
     assert.are.equal("malformed", select(3, try(gzip(gzip(sample(100))))))
+  end)
+
+  -- A dump of 256 MiB, of whose memory the file has only these bytes, with that size at its end.
+  local function claiming(bytes)
+    local size = 256 << 20
+    local whole = gzip(writer.header {machine = 183, phnum = 1}
+      .. writer.program_header {paddr = 0, offset = 120, filesz = size} .. bytes)
+    return whole:sub(1, -5) .. string.pack("<I4", size + 120)
+  end
+
+  it("is not believed to be larger than it can be", function()
+    local _, message, code = try(claiming "")
+    assert.are.equal("malformed", code)
+    assert.matches("the checksum of the gzip data is wrong", message, 1, true)
+  end)
+
+  it("takes no room for memory that it states and does not have", function()
+    local noise = {}
+    for i = 1, 1 << 16 do
+      noise[i] = string.pack("<i8", math.random(0))
+    end
+    local path = files.write("claims.gz", claiming(table.concat(noise)))
+    for _, read in ipairs {[[array(0, "u8", 12 << 20)]], "read(0, 200 << 20)"} do
+      local _, bytes = cost.check(([[
+        local dump = assert(qvm.open(%q))
+        return select(3, dump:%s)]]):format(path, read))
+      assert(not cost.is_exact or bytes < 48 << 20, bytes)
+    end
   end)
 
   -- 64 MiB of zeros compress to 64 KiB, and each member holds that much.

@@ -326,6 +326,12 @@ int gzip_stated_size(const struct gzip *gzip, uint32_t *size, struct qvm_error *
     return 0;
 }
 
+/* The shortest code of 258 bytes is one bit of length and one of distance (RFC 1951). */
+uint64_t gzip_size_max(const struct gzip *gzip)
+{
+    return gzip->state.size > UINT64_MAX / 1032 ? UINT64_MAX : gzip->state.size * 1032;
+}
+
 bool gzip_is_cut(const struct gzip *gzip)
 {
     return gzip->first.state == INFLATER_CUT;

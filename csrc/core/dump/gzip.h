@@ -42,6 +42,9 @@ int gzip_finish(struct gzip *gzip, struct qvm_error *err);
  * member that are whole. */
 int gzip_stated_size(const struct gzip *gzip, uint32_t *size, struct qvm_error *err);
 
+/* More than the data of the file can be: each byte of deflate data gives 1032 at most. */
+uint64_t gzip_size_max(const struct gzip *gzip);
+
 /* What the first pass has seen so far: the file's end in the middle of the data; data that
  * cannot be unpacked, or a wrong checksum; something other than zeros after the last
  * member. */

@@ -106,6 +106,7 @@ int image_file_open_fd(struct image_file *file, int fd, const char *path, bool l
 int image_file_resolve_size(struct image_file *file, uint64_t expected,
                             uint64_t or_expected, struct qvm_error *err)
 {
+    uint64_t most;
     uint32_t stated;
 
     if (!file->gzip || file->size != SIZE_UNKNOWN)
@@ -114,13 +115,19 @@ int image_file_resolve_size(struct image_file *file, uint64_t expected,
         return -1;
     if (file->lenient)
         return unpack_to_end(file, err);
-    if (stated == (uint32_t)expected)
+    most = gzip_size_max(file->gzip);
+    if (stated == (uint32_t)expected && expected <= most)
         file->size = expected;
-    else if (stated == (uint32_t)or_expected)
+    else if (stated == (uint32_t)or_expected && or_expected <= most)
         file->size = or_expected;
     else
         return unpack_to_end(file, err);
     return 0;
+}
+
+bool image_file_size_is_certain(const struct image_file *file)
+{
+    return !file->gzip || gzip_bytes_unpacked(file->gzip) >= file->size;
 }
 
 int image_file_use_index(struct image_file *file, const char *index_path,

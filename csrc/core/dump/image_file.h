@@ -42,10 +42,13 @@ void image_file_close(struct image_file *file);
 int image_file_detect_gzip(struct image_file *file, struct qvm_error *err);
 
 /* Makes the size of a compressed file known, unpacked. Before this `size` is only a bound.
- * A file that states one of the two sizes that are expected of it is believed; any other,
- * or if `lenient`, is unpacked to its end. */
+ * A file that states one of the two sizes that are expected of it, and can be as large, is
+ * believed; any other, or if `lenient`, is unpacked to its end. */
 int image_file_resolve_size(struct image_file *file, uint64_t expected,
                             uint64_t or_expected, struct qvm_error *err);
+
+/* Is the size certain? That of a compressed file is believed before it is unpacked. */
+bool image_file_size_is_certain(const struct image_file *file);
 
 /* Uses the index that the file at a path is, so that nothing need be unpacked first: due
  * before image_file_detect_gzip(). Does nothing for a file that is not compressed, or
