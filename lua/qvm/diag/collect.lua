@@ -65,15 +65,18 @@ local function facts_of(env)
   return facts
 end
 
+-- What a failure to find the process means, by its code. Others say nothing about the VM.
+local NO_PROCESS = {permission = "no permission to look at its process",
+  not_qvm = "no qvm serves it", timeout = "no answer from its process",
+  gone = "no process serves it", not_found = "no process serves it"}
+
 -- Adds the id of the process, or why it is unknown. Returns the code of the failure.
 local function add_process(about, vm, problems)
   local pid, message, code = vm:pid()
   about.pid = pid
   if not pid then
     problems:add(message)
-    about.process = code == "permission" and "no permission to look at its process"
-      or code == "not_qvm" and "no qvm serves it"
-      or code == "timeout" and "no answer from its process" or "no process serves it"
+    about.process = NO_PROCESS[code] or "process unknown"
   end
   return code
 end

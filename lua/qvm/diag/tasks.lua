@@ -279,12 +279,15 @@ function tasks.read(run)
   return report
 end
 
+-- Failures to find a process that say that no qvm serves the VM, or that it does not answer.
+local IS_DOWN = {gone = true, not_found = true, not_qvm = true, timeout = true}
+
 -- VMs for metrics. One that does not exist is not a failure: its metrics say so. A VM whose qvm
--- does not answer is not up.
+-- does not answer is not up. After another failure to find its process it is unknown.
 function tasks.metrics(run)
   local function each(vm)
     local about, code = describe(run, vm)
-    if code ~= "permission" then -- else it is unknown
+    if about.pid or IS_DOWN[code] then
       about.is_up = about.pid ~= nil and about.state ~= "stuck"
     end
     return about
