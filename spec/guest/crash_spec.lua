@@ -583,6 +583,15 @@ describe("the crash in a hostile log", function()
     assert.are.equal("it", kernel_log.dump(messages):crash().message)
   end)
 
+  it("is nil with a reason if the log is empty", function()
+    local found, message, code = kernel_log.dump {{time = 1, caller = "T1", level = 6, text = "x",
+      free = true}}:crash()
+    assert.are.same({nil, "not_found"}, {found, code})
+    assert.matches("log.gcore: the kernel log is empty$", message)
+    assert.are.same({n = 1}, table.pack(crash_of "1 T1 6 x\n"))
+    assert.are.same({n = 1}, table.pack(crash_of "1 T1 12 of a program\n"))
+  end)
+
   it("is nil with a reason if there is no log", function()
     local dump = kernel_log.dump(kernel_log.parse(BOOT))
     dump:close()

@@ -65,15 +65,16 @@ local function bits_for(n)
 end
 
 -- The parts of the ring. messages: {time = seconds, caller = "T1", level = 0 to 7, facility =
--- number, text}; corrupt = true for a record whose descriptor is of another one.
+-- number, text}; corrupt = true for a record whose descriptor is of another one; free = true for
+-- one that holds no message.
 local function records_of(messages)
   local descs, infos, data, at = {}, {}, {}, 0
   for id, m in ipairs(messages) do
     id = id - 1
     local block = string.pack("<i8", id) .. m.text
     block = block .. ("\0"):rep(-#block % 8)
-    descs[#descs + 1] = string.pack("<i8i8i8", (m.corrupt and id + 99 or id) | 2 << 62, at,
-      at + #block)
+    descs[#descs + 1] = string.pack("<i8i8i8", (m.corrupt and id + 99 or id)
+      | (m.free and 3 or 2) << 62, at, at + #block)
     infos[#infos + 1] = string.pack("<i8i8I2BBI4c64", id, math.floor(m.time * 1e9 + 0.5),
       #m.text, m.facility or 0, m.level << 5 | 2, caller_id(m.caller), "")
     data[#data + 1], at = block, at + #block

@@ -252,7 +252,7 @@ function collect.dump(dump, problems)
   return {path = dump.path, format = dump.format, machine = dump.machine,
     bits = dump.bits, byteorder = dump.byteorder, size = dump.size,
     ranges = ranges_of(dump, warn), vcpus = dump_vcpus_of(dump, warn),
-    text = text_of(dump, warn), guest = require "qvm.diag.guest".of(dump)}
+    text = text_of(dump, warn), guest = require "qvm.diag.guest".of(dump, problems)}
 end
 
 -- JSON ------------------------------------------------------------------------------------

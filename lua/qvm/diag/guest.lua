@@ -4,12 +4,18 @@
 
 local errors = require "qvm.util.errors"
 local qvm = require "qvm"
+local text = require "qvm.cli.text"
 
 local guest = {}
 
 -- Limits of a report: vCPUs and stuck tasks with stacks, frames of one, lines of the log and
 -- of a crash.
 local STACKS_MAX, FRAMES_MAX, LOG_MAX, CRASH_LINES_MAX = 64, 64, 20, 100
+
+-- Notes that a part of the report is missing.
+local function lack(about, what, reason)
+  about.missing[#about.missing + 1] = {what = what, reason = reason}
+end
 
 -- Runs a part of the report. If it fails, what is missing is noted: a Linux guest's dump may
 -- lack any part.
@@ -20,8 +26,7 @@ local function part(about, what, f, ...)
   end
   local reason = not ok and found or message
   if reason then
-    about.missing[#about.missing + 1] = {what = what,
-      reason = tostring(reason):gsub("^[^ ]+:%d+: ", "")}
+    lack(about, what, tostring(reason):gsub("^[^ ]+:%d+: ", ""))
   end
 end
 
@@ -106,26 +111,59 @@ local function tasks_of(dump, about)
   return found
 end
 
-local function log_of(dump)
-  local lines = {}
-  for m in dump:dmesg {last = LOG_MAX} do
-    lines[#lines + 1] = {time = m.time, level = m.level, facility = m.facility, text = m.text}
+-- Reports what is missing from a kernel log that was read. An empty one is no failure, but worth
+-- a warning. log: its LogCount; level: the one that was asked for, of which there may be no
+-- message. Returns both messages, without the path; nil for what is not the case.
+function guest.report_log(problems, path, log, level)
+  local skipped = log.skipped > 0 and ("%s of the kernel log %s"):format(
+    text.count(log.skipped, "record"), log.reason and "left out: " .. log.reason
+    or "corrupt, and left out") or nil
+  local empty = log.given == 0 and not level and "the kernel log is empty" or nil
+  if skipped then
+    problems:add(path .. ": " .. skipped)
   end
-  return lines
+  if empty then
+    problems:warn(path .. ": " .. empty)
+  end
+  return skipped, empty
 end
 
--- What is known of the guest in a dump. A dump of another guest has only `missing`.
-function guest.of(dump)
+local function log_of(dump, about, problems)
+  local lines, messages, log = {}, dump:dmesg {last = LOG_MAX}
+  for m in messages do
+    lines[#lines + 1] = {time = m.time, level = m.level, facility = m.facility, text = m.text}
+  end
+  local skipped, empty = guest.report_log(problems, dump.path, log)
+  if skipped then
+    lack(about, "a part of the kernel's log", skipped)
+  end
+  return not empty and lines or nil, empty
+end
+
+-- Removes the dump's name from the reasons: a report has it once.
+local function named_once(about, dump)
+  local prefix = dump.path .. ": "
+  for _, missing in ipairs(about.missing) do
+    if missing.reason:sub(1, #prefix) == prefix then
+      missing.reason = missing.reason:sub(#prefix + 1)
+    end
+  end
+  return about
+end
+
+-- What is known of the guest in a dump. A dump of another guest has only `missing`. problems
+-- receives what is wrong with its log.
+function guest.of(dump, problems)
   local about = {missing = {}}
   about.identity = part(about, "the guest", identity, dump)
   if not about.identity then
-    return about
+    return named_once(about, dump)
   end
   about.crash = part(about, "the crash", crash_of, dump)
   about.vcpus = part(about, "vCPUs", activities, dump, about)
   about.tasks = part(about, "tasks", tasks_of, dump, about)
-  about.log = part(about, "the kernel's log", log_of, dump)
-  return about
+  about.log = part(about, "the kernel's log", log_of, dump, about, problems)
+  return named_once(about, dump)
 end
 
 return guest

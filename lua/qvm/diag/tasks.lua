@@ -8,6 +8,7 @@ local command = require "qvm.cli.command"
 local collect = require "qvm.diag.collect"
 local configuration = require "qvm.diag.configuration"
 local errors = require "qvm.util.errors"
+local guest = require "qvm.diag.guest"
 local text = require "qvm.cli.text"
 local system = require "qvm.util.system"
 local threads = require "qvm.diag.threads"
@@ -224,20 +225,12 @@ local function open(run)
   return dump, message
 end
 
--- Reports what is missing from a kernel log. An empty one is no failure, but worth a warning.
 local function add_log_problems(run, dump, log)
   local path = run.options.read
   for _, warning in ipairs(dump:vmcoreinfo().warnings) do
     run.problems:warn(path .. ": " .. warning)
   end
-  if log.skipped > 0 then
-    run.problems:add(("%s: %s of the kernel log %s"):format(path,
-      text.count(log.skipped, "record"), log.reason and "left out: " .. log.reason
-      or "corrupt, and left out"))
-  end
-  if log.given == 0 and not run.options.level then
-    run.problems:warn(path .. ": the kernel log is empty")
-  end
+  guest.report_log(run.problems, path, log, run.options.level)
 end
 
 -- The kernel's log, as dmesg(1) prints it: lines are not wrapped. Messages are kept only for

@@ -318,6 +318,8 @@ function crash.of_dump(dump, guest)
   if not found and log.skipped > 0 then
     return nil, ("%s: no sign of a crash in the kernel log, but %d of its records were skipped: "
       .. "%s"):format(dump.path, log.skipped, log.reason or "they are corrupt"), "malformed"
+  elseif not found and log.given == 0 then
+    return nil, dump.path .. ": the kernel log is empty", "not_found"
   end
   return found
 end

@@ -1,0 +1,83 @@
+-- What a report of qvm-diag says of a Linux guest in a dump, and what it says where the dump
+-- cannot provide it.
+
+local cjson = require "cjson"
+local files = require "support.files"
+local kernel_log = require "support.kernel_log"
+local process = require "support.process"
+
+local function diag(path, ...)
+  return process.run_lua {"examples/diag.lua", "--read", path, ...}
+end
+
+-- The reports of a dump: text, JSON (decoded) and HTML, then the messages and the exit status.
+local function reports(path)
+  local page = files.path "page.html"
+  local status, text, errors = diag(path)
+  local report = cjson.decode((select(2, diag(path, "--json"))))
+  diag(path, "--html", page)
+  return text, report, files.read(page), errors, status
+end
+
+-- The reasons of what is missing, by name.
+local function missing_of(report)
+  local reasons = {}
+  for _, missing in ipairs(report.dump.guest.missing) do
+    reasons[missing.what] = missing.reason
+  end
+  return reasons
+end
+
+local BOOT = "0 T0 5 Linux version 6.1.0\n0.3 T1 6 Run /init as init process\n"
+
+local function boot()
+  return kernel_log.parse(BOOT)
+end
+
+describe("a report on a guest", function()
+  after_each(files.clean)
+
+  it("has no sign of a crash if the log has none", function()
+    local text, report, page, errors, status = reports(kernel_log.dump(boot()).path)
+    assert.are.same({0, ""}, {status, errors})
+    assert.matches("\ncrash: no sign of one\n", text, 1, true)
+    assert.matches("No sign of one.", page, 1, true)
+    assert.is_false(report.dump.guest.crash)
+    assert.are.equal(2, #report.dump.guest.log)
+  end)
+
+  it("does not know whether it crashed if its log is empty", function()
+    local dump = kernel_log.dump {{time = 1, caller = "T1", level = 6, text = "x", free = true}}
+    local text, report, page, errors, status = reports(dump.path)
+    assert.are.equal(0, status)
+    assert.matches("log.gcore: the kernel log is empty\n", errors, 1, true)
+    assert.is_nil(text:find("\ncrash:"))
+    assert.is_nil(text:find("the end of the kernel's log", 1, true))
+    assert.matches("\nnot in this dump\n  the crash: the kernel log is empty\n", text, 1, true)
+    assert.matches("\n  the kernel's log: the kernel log is empty\n", text, 1, true)
+    assert.is_nil(report.dump.guest.crash)
+    assert.is_nil(report.dump.guest.log)
+    assert.are.equal("the kernel log is empty", missing_of(report)["the crash"])
+    assert.are.equal("the kernel log is empty", missing_of(report)["the kernel's log"])
+    assert.is_nil(page:find("No sign of one", 1, true))
+    assert.matches("<li>the crash: the kernel log is empty</li>", page, 1, true)
+  end)
+
+  it("counts the records of the log that were skipped", function()
+    local messages = boot()
+    messages[3] = {time = 1, caller = "T1", level = 6, text = "x", corrupt = true}
+    local path = kernel_log.dump(messages).path
+    local text, report, page, errors, status = reports(path)
+    local what = "1 record of the kernel log corrupt, and left out"
+    assert.are.equal(1, status)
+    assert.are.equal(select(3, diag(path, "--dmesg")), errors)
+    assert.matches("log.gcore: " .. what .. "\n$", errors)
+    assert.matches("\n  a part of the kernel's log: " .. what .. "\n", text, 1, true)
+    assert.are.equal(2, #report.dump.guest.log)
+    assert.are.same({path .. ": " .. what}, report.errors)
+    assert.are.equal(what, missing_of(report)["a part of the kernel's log"])
+    assert.matches("^no sign of a crash in the kernel log, but 1 of",
+      missing_of(report)["the crash"])
+    assert.matches("<li>a part of the kernel&#39;s log: " .. what .. "</li>", page, 1, true)
+  end)
+end)
