@@ -63,6 +63,27 @@ describe("a report on a guest", function()
     assert.matches("<li>the crash: the kernel log is empty</li>", page, 1, true)
   end)
 
+  it("does not know the number of vCPUs of a dump that has no records of them", function()
+    local log = BOOT .. "1 T1 0 Kernel panic - not syncing: it\n"
+      .. "1 T1 4 CPU: 1 PID: 1 Comm: init Not tainted\n"
+    local dump = kernel_log.dump(kernel_log.parse(log), "x86_64", nil, false)
+    assert.is_nil(dump:guest().vcpus)
+    assert.are.equal("Linux 6.1.0-x86 on x86_64, number of vCPUs unknown, "
+      .. "last message at 1.000000000 s", tostring(dump:guest()))
+    local text, report, page = reports(dump.path)
+    local why = "the dump has no readable records of vCPUs, so it does not say how many the guest had"
+    assert.matches("on x86_64, number of vCPUs unknown, up 1.000 s or more\n", text, 1, true)
+    assert.matches("\ncrash: panic at 1.000000 s on vCPU 1 in init (1)\n", text, 1, true)
+    assert.matches("\n  vCPUs: the dump has no readable records of vCPUs", text, 1, true)
+    assert.are.equal(cjson.null, report.dump.vcpus)
+    assert.are.equal(cjson.null, report.dump.guest.identity.vcpus)
+    assert.is_nil(report.dump.guest.vcpus)
+    assert.are.equal(why, missing_of(report).vCPUs)
+    assert.matches("<dt>vCPUs</dt><dd>-</dd>", page, 1, true)
+    assert.matches("<li>vCPUs: " .. why, page, 1, true)
+    assert.is_nil(page:find("What the vCPUs did", 1, true))
+  end)
+
   it("counts the records of the log that were skipped", function()
     local messages = boot()
     messages[3] = {time = 1, caller = "T1", level = 6, text = "x", corrupt = true}

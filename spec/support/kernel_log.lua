@@ -107,8 +107,8 @@ local function memory_of(messages, base, word)
 end
 
 -- Opens a dump with two vCPUs and these messages. machine: "x86_64" or "aarch64"; word: what is
--- in the spare word.
-function kernel_log.dump(messages, machine, word)
+-- in the spare word; has_vcpus: if false, the dump has no records of vCPUs.
+function kernel_log.dump(messages, machine, word, has_vcpus)
   machine = machine or "x86_64"
   local form = machines[machine]
   local bytes = memory_of(messages, form.base, word)
@@ -119,8 +119,8 @@ function kernel_log.dump(messages, machine, word)
   local segments = tables:segments()
   local registers = writer[machine] {}
   segments[#segments + 1] = {paddr = PHYSICAL, bytes = bytes}
-  segments[#segments + 1] = {type = 4, bytes = writer.note {
-    cpus = {{registers = registers}, {cpunum = 1, registers = registers}}}}
+  segments[#segments + 1] = has_vcpus ~= false and {type = 4, bytes = writer.note {
+    cpus = {{registers = registers}, {cpunum = 1, registers = registers}}}} or nil
   segments[#segments + 1] = {type = 4, align = 4, bytes = writer.elf_note("VMCOREINFO\0", 0,
     form.info .. ("SYMBOL(prb)=%x\n"):format(form.base) .. layout)}
   return assert(qvm.open(files.write("log.gcore", writer.file {machine = machine,

@@ -187,7 +187,7 @@ local function dump_vcpus_of(dump, warn)
     end
     list[#list + 1] = about
   end
-  return list
+  return list[1] and list
 end
 
 -- Is there a note of that name? None is found where the notes cannot be read.
@@ -237,6 +237,9 @@ local function text_of(dump, warn)
   return bytes
 end
 
+-- The vCPUs of a dump without records of them are unknown: null in JSON.
+local NO_VCPUS = {nullable = {"vcpus"}}
+
 -- Returns what is known about a dump. problems receives the warnings of the dump and its note,
 -- and what the report leaves out.
 function collect.dump(dump, problems)
@@ -249,10 +252,10 @@ function collect.dump(dump, problems)
     warn("%s", warning)
   end
   warn_of_note(dump, warn)
-  return {path = dump.path, format = dump.format, machine = dump.machine,
+  return setmetatable({path = dump.path, format = dump.format, machine = dump.machine,
     bits = dump.bits, byteorder = dump.byteorder, size = dump.size,
     ranges = ranges_of(dump, warn), vcpus = dump_vcpus_of(dump, warn),
-    text = text_of(dump, warn), guest = require "qvm.diag.guest".of(dump, problems)}
+    text = text_of(dump, warn), guest = require "qvm.diag.guest".of(dump, problems)}, NO_VCPUS)
 end
 
 -- JSON ------------------------------------------------------------------------------------

@@ -47,6 +47,10 @@ local function task_of(task)
     state = task.state, cpu = task.cpu, kernel = task.kernel}
 end
 
+local VCPUS_UNKNOWN = "the dump has no readable records of vCPUs, so it does not say how many the guest had"
+
+local NULLABLE = {nullable = {"vcpus"}} -- unknown, which JSON writes as null
+
 local function identity(dump)
   local about, message = dump:guest()
   if not about then
@@ -54,8 +58,9 @@ local function identity(dump)
   elseif not about.os then
     return nil, "no VMCOREINFO of a Linux kernel in its notes or memory"
   end
-  return {os = about.os, release = about.release, build = about.build, node = about.node,
-    machine = about.machine, vcpus = about.vcpus, last_message = about.last_message}
+  return setmetatable({os = about.os, release = about.release, build = about.build,
+    node = about.node, machine = about.machine, vcpus = about.vcpus,
+    last_message = about.last_message}, NULLABLE)
 end
 
 local function crash_of(dump)
@@ -90,6 +95,9 @@ local function activities(dump, about)
       break
     end
     list[#list + 1] = activity(about, cpu)
+  end
+  if not list[1] then
+    return nil, VCPUS_UNKNOWN
   end
   return list
 end

@@ -66,7 +66,7 @@ end
 
 local function dump_vcpus(vcpus, level)
   local rows, parts = {}, {}
-  for i, cpu in ipairs(vcpus) do
+  for i, cpu in ipairs(vcpus or {}) do
     rows[i] = {cpu.index, cpu.process, cpu.pc, cpu.sp, cpu.pgtbl or "-"}
     parts[i] = {heading(level + 1, ("vCPU %d"):format(cpu.index)), registers_of(cpu)}
   end
@@ -152,7 +152,8 @@ local function guest_section(guest, level)
     heading(level, "Guest"),
     facts_of {{"system", ("%s %s"):format(id.os, id.release or "of an unknown release")},
       {"build", id.build or "-"}, {"host name", id.node or "-"}, {"machine", id.machine},
-      {"vCPUs", id.vcpus}, {"up at least", id.last_message and id.last_message .. " s" or "-"}},
+      {"vCPUs", id.vcpus or "-"},
+      {"up at least", id.last_message and id.last_message .. " s" or "-"}},
     guest.crash ~= nil and crash_section(guest.crash, level) or {},
     guest.vcpus and guest_vcpus(guest.vcpus, level) or {},
     guest.tasks and guest_tasks(guest.tasks, level) or {},

@@ -267,7 +267,7 @@ function Plain:identity(guest)
     return self:wrapped("guest unknown: " .. guest.missing[1].reason)
   end
   self:say("  %s %s on %s, %s%s", id.os, shown(id.release or "of an unknown release"),
-    shown(id.machine), text.count(id.vcpus, "vCPU"),
+    shown(id.machine), id.vcpus and text.count(id.vcpus, "vCPU") or "number of vCPUs unknown",
     id.last_message and ", up " .. id.last_message:sub(1, -7) .. " s or more" or "")
 end
 
@@ -299,10 +299,10 @@ function Plain:dump(about)
   self:say("  %s %s, %d-bit %s-endian, %s", about.format, about.machine, about.bits,
     about.byteorder, in_units(about.size))
   self:guest(about.guest)
-  if #about.vcpus > 0 then
+  if about.vcpus then
     self:say("\nvCPU  pc                  sp                  page table          process")
   end
-  for _, cpu in ipairs(about.vcpus) do
+  for _, cpu in ipairs(about.vcpus or {}) do
     self:say("%4d  %s  %s  %s  %s", cpu.index, cpu.pc, cpu.sp, cpu.pgtbl or NO_ADDRESS,
       shown(cpu.process))
   end

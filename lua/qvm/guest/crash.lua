@@ -61,6 +61,7 @@ local LINES_MAX = 512   -- messages of a report
 local AFTER_MAX = 128   -- more of them, after the line of a panic
 local TEXT_MAX = 2048   -- bytes of a message: the kernel prints at most as many
 local PID_DIGITS = 10
+local CPUS_MAX = 1 << 13 -- CONFIG_NR_CPUS is at most 8192
 local GAP = 10000000000 -- nanoseconds between two messages of a report
 
 local SEVERITY = {panic = 8, oops = 7, bug = 6, lockup = 5, stall = 4, hung = 3, oom = 2,
@@ -289,9 +290,11 @@ local function panic_cpu(dump, guest, count)
 end
 
 -- Adds what panic_cpu says to what was found. The kernel numbers CPUs from 0, as the dump does
--- its vCPUs: a number that no vCPU has is not the kernel's.
+-- its vCPUs: a number that no vCPU has is not the kernel's. A dump without records of vCPUs does
+-- not say how many there are.
 local function complete(dump, guest, found)
-  local count = core.dump.vcpu_count(dump) or 0
+  local count = core.dump.vcpu_count(dump)
+  count = count ~= 0 and count or CPUS_MAX
   if found and found.vcpu and found.vcpu >= count then
     found.vcpu = nil
   end
