@@ -5,6 +5,7 @@ local cjson = require "cjson"
 local files = require "support.files"
 local kernel_log = require "support.kernel_log"
 local process = require "support.process"
+local writer = require "support.dumpwriter"
 
 local function diag(path, ...)
   return process.run_lua {"examples/diag.lua", "--read", path, ...}
@@ -71,7 +72,8 @@ describe("a report on a guest", function()
     assert.are.equal("Linux 6.1.0-x86 on x86_64, number of vCPUs unknown, "
       .. "last message at 1.000000000 s", tostring(dump:guest()))
     local text, report, page = reports(dump.path)
-    local why = "the dump has no readable records of vCPUs, so it does not say how many the guest had"
+    local why = "the dump has no readable records of vCPUs, so it does not say how many "
+      .. "the guest had"
     assert.matches("on x86_64, number of vCPUs unknown, up 1.000 s or more\n", text, 1, true)
     assert.matches("\ncrash: panic at 1.000000 s on vCPU 1 in init (1)\n", text, 1, true)
     assert.matches("\n  vCPUs: the dump has no readable records of vCPUs", text, 1, true)
@@ -82,6 +84,20 @@ describe("a report on a guest", function()
     assert.matches("<dt>vCPUs</dt><dd>-</dd>", page, 1, true)
     assert.matches("<li>vCPUs: " .. why, page, 1, true)
     assert.is_nil(page:find("What the vCPUs did", 1, true))
+  end)
+
+  it("says why the guest is unknown", function()
+    local path = files.write("damaged.gcore", writer.file {machine = "x86_64",
+      segments = {{type = 4, bytes = string.pack("<I4I4I4", 4, 1 << 30, 0)}}})
+    local text, report = reports(path)
+    local reason = "no VMCOREINFO, neither as a note nor in memory: the notes are damaged: "
+    assert.matches("\n  guest unknown: " .. reason, (text:gsub("%s+", " ")
+      :gsub(" guest unknown", "\n  guest unknown")), 1, true)
+    assert.are.equal(reason, missing_of(report)["the guest"]:sub(1, #reason))
+    assert.is_nil(missing_of(report)["the guest"]:find("damaged.gcore", 1, true))
+    text = reports(files.write("plain.gcore", writer.small {}))
+    assert.matches("\n  guest unknown: no VMCOREINFO of a Linux kernel in its notes or memory\n",
+      text, 1, true)
   end)
 
   it("counts the records of the log that were skipped", function()

@@ -3,6 +3,7 @@
 -- dump cannot provide is in `missing`, with the reason.
 
 local errors = require "qvm.util.errors"
+local line = require "qvm.util.text"
 local qvm = require "qvm"
 local text = require "qvm.cli.text"
 
@@ -47,7 +48,8 @@ local function task_of(task)
     state = task.state, cpu = task.cpu, kernel = task.kernel}
 end
 
-local VCPUS_UNKNOWN = "the dump has no readable records of vCPUs, so it does not say how many the guest had"
+local VCPUS_UNKNOWN = "the dump has no readable records of vCPUs, so it does not say how many the "
+  .. "guest had"
 
 local NULLABLE = {nullable = {"vcpus"}} -- unknown, which JSON writes as null
 
@@ -56,7 +58,9 @@ local function identity(dump)
   if not about then
     return nil, message
   elseif not about.os then
-    return nil, "no VMCOREINFO of a Linux kernel in its notes or memory"
+    local _, reason = dump:vmcoreinfo()
+    return nil, not reason:find "neither as a note nor in memory$" and reason
+      or "no VMCOREINFO of a Linux kernel in its notes or memory"
   end
   return setmetatable({os = about.os, release = about.release, build = about.build,
     node = about.node, machine = about.machine, vcpus = about.vcpus,
@@ -150,11 +154,8 @@ end
 
 -- Removes the dump's name from the reasons: a report has it once.
 local function named_once(about, dump)
-  local prefix = dump.path .. ": "
   for _, missing in ipairs(about.missing) do
-    if missing.reason:sub(1, #prefix) == prefix then
-      missing.reason = missing.reason:sub(#prefix + 1)
-    end
+    missing.reason = line.without_path(missing.reason, dump.path)
   end
   return about
 end

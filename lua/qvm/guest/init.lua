@@ -111,9 +111,10 @@ function guest.dmesg(dump, options)
   if not space then
     return nil, message, code
   end
-  local messages, log = require "qvm.guest.printk".messages(dump, space, dump._guest.info, options)
+  local messages, log
+  messages, log, code = require "qvm.guest.printk".messages(dump, space, dump._guest.info, options)
   if not messages then
-    return nil, ("%s: no kernel log: %s"):format(dump.path, log), "unsupported"
+    return nil, ("%s: no kernel log: %s"):format(dump.path, log), code or "unsupported"
   end
   return messages, log
 end
