@@ -2,8 +2,10 @@
 -- cannot provide it.
 
 local cjson = require "cjson"
+local example_guest = require "support.example_guest"
 local files = require "support.files"
 local kernel_log = require "support.kernel_log"
+local linux_guest = require "support.linux_guest"
 local process = require "support.process"
 local writer = require "support.dumpwriter"
 
@@ -84,6 +86,70 @@ describe("a report on a guest", function()
     assert.matches("<dt>vCPUs</dt><dd>-</dd>", page, 1, true)
     assert.matches("<li>vCPUs: " .. why, page, 1, true)
     assert.is_nil(page:find("What the vCPUs did", 1, true))
+  end)
+
+  it("has all lines of a crash, and counts those that the library leaves out", function()
+    local function crash(count)
+      local lines = {"1 T1 1 BUG: unable to handle page fault for address: 0"}
+      for i = 2, count do
+        lines[i] = "1 T1 4  f+0x1/0x2"
+      end
+      return kernel_log.dump(kernel_log.parse(table.concat(lines, "\n"))).path
+    end
+    local path = crash(226)
+    local text, report, page = reports(path)
+    assert.matches("\n  ... and 220 more lines: --full\n", text, 1, true)
+    assert.are.equal(226, #report.dump.guest.crash.lines)
+    assert.is_nil(report.dump.guest.crash.lines_left_out)
+    assert.is_nil(page:find("leaves out", 1, true))
+    path = crash(600)
+    text, report, page = reports(path)
+    assert.are.same({512, 88}, {#report.dump.guest.crash.lines,
+      report.dump.guest.crash.lines_left_out})
+    assert.matches("\n  ... and 506 more lines: --full\n"
+      .. "  ... and 88 more lines, which the report leaves out\n", text, 1, true)
+    assert.matches("88 more lines, which the report leaves out.", page, 1, true)
+    assert.matches("\n  ... and 88 more lines, which the report leaves out\n",
+      (select(2, diag(path, "--full"))), 1, true)
+  end)
+
+  it("counts the vCPUs and frames that it leaves out", function()
+    local guest = linux_guest.new()
+    local text = guest:place(string.pack("<I4", 0x94000000):rep(256)) -- bl
+    local frame = guest:reserve(16 * 100) -- records of frames, each of which leads to the next
+    for i = 0, 98 do
+      guest:set(frame + 16 * i, guest:pack("i8i8", frame + 16 * (i + 1), text + 64 + 4 * i))
+    end
+    local vcpus = {}
+    for i = 1, 70 do
+      vcpus[i] = {pc = text + 16, sp = frame, fp = i == 1 and frame or 0}
+    end
+    guest:add_vcpus(vcpus)
+    local out, report, page = reports(guest:write())
+    local found = report.dump.guest
+    assert.are.same({64, 6}, {#found.vcpus, found.vcpus_left_out})
+    assert.are.same({64, 36}, {#found.vcpus[1].stack, found.vcpus[1].stack_left_out})
+    assert.is_nil(found.vcpus[2].stack_left_out)
+    assert.matches("\n  ... and 54 more frames: --full\n"
+      .. "  ... and 36 more frames, which the report leaves out\n", out, 1, true)
+    assert.matches("\n  ... and 6 more vCPUs, which the report leaves out\n", out, 1, true)
+    assert.matches("36 more frames, which the report leaves out.", page, 1, true)
+    assert.matches("6 more vCPUs, which the report leaves out.", page, 1, true)
+  end)
+
+  it("counts the stuck tasks that it leaves out", function()
+    local guest = example_guest.new()
+    local stack = guest:stack()
+    for pid = 100, 169 do
+      guest:task {pid = pid, name = "stuck", state = 2, stack = stack}
+    end
+    guest:link()
+    local text, report, page = reports(example_guest.write(guest))
+    local tasks = report.dump.guest.tasks
+    assert.are.same({64, tasks.states.D - 64}, {#tasks.stuck, tasks.stuck_left_out})
+    local more = ("%d more stuck tasks, which the report leaves out"):format(tasks.stuck_left_out)
+    assert.matches("\n  ... and " .. more .. "\n", text, 1, true)
+    assert.matches(more, page, 1, true)
   end)
 
   it("says why the guest is unknown", function()

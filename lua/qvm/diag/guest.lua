@@ -9,9 +9,13 @@ local text = require "qvm.cli.text"
 
 local guest = {}
 
--- Limits of a report: vCPUs and stuck tasks with stacks, frames of one, lines of the log and
--- of a crash.
-local STACKS_MAX, FRAMES_MAX, LOG_MAX, CRASH_LINES_MAX = 64, 64, 20, 100
+-- Limits of a report: vCPUs and stuck tasks with stacks, frames of one, messages of the log. What
+-- is left out is counted in members `..._left_out`, which are nil if nothing is.
+local STACKS_MAX, FRAMES_MAX, LOG_MAX = 64, 64, 20
+
+local function count_of(left_out)
+  return left_out > 0 and left_out or nil
+end
 
 -- Notes that a part of the report is missing.
 local function lack(about, what, reason)
@@ -31,16 +35,20 @@ local function part(about, what, f, ...)
   end
 end
 
-local function frames_of(iterator)
-  local frames = {}
-  for frame in iterator do
-    if #frames == FRAMES_MAX then
-      break
+-- Adds a stack to what a vCPU or a task did. whose: "vCPU 0".
+local function add_stack(about, did, whose, subject)
+  did.stack = part(about, "the stack of " .. whose, function()
+    local frames, count = {}, 0
+    for frame in subject:backtrace() do
+      count = count + 1
+      if count <= FRAMES_MAX then
+        frames[count] = {address = qvm.hex(frame.address), symbol = frame.symbol,
+          module = frame.module, how = frame.how}
+      end
     end
-    frames[#frames + 1] = {address = qvm.hex(frame.address), symbol = frame.symbol,
-      module = frame.module, how = frame.how}
-  end
-  return frames
+    did.stack_left_out = count_of(count - #frames)
+    return frames
+  end)
 end
 
 local function task_of(task)
@@ -76,7 +84,7 @@ local function crash_of(dump)
   end
   return {kind = crash.kind, message = crash.message, cause = crash.cause, time = crash.time,
     vcpu = crash.vcpu, task = crash.task and {pid = crash.task.pid, name = crash.task.name},
-    lines = table.move(crash.lines, 1, math.min(#crash.lines, CRASH_LINES_MAX), 1, {})}
+    lines = crash.lines, lines_left_out = count_of(crash.left_out)}
 end
 
 -- What a vCPU did: its task, and its stack.
@@ -86,9 +94,7 @@ local function activity(about, cpu)
     local task, message = cpu:task()
     return task and task_of(task), message
   end)
-  did.stack = part(about, ("the stack of vCPU %d"):format(cpu.index), function()
-    return frames_of(cpu:backtrace())
-  end)
+  add_stack(about, did, ("vCPU %d"):format(cpu.index), cpu)
   return did
 end
 
@@ -103,6 +109,7 @@ local function activities(dump, about)
   if not list[1] then
     return nil, VCPUS_UNKNOWN
   end
+  about.vcpus_left_out = count_of(about.identity.vcpus - #list)
   return list
 end
 
@@ -114,12 +121,11 @@ local function tasks_of(dump, about)
     found.states[task.state] = (found.states[task.state] or 0) + 1
     if task.state == "D" and #found.stuck < STACKS_MAX then
       local stuck = task_of(task)
-      stuck.stack = part(about, ("the stack of task %d"):format(task.pid), function()
-        return frames_of(task:backtrace())
-      end)
+      add_stack(about, stuck, ("task %d"):format(task.pid), task)
       found.stuck[#found.stuck + 1] = stuck
     end
   end
+  found.stuck_left_out = count_of((found.states.D or 0) - #found.stuck)
   return found
 end
 

@@ -20,7 +20,8 @@ local function facility_offset(info, size, text_length)
   end
 end
 
--- Opens the buffer, and returns it; nil, what is wrong, and a code if it cannot be read. Fails if VMCOREINFO lacks a part of it.
+-- Opens the buffer, and returns it; nil, what is wrong, and a code if it cannot be read. Fails if
+-- VMCOREINFO lacks a part of it.
 function printk_buffer.open(dump, space, info)
   local symbol = lookup(info, "symbols", "SYMBOL")
   local offset, size = lookup(info, "offsets", "OFFSET"), lookup(info, "sizes", "SIZE")
