@@ -237,6 +237,14 @@ local function text_of(dump, warn)
   return bytes
 end
 
+-- What an incomplete dump lacks, as its first warning says; nil if it is complete. Its headers
+-- still list the memory that the file has lost.
+local function incomplete_of(dump)
+  if not dump.complete then
+    return dump.warnings[1] or "a part of the file is missing"
+  end
+end
+
 -- The vCPUs of a dump without records of them are unknown: null in JSON.
 local NO_VCPUS = {nullable = {"vcpus"}}
 
@@ -254,6 +262,7 @@ function collect.dump(dump, problems)
   warn_of_note(dump, warn)
   return setmetatable({path = dump.path, format = dump.format, machine = dump.machine,
     bits = dump.bits, byteorder = dump.byteorder, size = dump.size,
+    complete = dump.complete, incomplete = incomplete_of(dump),
     ranges = ranges_of(dump, warn), vcpus = dump_vcpus_of(dump, warn),
     text = text_of(dump, warn), guest = require "qvm.diag.guest".of(dump, problems)}, NO_VCPUS)
 end

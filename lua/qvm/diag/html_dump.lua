@@ -177,7 +177,9 @@ end
 function html_dump.section(dump, level, id)
   return {
     facts_of {{"file", dump.path}, {"format", ("%s %s, %d-bit %s-endian"):format(dump.format,
-      dump.machine, dump.bits, dump.byteorder)}, {"size", text.in_units(dump.size)}},
+      dump.machine, dump.bits, dump.byteorder)}, {"size", text.in_units(dump.size)},
+      dump.incomplete and {"incomplete", element("span", {class = "state gone"},
+        dump.incomplete .. ": the memory listed below may not all be there")}},
     guest_section(dump.guest, level),
     memory(dump.ranges, level, id),
     dump_vcpus(dump.vcpus, level),

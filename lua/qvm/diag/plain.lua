@@ -311,6 +311,12 @@ function Plain:dump(about)
   self:say("dump %s", shown(about.path))
   self:say("  %s %s, %d-bit %s-endian, %s", about.format, about.machine, about.bits,
     about.byteorder, in_units(about.size))
+  if about.incomplete then
+    text.wrap(("  incomplete: %s: the memory listed below may not all be there"):format(
+      text.escape_controls(about.incomplete)), self.width, function(part)
+      self:say("%s", self.paint(part, "bad"))
+    end)
+  end
   self:guest(about.guest)
   if about.vcpus then
     self:say("\nvCPU  pc                  sp                  page table          process")
