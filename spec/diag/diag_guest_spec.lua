@@ -7,6 +7,7 @@ local files = require "support.files"
 local kernel_log = require "support.kernel_log"
 local linux_guest = require "support.linux_guest"
 local process = require "support.process"
+local qvm = require "qvm"
 local writer = require "support.dumpwriter"
 
 local function diag(path, ...)
@@ -135,6 +136,34 @@ describe("a report on a guest", function()
     assert.matches("\n  ... and 6 more vCPUs, which the report leaves out\n", out, 1, true)
     assert.matches("36 more frames, which the report leaves out.", page, 1, true)
     assert.matches("6 more vCPUs, which the report leaves out.", page, 1, true)
+  end)
+
+  it("says that it lacks symbols, and which memory hides frames of stacks", function()
+    for _, machine in ipairs {"x86_64", "aarch64"} do
+      local guest = linux_guest.new {machine = machine}
+      local text = guest:place(string.pack("<I4", 0x94000000):rep(64)) -- bl
+      -- The dump has the beginning of what is mapped. A frame leads to code in the rest.
+      local gone = guest.base + (1 << 20)
+      local frame = guest:place(guest:pack("i8i8", 0, gone + 0x800))
+      guest:reserve(0x10000)
+      guest:add_vcpus {{pc = text + 16, sp = gone + 0x40}, {pc = text + 16, sp = frame, fp = frame}}
+      local path = guest:write()
+      local each, missing = assert(qvm.open(path)):vcpu(0):backtrace()
+      assert.are.equal(text + 16, each().address)
+      assert.matches(qvm.hex(gone + 0x40), missing, 1, true)
+      local out, report, page = reports(path)
+      local reasons = missing_of(report)
+      assert.matches("^VMCOREINFO has no SYMBOL%(_stext%).*: pass a System.map or a vmlinux to ",
+        reasons.symbols)
+      assert.matches("^virtual address " .. qvm.hex(gone + 0x40) .. " .*not .*in the dump",
+        reasons["a part of the stack of vCPU 0"])
+      assert.matches("^virtual address " .. qvm.hex(gone + 0x7f8) .. " .*not .*in the dump",
+        reasons["a part of the stack of vCPU 1"])
+      for what, reason in pairs(reasons) do
+        assert.matches("\n  " .. what .. ": " .. reason:match "^%S+", out, 1, true)
+        assert.matches("<li>" .. what:gsub("'", "&#39;") .. ": ", page, 1, true)
+      end
+    end
   end)
 
   it("counts the stuck tasks that it leaves out", function()

@@ -38,8 +38,11 @@ end
 -- Adds a stack to what a vCPU or a task did. whose: "vCPU 0".
 local function add_stack(about, did, whose, subject)
   did.stack = part(about, "the stack of " .. whose, function()
-    local frames, count = {}, 0
-    for frame in subject:backtrace() do
+    local frames, count, each, missing = {}, 0, subject:backtrace()
+    if missing then
+      lack(about, "a part of the stack of " .. whose, missing)
+    end
+    for frame in each do
       count = count + 1
       if count <= FRAMES_MAX then
         frames[count] = {address = qvm.hex(frame.address), symbol = frame.symbol,
@@ -175,6 +178,7 @@ function guest.of(dump, problems)
     return named_once(about, dump)
   end
   about.crash = part(about, "the crash", crash_of, dump)
+  part(about, "symbols", dump.symbols, dump)
   about.vcpus = part(about, "vCPUs", activities, dump, about)
   about.tasks = part(about, "tasks", tasks_of, dump, about)
   about.log = part(about, "the kernel's log", log_of, dump, about, problems)
