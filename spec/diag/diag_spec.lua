@@ -357,6 +357,21 @@ describe("diag", function()
     assert.matches("record: exists already", errors, 1, true)
   end)
 
+  it("says that it saves no record of a VM that cannot be read", function()
+    sim.start("stuck", config):tell("hang")
+    files.mkdir("vms/garbage")
+    files.write("vms/garbage/env", "{")
+    local path = files.path("record")
+    for name, why in pairs {stuck = "stuck/env: no answer", garbage = "garbage/env:1:2: "} do
+      local status, out, errors = diag {name, "--record", path}
+      assert.are.equal(1, status)
+      assert.is_false(files.exists(path))
+      assert.is_nil(out:find("record saved", 1, true))
+      assert.matches("qvm-diag: " .. path .. ": not saved: " .. sim.root() .. "/" .. why, errors,
+        1, true)
+    end
+  end)
+
   it("compares a VM with its configuration, by file and line", function()
     sim.start("linux1", config)
     local path = files.path("linux1.qvmconf")

@@ -82,10 +82,16 @@ local function save_baseline(run, vm, report)
   return is_saved and path or run.problems:add(message)
 end
 
+-- Saves a VM as a record. Returns the path. Why the VM could not be read was reported before, and a
+-- message is written once: so this one is about the record.
 local function save_record(run, vm)
   local path = run.options.record
   local is_saved, message = qvm.record(vm, path, {conf = run.options.conf})
-  return is_saved and path or run.problems:add(message)
+  if is_saved then
+    return path
+  end
+  return run.problems:add(message:sub(1, #path) == path and message
+    or ("%s: not saved: %s"):format(path, message))
 end
 
 -- Saves what the options ask for.
