@@ -38,8 +38,8 @@ function StackWalk:is_executable(address)
   return rights:sub(3, 3) == "x" or rights:sub(7, 7) == "x", true
 end
 
--- Notes in `found` that frames may be missing, if the dump lacks the memory at an address, or one of
--- the page tables that would map it.
+-- Notes in `found` that frames may be missing, if the dump lacks the memory at an address, or one
+-- of the page tables that would map it.
 function StackWalk:note_missing(at)
   if self.found.missing then
     return
