@@ -368,6 +368,27 @@ describe("diag --prometheus", function()
     assert.is_nil(out:find("qvm_vcpus{", 1, true))
   end)
 
+  it("does not call a VM down that this process cannot examine", function()
+    sim.start("linux1", config)
+    -- The env and one more file can be open: too few to find the process.
+    local function with_few_files(...)
+      return process.run({"sh", "-c", 'exec 3>&- 4>&-; ulimit -n 5; exec "$0" "$@"', lua, script,
+        ...}, {env = {QVM_ROOT = sim.root(), QVM_BUILD = sim.build,
+        LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+    end
+    local status, out, errors = with_few_files "--prometheus"
+    assert.are.equal(0, status)
+    assert.matches("linux1/env: Too many open files\n", errors, 1, true)
+    assert.is_nil(out:find("\nqvm_up{", 1, true))
+    assert.matches('\nqvm_state{vm="linux1",state="unknown"} 1\n', out, 1, true)
+    check(out)
+    status, out = with_few_files "linux1"
+    assert.are.equal(1, status)
+    assert.matches("^linux1: unknown, process unknown\n.*\n  reason [^\n]*: Too many open files\n",
+      out)
+    assert.is_nil(out:find("no process", 1, true))
+  end)
+
   it("exits with 1 if there is nothing to write", function()
     local status, out, errors = diag {"--prometheus", "--root", files.path("nowhere")}
     assert.are.equal(1, status)

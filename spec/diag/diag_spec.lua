@@ -193,6 +193,19 @@ describe("diag", function()
     assert.matches("cut.gcore: 1 of %d+ bytes are missing\n", errors)
     assert.matches("the registers of 1 vCPUs are missing", errors)
     assert.matches("0x0000000080000000 - 0x00000000800000ff  256 bytes", out, 1, true)
+    local what = ("1 of %d bytes are missing"):format(#bytes)
+    assert.matches("\n  incomplete: " .. what .. ": the memory listed below may not all be there\n",
+      (out:gsub("\n      ", " ")), 1, true)
+    local page = files.path("page.html")
+    local report = cjson.decode((select(2, diag {"--read", files.path("cut.gcore"), "--json",
+      "--html", page})))
+    assert.is_false(report.dump.complete)
+    assert.are.equal(what, report.dump.incomplete)
+    assert.matches("<dt>incomplete</dt><dd><span[^>]*>" .. what, files.read(page))
+    out = select(2, diag {"--read", files.write("whole.gcore", bytes), "--json", "--html", page})
+    assert.is_true(cjson.decode(out).dump.complete)
+    assert.is_nil(files.read(page):find("incomplete", 1, true))
+    assert.is_nil((select(2, diag {"--read", files.path("whole.gcore")})):find("incomplete"))
   end)
 
   it("says if it finds no vCPUs, and refers to the help", function()
@@ -342,6 +355,21 @@ describe("diag", function()
     assert.are.equal(1, status)
     assert.is_nil(out:find("record saved", 1, true))
     assert.matches("record: exists already", errors, 1, true)
+  end)
+
+  it("says that it saves no record of a VM that cannot be read", function()
+    sim.start("stuck", config):tell("hang")
+    files.mkdir("vms/garbage")
+    files.write("vms/garbage/env", "{")
+    local path = files.path("record")
+    for name, why in pairs {stuck = "stuck/env: no answer", garbage = "garbage/env:1:2: "} do
+      local status, out, errors = diag {name, "--record", path}
+      assert.are.equal(1, status)
+      assert.is_false(files.exists(path))
+      assert.is_nil(out:find("record saved", 1, true))
+      assert.matches("qvm-diag: " .. path .. ": not saved: " .. sim.root() .. "/" .. why, errors,
+        1, true)
+    end
   end)
 
   it("compares a VM with its configuration, by file and line", function()

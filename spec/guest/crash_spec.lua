@@ -556,6 +556,17 @@ describe("the crash in a hostile log", function()
     local found = kernel_log.dump(messages):crash()
     assert.are.equal(513, #found.lines)
     assert.matches("Kernel panic - not syncing: Fatal exception", found.lines[513], 1, true)
+    assert.are.equal(#messages - 513, found.left_out)
+    messages[#messages + 1] = {time = 2.1, caller = "T1", level = 0, text = "---[ end Kernel panic"}
+    for i = 1, 300 do
+      messages[#messages + 1] = {time = 2.2 + i / 1e6, caller = "T1", level = 4, text = "after it"}
+    end
+    found = kernel_log.dump(messages):crash()
+    assert.are.same({514, 3000 + 3 - 514}, {#found.lines, found.left_out})
+  end)
+
+  it("counts no lines as left out if it has them all", function()
+    assert.are.equal(0, crash_of(BOOT .. NULL_X86 .. AFTER_NULL_X86).left_out)
   end)
 
   it("costs little memory and time", function()
@@ -581,6 +592,15 @@ describe("the crash in a hostile log", function()
       .. "skipped: they are corrupt", message, 1, true)
     messages[1].text = "Kernel panic - not syncing: it"
     assert.are.equal("it", kernel_log.dump(messages):crash().message)
+  end)
+
+  it("is nil with a reason if the log is empty", function()
+    local found, message, code = kernel_log.dump {{time = 1, caller = "T1", level = 6, text = "x",
+      free = true}}:crash()
+    assert.are.same({nil, "not_found"}, {found, code})
+    assert.matches("log.gcore: the kernel log is empty$", message)
+    assert.are.same({n = 1}, table.pack(crash_of "1 T1 6 x\n"))
+    assert.are.same({n = 1}, table.pack(crash_of "1 T1 12 of a program\n"))
   end)
 
   it("is nil with a reason if there is no log", function()

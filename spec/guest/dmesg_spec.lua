@@ -330,12 +330,14 @@ describe("the kernel log", function()
     end
     r = ring(0, 0)
     r.mem:put(PRB, "<i8", 0)
-    assert.matches("its ring of messages cannot be read", problem(r, ring_lines), 1, true)
+    assert.matches("log.gcore: no kernel log: its ring of messages cannot be read: virtual address "
+      .. "0x%x+ is not mapped: [^/]+$", problem(r, ring_lines))
+    assert.are.equal("unmapped", select(3, dump_of(r.mem, ring_lines):crash()))
     local dump = assert(qvm.open(files.write("none.gcore", writer.file {machine = "x86_64",
       segments = {{paddr = 0, bytes = "x"}}})))
     assert.error_matches(function() dump:dmesg() end,
       "none.gcore: no VMCOREINFO, neither as a note nor in memory$")
-    assert.are.same({vcpus = 0, machine = "x86_64", warnings = {}}, dump:guest())
+    assert.are.same({machine = "x86_64", warnings = {}}, dump:guest())
   end)
 
   it("fails or is empty if VMCOREINFO holds impossible values", function()
@@ -565,6 +567,15 @@ describe("the log of a kernel before 5.10", function()
     end)
     local list, skipped = messages(dump)
     assert.are.same({256, 1}, {#list, skipped})
+  end)
+
+  it("says which memory is missing if its buffer cannot be read", function()
+    local gone = table.move(lines, 1, #lines, 1, {})
+    gone[3] = ("SYMBOL(log_first_idx)=%x"):format(VIRTUAL + (1 << 30))
+    local _, message, code = dump_of(buffer(0, 0), gone):crash()
+    assert.are.equal("unmapped", code)
+    assert.matches("log.gcore: no kernel log: its buffer of messages cannot be read: virtual "
+      .. "address 0xffffffffc2000000 is not mapped: ", message, 1, true)
   end)
 
   it("raises if the size of its buffer is impossible", function()

@@ -143,7 +143,7 @@ describe("VMCOREINFO", function()
     dump = open {machine = "x86_64", segments = {damaged, {paddr = 0x1000, bytes = "x"}}}
     assert.are.equal("not_found", select(3, dump:vmcoreinfo()))
     assert.error_matches(function() dump:dmesg() end, "guest.gcore: no VMCOREINFO")
-    assert.are.equal(0, assert(dump:guest()).vcpus)
+    assert.is_nil(assert(dump:guest()).vcpus) -- it has no records of them
     assert.is_false(pcall(function() for _ in dump:notes() do end end))
   end)
 

@@ -81,6 +81,15 @@ describe("the types of a guest's kernel", function()
       assert.are.equal("not_found", select(3, none:types()))
     end)
 
+  it("are not known to be missing from a kernel whose symbols the dump lacks", function()
+    local guest = kernel.new()
+    guest.info = guest.info .. ("SYMBOL(_stext)=%x\n"):format(guest.base + (1 << 30))
+    local path = guest:write()
+    assert.are.same({nil, path .. ": the dump has neither the type information (BTF) of the kernel "
+      .. "nor its symbols, which would say whether it has any: pass a file with it to dump:types",
+      "not_found"}, {assert(qvm.open(path)):types()})
+  end)
+
   it("fail as a closed dump does", function()
     local dump = usual()
     local name = assert(dump:type "struct list_head")

@@ -65,15 +65,16 @@ local function bits_for(n)
 end
 
 -- The parts of the ring. messages: {time = seconds, caller = "T1", level = 0 to 7, facility =
--- number, text}; corrupt = true for a record whose descriptor is of another one.
+-- number, text}; corrupt = true for a record whose descriptor is of another one; free = true for
+-- one that holds no message.
 local function records_of(messages)
   local descs, infos, data, at = {}, {}, {}, 0
   for id, m in ipairs(messages) do
     id = id - 1
     local block = string.pack("<i8", id) .. m.text
     block = block .. ("\0"):rep(-#block % 8)
-    descs[#descs + 1] = string.pack("<i8i8i8", (m.corrupt and id + 99 or id) | 2 << 62, at,
-      at + #block)
+    descs[#descs + 1] = string.pack("<i8i8i8", (m.corrupt and id + 99 or id)
+      | (m.free and 3 or 2) << 62, at, at + #block)
     infos[#infos + 1] = string.pack("<i8i8I2BBI4c64", id, math.floor(m.time * 1e9 + 0.5),
       #m.text, m.facility or 0, m.level << 5 | 2, caller_id(m.caller), "")
     data[#data + 1], at = block, at + #block
@@ -106,8 +107,8 @@ local function memory_of(messages, base, word)
 end
 
 -- Opens a dump with two vCPUs and these messages. machine: "x86_64" or "aarch64"; word: what is
--- in the spare word.
-function kernel_log.dump(messages, machine, word)
+-- in the spare word; has_vcpus: if false, the dump has no records of vCPUs.
+function kernel_log.dump(messages, machine, word, has_vcpus)
   machine = machine or "x86_64"
   local form = machines[machine]
   local bytes = memory_of(messages, form.base, word)
@@ -118,8 +119,8 @@ function kernel_log.dump(messages, machine, word)
   local segments = tables:segments()
   local registers = writer[machine] {}
   segments[#segments + 1] = {paddr = PHYSICAL, bytes = bytes}
-  segments[#segments + 1] = {type = 4, bytes = writer.note {
-    cpus = {{registers = registers}, {cpunum = 1, registers = registers}}}}
+  segments[#segments + 1] = has_vcpus ~= false and {type = 4, bytes = writer.note {
+    cpus = {{registers = registers}, {cpunum = 1, registers = registers}}}} or nil
   segments[#segments + 1] = {type = 4, align = 4, bytes = writer.elf_note("VMCOREINFO\0", 0,
     form.info .. ("SYMBOL(prb)=%x\n"):format(form.base) .. layout)}
   return assert(qvm.open(files.write("log.gcore", writer.file {machine = machine,

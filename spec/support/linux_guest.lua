@@ -321,7 +321,8 @@ function Guest:run_queues(running)
   return offsets
 end
 
--- Adds vCPUs as QEMU writes them: pc, sp; on x86_64 also gs, the one in use, kernel_gs and cr3.
+-- Adds vCPUs as QEMU writes them: pc, sp; on x86_64 also gs, the one in use, kernel_gs and cr3; on
+-- aarch64 also fp.
 function Guest:add_vcpus(vcpus)
   for i, cpu in ipairs(vcpus) do
     local values = {}
@@ -334,7 +335,7 @@ function Guest:add_vcpus(vcpus)
       values[17], values[20], values[23] = cpu.pc, cpu.sp or 0, cpu.gs or 0
       self:add_note("CORE\0", 1, writer.prstatus(i - 1, table.move(values, 1, 27, 1, {}), 336))
     else
-      values[32], values[33] = cpu.sp or 0, cpu.pc
+      values[30], values[32], values[33] = cpu.fp or 0, cpu.sp or 0, cpu.pc
       self:add_note("CORE\0", 1, writer.prstatus(i - 1, values, 392))
       self:add_note("CORE\0", 2, ("\0"):rep(528))
     end

@@ -65,15 +65,18 @@ local function facts_of(env)
   return facts
 end
 
+-- What a failure to find the process means, by its code. Others say nothing about the VM.
+local NO_PROCESS = {permission = "no permission to look at its process",
+  not_qvm = "no qvm serves it", timeout = "no answer from its process",
+  gone = "no process serves it", not_found = "no process serves it"}
+
 -- Adds the id of the process, or why it is unknown. Returns the code of the failure.
 local function add_process(about, vm, problems)
   local pid, message, code = vm:pid()
   about.pid = pid
   if not pid then
     problems:add(message)
-    about.process = code == "permission" and "no permission to look at its process"
-      or code == "not_qvm" and "no qvm serves it"
-      or code == "timeout" and "no answer from its process" or "no process serves it"
+    about.process = NO_PROCESS[code] or "process unknown"
   end
   return code
 end
@@ -184,7 +187,7 @@ local function dump_vcpus_of(dump, warn)
     end
     list[#list + 1] = about
   end
-  return list
+  return list[1] and list
 end
 
 -- Is there a note of that name? None is found where the notes cannot be read.
@@ -234,6 +237,17 @@ local function text_of(dump, warn)
   return bytes
 end
 
+-- What an incomplete dump lacks, as its first warning says; nil if it is complete. Its headers
+-- still list the memory that the file has lost.
+local function incomplete_of(dump)
+  if not dump.complete then
+    return dump.warnings[1] or "a part of the file is missing"
+  end
+end
+
+-- The vCPUs of a dump without records of them are unknown: null in JSON.
+local NO_VCPUS = {nullable = {"vcpus"}}
+
 -- Returns what is known about a dump. problems receives the warnings of the dump and its note,
 -- and what the report leaves out.
 function collect.dump(dump, problems)
@@ -246,10 +260,11 @@ function collect.dump(dump, problems)
     warn("%s", warning)
   end
   warn_of_note(dump, warn)
-  return {path = dump.path, format = dump.format, machine = dump.machine,
+  return setmetatable({path = dump.path, format = dump.format, machine = dump.machine,
     bits = dump.bits, byteorder = dump.byteorder, size = dump.size,
+    complete = dump.complete, incomplete = incomplete_of(dump),
     ranges = ranges_of(dump, warn), vcpus = dump_vcpus_of(dump, warn),
-    text = text_of(dump, warn), guest = require "qvm.diag.guest".of(dump)}
+    text = text_of(dump, warn), guest = require "qvm.diag.guest".of(dump, problems)}, NO_VCPUS)
 end
 
 -- JSON ------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ end
 
 local function dump_vcpus(vcpus, level)
   local rows, parts = {}, {}
-  for i, cpu in ipairs(vcpus) do
+  for i, cpu in ipairs(vcpus or {}) do
     rows[i] = {cpu.index, cpu.process, cpu.pc, cpu.sp, cpu.pgtbl or "-"}
     parts[i] = {heading(level + 1, ("vCPU %d"):format(cpu.index)), registers_of(cpu)}
   end
@@ -83,13 +83,21 @@ local function task_text(task)
   return ("%s (%d)"):format(task.name, task.pid)
 end
 
-local function stack(frames)
+-- How many elements the report leaves out, if it does; what: "frame".
+local function left_out(count, what)
+  return count and element("p", {class = "note"}, ("%s, which the report leaves out."):format(
+    text.count(count, "more " .. what))) or {}
+end
+
+-- The stack of a vCPU or a task.
+local function stack(did)
   local lines = {}
-  for i, frame in ipairs(frames or {}) do
+  for i, frame in ipairs(did.stack or {}) do
     local mark = frame.how == "scan" and "? " or frame.how == "exception" and "! " or "  "
     lines[i] = mark .. (frame.symbol or frame.address)
   end
-  return #lines > 0 and element("pre", nil, Markup.lines(lines)) or {}
+  return {#lines > 0 and element("pre", nil, Markup.lines(lines)) or {},
+    left_out(did.stack_left_out, "frame")}
 end
 
 local function crash_section(crash, level)
@@ -100,16 +108,17 @@ local function crash_section(crash, level)
     {"kind", element("span", {class = "state gone"}, crash.kind)}, {"message", crash.message},
     {"after", crash.cause or "-"}, {"time", crash.time and crash.time .. " s" or "-"},
     {"vCPU", crash.vcpu or "-"}, {"task", crash.task and task_text(crash.task) or "-"}},
-    element("pre", nil, Markup.lines(crash.lines))}
+    element("pre", nil, Markup.lines(crash.lines)), left_out(crash.lines_left_out, "line")}
 end
 
-local function guest_vcpus(vcpus, level)
+local function guest_vcpus(guest, level)
   local parts = {heading(level, "What the vCPUs did")}
-  for _, cpu in ipairs(vcpus) do
+  for _, cpu in ipairs(guest.vcpus) do
     parts[#parts + 1] = heading(level + 1, ("vCPU %d%s"):format(cpu.index,
       cpu.task and ": " .. task_text(cpu.task) or ""))
-    parts[#parts + 1] = stack(cpu.stack)
+    parts[#parts + 1] = stack(cpu)
   end
+  parts[#parts + 1] = left_out(guest.vcpus_left_out, "vCPU")
   return parts
 end
 
@@ -121,8 +130,9 @@ local function guest_tasks(tasks, level)
   local parts = {heading(level, text.count(tasks.total, "task")), facts_of(counts)}
   for _, task in ipairs(tasks.stuck) do
     parts[#parts + 1] = heading(level + 1, "Stuck: " .. task_text(task))
-    parts[#parts + 1] = stack(task.stack)
+    parts[#parts + 1] = stack(task)
   end
+  parts[#parts + 1] = left_out(tasks.stuck_left_out, "stuck task")
   return parts
 end
 
@@ -152,9 +162,10 @@ local function guest_section(guest, level)
     heading(level, "Guest"),
     facts_of {{"system", ("%s %s"):format(id.os, id.release or "of an unknown release")},
       {"build", id.build or "-"}, {"host name", id.node or "-"}, {"machine", id.machine},
-      {"vCPUs", id.vcpus}, {"up at least", id.last_message and id.last_message .. " s" or "-"}},
+      {"vCPUs", id.vcpus or "-"},
+      {"up at least", id.last_message and id.last_message .. " s" or "-"}},
     guest.crash ~= nil and crash_section(guest.crash, level) or {},
-    guest.vcpus and guest_vcpus(guest.vcpus, level) or {},
+    guest.vcpus and guest_vcpus(guest, level) or {},
     guest.tasks and guest_tasks(guest.tasks, level) or {},
     guest.log and guest_log(guest.log, level) or {},
     missing_list(guest.missing),
@@ -166,7 +177,9 @@ end
 function html_dump.section(dump, level, id)
   return {
     facts_of {{"file", dump.path}, {"format", ("%s %s, %d-bit %s-endian"):format(dump.format,
-      dump.machine, dump.bits, dump.byteorder)}, {"size", text.in_units(dump.size)}},
+      dump.machine, dump.bits, dump.byteorder)}, {"size", text.in_units(dump.size)},
+      dump.incomplete and {"incomplete", element("span", {class = "state gone"},
+        dump.incomplete .. ": the memory listed below may not all be there")}},
     guest_section(dump.guest, level),
     memory(dump.ranges, level, id),
     dump_vcpus(dump.vcpus, level),

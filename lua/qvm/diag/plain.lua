@@ -189,8 +189,16 @@ local FRAMES, CRASH_LINES, RANGES = 10, 6, 8
 local STATES = {{"R", "running or ready"}, {"S", "sleeping"}, {"D", "stuck (D)"}, {"I", "idle"},
   {"T", "stopped"}, {"t", "traced"}, {"Z", "zombie"}, {"X", "dead"}, {"P", "parked"}}
 
+-- Says how many elements a report leaves out, if it does; what: "frame".
+function Plain:left_out(count, what)
+  if count then
+    self:say("  ... and %s, which the report leaves out", text.count(count, "more " .. what))
+  end
+end
+
 -- Says the first elements of a list, each by say_one, and how many are left out; what: "frame".
-function Plain:first(list, most, what, say_one)
+-- left_out: how many are not in the list; nil if none.
+function Plain:first(list, most, what, say_one, left_out)
   local shown_count = self.is_full and #list or math.min(#list, most)
   for i = 1, shown_count do
     say_one(list[i])
@@ -198,6 +206,7 @@ function Plain:first(list, most, what, say_one)
   if shown_count < #list then
     self:say("  ... and %s: --full", text.count(#list - shown_count, "more " .. what))
   end
+  self:left_out(left_out, what)
 end
 
 Plain.states = {}
@@ -209,11 +218,12 @@ local function task_text(task)
   return ("%s (%d)"):format(shown(task.name), task.pid)
 end
 
-function Plain:stack(frames)
-  self:first(frames, FRAMES, "frame", function(frame)
+-- The stack of a vCPU or a task.
+function Plain:stack(did)
+  self:first(did.stack or {}, FRAMES, "frame", function(frame)
     local mark = frame.how == "scan" and "? " or frame.how == "exception" and "! " or ""
     self:say("  %s%s", mark, frame.symbol and shown(frame.symbol) or frame.address)
-  end)
+  end, did.stack_left_out)
 end
 
 function Plain:wrapped(line)
@@ -234,7 +244,8 @@ function Plain:crash(crash)
   if crash.cause then
     self:wrapped("after: " .. crash.cause)
   end
-  self:first(crash.lines, CRASH_LINES, "line", function(line) self:wrapped(line) end)
+  self:first(crash.lines, CRASH_LINES, "line", function(line) self:wrapped(line) end,
+    crash.lines_left_out)
 end
 
 function Plain:tasks(tasks)
@@ -247,8 +258,9 @@ function Plain:tasks(tasks)
   text.wrap(counts, self.width, function(part) self:say("%s", part) end)
   for _, task in ipairs(tasks.stuck) do
     self:say("\n%s: %s", self.paint("stuck", "bad"), task_text(task))
-    self:stack(task.stack or {})
+    self:stack(task)
   end
+  self:left_out(tasks.stuck_left_out, "stuck task")
 end
 
 function Plain:log(lines)
@@ -267,7 +279,7 @@ function Plain:identity(guest)
     return self:wrapped("guest unknown: " .. guest.missing[1].reason)
   end
   self:say("  %s %s on %s, %s%s", id.os, shown(id.release or "of an unknown release"),
-    shown(id.machine), text.count(id.vcpus, "vCPU"),
+    shown(id.machine), id.vcpus and text.count(id.vcpus, "vCPU") or "number of vCPUs unknown",
     id.last_message and ", up " .. id.last_message:sub(1, -7) .. " s or more" or "")
 end
 
@@ -278,8 +290,9 @@ function Plain:guest(guest)
   end
   for _, cpu in ipairs(guest.vcpus or {}) do
     self:say("\nvCPU %d%s", cpu.index, cpu.task and ": " .. task_text(cpu.task) or "")
-    self:stack(cpu.stack or {})
+    self:stack(cpu)
   end
+  self:left_out(guest.vcpus_left_out, "vCPU")
   if guest.tasks then
     self:tasks(guest.tasks)
   end
@@ -298,11 +311,17 @@ function Plain:dump(about)
   self:say("dump %s", shown(about.path))
   self:say("  %s %s, %d-bit %s-endian, %s", about.format, about.machine, about.bits,
     about.byteorder, in_units(about.size))
+  if about.incomplete then
+    text.wrap(("  incomplete: %s: the memory listed below may not all be there"):format(
+      text.escape_controls(about.incomplete)), self.width, function(part)
+      self:say("%s", self.paint(part, "bad"))
+    end)
+  end
   self:guest(about.guest)
-  if #about.vcpus > 0 then
+  if about.vcpus then
     self:say("\nvCPU  pc                  sp                  page table          process")
   end
-  for _, cpu in ipairs(about.vcpus) do
+  for _, cpu in ipairs(about.vcpus or {}) do
     self:say("%4d  %s  %s  %s  %s", cpu.index, cpu.pc, cpu.sp, cpu.pgtbl or NO_ADDRESS,
       shown(cpu.process))
   end

@@ -8,6 +8,7 @@ local command = require "qvm.cli.command"
 local collect = require "qvm.diag.collect"
 local configuration = require "qvm.diag.configuration"
 local errors = require "qvm.util.errors"
+local guest = require "qvm.diag.guest"
 local text = require "qvm.cli.text"
 local system = require "qvm.util.system"
 local threads = require "qvm.diag.threads"
@@ -81,10 +82,16 @@ local function save_baseline(run, vm, report)
   return is_saved and path or run.problems:add(message)
 end
 
+-- Saves a VM as a record. Returns the path. Why the VM could not be read was reported before, and a
+-- message is written once: so this one is about the record.
 local function save_record(run, vm)
   local path = run.options.record
   local is_saved, message = qvm.record(vm, path, {conf = run.options.conf})
-  return is_saved and path or run.problems:add(message)
+  if is_saved then
+    return path
+  end
+  return run.problems:add(message:sub(1, #path) == path and message
+    or ("%s: not saved: %s"):format(path, message))
 end
 
 -- Saves what the options ask for.
@@ -224,20 +231,12 @@ local function open(run)
   return dump, message
 end
 
--- Reports what is missing from a kernel log. An empty one is no failure, but worth a warning.
 local function add_log_problems(run, dump, log)
   local path = run.options.read
   for _, warning in ipairs(dump:vmcoreinfo().warnings) do
     run.problems:warn(path .. ": " .. warning)
   end
-  if log.skipped > 0 then
-    run.problems:add(("%s: %s of the kernel log %s"):format(path,
-      text.count(log.skipped, "record"), log.reason and "left out: " .. log.reason
-      or "corrupt, and left out"))
-  end
-  if log.given == 0 and not run.options.level then
-    run.problems:warn(path .. ": the kernel log is empty")
-  end
+  guest.report_log(run.problems, path, log, run.options.level)
 end
 
 -- The kernel's log, as dmesg(1) prints it: lines are not wrapped. Messages are kept only for
@@ -279,12 +278,15 @@ function tasks.read(run)
   return report
 end
 
+-- Failures to find a process that say that no qvm serves the VM, or that it does not answer.
+local IS_DOWN = {gone = true, not_found = true, not_qvm = true, timeout = true}
+
 -- VMs for metrics. One that does not exist is not a failure: its metrics say so. A VM whose qvm
--- does not answer is not up.
+-- does not answer is not up. After another failure to find its process it is unknown.
 function tasks.metrics(run)
   local function each(vm)
     local about, code = describe(run, vm)
-    if code ~= "permission" then -- else it is unknown
+    if about.pid or IS_DOWN[code] then
       about.is_up = about.pid ~= nil and about.state ~= "stuck"
     end
     return about

@@ -82,8 +82,8 @@ end
 -- shows a panic that is not in the log.
 -- @treturn[1] ?Crash the report; nil alone if there is no sign of a crash
 -- @return[2] nil, message, code: `not_found` `unsupported`: there is no log, see `dmesg`;
--- `malformed`: no sign of a crash, but records of the log were skipped; or the dump cannot be
--- read
+-- `not_found` also if the log is empty; `malformed`: no sign of a crash, but records of the log
+-- were skipped; `truncated` `unmapped`: the log is not in the dump; or the dump cannot be read
 -- @usage print(dump:crash() or "no crash")
 function Dump:crash()
   return require "qvm.guest".crash(self)

@@ -52,13 +52,14 @@ end
 -- is not supported.
 -- @tparam[opt] qvm.space.Space space its address space (default `dump:space(cpu)`)
 -- @treturn function():Frame iterator
+-- @treturn ?string missing says which memory the dump lacks, if that may hide frames
 -- @usage for frame in cpu:backtrace() do print(frame) end
 function Vcpu:backtrace(space)
   if space ~= nil then
     check.object(space, require "qvm.paging.address_space", 1, "backtrace")
   end
   local frames, message = require "qvm.guest.unwind".vcpu(self._dump, self, space)
-  return iterators.values(frames or errors.raise(message))
+  return require "qvm.guest.backtrace".iterator(frames or errors.raise(message))
 end
 
 --- The task that the vCPU runs.

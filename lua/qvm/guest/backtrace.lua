@@ -1,6 +1,7 @@
 --- Backtraces.
 -- @classmod qvm.backtrace
 
+local iterators = require "qvm.util.iterators"
 local line = require "qvm.util.text"
 
 local Frame = {__name = "Frame"}
@@ -30,6 +31,14 @@ local backtrace = {}
 
 -- Are these hows of addresses that do not follow a call?
 local interrupted = {registers = true, exception = true}
+
+-- Iterates over Frames. Also returns which memory the dump lacks, if that hides frames.
+function backtrace.iterator(frames)
+  if frames.missing then
+    return iterators.values(frames), frames.missing
+  end
+  return iterators.values(frames)
+end
 
 -- Makes Frames of an array of {address, how}. names.at(address): the symbol that contains it.
 -- is_return: the address of the first one follows a call.

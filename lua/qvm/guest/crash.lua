@@ -34,6 +34,7 @@ local crash = {}
 -- @tfield ?CrashTask task what ran there; for `hung` the task that sleeps, for `oom` the
 -- process that was killed; nil if the report does not say it
 -- @tfield {string,...} lines the messages of the report, as dmesg(1) prints them: at most 640
+-- @tfield integer left_out number of its messages that are not in `lines`, as there are more
 -- @usage print(dump:crash())
 
 --- A task that a report names; tostring is its name and pid.
@@ -61,6 +62,7 @@ local LINES_MAX = 512   -- messages of a report
 local AFTER_MAX = 128   -- more of them, after the line of a panic
 local TEXT_MAX = 2048   -- bytes of a message: the kernel prints at most as many
 local PID_DIGITS = 10
+local CPUS_MAX = 1 << 13 -- CONFIG_NR_CPUS is at most 8192
 local GAP = 10000000000 -- nanoseconds between two messages of a report
 
 local SEVERITY = {panic = 8, oops = 7, bug = 6, lockup = 5, stall = 4, hung = 3, oom = 2,
@@ -75,11 +77,13 @@ end
 
 -- A report while it is read:
 --   lines, most    its messages, cut to TEXT_MAX, and how many they may be
+--   more           how many messages it has beyond them
 --   last           nanoseconds of the last one
 --   kind, message, time, cause, head   once the line is there that says what it is about
 --   runner         from the line "CPU: ...", the first one
 --   ended          the number of messages at its end, once that was reached; more may follow,
 --                  if it turns out to be the cause of a panic
+--   ended_more     `more` at its end
 --   in_trace       its call trace has begun
 --   has_end        it ends with a line of its own, "---[ end trace"
 --   order          the reports are numbered as they begin
@@ -90,7 +94,13 @@ local function add_message(report, message)
   if #lines < report.most then
     lines[#lines + 1] = setmetatable({time = message.time, text = message.text:sub(1, TEXT_MAX)},
       getmetatable(message))
+  else
+    report.more = report.more + 1
   end
+end
+
+local function end_report(report)
+  report.ended, report.ended_more = #report.lines, report.more
 end
 
 -- Does a line that says what a report is about continue an open one?
@@ -197,7 +207,7 @@ local function open(state, key)
     close_oldest(state)
   end
   state.order = state.order + 1
-  local report = {lines = {}, most = LINES_MAX, order = state.order}
+  local report = {lines = {}, more = 0, most = LINES_MAX, order = state.order}
   state.open[key], state.count = report, state.count + 1
   return report
 end
@@ -205,12 +215,14 @@ end
 -- Adds a line to the open report of its caller. head: what it says the report is about, or nil.
 local function continue(report, message, text, head)
   if not head and not report.ended and ends_before(report, text) then
-    report.ended = #report.lines
+    end_report(report)
   end
   add_message(report, message)
   if not report.ended then
     note(report, text)
-    report.ended = ends_with(report, text) and #report.lines or nil
+    if ends_with(report, text) then
+      end_report(report)
+    end
   end
 end
 
@@ -260,7 +272,8 @@ local function answer_of(report)
   local pid = number_of(place.pid)
   return setmetatable({kind = report.kind, message = report.message, cause = report.cause,
     time = report.time, vcpu = number_of(place.cpu),
-    task = pid and setmetatable({name = place.name, pid = pid}, Task), lines = lines}, Crash)
+    task = pid and setmetatable({name = place.name, pid = pid}, Task), lines = lines,
+    left_out = report.ended and report.ended_more or report.more}, Crash)
 end
 
 -- Reads messages from an iterator. Returns a Crash, or nil if they have no report.
@@ -289,9 +302,11 @@ local function panic_cpu(dump, guest, count)
 end
 
 -- Adds what panic_cpu says to what was found. The kernel numbers CPUs from 0, as the dump does
--- its vCPUs: a number that no vCPU has is not the kernel's.
+-- its vCPUs: a number that no vCPU has is not the kernel's. A dump without records of vCPUs does
+-- not say how many there are.
 local function complete(dump, guest, found)
-  local count = core.dump.vcpu_count(dump) or 0
+  local count = core.dump.vcpu_count(dump)
+  count = count ~= 0 and count or CPUS_MAX
   if found and found.vcpu and found.vcpu >= count then
     found.vcpu = nil
   end
@@ -302,7 +317,7 @@ local function complete(dump, guest, found)
   if found then
     found.vcpu = cpu
   elseif cpu then
-    found = setmetatable({kind = "panic", vcpu = cpu, lines = {},
+    found = setmetatable({kind = "panic", vcpu = cpu, lines = {}, left_out = 0,
       message = "the kernel panics, and its log does not say why"}, Crash)
   end
   return found
@@ -318,6 +333,8 @@ function crash.of_dump(dump, guest)
   if not found and log.skipped > 0 then
     return nil, ("%s: no sign of a crash in the kernel log, but %d of its records were skipped: "
       .. "%s"):format(dump.path, log.skipped, log.reason or "they are corrupt"), "malformed"
+  elseif not found and log.given == 0 then
+    return nil, dump.path .. ": the kernel log is empty", "not_found"
   end
   return found
 end

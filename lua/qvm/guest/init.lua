@@ -15,7 +15,8 @@ local guest = {}
 
 --- A description of the guest in a dump; unknown fields are nil.
 -- @table Guest
--- @tfield integer vcpus number of vCPUs
+-- @tfield ?integer vcpus number of vCPUs; nil if the dump has no records of vCPUs, which would
+-- say it
 -- @tfield string machine of the dump, or the guest's name for it
 -- @tfield ?string os `"Linux"`
 -- @tfield ?string release of the kernel
@@ -34,7 +35,7 @@ local Guest = {__name = "Guest"}
 Guest.__tostring = line.tostring("guest", function(about)
   return ("%s%s on %s, %s%s%s"):format(about.os or "guest",
     about.release and " " .. line.cut(about.release) or " of an unknown system", about.machine,
-    line.count(about.vcpus, "vCPU"),
+    about.vcpus and line.count(about.vcpus, "vCPU") or "number of vCPUs unknown",
     about.last_message and (", last message at %s s"):format(about.last_message) or "",
     #about.warnings > 0 and ", " .. line.count(#about.warnings, "warning") or "")
 end)
@@ -110,9 +111,10 @@ function guest.dmesg(dump, options)
   if not space then
     return nil, message, code
   end
-  local messages, log = require "qvm.guest.printk".messages(dump, space, dump._guest.info, options)
+  local messages, log
+  messages, log, code = require "qvm.guest.printk".messages(dump, space, dump._guest.info, options)
   if not messages then
-    return nil, ("%s: no kernel log: %s"):format(dump.path, log), "unsupported"
+    return nil, ("%s: no kernel log: %s"):format(dump.path, log), code or "unsupported"
   end
   return messages, log
 end
@@ -298,7 +300,8 @@ function guest.about(dump)
   if not vcpus then
     return nil, message, code
   end
-  local about = setmetatable({vcpus = vcpus, machine = dump.machine, warnings = {}}, Guest)
+  local about = setmetatable({vcpus = vcpus > 0 and vcpus or nil,
+    machine = dump.machine, warnings = {}}, Guest)
   local info
   info, message, code = guest.vmcoreinfo(dump)
   if code == "io" then

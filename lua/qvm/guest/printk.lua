@@ -81,14 +81,15 @@ local function message(r)
     Message)
 end
 
--- Iterates over the messages, and returns a LogCount; nil, what is wrong. options: what
+-- Iterates over the messages, and returns a LogCount; nil, what is wrong, and a code
+-- if memory cannot be read. options: what
 -- printk_options.checked returns, or nil.
 function printk.messages(dump, space, info, options)
   local log = setmetatable({given = 0, skipped = 0}, Count)
   local form = info.symbols.prb and ring or buffer
-  local source, problem = errors.catch(form.open, dump, space, info)
+  local source, problem, code = errors.catch(form.open, dump, space, info)
   if not source then
-    return nil, problem
+    return nil, problem, code
   end
   local level, last = options and options.level, options and options.last
   if level and not source.has_levels then

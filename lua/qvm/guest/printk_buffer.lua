@@ -20,7 +20,8 @@ local function facility_offset(info, size, text_length)
   end
 end
 
--- Opens the buffer, and returns it; nil, what is wrong. Fails if VMCOREINFO lacks a part of it.
+-- Opens the buffer, and returns it; nil, what is wrong, and a code if it cannot be read. Fails if
+-- VMCOREINFO lacks a part of it.
 function printk_buffer.open(dump, space, info)
   local symbol = lookup(info, "symbols", "SYMBOL")
   local offset, size = lookup(info, "offsets", "OFFSET"), lookup(info, "sizes", "SIZE")
@@ -38,7 +39,8 @@ function printk_buffer.open(dump, space, info)
   local address = value("log_buf", words.word)
   if not address or not buffer.size or not buffer.first or not buffer.next
     or buffer.size > 1 << memory.SIZE_BITS_MAX then
-    return nil, "its buffer of messages cannot be read"
+    return memory.unreadable("its buffer of messages", space, {symbol "log_buf",
+      symbol "log_buf_len", symbol "log_first_idx", symbol "log_next_idx"})
   end
   buffer.size = memory.contiguous(space, address, buffer.size)
   buffer.at = view(space, address, buffer.size, order)

@@ -4,6 +4,7 @@
 -- read within the bounds of its structure, and what is not there is nil.
 
 local errors = require "qvm.util.errors"
+local line = require "qvm.util.text"
 
 local memory = {}
 
@@ -32,6 +33,19 @@ function memory.lookup(info, group, form)
     return info[group][name]
       or errors.fail(("VMCOREINFO has no %s(%s)"):format(form, name), "unsupported")
   end
+end
+
+-- Says that a log cannot be read: nil, a message, and a code if a word of it is not there, or not
+-- mapped. addresses: of the words that it needs.
+function memory.unreadable(what, space, addresses)
+  for _, address in ipairs(addresses) do
+    local bytes, message, code = space:read(address, 4)
+    if not bytes then
+      return nil, ("%s cannot be read: %s"):format(what,
+        line.without_path(message, space.dump.path)), code
+    end
+  end
+  return nil, what .. " cannot be read"
 end
 
 -- Makes a function that decodes a format at an offset of a structure, or of an array of

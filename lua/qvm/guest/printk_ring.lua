@@ -89,7 +89,17 @@ local function record(ring, id)
   return {seq = seq, time = time, caller = from, facility = facility, level = level, text = text}
 end
 
--- Opens the ring, and returns it; nil, what is wrong. Fails if VMCOREINFO lacks a part of it.
+-- nil, why the ring at an address cannot be read, and a code if its memory cannot.
+local function unreadable(space, layout, prb, pointer)
+  local words = {prb}
+  for _, name in ipairs(pointer and {"count_bits", "size_bits", "tail_id", "head_id"} or {}) do
+    words[#words + 1] = pointer + layout[name]
+  end
+  return memory.unreadable("its ring of messages", space, words)
+end
+
+-- Opens the ring, and returns it; nil, what is wrong, and a code if its memory cannot be read.
+-- Fails if VMCOREINFO lacks a part of it.
 function printk_ring.open(dump, space, info)
   local layout = ring_layout(info)
   local ring = memory.words(dump)
@@ -103,7 +113,7 @@ function printk_ring.open(dump, space, info)
   local size_bits = at and at("I4", layout.size_bits)
   if not count_bits or not size_bits or count_bits > COUNT_BITS_MAX
     or size_bits > memory.SIZE_BITS_MAX then
-    return nil, "its ring of messages cannot be read"
+    return unreadable(space, layout, info.symbols.prb, pointer)
   end
   ring.layout, ring.count = layout, 1 << count_bits
   ring.has_levels = layout.facility ~= nil
@@ -115,7 +125,7 @@ function printk_ring.open(dump, space, info)
   ring.text_left = data and memory.contiguous(space, data, ring.data_size) or 0
   local tail, head = at(ring.word, layout.tail_id), at(ring.word, layout.head_id)
   if not tail or not head then
-    return nil, "its ring of messages cannot be read"
+    return unreadable(space, layout, info.symbols.prb, pointer)
   end
   ring.tail, ring.head = tail & ring.id_mask, head & ring.id_mask
   return ring

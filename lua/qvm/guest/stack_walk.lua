@@ -29,15 +29,38 @@ function StackWalk:is_full()
   return #self.found >= FRAMES_MAX
 end
 
+-- Is there code at an address? Also returns whether it is mapped.
 function StackWalk:is_executable(address)
-  local _, _, rights = self.space:translate(address)
-  return rights ~= nil and (rights:sub(3, 3) == "x" or rights:sub(7, 7) == "x")
+  local physical, _, rights = self.space:translate(address)
+  if not physical then
+    return false, false
+  end
+  return rights:sub(3, 3) == "x" or rights:sub(7, 7) == "x", true
 end
 
--- Is this a return address? Freed code is recognised by its name alone.
+-- Notes in `found` that frames may be missing, if the dump lacks the memory at an address, or one
+-- of the page tables that would map it.
+function StackWalk:note_missing(at)
+  if self.found.missing then
+    return
+  end
+  local bytes, message = self.space:read(at, 8)
+  local steps, lacks_table = self.space:walk(at)
+  if not bytes and steps and (lacks_table or self.space:translate(at)) then
+    self.found.missing = message
+  end
+end
+
+-- Is this a return address? The code before it says so. Freed code is recognised by its name
+-- alone.
 function StackWalk:is_return(address)
-  if self:is_executable(address) then
-    return self.follows_call(self.space, address)
+  local is_code, is_mapped = self:is_executable(address)
+  local follows = is_code and self.follows_call(self.space, address)
+  if is_code and not follows or not is_mapped and address < 0 then
+    self:note_missing(address - 8)
+  end
+  if is_code then
+    return follows
   end
   return self.names.is_init(address)
 end
@@ -78,8 +101,8 @@ end
 function StackWalk:stack_end(address)
   local at = (address | PAGE - 1) + 1
   while at ~= 0 and at - address <= STACK do
-    local _, _, rights = self.space:translate(at)
-    if not rights or rights:sub(2, 3) ~= "w-" then
+    local physical, _, rights = self.space:translate(at)
+    if not physical or rights:sub(2, 3) ~= "w-" then
       return at, true
     end
     at = at + PAGE
@@ -94,6 +117,7 @@ function StackWalk:words(from, to)
     local stop = math.min((at | PAGE - 1) + 1, to)
     local list = self.space:array(at, "u64", (stop - at) // 8)
     if not list then
+      self:note_missing(at)
       break
     end
     for i, word in ipairs(list) do

@@ -316,10 +316,11 @@ end
 -- that runs is its vCPU's. Raises if the task has no stack any more, as a zombie may not,
 -- or if it runs on a vCPU that the dump lacks.
 -- @treturn function():Frame iterator, see `Vcpu:backtrace`
+-- @treturn ?string missing as of `Vcpu:backtrace`
 -- @usage for frame in dump:task(1):backtrace() do print(frame) end
 function Task:backtrace()
   local frames, message = readable(frames_of, self)
-  return iterators.values(frames or errors.raise(message))
+  return require "qvm.guest.backtrace".iterator(frames or errors.raise(message))
 end
 
 classes.publish(Task)

@@ -43,6 +43,22 @@ local function is_kernels(types)
   return core.btf_find(types[1], "task_struct", "struct") ~= nil
 end
 
+-- What it means that none was found: if the dump lacks memory, the kernel may have it there.
+local function none_found(dump, space)
+  if not dump.complete then
+    return "the kernel has no type information (BTF) in what this file, which was cut, has of its "
+      .. "memory"
+  end
+  local symbols = assert(dump:vmcoreinfo()).symbols
+  for _, name in ipairs {"kallsyms_names", "_stext"} do
+    if symbols[name] and not space:read(symbols[name], 1) then
+      return "the dump has neither the type information (BTF) of the kernel nor its symbols, which "
+        .. "would say whether it has any"
+    end
+  end
+  return "the kernel has no type information (BTF) in its memory"
+end
+
 -- Searches the kernel's memory for the magic number.
 local function search(dump, space)
   local looked, last, code = 0, nil, nil
@@ -65,10 +81,8 @@ local function search(dump, space)
   if code == "gone" or code == "io" then
     return nil, last, code
   end
-  local where = dump.complete and "in its memory"
-    or "in what this file, which was cut, has of its memory"
-  return nil, ("%s: the kernel has no type information (BTF) %s: pass a file with it to dump:types")
-    :format(dump.path, where), "not_found"
+  return nil, ("%s: %s: pass a file with it to dump:types"):format(dump.path,
+    none_found(dump, space)), "not_found"
 end
 
 -- The types that a kernel keeps in its memory, between two symbols; nil if it has no such symbols.

@@ -124,10 +124,13 @@ end
 -- nil if pc is a return address.
 local function follow_records(walk, pc, sp, frame, link)
   local saved, is_user
-  local calls = walk:chain(frame, function(at, pair)
+  local calls, last = walk:chain(frame, function(at, pair)
     saved, is_user = saved_registers(walk, at, pair)
     return saved
   end)
+  if not saved and last ~= 0 and last & 7 == 0 then
+    walk:note_missing(last)
+  end
   if link then
     add_link(walk, pc, link, calls[1])
   end

@@ -148,7 +148,7 @@ end
 function vmcoreinfo.from_note(dump)
   local info, message, code, problem = first_usable(dump)
   if code and ends[code] then
-    return nil, problem or "the notes are damaged: " .. message
+    return nil, problem or "the notes are damaged: " .. line.without_path(message, dump.path)
   end
   return info, message, code
 end

@@ -256,6 +256,12 @@ function line.with_name(name, module)
   return setmetatable(module, {__tostring = function() return text end})
 end
 
+-- A message without the path that it begins with, for one that has it already.
+function line.without_path(message, path)
+  local prefix = path .. ": "
+  return message:sub(1, #prefix) == prefix and message:sub(#prefix + 1) or message
+end
+
 -- A place in a symbol, as the kernel writes it: "schedule+0x10/0x100", with " [module]" if it is
 -- in one; nil without a name.
 function line.symbol(name, offset, size, module)
