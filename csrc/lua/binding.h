@@ -22,6 +22,9 @@
  * before Lua is called, so the error's strings need not live longer. */
 int push_failure(lua_State *L, const struct qvm_error *err);
 
+/* The same for errno, of a call about `subject`. */
+int push_errno(lua_State *L, const char *subject);
+
 /* Raises the message, where a failure cannot be returned. Does not return. */
 int raise_failure(lua_State *L, const struct qvm_error *err);
 
@@ -51,6 +54,7 @@ int check_file(lua_State *L, int index);
 
 /* Each adds its functions to the module table on top of the stack. */
 void add_json(lua_State *L);
+void add_directories(lua_State *L);
 void add_dump(lua_State *L);
 void add_files(lua_State *L);
 void add_kallsyms(lua_State *L);

@@ -270,6 +270,62 @@ describe("qvm-watchdog", function()
       assert.are.equal(0, (run("--capture", "linux1", log_and_dump())))
       assert.are.same({"linux1 asked"}, names_of(captured()))
     end)
+
+    it("removes nothing that a symbolic link leads to, and no directory in a capture", function()
+      start "linux1"
+      files.mkdir("captures")
+      files.mkdir("victim")
+      for _, name in ipairs {"precious", "event.json"} do
+        files.write("victim/" .. name, "x")
+      end
+      for _, path in ipairs {files.path("victim/precious"), files.path("victim/event.json"),
+          files.path("victim")} do
+        assert(lfs.touch(path, os.time() - 1000, os.time() - 1000))
+      end
+      files.symlink(files.path("victim"), "captures/linux1-20200101-000000-asked.partial")
+      files.symlink(files.path("victim"), "captures/linux1-20200102-000000-stuck")
+      files.mkdir("captures/linux1-20200103-000000-stuck")
+      files.write("captures/linux1-20200103-000000-stuck/event.json", "{}")
+      files.symlink(files.path("victim"), "captures/linux1-20200103-000000-stuck/link")
+      files.mkdir("captures/linux1-20200104-000000-stuck")
+      files.write("captures/linux1-20200104-000000-stuck/event.json", "{}")
+      files.write(files.mkdir("captures/linux1-20200104-000000-stuck/notes") .. "/mine", "")
+      local status, _, errors = run("--capture", "linux1", "--keep", "1")
+      assert.are.equal(1, status) -- nothing was asked for
+      assert.are.same({"event.json", "precious"}, files.list(files.path("victim")))
+      assert.matches("not removed: [^\n]*linux1%-20200104%-000000%-stuck: ", errors)
+      local list = captured()
+      assert.are.same({"linux1-20200101-000000-asked.partial", "linux1-20200102-000000-stuck",
+        "linux1-20200104-000000-stuck"}, table.move(list, 1, 3, 1, {}))
+      assert.matches("^linux1%-20%d+%-%d+%-asked$", list[4])
+      assert.are.equal(4, #list)
+      assert.are.same({"notes"}, files.list(files.path("captures/" .. list[3])))
+    end)
+
+    it("is refused in a directory that other users can write to", function()
+      files.mkdir("captures")
+      for _, mode in ipairs {"1777", "775", "777"} do
+        assert(os.execute(("chmod %s '%s'"):format(mode, files.path("captures"))))
+        local status, _, errors = run("--capture", "linux1")
+        assert.are.equal(1, status)
+        assert.matches("captures: other users can write to it: ", errors, 1, true)
+        assert.are.same({}, captured())
+      end
+    end)
+
+    it("leaves nothing of a capture that fails", function()
+      start "linux1"
+      files.mkdir("captures")
+      local path = files.path("captures/linux1-20200101-000000-stuck")
+      files.mkdir("captures/linux1-20200101-000000-stuck")
+      files.write(path .. "/other", "")
+      files.mkdir("captures/linux1-20200101-000000-stuck.partial")
+      local status, _, errors = run("--capture", "linux1", "--into", path)
+      assert.are.equal(1, status)
+      assert.matches("linux1%-20200101%-000000%-stuck", errors)
+      assert.is_false(files.exists(path .. ".partial"))
+      assert.are.same({"other"}, files.list(path))
+    end)
   end)
 
   it("rejects wrong arguments", function()

@@ -145,6 +145,7 @@ function capture.take(path, options)
     assert(json_writer.encode(self.event, STYLE)) .. "\n", true)
   if ok then
     ok, message = os.rename(self.path, path)
+    message = message and path .. ": " .. message
   end
   if not ok then
     return nil, message

@@ -9,7 +9,6 @@ local captures = require "qvm.cli.captures"
 local command = require "qvm.cli.command"
 local errors = require "qvm.util.errors"
 local qvm = require "qvm"
-local system = require "qvm.util.system"
 local text = require "qvm.cli.text"
 
 local watchdog = {}
@@ -143,9 +142,9 @@ local function start(options, words, name, reason)
   if options.timeout then
     table.move({"--timeout", text.float("%g", options.timeout)}, 1, 2, #list + 1, list)
   end
-  -- A capture that fails midway is removed, and so are its partial files.
-  os.execute(("set -m 2>/dev/null; (%s; rm -rf -- %s) </dev/null &"):format(quoted(list),
-    quoted {captures.partial(path)}))
+  -- A capture that fails removes what it has. rmdir is for one that could not even start.
+  os.execute(("set -m 2>/dev/null; (%s; rmdir -- %s 2>/dev/null) </dev/null &"):format(
+    quoted(list), quoted {captures.partial(path)}))
 end
 
 -- Watching --------------------------------------------------------------------------------
@@ -187,6 +186,16 @@ local function watch(options, words)
   end
 end
 
+-- Fills a capture that was begun, or removes it. Returns what capture.take does.
+local function fill(path, options)
+  local ok, what, message = pcall(capture.take, path, options)
+  if not (ok and what) then
+    captures.discard(path)
+    return nil, ok and message or text.without_place(what)
+  end
+  return what
+end
+
 -- Captures one VM, into a path if the watchdog that started this has begun one.
 local function capture_now(options, problems)
   local path, message = options.into, nil
@@ -196,13 +205,15 @@ local function capture_now(options, problems)
   end
   local what
   if path then
-    what, message = capture.take(path, options)
+    what, message = fill(path, options)
   end
   if not what then
     problems:add(message)
     return 1
   end
-  captures.prune(options.dir, options.keep, options.max_size)
+  for _, problem in ipairs(captures.prune(options.dir, options.keep, options.max_size)) do
+    problems:warn(problem)
+  end
   say("%s captured: %s", options.capture, what.text)
   return what.is_complete and 0 or 1
 end
@@ -223,8 +234,8 @@ function watchdog.run(arguments)
   if options.root then
     qvm.root(options.root)
   end
-  local made, message, code = system.make_directory(options.dir, true)
-  if not made and code ~= "busy" then
+  local opened, message = captures.open(options.dir)
+  if not opened then
     problems:add(message)
     return 1
   elseif options.capture then

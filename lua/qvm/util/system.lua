@@ -41,10 +41,20 @@ return {
   -- last change, in seconds since 1970.
   stat = core.stat,
 
+  -- lstat(path): the same of a symbolic link itself, whose kind is "other".
+  lstat = core.lstat,
+
   -- make_directory(path [, private]), make_private(path): make a directory, a file for this
   -- user alone; they return true.
   make_directory = core.make_directory,
   make_private = core.make_private,
+
+  -- check_safe_directory(path): true if only root and this user can change what is in it.
+  check_safe_directory = core.check_safe_directory,
+
+  -- remove_directory(path, first): removes this user's directory with the files in it, the one
+  -- called `first` before all others; true. It follows no symbolic link.
+  remove_directory = core.remove_directory,
 
   -- Host --------------------------------------------------------------------------------
 
