@@ -25,6 +25,9 @@ int push_failure(lua_State *L, const struct qvm_error *err);
 /* The same for errno, of a call about `subject`. */
 int push_errno(lua_State *L, const char *subject);
 
+/* The same, "busy", for the path of a new file or directory that is taken. */
+int push_exists(lua_State *L, const char *path);
+
 /* Raises the message, where a failure cannot be returned. Does not return. */
 int raise_failure(lua_State *L, const struct qvm_error *err);
 

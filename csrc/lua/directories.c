@@ -64,16 +64,12 @@ static int core_new_directory(lua_State *L)
 static int core_make_directory(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    struct qvm_error err;
 
     if (mkdir(path, lua_toboolean(L, 2) ? 0700 : 0777) == 0) {
         lua_pushboolean(L, 1);
         return 1;
     }
-    if (errno != EEXIST)
-        return push_errno(L, path);
-    qvm_fail(&err, QVM_BUSY, "%s: exists already", path);
-    return push_failure(L, &err);
+    return errno == EEXIST ? push_exists(L, path) : push_errno(L, path);
 }
 
 static int push_result(lua_State *L, int result, const struct qvm_error *err)
@@ -84,14 +80,15 @@ static int push_result(lua_State *L, int result, const struct qvm_error *err)
     return 1;
 }
 
-/* remove_directory(path, first): true; removes it with its files, the one called `first`
+/* remove_directory(path [, first]): true; removes it with its files, the one called `first`
  * before all others. */
 static int core_remove_directory(lua_State *L)
 {
     struct qvm_error err;
 
     return push_result(
-        L, remove_directory(luaL_checkstring(L, 1), luaL_checkstring(L, 2), &err), &err);
+        L, remove_directory(luaL_checkstring(L, 1), luaL_optstring(L, 2, NULL), &err),
+        &err);
 }
 
 /* check_safe_directory(path): true if only root and this user can change what is in it. */

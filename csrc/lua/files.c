@@ -8,6 +8,7 @@
 #include "util/disk.h"
 #include "util/file_io.h"
 #include "util/os.h"
+#include "util/retry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,14 @@ int push_errno(lua_State *L, const char *subject)
     struct qvm_error err;
 
     qvm_fail_errno(&err, errno, subject);
+    return push_failure(L, &err);
+}
+
+int push_exists(lua_State *L, const char *path)
+{
+    struct qvm_error err;
+
+    qvm_fail(&err, QVM_BUSY, "%s: exists already", path);
     return push_failure(L, &err);
 }
 
@@ -73,30 +82,57 @@ static int close_stream(lua_State *L)
     return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
 }
 
+/* Pushes a file of the io library. It counts as closed while opening it may fail. */
+static luaL_Stream *new_stream(lua_State *L)
+{
+    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
+
+    stream->closef = NULL;
+    luaL_setmetatable(L, LUA_FILEHANDLE);
+    return stream;
+}
+
+/* Returns the file on top of the stack, for a descriptor, as the results of a function. */
+static int return_stream(lua_State *L, luaL_Stream *stream, int fd, const char *mode,
+                         const char *path)
+{
+    stream->f = fdopen(fd, mode);
+    if (!stream->f) {
+        int number = errno;
+
+        close(fd);
+        errno = number;
+        return push_errno(L, path);
+    }
+    stream->closef = close_stream;
+    return 1;
+}
+
 /* open_file(path [, checked]): a file of the io library, open for reading. It must be a
  * regular file; `checked` selects regular_open_checked(). */
 static int core_open_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     bool checked = lua_toboolean(L, 2);
-    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0); /* may be at index 2 */
+    luaL_Stream *stream = new_stream(L); /* may be at index 2 */
     struct qvm_error err;
     uint64_t size;
-    int fd;
+    int fd = (checked ? regular_open_checked : regular_open)(path, &size, &err);
 
-    stream->closef = NULL; /* marks it as closed while opening may fail */
-    luaL_setmetatable(L, LUA_FILEHANDLE);
-    fd = (checked ? regular_open_checked : regular_open)(path, &size, &err);
-    if (fd < 0)
-        return push_failure(L, &err);
-    stream->f = fdopen(fd, "rb");
-    if (!stream->f) {
-        qvm_fail_errno(&err, errno, path);
-        close(fd);
-        return push_failure(L, &err);
-    }
-    stream->closef = close_stream;
-    return 1;
+    return fd < 0 ? push_failure(L, &err) : return_stream(L, stream, fd, "rb", path);
+}
+
+/* create_file(path): a new file of the io library, open for writing, for this user alone;
+ * "busy" if the name is taken, even by a symbolic link. */
+static int core_create_file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    luaL_Stream *stream = new_stream(L);
+    int fd = retry_create(AT_FDCWD, path, 0600);
+
+    if (fd >= 0)
+        return return_stream(L, stream, fd, "wb", path);
+    return errno == EEXIST ? push_exists(L, path) : push_errno(L, path);
 }
 
 /* find_data(file, offset): the offset of the first data at or after `offset`; the file's
@@ -224,6 +260,7 @@ void add_files(lua_State *L)
         {"stat", core_stat},
         {"lstat", core_lstat},
         {"open_file", core_open_file},
+        {"create_file", core_create_file},
         {"find_data", core_find_data},
         {"whole_size", core_whole_size},
         {"save", core_save},

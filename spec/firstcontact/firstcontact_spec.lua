@@ -114,6 +114,31 @@ describe("qvm-firstcontact", function()
     assert.matches("simulated guest linux1", files.read(memory .. "/dump.head"), 1, true)
   end)
 
+  -- Runs it with a `uname` that does something first: the archive's directory is there by then.
+  local function run_while(command, ...)
+    local path = files.write(files.mkdir("bin") .. "/uname", "#!/bin/sh\n" .. command .. "\n")
+    assert(os.execute("chmod +x " .. path))
+    local variables = environment()
+    variables.PATH = files.path("bin") .. ":" .. os.getenv("PATH")
+    return process.run({lua, "examples/firstcontact.lua", ...}, {env = variables})
+  end
+
+  it("replaces and follows no name that was taken while it ran", function()
+    files.write("victim", "precious")
+    for _, link in ipairs {"-s ", ""} do
+      local directory = files.path("contact" .. #link)
+      local status, output = run_while(("ln %s%s %s.tar.gz"):format(link, files.path("victim"),
+        directory), "--root", files.mkdir("none" .. #link), "--output", directory)
+      assert.are.equal(0, status)
+      assert.are.equal("precious", files.read(files.path("victim")))
+      assert.matches("archive: " .. directory .. " (not packed: " .. directory .. ".tar.gz: exists",
+        output, 1, true)
+      assert.matches("0 VMs", files.read(directory .. "/report.txt"))
+      os.remove(files.path("bin/uname"))
+      os.remove(files.path("bin"))
+    end
+  end)
+
   it("names what differs: another env", function()
     local template = files.write("template", '{"guest": {"cpus": {"cpu0": {"thread": 1, '
       .. '"last_known_ip": 5, "mode": "on"}, "cpu1": {"thread": 2, "last_known_ip": 0}}},\n'

@@ -124,7 +124,8 @@ int remove_directory(const char *path, const char *first, struct qvm_error *err)
         return -1;
     stream = open_own(&entry, path, err);
     if (stream) {
-        remove_unless_directory(dirfd(stream), first);
+        if (first)
+            remove_unless_directory(dirfd(stream), first);
         while (remove_files(stream))
             ;
         closedir(stream);

@@ -17,10 +17,10 @@ int disk_free(const char *path, uint64_t *bytes, struct qvm_error *err);
  * QVM_BUSY if the name refers to something else by now. */
 int remove_open_file(const char *path, int fd, struct qvm_error *err);
 
-/* Removes a directory of this user and the files in it, the one called `first` before all
- * others. Neither the path's last name nor a name in the directory is followed if it is a
- * symbolic link. Directories in it are not removed, nor is then the directory itself.
- * Returns 0, or -1 and the directory is there. */
+/* Removes a directory of this user and the files in it, the one called `first`, if it
+ * is not NULL, before all others. Neither the path's last name nor a name in the directory
+ * is followed if it is a symbolic link. Directories in it are not removed, nor is then the
+ * directory itself. Returns 0, or -1 and the directory is there. */
 int remove_directory(const char *path, const char *first, struct qvm_error *err);
 
 /* Checks that only root and this user can create, remove and rename files in a directory.

@@ -162,7 +162,9 @@ local function finish(list, into)
   into:add_contents()
   print()
   print(list:summary())
-  print("archive: " .. text.escape_controls(into:pack()))
+  local path, why = into:pack()
+  print("archive: " .. text.escape_controls(why and ("%s (not packed: %s)"):format(path, why)
+    or path))
 end
 
 local function explore(options)

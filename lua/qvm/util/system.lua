@@ -52,9 +52,16 @@ return {
   -- check_safe_directory(path): true if only root and this user can change what is in it.
   check_safe_directory = core.check_safe_directory,
 
-  -- remove_directory(path, first): removes this user's directory with the files in it, the one
-  -- called `first` before all others; true. It follows no symbolic link.
+  -- remove_directory(path [, first]): removes this user's directory with the files in it, the
+  -- one called `first` before all others; true. It follows no symbolic link.
   remove_directory = core.remove_directory,
+
+  -- create_file(path): a new file for this user alone, open for writing; "busy" if the name is
+  -- taken, even by a symbolic link.
+  create_file = core.create_file,
+
+  -- remove_file(path, file): removes the name if it refers to this open file; true.
+  remove_file = core.remove_file,
 
   -- Host --------------------------------------------------------------------------------
 
