@@ -162,6 +162,47 @@ describe("qvm-firstcontact", function()
     assert.are.equal("vcpus: 2\n", files.read(directory .. "/env.json"))
   end)
 
+  -- Runs it on linux1 without signals; a run that does not end is killed.
+  local function look()
+    local status, output = process.run({"timeout", "10", lua, "examples/firstcontact.lua", "linux1",
+      "--look", "--output", files.path("contact")}, {env = environment()})
+    return status, output
+  end
+
+  it("ends if env is a FIFO", function()
+    files.mkdir("vms")
+    assert(os.execute(("mkfifo '%s/env'"):format(files.mkdir("vms/linux1"))))
+    local status, output = look()
+    assert.are.equal(1, status)
+    assert.matches("kind 'other', size 0", output, 1, true)
+    assert.matches("archive: ", output, 1, true)
+  end)
+
+  it("ends if the server of env stops answering", function()
+    local lacks = sim.lacks_fuse()
+    if lacks then
+      return pending(lacks)
+    end
+    local vm = sim.start("linux1", usual(""), {fuse = true})
+    local child = process.start({lua, files.write("child.lua", [[
+      io.stdout:setvbuf "line"
+      local list = require "qvm.firstcontact.checklist".new(function(row)
+        if row.name == "size of env" then
+          print "read once"
+          io.read("l")
+        end
+        print(row.name, row.verdict, row.saw)
+      end)
+      require "qvm.firstcontact.env"(list, require "qvm".vm "linux1")
+      print "done"]])}, {env = {QVM_ROOT = sim.root(), LUA_PATH = package.path,
+        LUA_CPATH = package.cpath}, log = files.path("child.errors")})
+    repeat until assert(child:line()) == "read once"
+    vm:tell("hang")
+    child:write("\n")
+    child:line()
+    assert.matches("^env in pieces\tunknown\t.*no answer", child:line(10) or "it hangs")
+  end)
+
   it("names what differs: another note, under another name", function()
     if not sim.can_signal then
       return pending "signals cannot be sent under valgrind"

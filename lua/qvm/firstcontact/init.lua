@@ -139,7 +139,7 @@ local function examine(list, into, vm, options)
   if vm then
     local bytes
     bytes, conf = list:part("checks of env", check_env, vm, options.conf)
-    if bytes and not system.stat(into.path .. "/env.json") then
+    if bytes and bytes ~= "" and not system.stat(into.path .. "/env.json") then
       into:add("env.json", bytes, "the bytes of env")
     end
     options.dir = options.dir or conf and conf.dump and conf.dump.directory

@@ -34,6 +34,10 @@ return {
   -- read_file(path): the bytes of a regular file.
   read_file = core.read_file,
 
+  -- read_env(path [, milliseconds [, piece]]): the bytes of an env, whose server has so long to
+  -- answer (2000); piece: how many bytes one read asks for at most.
+  read_env = core.read_env,
+
   -- entries(directory): an array of the names in it, unsorted, without "env".
   entries = core.entries,
 
