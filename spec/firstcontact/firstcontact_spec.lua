@@ -6,6 +6,7 @@ local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
 local terminal = require "support.terminal"
+local writer = require "support.dumpwriter"
 
 local lua = process.lua
 
@@ -201,6 +202,31 @@ describe("qvm-firstcontact", function()
     child:write("\n")
     child:line()
     assert.matches("^env in pieces\tunknown\t.*no answer", child:line(10) or "it hangs")
+  end)
+
+  it("escapes the names of VMs, nodes and dumps, on the terminal and in its texts", function()
+    local evil, escaped = "evil\27[31m\n", "evil\\x1b[31m\\x0a"
+    files.mkdir("vms")
+    files.mkdir("vms/" .. evil)
+    files.write("vms/" .. evil .. "/env", '{"vcpus": [{"tid": 1, "last_known_ip": 0}]}')
+    files.write("vms/" .. evil .. "/node" .. evil, "")
+    local directory = files.path("contact")
+    local _, output, errors = run(evil, "--look", "--conf", files.write("x.qvmconf", "system x\n"),
+      "--read", files.write(evil .. ".elf", writer.small()), "--output", directory)
+    assert.are.equal("", errors)
+    assert(os.execute(("tar -xzf '%s.tar.gz' -C '%s'"):format(directory, files.dir())))
+    local texts = {output = output}
+    for _, name in ipairs {"report.txt", "dump.txt", "host.txt", "CONTENTS"} do
+      texts[name] = files.read(directory .. "/" .. name)
+    end
+    for name, text in pairs(texts) do
+      assert.is_nil(text:find("\27", 1, true), name)
+      assert.is_true(name == "CONTENTS" or text:find(escaped, 1, true) ~= nil, name)
+    end
+    assert.matches("\nconfiguration: node node" .. escaped, output, 1, true)
+    assert.matches("\n  different: configuration: node node" .. escaped, output, 1, true)
+    assert.matches(escaped .. ".elf, ", texts["dump.txt"], 1, true)
+    assert.matches("$ ls -ld ", texts["host.txt"], 1, true)
   end)
 
   it("names what differs: another note, under another name", function()

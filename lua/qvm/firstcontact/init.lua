@@ -108,7 +108,7 @@ local function save_dump(list, into, dump, with_memory)
   if log then
     into:add("dump.log", log, "the text in the dump: a report of qvm and vdevs")
   end
-  local lines = {("%s, %d bytes\n"):format(dump.path, dump.size)}
+  local lines = {("%s, %d bytes\n"):format(text.escape_controls(dump.path), dump.size)}
   for segment in dump:segments() do
     lines[#lines + 1] = tostring(segment) .. "\n"
   end
