@@ -141,6 +141,19 @@ describe("qvm-watchdog", function()
     assert.are.same({"naps suspended"}, names_of(captured()))
   end)
 
+  it("captures VMs whose names look like options or values", function()
+    local odd = {start "--dir", start "-x=y"}
+    local watchdog, says = watch("--log=" .. files.dir() .. "/{vm}.log")
+    for _, vm in ipairs(odd) do
+      says((vm.name:gsub("%-", "%%-")) .. " appeared")
+      vm:tell("suspend")
+    end
+    says " %-%-dir captured: [^\n]*/%-%-dir%-%d+%-%d+%-suspended: env %b(), status text"
+    says " %-x=y captured: [^\n]*/%-x=y%-%d+%-%d+%-suspended: env %b(), status text"
+    watchdog:kill("INT")
+    watchdog:wait()
+  end)
+
   it("captures a VM that was dead from the start when it is back", function()
     start("linux1"):stop("KILL")
     local watchdog, says = watch()

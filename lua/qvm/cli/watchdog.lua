@@ -131,16 +131,15 @@ local function start(options, words, name, reason)
   if not path then
     return say("%s not captured: %s", name, message)
   end
+  -- With "=": a value may begin with "-".
   local list = table.move(words, 1, #words, 1, {})
   for _, option in ipairs {"dir", "log", "dump", "root"} do
-    if options[option] then
-      table.move({"--" .. option, options[option]}, 1, 2, #list + 1, list)
-    end
+    list[#list + 1] = options[option] and ("--%s=%s"):format(option, options[option])
   end
-  table.move({"--keep", ("%d"):format(options.keep), "--max-size", ("%d"):format(options.max_size),
-    "--capture", name, "--into", path}, 1, 8, #list + 1, list)
+  table.move({("--keep=%d"):format(options.keep), ("--max-size=%d"):format(options.max_size),
+    "--capture=" .. name, "--into=" .. path}, 1, 4, #list + 1, list)
   if options.timeout then
-    table.move({"--timeout", text.float("%g", options.timeout)}, 1, 2, #list + 1, list)
+    list[#list + 1] = "--timeout=" .. text.float("%g", options.timeout)
   end
   -- A capture that fails removes what it has. rmdir is for one that could not even start.
   os.execute(("set -m 2>/dev/null; (%s; rmdir -- %s 2>/dev/null) </dev/null &"):format(
