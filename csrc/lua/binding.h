@@ -55,6 +55,10 @@ int push_iterator(lua_State *L, lua_CFunction next);
 /* The descriptor of an open file of Lua's io library or of open_file. */
 int check_file(lua_State *L, int index);
 
+/* Returns a regular file that is open as `fd` as a file of the io library, at its
+ * beginning, as the results of a function. They share their position. */
+int push_duplicate(lua_State *L, int fd, const char *path);
+
 /* Each adds its functions to the module table on top of the stack. */
 void add_json(lua_State *L);
 void add_directories(lua_State *L);

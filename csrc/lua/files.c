@@ -1,10 +1,11 @@
-/* Binds util/file_io.h, util/disk.h and util/os.h, and adds what Lua's own library lacks:
- * the status of a file, the host's name, a clock.
+/* Binds util/file_io.h, util/compress.h, util/disk.h and util/os.h, and adds what Lua's own
+ * library lacks: the status of a file, the host's name, a clock.
  *
  * Open files are those of Lua's io library: open_file() fills the same userdata, so the io
  * methods work on it, and check_file() takes either. */
 #include "binding.h"
 #include "dump/dump.h"
+#include "util/compress.h"
 #include "util/disk.h"
 #include "util/file_io.h"
 #include "util/os.h"
@@ -98,10 +99,7 @@ static int return_stream(lua_State *L, luaL_Stream *stream, int fd, const char *
 {
     stream->f = fdopen(fd, mode);
     if (!stream->f) {
-        int number = errno;
-
-        close(fd);
-        errno = number;
+        os_close(fd);
         return push_errno(L, path);
     }
     stream->closef = close_stream;
@@ -133,6 +131,31 @@ static int core_create_file(lua_State *L)
     if (fd >= 0)
         return return_stream(L, stream, fd, "wb", path);
     return errno == EEXIST ? push_exists(L, path) : push_errno(L, path);
+}
+
+int push_duplicate(lua_State *L, int fd, const char *path)
+{
+    luaL_Stream *stream = new_stream(L);
+    int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    if (duplicate < 0 || lseek(duplicate, 0, SEEK_SET) != 0) {
+        if (duplicate >= 0)
+            os_close(duplicate);
+        return push_errno(L, path);
+    }
+    return return_stream(L, stream, duplicate, "rb", path);
+}
+
+/* compress_file(file, path, to): true; see compress_file(). */
+static int core_compress_file(lua_State *L)
+{
+    int fd = check_file(L, 1);
+    struct qvm_error err;
+
+    if (compress_file(fd, luaL_checkstring(L, 2), luaL_checkstring(L, 3), &err) != 0)
+        return push_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 /* find_data(file, offset): the offset of the first data at or after `offset`; the file's
@@ -261,6 +284,7 @@ void add_files(lua_State *L)
         {"lstat", core_lstat},
         {"open_file", core_open_file},
         {"create_file", core_create_file},
+        {"compress_file", core_compress_file},
         {"find_data", core_find_data},
         {"whole_size", core_whole_size},
         {"save", core_save},

@@ -326,6 +326,47 @@ describe("qvm-watchdog", function()
       end
     end)
 
+    -- Captures linux1, with a shell command that is run when the dump was checked; the dump is $1.
+    local function capture_while(command)
+      local path = files.write("child.lua", ([[
+        local VM = getmetatable(require "qvm".vm "linux1").__index
+        local dump = VM.dump
+        VM.dump = function(...)
+          local made = assert(dump(...))
+          local line = (%q):gsub("$1", made.path)
+          assert(os.execute(line))
+          return made
+        end
+        os.exit(require "qvm.cli.watchdog".run(arg), true)]]):format(command))
+      local variables = environment()
+      variables.LUA_PATH, variables.LUA_CPATH = package.path, package.cpath
+      return process.run({"timeout", "30", process.lua, path, "--dir", files.path("captures"),
+        "--capture", "linux1", "--dump", files.path("dumps")}, {env = variables})
+    end
+
+    it("takes the dump that was checked, whatever its name means by then", function()
+      start "linux1"
+      files.write("victim", "secret")
+      for _, exchange in ipairs {"mv $1 $1.old; ln -s ../victim $1", "mv $1 $1.old; mkfifo $1"} do
+        local status, out, errs = capture_while(exchange)
+        assert.are.equal("", errs)
+        assert.are.equal(1, status) -- there is no status text
+        assert.matches("dump %([%d.]+ KiB%); without status text; not removed: [^\n]*gcore: is "
+          .. "another file by now\n$", out)
+        local list = captured()
+        local taken
+        for _, name in ipairs(files.list(files.path("captures/" .. list[1]))) do
+          taken = name:find("gcore") and name or taken
+        end
+        local kept = files.path("dumps/" .. taken:gsub("%.gz$", ""))
+        assert.are.equal(files.read(kept .. ".old"),
+          unpacked(files.path("captures/" .. list[1] .. "/" .. taken)))
+        assert.is_true(files.exists(kept))
+        assert(os.execute(("rm -r '%s' '%s' '%s.old'"):format(files.path("captures"), kept, kept)))
+      end
+      assert.are.equal("secret", files.read(files.path("victim")))
+    end)
+
     it("leaves nothing of a capture that fails", function()
       start "linux1"
       files.mkdir("captures")

@@ -229,6 +229,29 @@ describe("qvm-firstcontact", function()
     assert.matches("$ ls -ld ", texts["host.txt"], 1, true)
   end)
 
+  it("copies the dump that it opened, whatever its name means by then", function()
+    local bytes = writer.small()
+    local dump, directory = files.write("x.elf", bytes), files.path("contact")
+    local path = files.write("child.lua", ([[
+      local qvm = require "qvm"
+      local open = qvm.open
+      qvm.open = function(...)
+        local dump = assert(open(...))
+        assert(os.execute("rm %s; mkfifo %s"))
+        return dump
+      end
+      os.exit(require "qvm.firstcontact".run(arg), true)]]):format(dump, dump))
+    local variables = environment()
+    variables.LUA_PATH, variables.LUA_CPATH = package.path, package.cpath
+    local status = process.run({"timeout", "20", lua, path, "--read", dump, "--root",
+      files.mkdir("none"), "--output", directory}, {env = variables})
+    assert.are.equal(1, status)
+    assert(os.execute(("tar -xzf '%s.tar.gz' -C '%s'"):format(directory, files.dir())))
+    local head = files.read(directory .. "/dump.head")
+    assert.are.equal(bytes:sub(1, #head), head)
+    assert.is_true(files.exists(directory .. "/dump.note"))
+  end)
+
   it("names what differs: another note, under another name", function()
     if not sim.can_signal then
       return pending "signals cannot be sent under valgrind"

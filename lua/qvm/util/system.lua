@@ -64,6 +64,16 @@ return {
   -- taken, even by a symbolic link.
   create_file = core.create_file,
 
+  -- open_file(path [, checked]): a regular file; checked: not through a symbolic link.
+  open_file = core.open_file,
+
+  -- dump_file(dump): a Dump's own file, whatever its path means by now.
+  dump_file = core.dump.file,
+
+  -- compress_file(file, path, to): compresses an open file with gzip into a new one, for this
+  -- user alone; true. path: what messages call it.
+  compress_file = core.compress_file,
+
   -- remove_file(path, file): removes the name if it refers to this open file; true.
   remove_file = core.remove_file,
 
