@@ -34,8 +34,8 @@ function watchdog.parser()
   local parser = command.parser(NAME, "Captures status text and a dump of a VM that is suspended, "
     .. "restarted or stuck.", "--dir DIR [option]... [<vm>]...", NOTES)
   parser:argument("vm", "Watch only these VMs."):args("*")
-  parser:option("--dir", "Directory of the captures; it is made if it does not exist.")
-    :argname("DIR"):count(1)
+  parser:option("--dir", "Directory of the captures, to which other users cannot write; it is made "
+    .. "if it does not exist."):argname("DIR"):count(1)
   parser:option("--log", "The file that the VM's logger writes to; {vm} in it is the VM's name. "
     .. "slog: QNX's system log."):argname("LOG")
   parser:option("--dump", "The directory of the VM's `dump` option; {vm} as for --log.")
