@@ -22,6 +22,12 @@
  * before Lua is called, so the error's strings need not live longer. */
 int push_failure(lua_State *L, const struct qvm_error *err);
 
+/* The same for errno, of a call about `subject`. */
+int push_errno(lua_State *L, const char *subject);
+
+/* The same, "busy", for the path of a new file or directory that is taken. */
+int push_exists(lua_State *L, const char *path);
+
 /* Raises the message, where a failure cannot be returned. Does not return. */
 int raise_failure(lua_State *L, const struct qvm_error *err);
 
@@ -49,8 +55,13 @@ int push_iterator(lua_State *L, lua_CFunction next);
 /* The descriptor of an open file of Lua's io library or of open_file. */
 int check_file(lua_State *L, int index);
 
+/* Returns a regular file that is open as `fd` as a file of the io library, at its
+ * beginning, as the results of a function. They share their position. */
+int push_duplicate(lua_State *L, int fd, const char *path);
+
 /* Each adds its functions to the module table on top of the stack. */
 void add_json(lua_State *L);
+void add_directories(lua_State *L);
 void add_dump(lua_State *L);
 void add_files(lua_State *L);
 void add_kallsyms(lua_State *L);

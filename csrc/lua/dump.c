@@ -178,6 +178,14 @@ static int method_range(lua_State *L)
     return 3;
 }
 
+/* file(dump): the dump's own file, of the io library, whatever its path means by now. */
+static int method_file(lua_State *L)
+{
+    const struct dump *dump = *check_dump(L, 1);
+
+    return dump ? push_duplicate(L, dump->file.fd, dump->file.path) : push_closed(L);
+}
+
 struct text {
     char *bytes;
     size_t size;
@@ -246,8 +254,10 @@ void add_dump(lua_State *L)
                                      {"is_open", method_is_open},
                                      {"range", method_range},
                                      {NULL, NULL}};
-    static const luaL_Reg pinned[] = {
-        {"log", method_log}, {"make_index", method_make_index}, {NULL, NULL}};
+    static const luaL_Reg pinned[] = {{"file", method_file},
+                                      {"log", method_log},
+                                      {"make_index", method_make_index},
+                                      {NULL, NULL}};
 
     add_handle_types(L);
     luaL_newlib(L, plain);

@@ -1,18 +1,18 @@
-/* Binds util/file_io.h, util/disk.h, util/new_directory.h and util/os.h, and adds what
- * Lua's own library lacks: the status of a file, directories, the host's name, a clock.
+/* Binds util/file_io.h, util/compress.h, util/disk.h and util/os.h, and adds what Lua's own
+ * library lacks: the status of a file, the host's name, a clock.
  *
  * Open files are those of Lua's io library: open_file() fills the same userdata, so the io
  * methods work on it, and check_file() takes either. */
 #include "binding.h"
 #include "dump/dump.h"
+#include "util/compress.h"
 #include "util/disk.h"
 #include "util/file_io.h"
-#include "util/new_directory.h"
 #include "util/os.h"
+#include "util/retry.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,12 +24,32 @@ int check_file(lua_State *L, int index)
     return fileno(stream->f);
 }
 
-static int push_errno(lua_State *L, const char *subject)
+int push_errno(lua_State *L, const char *subject)
 {
     struct qvm_error err;
 
     qvm_fail_errno(&err, errno, subject);
     return push_failure(L, &err);
+}
+
+int push_exists(lua_State *L, const char *path)
+{
+    struct qvm_error err;
+
+    qvm_fail(&err, QVM_BUSY, "%s: exists already", path);
+    return push_failure(L, &err);
+}
+
+static int push_status(lua_State *L, const struct stat *status)
+{
+    lua_pushinteger(L, (lua_Integer)status->st_size);
+    lua_pushfstring(L, "%I:%I", (LUAI_UACINT)status->st_dev, (LUAI_UACINT)status->st_ino);
+    if (S_ISREG(status->st_mode))
+        lua_pushliteral(L, "file");
+    else
+        lua_pushstring(L, S_ISDIR(status->st_mode) ? "directory" : "other");
+    lua_pushinteger(L, (lua_Integer)status->st_mtime);
+    return 4;
 }
 
 /* stat(path), stat(file, name): the size in bytes; an identity, a string that is equal only
@@ -44,14 +64,16 @@ static int core_stat(lua_State *L)
 
     if ((is_path ? stat(path, &status) : fstat(fd, &status)) != 0)
         return push_errno(L, path);
-    lua_pushinteger(L, (lua_Integer)status.st_size);
-    lua_pushfstring(L, "%I:%I", (LUAI_UACINT)status.st_dev, (LUAI_UACINT)status.st_ino);
-    if (S_ISREG(status.st_mode))
-        lua_pushliteral(L, "file");
-    else
-        lua_pushstring(L, S_ISDIR(status.st_mode) ? "directory" : "other");
-    lua_pushinteger(L, (lua_Integer)status.st_mtime);
-    return 4;
+    return push_status(L, &status);
+}
+
+/* lstat(path): the same of a symbolic link itself, whose kind is "other". */
+static int core_lstat(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct stat status;
+
+    return lstat(path, &status) == 0 ? push_status(L, &status) : push_errno(L, path);
 }
 
 static int close_stream(lua_State *L)
@@ -61,29 +83,78 @@ static int close_stream(lua_State *L)
     return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
 }
 
+/* Pushes a file of the io library. It counts as closed while opening it may fail. */
+static luaL_Stream *new_stream(lua_State *L)
+{
+    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
+
+    stream->closef = NULL;
+    luaL_setmetatable(L, LUA_FILEHANDLE);
+    return stream;
+}
+
+/* Returns the file on top of the stack, for a descriptor, as the results of a function. */
+static int return_stream(lua_State *L, luaL_Stream *stream, int fd, const char *mode,
+                         const char *path)
+{
+    stream->f = fdopen(fd, mode);
+    if (!stream->f) {
+        os_close(fd);
+        return push_errno(L, path);
+    }
+    stream->closef = close_stream;
+    return 1;
+}
+
 /* open_file(path [, checked]): a file of the io library, open for reading. It must be a
  * regular file; `checked` selects regular_open_checked(). */
 static int core_open_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     bool checked = lua_toboolean(L, 2);
-    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0); /* may be at index 2 */
+    luaL_Stream *stream = new_stream(L); /* may be at index 2 */
     struct qvm_error err;
     uint64_t size;
-    int fd;
+    int fd = (checked ? regular_open_checked : regular_open)(path, &size, &err);
 
-    stream->closef = NULL; /* marks it as closed while opening may fail */
-    luaL_setmetatable(L, LUA_FILEHANDLE);
-    fd = (checked ? regular_open_checked : regular_open)(path, &size, &err);
-    if (fd < 0)
-        return push_failure(L, &err);
-    stream->f = fdopen(fd, "rb");
-    if (!stream->f) {
-        qvm_fail_errno(&err, errno, path);
-        close(fd);
-        return push_failure(L, &err);
+    return fd < 0 ? push_failure(L, &err) : return_stream(L, stream, fd, "rb", path);
+}
+
+/* create_file(path): a new file of the io library, open for writing, for this user alone;
+ * "busy" if the name is taken, even by a symbolic link. */
+static int core_create_file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    luaL_Stream *stream = new_stream(L);
+    int fd = retry_create(AT_FDCWD, path, 0600);
+
+    if (fd >= 0)
+        return return_stream(L, stream, fd, "wb", path);
+    return errno == EEXIST ? push_exists(L, path) : push_errno(L, path);
+}
+
+int push_duplicate(lua_State *L, int fd, const char *path)
+{
+    luaL_Stream *stream = new_stream(L);
+    int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    if (duplicate < 0 || lseek(duplicate, 0, SEEK_SET) != 0) {
+        if (duplicate >= 0)
+            os_close(duplicate);
+        return push_errno(L, path);
     }
-    stream->closef = close_stream;
+    return return_stream(L, stream, duplicate, "rb", path);
+}
+
+/* compress_file(file, path, to): true; see compress_file(). */
+static int core_compress_file(lua_State *L)
+{
+    int fd = check_file(L, 1);
+    struct qvm_error err;
+
+    if (compress_file(fd, luaL_checkstring(L, 2), luaL_checkstring(L, 3), &err) != 0)
+        return push_failure(L, &err);
+    lua_pushboolean(L, 1);
     return 1;
 }
 
@@ -166,73 +237,6 @@ static int core_remove_file(lua_State *L)
     return 1;
 }
 
-static const char DIRECTORY[] = "qvm.new_directory";
-
-static struct new_directory *check_directory(lua_State *L)
-{
-    struct new_directory *directory = luaL_checkudata(L, 1, DIRECTORY);
-
-    luaL_argcheck(L, directory->path, 1, "closed");
-    return directory;
-}
-
-static int directory_close(lua_State *L)
-{
-    new_directory_close(luaL_checkudata(L, 1, DIRECTORY), false);
-    return 0;
-}
-
-/* directory:keep(): closes it and leaves it and its files in place. */
-static int directory_keep(lua_State *L)
-{
-    new_directory_close(check_directory(L), true);
-    return 0;
-}
-
-/* directory:write(name, bytes): true, when the file is on the disk. */
-static int directory_write(lua_State *L)
-{
-    struct new_directory *directory = check_directory(L);
-    const char *name = luaL_checkstring(L, 2);
-    struct qvm_error err;
-    size_t size;
-    const char *bytes = luaL_checklstring(L, 3, &size);
-
-    if (new_directory_write(directory, name, bytes, size, &err) != 0)
-        return push_failure(L, &err);
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
-/* new_directory(path): a directory for this user alone. Closing or collecting it removes it
- * with its files, unless it was kept. */
-static int core_new_directory(lua_State *L)
-{
-    const char *path = luaL_checkstring(L, 1);
-    struct new_directory *directory = lua_newuserdatauv(L, sizeof *directory, 0);
-    struct qvm_error err;
-
-    directory->path = NULL; /* marks it as closed while opening may fail */
-    luaL_setmetatable(L, DIRECTORY);
-    return new_directory_open(directory, path, &err) == 0 ? 1 : push_failure(L, &err);
-}
-
-/* make_directory(path [, private]): true; "busy" if the name is taken. */
-static int core_make_directory(lua_State *L)
-{
-    const char *path = luaL_checkstring(L, 1);
-    struct qvm_error err;
-
-    if (mkdir(path, lua_toboolean(L, 2) ? 0700 : 0777) == 0) {
-        lua_pushboolean(L, 1);
-        return 1;
-    }
-    if (errno != EEXIST)
-        return push_errno(L, path);
-    qvm_fail(&err, QVM_BUSY, "%s: exists already", path);
-    return push_failure(L, &err);
-}
-
 /* make_private(path): true; creates the file, for this user alone, if there is none. */
 static int core_make_private(lua_State *L)
 {
@@ -243,17 +247,6 @@ static int core_make_private(lua_State *L)
         return push_errno(L, path);
     close(fd);
     lua_pushboolean(L, 1);
-    return 1;
-}
-
-/* current_directory(): its absolute path. */
-static int core_current_directory(lua_State *L)
-{
-    char path[PATH_MAX];
-
-    if (!getcwd(path, sizeof path))
-        return push_errno(L, "the current directory");
-    lua_pushstring(L, path);
     return 1;
 }
 
@@ -288,31 +281,21 @@ void add_files(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"stat", core_stat},
+        {"lstat", core_lstat},
         {"open_file", core_open_file},
+        {"create_file", core_create_file},
+        {"compress_file", core_compress_file},
         {"find_data", core_find_data},
         {"whole_size", core_whole_size},
         {"save", core_save},
         {"free_space", core_free_space},
         {"remove_file", core_remove_file},
-        {"make_directory", core_make_directory},
         {"make_private", core_make_private},
-        {"current_directory", core_current_directory},
-        {"new_directory", core_new_directory},
         {"host_name", core_host_name},
         {"now", core_now},
         {"sleep", core_sleep},
         {NULL, NULL},
     };
 
-    static const luaL_Reg methods[] = {
-        {"write", directory_write}, {"keep", directory_keep}, {NULL, NULL}};
-    static const luaL_Reg meta[] = {
-        {"__gc", directory_close}, {"__close", directory_close}, {NULL, NULL}};
-
-    luaL_newmetatable(L, DIRECTORY);
-    luaL_setfuncs(L, meta, 0);
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
     luaL_setfuncs(L, functions, 0);
 }

@@ -104,6 +104,7 @@ EXPORT int luaopen_qvm_core(lua_State *L)
     add_btf(L);
     add_types(L);
     add_objects(L);
+    add_directories(L);
     add_dump(L);
     add_files(L);
     add_kallsyms(L);

@@ -150,11 +150,14 @@ static int push_env(lua_State *L, const struct vm_answer *answer)
     return 1;
 }
 
-/* read_env(path [, milliseconds]): the document's bytes. */
+/* read_env(path [, milliseconds [, piece]]): the document's bytes; `piece`: how many one
+ * read asks for at most. */
 static int core_read_env(lua_State *L)
 {
-    static const struct vm_question question = {.kind = VM_ASK_ENV};
+    lua_Integer piece = luaL_optinteger(L, 3, 0);
+    struct vm_question question = {.kind = VM_ASK_ENV, .piece = (size_t)piece};
 
+    luaL_argcheck(L, piece >= 0, 3, "negative");
     return answered(L, &question, get_milliseconds(L, 2), push_env);
 }
 

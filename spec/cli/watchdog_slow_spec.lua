@@ -141,6 +141,19 @@ describe("qvm-watchdog", function()
     assert.are.same({"naps suspended"}, names_of(captured()))
   end)
 
+  it("captures VMs whose names look like options or values", function()
+    local odd = {start "--dir", start "-x=y"}
+    local watchdog, says = watch("--log=" .. files.dir() .. "/{vm}.log")
+    for _, vm in ipairs(odd) do
+      says((vm.name:gsub("%-", "%%-")) .. " appeared")
+      vm:tell("suspend")
+    end
+    says " %-%-dir captured: [^\n]*/%-%-dir%-%d+%-%d+%-suspended: env %b(), status text"
+    says " %-x=y captured: [^\n]*/%-x=y%-%d+%-%d+%-suspended: env %b(), status text"
+    watchdog:kill("INT")
+    watchdog:wait()
+  end)
+
   it("captures a VM that was dead from the start when it is back", function()
     start("linux1"):stop("KILL")
     local watchdog, says = watch()
@@ -269,6 +282,103 @@ describe("qvm-watchdog", function()
       end
       assert.are.equal(0, (run("--capture", "linux1", log_and_dump())))
       assert.are.same({"linux1 asked"}, names_of(captured()))
+    end)
+
+    it("removes nothing that a symbolic link leads to, and no directory in a capture", function()
+      start "linux1"
+      files.mkdir("captures")
+      files.mkdir("victim")
+      for _, name in ipairs {"precious", "event.json"} do
+        files.write("victim/" .. name, "x")
+      end
+      for _, path in ipairs {files.path("victim/precious"), files.path("victim/event.json"),
+          files.path("victim")} do
+        assert(lfs.touch(path, os.time() - 1000, os.time() - 1000))
+      end
+      files.symlink(files.path("victim"), "captures/linux1-20200101-000000-asked.partial")
+      files.symlink(files.path("victim"), "captures/linux1-20200102-000000-stuck")
+      files.mkdir("captures/linux1-20200103-000000-stuck")
+      files.write("captures/linux1-20200103-000000-stuck/event.json", "{}")
+      files.symlink(files.path("victim"), "captures/linux1-20200103-000000-stuck/link")
+      files.mkdir("captures/linux1-20200104-000000-stuck")
+      files.write("captures/linux1-20200104-000000-stuck/event.json", "{}")
+      files.write(files.mkdir("captures/linux1-20200104-000000-stuck/notes") .. "/mine", "")
+      local status, _, errors = run("--capture", "linux1", "--keep", "1")
+      assert.are.equal(1, status) -- nothing was asked for
+      assert.are.same({"event.json", "precious"}, files.list(files.path("victim")))
+      assert.matches("not removed: [^\n]*linux1%-20200104%-000000%-stuck: ", errors)
+      local list = captured()
+      assert.are.same({"linux1-20200101-000000-asked.partial", "linux1-20200102-000000-stuck",
+        "linux1-20200104-000000-stuck"}, table.move(list, 1, 3, 1, {}))
+      assert.matches("^linux1%-20%d+%-%d+%-asked$", list[4])
+      assert.are.equal(4, #list)
+      assert.are.same({"notes"}, files.list(files.path("captures/" .. list[3])))
+    end)
+
+    it("is refused in a directory that other users can write to", function()
+      files.mkdir("captures")
+      for _, mode in ipairs {"1777", "775", "777"} do
+        assert(os.execute(("chmod %s '%s'"):format(mode, files.path("captures"))))
+        local status, _, errors = run("--capture", "linux1")
+        assert.are.equal(1, status)
+        assert.matches("captures: other users can write to it: ", errors, 1, true)
+        assert.are.same({}, captured())
+      end
+    end)
+
+    -- Captures linux1, with a shell command that is run when the dump was checked; the dump is $1.
+    local function capture_while(command)
+      local path = files.write("child.lua", ([[
+        local VM = getmetatable(require "qvm".vm "linux1").__index
+        local dump = VM.dump
+        VM.dump = function(...)
+          local made = assert(dump(...))
+          local line = (%q):gsub("$1", made.path)
+          assert(os.execute(line))
+          return made
+        end
+        os.exit(require "qvm.cli.watchdog".run(arg), true)]]):format(command))
+      local variables = environment()
+      variables.LUA_PATH, variables.LUA_CPATH = package.path, package.cpath
+      return process.run({"timeout", "30", process.lua, path, "--dir", files.path("captures"),
+        "--capture", "linux1", "--dump", files.path("dumps")}, {env = variables})
+    end
+
+    it("takes the dump that was checked, whatever its name means by then", function()
+      start "linux1"
+      files.write("victim", "secret")
+      for _, exchange in ipairs {"mv $1 $1.old; ln -s ../victim $1", "mv $1 $1.old; mkfifo $1"} do
+        local status, out, errs = capture_while(exchange)
+        assert.are.equal("", errs)
+        assert.are.equal(1, status) -- there is no status text
+        assert.matches("dump %([%d.]+ KiB%); without status text; not removed: [^\n]*gcore: is "
+          .. "another file by now\n$", out)
+        local list = captured()
+        local taken
+        for _, name in ipairs(files.list(files.path("captures/" .. list[1]))) do
+          taken = name:find("gcore") and name or taken
+        end
+        local kept = files.path("dumps/" .. taken:gsub("%.gz$", ""))
+        assert.are.equal(files.read(kept .. ".old"),
+          unpacked(files.path("captures/" .. list[1] .. "/" .. taken)))
+        assert.is_true(files.exists(kept))
+        assert(os.execute(("rm -r '%s' '%s' '%s.old'"):format(files.path("captures"), kept, kept)))
+      end
+      assert.are.equal("secret", files.read(files.path("victim")))
+    end)
+
+    it("leaves nothing of a capture that fails", function()
+      start "linux1"
+      files.mkdir("captures")
+      local path = files.path("captures/linux1-20200101-000000-stuck")
+      files.mkdir("captures/linux1-20200101-000000-stuck")
+      files.write(path .. "/other", "")
+      files.mkdir("captures/linux1-20200101-000000-stuck.partial")
+      local status, _, errors = run("--capture", "linux1", "--into", path)
+      assert.are.equal(1, status)
+      assert.matches("linux1%-20200101%-000000%-stuck", errors)
+      assert.is_false(files.exists(path .. ".partial"))
+      assert.are.same({"other"}, files.list(path))
     end)
   end)
 

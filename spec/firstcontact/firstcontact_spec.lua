@@ -6,6 +6,7 @@ local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
 local terminal = require "support.terminal"
+local writer = require "support.dumpwriter"
 
 local lua = process.lua
 
@@ -114,6 +115,31 @@ describe("qvm-firstcontact", function()
     assert.matches("simulated guest linux1", files.read(memory .. "/dump.head"), 1, true)
   end)
 
+  -- Runs it with a `uname` that does something first: the archive's directory is there by then.
+  local function run_while(command, ...)
+    local path = files.write(files.mkdir("bin") .. "/uname", "#!/bin/sh\n" .. command .. "\n")
+    assert(os.execute("chmod +x " .. path))
+    local variables = environment()
+    variables.PATH = files.path("bin") .. ":" .. os.getenv("PATH")
+    return process.run({lua, "examples/firstcontact.lua", ...}, {env = variables})
+  end
+
+  it("replaces and follows no name that was taken while it ran", function()
+    files.write("victim", "precious")
+    for _, link in ipairs {"-s ", ""} do
+      local directory = files.path("contact" .. #link)
+      local status, output = run_while(("ln %s%s %s.tar.gz"):format(link, files.path("victim"),
+        directory), "--root", files.mkdir("none" .. #link), "--output", directory)
+      assert.are.equal(0, status)
+      assert.are.equal("precious", files.read(files.path("victim")))
+      assert.matches("archive: " .. directory .. " (not packed: " .. directory .. ".tar.gz: exists",
+        output, 1, true)
+      assert.matches("0 VMs", files.read(directory .. "/report.txt"))
+      os.remove(files.path("bin/uname"))
+      os.remove(files.path("bin"))
+    end
+  end)
+
   it("names what differs: another env", function()
     local template = files.write("template", '{"guest": {"cpus": {"cpu0": {"thread": 1, '
       .. '"last_known_ip": 5, "mode": "on"}, "cpu1": {"thread": 2, "last_known_ip": 0}}},\n'
@@ -135,6 +161,95 @@ describe("qvm-firstcontact", function()
     local rows, directory = contact("--look")
     assert.are.same({"reading env", "record"}, different(rows))
     assert.are.equal("vcpus: 2\n", files.read(directory .. "/env.json"))
+  end)
+
+  -- Runs it on linux1 without signals; a run that does not end is killed.
+  local function look()
+    local status, output = process.run({"timeout", "10", lua, "examples/firstcontact.lua", "linux1",
+      "--look", "--output", files.path("contact")}, {env = environment()})
+    return status, output
+  end
+
+  it("ends if env is a FIFO", function()
+    files.mkdir("vms")
+    assert(os.execute(("mkfifo '%s/env'"):format(files.mkdir("vms/linux1"))))
+    local status, output = look()
+    assert.are.equal(1, status)
+    assert.matches("kind 'other', size 0", output, 1, true)
+    assert.matches("archive: ", output, 1, true)
+  end)
+
+  it("ends if the server of env stops answering", function()
+    local lacks = sim.lacks_fuse()
+    if lacks then
+      return pending(lacks)
+    end
+    local vm = sim.start("linux1", usual(""), {fuse = true})
+    local child = process.start({lua, files.write("child.lua", [[
+      io.stdout:setvbuf "line"
+      local list = require "qvm.firstcontact.checklist".new(function(row)
+        if row.name == "size of env" then
+          print "read once"
+          io.read("l")
+        end
+        print(row.name, row.verdict, row.saw)
+      end)
+      require "qvm.firstcontact.env"(list, require "qvm".vm "linux1")
+      print "done"]])}, {env = {QVM_ROOT = sim.root(), LUA_PATH = package.path,
+        LUA_CPATH = package.cpath}, log = files.path("child.errors")})
+    repeat until assert(child:line()) == "read once"
+    vm:tell("hang")
+    child:write("\n")
+    child:line()
+    assert.matches("^env in pieces\tunknown\t.*no answer", child:line(10) or "it hangs")
+  end)
+
+  it("escapes the names of VMs, nodes and dumps, on the terminal and in its texts", function()
+    local evil, escaped = "evil\27[31m\n", "evil\\x1b[31m\\x0a"
+    files.mkdir("vms")
+    files.mkdir("vms/" .. evil)
+    files.write("vms/" .. evil .. "/env", '{"vcpus": [{"tid": 1, "last_known_ip": 0}]}')
+    files.write("vms/" .. evil .. "/node" .. evil, "")
+    local directory = files.path("contact")
+    local _, output, errors = run(evil, "--look", "--conf", files.write("x.qvmconf", "system x\n"),
+      "--read", files.write(evil .. ".elf", writer.small()), "--output", directory)
+    assert.are.equal("", errors)
+    assert(os.execute(("tar -xzf '%s.tar.gz' -C '%s'"):format(directory, files.dir())))
+    local texts = {output = output}
+    for _, name in ipairs {"report.txt", "dump.txt", "host.txt", "CONTENTS"} do
+      texts[name] = files.read(directory .. "/" .. name)
+    end
+    for name, text in pairs(texts) do
+      assert.is_nil(text:find("\27", 1, true), name)
+      assert.is_true(name == "CONTENTS" or text:find(escaped, 1, true) ~= nil, name)
+    end
+    assert.matches("\nconfiguration: node node" .. escaped, output, 1, true)
+    assert.matches("\n  different: configuration: node node" .. escaped, output, 1, true)
+    assert.matches(escaped .. ".elf, ", texts["dump.txt"], 1, true)
+    assert.matches("$ ls -ld ", texts["host.txt"], 1, true)
+  end)
+
+  it("copies the dump that it opened, whatever its name means by then", function()
+    local bytes = writer.small()
+    local dump, directory = files.write("x.elf", bytes), files.path("contact")
+    local path = files.write("child.lua", ([[
+      local qvm = require "qvm"
+      local open = qvm.open
+      qvm.open = function(...)
+        local dump = assert(open(...))
+        assert(os.execute("rm %s; mkfifo %s"))
+        return dump
+      end
+      os.exit(require "qvm.firstcontact".run(arg), true)]]):format(dump, dump))
+    local variables = environment()
+    variables.LUA_PATH, variables.LUA_CPATH = package.path, package.cpath
+    local status = process.run({"timeout", "20", lua, path, "--read", dump, "--root",
+      files.mkdir("none"), "--output", directory}, {env = variables})
+    assert.are.equal(1, status)
+    assert(os.execute(("tar -xzf '%s.tar.gz' -C '%s'"):format(directory, files.dir())))
+    local head = files.read(directory .. "/dump.head")
+    assert.are.equal(bytes:sub(1, #head), head)
+    assert.is_true(files.exists(directory .. "/dump.note"))
   end)
 
   it("names what differs: another note, under another name", function()

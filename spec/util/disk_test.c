@@ -1,4 +1,5 @@
-/* Free space, and files that are removed only if their names still refer to them. */
+/* Free space; files that are removed only if their names still refer to them; directories
+ * that are removed with their files, but with nothing that a link leads to. */
 #include "util/disk.h"
 
 #include "scratch.h"
@@ -66,12 +67,68 @@ static void removes_nothing_else(void)
     CHECK(close(fd) == 0 && close(directory) == 0);
 }
 
+static void removes_a_directory(void)
+{
+    char name[32];
+
+    CHECK(mkdir("directory", 0700) == 0 && mkdir("victim", 0700) == 0);
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "directory/%u", i);
+        scratch_put(name, "1", 0600);
+    }
+    scratch_put("victim/file", "1", 0600);
+    CHECK(symlink("../victim", "directory/link") == 0 &&
+          symlink("../victim/file", "directory/other") == 0);
+    CHECK(mkfifo("directory/fifo", 0600) == 0);
+    CHECK(remove_directory("directory/", NULL, &err) == 0);
+    CHECK(access("directory", F_OK) != 0 && scratch_count("victim") == 1);
+    CHECK(fails(remove_directory("directory", NULL, &err), QVM_NOT_FOUND));
+    CHECK(unlink("victim/file") == 0 && rmdir("victim") == 0);
+}
+
+static void removes_no_other_directory(void)
+{
+    CHECK(mkdir("directory", 0700) == 0 && mkdir("directory/below", 0700) == 0);
+    scratch_put("directory/below/file", "1", 0600);
+    scratch_put("directory/first", "1", 0600);
+    CHECK(symlink("directory", "link") == 0);
+    CHECK(remove_directory("link", NULL, &err) == -1 &&
+          remove_directory("directory/first", NULL, &err) == -1);
+    CHECK(scratch_count("directory") == 2);
+    CHECK(remove_directory("directory", "first", &err) == -1);
+    CHECK(scratch_count("directory") == 1 && scratch_count("directory/below") == 1);
+    if (geteuid() == 0) {
+        CHECK(chown("directory", 1, 1) == 0);
+        CHECK(fails(remove_directory("directory", NULL, &err), QVM_PERMISSION));
+        CHECK(fails(check_safe_directory("directory", &err), QVM_PERMISSION));
+        CHECK(chown("directory", 0, 0) == 0);
+    }
+    CHECK(unlink("directory/below/file") == 0 && rmdir("directory/below") == 0);
+    CHECK(rmdir("directory") == 0 && unlink("link") == 0);
+}
+
+static void knows_safe_directories(void)
+{
+    CHECK(mkdir("directory", 0700) == 0 && check_safe_directory("directory", &err) == 0);
+    for (unsigned i = 0; i < 3; i++) {
+        static const mode_t modes[] = {01777, 0720, 0702};
+
+        CHECK(chmod("directory", modes[i]) == 0);
+        CHECK(fails(check_safe_directory("directory", &err), QVM_PERMISSION));
+    }
+    CHECK(rmdir("directory") == 0);
+    CHECK(fails(check_safe_directory("directory", &err), QVM_NOT_FOUND));
+}
+
 int main(void)
 {
     scratch_enter();
     TEST(knows_free_space);
     TEST(removes_an_open_file);
     TEST(removes_nothing_else);
+    TEST(removes_a_directory);
+    TEST(removes_no_other_directory);
+    TEST(knows_safe_directories);
     scratch_leave();
     return test_report();
 }

@@ -30,6 +30,14 @@ static int grow(struct env_document *document, const char *path, struct qvm_erro
     return 0;
 }
 
+/* How many bytes the next read asks for. */
+static size_t room(const struct env_document *document)
+{
+    size_t size = document->capacity - document->size;
+
+    return document->piece != 0 && document->piece < size ? document->piece : size;
+}
+
 /* The size is checked before each read, so the buffer has at most twice ENV_SIZE_MAX. The
  * loop ends at end of file (0), at an error or the deadline (-1), or at the limit. */
 static int read_all(int fd, const char *path, struct env_document *document,
@@ -43,8 +51,8 @@ static int read_all(int fd, const char *path, struct env_document *document,
                             ENV_SIZE_MAX >> 20);
         if (grow(document, path, err) != 0)
             return -1;
-        length = vm_server_read(fd, path, document->bytes + document->size,
-                                document->capacity - document->size, deadline, err);
+        length = vm_server_read(fd, path, document->bytes + document->size, room(document),
+                                deadline, err);
         if (length > 0)
             document->size += (size_t)length;
     } while (length > 0);

@@ -14,10 +14,11 @@
 
 #define ENV_WAIT_MS 2000 /* how long a server may take to answer, in milliseconds */
 
-/* Must be all zero before the first use. The bytes are not terminated. */
+/* Must be all zero before the first use, but for `piece`. The bytes are not terminated. */
 struct env_document {
     char *bytes;
     size_t size, capacity;
+    size_t piece; /* how many bytes one read asks for at most; 0: as many as fit */
 };
 
 /* Reads the env at `path` to its end, until the deadline (a time of os_clock_ms()). Returns

@@ -154,6 +154,7 @@ static void ask_env(struct vm_query *query)
 {
     struct vm_answer *answer = &query->answer;
 
+    answer->document.piece = query->question.piece;
     answer->read = env_document_read(query->path, query->deadline, &answer->document,
                                      &answer->read_error);
 }

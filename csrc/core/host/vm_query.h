@@ -30,6 +30,7 @@ struct vm_question {
     enum vm_question_kind kind;
     int64_t tid;             /* of VM_ASK_THREAD */
     enum vm_request request; /* of VM_ASK_REQUEST */
+    size_t piece;            /* of VM_ASK_ENV: see env_document.h */
 };
 
 struct vm_answer {

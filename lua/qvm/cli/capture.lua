@@ -16,17 +16,13 @@ local function path_for(option, name)
   return (option:gsub("{vm}", (name:gsub("%%", "%%%%"))))
 end
 
-local function quoted(word)
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
--- Compresses a file into another one; nil and a message if that fails.
-local function compress(from, to)
-  if os.execute(("exec gzip -1 -c <%s >%s"):format(quoted(from), quoted(to))) then
-    return true
+-- Compresses a file of the capture; nil and a message if that fails.
+local function compress(path)
+  local file <close>, message = system.open_file(path, true)
+  if not file then
+    return nil, message
   end
-  os.remove(to)
-  return nil, from .. ": cannot be compressed with gzip"
+  return system.compress_file(file, path, path .. ".gz")
 end
 
 local Capture = {}
@@ -68,7 +64,7 @@ function Capture:add_status(vm, options)
     ok, message = system.save(path, bytes, true)
   end
   if ok then
-    ok, message = compress(path, path .. ".gz")
+    ok, message = compress(path)
     os.remove(path)
   end
   if not ok then
@@ -83,15 +79,21 @@ function Capture:has(what, count, unit)
 end
 
 -- Compresses a dump, and removes it from where the VM wrote it. One that is too large is
--- removed, too: the next one would not fit either.
-function Capture:keep_dump(path, max_size)
-  local name = path:match("[^/]*$"):gsub("%.gz$", "")
-  local kept = self.path .. "/" .. name .. ".gz"
-  local ok, message = compress(path, kept)
+-- removed, too: the next one would not fit either. Others may have put something else at its path:
+-- the file is the one that was checked, and what is not that file is not removed.
+function Capture:keep_dump(dump, max_size)
+  local file <close>, message = system.dump_file(dump)
+  if not file then
+    return nil, message
+  end
+  local kept = ("%s/%s.gz"):format(self.path, dump.path:match("[^/]*$"):gsub("%.gz$", ""))
+  local ok
+  ok, message = system.compress_file(file, dump.path, kept)
   if not ok then
     return nil, message
   end
-  os.remove(path)
+  ok, message = system.remove_file(dump.path, file)
+  self.left = not ok and message or nil
   if captures.size(self.path) > max_size then
     os.remove(kept)
     return nil, "larger than --max-size, compressed"
@@ -104,12 +106,11 @@ function Capture:add_dump(vm, options)
   if not options.dump then
     return self:misses("dump", "without --dump its place is not known")
   end
-  local dump, ok, message
-  dump, message = vm:dump {dir = path_for(options.dump, vm.name), timeout = options.timeout}
+  local dump <close>, message = vm:dump {dir = path_for(options.dump, vm.name),
+    timeout = options.timeout}
+  local ok = dump
   if dump then
-    local path = dump.path
-    dump:close()
-    ok, message = self:keep_dump(path, options.max_size)
+    ok, message = self:keep_dump(dump, options.max_size)
   end
   if not ok then
     self:misses("dump", message)
@@ -123,6 +124,7 @@ function Capture:text()
   end
   return (self.parts[1] and table.concat(self.parts, ", ") or "nothing but the event")
     .. (missing[1] and "; without " .. table.concat(missing, ", ") or "")
+    .. (self.left and "; not removed: " .. self.left or "")
 end
 
 -- Fills a capture that captures.begin has made. Returns whether it is complete, and a text about
@@ -145,6 +147,7 @@ function capture.take(path, options)
     assert(json_writer.encode(self.event, STYLE)) .. "\n", true)
   if ok then
     ok, message = os.rename(self.path, path)
+    message = message and path .. ": " .. message
   end
   if not ok then
     return nil, message

@@ -2,6 +2,9 @@
 --
 -- A capture is a directory called <vm>-<YYYYMMDD>-<hhmmss>-<reason>. While it is being filled
 -- it has ".partial" after its name.
+--
+-- Captures are found, and removed, by their names. Therefore only root and this user may be able
+-- to write to the directory. A symbolic link is no capture, and none is followed.
 
 local system = require "qvm.util.system"
 
@@ -20,20 +23,41 @@ local function parts_of(name)
   return name:match("^(.+)%-(%d%d%d%d%d%d%d%d%-%d%d%d%d%d%d)%-%l+$")
 end
 
--- The seconds since something in a directory changed.
-local function age_of(path)
-  local newest = select(4, system.stat(path)) or 0
-  for _, name in ipairs(system.entries(path) or {}) do
-    newest = math.max(newest, select(4, system.stat(path .. "/" .. name)) or 0)
+-- Makes the directory of captures if it does not exist. Returns true; nil and a message, as where
+-- other users can write to it.
+function captures.open(directory)
+  local made, message, code = system.make_directory(directory, true)
+  if not made and code ~= "busy" then
+    return nil, message
   end
-  return os.time() - newest
+  return system.check_safe_directory(directory)
 end
 
-local function remove(path)
-  for _, name in ipairs(system.entries(path) or {}) do
-    os.remove(path .. "/" .. name)
+-- The time of the last change, if a path is a directory itself; nil if it is not.
+local function changed(path)
+  local _, _, kind, time = system.lstat(path)
+  return kind == "directory" and time or nil
+end
+
+-- The seconds since something in a directory changed; nil if there is no such directory.
+local function age_of(path)
+  local newest = changed(path)
+  for _, name in ipairs(newest and system.entries(path) or {}) do
+    newest = math.max(newest, select(4, system.lstat(path .. "/" .. name)) or 0)
   end
-  os.remove(path)
+  return newest and os.time() - newest
+end
+
+-- Removes a capture. The event goes first: what is left is not a capture any more, if this is
+-- interrupted. Returns true; nil and a message.
+local function remove(path)
+  local removed, message = system.remove_directory(path, captures.EVENT)
+  return removed, message and "not removed: " .. message
+end
+
+-- Removes a capture that cannot be finished.
+function captures.discard(path)
+  return remove(captures.partial(path))
 end
 
 -- The unfinished capture of a VM; nil if there is none. One in which nothing has changed for so
@@ -42,10 +66,10 @@ local function unfinished(directory, vm, patience)
   for _, name in ipairs(system.entries(directory) or {}) do
     local complete = name:sub(-#PARTIAL) == PARTIAL and name:sub(1, -#PARTIAL - 1)
     local path = directory .. "/" .. name
-    if complete and parts_of(complete) == vm then
-      if age_of(path) <= patience then
-        return path
-      end
+    local age = complete and parts_of(complete) == vm and age_of(path)
+    if age and age <= patience then
+      return path
+    elseif age then
       remove(path)
     end
   end
@@ -59,7 +83,7 @@ function captures.begin(directory, vm, reason, patience)
     return nil, ("another capture of %s is not finished: %s"):format(vm, other)
   end
   local path = ("%s/%s-%s-%s"):format(directory, vm, os.date("%Y%m%d-%H%M%S"), reason)
-  if system.stat(path) then
+  if system.lstat(path) then
     return nil, path .. " exists"
   end
   local made, message = system.make_directory(path .. PARTIAL, true)
@@ -72,7 +96,7 @@ end
 function captures.size(path)
   local size = 0
   for _, name in ipairs(system.entries(path) or {}) do
-    size = size + (system.stat(path .. "/" .. name) or 0)
+    size = size + (system.lstat(path .. "/" .. name) or 0)
   end
   return size
 end
@@ -83,7 +107,7 @@ local function list_of(directory)
   for _, name in ipairs(system.entries(directory) or {}) do
     local vm, time = parts_of(name)
     local path = directory .. "/" .. name
-    if vm and system.stat(path .. "/" .. captures.EVENT) then
+    if vm and changed(path) and system.lstat(path .. "/" .. captures.EVENT) then
       list[#list + 1] = {path = path, vm = vm, time = time, size = captures.size(path)}
     end
   end
@@ -96,26 +120,20 @@ local function list_of(directory)
   return list
 end
 
--- Removes a capture. The event goes first: what is left is not a capture any more, if this is
--- interrupted.
-local function remove_complete(path)
-  os.remove(path .. "/" .. captures.EVENT)
-  remove(path)
-end
-
 -- Removes old captures, until each VM has `keep` at most and all together are not larger than
--- so many bytes. The newest is kept.
+-- so many bytes. The newest is kept. Returns messages about those that cannot be removed.
 function captures.prune(directory, keep, max_size)
-  local list, count, total = list_of(directory), {}, 0
+  local list, count, total, problems = list_of(directory), {}, 0, {}
   for i = #list, 1, -1 do
     local one = list[i]
     count[one.vm] = (count[one.vm] or 0) + 1
     total = total + one.size
     if i < #list and (count[one.vm] > keep or total > max_size) then
       total = total - one.size
-      remove_complete(one.path)
+      problems[#problems + 1] = select(2, remove(one.path))
     end
   end
+  return problems
 end
 
 return captures

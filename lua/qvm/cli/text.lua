@@ -4,8 +4,9 @@ local columns = require "qvm.util.columns"
 local line = require "qvm.util.text"
 
 local text = {
-  valid = line.valid, escape_controls = line.escape_controls, in_units = line.in_units,
-  float = line.float, cut = line.cut, field = line.field, count = line.count,
+  valid = line.valid, escape_controls = line.escape_controls, escape_lines = line.escape_lines,
+  in_units = line.in_units, float = line.float, cut = line.cut, field = line.field,
+  count = line.count,
   width = columns.of, pad = columns.pad,
 }
 

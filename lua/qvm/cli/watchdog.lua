@@ -9,7 +9,6 @@ local captures = require "qvm.cli.captures"
 local command = require "qvm.cli.command"
 local errors = require "qvm.util.errors"
 local qvm = require "qvm"
-local system = require "qvm.util.system"
 local text = require "qvm.cli.text"
 
 local watchdog = {}
@@ -35,8 +34,8 @@ function watchdog.parser()
   local parser = command.parser(NAME, "Captures status text and a dump of a VM that is suspended, "
     .. "restarted or stuck.", "--dir DIR [option]... [<vm>]...", NOTES)
   parser:argument("vm", "Watch only these VMs."):args("*")
-  parser:option("--dir", "Directory of the captures; it is made if it does not exist.")
-    :argname("DIR"):count(1)
+  parser:option("--dir", "Directory of the captures, to which other users cannot write; it is made "
+    .. "if it does not exist."):argname("DIR"):count(1)
   parser:option("--log", "The file that the VM's logger writes to; {vm} in it is the VM's name. "
     .. "slog: QNX's system log."):argname("LOG")
   parser:option("--dump", "The directory of the VM's `dump` option; {vm} as for --log.")
@@ -132,20 +131,19 @@ local function start(options, words, name, reason)
   if not path then
     return say("%s not captured: %s", name, message)
   end
+  -- With "=": a value may begin with "-".
   local list = table.move(words, 1, #words, 1, {})
   for _, option in ipairs {"dir", "log", "dump", "root"} do
-    if options[option] then
-      table.move({"--" .. option, options[option]}, 1, 2, #list + 1, list)
-    end
+    list[#list + 1] = options[option] and ("--%s=%s"):format(option, options[option])
   end
-  table.move({"--keep", ("%d"):format(options.keep), "--max-size", ("%d"):format(options.max_size),
-    "--capture", name, "--into", path}, 1, 8, #list + 1, list)
+  table.move({("--keep=%d"):format(options.keep), ("--max-size=%d"):format(options.max_size),
+    "--capture=" .. name, "--into=" .. path}, 1, 4, #list + 1, list)
   if options.timeout then
-    table.move({"--timeout", text.float("%g", options.timeout)}, 1, 2, #list + 1, list)
+    list[#list + 1] = "--timeout=" .. text.float("%g", options.timeout)
   end
-  -- A capture that fails midway is removed, and so are its partial files.
-  os.execute(("set -m 2>/dev/null; (%s; rm -rf -- %s) </dev/null &"):format(quoted(list),
-    quoted {captures.partial(path)}))
+  -- A capture that fails removes what it has. rmdir is for one that could not even start.
+  os.execute(("set -m 2>/dev/null; (%s; rmdir -- %s 2>/dev/null) </dev/null &"):format(
+    quoted(list), quoted {captures.partial(path)}))
 end
 
 -- Watching --------------------------------------------------------------------------------
@@ -187,6 +185,16 @@ local function watch(options, words)
   end
 end
 
+-- Fills a capture that was begun, or removes it. Returns what capture.take does.
+local function fill(path, options)
+  local ok, what, message = pcall(capture.take, path, options)
+  if not (ok and what) then
+    captures.discard(path)
+    return nil, ok and message or text.without_place(what)
+  end
+  return what
+end
+
 -- Captures one VM, into a path if the watchdog that started this has begun one.
 local function capture_now(options, problems)
   local path, message = options.into, nil
@@ -196,13 +204,15 @@ local function capture_now(options, problems)
   end
   local what
   if path then
-    what, message = capture.take(path, options)
+    what, message = fill(path, options)
   end
   if not what then
     problems:add(message)
     return 1
   end
-  captures.prune(options.dir, options.keep, options.max_size)
+  for _, problem in ipairs(captures.prune(options.dir, options.keep, options.max_size)) do
+    problems:warn(problem)
+  end
   say("%s captured: %s", options.capture, what.text)
   return what.is_complete and 0 or 1
 end
@@ -223,8 +233,8 @@ function watchdog.run(arguments)
   if options.root then
     qvm.root(options.root)
   end
-  local made, message, code = system.make_directory(options.dir, true)
-  if not made and code ~= "busy" then
+  local opened, message = captures.open(options.dir)
+  if not opened then
     problems:add(message)
     return 1
   elseif options.capture then

@@ -25,7 +25,7 @@ local RECORD = {
 -- it is without a record, why; nil and a message.
 function archive.create(path, vm, conf)
   local self = setmetatable({path = path, packed = path .. ".tar.gz", files = {}}, Archive)
-  if system.stat(self.packed) then
+  if system.lstat(self.packed) then
     return nil, self.packed .. ": exists already"
   end
   local ok, message, code
@@ -74,23 +74,35 @@ function Archive:add_contents()
   self:add("CONTENTS", HEAD .. table.concat(lines), "this list")
 end
 
--- Packs the directory and removes it. Returns the path of what there is now.
+local PIECE = 1 << 16 -- bytes
+
+-- Packs a directory into an open file. tar does not open that by its name, which may lead
+-- elsewhere by now. Returns whether that worked.
+local function write_packed(file, directory)
+  local parent, name = directory:match("^(.*/)([^/]*)$")
+  local tar = assert(io.popen(("exec tar -czf - -C %s -- %s 2>/dev/null"):format(
+    host.quote(parent or "."), host.quote(name or directory))))
+  local ok, piece = true, tar:read(PIECE)
+  while ok and piece do
+    ok, piece = file:write(piece), tar:read(PIECE)
+  end
+  return tar:close() and ok and file:flush()
+end
+
+-- Packs the directory and removes it. Returns the path of what there is now and, if that is the
+-- directory, why.
 function Archive:pack()
-  if not host.has "tar" or not system.make_private(self.packed) then
-    return self.path
+  if not host.has "tar" then
+    return self.path, "this host has no tar"
   end
-  local parent, name = self.path:match("^(.*/)([^/]*)$")
-  -- To tar, a name with a colon before any slash is on another host.
-  local into = self.packed:find("/", 1, true) and self.packed or "./" .. self.packed
-  if not os.execute(("tar -czf %s -C %s -- %s 2>/dev/null"):format(host.quote(into),
-      host.quote(parent or "."), host.quote(name or self.path))) then
-    os.remove(self.packed)
-    return self.path
+  local file <close>, message = system.create_file(self.packed)
+  if not file then
+    return self.path, message
+  elseif not write_packed(file, self.path) then
+    system.remove_file(self.packed, file)
+    return self.path, "tar failed"
   end
-  for _, file in ipairs(self.files) do
-    os.remove(self.path .. "/" .. file.name)
-  end
-  os.remove(self.path)
+  system.remove_directory(self.path)
   return self.packed
 end
 

@@ -97,7 +97,7 @@ end
 
 -- A row as lines of at most 80 columns.
 function checklist.lines(row)
-  local lines = {("%-66s %11s"):format(row.name, row.verdict)}
+  local lines = {("%-66s %11s"):format(text.escape_controls(row.name), row.verdict)}
   put_field(lines, row.standing == checklist.OURS and "we read" or row.standing, row.expected)
   put_field(lines, "did", row.did)
   put_field(lines, "saw", row.saw)
@@ -114,7 +114,7 @@ function Checklist:summary()
     text.count(#self.rows, "check"), (self:count "as expected"), different,
     (self:count "unknown"))}
   for _, name in ipairs(names) do
-    lines[#lines + 1] = "  different: " .. name
+    lines[#lines + 1] = "  different: " .. text.escape_controls(name)
   end
   return table.concat(lines, "\n")
 end

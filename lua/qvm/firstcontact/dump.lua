@@ -4,6 +4,7 @@
 local list_of = require "qvm.firstcontact.checklist"
 local note = require "qvm.firstcontact.note"
 local qvm = require "qvm"
+local system = require "qvm.util.system"
 local text = require "qvm.cli.text"
 
 local DOCUMENTED, SEEN, OURS = list_of.DOCUMENTED, list_of.SEEN, list_of.OURS
@@ -36,7 +37,7 @@ end
 -- Bytes of the dump's file; nil and why, such as that it is compressed: then offsets are those of
 -- what it unpacks to.
 local function file_bytes(dump, offset, size)
-  local file <close>, message = io.open(dump.path, "rb")
+  local file <close>, message = system.dump_file(dump)
   if not file then
     return nil, message
   elseif file:read(4) ~= "\x7fELF" then

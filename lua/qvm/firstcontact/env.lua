@@ -1,5 +1,5 @@
 -- Checks env: what kind of file it is, how it reads, and what is in it. Only env is opened, and
--- only after the library, which bounds the wait, got an answer.
+-- only by the library, which bounds the wait.
 
 local list_of = require "qvm.firstcontact.checklist"
 local qvm = require "qvm"
@@ -10,7 +10,7 @@ local DOCUMENTED, SEEN, OURS = list_of.DOCUMENTED, list_of.SEEN, list_of.OURS
 
 local READS = 10         -- how often env is read to time it
 local PIECE = 64         -- bytes of a small read
-local ENV_MAX = 16 << 20 -- bytes, as the library's own limit
+local WAIT_MS = 2000     -- for an env in small reads, as the library's own limit
 
 local function sorted(set)
   local names = {}
@@ -19,26 +19,6 @@ local function sorted(set)
   end
   table.sort(names)
   return names
-end
-
--- The bytes of env, read so many at a time, and in how many reads; nil and a message.
-local function read_pieces(path, size)
-  local file, message = io.open(path, "rb")
-  if not file then
-    return nil, message
-  end
-  local _ <close> = file
-  file:setvbuf "no"
-  local pieces, total = {}, 0
-  local piece, problem = file:read(size)
-  while piece and total < ENV_MAX do
-    pieces[#pieces + 1], total = piece, total + #piece
-    piece, problem = file:read(size)
-  end
-  if problem then
-    return nil, problem
-  end
-  return table.concat(pieces), #pieces
 end
 
 local function check_node(list, path, env)
@@ -53,20 +33,24 @@ local function check_node(list, path, env)
   end
 end
 
+local function compare_pieces(bytes, env)
+  local decoded, message = qvm.decode(bytes)
+  return ("%s, %s"):format(text.count(#bytes, "byte"), decoded == nil
+    and "which is not JSON: " .. message or bytes == env.text and "the same as at once"
+    or "JSON, other bytes than at once"), decoded ~= nil
+end
+
 local function check_pieces(list, path, env)
-  local bytes, count = read_pieces(path, PIECE)
-  local decoded, message
+  local bytes, message, code = system.read_env(path, WAIT_MS, PIECE)
+  local saw, verdict = message, nil
   if bytes then
-    decoded, message = qvm.decode(bytes)
-  else
-    message = count
+    saw, verdict = compare_pieces(bytes, env)
+  elseif code ~= "timeout" then
+    verdict = false
   end
   list:add {"env in pieces", OURS, "small reads give a whole document too",
-    did = ("read %d bytes at a time"):format(PIECE),
-    saw = bytes and ("%s in %s, %s"):format(text.count(#bytes, "byte"), text.count(count, "read"),
-      decoded == nil and "which is not JSON: " .. message
-      or bytes == env.text and "the same as at once" or "JSON, other bytes than at once")
-      or message, as_expected = decoded ~= nil}
+    did = ("read %d bytes at a time, for %d ms at most"):format(PIECE, WAIT_MS), saw = saw,
+    as_expected = verdict, why = verdict == nil and "its server does not answer any more" or nil}
 end
 
 local function check_times(list, vm)
@@ -230,7 +214,7 @@ return function(list, vm, conf_path)
     as_expected = verdict, why = verdict == nil and "its server does not answer" or nil}
   check_node(list, path, env)
   if not env then
-    return code == "malformed" and read_pieces(path, PIECE) or nil
+    return code == "malformed" and system.read_env(path) or nil
   end
   check_pieces(list, path, env)
   check_times(list, vm)

@@ -41,7 +41,7 @@ local function executable_of(pid)
   return path and path:match("^[^%z\n]+")
 end
 
--- Runs commands that show versions. Returns their output as one text, and that of uname.
+-- Runs commands that show versions. Returns their output as one text, escaped, and that of uname.
 local function run_commands(vm, pid, executable)
   local quote, parts, first = host.quote, {}, nil
   local wanted = {{"uname", "-a"}, {"pidin", "info"}, {"ls", "-ld " .. quote(qvm.root())}}
@@ -58,8 +58,8 @@ local function run_commands(vm, pid, executable)
   for _, words in ipairs(wanted) do
     local output = output_of(words[1], words[2])
     first = first or output
-    parts[#parts + 1] = ("$ %s %s\n%s"):format(words[1], words[2],
-      output or "(this host has no such command)\n")
+    parts[#parts + 1] = ("$ %s %s\n%s"):format(words[1], text.escape_controls(words[2]),
+      output and text.escape_lines(output) or "(this host has no such command)\n")
   end
   return table.concat(parts, "\n"), first
 end
@@ -166,7 +166,8 @@ function host.check(list, vm)
   if pid then
     check_process(list, vm, pid, executable)
   end
-  return ("qvm %s, %s, root %s\n\n%s"):format(qvm.version, _VERSION, qvm.root(), output)
+  return ("qvm %s, %s, root %s\n\n%s"):format(qvm.version, _VERSION,
+    text.escape_controls(qvm.root()), output)
 end
 
 return host

@@ -108,7 +108,7 @@ local function save_dump(list, into, dump, with_memory)
   if log then
     into:add("dump.log", log, "the text in the dump: a report of qvm and vdevs")
   end
-  local lines = {("%s, %d bytes\n"):format(dump.path, dump.size)}
+  local lines = {("%s, %d bytes\n"):format(text.escape_controls(dump.path), dump.size)}
   for segment in dump:segments() do
     lines[#lines + 1] = tostring(segment) .. "\n"
   end
@@ -139,7 +139,7 @@ local function examine(list, into, vm, options)
   if vm then
     local bytes
     bytes, conf = list:part("checks of env", check_env, vm, options.conf)
-    if bytes and not system.stat(into.path .. "/env.json") then
+    if bytes and bytes ~= "" and not system.stat(into.path .. "/env.json") then
       into:add("env.json", bytes, "the bytes of env")
     end
     options.dir = options.dir or conf and conf.dump and conf.dump.directory
@@ -162,7 +162,9 @@ local function finish(list, into)
   into:add_contents()
   print()
   print(list:summary())
-  print("archive: " .. text.escape_controls(into:pack()))
+  local path, why = into:pack()
+  print("archive: " .. text.escape_controls(why and ("%s (not packed: %s)"):format(path, why)
+    or path))
 end
 
 local function explore(options)

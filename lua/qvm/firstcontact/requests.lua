@@ -103,7 +103,7 @@ local DUMP_EXPECTED = "on SIGUSR2 qvm writes a dump, if the configuration has th
 local function sizes_in(directory)
   local sizes = {}
   for _, name in ipairs(system.entries(directory) or {}) do
-    local size, _, kind = system.stat(directory .. "/" .. name)
+    local size, _, kind = system.lstat(directory .. "/" .. name)
     sizes[name] = kind == "file" and size or nil
   end
   return sizes

@@ -37,7 +37,7 @@ local function trim(path)
     return
   end
   local new = ("%s.%x"):format(path, math.random(0)) -- another prompt may be doing this, too
-  local file = system.make_private(new) and io.open(new, "a")
+  local file = system.create_file(new)
   if file then
     local text = table.concat(lines, "\n", #lines - KEPT + 1) .. "\n"
     local done = file:write(text) and file:close() and os.rename(new, path)

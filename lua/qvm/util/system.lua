@@ -34,6 +34,10 @@ return {
   -- read_file(path): the bytes of a regular file.
   read_file = core.read_file,
 
+  -- read_env(path [, milliseconds [, piece]]): the bytes of an env, whose server has so long to
+  -- answer (2000); piece: how many bytes one read asks for at most.
+  read_env = core.read_env,
+
   -- entries(directory): an array of the names in it, unsorted, without "env".
   entries = core.entries,
 
@@ -41,10 +45,37 @@ return {
   -- last change, in seconds since 1970.
   stat = core.stat,
 
+  -- lstat(path): the same of a symbolic link itself, whose kind is "other".
+  lstat = core.lstat,
+
   -- make_directory(path [, private]), make_private(path): make a directory, a file for this
   -- user alone; they return true.
   make_directory = core.make_directory,
   make_private = core.make_private,
+
+  -- check_safe_directory(path): true if only root and this user can change what is in it.
+  check_safe_directory = core.check_safe_directory,
+
+  -- remove_directory(path [, first]): removes this user's directory with the files in it, the
+  -- one called `first` before all others; true. It follows no symbolic link.
+  remove_directory = core.remove_directory,
+
+  -- create_file(path): a new file for this user alone, open for writing; "busy" if the name is
+  -- taken, even by a symbolic link.
+  create_file = core.create_file,
+
+  -- open_file(path [, checked]): a regular file; checked: not through a symbolic link.
+  open_file = core.open_file,
+
+  -- dump_file(dump): a Dump's own file, whatever its path means by now.
+  dump_file = core.dump.file,
+
+  -- compress_file(file, path, to): compresses an open file with gzip into a new one, for this
+  -- user alone; true. path: what messages call it.
+  compress_file = core.compress_file,
+
+  -- remove_file(path, file): removes the name if it refers to this open file; true.
+  remove_file = core.remove_file,
 
   -- Host --------------------------------------------------------------------------------
 
