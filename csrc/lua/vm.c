@@ -226,8 +226,8 @@ static int core_thread(lua_State *L)
     return answered(L, &question, ENV_WAIT_MS, push_thread);
 }
 
-/* request(path of an env, "status" or "dump"): true, when the signal was sent. A server can
- * still hold its client then, in close(). */
+/* request(path of an env, "status" or "dump"): true and the id of the process, when the
+ * signal was sent. A server can still hold its client then, in close(). */
 static int core_request(lua_State *L)
 {
     static const char *const names[] = {"status", "dump", NULL};
@@ -236,15 +236,17 @@ static int core_request(lua_State *L)
         .kind = VM_ASK_REQUEST, .request = requests[luaL_checkoption(L, 2, NULL, names)]};
     struct qvm_error err;
     struct vm_query **query = ask(L, &question, ENV_WAIT_MS, &err);
-    bool sent = *query && vm_query_give_up_request(*query);
-    const struct vm_answer *answer = sent ? NULL : answer_of(L, *query, &err);
+    pid_t pid = *query ? vm_query_give_up_request(*query) : 0;
+    const struct vm_answer *answer = pid != 0 ? NULL : answer_of(L, *query, &err);
 
-    if (!sent)
+    if (pid == 0)
         push_failure(L, answer ? &answer->find_error : &err);
-    else
+    else {
         lua_pushboolean(L, 1);
+        lua_pushinteger(L, pid);
+    }
     free_query(query);
-    return sent ? 1 : 3;
+    return pid != 0 ? 2 : 3;
 }
 
 void add_vm(lua_State *L)

@@ -287,15 +287,15 @@ struct vm_answer *vm_query_answer(struct vm_query *query)
     return &query->answer;
 }
 
-bool vm_query_give_up_request(struct vm_query *query)
+pid_t vm_query_give_up_request(struct vm_query *query)
 {
-    bool sent;
+    pid_t sent_to;
 
     pthread_mutex_lock(&query->gate.lock);
     query->gate.closed = true;
-    sent = query->gate.sent;
+    sent_to = query->gate.sent_to;
     pthread_mutex_unlock(&query->gate.lock);
-    return sent;
+    return sent_to;
 }
 
 /* A query is rarely freed while its server is about to answer. It is better to join its

@@ -34,9 +34,9 @@ bool vm_gate_enter(struct vm_gate *gate, const char *path, struct qvm_error *err
     return false;
 }
 
-void vm_gate_leave(struct vm_gate *gate, bool sent)
+void vm_gate_leave(struct vm_gate *gate, pid_t sent_to)
 {
-    gate->sent = sent;
+    gate->sent_to = sent_to;
     pthread_mutex_unlock(&gate->lock);
 }
 

@@ -39,7 +39,8 @@ int vm_server_find(const char *path, int64_t deadline, pid_t *pid, struct qvm_er
  * close it: then the signal is not sent, however late the server answers. */
 struct vm_gate {
     pthread_mutex_t lock; /* held while the signal is sent */
-    bool closed, sent;    /* protected by the lock */
+    bool closed;          /* protected by the lock, as is the next */
+    pid_t sent_to;        /* the process that got the signal; 0: none yet */
 };
 
 /* Sends the request's signal to the process that serves the env, after verifying that it
@@ -54,9 +55,9 @@ int vm_server_request(const char *path, enum vm_request what, int64_t deadline,
 int vm_server_signal_number(enum vm_request what);
 
 /* False, with err filled: the gate is closed. Otherwise it stays locked until
- * vm_gate_leave(), to be called with whether the signal was sent. */
+ * vm_gate_leave(), to be called with the process that got the signal, or 0. */
 bool vm_gate_enter(struct vm_gate *gate, const char *path, struct qvm_error *err);
-void vm_gate_leave(struct vm_gate *gate, bool sent);
+void vm_gate_leave(struct vm_gate *gate, pid_t sent_to);
 
 /* Is `executable`, that of process `pid`, a qvm? 0, or -1 with QVM_NOT_QVM. */
 int vm_server_check_name(const char *executable, pid_t pid, const char *path,

@@ -253,7 +253,7 @@ static int send_signal(const struct process *process, void *context, struct qvm_
         !vm_gate_enter(request->gate, process->path, err))
         return -1;
     status = process_signal(process, request->number, err);
-    vm_gate_leave(request->gate, status == 0);
+    vm_gate_leave(request->gate, status == 0 ? process->pid : 0);
     return status;
 }
 

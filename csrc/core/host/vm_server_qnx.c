@@ -218,7 +218,7 @@ static int send_signal(int fd, pid_t pid, int number, const char *path,
     if (vm_server_verify_again(fd, pid, path, err) != 0 || !vm_gate_enter(gate, path, err))
         return -1;
     status = kill(pid, number);
-    vm_gate_leave(gate, status == 0);
+    vm_gate_leave(gate, status == 0 ? pid : 0);
     if (status == 0)
         return 0;
     return errno == ESRCH ? vm_server_fail_ended(path, pid, err)

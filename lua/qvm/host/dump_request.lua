@@ -299,7 +299,7 @@ local function begin(request)
       break
     end
   end
-  request.before, request.time, request.pid = before, os.time(), request.vm:pid()
+  request.before, request.time = before, os.time()
   return request.vm:signal("dump")
 end
 
@@ -318,12 +318,12 @@ function dumping.await(vm, directory, options)
   end
   local _ <close> = watch
   request.watch = watch
-  local sent
-  sent, message, code = begin(request)
+  local sent, pid
+  sent, pid, code = begin(request)
   if not sent then
-    return nil, message, code
+    return nil, pid, code -- a message and its code
   end
-  request.began = core.now()
+  request.began, request.pid = core.now(), pid
   report_start(request)
   return wait_for_dump(request)
 end

@@ -129,10 +129,9 @@ function status.await(vm, options)
   if not log then
     return nil, message, code
   end
-  local pid = vm:pid()
-  local sent, problem, kind = vm:signal("status")
+  local sent, pid, kind = vm:signal("status")
   if not sent then
-    return nil, problem, kind
+    return nil, pid, kind -- a message and its code
   end
   if not settled(log, timeout * 1000, (options.settle or 0.3) * 1000) then
     local seconds = line.float("%g", timeout)

@@ -109,6 +109,7 @@ end
 -- @tparam "status"|"dump" kind SIGUSR1 (status text to the log) or SIGUSR2 (a guest
 -- dump); any other value raises
 -- @treturn[1] boolean true if the signal was sent
+-- @treturn[1] integer pid of the process that it was sent to
 -- @return[2] nil, message, code: nothing was sent (`gone` `not_qvm` `not_found`
 -- `permission` `unsupported` `timeout`), and nothing will be later
 -- @usage assert(vm:signal("status"))
