@@ -81,6 +81,22 @@ describe("the types of a guest's kernel", function()
       assert.are.equal("not_found", select(3, none:types()))
     end)
 
+  it("are searched for at little cost where much looks like them", function()
+    local strings = (24 << 20) - 56 -- begin and end where the page below has zeros
+    local header = string.pack("<I2BBI4I4I4I4I4i8", 0xeb9f, 1, 0, 24, 0, 0, 0, strings, 0)
+    for _, first in ipairs {"\0", "x"} do -- what the strings begin with
+      local guest = kernel.new()
+      local at = guest:reserve(8192, 4096)
+      guest:set(at, (header:sub(1, 24) .. first .. ("\0"):rep(7)):rep(4096 // #header))
+      guest:map_again(guest.base + (64 << 20), {{page = at, count = 1},
+        {page = at + 4096, count = 6200}})
+      local answer = cost.check(("local d = assert(qvm.open(%q)) return table.concat({"
+        .. "tostring(nil), select(2, d:types())}, ' ')"):format(guest:write()))
+      assert.matches(first == "\0" and "^nil .*has more than 25165824 bytes: pass .* too_large$"
+        or "^nil .*has no type information.* not_found$", answer)
+    end
+  end)
+
   it("fail as a closed dump does", function()
     local dump = usual()
     local name = assert(dump:type "struct list_head")

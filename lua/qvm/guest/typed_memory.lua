@@ -1,7 +1,7 @@
 -- The types of a guest's kernel as a dump's methods use them: those in use, objects and
 -- variables. What is known of a dump is in its field `_guest`, see qvm.guest; here:
 --   own_types       the types in the dump's memory, once they were read
---   no_types        why a search of the memory found none
+--   no_types        why a search of the memory found none; no_types_code: the code of that
 --   types           those in use: of the memory, or of a file
 --   module_types    those that each module adds, an array, once they were read
 --   contexts        what Objects share, by their types
@@ -38,10 +38,12 @@ local function own_types(dump, state)
   local found
   found, message, code = information.at_symbols(dump, space)
   if not found and not message and state.no_types then
-    return nil, state.no_types, "not_found"
+    return nil, state.no_types, state.no_types_code
   elseif not found and not message then
     found, message, code = information.search(dump, space)
-    state.no_types = code == "not_found" and message or nil
+    if code == "not_found" or code == "too_large" then
+      state.no_types, state.no_types_code = message, code
+    end
   end
   state.own_types = found
   return found, message, code
