@@ -604,6 +604,34 @@ describe("hostile type information", function()
       return table.concat({tostring(nil), select(2, d:types(%q))}, " ")]]):format(dump, path))))
   end)
 
+  it("costs little if all its types have one long name", function()
+    local one = string.pack("<I4I4I4", 1, 10 << 24, 0) -- const void
+    local name = ("n"):rep(4096)
+    local count = ((24 << 20) - 24 - #name - 2) // #one
+    local bytes = string.pack("<I2BBI4I4I4I4I4", 0xeb9f, 1, 0, 24, 0, count * #one, count * #one,
+      #name + 2) .. one:rep(count) .. "\0" .. name .. "\0"
+    local path, dump = files.write("named", bytes), kernel.new():write()
+    local _, _, seconds = cost.check(("return tostring(assert(qvm.open(%q)):types(%q))")
+      :format(dump, path))
+    assert.is_true(seconds < 4 or not cost.is_exact, ("%.1f s"):format(seconds))
+  end)
+
+  it("are found by names that differ only after many bytes", function()
+    local long = ("n"):rep(64)
+    local dump = types_of(function(types)
+      local int = types:int("int", 4)
+      for i, name in ipairs {"a", "b", "", ("n"):rep(4000)} do
+        types:struct(long .. name, i, {{"value", int, 0}})
+      end
+    end)
+    for i, name in ipairs {"a", "b", "", ("n"):rep(4000)} do
+      assert.are.equal(i, dump:type("struct " .. long .. name).size)
+    end
+    for _, name in ipairs {long:sub(2), long .. "c", long .. "n"} do
+      assert.are.equal("not_found", select(3, dump:type("struct " .. name)))
+    end
+  end)
+
   it("with names of control characters is safe to print", function()
     local dump = types_of(function(types)
       local int = types:int("int", 4)
