@@ -590,6 +590,45 @@ describe("hostile type information", function()
     assert.is_true(tonumber(functions) < 5000)
   end)
 
+  it("costs little if the members that are asked for come after many others", function()
+    local path = files.write("members", built(function(types)
+      local int, nested = types:int("int", 4), {}
+      types:struct("", 0, {})
+      for i = 1, 60 do
+        types:typedef("level_" .. i, types.next - 1)
+      end
+      for i = 1, 65535 do
+        nested[i] = {"", types.next - 1, 0}
+      end
+      local many = types:struct("", 0, nested)
+      local members = {{"first", int, 32}, {"", many, 0}, {"", many, 0}, {"", many, 0}}
+      for i = 1, 150 do
+        members[#members + 1] = {"member_" .. i, int, 32 * i}
+      end
+      types:struct("long", 4096, members)
+    end))
+    local answer, _, seconds = cost.check(([[local d = assert(qvm.open(%q))
+      assert(d:types(%q))
+      local t = assert(d:type "struct long")
+      for i = 1, 150 do pcall(t.offset, t, "member_" .. i) end
+      return t:offset "first"]]):format(kernel.new():write(), path))
+    assert.are.equal("4", answer)
+    assert.is_true(seconds < 3 or not cost.is_exact, ("%.1f s"):format(seconds))
+  end)
+
+  it("may have members after thousands of others", function()
+    local dump = types_of(function(types)
+      local int, members = types:int("int", 4), {}
+      for i = 1, 20000 do
+        members[i] = {"member_" .. i, int, 32 * i}
+      end
+      types:struct("long", 80004, members)
+    end)
+    for _ = 1, 2 do
+      assert.are.equal(80000, dump:type("struct long"):offset "member_20000")
+    end
+  end)
+
   it("costs little if it is as large as allowed", function()
     local one = string.pack("<I4I4I4", 1, 10 << 24, 0) -- const void
     local count = ((24 << 20) - 26) // #one
