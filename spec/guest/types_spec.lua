@@ -610,7 +610,8 @@ describe("hostile type information", function()
     local answer, _, seconds = cost.check(([[local d = assert(qvm.open(%q))
       assert(d:types(%q))
       local t = assert(d:type "struct long")
-      for i = 1, 150 do pcall(t.offset, t, "member_" .. i) end
+      -- Without the public function's error, whose text lists members.
+      for i = 1, 150 do require "qvm.core".type_member(t[1], "member_" .. i) end
       return t:offset "first"]]):format(kernel.new():write(), path))
     assert.are.equal("4", answer)
     assert.is_true(seconds < 3 or not cost.is_exact, ("%.1f s"):format(seconds))
