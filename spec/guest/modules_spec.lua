@@ -1,7 +1,9 @@
 -- Modules of a Linux guest's kernel, and their symbols.
 
+local btf = require "support.btf"
 local cost = require "support.cost"
 local files = require "support.files"
+local kernel_objects = require "support.kernel_objects"
 local linux_guest = require "support.linux_guest"
 local qvm = require "qvm"
 
@@ -252,6 +254,29 @@ describe("the symbols of modules", function()
         return count]]):format(path, map, map))
     end)
 
+  it("are left out and reported where modules have too many names", function()
+    local guest = linux_guest.new()
+    local at, last = area(guest), 12 << 20
+    local page = guest:place(("n"):rep(4095) .. "\0")
+    guest:reserve(4096, 4096)
+    guest:map_again(guest.base + (64 << 20), {{page = page & -4096, count = (last >> 12) + 1}})
+    local symtab = guest:place(("\0"):rep(24) .. entry(guest, last, at))
+    local kallsyms = guest:object("struct mod_kallsyms", {symtab = symtab, num_symtab = 2,
+      strtab = guest.base + (64 << 20)})
+    for i = 1, 200 do
+      guest:module {name = "m" .. i, base = at, size = 4096, kallsyms = kallsyms}
+    end
+    local path, map = guest:finish():write(), files.write("System.map", guest:map())
+    local answer = cost.check(([[
+      local dump = assert(qvm.open(%q))
+      assert(dump:symbols(%q))
+      local found, message = dump:address "no_such_name"
+      return #dump.warnings .. "\n" .. message .. "\n" .. dump.warnings[1] ]]):format(path, map))
+    local left_out = "the symbols of 199 modules were left out: modules have too many"
+    assert.matches("^1\n[^\n]*no symbol \"no_such_name\" among [^\n]*; " .. left_out
+      .. "\n[^\n]*kernel.gcore: " .. left_out .. "$", answer)
+  end)
+
   it("of modules without end raise, or are none", function()
     local guest = linux_guest.new()
     -- Links 16 bytes apart: each is an entry of a list whose structures overlap.
@@ -296,5 +321,74 @@ describe("a dump", function()
     assert.is_nil((dump:symbol(area(guest))))
     assert.are.equal("not_found", select(3, dump:address "m_init"))
     assert.are.equal(qvm.hex(guest.symbols._stext), qvm.hex(dump:address "_stext"))
+  end)
+end)
+
+-- Types ---------------------------------------------------------------------------------------
+
+describe("the types of modules", function()
+  after_each(files.clean)
+
+  -- A guest with the structures in which the kernel keeps the modules' types.
+  local function with_types()
+    local guest = linux_guest.new()
+    guest.types:struct("btf", {{"data", "void *"}, {"data_size", "unsigned int"}})
+    guest.types:struct("btf_module", {{"list", "struct list_head"}, {"btf", "struct btf *"},
+      {"module", "struct module *"}})
+    return guest
+  end
+
+  -- Links entries for {data = address, size = bytes} each, in order.
+  local function add_types(guest, all)
+    local entries = {}
+    local module = guest:module {name = "driver", base = area(guest), size = 1}
+    for i, one in ipairs(all) do
+      one.at = one.at or guest:object("struct btf", {data = one.data, data_size = one.size})
+      entries[i] = guest:object("struct btf_module", {btf = one.at, module = module})
+    end
+    guest.symbols.btf_modules = guest:reserve(16)
+    kernel_objects.link_list(guest, guest.symbols.btf_modules, entries, 0)
+    return guest
+  end
+
+  it("are found after those of the kernel", function()
+    local guest = with_types()
+    local types = btf.new("<", guest.types:writer())
+    types:struct("driver", 8, {{"level", guest.types:id "int", 0}})
+    local bytes = types:bytes()
+    local one = {data = guest:place(bytes), size = #bytes}
+    local dump = add_types(guest, {{data = 0x1000, size = 100}, one, one}):finish():open()
+    assert.are.equal("struct driver { int level; }", tostring(dump:type "struct driver"))
+    assert.are.equal("struct list_head", dump:type("struct list_head").name)
+    assert.matches("no type 'struct other' among the %d+ types from the kernel's memory$",
+      select(2, dump:type "struct other"))
+    assert.are.same({}, dump.warnings)
+  end)
+
+  it("are left out and reported if they are more than a kernel has", function()
+    local guest, all = with_types(), {}
+    local at = guest:reserve(3 << 12, 4096)
+    local header = string.pack("<I2BBI4I4I4I4I4", 0xeb9f, 1, 0, 24, 0, 0, 0, 12 << 20)
+    guest:set(at + 4096 - #header, header)
+    guest:set(at + 4096, ("n"):rep(4095))
+    guest:set(at + 8192, string.pack("<I2BBI4I4I4I4I4", 0xeb9f, 1, 0, 24, 0, 0, 0, 0))
+    local large = guest.base + (64 << 20)
+    guest:map_again(large, {{page = at, count = 1}, {page = at + 4096, count = 12 << 8}})
+    for i = 1, 10 do
+      all[i] = {data = large + 4096 - #header, size = #header + (12 << 20)}
+    end
+    for i = 11, 12000 do
+      all[i] = {data = at + 8192, size = #header}
+    end
+    add_types(guest, all):finish()
+    local answer = cost.check(([[local d = assert(qvm.open(%q))
+      assert(d:symbols(%q))
+      assert(d:type "struct task_struct")
+      return table.concat({#d.warnings, select(2, d:type "struct no_such"), #d.warnings,
+        d.warnings[1]}, "\n")]]):format(guest:write(), files.write("System.map", guest:map())))
+    local left_out = "the types of %d+ modules were left out: together they have more than "
+      .. "25165824 bytes"
+    assert.matches("^0\n[^\n]*; " .. left_out .. "\n1\n[^\n]*: " .. left_out .. "$",
+      answer)
   end)
 end)

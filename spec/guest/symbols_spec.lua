@@ -547,6 +547,35 @@ describe("symbols of the kernel's own table", function()
     end
   end)
 
+  it("cost little to search for where many places look like them", function()
+    -- One page maps 52 MiB, then come many copies of the markers of so many names, and of tokens.
+    for _, count in ipairs {500, 1536} do
+      local base, t, markers = machines.x86_64.base, machines.x86_64.tables(), {}
+      for i = 1, count do
+        markers[i] = string.pack("<I4", 33280 * (i - 1))
+      end
+      local tail = table.concat(markers)
+      local token_table, token_index = tokens_of()
+      local bytes = string.pack("<I4I4", 256 * count, 0x01010101):rep(512)
+        .. ("\0"):rep(8192 - #tail) .. tail .. token_table .. ("\0"):rep(-#token_table % 8)
+        .. token_index
+      for i = 0, 13311 do
+        t:map(base + (i << 12), 0x200000, 0, 0)
+      end
+      local copied = (#bytes + 4095) // 4096 - 1
+      for i = 0, 64 * copied - 1 do
+        t:map(base + (13312 + i << 12), 0x201000 + (i % copied << 12), 0, 0)
+      end
+      local segments = t:segments()
+      segments[#segments + 1] = {paddr = 0x200000, bytes = bytes .. ("\0"):rep(-#bytes % 4096)}
+      local dump = dump_with("OSRELEASE=5.10\n" .. machines.x86_64.info(t.root, base)
+        .. ("SYMBOL(_stext)=%x\n"):format(base), segments)
+      local answer = cost.check(("local d = assert(qvm.open(%q)) "
+        .. "return select(3, d:symbols())"):format(dump.path))
+      assert.are.equal("not_found", answer)
+    end
+  end)
+
   it("replace a file's symbols again, and follow another VMCOREINFO", function()
     local dump, base = dump_of(names, "base")
     local own = assert(dump:symbols())

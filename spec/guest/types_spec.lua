@@ -90,6 +90,22 @@ describe("the types of a guest's kernel", function()
       "not_found"}, {assert(qvm.open(path)):types()})
   end)
 
+  it("are searched for at little cost where much looks like them", function()
+    local strings = (24 << 20) - 56 -- begin and end where the page below has zeros
+    local header = string.pack("<I2BBI4I4I4I4I4i8", 0xeb9f, 1, 0, 24, 0, 0, 0, strings, 0)
+    for _, first in ipairs {"\0", "x"} do -- what the strings begin with
+      local guest = kernel.new()
+      local at = guest:reserve(8192, 4096)
+      guest:set(at, (header:sub(1, 24) .. first .. ("\0"):rep(7)):rep(4096 // #header))
+      guest:map_again(guest.base + (64 << 20), {{page = at, count = 1},
+        {page = at + 4096, count = 6200}})
+      local answer = cost.check(("local d = assert(qvm.open(%q)) return table.concat({"
+        .. "tostring(nil), select(2, d:types())}, ' ')"):format(guest:write()))
+      assert.matches(first == "\0" and "^nil .*has more than 25165824 bytes: pass .* too_large$"
+        or "^nil .*has no type information.* not_found$", answer)
+    end
+  end)
+
   it("fail as a closed dump does", function()
     local dump = usual()
     local name = assert(dump:type "struct list_head")
@@ -583,6 +599,46 @@ describe("hostile type information", function()
     assert.is_true(tonumber(functions) < 5000)
   end)
 
+  it("costs little if the members that are asked for come after many others", function()
+    local path = files.write("members", built(function(types)
+      local int, nested = types:int("int", 4), {}
+      types:struct("", 0, {})
+      for i = 1, 60 do
+        types:typedef("level_" .. i, types.next - 1)
+      end
+      for i = 1, 65535 do
+        nested[i] = {"", types.next - 1, 0}
+      end
+      local many = types:struct("", 0, nested)
+      local members = {{"first", int, 32}, {"", many, 0}, {"", many, 0}, {"", many, 0}}
+      for i = 1, 150 do
+        members[#members + 1] = {"member_" .. i, int, 32 * i}
+      end
+      types:struct("long", 4096, members)
+    end))
+    local answer, _, seconds = cost.check(([[local d = assert(qvm.open(%q))
+      assert(d:types(%q))
+      local t = assert(d:type "struct long")
+      -- Without the public function's error, whose text lists members.
+      for i = 1, 150 do require "qvm.core".type_member(t[1], "member_" .. i) end
+      return t:offset "first"]]):format(kernel.new():write(), path))
+    assert.are.equal("4", answer)
+    assert.is_true(seconds < 3 or not cost.is_exact, ("%.1f s"):format(seconds))
+  end)
+
+  it("may have members after thousands of others", function()
+    local dump = types_of(function(types)
+      local int, members = types:int("int", 4), {}
+      for i = 1, 20000 do
+        members[i] = {"member_" .. i, int, 32 * i}
+      end
+      types:struct("long", 80004, members)
+    end)
+    for _ = 1, 2 do
+      assert.are.equal(80000, dump:type("struct long"):offset "member_20000")
+    end
+  end)
+
   it("costs little if it is as large as allowed", function()
     local one = string.pack("<I4I4I4", 1, 10 << 24, 0) -- const void
     local count = ((24 << 20) - 26) // #one
@@ -595,6 +651,34 @@ describe("hostile type information", function()
     assert.matches("^nil .* more than 25165824 too_large$", (cost.check(([[
       local d = assert(qvm.open(%q))
       return table.concat({tostring(nil), select(2, d:types(%q))}, " ")]]):format(dump, path))))
+  end)
+
+  it("costs little if all its types have one long name", function()
+    local one = string.pack("<I4I4I4", 1, 10 << 24, 0) -- const void
+    local name = ("n"):rep(4096)
+    local count = ((24 << 20) - 24 - #name - 2) // #one
+    local bytes = string.pack("<I2BBI4I4I4I4I4", 0xeb9f, 1, 0, 24, 0, count * #one, count * #one,
+      #name + 2) .. one:rep(count) .. "\0" .. name .. "\0"
+    local path, dump = files.write("named", bytes), kernel.new():write()
+    local _, _, seconds = cost.check(("return tostring(assert(qvm.open(%q)):types(%q))")
+      :format(dump, path))
+    assert.is_true(seconds < 4 or not cost.is_exact, ("%.1f s"):format(seconds))
+  end)
+
+  it("are found by names that differ only after many bytes", function()
+    local long = ("n"):rep(64)
+    local dump = types_of(function(types)
+      local int = types:int("int", 4)
+      for i, name in ipairs {"a", "b", "", ("n"):rep(4000)} do
+        types:struct(long .. name, i, {{"value", int, 0}})
+      end
+    end)
+    for i, name in ipairs {"a", "b", "", ("n"):rep(4000)} do
+      assert.are.equal(i, dump:type("struct " .. long .. name).size)
+    end
+    for _, name in ipairs {long:sub(2), long .. "c", long .. "n"} do
+      assert.are.equal("not_found", select(3, dump:type("struct " .. name)))
+    end
   end)
 
   it("with names of control characters is safe to print", function()

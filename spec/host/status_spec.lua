@@ -277,7 +277,7 @@ describe("vm:status", function()
     local body = [[
       qvm.root("%s")
       local vm, log = assert(qvm.vm("linux1")), "%s"
-      local asked = setmetatable({signal = function() return os.execute("%s " .. log) end},
+      local asked = setmetatable({signal = function() return (os.execute("%s " .. log)) end},
         {__index = vm})
       local text, _, code = vm.status(asked, {log = log, settle = 0.1, timeout = 20})
       return text and #text or code]]

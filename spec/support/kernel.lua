@@ -31,7 +31,7 @@ function kernel.new(order, base, machine)
   machine = machine or "aarch64"
   base = base or MACHINES[machine].base
   return setmetatable({order = order or "<", base = base, next = base, parts = {},
-    machine = machine, notes = "", segments = {}, info = "", reserved = {},
+    machine = machine, notes = "", segments = {}, info = "", reserved = {}, mapped = {},
     symbols = {swapper_pg_dir = MACHINES[machine].image | TABLES}}, Kernel)
 end
 
@@ -65,6 +65,17 @@ function Kernel:place(bytes, name)
     self.symbols[name] = at
   end
   return at
+end
+
+-- Maps pages of the block once more, from an address on. pages: {page = address, count = how often}
+-- each, in order.
+function Kernel:map_again(address, pages)
+  for _, one in ipairs(pages) do
+    for _ = 1, one.count do
+      self.mapped[#self.mapped + 1] = {address, one.page - self.base + kernel.MEMORY}
+      address = address + PAGE
+    end
+  end
 end
 
 -- Puts type information where the kernel's symbols say that it is.
@@ -115,6 +126,9 @@ function Kernel:dump()
     local form = MACHINES[self.machine]
     local tables = form.tables()
     tables:map(self.base, kernel.MEMORY, 1, 0)
+    for _, one in ipairs(self.mapped) do
+      tables:map(one[1], one[2], 0, 0)
+    end
     local info = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\n"
       .. ("SYMBOL(swapper_pg_dir)=%x\n"):format(self.symbols.swapper_pg_dir) .. form.info
       .. self.info

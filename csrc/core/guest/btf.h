@@ -81,6 +81,7 @@ struct btf {
     uint32_t *buckets, *chain;   /* ids by hash of the name; 0 ends a chain */
     uint32_t bucket_count;       /* a power of two */
     struct btf_cached cache[BTF_CACHE];
+    uint32_t steps; /* of long searches for members, see btf_find_member */
 };
 
 /* One type, as it is in the BTF. */
@@ -159,7 +160,8 @@ uint32_t btf_int(const struct btf *btf, const struct btf_type *type, uint32_t *o
 /* Of a DECL_TAG: the member that it describes; -1: the whole type. */
 int32_t btf_tagged(const struct btf *btf, const struct btf_type *type);
 
-/* The member of a name in a structure or union, also within anonymous ones. False: none. */
+/* The member of a name in a structure or union, also within anonymous ones. False: none, or
+ * it is after more members than such a search looks at. */
 bool btf_find_member(struct btf *btf, uint32_t id, const char *name, size_t size,
                      struct btf_found *found);
 

@@ -4,12 +4,18 @@
 
 #include <string.h>
 
-/* FNV-1a. */
+/* Bytes of a name that are hashed. Any number of types may have the same long name; few
+ * names of a kernel differ only after that. */
+enum { HASHED = 64 };
+
+/* FNV-1a of the first bytes of a name: up to `size`, and to a NUL. */
 static uint32_t hash_of(const char *name, size_t size)
 {
     uint32_t hash = 2166136261u;
 
-    for (size_t i = 0; i < size; i++)
+    if (size > HASHED)
+        size = HASHED;
+    for (size_t i = 0; i < size && name[i] != '\0'; i++)
         hash = (hash ^ (unsigned char)name[i]) * 16777619u;
     return hash ^ hash >> 15;
 }
@@ -23,8 +29,7 @@ void btf_index_names(struct btf *btf)
 
         if (type.name[0] == '\0')
             continue;
-        bucket =
-            &btf->buckets[hash_of(type.name, strlen(type.name)) & (btf->bucket_count - 1)];
+        bucket = &btf->buckets[hash_of(type.name, HASHED) & (btf->bucket_count - 1)];
         btf->chain[id - btf->first_id] = *bucket;
         *bucket = id;
     }

@@ -101,9 +101,12 @@ int32_t btf_tagged(const struct btf *btf, const struct btf_type *type)
 
 enum { NESTED_MAX = 16 };
 
-/* Members that are looked at for one name. Anonymous structures within others could make
- * it endless. */
-#define STEPS_MAX LIMIT(1u << 18, 1u << 12)
+/* Members that are looked at for one name, and modifiers on the way. Anonymous structures
+ * within others could make it endless. A search that needs more than STEPS_FREE, which no
+ * kernel comes near (some 300), takes the rest from what all searches share: the cache may
+ * be made to miss each time. */
+#define STEPS_FREE   LIMIT(1u << 12, 1u << 8)
+#define STEPS_SHARED LIMIT(1u << 22, 1u << 12)
 
 /* A structure that is searched, and where in it. */
 struct frame {
@@ -112,13 +115,16 @@ struct frame {
     uint64_t bit_offset;
 };
 
-static struct btf_type without_modifiers(const struct btf *btf, uint32_t id)
+static struct btf_type without_modifiers(const struct btf *btf, uint32_t id,
+                                         uint32_t *steps)
 {
     struct btf_type type = btf_type(btf, id);
 
     while ((type.kind >= BTF_TYPEDEF && type.kind <= BTF_RESTRICT) ||
-           type.kind == BTF_TYPE_TAG)
+           type.kind == BTF_TYPE_TAG) {
         type = btf_type(btf, type.size);
+        ++*steps;
+    }
     return type;
 }
 
@@ -139,21 +145,22 @@ static bool is_named(const char *have, const char *name, size_t size)
  *     frames      page -> union -> struct       offset of a: all three
  *
  * Without recursion, so that the depth is a limit here and not one of the stack. Anonymous
- * structures that contain each other have no end: STEPS_MAX ends the search, after which
+ * structures that contain each other have no end: after so many steps the search ends, and
  * the name counts as not found. */
 static uint32_t search(const struct btf *btf, uint32_t id, const char *name, size_t size,
-                       struct btf_found *found)
+                       struct btf_found *found, uint32_t *steps)
 {
     struct frame frames[NESTED_MAX];
-    unsigned depth = 1, steps = 0;
+    uint32_t most = STEPS_FREE + STEPS_SHARED - btf->steps;
+    unsigned depth = 1;
 
-    frames[0] = (struct frame){.type = without_modifiers(btf, id)};
+    frames[0] = (struct frame){.type = without_modifiers(btf, id, steps)};
     while (depth > 0 && is_structure(&frames[0].type)) {
         struct frame *frame = &frames[depth - 1];
         struct btf_member member;
         uint64_t at;
 
-        if (frame->index == frame->type.count || ++steps > STEPS_MAX) {
+        if (frame->index == frame->type.count || ++*steps > most) {
             depth--;
             continue;
         }
@@ -164,7 +171,7 @@ static uint32_t search(const struct btf *btf, uint32_t id, const char *name, siz
             return member.name_at;
         }
         if (member.name[0] == '\0' && depth < NESTED_MAX) {
-            struct btf_type inner = without_modifiers(btf, member.type);
+            struct btf_type inner = without_modifiers(btf, member.type, steps);
 
             if (is_structure(&inner))
                 frames[depth++] = (struct frame){inner, 0, at};
@@ -191,7 +198,7 @@ bool btf_find_member(struct btf *btf, uint32_t id, const char *name, size_t size
                      struct btf_found *found)
 {
     struct btf_cached *slot;
-    uint32_t name_at;
+    uint32_t name_at, steps = 0, left = STEPS_SHARED - btf->steps;
 
     if (size == 0 || size > UINT16_MAX || memchr(name, '\0', size))
         return false;
@@ -200,7 +207,9 @@ bool btf_find_member(struct btf *btf, uint32_t id, const char *name, size_t size
         *found = slot->found;
         return true;
     }
-    name_at = search(btf, id, name, size, found);
+    name_at = search(btf, id, name, size, found, &steps);
+    if (steps > STEPS_FREE)
+        btf->steps += steps - STEPS_FREE < left ? steps - STEPS_FREE : left;
     if (name_at == 0)
         return false;
     *slot = (struct btf_cached){id, name_at, *found};

@@ -56,8 +56,8 @@ bool vm_query_wait(struct vm_query *query, int64_t until);
 /* The answer of a finished query: the query's, as are the strings of its errors. */
 struct vm_answer *vm_query_answer(struct vm_query *query);
 
-/* Gives up a request that may not be finished. Returns the process that got its signal; 0 if
- * none did, and then none will. */
+/* Gives up a request that may not be finished. Returns the process that got its signal; 0
+ * if none did, and then none will. */
 pid_t vm_query_give_up_request(struct vm_query *query);
 
 /* Frees the query. If it is not finished, it is abandoned, and its thread frees it. */

@@ -224,9 +224,11 @@ function guest.address(dump, name)
   if not address then
     local has_data = require "qvm.guest.symbols".in_kernel(found, "_stext") == nil
       or found:address "init_task" ~= nil
-    return nil, ('%s: no symbol "%s" among the %s%s'):format(line.escape_controls(dump.path),
+    local missing = (dump._guest.module_symbols or {}).missing
+    return nil, ('%s: no symbol "%s" among the %s%s%s'):format(line.escape_controls(dump.path),
       line.field(name), tostring(found), has_data and ""
-      or ", which are those of functions: dump:symbols(path) loads a System.map"), "not_found"
+      or ", which are those of functions: dump:symbols(path) loads a System.map",
+      missing and "; " .. missing or ""), "not_found"
   end
   return address
 end

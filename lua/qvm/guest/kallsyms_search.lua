@@ -19,6 +19,8 @@ local TOKENS, DIGIT = 256, 0x30
 local TABLE_MAX = 1 << 16 -- bytes of token_table
 local MARKED = 256        -- names from one marker to the next
 local NAME_MAX = 130      -- bytes of a name's length and its tokens, before Linux 6.1
+local RUN_MAX = MARKED * NAME_MAX -- bytes of their names
+local NAMES_MAX = 16 << 20 -- bytes of all names
 local MARKERS_MAX = 1536  -- of 3 << 17 symbols
 local CANDIDATES = 64     -- places with digits that are looked at
 
@@ -69,7 +71,8 @@ local function markers_before(space, order, last, size)
   local before = math.maxinteger
   while at >= 1 do
     local value = word()
-    if value >= before or before ~= math.maxinteger and before - value > MARKED * NAME_MAX then
+    if value >= before or before ~= math.maxinteger and before - value > RUN_MAX
+        or value > NAMES_MAX then
       return nil
     end
     reversed[#reversed + 1], before = value, value
@@ -102,11 +105,12 @@ local function is_marked(bytes, at, expected)
 end
 
 -- The names before their markers: their address and number; nil. The number of symbols is 8
--- bytes before them.
+-- bytes before them. All that is read is where they can begin, and as far as the first marked run
+-- can end.
 local function names_before(space, order, last, markers)
-  local size = markers[#markers] + MARKED * NAME_MAX
-  local bytes = space:read(last - size, size)
-  if not bytes or #markers < 2 then
+  local size = markers[#markers] + RUN_MAX
+  local bytes = #markers >= 2 and space:read(last - size, math.min(size, 2 * RUN_MAX))
+  if not bytes then
     return nil
   end
   for start = last - markers[#markers] & ~7, last - size + 8, -8 do

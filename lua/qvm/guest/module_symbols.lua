@@ -3,6 +3,7 @@
 -- is looked up, or when a name is not found elsewhere.
 
 local errors = require "qvm.util.errors"
+local line = require "qvm.util.text"
 local modules = require "qvm.guest.modules"
 local objects = require "qvm.guest.objects"
 local symbol_table = require "qvm.guest.symbol_table"
@@ -19,26 +20,32 @@ local function address_of(object, name)
   return require "qvm.guest.c".address(objects.linked(object, name))
 end
 
--- Reads what is mapped from an address on, up to n bytes.
+-- Reads what is mapped from an address on, up to n bytes. Looks at one byte of each page first: to
+-- read page by page would take several times the memory.
 local function read_some(space, address, n)
-  local parts, done = {}, 0
-  while done < n do
-    local size = math.min(n - done, PAGE - (address + done) % PAGE)
-    local bytes = space:read(address + done, size)
-    if not bytes then
-      break
-    end
-    parts[#parts + 1], done = bytes, done + size
+  local done = 0
+  while done < n and space:read(address + done, 1) do
+    done = done + PAGE - (address + done) % PAGE
   end
-  return table.concat(parts)
+  return space:read(address, math.min(done, n)) or ""
 end
 
--- Adds the symbols of one table to arrays. budget: symbols and bytes that are left for all. nil,
--- message, code if they cannot be read.
+-- The bytes of names that a table's entries refer to, at most.
+local function size_of_names(bytes, count, order)
+  local last = 0
+  for i = 0, count - 1 do
+    last = math.max(last, (string.unpack(order .. "I4", bytes, i * SYMBOL_SIZE + 1)))
+  end
+  return last + NAME_MAX
+end
+
+-- Adds the symbols of one table to arrays. budget: what is left for all: symbols, bytes of names
+-- that are read, and of names that are kept. Returns true, or false if the table has more; nil,
+-- message, code if it cannot be read.
 local function add(found, dump, space, tables, budget)
   local count = tables.num_symtab
   if count > budget.count then
-    return
+    return false
   end
   budget.count = budget.count - count
   local bytes, message, code = space:read(address_of(tables, "symtab"), count * SYMBOL_SIZE)
@@ -46,24 +53,25 @@ local function add(found, dump, space, tables, budget)
     return nil, message, code
   end
   local order = dump.byteorder == "big" and ">" or "<"
-  local form, last_name = order .. "I4BBI2i8I8", 0
-  for i = 0, count - 1 do
-    last_name = math.max(last_name, (string.unpack(order .. "I4", bytes, i * SYMBOL_SIZE + 1)))
+  local form, size_read = order .. "I4BBI2i8I8", size_of_names(bytes, count, order)
+  if size_read > budget.read then
+    return false
   end
-  if last_name + NAME_MAX > budget.names then
-    return
-  end
-  local names = read_some(space, address_of(tables, "strtab"), last_name + NAME_MAX)
+  budget.read = budget.read - size_read
+  local names = read_some(space, address_of(tables, "strtab"), size_read)
   for i = 1, count - 1 do
     local name_at, _, _, section, address, size = string.unpack(form, bytes, i * SYMBOL_SIZE + 1)
     local name = names:sub(name_at + 1, name_at + NAME_MAX + 1):match "^[^\0]+"
-    if name and section ~= 0 and #name <= math.min(NAME_MAX, budget.names)
-        and not name:find "^%$[%l]" then
+    if name and section ~= 0 and #name <= NAME_MAX and not name:find "^%$[%l]" then
+      if #name > budget.names then
+        return false
+      end
       budget.names = budget.names - #name
       local n = #found.addresses + 1
       found.addresses[n], found.names[n], found.sizes[n] = address, name, size
     end
   end
+  return true
 end
 
 -- Keeps why symbols are missing, if the file could not be read. Damage in the guest is left out.
@@ -71,6 +79,15 @@ local function note(self, _, message, code)
   if code == "io" or code == "gone" then
     self.message, self.code = message, code
   end
+end
+
+-- Counts a module whose symbols are left out, in a warning of the dump.
+local function leave_out(self)
+  local warnings = self.dump.warnings
+  self.left_out, self.warning = self.left_out + 1, self.warning or #warnings + 1
+  self.missing = ("the symbols of %s were left out: modules have too many"):format(
+    line.count(self.left_out, "module"))
+  warnings[self.warning] = self.dump.path .. ": " .. self.missing
 end
 
 -- The table of one module's symbols; an empty one if they cannot be read.
@@ -81,7 +98,11 @@ local function table_of(self, module)
     note(self, errors.returned(function()
       local tables = module.object.kallsyms
       if tables ~= nil then
-        return add(found, self.dump, self.space, tables, self.budget)
+        local added, message, code = add(found, self.dump, self.space, tables, self.budget)
+        if added == false then
+          leave_out(self)
+        end
+        return added, message, code
       end
     end))
     known = symbol_table.lookup(found, 0)
@@ -121,11 +142,12 @@ function ModuleSymbols:each(f)
   return self.message, self.code
 end
 
--- The symbols of all modules of a dump. What cannot be read is left out: a kernel without
--- modules, or without types, has none.
+-- The symbols of all modules of a dump; `missing`: which were left out, as text. What cannot be
+-- read is left out without a word: a kernel without modules, or without types, has none.
 return function(dump)
   local self = setmetatable({dump = dump, space = dump:kernel_space(), modules = {}, tables = {},
-    budget = {count = symbol_table.COUNT_MAX, names = symbol_table.NAMES_MAX}}, ModuleSymbols)
+    left_out = 0, budget = {count = symbol_table.COUNT_MAX, read = symbol_table.NAMES_MAX,
+      names = symbol_table.NAMES_MAX}}, ModuleSymbols)
   note(self, errors.returned(function()
     local all, message, code = modules.all(dump)
     for module in all or function() end do

@@ -11,6 +11,7 @@ local information = {}
 local SIZE_MAX = 24 << 20 -- bytes, as BTF_SIZE_MAX of csrc/core/guest/btf.h
 local CANDIDATES = 4096   -- places with the magic number that are looked at
 local SIZE_MIN = 1 << 16  -- bytes of a kernel's BTF, if it is searched for
+local HEADER_SIZE = 24    -- bytes
 
 local function pointer_size(dump)
   return dump.bits // 8
@@ -59,27 +60,67 @@ local function none_found(dump, space)
   return "the kernel has no type information (BTF) in its memory"
 end
 
--- Searches the kernel's memory for the magic number.
+-- The bytes of the BTF whose header is at an address; nil if it cannot be the kernel's, whose
+-- strings begin and end with a NUL; nil, message, code if it cannot be read. Reads little of it.
+local function plausible_size(dump, space, address)
+  local header, problem, number = space:read(address + 12, 12)
+  if not header then
+    return nil, problem, number
+  end
+  local types_size, strings_at, strings_size = string.unpack(dump.byteorder == "big" and ">I4I4I4"
+    or "<I4I4I4", header)
+  if strings_at < types_size or types_size + strings_size < SIZE_MIN then
+    return nil
+  end
+  local strings = address + HEADER_SIZE + strings_at
+  for _, place in ipairs {strings, strings + strings_size - 1} do
+    local byte, message, code = space:read(place, 1)
+    if byte ~= "\0" then
+      return nil, message, code
+    end
+  end
+  return HEADER_SIZE + strings_at + strings_size
+end
+
+-- Searches the kernel's memory for the magic number: the types; nil, why one place has none, code.
+-- All places together may have SIZE_MAX bytes: those that would exceed it are skipped.
 local function search(dump, space)
-  local looked, last, code = 0, nil, nil
+  local looked, left, skipped, last, code = 0, SIZE_MAX, false, nil, nil
   for address in space:find(magic(dump), {align = 1}) do
     looked = looked + 1
-    local order = dump.byteorder == "big" and ">I4I4I4" or "<I4I4I4"
-    local header = space:read(address + 12, 12)
-    local types_size, strings_at, strings_size = string.unpack(order, header or ("\0"):rep(12))
-    if strings_at >= types_size and types_size + strings_size >= SIZE_MIN then
-      local found, message, what = at(dump, space, address, SIZE_MAX)
+    local size, found, message, what
+    size, message, what = plausible_size(dump, space, address)
+    if size and size > left then
+      skipped = true
+    elseif size then
+      left = left - size
+      found, message, what = at(dump, space, address, size)
       if found and is_kernels(found) then
         return found
       end
-      last, code = message or last, what or code
     end
+    last, code = message or last, what or code
     if looked == CANDIDATES then
       break
     end
   end
-  if code == "gone" or code == "io" then
-    return nil, last, code
+  if skipped and code ~= "gone" and code ~= "io" then
+    return nil, nil, "too_large"
+  end
+  return nil, last, code
+end
+
+-- The types that search() finds; nil, message, code.
+local function searched(dump, space)
+  local found, message, code = search(dump, space)
+  if found then
+    return found
+  elseif code == "gone" or code == "io" then
+    return nil, message, code
+  end
+  if code == "too_large" then
+    return nil, ("%s: what looks like type information (BTF) in its memory has more than %d bytes: "
+      .. "pass a file with it to dump:types"):format(dump.path, SIZE_MAX), code
   end
   return nil, ("%s: %s: pass a file with it to dump:types"):format(dump.path,
     none_found(dump, space)), "not_found"
@@ -97,7 +138,7 @@ end
 
 -- Those that are found by their magic number.
 function information.search(dump, space)
-  local ok, found, message, code = errors.try(search, dump, space)
+  local ok, found, message, code = errors.try(searched, dump, space)
   if not ok then
     return nil, found, "unsupported"
   end

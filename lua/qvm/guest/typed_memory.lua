@@ -1,9 +1,10 @@
 -- The types of a guest's kernel as a dump's methods use them: those in use, objects and
 -- variables. What is known of a dump is in its field `_guest`, see qvm.guest; here:
 --   own_types       the types in the dump's memory, once they were read
---   no_types        why a search of the memory found none
+--   no_types        why a search of the memory found none; no_types_code: the code of that
 --   types           those in use: of the memory, or of a file
 --   module_types    those that each module adds, an array, once they were read
+--   types_left_out  why those of some modules are not among them
 --   contexts        what Objects share, by their types
 --   landmarks       addresses of variables that have no symbol; false if they were not found
 
@@ -13,6 +14,7 @@ local core = require "qvm.core"
 local errors = require "qvm.util.errors"
 local guest = require "qvm.guest"
 local information = require "qvm.guest.type_information"
+local line = require "qvm.util.text"
 local objects = require "qvm.guest.objects"
 
 local typed_memory = {}
@@ -38,10 +40,12 @@ local function own_types(dump, state)
   local found
   found, message, code = information.at_symbols(dump, space)
   if not found and not message and state.no_types then
-    return nil, state.no_types, "not_found"
+    return nil, state.no_types, state.no_types_code
   elseif not found and not message then
     found, message, code = information.search(dump, space)
-    state.no_types = code == "not_found" and message or nil
+    if code == "not_found" or code == "too_large" then
+      state.no_types, state.no_types_code = message, code
+    end
   end
   state.own_types = found
   return found, message, code
@@ -94,35 +98,65 @@ function typed_memory.types_in_use(dump)
 end
 
 local MODULES_MAX = 1 << 14
+local BYTES_MAX = 24 << 20 -- of the types of all modules, as of the kernel's (type_information)
+local INDEX_SIZE = 1 << 13 -- bytes that even types of 0 bytes take
 
--- The types of each module that adds some, an array. The kernel keeps their BTF in the list
--- `btf_modules`; without that symbol, or without a list, there are none.
+-- Adds the types of a module. A struct btf is read once, whatever points to it. budget: what is
+-- left for all modules, and how many had more.
+local function add_types(found, entry, dump, base, budget)
+  local btf = entry.btf
+  local at = require "qvm.guest.c".address(btf)
+  if budget.seen[at] then
+    return
+  end
+  budget.seen[at] = true
+  local size = btf.data_size
+  if size + INDEX_SIZE > budget.bytes then
+    budget.left_out = budget.left_out + 1
+    return
+  end
+  budget.bytes = budget.bytes - size - INDEX_SIZE
+  found[#found + 1] = information.of_module(dump, entry.module.name, btf.data, size, base)
+end
+
+-- The types of each module that adds some, an array; how many were left out. The kernel keeps
+-- their BTF in the list `btf_modules`; without that symbol, or without a list, there are none.
 local function types_of_modules(dump, state)
-  local found = {}
+  local found, budget = {}, {seen = {}, bytes = BYTES_MAX, left_out = 0}
   errors.try(function()
     local c = require "qvm.guest.c"
     assert(require "qvm.guest.kernel_types".check(dump))
-    local head = assert(dump:variable("btf_modules", "struct list_head"))
+    local head, count = assert(dump:variable("btf_modules", "struct list_head")), 0
     for entry in c.list(head, "struct btf_module", "list") do
-      local btf = entry.btf
-      found[#found + 1] = information.of_module(dump, entry.module.name, btf.data, btf.data_size,
-        state.own_types)
-      if #found > MODULES_MAX then
+      add_types(found, entry, dump, state.own_types, budget)
+      count = count + 1
+      if count == MODULES_MAX then
         break
       end
     end
   end)
-  return found
+  return found, budget.left_out
 end
 
--- A type that a module has; nil.
+-- Reads the types of the modules. What is left out is a warning of the dump.
+local function load_modules(dump, state)
+  local left_out
+  state.module_types = {} -- for what is looked up meanwhile
+  state.module_types, left_out = types_of_modules(dump, state)
+  if left_out > 0 then
+    state.types_left_out = ("the types of %s were left out: together they have more than %d bytes")
+      :format(line.count(left_out, "module"), BYTES_MAX)
+    dump.warnings[#dump.warnings + 1] = dump.path .. ": " .. state.types_left_out
+  end
+end
+
+-- A type that a module has; nil, why not all modules were searched.
 local function find_in_modules(dump, name)
   local state = dump._guest
   if state.types ~= state.own_types then
     return nil
   elseif not state.module_types then
-    state.module_types = {} -- for what is looked up meanwhile
-    state.module_types = types_of_modules(dump, state)
+    load_modules(dump, state)
   end
   for _, types in ipairs(state.module_types) do
     local found = information.find(types, name)
@@ -130,6 +164,7 @@ local function find_in_modules(dump, name)
       return found
     end
   end
+  return nil, state.types_left_out
 end
 
 function typed_memory.type(dump, name)
@@ -140,7 +175,11 @@ function typed_memory.type(dump, name)
   end
   local handle
   handle, message, code = information.find(types, name)
-  handle = handle or code == "not_found" and find_in_modules(dump, name)
+  if not handle and code == "not_found" then
+    local left_out
+    handle, left_out = find_in_modules(dump, name)
+    message = left_out and message .. "; " .. left_out or message
+  end
   if not handle then
     return nil, message, code
   end

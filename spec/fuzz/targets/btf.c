@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER = 24, TYPE = 12, TYPES_MAX = 4096, CHECKED = 64, NESTED = 12, STEPS = 2000 };
+enum { HEADER = 24, TYPE = 12, TYPES_MAX = 4096, CHECKED = 64, NESTED = 12, STEPS = 200 };
 
 /* One BTF, naively. */
 struct model {
@@ -297,7 +297,8 @@ static uint32_t find(const struct model *m, const char *name, unsigned wanted)
     return 0;
 }
 
-static uint32_t plain(const struct model *m, uint32_t id)
+/* Without modifiers, each of which is a step. */
+static uint32_t plain(const struct model *m, uint32_t id, unsigned *steps)
 {
     for (;;) {
         const struct model *owner = m;
@@ -307,6 +308,7 @@ static uint32_t plain(const struct model *m, uint32_t id)
         if (!((k >= 8 && k <= 11) || k == 18))
             return id;
         id = word(owner, p + 8);
+        ++*steps;
     }
 }
 
@@ -319,7 +321,7 @@ static int find_member(const struct model *all, uint32_t id, const char *name,
     const unsigned char *p, *q;
     uint32_t offset, bits;
 
-    id = plain(all, id);
+    id = plain(all, id, steps);
     p = id ? type_at(&m, id) : NULL;
     if (!p || (kind(m, p) != 4 && kind(m, p) != 5))
         return 0;
