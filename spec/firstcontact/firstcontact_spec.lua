@@ -196,7 +196,8 @@ describe("qvm-firstcontact", function()
       end)
       require "qvm.firstcontact.env"(list, require "qvm".vm "linux1")
       print "done"]])}, {env = {QVM_ROOT = sim.root(), LUA_PATH = package.path,
-        LUA_CPATH = package.cpath}, log = files.path("child.errors")})
+        LUA_CPATH = package.cpath, LD_PRELOAD = os.getenv("LD_PRELOAD")},
+      log = files.path("child.errors")})
     repeat until assert(child:line()) == "read once"
     vm:tell("hang")
     child:write("\n")
