@@ -80,8 +80,8 @@ struct btf {
     uint32_t *offsets;           /* of each type in `types`, by id - first_id */
     uint32_t *buckets, *chain;   /* ids by hash of the name; 0 ends a chain */
     uint32_t bucket_count;       /* a power of two */
+    uint32_t steps;              /* of long searches for members, see btf_find_member */
     struct btf_cached cache[BTF_CACHE];
-    uint32_t steps; /* of long searches for members, see btf_find_member */
 };
 
 /* One type, as it is in the BTF. */

@@ -81,12 +81,11 @@ static DIR *open_own(const struct entry *entry, const char *path, struct qvm_err
     DIR *stream = NULL;
     struct stat status;
 
-    if (fd < 0 || fstat(fd, &status) != 0)
+    if (fd < 0 || fstat(fd, &status) != 0 ||
+        (status.st_uid == geteuid() && !(stream = fdopendir(fd))))
         qvm_fail_errno(err, errno, path);
-    else if (status.st_uid != geteuid())
+    else if (!stream)
         qvm_fail(err, QVM_PERMISSION, "%s: belongs to another user", path);
-    else if (!(stream = fdopendir(fd)))
-        qvm_fail_errno(err, errno, path);
     if (!stream && fd >= 0)
         close(fd);
     return stream;
