@@ -28,6 +28,7 @@ end
 -- The dump's memory as an address space in which virtual addresses equal physical ones.
 local function memory_of(dump, size)
   return {
+    dump = dump,
     read = function(_, address, n) return dump:read(address, n) end,
     translate = function(_, address)
       if math.ult(address - BASE, size) then
