@@ -112,7 +112,7 @@ static struct dump **open_handle(lua_State *L, const struct opening *opening,
     int top = lua_gettop(L);
     bool is_loaded = load(L, handle, opening, index, err) == 0;
 
-    lua_settop(L, top);
+    unpin(L, top);
     if (is_loaded)
         return handle;
     if (*handle)

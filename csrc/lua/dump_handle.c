@@ -144,6 +144,18 @@ void pin_dump(lua_State *L, int index)
     lua_toclose(L, -1);
 }
 
+/* lua_settop() of Lua 5.4.4 (Debian 12) must not close a value: closing may move the stack,
+ * and the top is then set to where it was before. lua_closeslot() is new in Lua 5.4.3. */
+void unpin(lua_State *L, int top)
+{
+#if LUA_VERSION_RELEASE_NUM >= 50403
+    for (; lua_gettop(L) > top; lua_pop(L, 1))
+        if (has_type(L, PIN))
+            lua_closeslot(L, -1);
+#endif
+    lua_settop(L, top);
+}
+
 static int pin_close(lua_State *L)
 {
     struct handle *handle = *(struct handle **)luaL_checkudata(L, 1, PIN);
@@ -216,5 +228,5 @@ void add_handle_types(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, HANDLE);
     luaL_newmetatable(L, PIN);
     luaL_setfuncs(L, pin, 0);
-    lua_pop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, PIN);
 }

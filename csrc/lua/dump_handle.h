@@ -40,6 +40,9 @@ void pin(lua_State *L, int index);
  * memory until then. */
 void pin_dump(lua_State *L, int index);
 
+/* Pops the values above a stack index, and closes the pins among them. */
+void unpin(lua_State *L, int top);
+
 /* Adds methods to the table on top of the stack. Each finds its first argument pinned, and
  * with `with_address` its second an integer, where the script gave an address or a symbol.
  */

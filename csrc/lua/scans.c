@@ -126,7 +126,7 @@ static int step(lua_State *L, struct lua_scan *scan, int index, struct qvm_error
         poll_interrupt(L);
         check_scan_open(L, scan);
     }
-    lua_settop(L, top);
+    unpin(L, top);
     return status;
 }
 

@@ -181,6 +181,26 @@ describe("a hostile script", function()
       assert(calls > 1)]]):format(plain .. ".gz"))
   end)
 
+  -- A coroutine's stack is small, and moves when it grows: here, one slot later each time.
+  it("may be at any depth of its stack", function()
+    survives [[
+      local function at(depth, f)
+        local function call(...) return (f()) end
+        return coroutine.wrap(function()
+          return call(table.unpack({}, 1, depth))
+        end)()
+      end
+      local d, e = open(), assert(qvm.open(other))
+      for depth = 0, 100 do
+        at(depth, open):close()
+        assert(at(depth, d:find("qvm")) == 0x5000)
+        assert(at(depth, d:strings(3)) == 0x5000)
+        assert(at(depth, d:diff(e)) == 0x5003)
+        assert(at(depth, d:space({root = root}):mappings()) == 0x401000)
+        assert(at(depth, function() return d:read(0x5000, 4) end) == "qvm\0")
+      end]]
+  end)
+
   it("may call the finalizer of a dump in use", function()
     survives [[
       local d = open()
