@@ -57,7 +57,8 @@ function qvm.root(path)
 end
 
 --- The system names of the VMs that have an `env`, sorted.
--- Entries that disappear meanwhile or cannot be read are left out.
+-- Entries that disappear meanwhile are left out. One that this user may not search is in the
+-- list, as it may have an `env`.
 -- @treturn[1] {string,...} names
 -- @return[2] nil, message, code: the root cannot be listed
 -- (`not_found` `permission` `io`)

@@ -38,9 +38,35 @@ describe("discovery", function()
     files.symlink("loop", "vms/loop")
     files.mkdir("vms/dangling-env")
     files.symlink("/nonexistent", "vms/dangling-env/env")
-    files.mkdir("vms/closed")
-    os.execute("chmod 0 " .. process.quote(files.path("vms/closed")))
     assert.are.same({"good"}, qvm.names())
+  end)
+
+  it("lists a VM that this user may not look at", function()
+    make_vm("hidden")
+    make_vm("linux1")
+    os.execute("chmod 0 " .. process.quote(files.path("vms/hidden")))
+    local words = {process.lua, "-e", ([[
+      package.path, package.cpath = %q, %q
+      local qvm = require "qvm"
+      print(table.concat(qvm.names(), " "))
+      for vm in qvm.vms() do print(vm.name, (select(3, vm:env()))) end
+      for vm in qvm.survey() do print(vm.name, (select(3, vm:state()))) end
+      print(qvm.vm("hidden"):state())]]):format(package.path, package.cpath)}
+    if select(2, process.run {"id", "-u"}) == "0\n" then
+      words = {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+        table.unpack(words)}
+    end
+    local _, out, errors = process.run(words, {env = {QVM_ROOT = sim.root(),
+      LD_PRELOAD = os.getenv("LD_PRELOAD"), ASAN_OPTIONS = os.getenv("ASAN_OPTIONS")}})
+    assert.are.equal("", errors)
+    assert.are.equal(([[
+hidden linux1
+hidden	permission
+linux1	nil
+hidden	permission
+linux1	nil
+nil	%s/hidden/env: Permission denied	permission
+]]):format(sim.root()), out)
   end)
 
   it("reports a missing root and suggests a fix", function()

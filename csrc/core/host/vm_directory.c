@@ -39,9 +39,10 @@ int vm_directory_open_nodes(struct vm_directory *directory, const char *path,
     return open_list(directory, path, false, err);
 }
 
-/* False also if this user has no permission to search the directory. A directory that a
- * process served with FUSE until it was killed fails with ENOTCONN: it had an env, as the
- * files that a killed VM leaves do. */
+/* True also where this user cannot find out, as he may not search the directory (EACCES): a
+ * VM must not be missing from a list unnoticed. A directory that a process served with FUSE
+ * until it was killed fails with ENOTCONN: it had an env, as the files that a killed VM leaves
+ * do. */
 static bool has_env(const struct vm_directory *directory, const char *name)
 {
     char path[NAME_MAX + sizeof "/env"];
@@ -49,7 +50,8 @@ static bool has_env(const struct vm_directory *directory, const char *name)
     int length = snprintf(path, sizeof path, "%s/env", name);
 
     return length > 0 && (size_t)length < sizeof path &&
-           (fstatat(dirfd(directory->stream), path, &status, 0) == 0 || errno == ENOTCONN);
+           (fstatat(dirfd(directory->stream), path, &status, 0) == 0 || errno == ENOTCONN ||
+            errno == EACCES);
 }
 
 static bool is_listed(const struct vm_directory *directory, const char *name)

@@ -30,7 +30,7 @@ function VM.find(root, name)
   if not size and code == "not_found" then
     return nil, line.escape_controls(('%s: no VM "%s": it does not exist, or is rebooting')
       :format(root, name)), code
-  elseif not size and code ~= "gone" then
+  elseif not size and code ~= "gone" and code ~= "permission" then
     return nil, message, code
   end
   return setmetatable({name = name, path = path}, VM)
