@@ -197,7 +197,11 @@ describe("qvm-watchdog", function()
     local watchdog, says = watch("--timeout", "2", "--log", files.dir() .. "/nowhere.log")
     says "linux1 appeared"
     linux1:tell("suspend")
-    says "linux1 state"
+    assert.is_truthy(process.eventually(function()
+      local name = captured()[1]
+      return name and #files.list(files.path("captures/" .. name)) > 0
+    end), "no capture has begun")
+    assert.matches("%.partial$", captured()[1])
     watchdog:kill("TERM")
     watchdog:wait()
     assert.is_truthy(process.eventually(function()

@@ -22,11 +22,12 @@ describe("vm:dump with keep", function()
 
   local complete = writer.small {}
   local DAY = 24 * 3600
+  local now = os.time() -- for all files: the second may change between two of them
 
   -- Writes a file with the time of a dump that was made some days ago in its name, and as its
   -- last change.
   local function write(name, days, bytes)
-    local time = os.time() - days * DAY
+    local time = now - days * DAY
     local path = files.write("dumps/" .. name:gsub("%%", os.date("%Y%m%d-%H%M%S", time)),
       bytes or complete)
     assert(lfs.touch(path, time, time))

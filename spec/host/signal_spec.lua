@@ -191,7 +191,8 @@ describe("a reused process ID", function()
       kill -KILL $old
       wait $old || true
       tries=0
-      while [ $((tries += 1)) -le 200 ]; do # others start processes, too
+      while [ $((tries += 1)) -le 600 ]; do # others start processes, too
+        if [ -e /proc/$old ]; then sleep 0.1; continue; fi
         echo $((old - 1)) >/proc/sys/kernel/ns_last_pid
         $bystander >"$work/bystander" &
         new=$!

@@ -2,6 +2,7 @@
 
 local assert_that = assert
 local files = require "support.files"
+local process = require "support.process"
 local qvm = require "qvm"
 local sim = require "support.sim"
 
@@ -75,6 +76,22 @@ describe("vm:state", function()
     local state, why = vm:state()
     assert.are.equal("unavailable", state)
     assert.matches("linux1/env: No such file", why, 1, true)
+  end)
+
+  it("is unavailable, not gone, if the env is removed while the VM is asked", function()
+    local linux1 = sim.start("linux1")
+    local go = files.path("go")
+    assert_that(process.run {"mkfifo", go} == 0)
+    assert_that(process.run {"cp", sim.build .. "/helpers/pause.so", files.dir()} == 0)
+    local asker = process.start({process.lua, "-e", ([[
+      package.path, package.cpath = %q, %q
+      print((require "qvm".vm("linux1"):state()))]]):format(package.path, package.cpath)},
+      {log = files.path("asker.log"), env = {QVM_ROOT = sim.root(), QVM_PAUSE = go,
+        LD_PRELOAD = (os.getenv("LD_PRELOAD") or "") .. " " .. files.path("pause.so")}})
+    assert.are.equal("paused", asker:line())
+    linux1:stop()
+    files.write("go", "go\n")
+    assert.are.equal("unavailable", asker:line())
   end)
 
   it("is unknown, with the reason, if the env has too little information", function()

@@ -128,14 +128,14 @@ static int lock_holder(int env, const char *path, pid_t *pid, struct qvm_error *
     return 0;
 }
 
-/* True if the path now names another file than the opened one. The status of a file whose
- * server has died cannot be read: then it is another one if it has a status. */
+/* True if the path now names another file than the opened one, or none. The status of a file
+ * whose server has died cannot be read: then it is another one if it has a status. */
 static bool is_replaced(int env, const char *path)
 {
     struct stat opened, named;
 
     if (stat(path, &named) != 0)
-        return false;
+        return errno == ENOENT;
     if (fstat(env, &opened) != 0)
         return is_dead(errno);
     return opened.st_ino != named.st_ino || opened.st_dev != named.st_dev;

@@ -26,8 +26,10 @@ end
 -- iterates over the lines of a log that are not known yet.
 function follow.lines(self, options, lines_of)
   local interval = math.ceil((options.interval or 0.2) * 1000)
+  -- One more, as core.now() has whole milliseconds: a time limit is never cut short.
+  local limit = options.timeout and math.ceil(options.timeout * 1000) + 1 or math.huge
   local state = {check = core.now() + ALIVE_MS, known = losses.new(),
-    deadline = options.timeout and core.now() + math.ceil(options.timeout * 1000) or math.huge}
+    deadline = core.now() + limit}
   local log, message, code = core.slog2(self.pid or 0)
   if not log then
     return nil, message, code
