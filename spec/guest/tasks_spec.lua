@@ -218,6 +218,34 @@ describe("the task of a vCPU", function()
     assert.are.equal(3, assert(dump:vcpu(2):task()).pid) -- by its place in the dump
   end)
 
+  -- In a switch the run queue names the next task, and both may be marked as running.
+  it("is that whose stack it is on, while the kernel switches", function()
+    for on_cpu = 0, 1 do
+      local stacks, threads = {}, {}
+      local dump = dump_of({}, function(guest)
+        for i = 1, 2 do
+          stacks[i] = guest:stack()
+          guest:set(stacks[i], string.pack("<I8", 0x57ac6e9d))
+          local pc = guest.symbols._stext + 0x10 * i
+          threads[i] = {cpu_context = {pc = pc, sp = stacks[i] + 0x3000}}
+        end
+        guest:task {pid = 1, name = "a", on_cpu = 1, stack = stacks[1], thread = threads[1]}
+        local b = guest:task {pid = 2, name = "b", on_cpu = on_cpu, stack = stacks[2],
+          thread = threads[2]}
+        guest:run_queues {b, b, b}
+        local interrupts = guest:stack()
+        local pc = guest.symbols._stext
+        guest:add_vcpus {{pc = pc, sp = stacks[1] + 0x3f00}, {pc = pc, sp = stacks[2] + 0x4000},
+          {pc = pc, sp = interrupts + 0x3f00}}
+      end)
+      assert.are.equal(1, assert(dump:vcpu(0):task()).pid)
+      assert.are.equal(2, assert(dump:vcpu(1):task()).pid)
+      assert.are.equal(2, assert(dump:vcpu(2):task()).pid)
+      assert.are.equal(dump:vcpu(0).pc, dump:task(1):backtrace()().address)
+      assert.are.equal(threads[2].cpu_context.pc, dump:task(2):backtrace()().address)
+    end
+  end)
+
   it("is missing where the run queue has none, or nothing leads to the CPU", function()
     local dump = dump_of({}, function(guest)
       guest:run_queues {0}

@@ -189,7 +189,7 @@ end
 -- Writes what the processor pushes and the kernel saves on entry at the top of a stack, and
 -- returns the stack's address. gap: bytes that are left free above.
 function Guest:stack(registers, gap)
-  local at, size = self:reserve(16384, 4096), self.types:size "struct pt_regs"
+  local at, size = self:reserve(16384, 16384), self.types:size "struct pt_regs"
   if registers then
     self:set(at + 16384 - (gap or 0) - size, self.types:pack("struct pt_regs", registers))
   end

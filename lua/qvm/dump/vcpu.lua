@@ -64,7 +64,7 @@ end
 
 --- The task that the vCPU runs.
 --
--- Needs the guest's types, see `Dump:types`. The kernel's number of the vCPU follows from its
+-- In a switch, the one whose stack it is on. Needs the guest's types, see `Dump:types`. The kernel's number of the vCPU follows from its
 -- registers on x86_64; otherwise the kernel is taken to number its CPUs as the dump does.
 -- @treturn[1] qvm.task.Task the task; a CPU with nothing to do runs its idle task, of pid 0
 -- @return[2] nil, message, code: as `Dump:types` and `Dump:variable`

@@ -120,7 +120,8 @@ function entered.aarch64(task, top)
 end
 
 -- The vCPU that runs a task; nil alone if none does; nil, message, code if the dump lacks it:
--- then the registers of the task's last switch and entry are out of date.
+-- then the registers of the task's last switch and entry are out of date. In a switch two tasks
+-- are marked as running; the one whose stack the vCPU is not on has been switched away from.
 function task_registers.vcpu(task)
   local cpus = require "qvm.guest.cpus"
   if not task.running then
@@ -128,7 +129,8 @@ function task_registers.vcpu(task)
   end
   for cpu in task._dump:vcpus() do
     if task.cpu and cpus.number_of(task._dump, cpu) == task.cpu then
-      return cpu
+      local now = cpu:task()
+      return (not now or c.address(now.object) == c.address(task.object)) and cpu or nil
     end
   end
   return nil, ("%s: the dump has no vCPU that runs %s"):format(task._dump.path, tostring(task)),

@@ -200,15 +200,16 @@ end
 -- The task that a vCPU runs; nil, message, code.
 local function of_vcpu(dump, vcpu)
   local cpus = require "qvm.guest.cpus"
-  local object
+  local object, number
   local ok, message, code = kernel_types.check(dump)
   if ok then
-    object, message, code = cpus.current(dump, cpus.number_of(dump, vcpu))
+    number = cpus.number_of(dump, vcpu)
+    object, message, code = cpus.current(dump, number)
   end
   if not object then
     return nil, message, code
   end
-  return new(dump, object)
+  return new(dump, require "qvm.guest.stack_owner".of(dump, vcpu, number, new(dump, object)))
 end
 
 function tasks.of_vcpu(dump, vcpu)
