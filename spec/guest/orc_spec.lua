@@ -141,6 +141,35 @@ describe("ORC tables", function()
     end
   end)
 
+  -- The tables say nothing of a thunk (6.x), or that it is undefined (7.x).
+  it("lead on from the thunk of an indirect call, and from an interrupt in it", function()
+    local CALL, THUNK = "\xe8\0\0\0\0", "\xe8\7\0\0\0\xf3\x90\x0f\xae\xe8\xeb\xf9\x48\x89\x04\x24\xc3"
+    local JUMP = "\x0f\xae\xe8\xff\xe0" -- lfence; jmp *%rax
+    for _, kind in ipairs {"undefined", "end"} do
+      -- In the thunk's first instruction, behind its call, before its return; without a call.
+      for offset, code in pairs {[0] = THUNK, [12] = THUNK, [16] = THUNK, [3] = JUMP} do
+        local words = {[at.odd] = code, [at.outer + 0x10] = CALL, [TASK + 0x2000] = into "outer",
+          [TASK + 0x2010] = into "start", [IRQ + 0x3008] = into "entry"}
+        if offset > 3 then
+          words[TASK + 0x1ff8] = offset == 12 and at.odd + 5 or at.middle
+        end
+        local state = kernel_state {rip = at.odd + offset,
+          rsp = TASK + (offset > 3 and 0x1ff8 or 0x2000)}
+        save(words, IRQ + 0x3010, state)
+        local options = {words = words, names = {odd = "__pi___x86_indirect_thunk_rax"},
+          by_name = {inner = call(16), entry = {sp = "sp", sp_offset = 0, type = "regs",
+            signal = true}, odd = {type = kind}, outer = call(16), start = {type = "end"}}}
+        options.registers = state
+        local thunk = ("__pi___x86_indirect_thunk_rax+0x%x"):format(offset)
+        assert.are.same({"registers " .. thunk, "orc outer+0x15", "orc start+0x15"},
+          calls(options), thunk .. " " .. kind)
+        options.registers = inner {rsp = IRQ + 0x3000}
+        assert.are.same({"registers inner+0x0", "orc entry+0x15", "exception " .. thunk,
+          "orc outer+0x15", "orc start+0x15"}, calls(options), thunk .. " " .. kind)
+      end
+    end
+  end)
+
   it("tell where only the processor saved registers", function()
     for _, version in ipairs(orc.versions) do
       -- The first instruction of a handler, with an error code; other registers are still there.

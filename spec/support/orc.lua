@@ -74,10 +74,10 @@ function orc.into(name)
   return orc.at[name] + 0x15
 end
 
-local function map_text(count, skip)
+local function map_text(count, skip, names)
   local lines = {}
   for _, name in ipairs(functions) do
-    lines[#lines + 1] = ("%x T %s"):format(orc.at[name], name)
+    lines[#lines + 1] = ("%x T %s"):format(orc.at[name], names and names[name] or name)
   end
   for name, address in pairs {code_end = BASE + 0x1000, __start_orc_unwind_ip = IPS,
     __stop_orc_unwind_ip = IPS + 4 * count, __start_orc_unwind = ENTRIES,
@@ -114,7 +114,7 @@ end
 
 -- A dump of one vCPU, and the text of its System.map. options: registers; words: by address;
 -- by_name: entries of functions, or entries: all of them; version (default "6.4"); count: of
--- entries, as the symbols say; no_symbols: of the tables.
+-- entries, as the symbols say; no_symbols: of the tables; names: of functions, by those here.
 function orc.image(options)
   local t = pagetables.x86_64(0x100000)
   local pages, physical = {}, 0x200000
@@ -142,7 +142,7 @@ function orc.image(options)
   segments[#segments + 1] = {type = 4, bytes = writer.note {cpus = {{pgtbl = t.root,
     registers = writer.x86_64(options.registers)}}}}
   return writer.file {machine = "x86_64", segments = segments},
-    map_text(options.count or #entries, options.no_symbols)
+    map_text(options.count or #entries, options.no_symbols, options.names)
 end
 
 return orc

@@ -80,10 +80,12 @@ local CODE_MAX = 4096 -- instructions of a function that are looked at
 
 -- Has the function at pc a frame record there? It has from `add x29, sp, #n` (or `mov x29, sp`,
 -- the same with 0) to `ldp x29, x30`; after `ret` or a jump comes code that has it again. nil: not
--- known, as in the entry code of exceptions, where the link register is the interrupted code's.
+-- known, as in the entry code of exceptions, where the link register is the interrupted code's. It
+-- calls functions in C that are named after it: el1h_64_irq calls el1h_64_irq_handler.
 local function has_record(walk, pc)
   local name, offset = walk.names.at(pc)
-  local is_entry = name and (name == "vectors" or name:find("^el[012][ht]_"))
+  local is_entry = name and (name == "vectors" or name:find "^el[012][ht]_")
+    and not name:find "_handler$"
   local count = name and not is_entry and offset // 4
   local code = count and count <= CODE_MAX and walk.space:array(pc - offset, "u32", count)
   if not code then

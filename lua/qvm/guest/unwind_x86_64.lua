@@ -139,20 +139,59 @@ local function follow_pointers(walk, bp)
   end
 end
 
+-- Retpolines -------------------------------------------------------------------------------
+
+-- An indirect call or jump may go through a thunk for its register (arch/x86/lib/retpoline.S),
+-- which ORC tables do not describe. It calls an instruction of its own, which writes the target
+-- over the return address and returns to it: after that call the caller's return address is the
+-- second word of the stack. A thunk that needs no call jumps, and the stack is the caller's.
+local CALL = 0xe8
+
+local function thunk_at(walk, address)
+  local name, offset = walk.names.at(address)
+  if name and name:find "x86_indirect_[%l_]*thunk_" then
+    return name, offset
+  end
+end
+
+-- The registers in the caller of a thunk, which is a new frame; nil: this is no thunk.
+local function leave_thunk(walk, registers)
+  local name, offset = thunk_at(walk, registers.rip)
+  local has_called = name and offset > 0 and walk.space:u8(registers.rip - offset) == CALL
+  local at = registers.rsp + (has_called and 8 or 0)
+  local caller = name and walk.space:u64(at)
+  if not caller or walk.names.at(caller) == name or not walk:is_return(caller) then
+    return nil
+  end
+  walk:add(caller, "orc")
+  local result = {}
+  for register, value in pairs(registers) do
+    result[register] = value
+  end
+  result.rip, result.rsp = caller, at + 8
+  return result
+end
+
 -- ORC --------------------------------------------------------------------------------------
 
 -- Returns the registers where the tables do not lead on, and whether they are a user's; nil at
--- the outermost function.
+-- the outermost function. An interrupt may have come in a thunk.
 local function follow_orc(walk, registers, is_exact)
-  local frames, ended, state = core.orc_walk(walk.space, walk.orc, registers, is_exact)
-  if not frames then
-    errors.fail(ended, state)
-  end
-  for _, frame in ipairs(frames) do
-    walk:add(frame.address, frame.how)
-  end
+  local frames, ended
+  repeat
+    local caller = is_exact and leave_thunk(walk, registers)
+    frames, ended, registers = core.orc_walk(walk.space, walk.orc, caller or registers,
+      is_exact and not caller)
+    if not frames then
+      errors.fail(ended, registers)
+    end
+    for _, frame in ipairs(frames) do
+      walk:add(frame.address, frame.how)
+    end
+    is_exact = #frames > 0 and frames[#frames].how == "exception"
+  until ended == "user" or not is_exact or walk:is_full() or not thunk_at(walk, registers.rip)
   if ended == "lost" or ended == "user" then
-    return state, ended == "user"
+    return registers, ended == "user"
   end
 end
 
