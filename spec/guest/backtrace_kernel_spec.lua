@@ -330,7 +330,8 @@ describe("a backtrace of an aarch64 kernel", function()
     for address, bytes in pairs(code) do
       words[address] = bytes
     end
-    for name, how in pairs {vectors = "scan", el1h_64_irq = "scan", el1h_64_irq_handler = "frame"} do
+    for name, how in pairs {vectors = "scan", el1h_64_irq = "scan",
+      el1h_64_irq_handler = "frame"} do
       local dump = dump_of("aarch64", t, {{virtual = BASE, physical = TEXT.physical, size = 4096},
         {virtual = STACK, physical = PHYSICAL_STACK, size = 4096}}, words,
         {elr = BASE + 0x220, gpr = {[29] = STACK + 0x20, [30] = IN_CALLER, [31] = STACK}}, BASE)

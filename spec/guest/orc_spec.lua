@@ -143,7 +143,8 @@ describe("ORC tables", function()
 
   -- The tables say nothing of a thunk (6.x), or that it is undefined (7.x).
   it("lead on from the thunk of an indirect call, and from an interrupt in it", function()
-    local CALL, THUNK = "\xe8\0\0\0\0", "\xe8\7\0\0\0\xf3\x90\x0f\xae\xe8\xeb\xf9\x48\x89\x04\x24\xc3"
+    local CALL = "\xe8\0\0\0\0"
+    local THUNK = "\xe8\7\0\0\0\xf3\x90\x0f\xae\xe8\xeb\xf9\x48\x89\x04\x24\xc3"
     local JUMP = "\x0f\xae\xe8\xff\xe0" -- lfence; jmp *%rax
     for _, kind in ipairs {"undefined", "end"} do
       -- In the thunk's first instruction, behind its call, before its return; without a call.

@@ -28,7 +28,7 @@ guests.each(NAMES, "the log of a %s guest", function(_, directory)
         assert.is_true(not is_of_init or message.level == 4)
         of_programs = of_programs + (is_of_init and 1 or 0)
       end
-      assert.is_true(of_programs >= 7)
+      assert.is_true(of_programs >= 7, of_programs)
       -- What these messages of the kernel's sources have: pr_notice(linux_banner) on x86,
       -- pr_info("Booting Linux on physical CPU ...") on arm64; pr_info("Run %s as ...") and
       -- pr_debug of its environment.

@@ -117,6 +117,8 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
         local frame = frames()
         if guest == "x86_64" and compared > 0 then
           break -- no frame pointers: gdb guesses from the stack
+        elseif name:find "^el1h_64" and compared > 0 then
+          break -- gdb does not know that it was not called
         end
         while compared > 0 and frame and qvm.hex(frame.address) ~= address do
           frame = frames()
@@ -150,16 +152,18 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
     it("lists all tasks as threads", function()
       local output, errors = with_tasks("first.elf", "info threads")
       local numbers, count = thread_numbers(output)
-      local expected = 0
+      local ids, expected = {}, 0
       for task in dump:tasks() do
-        assert.is_truthy(numbers[task.pid], tostring(task) .. output .. errors)
-        expected = expected + 1
+        ids[task.pid] = true
       end
+      -- Idle tasks are not in the list, nor is a process at the very end of its exit.
       for cpu in dump:vcpus() do
-        if cpu:task().pid == 0 then
-          expected = expected + 1
-          assert.is_truthy(numbers[10000000 + cpu.index])
-        end
+        local pid = cpu:task().pid
+        ids[pid == 0 and 10000000 + cpu.index or pid] = true
+      end
+      for id in pairs(ids) do
+        assert.is_truthy(numbers[id], id .. output .. errors)
+        expected = expected + 1
       end
       assert.are.equal(expected, count)
       assert.is_true(count > 40)
@@ -173,7 +177,7 @@ guests.each({"x86_64", "aarch64"}, "gdb, with the dump of a real guest (%s),",
       local compared = 0
       for pid, calls in (output .. "\n\n"):gmatch "Thread %d+ %(Thread (%d+) [^\n]*:\n(.-)\n\n" do
         local task = dump:task(tonumber(pid))
-        if task and not task.running and task.state ~= "Z" then
+        if task and not task.running and task.state ~= "Z" and task.state ~= "X" then
           local names = {}
           for frame in task:backtrace() do
             names[#names + 1] = frame.symbol:match "^[%w_]+"

@@ -372,6 +372,7 @@ local function make(dir, o)
   local ok, problem = pcall(boot_and_record, dir, o)
   if not ok then
     progress(problem .. "\nonce more")
+    os.rename(dir .. "/serial.log", dir .. "/serial-failed.log")
     process.clean()
     files.clean()
     boot_and_record(dir, o)

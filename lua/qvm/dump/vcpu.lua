@@ -64,8 +64,9 @@ end
 
 --- The task that the vCPU runs.
 --
--- In a switch, the one whose stack it is on. Needs the guest's types, see `Dump:types`. The kernel's number of the vCPU follows from its
--- registers on x86_64; otherwise the kernel is taken to number its CPUs as the dump does.
+-- In a switch, the one whose stack it is on. Needs the guest's types, see `Dump:types`. The
+-- kernel's number of the vCPU follows from its registers on x86_64; otherwise the kernel is
+-- taken to number its CPUs as the dump does.
 -- @treturn[1] qvm.task.Task the task; a CPU with nothing to do runs its idle task, of pid 0
 -- @return[2] nil, message, code: as `Dump:types` and `Dump:variable`
 -- @usage print(dump:vcpu(0):task())
