@@ -41,8 +41,8 @@ int vm_directory_open_nodes(struct vm_directory *directory, const char *path,
 
 /* True also where this user cannot find out, as he may not search the directory (EACCES): a
  * VM must not be missing from a list unnoticed. A directory that a process served with FUSE
- * until it was killed fails with ENOTCONN: it had an env, as the files that a killed VM leaves
- * do. */
+ * until it was killed fails with ENOTCONN: it had an env, as the files that a killed VM
+ * leaves do. */
 static bool has_env(const struct vm_directory *directory, const char *name)
 {
     char path[NAME_MAX + sizeof "/env"];

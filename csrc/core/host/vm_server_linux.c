@@ -128,8 +128,8 @@ static int lock_holder(int env, const char *path, pid_t *pid, struct qvm_error *
     return 0;
 }
 
-/* True if the path now names another file than the opened one, or none. The status of a file
- * whose server has died cannot be read: then it is another one if it has a status. */
+/* True if the path now names another file than the opened one, or none. The status of a
+ * file whose server has died cannot be read: then it is another one if it has a status. */
 static bool is_replaced(int env, const char *path)
 {
     struct stat opened, named;
