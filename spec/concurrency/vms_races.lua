@@ -330,7 +330,7 @@ describe("a user who is not root", function()
         print(select(3, qvm.names())); print(pcall(qvm.vms))'
       chmod 755 "$QVM_ROOT"]], [[
       say("names", table.concat(qvm.names(), " "))
-      say("dark", qvm.vm "dark")
+      say("dark", qvm.vm "dark":env())
       local closed, open = qvm.vm "closed", qvm.vm "open"
       say("env", closed:env())
       say("state", closed:state())
@@ -341,7 +341,7 @@ describe("a user who is not root", function()
       say("status", open:status {log = "own/open.log"})
       say("dump", open:dump {dir = "dumps"})]])
     local closed = "permission | /vms/closed/env: Permission denied\n"
-    assert.are.equal("names: closed open\n"
+    assert.are.equal("names: closed dark open\n"
       .. "dark: permission | /vms/dark/env: Permission denied\nenv: " .. closed .. "state: "
       .. closed .. "pid: " .. closed .. "signal: " .. closed .. "snapshot: " .. closed
       .. "record: " .. closed .. "status: permission | own/open.log: Permission denied\n"
