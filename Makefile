@@ -231,9 +231,14 @@ docs: ## build the reference as HTML, in build/docs
 	ldoc --fatalwarnings -d $(BUILD)/docs -o index .
 	@cp docs/*.png docs/*.svg $(BUILD)/docs/topics
 
+# The files are moved into place, as another make may be installing them.
 man: $(LUA_CHECKED) ## write the manual pages and the completion of the commands
 	@mkdir -p $(BUILD)/man/man1 $(BUILD)/completions
-	@$(LUA) docs/commands.lua $(BUILD) $(COMMANDS)
+	@set -e; new=$$(mktemp -d $(BUILD)/man.XXXXXX); trap 'rm -rf $$new' EXIT; \
+	mkdir -p $$new/man/man1 $$new/completions; \
+	$(LUA) docs/commands.lua $$new $(COMMANDS); \
+	for file in $$new/man/man1/* $$new/completions/*; do \
+		[ ! -e $$file ] || mv $$file $(BUILD)/$${file#$$new/}; done
 
 # The interpreter in the first line of a command: LUA if it is absolute, else the lua5.4 that
 # $PATH finds.
@@ -246,7 +251,7 @@ define EACH_INSTALLED
 	each 644 $(HELP) "$(LUADIR)/qvm/$(notdir $(HELP))"; \
 	each 755 $(MODULE_SO) "$(LIBDIR)/qvm/$(notdir $(MODULE_SO))"; \
 	for name in $(COMMANDS:%=qvm-%); do \
-		each 755 $(BUILD)/commands/$$name "$(BINDIR)/$$name"; \
+		each 755 $$commands/$$name "$(BINDIR)/$$name"; \
 		each 644 $(BUILD)/man/man1/$$name.1 "$(MANDIR)/man1/$$name.1"; \
 		each 644 $(BUILD)/completions/$$name "$(COMPLETIONS)/$$name"; done; \
 	each 755 $(SIMULATOR) "$(PREFIX)/libexec/qvm/$(notdir $(SIMULATOR))"; \
@@ -254,13 +259,14 @@ define EACH_INSTALLED
 		each 644 $(BUILD)/$$file "$(PREFIX)/share/qvm/$$file"; done
 endef
 
-# Without Lua's argparse there are no manual pages and completions.
+# Without Lua's argparse there are no manual pages and completions. The commands are written to a
+# directory of their own: another make may be installing them with another LUA.
 install: all man ## install below $(DESTDIR)$(PREFIX)
-	@mkdir -p $(BUILD)/commands
-	@for name in $(COMMANDS); do \
+	@set -e; commands=$$(mktemp -d $(BUILD)/commands.XXXXXX); trap 'rm -rf $$commands' EXIT; \
+	for name in $(COMMANDS); do \
 		sed '1s|/usr/bin/env lua5\.4|$(COMMAND_LUA)|' examples/$$name.lua \
-			>$(BUILD)/commands/qvm-$$name || exit 1; done
-	@set -e; each() { \
+			>$$commands/qvm-$$name; done; \
+	each() { \
 		case $$2 in */man/*|*/completions/*) [ -e $$2 ] || return 0 ;; esac; \
 		echo "install $(DESTDIR)$$3"; \
 		install -D -m $$1 $$2 "$(DESTDIR)$$3"; }; \

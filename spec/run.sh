@@ -6,8 +6,12 @@
 # and at the end one summary in busted's form.
 set -u
 
+log_of() { # log_of DIRECTORY FILE: two files may have the same name, but not the same path
+    echo "$1/$(echo "$2" | tr / _)"
+}
+
 if [ "$1" = --one ]; then # --one DIRECTORY FILE
-    log=$2/$(basename "$3" _spec.lua)
+    log=$(log_of "$2" "$3")
     case $3 in
     *_spec.lua) command=$BUSTED ;;
     *) command=${UNDER:-} ;;
@@ -21,7 +25,7 @@ if [ "$1" = --one ]; then # --one DIRECTORY FILE
     else
         sed -n '/^Pending ->/,$p' "$log"
     fi
-    printf '%-18s %s\n' "$(basename "$log")" "${summary:-status $status: no summary}"
+    printf '%-18s %s\n' "$(basename "$3" _spec.lua)" "${summary:-status $status: no summary}"
     exit 0
 fi
 
@@ -50,7 +54,7 @@ slow_first "$@" | awk '!seen[$0]++' | xargs -P "${AT_ONCE:-4}" -n 1 sh "$0" --on
 
 if [ -e "$logs/failed" ]; then
     while read -r file; do
-        cat "$logs/$(basename "$file" _spec.lua)"
+        cat "$(log_of "$logs" "$file")"
     done <"$logs/failed"
 fi
 awk '/^[a-z0-9_]+ +[0-9]+ success(es)? \// { passed += $2; failed += $5; errors += $8; pending += $11 }

@@ -2,7 +2,9 @@
 -- no status or dump may be lost or belong to another request. Prints figures, and fails if
 -- something was lost or the caller's memory grew.
 --
--- soak.lua SECONDS
+-- soak.lua SECONDS [SEED]
+--
+-- The seed, which it prints, chooses the operations; without one it differs from run to run.
 --
 -- Run it with MALLOC_MMAP_THRESHOLD_ set: otherwise, once glibc has freed a block of the
 -- size of the read buffers, it allocates such blocks on its heap, and free space there
@@ -18,7 +20,11 @@ local sim = require "support.sim"
 local clock = require("system").monotime
 
 local SECONDS = tonumber(arg[1] or 20)
+local SEED = tonumber(arg[2] or os.time())
 local VMS, RAM, SAMPLES = 8, 0x80000000, 10
+
+math.randomseed(SEED)
+print(("seed %d"):format(SEED))
 
 local dumps = files.mkdir("dumps")
 qvm.root(sim.root())

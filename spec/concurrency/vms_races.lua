@@ -28,6 +28,12 @@ local function code_of(...)
   return select(3, call(...))
 end
 
+-- Whether a loop that must see all that another process does may end: after the deadline. On a
+-- busy machine the process may need longer for all of it.
+local function is_over(deadline, has_all)
+  return clock() > deadline and (has_all or clock() > deadline + 30)
+end
+
 local function each_node(vm)
   local names = {}
   for name in vm:nodes() do
@@ -61,7 +67,8 @@ describe("an env", function()
 
   it("that never ends is refused as too large", function()
     assert_codes({"too_large", "gone", "gone", "gone"},
-      'mkfifo "$1"; exec 3<>"$1"; yes >&3 & :')
+      -- Once nothing can read from the FIFO, `yes` ends: it must not be able to itself.
+      'mkfifo "$1"; exec 3<>"$1"; yes >"$1" 3>&- & :')
   end)
 
   it("that grows slowly without end: reading it times out", function()
@@ -119,7 +126,7 @@ describe("an env", function()
       end
       code = code_of(vm, "signal", "dump")
       assert.is_true(code == "gone" or code == "not_found" or code == "unsupported", code)
-    until clock() > deadline
+    until is_over(deadline, seen.env and seen.malformed and seen.unsupported and seen.not_found)
     assert.are.same({env = true, malformed = true, unsupported = true, not_found = true}, seen)
   end)
 end)
@@ -202,7 +209,7 @@ describe("a root that changes while it is in use", function()
         assert(code == "gone" or code == "not_found", code)
         each_node(vm)
       end
-    until clock() > deadline
+    until is_over(deadline, listed[50] and listed[0] and listed.not_found)
     assert.is_true(listed[50] and listed[0] and listed.not_found)
   end)
 end)
@@ -323,7 +330,7 @@ describe("a user who is not root", function()
         print(select(3, qvm.names())); print(pcall(qvm.vms))'
       chmod 755 "$QVM_ROOT"]], [[
       say("names", table.concat(qvm.names(), " "))
-      say("dark", qvm.vm "dark")
+      say("dark", qvm.vm "dark":env())
       local closed, open = qvm.vm "closed", qvm.vm "open"
       say("env", closed:env())
       say("state", closed:state())
@@ -334,7 +341,7 @@ describe("a user who is not root", function()
       say("status", open:status {log = "own/open.log"})
       say("dump", open:dump {dir = "dumps"})]])
     local closed = "permission | /vms/closed/env: Permission denied\n"
-    assert.are.equal("names: closed open\n"
+    assert.are.equal("names: closed dark open\n"
       .. "dark: permission | /vms/dark/env: Permission denied\nenv: " .. closed .. "state: "
       .. closed .. "pid: " .. closed .. "signal: " .. closed .. "snapshot: " .. closed
       .. "record: " .. closed .. "status: permission | own/open.log: Permission denied\n"

@@ -265,7 +265,7 @@ describe("qvm-firstcontact", function()
       file:write(bytes:sub(1, at - 1), "\7", bytes:sub(at + 1))
       file:close()]]):format(dumps .. "/core.linux1"))
     sim.start("linux1", usual(('set sim-note old\ndump "|%s %s"'):format(lua, patch)))
-    local rows = contact("--yes", "--dir", dumps, "--timeout", "2")
+    local rows = contact("--yes", "--dir", dumps, "--timeout", "5")
     local names = " " .. table.concat(different(rows), ", ") .. ","
     for _, name in ipairs {"dump on request", "name of the dump", "note: extra registers",
         "note: head"} do
@@ -280,7 +280,7 @@ describe("qvm-firstcontact", function()
       return pending "signals cannot be sent under valgrind"
     end
     sim.start("linux1", "ram 1M\ncpu\ncpu\nvdev pl011 name console set debug off")
-    local rows = contact("--yes", "--dir", files.mkdir("dumps"), "--timeout", "1")
+    local rows = contact("--yes", "--dir", files.mkdir("dumps"), "--timeout", "5")
     assert.are.same({"dump on request", "vdevs in the status text"}, different(rows))
     assert.matches("has no `dump` option", rows["dump on request"].why, 1, true)
     assert.matches("documents of 7.x", rows["vdevs in the status text"].why, 1, true)

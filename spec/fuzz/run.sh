@@ -37,6 +37,18 @@ report() { # report TARGET
             target, runs, seconds, edges, features }' "$folder/logs/$1"
 }
 
+# Prints what broke the target, and what replays it: the seed, and the input as base64, which
+# libFuzzer itself prints only for small ones.
+show() { # show TARGET
+    echo "$1: broken; more in $folder/logs/$1:"
+    grep -aE '^INFO: Seed:|does not hold|raised:|ERROR:|runtime error|Test unit written' \
+        "$folder/logs/$1"
+    sed -n 's/.*Test unit written to //p' "$folder/logs/$1" | while read -r input; do
+        echo "base64 of $input:"
+        base64 "$input"
+    done
+}
+
 failed=0
 mkdir -p "$folder/crashes" "$folder/logs"
 for one in "$@"; do
@@ -45,9 +57,7 @@ for one in "$@"; do
         report "$one"
     else
         failed=1
-        echo "$one: broken; more in $folder/logs/$one:"
-        grep -aE 'does not hold|raised:|ERROR:|runtime error|Test unit written' \
-            "$folder/logs/$one"
+        show "$one"
     fi
 done
 exit $failed

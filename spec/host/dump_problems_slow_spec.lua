@@ -213,7 +213,7 @@ describe("vm:dump", function()
   it("says on a timeout that the disk is full", function()
     local vm = start("set sim-dump-seconds 20\ndump " .. dumps)
     core.free_space = function() return 4096 end
-    local _, message = vm:dump {dir = dumps, timeout = 1}
+    local _, message = vm:dump {dir = dumps, timeout = 3}
     assert.matches("of %d+ bytes; its disk is full: 4 KiB free$", message)
   end)
 

@@ -83,10 +83,13 @@ describe("vcpu:thread", function()
     assert(os.execute(("ln -s '%s' '%s'"):format(sim.program, program)))
     local linux1 = sim.start("linux1", nil, {program = program})
     files.write("vms/linux1/env", ('{"vcpus": [{"tid": %d}]}'):format(linux1.pid))
-    local thread = assert(qvm.vm("linux1"):env():vcpu(0):thread())
+    local cpu = qvm.vm("linux1"):env():vcpu(0)
+    local thread = process.eventually(function() -- it has just been started
+      local now = assert(cpu:thread())
+      return now.state == "sleeping" and now
+    end)
     assert.are.equal("a) R 1 (b\27[2J", thread.name)
     assert.are.equal(priority(), thread.priority)
-    assert.are.equal("sleeping", thread.state)
   end)
 
   it("fails if there is no such thread", function()

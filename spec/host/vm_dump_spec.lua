@@ -186,7 +186,7 @@ describe("vm:dump", function()
   end)
 
   it("waits until a slow dump is complete, and reports progress", function()
-    start("linux1", "set sim-dump-seconds 1", "4M")
+    start("linux1", "set sim-dump-seconds 3", "4M")
     local calls = {}
     local cpu, wall = os.clock(), clock()
     local dump <close> = assert(qvm.vm("linux1"):dump {dir = dumps,
@@ -214,10 +214,10 @@ describe("vm:dump", function()
 
   it("times out", function()
     start("linux1", "set sim-dump-seconds 20", "4M")
-    local dump, message, code = qvm.vm("linux1"):dump {dir = dumps, timeout = 1}
+    local dump, message, code = qvm.vm("linux1"):dump {dir = dumps, timeout = 3}
     assert.is_nil(dump)
     assert.are.equal("timeout", code)
-    assert.matches("not complete within 1 s: %d+ of %d+ bytes", message)
+    assert.matches("not complete within 3 s: %d+ of %d+ bytes", message)
   end)
 
   it("reports that no dump appeared", function()

@@ -102,7 +102,8 @@ describe("the simulator", function()
     local linux1 = sim.start("linux1")
     local vm = qvm.vm("linux1")
     local watcher = process.start {"sh", "-c",
-      "while [ -e " .. process.quote(linux1.path) .. " ]; do :; done; echo gone"}
+      "echo watching; while [ -e " .. process.quote(linux1.path) .. " ]; do :; done; echo gone"}
+    assert.are.equal("watching", watcher:line())
     linux1:tell("reboot")
     assert.are.equal("gone", watcher:line())
     assert.are.equal("running", vm:state())

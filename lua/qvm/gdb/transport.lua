@@ -96,8 +96,8 @@ Client.__index = Client
 function Client:turn_away()
   local other = self.server:accept()
   if other then
-    other:close()
     self.say "one client at a time: another one was turned away"
+    other:close()
   end
 end
 
