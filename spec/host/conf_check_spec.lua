@@ -63,6 +63,15 @@ describe("a configuration checked against a VM", function()
     assert.is_nil(list[8]) -- the node in the VM's directory has its vdev
   end)
 
+  it("does not compare a vCPU's errata with those of an unknown vCPU", function()
+    local vm = vm_with [[{"cpus":[{"tid":2,"last_known_ip":5}],
+      "errata":[{"id":"843419","value":"on","cpu":"first"}]}]]
+    assert.are.equal("erratum 843419 on vCPU unknown: off / on: cannot tell",
+      findings("system linux1 cpu set errata-843419 off", vm)[4])
+    assert.are.equal("erratum 843419 on vCPU unknown: off / on: differs",
+      findings("system linux1 set errata-843419 off", vm)[4])
+  end)
+
   -- In the form that an 8.0 qvm prints.
   local variables = [[
 allowed set variables

@@ -71,7 +71,7 @@ local function add_vm(families, about, directory, dumps)
     end
   end
   for _, erratum in ipairs(about.errata or {}) do
-    families.errata:add({vm, {"cpu", erratum.cpu and ("%d"):format(erratum.cpu) or "all"},
+    families.errata:add({vm, {"cpu", ("%s"):format(erratum.cpu or "all")},
       {"erratum", erratum.id}, {"value", Plain.raw_value(erratum.value)}}, 1)
   end
   local dumped = last_dump(directory, dumps or {}, about.name)

@@ -64,12 +64,13 @@ local function switch(value)
 end
 
 local function check_erratum(add, set, erratum)
-  if set.context == "cpu" and erratum.cpu ~= nil and erratum.cpu ~= set.index then
+  if set.context == "cpu" and math.type(erratum.cpu) and erratum.cpu ~= set.index then
     return
   end
   local what = "erratum " .. line.cut(erratum.id)
     .. (erratum.cpu and " on vCPU " .. erratum.cpu or "")
-  add(set, what, set.value, line.raw(erratum.value), set.value == "auto" and "cannot tell"
+  local is_unknown = set.value == "auto" or set.context == "cpu" and erratum.cpu == "unknown"
+  add(set, what, set.value, line.raw(erratum.value), is_unknown and "cannot tell"
     or switch(set.value) == switch(erratum.value) and "ok" or "differs")
 end
 
