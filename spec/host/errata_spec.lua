@@ -109,6 +109,28 @@ describe("a snapshot of errata", function()
     assert.are.same({}, errata.load(path))
   end)
 
+  it("is saved and loaded with a vCPU that the env does not state clearly", function()
+    local vm = vm_with '{"errata": [{"id": "1", "value": "on", "cpu": -1}, {"id": "1", "cpu": 0}]}'
+    local path = files.path("baseline.json")
+    assert(errata.save(path, errata.snapshot(vm)))
+    assert.are.same({"1/0=true", "1/unknown=on"}, ids(assert(errata.load(path))))
+    assert.same_errata(path, vm)
+    assert.are.same({{kind = "added", id = "1", actual = "on"},
+      {kind = "removed", id = "1", cpu = "unknown", expected = "on"}},
+      errata.diff({{id = "1", value = "on", cpu = "unknown"}}, {{id = "1", value = "on"}}))
+  end)
+
+  it("is not saved with what is no vCPU", function()
+    local path = files.path("baseline.json")
+    for _, cpu in ipairs {-1, "0", 1.5, 1.0, true, {}} do
+      local entry = {id = "a", value = 1, cpu = cpu}
+      assert.error_matches(function() errata.save(path, {entry}) end, "snapshot expected")
+      assert.error_matches(function() errata.diff({entry}, {{id = "a", value = 1, cpu = 1}}) end,
+        "snapshot expected")
+    end
+    assert.is_false(files.exists(path))
+  end)
+
   it("is saved completely or not at all", function()
     local path = files.path("baseline.json")
     assert(errata.save(path, {{id = "1", value = true}}))

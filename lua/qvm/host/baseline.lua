@@ -64,13 +64,15 @@ end
 
 -- Reading --------------------------------------------------------------------
 
-local function is_index(value)
-  return math.type(value) == "integer" and value >= 0
+-- Can it be the vCPU of an entry? The env's decoder has "unknown" for one that it does not
+-- understand.
+function baseline.is_cpu(value)
+  return math.type(value) == "integer" and value >= 0 or value == "unknown"
 end
 
 local function decode_entry(raw)
   if type(raw) ~= "table" or type(raw.id) ~= "string"
-    or raw.cpu ~= nil and not is_index(raw.cpu) then
+    or raw.cpu ~= nil and not baseline.is_cpu(raw.cpu) then
     return nil
   end
   local value = raw.value
