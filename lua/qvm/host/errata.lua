@@ -202,9 +202,27 @@ local function find(map, entry)
   return entries and entries[entry.nth]
 end
 
-local function same(a, b)
-  return type(a) == type(b)
-    and (a == b or type(a) == "table" and json.encode(a) == json.encode(b))
+-- Compares values, also those that JSON cannot hold. `seen` maps each table to the set of those
+-- with which its comparison has begun, which ends one of tables that contain themselves.
+local function same(a, b, seen)
+  if type(a) ~= "table" or type(b) ~= "table" then
+    return type(a) == type(b) and a == b
+  elseif a == b or seen[a] and seen[a][b] then
+    return true
+  end
+  seen[a] = seen[a] or {}
+  seen[a][b] = true
+  for key, value in next, a do
+    if not same(value, b[key], seen) then
+      return false
+    end
+  end
+  for key in next, b do
+    if a[key] == nil then
+      return false
+    end
+  end
+  return true
 end
 
 --- Compares two snapshots.
@@ -226,7 +244,7 @@ function errata.diff(baseline, current)
     local now = find(actual, entry)
     if not now then
       add("removed", entry, entry.value, nil)
-    elseif not same(entry.value, now.value) then
+    elseif not same(entry.value, now.value, {}) then
       add("changed", entry, entry.value, now.value)
     end
   end
