@@ -84,9 +84,28 @@ local function errata_by_id(env)
   return by_id
 end
 
-local function check_errata(add, configuration, by_id)
+-- The `set` options that count: of those of one variable in one context, the last.
+local function sets_that_count(configuration)
+  local last, list = {}, {}
+  for i = #configuration.set, 1, -1 do
+    local set = configuration.set[i]
+    local names = last[set.context .. (set.index or "")] or {}
+    last[set.context .. (set.index or "")] = names
+    if not names[set.name] then
+      names[set.name] = true
+      list[#list + 1] = set
+    end
+  end
+  local sets = {}
+  for i = #list, 1, -1 do
+    sets[#sets + 1] = list[i]
+  end
+  return sets
+end
+
+local function check_errata(add, configuration, sets, by_id)
   local looked = 0
-  for _, set in ipairs(configuration.set) do
+  for _, set in ipairs(sets) do
     local found = related(set.name, by_id)
     for _, group in ipairs(found) do
       looked = looked + #group
@@ -192,15 +211,15 @@ end
 
 -- Checks each `set` against the variables of a qvm, and relates those that are not set to the
 -- errata of the env.
-local function check_variables(add, configuration, by_id, text)
+local function check_variables(add, sets, by_id, text)
   local is_set = {}
-  for _, set in ipairs(configuration.set) do
+  for _, set in ipairs(sets) do
     is_set[set.name] = true
   end
   local list, known = variables.select(text, function(name)
     return is_set[name] or related(name, by_id)[1] ~= nil
   end)
-  for _, set in ipairs(configuration.set) do
+  for _, set in ipairs(sets) do
     local variable = known[set.name]
     add(set, "set " .. set.name, ("%s (%s)"):format(set.value, set.context),
       variable and ("%s, %s"):format(variable.type, variable.context)
@@ -233,10 +252,10 @@ local function findings_of(configuration, vm, env, text)
   check_vcpus(add, configuration, env)
   check_nodes(add, configuration, vm)
   check_dump(add, configuration.dump)
-  local by_id = errata_by_id(env)
-  check_errata(add, configuration, by_id)
+  local by_id, sets = errata_by_id(env), sets_that_count(configuration)
+  check_errata(add, configuration, sets, by_id)
   if text then
-    check_variables(add, configuration, by_id, text)
+    check_variables(add, sets, by_id, text)
   end
   return findings
 end
