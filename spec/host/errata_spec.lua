@@ -166,6 +166,8 @@ describe("a snapshot of errata", function()
     for text, expected_code in pairs {
       ["{"] = "malformed", ["[]"] = "malformed", ["{}"] = "malformed", ["1"] = "malformed",
       ['{"kind": "qvm errata baseline", "version": 1}'] = "malformed",
+      ['{"kind": "qvm errata baseline", "version": 1, "errata": {"1": {"id": "5", "value": 1}}}']
+        = "malformed",
       ['{"kind": "another", "version": 1, "errata": []}'] = "malformed",
       ['{"kind": "qvm errata baseline", "version": 2, "errata": []}'] = "unsupported",
       ['{"kind": "qvm errata baseline", "version": 1, "errata": [{"id": 5}]}'] = "malformed",

@@ -111,7 +111,8 @@ describe("a record of a VM", function()
       .. '"nodes": ["n"]}'
     for text, expected in pairs {["{"] = "malformed", ["[]"] = "malformed", ["{}"] = "malformed",
       [good:gsub("1", "2")] = "unsupported", [good:gsub('"a"', "5")] = "malformed",
-      [good:gsub('"n"', "5")] = "malformed", [good:gsub("record", "cord")] = "malformed"} do
+      [good:gsub('"n"', "5")] = "malformed",
+      [good:gsub('%["n"%]', '{"n": "n"}')] = "malformed", [good:gsub("record", "cord")] = "malformed"} do
       files.write("record/manifest.json", text)
       assert.are.equal(expected, select(3, qvm.replay(directory)), text)
     end

@@ -104,7 +104,8 @@ function baseline.decode(text, path)
   local shown = line.escape_controls(path)
   if raw == nil then
     return nil, shown .. ":" .. line.escape_controls(message), code
-  elseif type(raw) ~= "table" or raw.kind ~= KIND or type(raw.errata) ~= "table" then
+  elseif type(raw) ~= "table" or raw.kind ~= KIND or type(raw.errata) ~= "table"
+    or type(next(raw.errata)) == "string" then
     return nil, ("%s: not a %s"):format(shown, KIND), "malformed"
   elseif raw.version ~= VERSION then
     return nil, ("%s: a baseline of version %s: this library supports %d"):format(shown,

@@ -167,7 +167,8 @@ Replay.__tostring = line.tostring("VM", function(vm)
 end)
 
 local function is_manifest(raw)
-  if type(raw) ~= "table" or raw.kind ~= KIND or type(raw.nodes) ~= "table" then
+  if type(raw) ~= "table" or raw.kind ~= KIND or type(raw.nodes) ~= "table"
+    or type(next(raw.nodes)) == "string" then
     return false
   end
   for _, name in ipairs(raw.nodes) do
