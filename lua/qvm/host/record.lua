@@ -15,7 +15,7 @@ local errata = require "qvm.host.errata"
 local iterators = require "qvm.util.iterators"
 local json = require "qvm.util.json_writer"
 local line = require "qvm.util.text"
-local state_names = require "qvm.host.state".NAMES
+local states = require "qvm.host.state"
 
 local record = {}
 
@@ -25,7 +25,7 @@ local KIND, VERSION = "qvm record", 1
 local STYLE = {comma = ", ", colon = ": ", lenient = true, arrays = {nodes = true, files = true}}
 
 local IS_STATE = {}
-for _, name in ipairs(state_names) do
+for _, name in ipairs(states.NAMES) do
   IS_STATE[name] = true
 end
 
@@ -139,7 +139,7 @@ function Replay:state()
   local recorded = self.manifest.state
   local now, why = env:state()
   if not IS_STATE[recorded] or recorded == now then
-    return now, why
+    return states.reported(now, why)
   elseif recorded == "running" or recorded == "suspended" then
     return recorded
   elseif recorded == "gone" then
