@@ -126,7 +126,7 @@ local TITLES = {"VM", "erratum", "vCPU", "expected", "is"}
 
 local function cells_of(row)
   return {escape(row.vm), row.id and escape(row.id) or "-",
-    not row.is_erratum and "-" or row.cpu and ("%d"):format(row.cpu) or "all",
+    not row.is_erratum and "-" or ("%s"):format(row.cpu or "all"),
     row.expected, row.actual}
 end
 

@@ -77,7 +77,7 @@ local function value_of(raw, expected)
 end
 
 local function is_cpu(value)
-  return value == nil or math.type(value) == "integer" and value >= 0
+  return value == nil or value == "unknown" or math.type(value) == "integer" and value >= 0
 end
 
 local function is_erratum(raw)

@@ -38,7 +38,7 @@ local function shown(id)
 end
 
 local function vcpus_text(cpu)
-  return cpu and ("vCPU %d"):format(cpu) or "all vCPUs"
+  return cpu and ("vCPU %s"):format(cpu) or "all vCPUs"
 end
 
 local function difference_text(d)

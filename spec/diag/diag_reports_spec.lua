@@ -400,7 +400,7 @@ describe("diag --prometheus", function()
     local name = 'a\\b"c\nd\255e'
     write_vm(name, [[{"errata": [{"id": "x\\\"\n", "value": "}\u0007 ü"},
       {"id": "1", "value": "on"}, {"id": "1", "value": "on"}, {"id": "2", "value": null},
-      {"id": "3", "value": 18446744073709551615}]}]])
+      {"id": "3", "value": 18446744073709551615}, {"id": "4", "value": 1, "cpu": "first"}]}]])
     local _, out = diag {"--prometheus"}
     check(out)
     local label = [[vm="a\\b\"c\nd]] .. "\u{fffd}" .. [[e"]]
@@ -410,6 +410,7 @@ describe("diag --prometheus", function()
     assert.are.equal(1, select(2, out:gsub('erratum="1"', "")))
     assert.matches('erratum="2",value="null"', out, 1, true)
     assert.matches('erratum="3",value="0xffffffffffffffff"', out, 1, true)
+    assert.matches('cpu="unknown",erratum="4",value="1"', out, 1, true)
   end)
 
   it("shows when the newest dump in $QVM_DUMP_DIR was requested, according to its name", function()

@@ -169,6 +169,16 @@ equal: board1
 ]], out)
   end)
 
+  it("keeps errata of an unknown vCPU apart from those of all", function()
+    baseline("linux1", '{"id": "1", "cpu": "unknown", "value": "on"}, {"id": "2", "value": 1}')
+    board("board1", vms(vm("linux1",
+      '{"id": "1", "cpu": "unknown", "value": "off"}, {"id": "2", "value": 1}')))
+    local status, out = report()
+    assert.are.equal(3, status)
+    assert.matches("\nlinux1  1        ...   on        off\n    vCPU: unknown\n", out, 1, true)
+    assert.is_nil(out:find("all", 1, true))
+  end)
+
   it("distinguishes text from integers, and compares tables", function()
     baseline("linux1",
       '{"id": "1", "integer": "9007199254740993"}, {"id": "2", "value": {"a": [1]}}')

@@ -63,6 +63,15 @@ describe("a configuration checked against a VM", function()
     assert.is_nil(list[8]) -- the node in the VM's directory has its vdev
   end)
 
+  it("does not compare a vCPU's errata with those of an unknown vCPU", function()
+    local vm = vm_with [[{"cpus":[{"tid":2,"last_known_ip":5}],
+      "errata":[{"id":"843419","value":"on","cpu":"first"}]}]]
+    assert.are.equal("erratum 843419 on vCPU unknown: off / on: cannot tell",
+      findings("system linux1 cpu set errata-843419 off", vm)[4])
+    assert.are.equal("erratum 843419 on vCPU unknown: off / on: differs",
+      findings("system linux1 set errata-843419 off", vm)[4])
+  end)
+
   -- In the form that an 8.0 qvm prints.
   local variables = [[
 allowed set variables
@@ -144,6 +153,35 @@ vdev x
     list = findings("system linux1\nset erratum-843419 off", vm, {variables = text})
     assert.are.same({"erratum 843419: off / on: differs",
       "set erratum-843419: off (global) / boolean, global: ok"}, {list[#list - 1], list[#list]})
+  end)
+
+  it("counts the last of several values of a variable in one context", function()
+    local vm = vm_with [[{"cpus":[{"tid":2,"last_known_ip":5},{"tid":3,"last_known_ip":5}],
+      "errata":{"843419":"on","all":{"1530923":1},"cpu0":{"77777":1},"cpu1":{"77777":0}}}]]
+    local list = findings([[
+system linux1
+set errata-843419 off
+set erratum-1530923 1
+cpu set erratum-77777 0 set erratum-77777 1
+cpu set erratum-77777 0
+reserve loc 1
+set errata-843419 bad
+set errata-843419 on]], vm, {variables = variables .. " errata-843419 (boolean, global)\n"
+      .. " erratum-1530923 (boolean, global)\n erratum-77777 (boolean, cpu)\n"})
+    local seen = {}
+    for i = 4, #list do
+      seen[#seen + 1] = list[i]
+    end
+    assert.are.same({
+      "erratum 1530923: 1 / 1: ok",
+      "erratum 77777 on vCPU 0: 1 / 1: ok",
+      "erratum 77777 on vCPU 1: 0 / 0: ok",
+      "erratum 843419: on / on: ok",
+      "set erratum-1530923: 1 (global) / boolean, global: ok",
+      "set erratum-77777: 1 (cpu) / boolean, cpu: ok",
+      "set erratum-77777: 0 (cpu) / boolean, cpu: ok",
+      "set errata-843419: on (global) / boolean, global: ok"}, seen)
+    assert.are.equal(8, list["erratum 843419"].line)
   end)
 
   it("gives a file and a line for each finding", function()

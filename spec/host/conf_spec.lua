@@ -130,6 +130,12 @@ cpu
       select(2, load "\n@nothing.conf"))
     assert.are.equal("test.qvmconf:1: no file name after the @", error_of "@")
     assert.are.equal("test.qvmconf:2: it contains a NUL", error_of "\n\0")
+    for _, options in ipairs {"debug x\nset a \0", {"set", "a", "\0"}} do
+      local none, message, code = qvm.conf.load(files.write("test.qvmconf", "system a"),
+        {options = options})
+      assert.are.same({nil, "malformed"}, {none, code})
+      assert.matches("^options:[23]: it contains a NUL$", message)
+    end
     assert.matches("test.qvmconf:1: 16 files include one another", error_of "@test.qvmconf")
     assert.are.equal("not_found", select(3, qvm.conf.load(files.path("nothing"))))
     assert.is_false(pcall(qvm.conf.load))

@@ -240,6 +240,18 @@ describe("errata are found in", function()
       '{"z_errata": {"b": 1}, "guest": {"errata": ["a"]}, "errata": {}}', {"b=1", "a=true"}},
     {"an object whose order is not that of its names", '{"errata": {"z": 1, "a": 2, "m": 3}}',
       {"z=1", "a=2", "m=3"}},
+    {"records that list vCPUs", [[{"errata": [{"id": "a", "cpu": [0, "cpu2", "x"]},
+      {"id": "b", "cpu": "All"}, {"id": "c", "cpu": null}, {"cpu": [1], "ids": ["d"]},
+      {"cpu": [0, 1], "e": "on"}, {"cpu": ["843419"]}]}]],
+      {"a=true@0", "a=true@2", "a=true@unknown", "b=true", "c=true", "d=true@1", "e=on@unknown",
+      "843419=true"}},
+    {"records whose vCPU is not understood", [[{"errata": [{"id": "a", "cpu": "first"},
+      {"id": "b", "cpu": -1}, {"id": "c", "cpu": 1.5}, {"id": "d", "cpu": {"no": 1}},
+      {"id": "e", "cpu": []}, {"cpu": true, "f": 1}]}]], {"a=true@unknown", "b=true@unknown",
+      "c=true@unknown", "d=true@unknown", "e=true@unknown", "f=1@unknown"}},
+    {"objects that name their vCPU", [[{"errata": {"cpu": 1, "a": "on",
+      "843419": {"enabled": true, "cpu": "first"}, "9": {"mode": 1, "cpu": [2, 3]}}}]],
+      {"a=on@1", "843419=true@unknown", "9=1@2", "9=1@3"}},
     {"nothing that is no id", '{"errata": [null, true, {"id": null, "value": 3}, 7.0, 1.5]}',
       {"7=true", "1.5=true"}},
     {"a record under its number", '{"errata": {"843419": {"note": "x"}}}', nil},
@@ -259,6 +271,17 @@ describe("errata are found in", function()
       end
     end)
   end
+
+  it("records whose value is an array or object", function()
+    local list = {}
+    for e in env_of([[{"errata": [{"id": "1", "value": {"state": "off"}, "cpu": 2},
+      {"id": "2", "applied": [false]}, {"id": "3", "state": {"a": 1}, "enabled": "on"}],
+      "x": {"errata": {"843419": {"state": {"a": 1}, "cpu": 1}}}}]]):errata() do
+      list[#list + 1] = {e.id, e.value, e.cpu}
+    end
+    assert.are.same({{"1", {state = "off"}, 2}, {"2", {false}}, {"3", "on"},
+      {"843419", {state = {a = 1}, cpu = 1}, 1}}, list)
+  end)
 
   it("the place named by a schema", function()
     local text = '{"errata": {"a": 1}, "cfg": {"quirks": {"b": 2, "c": {"cpu1": {"d": 3}}}}}'

@@ -109,6 +109,28 @@ describe("a snapshot of errata", function()
     assert.are.same({}, errata.load(path))
   end)
 
+  it("is saved and loaded with a vCPU that the env does not state clearly", function()
+    local vm = vm_with '{"errata": [{"id": "1", "value": "on", "cpu": -1}, {"id": "1", "cpu": 0}]}'
+    local path = files.path("baseline.json")
+    assert(errata.save(path, errata.snapshot(vm)))
+    assert.are.same({"1/0=true", "1/unknown=on"}, ids(assert(errata.load(path))))
+    assert.same_errata(path, vm)
+    assert.are.same({{kind = "added", id = "1", actual = "on"},
+      {kind = "removed", id = "1", cpu = "unknown", expected = "on"}},
+      errata.diff({{id = "1", value = "on", cpu = "unknown"}}, {{id = "1", value = "on"}}))
+  end)
+
+  it("is not saved with what is no vCPU", function()
+    local path = files.path("baseline.json")
+    for _, cpu in ipairs {-1, "0", 1.5, 1.0, true, {}} do
+      local entry = {id = "a", value = 1, cpu = cpu}
+      assert.error_matches(function() errata.save(path, {entry}) end, "snapshot expected")
+      assert.error_matches(function() errata.diff({entry}, {{id = "a", value = 1, cpu = 1}}) end,
+        "snapshot expected")
+    end
+    assert.is_false(files.exists(path))
+  end)
+
   it("is saved completely or not at all", function()
     local path = files.path("baseline.json")
     assert(errata.save(path, {{id = "1", value = true}}))
@@ -144,6 +166,8 @@ describe("a snapshot of errata", function()
     for text, expected_code in pairs {
       ["{"] = "malformed", ["[]"] = "malformed", ["{}"] = "malformed", ["1"] = "malformed",
       ['{"kind": "qvm errata baseline", "version": 1}'] = "malformed",
+      ['{"kind": "qvm errata baseline", "version": 1, "errata": {"1": {"id": "5", "value": 1}}}']
+        = "malformed",
       ['{"kind": "another", "version": 1, "errata": []}'] = "malformed",
       ['{"kind": "qvm errata baseline", "version": 2, "errata": []}'] = "unsupported",
       ['{"kind": "qvm errata baseline", "version": 1, "errata": [{"id": 5}]}'] = "malformed",
@@ -163,6 +187,8 @@ describe("a snapshot of errata", function()
 end)
 
 describe("the difference of errata", function()
+  after_each(files.clean)
+
   local base = {{id = "1", value = "on"}, {id = "2", cpu = 1, value = 5}, {id = "3", value = true}}
 
   it("lists added, removed and changed errata", function()
@@ -186,10 +212,38 @@ describe("the difference of errata", function()
     assert.are.equal(0, count({1, {a = 2}}, {1, {a = 2}}))
     assert.are.equal(1, count({1, {a = 2}}, {1, {a = 3}}))
     assert.are.equal(1, count(false, cjson.null))
+    assert.are.equal(1, count({1, 2}, {1}))
+    assert.are.equal(1, count({}, {a = false}))
     local twice = {{id = "1", value = 1}, {id = "1", value = 2}}
     assert.are.same({}, errata.diff(twice, twice))
     assert.are.same({{kind = "removed", id = "1", expected = 2}},
       errata.diff(twice, {{id = "1", value = 1}}))
+  end)
+
+  it("compares values that JSON cannot hold", function()
+    local function nest(value)
+      for _ = 1, 503 do
+        value = {value}
+      end
+      return value
+    end
+    local function diff(a, b)
+      return errata.diff({{id = "1", value = a}}, {{id = "1", value = b}})
+    end
+    assert.are.equal(0, #diff(nest "on", nest "on"))
+    assert.are.equal(1, #diff(nest "on", nest "off"))
+    assert.are.equal(1, #diff({"\xff"}, {"\xfe"}))
+    assert.are.equal(0, #diff({"\xff"}, {"\xff"}))
+    local ring, other = {}, {}
+    ring[1], other[1] = ring, {other}
+    assert.are.equal(0, #diff(ring, other))
+    assert.is_false(pcall(assert.same_errata, {{id = "1", value = nest "on"}},
+      {{id = "1", value = nest "off"}}))
+    local function env_with(leaf)
+      return vm_with('{"errata":{"843419":' .. ("["):rep(503) .. leaf .. ("]"):rep(503) .. "}}")
+    end
+    local before = errata.snapshot(env_with "true")
+    assert.are.equal("changed", errata.diff(before, errata.snapshot(env_with "false"))[1].kind)
   end)
 
   it("raises for arguments that are not snapshots", function()

@@ -51,6 +51,31 @@ describe("a record of a VM", function()
     assert.are.equal(qvm.version, replay.manifest.library)
   end)
 
+  it("has the state that was recorded", function()
+    local directory = files.mkdir("record")
+    local running = '{"v": [{"tid": 3, "last_known_ip": 1}, {"tid": 4, "last_known_ip": 5}]}'
+    files.write("record/env.json", running)
+    local function state_of(recorded)
+      files.write("record/manifest.json", ('{"kind": "qvm record", "version": 1, "system": "a", '
+        .. '"time": "t", "host": "h", "nodes": []%s}'):format(recorded))
+      return assert(qvm.replay(directory)):state()
+    end
+    for _, name in ipairs {"unknown", "stuck", "unavailable", "gone"} do
+      local state, why = state_of(', "state": "' .. name .. '"')
+      assert.are.equal(name, state)
+      assert.matches("^.*/record: .* when it was recorded$", why)
+    end
+    assert.are.same({"suspended"}, {state_of ', "state": "suspended"'})
+    files.write("record/env.json", "{}")
+    assert.are.same({"running"}, {state_of ', "state": "running"'})
+    assert.matches("no vCPUs found", select(2, state_of ', "state": "unknown"'), 1, true)
+    files.write("record/env.json", running)
+    for _, other in ipairs {"", ', "state": "odd"', ', "state": {}'} do
+      assert.are.equal(1, select("#", state_of(other)))
+      assert.are.equal("running", (state_of(other)))
+    end
+  end)
+
   it("has no process", function()
     local vm = start()
     assert(qvm.record(vm, files.path("record")))
@@ -87,7 +112,9 @@ describe("a record of a VM", function()
       .. '"nodes": ["n"]}'
     for text, expected in pairs {["{"] = "malformed", ["[]"] = "malformed", ["{}"] = "malformed",
       [good:gsub("1", "2")] = "unsupported", [good:gsub('"a"', "5")] = "malformed",
-      [good:gsub('"n"', "5")] = "malformed", [good:gsub("record", "cord")] = "malformed"} do
+      [good:gsub('"n"', "5")] = "malformed",
+      [good:gsub('%["n"%]', '{"n": "n"}')] = "malformed",
+      [good:gsub("record", "cord")] = "malformed"} do
       files.write("record/manifest.json", text)
       assert.are.equal(expected, select(3, qvm.replay(directory)), text)
     end

@@ -232,6 +232,12 @@ describe("qvm.watch", function()
     assert.error_matches(function() qvm.watch {interval = 0} end, "is not a number of seconds")
     assert.error_matches(function() qvm.watch {names = "linux1"} end, "is not an array of names")
     assert.error_matches(function() qvm.watch {names = {1}} end, "is not an array of names")
+    for _, name in ipairs {"a/b", "", ".", "..", "a\0"} do
+      for _, call in ipairs {qvm.watch, qvm.survey} do
+        assert.error_matches(function() call {names = {"linux1", name}} end,
+          "is not an array of names")
+      end
+    end
     assert.error_matches(function() qvm.watch {every = 1} end, "no option 'every'")
   end)
 end)

@@ -81,7 +81,7 @@ local function env_vcpus(about, level)
 end
 
 local function cpu_text(cpu)
-  return cpu and ("%d"):format(cpu) or "all"
+  return cpu == "unknown" and "-" or ("%s"):format(cpu or "all")
 end
 
 -- A value, cut if it is long; JSON has it in full.

@@ -46,7 +46,7 @@ local function width_of(list, member, least)
 end
 
 local function cpu_text(cpu)
-  return cpu and ("%d"):format(cpu) or "all"
+  return cpu == "unknown" and "-" or ("%s"):format(cpu or "all")
 end
 
 -- Says why the threads of vCPUs are unknown, each reason once.

@@ -71,7 +71,7 @@ local function add_vm(families, about, directory, dumps)
     end
   end
   for _, erratum in ipairs(about.errata or {}) do
-    families.errata:add({vm, {"cpu", erratum.cpu and ("%d"):format(erratum.cpu) or "all"},
+    families.errata:add({vm, {"cpu", ("%s"):format(erratum.cpu or "all")},
       {"erratum", erratum.id}, {"value", Plain.raw_value(erratum.value)}}, 1)
   end
   local dumped = last_dump(directory, dumps or {}, about.name)
@@ -99,7 +99,7 @@ function prometheus.text(vms, directory)
     priority = family("qvm_vcpu_priority", "Priority of the host's thread of a vCPU."),
     ready = family("qvm_vcpu_ready",
       "Whether the host's thread of a vCPU runs or could run; without cpu time it is starved."),
-    errata = family("qvm_erratum_info", "An erratum that the VM reports; cpu is a number or all."),
+    errata = family("qvm_erratum_info", "A reported erratum; cpu is a number, all or unknown."),
     dump = family("qvm_last_dump_timestamp_seconds",
       "When the newest dump of the VM in $QVM_DUMP_DIR was requested, by its name."),
   }

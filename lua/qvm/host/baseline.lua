@@ -64,13 +64,15 @@ end
 
 -- Reading --------------------------------------------------------------------
 
-local function is_index(value)
-  return math.type(value) == "integer" and value >= 0
+-- Can it be the vCPU of an entry? The env's decoder has "unknown" for one that it does not
+-- understand.
+function baseline.is_cpu(value)
+  return math.type(value) == "integer" and value >= 0 or value == "unknown"
 end
 
 local function decode_entry(raw)
   if type(raw) ~= "table" or type(raw.id) ~= "string"
-    or raw.cpu ~= nil and not is_index(raw.cpu) then
+    or raw.cpu ~= nil and not baseline.is_cpu(raw.cpu) then
     return nil
   end
   local value = raw.value
@@ -102,7 +104,8 @@ function baseline.decode(text, path)
   local shown = line.escape_controls(path)
   if raw == nil then
     return nil, shown .. ":" .. line.escape_controls(message), code
-  elseif type(raw) ~= "table" or raw.kind ~= KIND or type(raw.errata) ~= "table" then
+  elseif type(raw) ~= "table" or raw.kind ~= KIND or type(raw.errata) ~= "table"
+    or type(next(raw.errata)) == "string" then
     return nil, ("%s: not a %s"):format(shown, KIND), "malformed"
   elseif raw.version ~= VERSION then
     return nil, ("%s: a baseline of version %s: this library supports %d"):format(shown,

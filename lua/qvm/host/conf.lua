@@ -51,6 +51,8 @@ end
 
 --- Checks a configuration against what a running VM reports.
 --
+-- Of several `set` options of one variable in one context, the last counts.
+--
 -- With `variables`, each `set` is also checked against the variables that this qvm knows:
 -- name, type of the value, and context. Variables that are not set and whose names contain
 -- the id of a reported erratum are findings too (`cannot tell`): the erratum then has the

@@ -64,12 +64,13 @@ local function switch(value)
 end
 
 local function check_erratum(add, set, erratum)
-  if set.context == "cpu" and erratum.cpu ~= nil and erratum.cpu ~= set.index then
+  if set.context == "cpu" and math.type(erratum.cpu) and erratum.cpu ~= set.index then
     return
   end
   local what = "erratum " .. line.cut(erratum.id)
     .. (erratum.cpu and " on vCPU " .. erratum.cpu or "")
-  add(set, what, set.value, line.raw(erratum.value), set.value == "auto" and "cannot tell"
+  local is_unknown = set.value == "auto" or set.context == "cpu" and erratum.cpu == "unknown"
+  add(set, what, set.value, line.raw(erratum.value), is_unknown and "cannot tell"
     or switch(set.value) == switch(erratum.value) and "ok" or "differs")
 end
 
@@ -83,9 +84,28 @@ local function errata_by_id(env)
   return by_id
 end
 
-local function check_errata(add, configuration, by_id)
+-- The `set` options that count: of those of one variable in one context, the last.
+local function sets_that_count(configuration)
+  local last, list = {}, {}
+  for i = #configuration.set, 1, -1 do
+    local set = configuration.set[i]
+    local names = last[set.context .. (set.index or "")] or {}
+    last[set.context .. (set.index or "")] = names
+    if not names[set.name] then
+      names[set.name] = true
+      list[#list + 1] = set
+    end
+  end
+  local sets = {}
+  for i = #list, 1, -1 do
+    sets[#sets + 1] = list[i]
+  end
+  return sets
+end
+
+local function check_errata(add, configuration, sets, by_id)
   local looked = 0
-  for _, set in ipairs(configuration.set) do
+  for _, set in ipairs(sets) do
     local found = related(set.name, by_id)
     for _, group in ipairs(found) do
       looked = looked + #group
@@ -191,15 +211,15 @@ end
 
 -- Checks each `set` against the variables of a qvm, and relates those that are not set to the
 -- errata of the env.
-local function check_variables(add, configuration, by_id, text)
+local function check_variables(add, sets, by_id, text)
   local is_set = {}
-  for _, set in ipairs(configuration.set) do
+  for _, set in ipairs(sets) do
     is_set[set.name] = true
   end
   local list, known = variables.select(text, function(name)
     return is_set[name] or related(name, by_id)[1] ~= nil
   end)
-  for _, set in ipairs(configuration.set) do
+  for _, set in ipairs(sets) do
     local variable = known[set.name]
     add(set, "set " .. set.name, ("%s (%s)"):format(set.value, set.context),
       variable and ("%s, %s"):format(variable.type, variable.context)
@@ -232,10 +252,10 @@ local function findings_of(configuration, vm, env, text)
   check_vcpus(add, configuration, env)
   check_nodes(add, configuration, vm)
   check_dump(add, configuration.dump)
-  local by_id = errata_by_id(env)
-  check_errata(add, configuration, by_id)
+  local by_id, sets = errata_by_id(env), sets_that_count(configuration)
+  check_errata(add, configuration, sets, by_id)
   if text then
-    check_variables(add, configuration, by_id, text)
+    check_variables(add, sets, by_id, text)
   end
   return findings
 end

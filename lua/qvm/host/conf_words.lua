@@ -38,6 +38,14 @@ local function line_of(text, at)
   return breaks + 1
 end
 
+-- Refuses NUL bytes. at_line: for a text that is one word of a command line.
+local function check_nul(text, file, at_line)
+  local nul = text:find("\0", 1, true)
+  if nul then
+    fail("malformed", {file = file, line = at_line or line_of(text, nul)}, "it contains a NUL")
+  end
+end
+
 -- Opens a file. `from` is the word that includes it, nil if it was named by the caller.
 function Words:open(path, from)
   self.files = self.files + (from and 1 or 0)
@@ -57,10 +65,7 @@ function Words:open(path, from)
     fail("too_large", from or {file = path, line = 1},
       "more than %d KiB of configuration with this file", TEXT_MAX >> 10)
   end
-  local nul = text:find("\0", 1, true)
-  if nul then
-    fail("malformed", {file = path, line = line_of(text, nul)}, "it contains a NUL")
-  end
+  check_nul(text, path)
   return {text = text, at = text:find("^\xef\xbb\xbf") and 4 or 1, line = 1, file = path,
     fresh = true, depth = from and self.source.depth + 1 or 1}
 end
@@ -196,9 +201,19 @@ function Words:next()
   return word
 end
 
+local function check_options(options)
+  if type(options) == "string" then
+    return check_nul(options, "options")
+  end
+  for i, text in ipairs(options or {}) do
+    check_nul(text, "options", i)
+  end
+end
+
 -- Makes the words of files, and then of options: a text, or an array of words as on a command
 -- line. Its methods call errors.fail.
 function words.of(paths, options)
+  check_options(options)
   local given = table.move(paths, 1, #paths, 1, {})
   if type(options) == "string" then
     given[#given + 1] = {text = options, at = 1, line = 1, file = "options", fresh = true,

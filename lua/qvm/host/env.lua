@@ -176,7 +176,8 @@ end
 -- @table Erratum
 -- @tfield string id
 -- @tfield any value as decoded; true if only the id is listed
--- @tfield ?integer cpu index of the vCPU, nil for all
+-- @tfield ?integer|"unknown" cpu index of the vCPU, nil for all; `"unknown"` if the document
+-- states it in a way that is not understood
 -- @tfield string path of the record in the document, for `Env:get`
 -- @usage for erratum in env:errata() do print(erratum.id, erratum.value) end
 

@@ -1,5 +1,6 @@
 -- Finds the errata in an env document, by rules like those for vCPUs (see env_rules.lua).
 
+local core = require "qvm.core"
 local line = require "qvm.util.text"
 local nodes = require "qvm.host.env_nodes"
 local path = require "qvm.host.env_path"
@@ -12,6 +13,10 @@ local VALUE = set("value", "enabled", "state", "status", "active", "applied",
   "present", "affected", "workaround", "setting", "mode")
 local CPU = set("cpu", "vcpu", "cpunum", "cpuid", "cpuindex", "vcpuindex")
 local EVERY_CPU = set("all", "common", "global", "system")
+
+-- The `cpu` of an erratum whose vCPU the document states in a way that is not understood. It
+-- is not nil, which means all vCPUs.
+local UNKNOWN = "unknown"
 
 -- "cpu1", "vCPU-1": 1.
 local function cpu_of_name(name)
@@ -26,8 +31,47 @@ end
 
 local Erratum = nodes.record_type("Erratum", "erratum", function(erratum)
   return ("erratum %s = %s%s"):format(line.cut(erratum.id), line.cut(line.raw(erratum.value)),
-    erratum.cpu and (" (vCPU %d)"):format(erratum.cpu) or "")
+    erratum.cpu and (" (vCPU %s)"):format(erratum.cpu) or "")
 end)
+
+-- The index that a value names: 1, "1", "cpu1"; nil if it names none.
+local function index_of(value)
+  local index = to_integer(value) or type(value) == "string" and cpu_of_name(value)
+  return index and index >= 0 and index or nil
+end
+
+-- The vCPU that a member `cpu` names; outer: that of what contains its record.
+local function cpu_of_value(value, outer)
+  if value == nil or value == core.null then
+    return outer
+  elseif type(value) == "string" and EVERY_CPU[plain(value)] then
+    return nil
+  end
+  return index_of(value) or UNKNOWN
+end
+
+-- Is it an array of indices, and not one of the numbers of errata?
+local function is_indices(env, value)
+  if type(value) ~= "table" or is_object(env, value) then
+    return false
+  end
+  for _, element in ipairs(value) do
+    if not index_of(element) or is_number_of_erratum(tostring(element)) then
+      return false
+    end
+  end
+  return value[1] ~= nil
+end
+
+-- The vCPU of the errata in an object. A copy of them for each of several vCPUs could be many
+-- times as large as the document.
+local function cpu_of_group(env, object, outer)
+  local value, inner = member(env, object, CPU)
+  if value == nil and is_indices(env, inner) then
+    return inner[2] == nil and index_of(inner[1]) or UNKNOWN
+  end
+  return cpu_of_value(value, outer)
+end
 
 local read_value
 
@@ -42,19 +86,31 @@ local function add(list, id, value, cpu, here)
   end
 end
 
+-- Adds the erratum of a record, for each vCPU if it lists several.
+local function add_record(env, list, record, id, value, cpu, here)
+  local named, inner = member(env, record, CPU)
+  if named ~= nil or inner == nil then
+    return add(list, id, value, cpu_of_value(named, cpu), here)
+  elseif is_object(env, inner) or inner[1] == nil then
+    return add(list, id, value, UNKNOWN, here)
+  end
+  for _, element in members(env, inner) do
+    add(list, id, value, index_of(element) or UNKNOWN, here)
+  end
+end
+
 -- {"id": "843419", "value": ..., "cpu": 0}. An object without an id is data about one CPU, or
 -- a group.
 local function read_record(env, list, record, cpu, here)
   local id = member(env, record, ID)
-  cpu = to_integer(member(env, record, CPU)) or cpu
   if id == nil then
     return read_value(env, list, record, nil, cpu, here)
   end
-  local value = member(env, record, VALUE)
+  local value, inner = member(env, record, VALUE)
   if value == nil then
-    value = true
+    value = inner or true
   end
-  add(list, id, value, cpu, here)
+  add_record(env, list, record, id, value, cpu, here)
 end
 
 local function read_array(env, list, array, cpu, here)
@@ -71,17 +127,18 @@ local function read_array(env, list, array, cpu, here)
 end
 
 local function read_member(env, list, name, value, cpu, here)
-  if type(value) ~= "table" then
-    if not CPU[plain(name)] then
-      add(list, name, value, cpu, here)
-    end
+  if CPU[plain(name)] and (type(value) ~= "table" or is_indices(env, value)) then
+    return -- see cpu_of_group
+  elseif type(value) ~= "table" then
+    add(list, name, value, cpu, here)
   elseif cpu_of_name(name) then
     read_value(env, list, value, nil, cpu_of_name(name), here)
   elseif EVERY_CPU[plain(name)] then
     read_value(env, list, value, nil, nil, here)
   elseif is_object(env, value) and member(env, value, VALUE) ~= nil then
-    add(list, name, member(env, value, VALUE),
-      to_integer(member(env, value, CPU)) or cpu, here)
+    add_record(env, list, value, name, (member(env, value, VALUE)), cpu, here)
+  elseif is_object(env, value) and is_number_of_erratum(name) then
+    add_record(env, list, value, name, value, cpu, here)
   elseif is_number_of_erratum(name) then
     add(list, name, value, cpu, here)
   else
@@ -94,6 +151,7 @@ function read_value(env, list, value, name, cpu, here)
   if type(value) ~= "table" then
     add(list, name, value, cpu, here)
   elseif is_object(env, value) then
+    cpu = cpu_of_group(env, value, cpu)
     for key, inner in members(env, value) do
       read_member(env, list, key, inner, cpu, place(here, key))
     end

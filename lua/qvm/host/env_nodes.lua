@@ -86,16 +86,21 @@ function nodes.to_integer(value)
   return type(value) == "number" and math.tointeger(value) or nil
 end
 
--- The member of a record that has one of the names, or the given name.
+-- The member of a record that has one of the names, or the given name; of those with one of
+-- the names, the first that is no array or object. The second value is the first that is one.
 function nodes.member(env, record, names, name)
   if name then
     return record[name]
   end
+  local inner
   for key, value in nodes.members(env, record) do
     if names[nodes.plain(key)] and type(value) ~= "table" then
-      return value
+      return value, inner
+    elseif names[nodes.plain(key)] then
+      inner = inner or value
     end
   end
+  return nil, inner
 end
 
 return nodes

@@ -17,11 +17,16 @@ local errata = {}
 
 -- Order ----------------------------------------------------------------------
 
+-- Errata of all vCPUs come first, and those of an unknown one last.
+local function rank(cpu)
+  return cpu == "unknown" and math.maxinteger or cpu or -1
+end
+
 local function before(a, b)
   if a.id ~= b.id then
     return line.natural_before(a.id, b.id)
   elseif a.cpu ~= b.cpu then
-    return (a.cpu or -1) < (b.cpu or -1)
+    return rank(a.cpu) < rank(b.cpu)
   end
   return a.nth < b.nth
 end
@@ -55,6 +60,7 @@ local function check_snapshot(value, index, name)
   local ok = type(value) == "table"
   for _, entry in ipairs(ok and value or {}) do
     ok = ok and type(entry) == "table" and type(entry.id) == "string" and entry.value ~= nil
+      and (entry.cpu == nil or baseline_text.is_cpu(entry.cpu))
   end
   if not ok then
     check.expected(value, index, name, "snapshot", type(value) == "table" and "another table"
@@ -73,7 +79,7 @@ end
 
 local function name_of(entry)
   return ("erratum %s, %s"):format(line.cut(entry.id),
-    entry.cpu and ("vCPU %d"):format(entry.cpu) or "all vCPUs")
+    entry.cpu and ("vCPU %s"):format(entry.cpu) or "all vCPUs")
 end
 
 local Snapshot = {__tostring = line.tostring("Errata", function(list)
@@ -196,9 +202,27 @@ local function find(map, entry)
   return entries and entries[entry.nth]
 end
 
-local function same(a, b)
-  return type(a) == type(b)
-    and (a == b or type(a) == "table" and json.encode(a) == json.encode(b))
+-- Compares values, also those that JSON cannot hold. `seen` maps each table to the set of those
+-- with which its comparison has begun, which ends one of tables that contain themselves.
+local function same(a, b, seen)
+  if type(a) ~= "table" or type(b) ~= "table" then
+    return type(a) == type(b) and a == b
+  elseif a == b or seen[a] and seen[a][b] then
+    return true
+  end
+  seen[a] = seen[a] or {}
+  seen[a][b] = true
+  for key, value in next, a do
+    if not same(value, b[key], seen) then
+      return false
+    end
+  end
+  for key in next, b do
+    if a[key] == nil then
+      return false
+    end
+  end
+  return true
 end
 
 --- Compares two snapshots.
@@ -220,7 +244,7 @@ function errata.diff(baseline, current)
     local now = find(actual, entry)
     if not now then
       add("removed", entry, entry.value, nil)
-    elseif not same(entry.value, now.value) then
+    elseif not same(entry.value, now.value, {}) then
       add("changed", entry, entry.value, now.value)
     end
   end
@@ -236,7 +260,7 @@ end
 --- An erratum in a snapshot, a plain table.
 -- @table Setting
 -- @tfield string id
--- @tfield ?integer cpu index of the vCPU, nil for all
+-- @tfield ?integer|"unknown" cpu index of the vCPU, nil for all
 -- @tfield any value in the env
 -- @usage for _, setting in ipairs(snapshot) do print(setting.id, setting.value) end
 
@@ -244,7 +268,7 @@ end
 -- @table Difference
 -- @tfield "added"|"removed"|"changed" kind
 -- @tfield string id
--- @tfield ?integer cpu index of the vCPU, nil for all
+-- @tfield ?integer|"unknown" cpu index of the vCPU, nil for all
 -- @tfield any expected value in the baseline, nil if added
 -- @tfield any actual current value, nil if removed
 -- @usage for _, d in ipairs(differences) do print(d.kind, d.id, d.actual) end

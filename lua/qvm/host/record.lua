@@ -15,6 +15,7 @@ local errata = require "qvm.host.errata"
 local iterators = require "qvm.util.iterators"
 local json = require "qvm.util.json_writer"
 local line = require "qvm.util.text"
+local states = require "qvm.host.state"
 
 local record = {}
 
@@ -22,6 +23,11 @@ local KIND, VERSION = "qvm record", 1
 
 -- Names of files and hosts can contain any bytes.
 local STYLE = {comma = ", ", colon = ": ", lenient = true, arrays = {nodes = true, files = true}}
+
+local IS_STATE = {}
+for _, name in ipairs(states.NAMES) do
+  IS_STATE[name] = true
+end
 
 local function manifest_of(vm, state, files, version)
   local names, nodes = {}, {}
@@ -129,10 +135,18 @@ function Replay:state()
   local env, message, code = self:env()
   if not env then
     return nil, message, code
-  elseif self.manifest.state == "gone" then
-    return "gone", self.path .. ": no process served it when it was recorded"
   end
-  return env:state()
+  local recorded = self.manifest.state
+  local now, why = env:state()
+  if not IS_STATE[recorded] or recorded == now then
+    return states.reported(now, why)
+  elseif recorded == "running" or recorded == "suspended" then
+    return recorded
+  elseif recorded == "gone" then
+    return "gone", line.escape_controls(self.path) .. ": no process served it when it was recorded"
+  end
+  return recorded, ("%s: it was %s when it was recorded"):format(
+    line.escape_controls(self.path), recorded)
 end
 
 function Replay:nodes()
@@ -153,7 +167,8 @@ Replay.__tostring = line.tostring("VM", function(vm)
 end)
 
 local function is_manifest(raw)
-  if type(raw) ~= "table" or raw.kind ~= KIND or type(raw.nodes) ~= "table" then
+  if type(raw) ~= "table" or raw.kind ~= KIND or type(raw.nodes) ~= "table"
+    or type(next(raw.nodes)) == "string" then
     return false
   end
   for _, name in ipairs(raw.nodes) do

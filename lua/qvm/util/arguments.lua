@@ -1,6 +1,7 @@
 -- Checks arguments of the public functions. What is wrong with one is raised at the position
 -- of the script's call. `index` is the argument's number, `name` the function's.
 
+local core = require "qvm.core"
 local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 
@@ -82,6 +83,15 @@ local function is_array_of_strings(value)
   return type(value) == "table"
 end
 
+local function is_array_of_names(value)
+  for _, name in ipairs(is_array_of_strings(value) and value or {}) do
+    if not core.is_name(name) then
+      return false
+    end
+  end
+  return is_array_of_strings(value)
+end
+
 -- The kinds of options, named as messages name them.
 local matches = {
   integer = function(value) return math.type(value) == "integer" end,
@@ -106,7 +116,7 @@ local matches = {
     return is_path(value) or type(value) == "table" and type(meta) == "table"
       and meta.__name == "Conf"
   end,
-  ["array of names"] = is_array_of_strings,
+  ["array of names"] = is_array_of_names,
   ["string or array of strings"] = function(value)
     return type(value) == "string" or is_array_of_strings(value)
   end,
