@@ -21,18 +21,8 @@ local need = assert(loadfile(here .. "/../../lua/qvm/start.lua"))("fleet", here 
 
 local lfs = need "lfs"
 local qvm = need "qvm"
+local read = need "qvm.util.system".read_file -- regular files alone: a FIFO would block
 local layout = dofile(here .. "/layout.lua")
-
-local function read(path)
-  local file, message = io.open(path, "rb")
-  if not file then
-    return nil, message
-  end
-  local text
-  text, message = file:read("a")
-  file:close()
-  return text, message and path .. ": " .. message
-end
 
 -- Names of the .json files in a directory, without the suffix, in natural order.
 local function names_in(directory)
@@ -51,9 +41,11 @@ end
 -- Gathered data ---------------------------------------------------------------------------
 
 local function boards_of(directory)
-  local listed = read(directory .. "/boards")
-  if not listed then
+  local listed, message, code = read(directory .. "/boards")
+  if not listed and code == "not_found" then
     return names_in(directory)
+  elseif not listed then
+    return nil, message
   end
   local names = {}
   for name in listed:gmatch("[^\r\n]+") do
@@ -80,10 +72,15 @@ local function is_cpu(value)
   return value == nil or math.type(value) == "integer" and value >= 0
 end
 
+-- A value that is nested too deep has no text, so the report could not show it.
+local function has_text(value)
+  return value ~= nil and qvm.errata.text(value) ~= nil
+end
+
 local function is_erratum(raw)
   return type(raw) == "table" and type(raw.id) == "string" and is_cpu(raw.cpu)
-    and raw.value ~= nil and (raw.exact == nil or type(raw.exact) == "string"
-      and qvm.decode(raw.exact) ~= nil)
+    and has_text(raw.value) and (raw.exact == nil or type(raw.exact) == "string"
+      and has_text((qvm.decode(raw.exact))))
 end
 
 local function all(list, is_one)
@@ -110,16 +107,24 @@ local function is_text(value)
   return type(value) == "string"
 end
 
+-- Whether a member that must be an array is an object. Decoded, `{}` is like `[]`, so this
+-- looks at the text.
+local function has_object_for_array(text)
+  return text:find '"errors"%s*:%s*{' or text:find '"vms"%s*:%s*{'
+    or text:find '"errata"%s*:%s*{'
+end
+
 -- Loads a board's report; nil and a message.
 local function load_report(path)
-  local text, message = read(path)
+  local text, message, code = read(path)
   if not text then
-    return nil, "missing: " .. message
+    return nil, code == "not_found" and "missing: " .. message or message
   end
   local report, problem = qvm.decode(text)
   if report == nil then
     return nil, ("%s:%s"):format(path, problem)
-  elseif type(report) ~= "table" or not all(report.errors, is_text)
+  elseif type(report) ~= "table" or has_object_for_array(text)
+    or not all(report.errors, is_text)
     or report.vms ~= nil and not all(report.vms, is_vm) then
     return nil, path .. ": not a report of `qvm-diag --list --json`"
   elseif not report.vms and not report.errors[1] then
