@@ -119,7 +119,8 @@ Examples:
 
 Exit status:
    0  the input ended
-   1  a dump cannot be opened; or, without a terminal or with -e, a line failed
+   1  a dump cannot be opened, or the output cannot be written; or, without a
+      terminal or with -e, a line failed
    2  an argument is wrong]]
 
 function explore.parser()
@@ -204,7 +205,7 @@ function explore.run(words)
   else
     is_good = run_prompt(env)
   end
-  return all_open and is_good and 0 or 1
+  return command.finish(NAME, all_open and is_good and 0 or 1, 1)
 end
 
 return explore

@@ -12,6 +12,8 @@ local requests = require "qvm.firstcontact.requests"
 local system = require "qvm.util.system"
 local text = require "qvm.cli.text"
 
+local print = command.print
+
 local firstcontact = {}
 
 local NAME = "qvm-firstcontact"
@@ -28,7 +30,7 @@ memory unless --memory is given; its CONTENTS says what each file holds.
 Exit status:
    0  nothing differs from what was expected
    1  something differs
-   2  an argument is wrong, or the archive cannot be written]]
+   2  an argument is wrong, or the archive or the output cannot be written]]
 
 local function add_inputs(parser)
   parser:argument("vm", "A VM, by its system name (default: the only one)."):args("?")
