@@ -267,6 +267,21 @@ setmetatable({}, {__tostring = function() return "\27" end})
     assert.are.equal(0, (explore "nil\nlocal x = 5\n"))
   end)
 
+  it("fails if a line fails before exit, or exit(), wherever that is called", function()
+    for _, line in ipairs {"exit", "exit()", "pcall(exit)",
+      "coroutine.wrap(function() exit() end)()", "for _ in pairs {1} do exit() end", "list(function() exit() end)", "if true then quit() end",
+      "setmetatable({}, {__tostring = exit})"} do
+      local status, output, errors = explore("error 'x'\n" .. line .. "\nprint 'still here'\n")
+      assert.are.equal(1, status, line)
+      assert.is_nil(output:find("still here", 1, true), line)
+      assert.is_truthy(errors:find("error: x\n$"), line .. errors)
+      assert.are.equal(0, (explore(line .. "\n")), line)
+    end
+    assert.are.equal(1, (explore("", "-e", "error 'x'", "-e", "exit()")))
+    assert.are.equal(1, (explore("", "-e", "exit()", files.path "nothing")))
+    assert.are.equal(1, (explore("pcall(exit) error 'x'\n1\n")))
+  end)
+
   it("runs lines of its command line, and says nothing else", function()
     local path = dump_file()
     assert.are.same({0, "\"x86_64\"\n3\n", ""},
