@@ -269,7 +269,8 @@ setmetatable({}, {__tostring = function() return "\27" end})
 
   it("fails if a line fails before exit, or exit(), wherever that is called", function()
     for _, line in ipairs {"exit", "exit()", "pcall(exit)",
-      "coroutine.wrap(function() exit() end)()", "for _ in pairs {1} do exit() end", "list(function() exit() end)", "if true then quit() end",
+      "coroutine.wrap(function() exit() end)()", "for _ in pairs {1} do exit() end",
+      "list(function() exit() end)", "if true then quit() end",
       "setmetatable({}, {__tostring = exit})"} do
       local status, output, errors = explore("error 'x'\n" .. line .. "\nprint 'still here'\n")
       assert.are.equal(1, status, line)
@@ -475,6 +476,56 @@ describe("explore, in a terminal,", function()
     assert.are.equal(("new\n"):rep(1000) .. "1 + 2\n", files.read(history()))
     assert.are.equal("rw-------", lfs.attributes(history(), "permissions"))
     assert.are.same({"explore_history"}, files.list(history():match("^(.*)/")))
+  end)
+
+  it("makes a history private that others can read", function()
+    start()
+    screen:enter("", "C-d")
+    ended()
+    terminal.clean()
+    files.write(history(), "1 + 1\n")
+    assert(os.execute("chmod 666 " .. quote(history())))
+    start()
+    screen:enter("", "Up", "Enter")
+    screen:has("> 1 + 1\n2\n")
+    screen:enter("", "C-d")
+    ended()
+    assert.are.equal("rw-------", lfs.attributes(history(), "permissions"))
+    assert.are.equal("1 + 1\n1 + 1\n", files.read(history()))
+  end)
+
+  it("does not use a history that is no regular file, and says so", function()
+    start()
+    screen:enter("", "C-d")
+    ended()
+    files.write("target", "1 + 1\n")
+    for _, how in ipairs {"ln -s /dev/zero ", "mkfifo ", "mkdir ",
+      "ln -s " .. quote(files.path "target") .. " "} do
+      terminal.clean()
+      assert(os.execute(("rm -f %s; %s%s"):format(quote(history()), how, quote(history()))))
+      start()
+      screen:has("explore_history: not a regular file: no history")
+      screen:enter("222 + 333", "Enter")
+      screen:has("\n555\n")
+      screen:enter("", "C-d")
+      ended()
+      assert(os.execute(("rmdir %s 2>/dev/null || rm %s"):format(quote(history()),
+        quote(history()))))
+    end
+    assert.are.equal("1 + 1\n", files.read(files.path "target"))
+  end)
+
+  it("does not use a history that is too large to read, and says so", function()
+    start()
+    screen:enter("", "C-d")
+    ended()
+    terminal.clean()
+    assert(os.execute("truncate -s 8G " .. quote(history())))
+    start()
+    screen:has("explore_history: ")
+    screen:has(": no history")
+    screen:enter("", "C-d")
+    ended()
   end)
 
   it("starts without a writable history", function()

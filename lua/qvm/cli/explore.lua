@@ -177,7 +177,10 @@ end
 
 -- Runs the prompt. Returns whether no line of a script failed.
 local function run_prompt(env)
-  local read, kind = line_editor.open(function(typed) return complete(typed, env) end)
+  local read, kind, problem = line_editor.open(function(typed) return complete(typed, env) end)
+  if problem then
+    command.say(NAME, problem)
+  end
   greet(kind)
   return repl.run(read, env, kind == "script") or kind ~= "script"
 end
