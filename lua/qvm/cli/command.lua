@@ -28,6 +28,14 @@ function command.parser(name, summary, usage, notes)
   return parser
 end
 
+-- Adds the option --root to a parser or a group of its options.
+function command.add_root(parser)
+  return parser:option("--root", "Directory of the VMs (default: $QVM_ROOT or /dev/qvm).")
+    :argname("DIR"):convert(function(word)
+      return word ~= "" and word or nil, "--root: an empty path"
+    end)
+end
+
 -- Returns the options in an array of words (`arg` if nil), or nil and the mistake in it.
 function command.parse(parser, words)
   local ok, options = parser:pparse(words)

@@ -127,8 +127,7 @@ function explore.parser()
   local parser = command.parser(NAME, "A Lua prompt for the VMs of this host, and for dumps.",
     "[--root DIR] [-e LINE]... [<dump>]...", NOTES)
   parser:argument("dump", "A dump to open: `d` is the first, `dumps` has all."):args("*")
-  parser:option("--root", "Directory of the VMs (default: $QVM_ROOT or /dev/qvm).")
-    :argname("DIR")
+  command.add_root(parser)
   parser:option("-e", "Run LINE and print its value, instead of reading lines; may be repeated.")
     :argname("LINE"):count("*"):target("lines")
   return parser

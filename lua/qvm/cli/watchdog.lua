@@ -51,8 +51,7 @@ function watchdog.parser()
   parser:option("--capture", "Capture this VM now, and exit."):argname("VM")
   parser:option("--reason", "With --capture: the reason in the capture's name (default: asked).")
     :argname("WORD")
-  parser:option("--root", "Directory of the VMs (default: $QVM_ROOT or /dev/qvm).")
-    :argname("DIR")
+  command.add_root(parser)
   return parser
 end
 

@@ -45,8 +45,7 @@ local function add_inputs(parser)
       return seconds and seconds > 0 and seconds < 2^31 and seconds or nil,
         "--timeout: not a number of seconds"
     end)
-  parser:option("--root", "Directory of the VMs (default: $QVM_ROOT or /dev/qvm).")
-    :argname("DIR")
+  command.add_root(parser)
 end
 
 -- The command's argparse parser.

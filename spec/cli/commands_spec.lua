@@ -1,4 +1,5 @@
--- Commands whose output is lost: a message and a failure.
+-- What all commands do alike if their output is lost, or if an argument is empty: a message and a
+-- failure.
 
 local files = require "support.files"
 local process = require "support.process"
@@ -56,5 +57,33 @@ describe("a command whose output cannot be written", function()
 
   it("fails: qvm-watchdog", function()
     loses(1, "watchdog", "--dir", files.path "captures", "--timeout", "0.1", "--capture", "linux1")
+  end)
+end)
+
+describe("a command with an empty argument", function()
+  after_each(sim.clean)
+
+  local function fails(status, pattern, name, ...)
+    local is, _, errors = process.run({lua, ("examples/%s.lua"):format(name), ...},
+      {env = {QVM_ROOT = sim.root(), QVM_BUILD = sim.build, LD_PRELOAD = os.getenv("LD_PRELOAD")}})
+    assert.matches(pattern, errors)
+    assert.are.equal(status, is)
+  end
+
+  it("says that the path is empty", function()
+    local message = "qvm%-%a+: %(an empty path%): No such file or directory\n"
+    fails(1, message, "diag", "--read", "")
+    fails(2, message, "dumpdiff", "", "")
+    fails(1, message, "explore", "-e", "1", "")
+    fails(1, message, "gdbserve", "")
+    fails(1, message, "watchdog", "--dir", "")
+  end)
+
+  it("does not take it for the default of --root", function()
+    for name, words in pairs {diag = {"--list"}, explore = {"-e", "1"}, 
+      watchdog = {"--dir", "/no", "--capture", "x"}, firstcontact = {"--look", "x"}} do
+      fails(2, "qvm%-%a+: %-%-root: an empty path [^\n]*\n$", name, "--root", "",
+        table.unpack(words))
+    end
   end)
 end)
