@@ -251,8 +251,8 @@ static int make_private(const char *path, struct qvm_error *err)
     fd = open(path, flags, 0600);
     if (fd < 0)
         return qvm_fail_errno(err, errno, path);
-    failed = fstat(fd, &status) != 0 ||
-             ((status.st_mode & 077) != 0 && fchmod(fd, 0600) != 0);
+    failed =
+        fstat(fd, &status) != 0 || ((status.st_mode & 077) != 0 && fchmod(fd, 0600) != 0);
     if (failed)
         qvm_fail_errno(err, errno, path);
     close(fd);

@@ -21,8 +21,28 @@ local need = assert(loadfile(here .. "/../../lua/qvm/start.lua"))("fleet", here 
 
 local lfs = need "lfs"
 local qvm = need "qvm"
-local read = need "qvm.util.system".read_file -- regular files alone: a FIFO would block
 local layout = dofile(here .. "/layout.lua")
+
+local SIZE = 16 << 20 -- bytes of a file
+local ENOENT = 2
+
+-- The text of a regular file: a FIFO would block. nil, a message, and "not_found" if there is none.
+local function read(path)
+  local about, _, number = lfs.attributes(path)
+  if about and about.mode ~= "file" then
+    return nil, path .. ": not a regular file"
+  elseif about and about.size > SIZE then
+    return nil, path .. ": too large"
+  end
+  local file, message = io.open(path, "rb")
+  if not file then
+    return nil, message, number == ENOENT and "not_found" or nil
+  end
+  local text
+  text, message = file:read("a")
+  file:close()
+  return text, message and path .. ": " .. message
+end
 
 -- Names of the .json files in a directory, without the suffix, in natural order.
 local function names_in(directory)

@@ -80,7 +80,7 @@ describe("a command with an empty argument", function()
   end)
 
   it("does not take it for the default of --root", function()
-    for name, words in pairs {diag = {"--list"}, explore = {"-e", "1"}, 
+    for name, words in pairs {diag = {"--list"}, explore = {"-e", "1"},
       watchdog = {"--dir", "/no", "--capture", "x"}, firstcontact = {"--look", "x"}} do
       fails(2, "qvm%-%a+: %-%-root: an empty path [^\n]*\n$", name, "--root", "",
         table.unpack(words))
