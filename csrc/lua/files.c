@@ -237,15 +237,36 @@ static int core_remove_file(lua_State *L)
     return 1;
 }
 
-/* make_private(path): true; creates the file, for this user alone, if there is none. */
+/* Opens a regular file for appending, creates it if there is none, and makes it this user's
+ * alone. A symbolic link is not followed. Returns 0 or -1. */
+static int make_private(const char *path, struct qvm_error *err)
+{
+    int flags =
+        O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
+    struct stat status;
+    int fd, failed;
+
+    if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return qvm_fail(err, QVM_UNSUPPORTED, "%s: not a regular file", path);
+    fd = open(path, flags, 0600);
+    if (fd < 0)
+        return qvm_fail_errno(err, errno, path);
+    failed =
+        fstat(fd, &status) != 0 || ((status.st_mode & 077) != 0 && fchmod(fd, 0600) != 0);
+    if (failed)
+        qvm_fail_errno(err, errno, path);
+    close(fd);
+    return failed ? -1 : 0;
+}
+
+/* make_private(path): true; a regular file, which is created if there is none, is for this
+ * user alone. */
 static int core_make_private(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600);
+    struct qvm_error err;
 
-    if (fd < 0)
-        return push_errno(L, path);
-    close(fd);
+    if (make_private(luaL_checkstring(L, 1), &err) != 0)
+        return push_failure(L, &err);
     lua_pushboolean(L, 1);
     return 1;
 }

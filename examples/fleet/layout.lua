@@ -36,7 +36,8 @@ function layout.value(value)
     and value ~= "true" and value ~= "false" and value ~= "null" then
     return value
   end
-  return escape(shorten(qvm.errata.text(value)))
+  local text, message = qvm.errata.text(value)
+  return escape(shorten(text or ("(%s)"):format(message)))
 end
 
 -- A key by which names sort in natural order: board2 before board10.

@@ -23,10 +23,20 @@ local lfs = need "lfs"
 local qvm = need "qvm"
 local layout = dofile(here .. "/layout.lua")
 
+local SIZE = 16 << 20 -- bytes of a file
+local ENOENT = 2
+
+-- The text of a regular file: a FIFO would block. nil, a message, and "not_found" if there is none.
 local function read(path)
+  local about, _, number = lfs.attributes(path)
+  if about and about.mode ~= "file" then
+    return nil, path .. ": not a regular file"
+  elseif about and about.size > SIZE then
+    return nil, path .. ": too large"
+  end
   local file, message = io.open(path, "rb")
   if not file then
-    return nil, message
+    return nil, message, number == ENOENT and "not_found" or nil
   end
   local text
   text, message = file:read("a")
@@ -51,9 +61,11 @@ end
 -- Gathered data ---------------------------------------------------------------------------
 
 local function boards_of(directory)
-  local listed = read(directory .. "/boards")
-  if not listed then
+  local listed, message, code = read(directory .. "/boards")
+  if not listed and code == "not_found" then
     return names_in(directory)
+  elseif not listed then
+    return nil, message
   end
   local names = {}
   for name in listed:gmatch("[^\r\n]+") do
@@ -80,10 +92,15 @@ local function is_cpu(value)
   return value == nil or value == "unknown" or math.type(value) == "integer" and value >= 0
 end
 
+-- A value that is nested too deep has no text, so the report could not show it.
+local function has_text(value)
+  return value ~= nil and qvm.errata.text(value) ~= nil
+end
+
 local function is_erratum(raw)
   return type(raw) == "table" and type(raw.id) == "string" and is_cpu(raw.cpu)
-    and raw.value ~= nil and (raw.exact == nil or type(raw.exact) == "string"
-      and qvm.decode(raw.exact) ~= nil)
+    and has_text(raw.value) and (raw.exact == nil or type(raw.exact) == "string"
+      and has_text((qvm.decode(raw.exact))))
 end
 
 local function all(list, is_one)
@@ -110,16 +127,24 @@ local function is_text(value)
   return type(value) == "string"
 end
 
+-- Whether a member that must be an array is an object. Decoded, `{}` is like `[]`, so this
+-- looks at the text.
+local function has_object_for_array(text)
+  return text:find '"errors"%s*:%s*{' or text:find '"vms"%s*:%s*{'
+    or text:find '"errata"%s*:%s*{'
+end
+
 -- Loads a board's report; nil and a message.
 local function load_report(path)
-  local text, message = read(path)
+  local text, message, code = read(path)
   if not text then
-    return nil, "missing: " .. message
+    return nil, code == "not_found" and "missing: " .. message or message
   end
   local report, problem = qvm.decode(text)
   if report == nil then
     return nil, ("%s:%s"):format(path, problem)
-  elseif type(report) ~= "table" or not all(report.errors, is_text)
+  elseif type(report) ~= "table" or has_object_for_array(text)
+    or not all(report.errors, is_text)
     or report.vms ~= nil and not all(report.vms, is_vm) then
     return nil, path .. ": not a report of `qvm-diag --list --json`"
   elseif not report.vms and not report.errors[1] then

@@ -220,6 +220,54 @@ equal: board1
     assert.is_nil(out:find("left over", 1, true))
   end)
 
+  it("fails if the list of boards cannot be read", function()
+    baseline("linux1", ON)
+    board("board1", vms(vm("linux1", ON)))
+    files.mkdir("gathered/boards")
+    local status, out, errors = report()
+    assert.are.same({1, ""}, {status, out})
+    assert.matches("^fleet: [^\n]*gathered/boards: [^\n]+\n$", errors)
+  end)
+
+  it("fails for a board whose report is a FIFO, and reports the others", function()
+    baseline("linux1", ON)
+    board("board1", vms(vm("linux1", ON)))
+    assert(os.execute(("mkfifo '%s'"):format(files.path "gathered/board2.json")))
+    local status, out = report()
+    assert.are.equal(1, status)
+    assert.matches("^2 boards: 1 equal, 0 differ, 1 failed\n", out)
+    assert.matches("board2.json: not a regular file", out:gsub("\n +", " "), 1, true)
+  end)
+
+  it("fails for a board whose report has a value nested too deep to show", function()
+    baseline("linux1", ON)
+    board("board1", vms(vm("linux1", ON)))
+    local deep = ("["):rep(505) .. "1" .. ("]"):rep(505)
+    board("board2", vms(vm("linux1", ('{"id": "x", "value": %s}'):format(deep))))
+    board("board3", vms(vm("linux1", ('{"id": "x", "value": "-", "exact": "%s"}'):format(deep))))
+    local status, out, errors = report()
+    assert.are.same({1, ""}, {status, errors})
+    assert.matches("^3 boards: 1 equal, 0 differ, 2 failed\n", out)
+    assert.matches("\nequal: board1\n", out, 1, true)
+    -- The same value in a baseline is said to be one that cannot be shown.
+    baseline("linux1", ON .. ', {"id": "x", "value": ' .. deep .. "}")
+    status, out, errors = report()
+    assert.are.same({1, ""}, {status, errors})
+    assert.matches("^3 boards: 0 equal, 1 differ, 2 failed\n", out)
+  end)
+
+  it("fails for a board whose report has an object in place of an array", function()
+    baseline("linux1", "")
+    for i, text in ipairs {'{"errors": {"a": "boom"}, "vms": [%s]}',
+      '{"errors": {}, "vms": [%s]}', '{"errors": ["x"], "vms": {}}',
+      '{"errors": [], "vms": [{"name": "linux1", "errata": {}}]}'} do
+      board("board1", (text:gsub("%%s", (vm("linux1", "")))))
+      local status, out = report()
+      assert.are.equal(1, status, i)
+      assert.matches("board1.json: not a report", out:gsub("\n +", " "), 1, true)
+    end
+  end)
+
   it("fails if a baseline cannot be read", function()
     board("board1", vms(vm("linux1", ON)))
     local status, _, errors = report()

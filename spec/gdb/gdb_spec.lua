@@ -168,6 +168,11 @@ describe("a dump served to gdb", function()
       search(0, -1, "\x90\x90\xf4\xc3}\3"))
     assert.are.same({("1,%x"):format(STACK + 0x2ff8), "0", "0", ("1,%x"):format(CODE)},
       {found, short, none, all})
+    -- Lengths are unsigned: nothing, the lower half (where nothing is mapped), the upper half.
+    local code = "\x90\x90\xf4\xc3}\3"
+    assert.are.same({"0", "E0e", ("1,%x"):format(CODE)}, {rsp.ask(path,
+      search(STACK + 0x2ff8, 0, word), search(0, math.mininteger, code),
+      search(math.mininteger, math.mininteger, code))})
     assert.are.equal("E0e", (rsp.ask(path, search(0x400000, 0x1000, "x"))))
     assert.are.same({"E16", "E16", "E16"}, {rsp.ask(path, search(STACK, 1, ""),
       "qSearch:memory:1", "qSearch:memory:x;1;a")})

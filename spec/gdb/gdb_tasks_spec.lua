@@ -113,6 +113,15 @@ task 2:
 ]]):format(guest.symbols.schedule + 0x40, guest.module_text + 0x120),
       monitor("2", "backtrace"))
     assert.matches("^task 1:\n0x0000000000400000 is physical ", monitor("1", "translate 0x400000"))
+    local function at(offset)
+      return ("0x%016x is physical 0x"):format(guest.symbols.schedule + offset)
+    end
+    assert.matches(at(0), monitor("1", "translate schedule"), 1, true)
+    assert.matches(at(16), monitor("1", "translate schedule+0x10"), 1, true)
+    assert.matches(at(16), monitor("1", "translate schedule+16 1"), 1, true)
+    assert.matches('no symbol "schedul"', monitor("1", "translate schedul+16"), 1, true)
+    assert.matches('^task 1:\nbad symbol "schedule%+0x[f]+"', monitor("1",
+      "translate schedule+0xffffffffffffffffff"))
     assert.matches("^task 2:\n.*not mapped\n$", (monitor("2", "translate 0x400000")
       :gsub("no page tables are known.-\n", "not mapped\n")))
     assert.matches("^vCPU 1:\n#0 .*idle_here", monitor("1", "backtrace 1"))

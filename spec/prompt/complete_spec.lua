@@ -52,6 +52,16 @@ describe("Tab", function()
     assert.are.equal("", offers("nosuch"))
   end)
 
+  it("takes no longer for a long line", function()
+    for _, link in ipairs {"a.", "a[1].", "a().", "f(", "x = a; ", " "} do
+      local started = os.clock()
+      assert.are.equal("", offers(link:rep(40000 // #link) .. "nosuch."))
+      assert.is_true(os.clock() - started < 1, link)
+    end
+    local line = ("x = 1; "):rep(1000) .. "qvm.errata.d"
+    assert.are.equal(line .. "iff", offers(line))
+  end)
+
   it("offers the pages of the help", function()
     assert.are.equal('help "Dump:cstring', offers('help "Dump:cs'))
     assert.are.equal("help 'qvm.errata.diff", offers("help 'qvm.errata.d"))

@@ -267,6 +267,22 @@ setmetatable({}, {__tostring = function() return "\27" end})
     assert.are.equal(0, (explore "nil\nlocal x = 5\n"))
   end)
 
+  it("fails if a line fails before exit, or exit(), wherever that is called", function()
+    for _, line in ipairs {"exit", "exit()", "pcall(exit)",
+      "coroutine.wrap(function() exit() end)()", "for _ in pairs {1} do exit() end",
+      "list(function() exit() end)", "if true then quit() end",
+      "setmetatable({}, {__tostring = exit})"} do
+      local status, output, errors = explore("error 'x'\n" .. line .. "\nprint 'still here'\n")
+      assert.are.equal(1, status, line)
+      assert.is_nil(output:find("still here", 1, true), line)
+      assert.is_truthy(errors:find("error: x\n$"), line .. errors)
+      assert.are.equal(0, (explore(line .. "\n")), line)
+    end
+    assert.are.equal(1, (explore("", "-e", "error 'x'", "-e", "exit()")))
+    assert.are.equal(1, (explore("", "-e", "exit()", files.path "nothing")))
+    assert.are.equal(1, (explore("pcall(exit) error 'x'\n1\n")))
+  end)
+
   it("runs lines of its command line, and says nothing else", function()
     local path = dump_file()
     assert.are.same({0, "\"x86_64\"\n3\n", ""},
@@ -460,6 +476,56 @@ describe("explore, in a terminal,", function()
     assert.are.equal(("new\n"):rep(1000) .. "1 + 2\n", files.read(history()))
     assert.are.equal("rw-------", lfs.attributes(history(), "permissions"))
     assert.are.same({"explore_history"}, files.list(history():match("^(.*)/")))
+  end)
+
+  it("makes a history private that others can read", function()
+    start()
+    screen:enter("", "C-d")
+    ended()
+    terminal.clean()
+    files.write(history(), "1 + 1\n")
+    assert(os.execute("chmod 666 " .. quote(history())))
+    start()
+    screen:enter("", "Up", "Enter")
+    screen:has("> 1 + 1\n2\n")
+    screen:enter("", "C-d")
+    ended()
+    assert.are.equal("rw-------", lfs.attributes(history(), "permissions"))
+    assert.are.equal("1 + 1\n1 + 1\n", files.read(history()))
+  end)
+
+  it("does not use a history that is no regular file, and says so", function()
+    start()
+    screen:enter("", "C-d")
+    ended()
+    files.write("target", "1 + 1\n")
+    for _, how in ipairs {"ln -s /dev/zero ", "mkfifo ", "mkdir ",
+      "ln -s " .. quote(files.path "target") .. " "} do
+      terminal.clean()
+      assert(os.execute(("rm -f %s; %s%s"):format(quote(history()), how, quote(history()))))
+      start()
+      screen:has("explore_history: not a regular file: no history")
+      screen:enter("222 + 333", "Enter")
+      screen:has("\n555\n")
+      screen:enter("", "C-d")
+      ended()
+      assert(os.execute(("rmdir %s 2>/dev/null || rm %s"):format(quote(history()),
+        quote(history()))))
+    end
+    assert.are.equal("1 + 1\n", files.read(files.path "target"))
+  end)
+
+  it("does not use a history that is too large to read, and says so", function()
+    start()
+    screen:enter("", "C-d")
+    ended()
+    terminal.clean()
+    assert(os.execute("truncate -s 8G " .. quote(history())))
+    start()
+    screen:has("explore_history: ")
+    screen:has(": no history")
+    screen:enter("", "C-d")
+    ended()
   end)
 
   it("starts without a writable history", function()

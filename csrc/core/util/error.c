@@ -146,7 +146,7 @@ int qvm_fail_system(struct qvm_error *err, int number, const char *format, ...)
 /* errno is passed in as a number: it may change between the failed call and this one. */
 int qvm_fail_errno(struct qvm_error *err, int number, const char *subject)
 {
-    return qvm_fail_system(err, number, "%s", subject);
+    return qvm_fail_system(err, number, "%s", *subject ? subject : "(an empty path)");
 }
 
 int qvm_fail_memory(struct qvm_error *err, const char *subject)

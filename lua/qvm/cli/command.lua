@@ -28,6 +28,14 @@ function command.parser(name, summary, usage, notes)
   return parser
 end
 
+-- Adds the option --root to a parser or a group of its options.
+function command.add_root(parser)
+  return parser:option("--root", "Directory of the VMs (default: $QVM_ROOT or /dev/qvm).")
+    :argname("DIR"):convert(function(word)
+      return word ~= "" and word or nil, "--root: an empty path"
+    end)
+end
+
 -- Returns the options in an array of words (`arg` if nil), or nil and the mistake in it.
 function command.parse(parser, words)
   local ok, options = parser:pparse(words)
@@ -52,10 +60,44 @@ function command.say_warnings(name, dump)
   end
 end
 
+-- Output ----------------------------------------------------------------------------------
+
+local write_error
+
+-- Like io.write and io.flush, but these remember that writing failed, as when the disk is full:
+-- see `finish`.
+function command.write(...)
+  local ok, why = io.stdout:write(...)
+  write_error = write_error or not ok and why
+end
+
+function command.flush()
+  local ok, why = io.stdout:flush()
+  write_error = write_error or not ok and why
+end
+
+-- Writes a line, as `write` does.
+function command.print(line)
+  command.write(line or "", "\n")
+end
+
+-- Ends a command's output. Returns its exit status, or `failed`, after a message, if output was
+-- lost.
+function command.finish(name, status, failed)
+  command.flush()
+  if not write_error then
+    return status
+  end
+  command.say(name, "output: " .. write_error)
+  return failed
+end
+
+-- Running ---------------------------------------------------------------------------------
+
 local FAILED = 2 -- exit status of commands for which 1 is "something differs"
 
--- Runs a command whose work(options) returns an exit status; nil and a message, or an error, is
--- a failure. Returns the exit status.
+-- Runs a command whose work(options) returns an exit status; nil and a message, an error, or lost
+-- output is a failure. Returns the exit status.
 function command.run(name, parser, work, words)
   local options, mistake = command.parse(parser, words)
   if not options then
@@ -63,11 +105,11 @@ function command.run(name, parser, work, words)
     return FAILED
   end
   local ok, status, message = pcall(work, options)
-  if ok and status then
-    return status
+  if not (ok and status) then
+    command.say(name, tostring(ok and message or status))
+    status = FAILED
   end
-  command.say(name, tostring(ok and message or status))
-  return FAILED
+  return command.finish(name, status, FAILED)
 end
 
 local Problems = {}

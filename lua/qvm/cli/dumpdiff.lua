@@ -7,6 +7,7 @@ local qvm = require "qvm"
 local text = require "qvm.cli.text"
 
 local count, in_units = text.count, text.in_units
+local print = command.print
 
 local dumpdiff = {}
 
@@ -290,7 +291,7 @@ Exit status:
    0  nothing differs
    1  something differs
    2  an argument is wrong, or the dumps cannot be compared; or nothing differs,
-      and a dump is incomplete]]
+      and a dump is incomplete; or the output cannot be written]]
 
 function dumpdiff.parser()
   local parser = command.parser(NAME, "Compares two dumps of a VM: registers and memory.",

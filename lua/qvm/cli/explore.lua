@@ -119,15 +119,15 @@ Examples:
 
 Exit status:
    0  the input ended
-   1  a dump cannot be opened; or, without a terminal or with -e, a line failed
+   1  a dump cannot be opened, or the output cannot be written; or, without a
+      terminal or with -e, a line failed
    2  an argument is wrong]]
 
 function explore.parser()
   local parser = command.parser(NAME, "A Lua prompt for the VMs of this host, and for dumps.",
     "[--root DIR] [-e LINE]... [<dump>]...", NOTES)
   parser:argument("dump", "A dump to open: `d` is the first, `dumps` has all."):args("*")
-  parser:option("--root", "Directory of the VMs (default: $QVM_ROOT or /dev/qvm).")
-    :argname("DIR")
+  command.add_root(parser)
   parser:option("-e", "Run LINE and print its value, instead of reading lines; may be repeated.")
     :argname("LINE"):count("*"):target("lines")
   return parser
@@ -176,7 +176,10 @@ end
 
 -- Runs the prompt. Returns whether no line of a script failed.
 local function run_prompt(env)
-  local read, kind = line_editor.open(function(typed) return complete(typed, env) end)
+  local read, kind, problem = line_editor.open(function(typed) return complete(typed, env) end)
+  if problem then
+    command.say(NAME, problem)
+  end
   greet(kind)
   return repl.run(read, env, kind == "script") or kind ~= "script"
 end
@@ -204,7 +207,7 @@ function explore.run(words)
   else
     is_good = run_prompt(env)
   end
-  return all_open and is_good and 0 or 1
+  return command.finish(NAME, all_open and is_good and 0 or 1, 1)
 end
 
 return explore

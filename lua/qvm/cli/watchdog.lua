@@ -27,7 +27,8 @@ Examples:
 
 Exit status:
    0  Ctrl-C; --capture: everything was captured
-   1  the VMs cannot be watched; --capture: something is missing
+   1  the VMs cannot be watched, or the output cannot be written; --capture:
+      something is missing
    2  an argument is wrong]]
 
 function watchdog.parser()
@@ -50,8 +51,7 @@ function watchdog.parser()
   parser:option("--capture", "Capture this VM now, and exit."):argname("VM")
   parser:option("--reason", "With --capture: the reason in the capture's name (default: asked).")
     :argname("WORD")
-  parser:option("--root", "Directory of the VMs (default: $QVM_ROOT or /dev/qvm).")
-    :argname("DIR")
+  command.add_root(parser)
   return parser
 end
 
@@ -93,8 +93,8 @@ end
 
 -- Writes a line of the watchdog, in one piece: its children write to the same place.
 local function say(format, ...)
-  io.stdout:write(os.date("%Y-%m-%dT%H:%M:%S "), text.escape_controls(format:format(...)), "\n")
-  io.stdout:flush()
+  command.print(os.date "%Y-%m-%dT%H:%M:%S " .. text.escape_controls(format:format(...)))
+  command.flush()
 end
 
 -- Starting captures ---------------------------------------------------------------------
@@ -238,11 +238,11 @@ function watchdog.run(arguments)
     problems:add(message)
     return 1
   elseif options.capture then
-    return capture_now(options, problems)
+    return command.finish(NAME, capture_now(options, problems), 1)
   end
   local _, why = pcall(watch, options, program(arguments))
   if errors.is_interrupt(why) then
-    return 0
+    return command.finish(NAME, 0, 1)
   end
   problems:add(text.without_place(why))
   return 1

@@ -17,18 +17,6 @@ local diag = {}
 local NAME = "qvm-diag"
 local SCHEMA = 1 -- of the JSON: counts changes that a reader must know of, see docs/reports.md
 
-local write_error
-
--- Unlike print, remembers that writing failed, as when the disk is full.
-local function write(...)
-  local ok, why = io.stdout:write(...)
-  write_error = write_error or not ok and why
-end
-
-local function put(line)
-  write(line, "\n")
-end
-
 local function task_of(options)
   return options.prometheus and tasks.metrics or options.list and tasks.list
     or options.all and tasks.all or options.dmesg and tasks.dmesg
@@ -89,8 +77,8 @@ local function report_once(run)
   if options.json then
     local found = report or {}
     found.schema, found.errors = SCHEMA, run.problems.list
-    collect.write_json(write, found)
-    write "\n"
+    collect.write_json(command.write, found)
+    command.print()
   end
   return run.problems.failed and 1 or report and differs(report) and 3 or 0
 end
@@ -110,7 +98,7 @@ local function write_metrics(run)
     end
     return 1
   end
-  put(metrics)
+  command.print(metrics)
   return 0
 end
 
@@ -179,16 +167,10 @@ function diag.run(arguments)
   run.baseline = options.baseline and load_baseline(run)
   run.configuration = options.conf and configuration.load(options, problems)
   if not options.json and not options.html and not options.watch then
-    run.text = Plain.new(put, command.painter(1), options.full)
+    run.text = Plain.new(command.print, command.painter(1), options.full)
   end
   local action = options.watch and watch or options.prometheus and write_metrics or report_once
-  local status = action(run)
-  local flushed, why = io.stdout:flush()
-  if write_error or not flushed then
-    problems:add("output: " .. (write_error or why))
-    return 1
-  end
-  return status
+  return command.finish(NAME, action(run), 1)
 end
 
 return diag

@@ -79,8 +79,7 @@ local function new_parser()
   add_subjects(parser)
   add_requests(parser)
   add_formats(parser)
-  parser:option("--root", "Directory of the VMs (default: $QVM_ROOT or /dev/qvm).")
-    :argname("DIR")
+  command.add_root(parser)
   return parser
 end
 

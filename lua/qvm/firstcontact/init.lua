@@ -12,6 +12,8 @@ local requests = require "qvm.firstcontact.requests"
 local system = require "qvm.util.system"
 local text = require "qvm.cli.text"
 
+local print = command.print
+
 local firstcontact = {}
 
 local NAME = "qvm-firstcontact"
@@ -28,7 +30,7 @@ memory unless --memory is given; its CONTENTS says what each file holds.
 Exit status:
    0  nothing differs from what was expected
    1  something differs
-   2  an argument is wrong, or the archive cannot be written]]
+   2  an argument is wrong, or the archive or the output cannot be written]]
 
 local function add_inputs(parser)
   parser:argument("vm", "A VM, by its system name (default: the only one)."):args("?")
@@ -43,8 +45,7 @@ local function add_inputs(parser)
       return seconds and seconds > 0 and seconds < 2^31 and seconds or nil,
         "--timeout: not a number of seconds"
     end)
-  parser:option("--root", "Directory of the VMs (default: $QVM_ROOT or /dev/qvm).")
-    :argname("DIR")
+  command.add_root(parser)
 end
 
 -- The command's argparse parser.

@@ -36,12 +36,15 @@ function Memory:read(thread, address, n)
   return bytes
 end
 
--- Returns the first address of a pattern among `length` bytes from an address on; nil if there
--- is none; nil and a message if the search failed.
+-- Returns the first address of a pattern among `length` bytes (unsigned) from an address on; nil
+-- if there is none; nil and a message if the search failed.
 function Memory:find(thread, address, length, pattern)
+  if length == 0 then
+    return nil
+  end
   local memory = self:of_thread(thread)
-  local last = address + length - 1
-  if length <= 0 or math.ult(last, address) then
+  local last = address + (length - 1)
+  if math.ult(last, address) then
     last = -1
   end
   local options = {from = address, to = last + 1 ~= 0 and last + 1 or nil}

@@ -1,6 +1,7 @@
 -- The commands of gdb's "monitor". Each one takes the session, the text after its name, and
 -- say(text), which writes a line to the user; say(text, true) does not end the line.
 
+local address = require "qvm.util.address"
 local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local packet = require "qvm.gdb.packet"
@@ -84,15 +85,17 @@ function commands.phys(session, argument, say)
   end
 end
 
--- An address as the user types it: a number or a symbol. nil and a message.
-local function address_of(session, text)
+-- An address in a space, as the user types it: a number, or a symbol with or without an offset.
+-- nil and a message.
+local function address_of(space, text)
   local digits = text:match("^0[xX](%x+)$")
   if digits then
     return packet.number(digits), text .. " has more than 64 bits"
   elseif text:find("^%d+$") then
     return math.tointeger(tonumber(text)), text .. " is too large: write it with 0x"
   end
-  return session.dump:address(text)
+  local ok, value, message = errors.try(address.of, space, text, 1, "translate")
+  return ok and value or nil, ok and message or value
 end
 
 -- The vCPU whose index was typed, or the thread that gdb asked about last. The latter need not
@@ -113,20 +116,23 @@ end
 function commands.translate(session, argument, say)
   local what, index = argument:match("^(%S+)%s*(.*)$")
   if not what then
-    return say "usage: monitor translate ADDRESS [VCPU]; an address can be a kernel symbol"
+    return say "usage: monitor translate ADDRESS [VCPU]; an address can be a symbol+0x10"
   end
   local thread = thread_of(session, index, say)
   if not thread then
     return
   end
-  local address, message = address_of(session, what)
   local space, why = thread:space()
-  if not address or not space then
-    return say(not address and message or why)
+  if not space then
+    return say(why)
   end
-  local physical, size, rights = space:translate(address)
+  local virtual, message = address_of(space, what)
+  if not virtual then
+    return say(message)
+  end
+  local physical, size, rights = space:translate(virtual)
   if physical then
-    say(("0x%016x is physical 0x%016x, %s page, %s"):format(address, physical,
+    say(("0x%016x is physical 0x%016x, %s page, %s"):format(virtual, physical,
       line.in_units(size), rights))
   else
     say(size)

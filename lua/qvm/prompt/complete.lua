@@ -187,8 +187,8 @@ end
 
 -- Candidates after names, dots and colons. Returns the same as vm_members.
 local function after_names(before, env, list, add)
-  local prefix, separator = before:match("^(.-)%s*([.:])%s*$")
-  if before:find("%.%.%s*$") or before:find("::%s*$") then
+  local prefix, separator = before:match("^(.*[^%s.:])%s*([.:])%s*$")
+  if not prefix then
     return false
   end
   local value, class = lookup.resolve(prefix, env)

@@ -16,21 +16,11 @@ local function history_path()
   return state and state .. "/qvm/explore_history"
 end
 
--- Makes the file and its directories; false if that fails.
-local function prepare(path)
-  for at in path:gmatch("()/") do
-    if at > 1 then
-      system.make_directory(path:sub(1, at - 1), true)
-    end
-  end
-  return system.make_private(path)
-end
-
 -- Keeps the last lines of a long history. A line that another prompt appends at the same moment
 -- may be lost.
-local function trim(path)
+local function trim(path, history)
   local lines = {}
-  for line in io.lines(path) do
+  for line in history:gmatch("[^\n]+") do
     lines[#lines + 1] = line
   end
   if #lines <= 2 * KEPT then
@@ -43,6 +33,26 @@ local function trim(path)
     local done = file:write(text) and file:close() and os.rename(new, path)
     return done or os.remove(new)
   end
+end
+
+-- Makes the history and its directories, private and short. nil and a message if it cannot be
+-- used: then the prompt works without it.
+local function prepare(path)
+  for at in path:gmatch("()/") do
+    if at > 1 then
+      system.make_directory(path:sub(1, at - 1), true)
+    end
+  end
+  local ok, message = system.make_private(path)
+  local history
+  if ok then
+    history, message = system.read_file(path)
+  end
+  if not history then
+    return nil, message .. ": no history"
+  end
+  trim(path, history)
+  return path
 end
 
 -- Appends a line to the history at once: the prompt may be killed, and others may be running.
@@ -116,6 +126,7 @@ end
 -- @tparam function complete completes a line: see qvm.prompt.complete
 -- @treturn function reads a line, given a prompt; nil at the end; nil, true on Ctrl-C
 -- @treturn string `"edited"`, `"plain"` (a terminal without lua-readline), `"script"`
+-- @treturn ?string why there is no history
 function editor.open(complete)
   if not system.is_terminal(0) or not system.is_terminal(1) then
     return function() return io.read("l") end, "script"
@@ -124,15 +135,14 @@ function editor.open(complete)
   if not ok or type(readline) ~= "table" or not readline.handler_install then
     return plain, "plain"
   end
-  local path = history_path()
-  path = path and prepare(path) and path or nil
+  local path, problem = history_path(), nil
   if path then
-    pcall(trim, path) -- without the history, the prompt still works
+    path, problem = prepare(path)
   end
   readline.set_readline_name("qvm-explore")
   readline.set_options {histfile = path or "", keeplines = KEPT}
   readline.set_complete_function(completer(readline, complete))
-  return edited(readline, path), "edited"
+  return edited(readline, path), "edited", problem
 end
 
 return editor

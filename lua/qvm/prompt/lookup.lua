@@ -111,9 +111,14 @@ local function last_link(text)
   end
 end
 
--- The links of a chain, from the first name on; nil if the text is not a chain.
+local LONGEST = 1024 -- bytes of a chain; each link costs passes over the rest of them
+
+-- The links of a chain, from the first name on; nil if the text is not a chain, or is too long.
 local function chain(text)
   local links = {}
+  if #text > LONGEST then
+    text = text:sub(-LONGEST):match("[;%s](.*)$") or ""
+  end
   while true do
     local rest, link = last_link(text)
     if not rest then

@@ -216,8 +216,11 @@ local function show(text, env, ...)
       report(hint)
     end
   end
-  io.stdout:flush()
-  return true
+  local ok, why = io.stdout:flush()
+  if not ok then
+    report("output: " .. why)
+  end
+  return ok
 end
 
 -- The message of an error. The position is that of the typed line, and is left out. A terminal
@@ -291,10 +294,16 @@ end
 
 local function nothing() end
 
+-- Whether exit() was called. It raises `leave`, which the line may catch.
+local is_leaving = false
+
 --- Ends the prompt: as the value of a line (`exit`), or by a call.
 prompt.leave = setmetatable({}, {
   __tostring = function() return "exit ends the prompt" end,
-  __call = function() os.exit(true, true) end,
+  __call = function(self)
+    is_leaving = true
+    error(self, 0)
+  end,
 })
 
 -- Runs a chunk and shows its results. Its first value becomes `_`. Returns whether nothing failed;
@@ -304,19 +313,19 @@ local function run_chunk(call, text, chunk, env, is_script)
   typed = text
   local values = table.pack(call(chunk or nothing))
   local ok, problem = values[1], values[2]
-  if ok and rawequal(problem, prompt.leave) then
-    return true, true
-  elseif ok then
+  if ok and not rawequal(problem, prompt.leave) then
     if problem ~= nil then
       env._ = problem
     end
     ok, problem = call(show, text, env, table.unpack(values, 2, values.n))
   end
-  if ok then
-    return problem
+  if rawequal(problem, prompt.leave) then -- returned or raised
+    return true, true
+  elseif ok then
+    return problem, is_leaving
   end
   report(message_of(problem, text, env))
-  return false, is_script and errors.is_interrupt(problem)
+  return false, is_leaving or is_script and errors.is_interrupt(problem)
 end
 
 --- Reads lines and runs them until there are no more, or one is `exit`.

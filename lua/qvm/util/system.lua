@@ -48,8 +48,8 @@ return {
   -- lstat(path): the same of a symbolic link itself, whose kind is "other".
   lstat = core.lstat,
 
-  -- make_directory(path [, private]), make_private(path): make a directory, a file for this
-  -- user alone; they return true.
+  -- make_directory(path [, private]), make_private(path): make a directory, a regular file for
+  -- this user alone; they return true. make_private changes the mode of a file that exists.
   make_directory = core.make_directory,
   make_private = core.make_private,
 
