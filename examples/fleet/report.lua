@@ -103,8 +103,9 @@ local function is_erratum(raw)
       and has_text((qvm.decode(raw.exact))))
 end
 
+-- Is it an array of such values? An object is none, unless it is empty.
 local function all(list, is_one)
-  if type(list) ~= "table" then
+  if type(list) ~= "table" or type(next(list)) == "string" then
     return false
   end
   for _, each in ipairs(list) do
@@ -127,13 +128,6 @@ local function is_text(value)
   return type(value) == "string"
 end
 
--- Whether a member that must be an array is an object. Decoded, `{}` is like `[]`, so this
--- looks at the text.
-local function has_object_for_array(text)
-  return text:find '"errors"%s*:%s*{' or text:find '"vms"%s*:%s*{'
-    or text:find '"errata"%s*:%s*{'
-end
-
 -- Loads a board's report; nil and a message.
 local function load_report(path)
   local text, message, code = read(path)
@@ -143,8 +137,7 @@ local function load_report(path)
   local report, problem = qvm.decode(text)
   if report == nil then
     return nil, ("%s:%s"):format(path, problem)
-  elseif type(report) ~= "table" or has_object_for_array(text)
-    or not all(report.errors, is_text)
+  elseif type(report) ~= "table" or not all(report.errors, is_text)
     or report.vms ~= nil and not all(report.vms, is_vm) then
     return nil, path .. ": not a report of `qvm-diag --list --json`"
   elseif not report.vms and not report.errors[1] then

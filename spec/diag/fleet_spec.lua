@@ -259,8 +259,8 @@ equal: board1
   it("fails for a board whose report has an object in place of an array", function()
     baseline("linux1", "")
     for i, text in ipairs {'{"errors": {"a": "boom"}, "vms": [%s]}',
-      '{"errors": {}, "vms": [%s]}', '{"errors": ["x"], "vms": {}}',
-      '{"errors": [], "vms": [{"name": "linux1", "errata": {}}]}'} do
+      '{"errors": {"a": "boom"}, "vms": [%s]}', '{"errors": ["x"], "vms": {"a": 1}}',
+      '{"errors": [], "vms": [{"name": "linux1", "errata": {"a": 1}}]}'} do
       board("board1", (text:gsub("%%s", (vm("linux1", "")))))
       local status, out = report()
       assert.are.equal(1, status, i)
