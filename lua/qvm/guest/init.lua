@@ -285,10 +285,15 @@ local function add_log(dump, about)
     table.insert(about.warnings, log)
     return
   end
-  for last in messages do
-    about.last_message = last.time
+  local _, problem = errors.returned(function()
+    for last in messages do
+      about.last_message = last.time
+    end
+  end)
+  if problem then
+    table.insert(about.warnings, problem)
   end
-  if log.given == 0 then
+  if log.given == 0 and not problem then
     table.insert(about.warnings, dump.path .. ": the kernel log is empty")
   end
   if log.skipped > 0 then

@@ -99,7 +99,10 @@ function printk.messages(dump, space, info, options)
   each = level and selection.of_level(each, level) or each
   each = last and selection.last_of(each, last) or each
   return function()
-    local found = each()
+    local found, failure, kind = errors.catch(each)
+    if failure then
+      errors.raise(failure, kind)
+    end
     log.given = log.given + (found and 1 or 0)
     return found and message(found)
   end, log

@@ -48,9 +48,21 @@ function memory.unreadable(what, space, addresses)
   return nil, what .. " cannot be read"
 end
 
+-- Reads memory; nil for what the dump does not have, or what is not mapped. Fails if the dump
+-- cannot be read: it is closed, or its file was cut since it was opened.
+local function read_or_fail(space, address, size)
+  local bytes, message, code = space:read(address, size)
+  if not bytes and code ~= "unmapped" and code ~= "unsupported"
+    and not (code == "truncated" and not space.dump.complete) then
+    errors.fail(message, code)
+  end
+  return bytes
+end
+
 -- Makes a function that decodes a format at an offset of a structure, or of an array of
 -- structures. It returns nil for what is not there, and always nil if base or size are
--- impossible. Memory is read in chunks, of which the last is kept: records are in order.
+-- impossible; it fails if the dump cannot be read. Memory is read in chunks, of which the last
+-- is kept: records are in order.
 local CHUNK = 16384 -- bytes
 
 function memory.view(space, base, size, order)
@@ -67,14 +79,14 @@ function memory.view(space, base, size, order)
     local number, at = offset // CHUNK, offset % CHUNK
     if at + length <= CHUNK then
       if number ~= kept then
+        chunk = read_or_fail(space, base + number * CHUNK, math.min(CHUNK, size - number * CHUNK))
         kept = number
-        chunk = space:read(base + number * CHUNK, math.min(CHUNK, size - number * CHUNK))
       end
       if chunk then
         return (string.unpack(format, chunk, at + 1))
       end
     end
-    local bytes = space:read(base + offset, length)
+    local bytes = read_or_fail(space, base + offset, length)
     return bytes and (string.unpack(format, bytes))
   end
 end
