@@ -104,6 +104,14 @@ describe("an address", function()
     end
   end)
 
+  it("fails beyond the end of the address space", function()
+    for _, memory in ipairs {dump, space} do
+      local value, message, code = memory:u8 "greeting+0xffffffffffffffff"
+      assert.are.same({nil, "unmapped"}, {value, code})
+      assert.matches("beyond the end of the address space$", message)
+    end
+  end)
+
   it("fails if its symbol is unknown or not mapped", function()
     for _, memory in ipairs {dump, space} do
       local _, message, code = memory:u64 "nothing"
