@@ -365,6 +365,9 @@ function guest.space(dump, what, options)
   if not is_vcpu(what) then
     return space_by_hand(dump, what)
   end
+  if what._dump and what._dump ~= dump then
+    check.bad(1, "space", "a vCPU of another dump")
+  end
   check.options(options, "space", beside_vcpu, 2)
   options = options or {}
   check_form(options)
