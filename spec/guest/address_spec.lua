@@ -104,6 +104,19 @@ describe("an address", function()
     end
   end)
 
+  it("raises in the script where an argument is wrong, or the dump is closed in a loop", function()
+    for _, memory in ipairs {dump, space} do
+      local _, message = pcall(function() local _ = memory:array("greeting", "u8", -1) end)
+      assert.matches("^spec/guest/address_spec.lua:%d+: bad argument #3 to 'array'", message)
+    end
+    local _, message = pcall(function()
+      for _ in dump:symbols(files.path "System.map"):all "a%" do error "a match" end
+    end)
+    assert.matches("^spec/guest/address_spec.lua:%d+: bad argument #1 to 'all' %(malformed", message)
+    _, message = pcall(function() for _ in space:mappings() do dump:close() end end)
+    assert.matches("^spec/guest/address_spec.lua:%d+: the dump is closed$", message)
+  end)
+
   it("fails beyond the end of the address space", function()
     for _, memory in ipairs {dump, space} do
       local value, message, code = memory:u8 "greeting+0xffffffffffffffff"

@@ -140,6 +140,15 @@ describe("qvm.c", function()
     assert.matches("not a per%-CPU variable", message)
   end)
 
+  it("raises for a negative number, in the script", function()
+    local task = usual():variable "init_task"
+    for _, object in ipairs {task.tasks, "text"} do
+      local _, message = pcall(function() local _ = c.string(object, -1) end)
+      assert.matches("^spec/guest/c_spec.lua:%d+: bad argument #2 to 'string' %(a number of bytes",
+        message)
+    end
+  end)
+
   it("raises for what is no Object, in the script", function()
     local dump = usual()
     local task = dump:variable "init_task"

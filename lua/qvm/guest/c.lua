@@ -145,6 +145,9 @@ function c.string(object, max)
   end
   if max ~= nil then
     check.integer(max, 2, "string")
+    if max < 0 then
+      check.bad(2, "string", "a number of bytes is expected, not a negative one")
+    end
   end
   if type(object) == "string" then
     return object:match("^[^%z]*"):sub(1, max or -1)
