@@ -87,7 +87,7 @@ end
 -- All places together may have SIZE_MAX bytes: those that would exceed it are skipped.
 local function search(dump, space)
   local looked, left, skipped, last, code = 0, SIZE_MAX, false, nil, nil
-  local matches, problem, kind, scan <close> = core.space_methods.matches(space, 0, -1, nil, nil,
+  local matches, problem, kind, _ <close> = core.space_methods.matches(space, 0, -1, nil, nil,
     magic(dump), 1)
   if not matches then
     return nil, problem, kind, true
