@@ -312,6 +312,20 @@ describe("the kernel log", function()
     assert.are.same({nil, "truncated"}, {found, code})
   end)
 
+  it("counts records in memory that the dump does not have, and says so", function()
+    local form = {descs = 0x1000, infos = 0x2000, data = 0x4000, size = 0x8000, count_bits = 3,
+      size_bits = 15}
+    local r = ring(0, 1, form)
+    r.add {id = 0, begin = 0, next = 16, at = 0, text = "one", length = 3}
+    r.mem:put(DESCS + 40, "<i8i8", 0x6010, 0x6000) -- after the end of the segment
+    r.mem:put(DESCS + 40 + 24, "<i8", 1 | FINALIZED << 62)
+    local iterator, log = dump_of(r.mem, ring_lines):dmesg()
+    assert.are.equal("one", iterator().text)
+    assert.is_nil(iterator())
+    assert.are.same({1, "the dump does not have the memory of all of them"},
+      {log.skipped, log.reason})
+  end)
+
   it("continues after corrupt records and counts them", function()
     local r = ring(0, 7)
     r.add {id = 0, begin = 0, next = 16, at = 0, text = "good", length = 4}

@@ -39,7 +39,8 @@ local Message = {__name = "Message"}
 -- @tfield integer given messages that the iterator has returned
 -- @tfield integer skipped records that were not read, because they are corrupt or because
 -- of `reason`
--- @tfield ?string reason why reading ended early: the records overlap, or there are too many
+-- @tfield ?string reason why reading ended early: the records overlap, or there are too many; or
+-- that the dump does not have the memory of all records
 -- @usage messages, count = dump:dmesg()
 
 local Count = {__name = "LogCount"}

@@ -13,6 +13,7 @@ memory.RECORDS_MAX = 1 << 20 -- records that are read
 memory.SIZE_BITS_MAX = 30 -- logarithm of the bytes of text, in real kernels
 
 memory.OVERLAP = "the records overlap: they hold more text than the log's buffer"
+memory.ABSENT = "the dump does not have the memory of all of them"
 memory.TOO_MANY = ("only %d records are read"):format(memory.RECORDS_MAX)
 
 -- Counts records that are not read in a LogCount, and sets the reason.
@@ -61,11 +62,12 @@ end
 
 -- Makes a function that decodes a format at an offset of a structure, or of an array of
 -- structures. It returns nil for what is not there, and always nil if base or size are
--- impossible; it fails if the dump cannot be read. Memory is read in chunks, of which the last
+-- impossible; it fails if the dump cannot be read. absent, or nil: a table whose field `found`
+-- is set where memory is not there. Memory is read in chunks, of which the last
 -- is kept: records are in order.
 local CHUNK = 16384 -- bytes
 
-function memory.view(space, base, size, order)
+function memory.view(space, base, size, order, absent)
   if not base or size < 0 then
     return function() end
   end
@@ -87,6 +89,9 @@ function memory.view(space, base, size, order)
       end
     end
     local bytes = read_or_fail(space, base + offset, length)
+    if absent and not bytes then
+      absent.found = true
+    end
     return bytes and (string.unpack(format, bytes))
   end
 end
