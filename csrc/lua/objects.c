@@ -65,6 +65,7 @@ static int push_element(lua_State *L, const struct object *object, lua_Integer i
     const struct btf *btf = &object->context->types->btf;
     struct place place = {.address = object->address};
     struct btf_shape shape, element;
+    uint64_t offset;
 
     btf_shape(btf, &object->ref, &shape);
     if (shape.kind != BTF_ARRAY && shape.kind != BTF_PTR)
@@ -78,7 +79,10 @@ static int push_element(lua_State *L, const struct object *object, lua_Integer i
         return raise_for_object(L, "its elements have no size");
     if (shape.kind == BTF_PTR)
         place.address = pointed_to(L, object);
-    place.address += ((uint64_t)index - 1) * element.size;
+    offset = (uint64_t)index - 1;
+    if (element.size > 0 && offset > (UINT64_MAX - place.address) / element.size)
+        return raise_for_object(L, "beyond");
+    place.address += offset * element.size;
     place.ref = shape.target;
     return push_value(L, object->context, &place);
 }

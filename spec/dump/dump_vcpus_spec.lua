@@ -2,6 +2,7 @@
 
 local dumps = require "support.dumps"
 local files = require "support.files"
+local qvm = require "qvm"
 local writer = require "support.dumpwriter"
 
 local open, ranges = dumps.open, dumps.ranges
@@ -250,6 +251,22 @@ describe("the vCPUs of a QNX dump", function()
     assert.are.equal("elf", dump.format)
     assert.are.same({}, ranges(dump))
     assert.are.equal("unmapped", select(3, dump:u8(0)))
+  end)
+end)
+
+describe("a vCPU of another dump", function()
+  after_each(files.clean)
+
+  it("is refused, as is a Space of another dump", function()
+    local dump, other = open(writer.small()), assert(qvm.open(files.write("other.gcore",
+      writer.small())))
+    local _, message = pcall(function() local _ = dump:space(other:vcpu(0)) end)
+    assert.matches("^spec/dump/dump_vcpus_spec.lua:%d+: bad argument #1 to 'space' %(a vCPU of "
+      .. "another dump", message)
+    local space = assert(other:space {root = 0x1000})
+    _, message = pcall(function() local _ = dump:vcpu(0):backtrace(space) end)
+    assert.matches("^spec/dump/dump_vcpus_spec.lua:%d+: bad argument #1 to 'backtrace' %(a Space "
+      .. "of another dump", message)
   end)
 end)
 

@@ -104,6 +104,27 @@ describe("an address", function()
     end
   end)
 
+  it("raises in the script where an argument is wrong, or the dump is closed in a loop", function()
+    for _, memory in ipairs {dump, space} do
+      local _, message = pcall(function() local _ = memory:array("greeting", "u8", -1) end)
+      assert.matches("^spec/guest/address_spec.lua:%d+: bad argument #3 to 'array'", message)
+    end
+    local _, message = pcall(function()
+      for _ in dump:symbols(files.path "System.map"):all "a%" do error "a match" end
+    end)
+    assert.matches("^spec/guest/address_spec.lua:%d+: bad argument #1 to 'all' %(mal", message)
+    _, message = pcall(function() for _ in space:mappings() do dump:close() end end)
+    assert.matches("^spec/guest/address_spec.lua:%d+: the dump is closed$", message)
+  end)
+
+  it("fails beyond the end of the address space", function()
+    for _, memory in ipairs {dump, space} do
+      local value, message, code = memory:u8 "greeting+0xffffffffffffffff"
+      assert.are.same({nil, "unmapped"}, {value, code})
+      assert.matches("beyond the end of the address space$", message)
+    end
+  end)
+
   it("fails if its symbol is unknown or not mapped", function()
     for _, memory in ipairs {dump, space} do
       local _, message, code = memory:u64 "nothing"

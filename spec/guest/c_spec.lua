@@ -115,6 +115,40 @@ describe("qvm.c", function()
     assert.are.equal("not_found", select(3, c.per_cpu(none:object("struct rq", "rq"), 0)))
   end)
 
+  it("has no per-CPU variables of CPUs that the kernel does not number", function()
+    local dump = usual()
+    local value, message, code = c.per_cpu(dump:variable "runqueues", 1)
+    assert.are.same({nil, "not_found"}, {value, code})
+    assert.matches("no CPU 1: the kernel numbers 1$", message)
+    local unknown = guest_with(function(guest, types)
+      kernel_objects.fill(guest, types)
+      guest.symbols.nr_cpu_ids = nil
+    end)
+    value, message, code = c.per_cpu(unknown:variable "runqueues", 0)
+    assert.are.same({nil, "not_found"}, {value, code})
+    assert.matches('no symbol "nr_cpu_ids"', message)
+  end)
+
+  it("refuses a variable that is known not to be per-CPU", function()
+    local dump = guest_with(function(guest, types)
+      kernel_objects.fill(guest, types)
+      guest.symbols.__per_cpu_start = 0
+    end)
+    assert.are.equal(3, c.per_cpu(dump:variable "runqueues", 0).nr_running)
+    local value, message, code = c.per_cpu(dump:variable "init_task", 0)
+    assert.are.same({nil, "not_found"}, {value, code})
+    assert.matches("not a per%-CPU variable", message)
+  end)
+
+  it("raises for a negative number, in the script", function()
+    local task = usual():variable "init_task"
+    for _, object in ipairs {task.tasks, "text"} do
+      local _, message = pcall(function() local _ = c.string(object, -1) end)
+      assert.matches("^spec/guest/c_spec.lua:%d+: bad argument #2 to 'string' %(a number of bytes",
+        message)
+    end
+  end)
+
   it("raises for what is no Object, in the script", function()
     local dump = usual()
     local task = dump:variable "init_task"

@@ -281,6 +281,51 @@ describe("the kernel log", function()
     assert.matches("log.gcore: the kernel log is empty", errors, 1, true)
   end)
 
+  it("raises in the loop where the dump cannot be read any more", function()
+    local function read(dump, change)
+      local lines = {}
+      local ok, problem = pcall(function()
+        for m in dump:dmesg() do
+          lines[#lines + 1] = m.text
+          change()
+        end
+      end)
+      assert.is_false(ok)
+      return lines, problem
+    end
+    -- The text of the second record is in another chunk than what was read.
+    local far = ring(0, 1, {descs = 0x1000, infos = 0x2000, data = 0x4000, size = 0x10000,
+      count_bits = 3, size_bits = 15})
+    far.add {id = 0, begin = 0, next = 16, at = 0, text = "one", length = 3}
+    far.add {id = 1, begin = 0x6000, next = 0x6010, at = 0x6000, text = "two", length = 3}
+    local dump = dump_of(far.mem, ring_lines)
+    local lines, problem = read(dump, function() dump:close() end)
+    assert.are.same({"one"}, lines)
+    assert.matches("^spec/guest/dmesg_spec.lua:%d+: the dump is closed$", problem)
+    dump = dump_of(far.mem, ring_lines)
+    assert(dump:dmesg())
+    assert(os.execute("truncate -s 4K " .. process.quote(dump.path)))
+    lines, problem = read(dump, function() end)
+    assert.are.same({}, lines)
+    assert.matches("log.gcore: ", problem, 1, true)
+    local found, _, code = dump:crash()
+    assert.are.same({nil, "truncated"}, {found, code})
+  end)
+
+  it("counts records in memory that the dump does not have, and says so", function()
+    local form = {descs = 0x1000, infos = 0x2000, data = 0x4000, size = 0x8000, count_bits = 3,
+      size_bits = 15}
+    local r = ring(0, 1, form)
+    r.add {id = 0, begin = 0, next = 16, at = 0, text = "one", length = 3}
+    r.mem:put(DESCS + 40, "<i8i8", 0x6010, 0x6000) -- after the end of the segment
+    r.mem:put(DESCS + 40 + 24, "<i8", 1 | FINALIZED << 62)
+    local iterator, log = dump_of(r.mem, ring_lines):dmesg()
+    assert.are.equal("one", iterator().text)
+    assert.is_nil(iterator())
+    assert.are.same({1, "the dump does not have the memory of all of them"},
+      {log.skipped, log.reason})
+  end)
+
   it("continues after corrupt records and counts them", function()
     local r = ring(0, 7)
     r.add {id = 0, begin = 0, next = 16, at = 0, text = "good", length = 4}

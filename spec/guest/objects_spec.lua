@@ -187,6 +187,17 @@ describe("an object", function()
     assert.is_false(pcall(function() return pivots[{}] end))
   end)
 
+  it("has no elements beyond the end of the address space", function()
+    local dump = usual()
+    local list = dump:variable("init_task").tasks.next
+    assert.are.equal(qvm.c.address(list), qvm.c.address(list[1]))
+    for _, index in ipairs {(1 << 60) + 1, math.maxinteger, 1 << 56} do
+      local ok, message = pcall(function() return list[index] end)
+      assert.is_false(ok)
+      assert.matches("has no element %d+: it is beyond the end of the address space$", message)
+    end
+  end)
+
   it("has arrays without a length, and elements beyond a pointer", function()
     local object, dump, at = object_of(string.pack("<i8i4i4i4", kernel.BASE + 0x1000, 7, 8, 9),
       function(types)

@@ -90,6 +90,22 @@ describe("the types of a guest's kernel", function()
       "not_found"}, {assert(qvm.open(path)):types()})
   end)
 
+  it("are not searched for in a file that was cut meanwhile", function()
+    local guest = kernel.new()
+    guest:place "swapper"
+    local physical = 0x90000000 -- in the last part of the file
+    for page = 0, 63 do
+      guest.mapped[page + 1] = {kernel.BASE + (1 << 30) + page * 4096, physical + page * 4096}
+    end
+    guest.segments = {{paddr = physical, bytes = ("x"):rep(64 * 4096)}}
+    local dump = guest:open()
+    assert(dump:kernel_space())
+    assert(os.execute("truncate -s -128K " .. process.quote(dump.path)))
+    local types, message, code = dump:type "struct task_struct"
+    assert.are.same({nil, "truncated"}, {types, code})
+    assert.are.equal(dump.path .. ":", message:sub(1, #dump.path + 1))
+  end)
+
   it("are searched for at little cost where much looks like them", function()
     local strings = (24 << 20) - 56 -- begin and end where the page below has zeros
     local header = string.pack("<I2BBI4I4I4I4I4i8", 0xeb9f, 1, 0, 24, 0, 0, 0, strings, 0)

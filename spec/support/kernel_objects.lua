@@ -110,6 +110,7 @@ function kernel_objects.fill(kernel, t)
   at.rq = kernel:place(t:pack("struct rq", {nr_running = 3, curr = at.first_task}))
   kernel.symbols.runqueues = 0x100
   place("__per_cpu_offset", "long unsigned int[2]", {at.rq - 0x100, 0})
+  place("nr_cpu_ids", "unsigned int", 1)
   return at
 end
 

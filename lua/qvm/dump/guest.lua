@@ -55,8 +55,9 @@ end
 --- The messages of a Linux guest's kernel log, oldest first.
 --
 -- The log is found by VMCOREINFO. Raises if there is no VMCOREINFO, if it lacks what is
--- needed, or if the dump cannot be read. The messages have at most as much text as the log's
--- buffer holds, and are at most 2^20.
+-- needed, or if the dump cannot be read, also in the loop: where the dump was closed, or its
+-- file was cut. Records in memory that the dump does not have are skipped. The messages have
+-- at most as much text as the log's buffer holds, and are at most 2^20.
 -- @tparam ?table options
 -- @tparam[opt] integer options.last only so many of the messages: the last ones
 -- @tparam[opt] integer|string options.level only messages of this level or more severe:

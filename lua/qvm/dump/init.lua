@@ -97,6 +97,9 @@ Dump.cstring = methods.cstring
 function Dump:array(address, type, count)
   check.string(type, 2, "array")
   check.integer(count, 3, "array")
+  if count < 0 then
+    check.bad(3, "array", "a number of values is expected, not a negative one")
+  end
   local start, message, code = addresses.of(self, address, 1, "array")
   if not start then
     return nil, message, code

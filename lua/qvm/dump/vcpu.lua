@@ -57,6 +57,9 @@ end
 function Vcpu:backtrace(space)
   if space ~= nil then
     check.object(space, require "qvm.paging.address_space", 1, "backtrace")
+    if space.dump ~= self._dump then
+      check.bad(1, "backtrace", "a Space of another dump")
+    end
   end
   local frames, message = require "qvm.guest.unwind".vcpu(self._dump, self, space)
   return require "qvm.guest.backtrace".iterator(frames or errors.raise(message))

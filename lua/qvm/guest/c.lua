@@ -145,6 +145,9 @@ function c.string(object, max)
   end
   if max ~= nil then
     check.integer(max, 2, "string")
+    if max < 0 then
+      check.bad(2, "string", "a number of bytes is expected, not a negative one")
+    end
   end
   if type(object) == "string" then
     return object:match("^[^%z]*"):sub(1, max or -1)
@@ -317,7 +320,8 @@ local CPUS_MAX = 1 << 16
 -- marks `__percpu`
 -- @tparam integer cpu number of the CPU, from 0
 -- @treturn[1] any the variable's value: an Object if it is a struct
--- @return[2] nil, message, code: `not_found`: where they are is not known
+-- @return[2] nil, message, code: `not_found`: there is no such CPU, where its variables are is
+-- not known, or the variable is known not to be per-CPU
 -- @usage print(qvm.c.per_cpu(dump:variable("runqueues"), 0).nr_running)
 function c.per_cpu(object, cpu)
   check_object(object, 1, "per_cpu")
@@ -326,11 +330,16 @@ function c.per_cpu(object, cpu)
     check.bad(2, "per_cpu", "number of a CPU expected")
   end
   local typed_memory = require "qvm.guest.typed_memory"
-  local offset, message, code = typed_memory.per_cpu_offset(objects.dump(object), cpu)
+  local dump = objects.dump(object)
+  local offset, message, code = typed_memory.per_cpu_offset(dump, cpu)
   if not offset then
     return nil, message, code
   end
   local handle, address, is_read = core.object_about(object)
+  -- Where the section begins at 0 (x86_64 before 6.15), addresses in it are small.
+  if address < 0 and require "qvm.guest".kernel_address(dump, "__per_cpu_start") == 0 then
+    return nil, ("%s: %s: not a per-CPU variable"):format(dump.path, tostring(object)), "not_found"
+  end
   local moved = make(object, handle, address + offset, is_read)
   if is_read then
     return moved

@@ -49,13 +49,31 @@ local function queues_of_tasks(dump)
   return queues
 end
 
+-- The number of CPUs that the kernel numbers, its nr_cpu_ids; nil, message, code. Elements of
+-- `__per_cpu_offset` beyond it are not set, or are not there.
+local function count_of(dump)
+  local at, message, code = guest.kernel_address(dump, "nr_cpu_ids")
+  if not at then
+    return nil, message or dump.path .. ': no symbol "nr_cpu_ids", which says how many CPUs there '
+      .. "are", code or "not_found"
+  end
+  local count
+  count, message, code = assert(dump:kernel_space()):u32(at)
+  return count and math.min(count, CPUS_MAX), message, code
+end
+
 -- What is added to the address of a per-CPU variable for one CPU; nil, message, code.
 -- state: the dump's, see qvm.guest.
 function cpus.offset(dump, state, cpu)
   local at, message, code = guest.kernel_address(dump, "__per_cpu_offset")
   if at then
-    local space = assert(dump:kernel_space())
-    return space:u64(at + 8 * cpu)
+    local count
+    count, message, code = count_of(dump)
+    if count and cpu < count then
+      return assert(dump:kernel_space()):u64(at + 8 * cpu)
+    end
+    return nil, message or ("%s: no CPU %d: the kernel numbers %d"):format(dump.path, cpu, count),
+      code or "not_found"
   elseif message then
     return nil, message, code
   end
@@ -73,9 +91,8 @@ end
 -- as in the dump.
 function cpus.number_of(dump, vcpu)
   local at = dump.machine == "x86_64" and guest.kernel_address(dump, "__per_cpu_offset")
-  local count = dump:variable "nr_cpu_ids"
-  if at and count then
-    count = math.max(0, math.min(require "qvm.guest.c".value(count), CPUS_MAX))
+  local count = at and count_of(dump)
+  if count then
     local space = assert(dump:kernel_space())
     for i, offset in ipairs(space:array(at, "u64", count) or {}) do
       if offset ~= 0 and (offset == vcpu.regs.gs_base or offset == vcpu.extra.gs_base

@@ -9,6 +9,7 @@
 -- a time; of those that have ended, only the most severe is kept.
 
 local core = require "qvm.core"
+local errors = require "qvm.util.errors"
 local line = require "qvm.util.text"
 local patterns = require "qvm.guest.crash_lines"
 
@@ -329,7 +330,11 @@ function crash.of_dump(dump, guest)
   if not messages then
     return nil, log, code
   end
-  local found = complete(dump, guest, crash.of_messages(messages))
+  local found, problem, kind = errors.returned(crash.of_messages, messages)
+  if problem then
+    return nil, problem, kind
+  end
+  found = complete(dump, guest, found)
   if not found and log.skipped > 0 then
     return nil, ("%s: no sign of a crash in the kernel log, but %d of its records were skipped: "
       .. "%s"):format(dump.path, log.skipped, log.reason or "they are corrupt"), "malformed"

@@ -285,10 +285,15 @@ local function add_log(dump, about)
     table.insert(about.warnings, log)
     return
   end
-  for last in messages do
-    about.last_message = last.time
+  local _, problem = errors.returned(function()
+    for last in messages do
+      about.last_message = last.time
+    end
+  end)
+  if problem then
+    table.insert(about.warnings, problem)
   end
-  if log.given == 0 then
+  if log.given == 0 and not problem then
     table.insert(about.warnings, dump.path .. ": the kernel log is empty")
   end
   if log.skipped > 0 then
@@ -359,6 +364,9 @@ function guest.space(dump, what, options)
   check.table(what, 1, "space", "vCPU or table of options")
   if not is_vcpu(what) then
     return space_by_hand(dump, what)
+  end
+  if what._dump and what._dump ~= dump then
+    check.bad(1, "space", "a vCPU of another dump")
   end
   check.options(options, "space", beside_vcpu, 2)
   options = options or {}

@@ -39,6 +39,9 @@ local function raise(what, object, key, code)
   elseif what == "index" then
     errors.raise(("%s has no element %s: elements count from 1"):format(name,
       line.field(tostring(key))))
+  elseif what == "beyond" then
+    errors.raise(("%s has no element %s: it is beyond the end of the address space"):format(name,
+      line.field(tostring(key))))
   end
   errors.raise(("%s: %s"):format(name, what), code or "malformed")
 end

@@ -39,7 +39,8 @@ local Message = {__name = "Message"}
 -- @tfield integer given messages that the iterator has returned
 -- @tfield integer skipped records that were not read, because they are corrupt or because
 -- of `reason`
--- @tfield ?string reason why reading ended early: the records overlap, or there are too many
+-- @tfield ?string reason why reading ended early: the records overlap, or there are too many; or
+-- that the dump does not have the memory of all records
 -- @usage messages, count = dump:dmesg()
 
 local Count = {__name = "LogCount"}
@@ -99,7 +100,10 @@ function printk.messages(dump, space, info, options)
   each = level and selection.of_level(each, level) or each
   each = last and selection.last_of(each, last) or each
   return function()
-    local found = each()
+    local found, failure, kind = errors.catch(each)
+    if failure then
+      errors.raise(failure, kind)
+    end
     log.given = log.given + (found and 1 or 0)
     return found and message(found)
   end, log

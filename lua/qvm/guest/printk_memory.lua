@@ -13,6 +13,7 @@ memory.RECORDS_MAX = 1 << 20 -- records that are read
 memory.SIZE_BITS_MAX = 30 -- logarithm of the bytes of text, in real kernels
 
 memory.OVERLAP = "the records overlap: they hold more text than the log's buffer"
+memory.ABSENT = "the dump does not have the memory of all of them"
 memory.TOO_MANY = ("only %d records are read"):format(memory.RECORDS_MAX)
 
 -- Counts records that are not read in a LogCount, and sets the reason.
@@ -48,12 +49,25 @@ function memory.unreadable(what, space, addresses)
   return nil, what .. " cannot be read"
 end
 
+-- Reads memory; nil for what the dump does not have, or what is not mapped. Fails if the dump
+-- cannot be read: it is closed, or its file was cut since it was opened.
+local function read_or_fail(space, address, size)
+  local bytes, message, code = space:read(address, size)
+  if not bytes and code ~= "unmapped" and code ~= "unsupported"
+    and not (code == "truncated" and not space.dump.complete) then
+    errors.fail(message, code)
+  end
+  return bytes
+end
+
 -- Makes a function that decodes a format at an offset of a structure, or of an array of
 -- structures. It returns nil for what is not there, and always nil if base or size are
--- impossible. Memory is read in chunks, of which the last is kept: records are in order.
+-- impossible; it fails if the dump cannot be read. absent, or nil: a table whose field `found`
+-- is set where memory is not there. Memory is read in chunks, of which the last
+-- is kept: records are in order.
 local CHUNK = 16384 -- bytes
 
-function memory.view(space, base, size, order)
+function memory.view(space, base, size, order, absent)
   if not base or size < 0 then
     return function() end
   end
@@ -67,14 +81,17 @@ function memory.view(space, base, size, order)
     local number, at = offset // CHUNK, offset % CHUNK
     if at + length <= CHUNK then
       if number ~= kept then
+        chunk = read_or_fail(space, base + number * CHUNK, math.min(CHUNK, size - number * CHUNK))
         kept = number
-        chunk = space:read(base + number * CHUNK, math.min(CHUNK, size - number * CHUNK))
       end
       if chunk then
         return (string.unpack(format, chunk, at + 1))
       end
     end
-    local bytes = space:read(base + offset, length)
+    local bytes = read_or_fail(space, base + offset, length)
+    if absent and not bytes then
+      absent.found = true
+    end
     return bytes and (string.unpack(format, bytes))
   end
 end

@@ -115,13 +115,15 @@ function printk_ring.open(dump, space, info)
     or size_bits > memory.SIZE_BITS_MAX then
     return unreadable(space, layout, info.symbols.prb, pointer)
   end
-  ring.layout, ring.count = layout, 1 << count_bits
+  ring.layout, ring.count, ring.absent = layout, 1 << count_bits, {}
   ring.has_levels = layout.facility ~= nil
   ring.size_bits, ring.data_size = size_bits, 1 << size_bits
-  ring.descs = view(space, at(ring.word, layout.descs), layout.desc_size << count_bits, order)
-  ring.infos = view(space, at(ring.word, layout.infos), layout.info_size << count_bits, order)
+  ring.descs = view(space, at(ring.word, layout.descs), layout.desc_size << count_bits, order,
+    ring.absent)
+  ring.infos = view(space, at(ring.word, layout.infos), layout.info_size << count_bits, order,
+    ring.absent)
   local data = at(ring.word, layout.data)
-  ring.text = view(space, data, ring.data_size, order)
+  ring.text = view(space, data, ring.data_size, order, ring.absent)
   ring.text_left = data and memory.contiguous(space, data, ring.data_size) or 0
   local tail, head = at(ring.word, layout.tail_id), at(ring.word, layout.head_id)
   if not tail or not head then
@@ -142,6 +144,7 @@ function printk_ring.records(ring, log)
   local corrupt = 0
   return function()
     while left > 0 do
+      ring.absent.found = false
       local found = record(ring, id)
       if found and #found.text > ring.text_left then
         memory.give_up(log, left, memory.OVERLAP)
@@ -154,6 +157,7 @@ function printk_ring.records(ring, log)
         return found
       elseif found == nil then
         corrupt, log.skipped = corrupt + 1, log.skipped + 1
+        log.reason = log.reason or ring.absent.found and memory.ABSENT or nil
       end
       if corrupt == CORRUPT_MAX then
         memory.give_up(log, left, CORRUPT)

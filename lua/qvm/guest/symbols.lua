@@ -95,6 +95,12 @@ Symbol.__tostring = line.tostring("symbol", function(symbol)
     symbol.module and (" [%s]"):format(line.field(symbol.module)) or "")
 end)
 
+-- Does a name match a pattern? What is wrong with a pattern may show at some names only.
+local function matches(pattern, name)
+  local ok, found = errors.try(string.find, name, pattern)
+  return ok and found ~= nil or not ok and check.bad(1, "all", found)
+end
+
 --- All symbols: those of the kernel by address, then those of its modules.
 --
 -- Raises in the loop, after all symbols that are there, if the file could not be read.
@@ -104,10 +110,7 @@ end)
 function Symbols:all(pattern)
   if pattern ~= nil then
     check.string(pattern, 1, "all")
-    local ok, problem = pcall(string.find, "", pattern)
-    if not ok then
-      check.bad(1, "all", problem)
-    end
+    matches(pattern, "")
   end
   local tables, module_names = {self._table}, {}
   local modules = self._modules and self._modules()
@@ -122,7 +125,7 @@ function Symbols:all(pattern)
   return function()
     while tables[at] do
       for name, address, size in step do
-        if not pattern or name:find(pattern) then
+        if not pattern or matches(pattern, name) then
           return setmetatable({name = name, address = address, size = size,
             module = module_names[at]}, Symbol)
         end

@@ -82,11 +82,24 @@ local function plausible_size(dump, space, address)
   return HEADER_SIZE + strings_at + strings_size
 end
 
--- Searches the kernel's memory for the magic number: the types; nil, why one place has none, code.
+-- Searches the kernel's memory for the magic number: the types; nil, why one place has none, code;
+-- with true as a fourth value, why the search failed.
 -- All places together may have SIZE_MAX bytes: those that would exceed it are skipped.
 local function search(dump, space)
   local looked, left, skipped, last, code = 0, SIZE_MAX, false, nil, nil
-  for address in space:find(magic(dump), {align = 1}) do
+  local matches, problem, kind, _ <close> = core.space_methods.matches(space, 0, -1, nil, nil,
+    magic(dump), 1)
+  if not matches then
+    return nil, problem, kind, true
+  end
+  while looked < CANDIDATES do
+    local address
+    address, problem, kind = matches()
+    if problem then
+      return nil, problem, kind, true
+    elseif not address then
+      break
+    end
     looked = looked + 1
     local size, found, message, what
     size, message, what = plausible_size(dump, space, address)
@@ -100,9 +113,6 @@ local function search(dump, space)
       end
     end
     last, code = message or last, what or code
-    if looked == CANDIDATES then
-      break
-    end
   end
   if skipped and code ~= "gone" and code ~= "io" then
     return nil, nil, "too_large"
@@ -110,12 +120,12 @@ local function search(dump, space)
   return nil, last, code
 end
 
--- The types that search() finds; nil, message, code.
-local function searched(dump, space)
-  local found, message, code = search(dump, space)
+-- The types that are found by their magic number; nil, message, code.
+function information.search(dump, space)
+  local found, message, code, failed = search(dump, space)
   if found then
     return found
-  elseif code == "gone" or code == "io" then
+  elseif failed or code == "gone" or code == "io" then
     return nil, message, code
   end
   if code == "too_large" then
@@ -134,15 +144,6 @@ function information.at_symbols(dump, space)
   if first and last and last > first then
     return at(dump, space, first, last - first)
   end
-end
-
--- Those that are found by their magic number.
-function information.search(dump, space)
-  local ok, found, message, code = errors.try(searched, dump, space)
-  if not ok then
-    return nil, found, "unsupported"
-  end
-  return found, message, code
 end
 
 -- The types of a module, which continue those of its kernel, at an address of its memory.

@@ -91,6 +91,9 @@ end
 function Space:array(address, type, count)
   check.string(type, 2, "array")
   check.integer(count, 3, "array")
+  if count < 0 then
+    check.bad(3, "array", "a number of values is expected, not a negative one")
+  end
   local start, message, code = addresses.of(self, address, 1, "array")
   if not start then
     return nil, message, code
@@ -231,8 +234,10 @@ function Space:mappings(from, to)
     errors.raise(failure)
   end
   return function()
-    local start, size, rights = step()
-    if start then
+    local ok, start, size, rights = errors.try(step)
+    if not ok then
+      errors.raise(start)
+    elseif start then
       return start, size, rights_text[rights]
     end
   end, nil, state, closing

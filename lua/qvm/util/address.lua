@@ -5,6 +5,7 @@
 local check = require "qvm.util.arguments"
 local core = require "qvm.core"
 local errors = require "qvm.util.errors"
+local line = require "qvm.util.text"
 
 local address = {}
 
@@ -34,6 +35,9 @@ local function resolve(memory, text)
   local virtual, message, code = dump:address(name)
   if not virtual then
     return nil, message, code
+  elseif math.ult(virtual + offset, virtual) then
+    return nil, ('%s: "%s" is beyond the end of the address space'):format(dump.path,
+      line.field(text)), "unmapped"
   elseif memory.dump then
     return virtual + offset
   end
