@@ -81,6 +81,22 @@ describe("an env document", function()
     end)
   end
 
+  -- Repeated for each vCPU, the value would be too much for any use of the errata.
+  it("with long values for many vCPUs is within the memory limit", function()
+    local numbers = {}
+    for i = 1, 30000 do
+      numbers[i] = i
+    end
+    local indices = table.concat(numbers, ",")
+    for _, value in ipairs {"[" .. indices .. "]", '"' .. ("x"):rep(1 << 20) .. '"'} do
+      local env = ('{"errata":[{"id":"1","cpu":[%s],"value":%s}]}'):format(indices, value)
+      local answer = cost.check(with_vm(env, [[
+        local before, after = qvm.errata.snapshot(vm), qvm.errata.snapshot(vm)
+        return ("%d %d %s"):format(#before, #qvm.errata.diff(before, after), before[1].cpu)]]))
+      assert.are.equal("1 0 unknown", answer)
+    end
+  end)
+
   it("with long, deep names costs no more than its paths are long", function()
     local name = ("A"):rep(20000)
     local text = ('{"%s":'):format(name):rep(500) .. '[{"tid":3,"last_known_ip":5}]'

@@ -49,13 +49,13 @@ local function queues_of_tasks(dump)
   return queues
 end
 
--- The number of CPUs that the kernel numbers, its nr_cpu_ids; nil, message, code. Elements of
--- `__per_cpu_offset` beyond it are not set, or are not there.
+-- The number of CPUs that the kernel numbers, its nr_cpu_ids; nil alone if it has no such variable
+-- (CONFIG_FORCE_NR_CPUS); nil, message, code. Elements of `__per_cpu_offset` beyond it are not
+-- set, or are not there.
 local function count_of(dump)
   local at, message, code = guest.kernel_address(dump, "nr_cpu_ids")
   if not at then
-    return nil, message or dump.path .. ': no symbol "nr_cpu_ids", which says how many CPUs there '
-      .. "are", code or "not_found"
+    return nil, message, code
   end
   local count
   count, message, code = assert(dump:kernel_space()):u32(at)
@@ -69,11 +69,13 @@ function cpus.offset(dump, state, cpu)
   if at then
     local count
     count, message, code = count_of(dump)
-    if count and cpu < count then
-      return assert(dump:kernel_space()):u64(at + 8 * cpu)
+    if message then
+      return nil, message, code
+    elseif count and cpu >= count then
+      return nil, ("%s: no CPU %d: the kernel numbers %d"):format(dump.path, cpu, count),
+        "not_found"
     end
-    return nil, message or ("%s: no CPU %d: the kernel numbers %d"):format(dump.path, cpu, count),
-      code or "not_found"
+    return assert(dump:kernel_space()):u64(at + 8 * cpu)
   elseif message then
     return nil, message, code
   end

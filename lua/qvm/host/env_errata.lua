@@ -86,16 +86,25 @@ local function add(list, id, value, cpu, here)
   end
 end
 
--- Adds the erratum of a record, for each vCPU if it lists several.
+local SHORT = 64 -- bytes of a value that may be repeated
+
+-- Adds the erratum of a record, for each vCPU if it lists several. Long values are not repeated:
+-- all of them could be many times as large as the document.
 local function add_record(env, list, record, id, value, cpu, here)
   local named, inner = member(env, record, CPU)
   if named ~= nil or inner == nil then
     return add(list, id, value, cpu_of_value(named, cpu), here)
-  elseif is_object(env, inner) or inner[1] == nil then
+  elseif is_object(env, inner) or inner[1] == nil
+    or inner[2] ~= nil and (type(value) == "table" or #tostring(value) > SHORT) then
     return add(list, id, value, UNKNOWN, here)
   end
+  local seen = {}
   for _, element in members(env, inner) do
-    add(list, id, value, index_of(element) or UNKNOWN, here)
+    local index = index_of(element) or UNKNOWN
+    if not seen[index] then
+      add(list, id, value, index, here)
+    end
+    seen[index] = true
   end
 end
 
