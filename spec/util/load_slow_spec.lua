@@ -111,7 +111,7 @@ describe("a command", function()
     for _, command in ipairs(commands) do
       local _, argument, pattern, path = table.unpack(command)
       works({lua, checkout .. "/" .. path, argument}, pattern, DEFAULTS)
-      works({lua, checkout .. "/" .. path, argument}, pattern, {QVM_BUILD = "build"})
+      works({lua, checkout .. "/" .. path, argument}, pattern, {QVM_BUILD = sim.build})
       works({lua, checkout .. "/" .. path, argument}, pattern, only("argparse", "cjson"))
       os.execute("rm -r " .. quote(files.path("modules")))
     end
