@@ -1,5 +1,6 @@
 -- Tasks of a Linux guest: what each is and does, its memory, its registers.
 
+local cost = require "support.cost"
 local files = require "support.files"
 local linux_guest = require "support.linux_guest"
 local qvm = require "qvm"
@@ -244,6 +245,26 @@ describe("the task of a vCPU", function()
       assert.are.equal(dump:vcpu(0).pc, dump:task(1):backtrace()().address)
       assert.are.equal(threads[2].cpu_context.pc, dump:task(2):backtrace()().address)
     end
+  end)
+
+  it("is looked for once, however many tasks are said to run on a CPU", function()
+    local dump = dump_of({}, function(guest)
+      local stack = guest:stack() -- of no task
+      guest:set(stack, string.pack("<I8", 0x57ac6e9d))
+      guest:run_queues {guest:task {pid = 1, name = "a", on_cpu = 1, stack = guest:stack()}}
+      for pid = 2, 2000 do
+        guest:task {pid = pid, name = "b", on_cpu = 1}
+      end
+      guest:add_vcpus {{pc = guest.symbols._stext, sp = stack + 0x3f00}}
+    end)
+    assert.are.equal("2000", (cost.check(([[
+      local dump, count = assert(qvm.open(%q)), 0
+      assert(dump:symbols(%q))
+      for task in dump:tasks() do
+        pcall(task.backtrace, task)
+        count = count + 1
+      end
+      return count]]):format(dump.path, files.path "System.map"))))
   end)
 
   it("is missing where the run queue has none, or nothing leads to the CPU", function()

@@ -13,8 +13,15 @@ local stack_owner = {}
 
 local END_MAGIC = 0x57ac6e9d -- STACK_END_MAGIC, the lowest word of each task's stack
 
+-- Stacks whose tasks are looked for in a dump: each takes a pass over all of its tasks. In real
+-- guests few CPUs switch at the same moment.
+local STACKS_MAX = 64
+
+-- By dump: what was found, by the stack's address; false: no task has it. `count` of them.
+local found = setmetatable({}, {__mode = "k"})
+
 -- The task that has a stack: a CPU's idle task, which is not in the list, or one of the list.
-local function find(dump, stack, number)
+local function search(dump, stack, number)
   local function owns(object)
     return object.stack ~= nil and c.address(object.stack) == stack
   end
@@ -28,6 +35,16 @@ local function find(dump, stack, number)
       return task.object
     end
   end
+end
+
+local function find(dump, stack, number)
+  local known = found[dump] or {count = 0}
+  found[dump] = known
+  if known[stack] == nil and known.count < STACKS_MAX then
+    known.count = known.count + 1
+    known[stack] = search(dump, stack, number) or false
+  end
+  return known[stack] or nil
 end
 
 local function find_other(dump, vcpu, number, named)
