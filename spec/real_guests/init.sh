@@ -48,16 +48,25 @@ done &
 sleep 100001 &
 sh -c 'kill -STOP $$' sh two "words here" &
 sh -c 'sleep 1 & exec sleep 100003' & # its child ends later: a shell would ask for it
+parent=$!
 cp /bin/busybox /work/busybox
 /work/busybox sleep 100004 &
+deleted=$!
 # And one in an uninterruptible sleep: frozen, by a control group of version 1. Kernels before
-# 6.1 freeze only what runs.
+# 6.1 freeze only what runs. Its pid comes from its own program: frozen earlier it would be one
+# more shell of /init.
 mkdir /freezer
 mount -t cgroup -o freezer freezer /freezer && mkdir /freezer/one
-sh -c 'while :; do :; done' &
-echo $! >/freezer/one/tasks
+mkfifo /work/spins
+sh -c 'echo $$ >/work/spins; while :; do :; done' &
+read -r spins </work/spins
+echo "$spins" >/freezer/one/tasks
 echo FROZEN >/freezer/one/freezer.state
-sleep 2
+until grep -q ') T ' /proc/[0-9]*/stat && grep -q ") Z $parent " /proc/[0-9]*/stat &&
+    [ "$(readlink /proc/$deleted/exe)" = /work/busybox ] &&
+    [ "$(cat /freezer/one/freezer.state)" = FROZEN ]; do
+    sleep 1
+done 2>/dev/null # grep complains of processes that are gone meanwhile
 rm /work/busybox
 
 # The kernel command line sets qvm_tasks: so many more tasks, which sleep.
