@@ -56,7 +56,7 @@ describe("Tab", function()
     for _, link in ipairs {"a.", "a[1].", "a().", "f(", "x = a; ", " "} do
       local started = os.clock()
       assert.are.equal("", offers(link:rep(40000 // #link) .. "nosuch."))
-      assert.is_true(os.clock() - started < 1, link)
+      assert.is_true(os.clock() - started < 20, link) -- of minutes; under valgrind it takes 1
     end
     local line = ("x = 1; "):rep(1000) .. "qvm.errata.d"
     assert.are.equal(line .. "iff", offers(line))
