@@ -13,38 +13,40 @@ local stack_owner = {}
 
 local END_MAGIC = 0x57ac6e9d -- STACK_END_MAGIC, the lowest word of each task's stack
 
--- Stacks whose tasks are looked for in a dump: each takes a pass over all of its tasks. In real
--- guests few CPUs switch at the same moment.
-local STACKS_MAX = 64
+local TASKS_MAX = 1 << 16 -- that are looked at, which takes some seconds at most
 
--- By dump: what was found, by the stack's address; false: no task has it. `count` of them.
-local found = setmetatable({}, {__mode = "k"})
-
--- The task that has a stack: a CPU's idle task, which is not in the list, or one of the list.
-local function search(dump, stack, number)
-  local function owns(object)
-    return object.stack ~= nil and c.address(object.stack) == stack
-  end
-  local queues = dump:variable("runqueues", "struct rq")
-  local queue = queues and c.per_cpu(queues, number)
-  if queue and objects.has(queue, "idle") and queue.idle ~= nil and owns(queue.idle) then
-    return queue.idle
-  end
-  for task in dump:tasks() do
-    if owns(task.object) then
-      return task.object
+-- The addresses of tasks by those of their stacks. If the list of tasks is damaged, those of the
+-- tasks before the damage.
+local function tasks_by_stack(dump)
+  local found, count = {}, 0
+  errors.try(function()
+    for task in dump:tasks() do
+      local stack = task.object.stack
+      if stack ~= nil then
+        found[c.address(stack)] = c.address(task.object)
+      end
+      count = count + 1
+      if count == TASKS_MAX then
+        break
+      end
     end
-  end
+  end)
+  return found
 end
 
+-- The task that has a stack: a CPU's idle task, which is not in the list, or one of the list; nil
+-- if none has it.
 local function find(dump, stack, number)
-  local known = found[dump] or {count = 0}
-  found[dump] = known
-  if known[stack] == nil and known.count < STACKS_MAX then
-    known.count = known.count + 1
-    known[stack] = search(dump, stack, number) or false
+  local queues = dump:variable("runqueues", "struct rq")
+  local queue = queues and c.per_cpu(queues, number)
+  local idle = queue and objects.has(queue, "idle") and queue.idle or nil
+  if idle and idle.stack ~= nil and c.address(idle.stack) == stack then
+    return idle
   end
-  return known[stack] or nil
+  local state = dump._guest -- see qvm.guest
+  state.tasks_by_stack = state.tasks_by_stack or tasks_by_stack(dump)
+  local address = state.tasks_by_stack[stack]
+  return address and dump:object("struct task_struct", address)
 end
 
 local function find_other(dump, vcpu, number, named)
