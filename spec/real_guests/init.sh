@@ -88,9 +88,9 @@ sleep 1 # the console is still writing
 
 echo ready | tell qvm
 
-# The last dump is of a panic.
+# The last dump is of a panic, which a line on the console asks for.
 while [ -n "$qvm_stay" ]; do
     sleep 1000
 done
-sleep 20
+read -r line </dev/console
 echo c >/proc/sysrq-trigger

@@ -5,6 +5,7 @@ local files = require "support.files"
 local process = require "support.process"
 local qmp = require "real_guests.qmp"
 local system = require "system"
+local unix = require "socket.unix"
 
 local machine = {}
 machine.__index = machine
@@ -47,7 +48,9 @@ local function command_line(self)
   table.move(self.options, 1, #self.options, #words + 1, words)
   for _, word in ipairs {"-m", (self.memory >> 20) .. "M", "-smp", tostring(self.cpus),
       "-accel", "tcg", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot",
-      "-monitor", "none", "-serial", "file:serial.log", "-device", "vmcoreinfo",
+      "-monitor", "none", "-device", "vmcoreinfo",
+      "-chardev", "socket,id=console,server=on,wait=off,logfile=serial.log,path="
+        .. files.path("console"), "-serial", "chardev:console",
       "-kernel", "kernel", "-initrd", "initramfs", "-append", self.append,
       "-qmp", "pipe:" .. files.path("qmp")} do
     words[#words + 1] = word
@@ -60,7 +63,7 @@ end
 function machine.start(dir, arch, memory, tasks, form)
   local kind = machine.kinds[arch]
   local self = setmetatable({dir = dir, arch = arch, kind = kind, memory = memory,
-    tasks = tasks, options = kind[form] or kind.options}, machine)
+    tasks = tasks, form = form, options = kind[form] or kind.options}, machine)
   self.append = ("console=%s loglevel=8 printk.devkmsg=on panic=0 qvm_tasks=%d"):format(
     kind.console, tasks)
   for _, name in ipairs {"qmp.in", "qmp.out"} do
@@ -108,8 +111,12 @@ function machine:boot(progress)
   self.qmp = qmp.open(files.path("qmp"))
 end
 
--- Waits until the guest has panicked, which its init does on purpose.
-function machine:wait_for_panic()
+-- Has the guest panic: its init does when it reads a line from the console.
+function machine:panic()
+  local console = assert(unix())
+  assert(console:connect(files.path("console")))
+  assert(console:send("\n"))
+  console:close()
   local deadline = system.monotime() + boot_limit(self.tasks)
   while not self:serial():find("end Kernel panic", 1, true) do
     if system.monotime() > deadline or not self.process:is_alive() then
