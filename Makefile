@@ -211,11 +211,11 @@ sanitize: ## run the unit tests and the specs with AddressSanitizer and Undefine
 		sh spec/run.sh $(TESTS:$(BUILD)/%=$(BUILD)/sanitize/%) $(SLOW)
 
 # Valgrind does not follow the processes that specs start. The specs that do their work in
-# such processes are left out.
+# such processes are left out, and those of help and stubs, which are about texts in Lua.
 IN_OTHERS := diag/diag diag/dumpdiff diag/fleet docs/build docs/commands \
-	docs/docs docs/docs_runner firstcontact/firstcontact gdb/gdb \
+	docs/docs docs/docs_runner docs/stubs firstcontact/firstcontact gdb/gdb \
 	gdb/gdb_client host/conf_syntax \
-	host/errata_suite prompt/explore util/foreign_text
+	host/errata_suite prompt/explore prompt/help util/foreign_text
 
 VALGRIND := valgrind -q --leak-check=full --error-exitcode=9 --child-silent-after-fork=yes
 

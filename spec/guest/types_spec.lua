@@ -715,9 +715,9 @@ describe("hostile type information", function()
     local types = kernel_objects.types()
     local whole = types:btf()
     local dump = kernel.new():open()
-    local accepted = 0
+    local accepted, tries = 0, os.getenv("QVM_VALGRIND") and 60 or 600
     math.randomseed(7)
-    for _ = 1, 600 do
+    for _ = 1, tries do
       local at = math.random(#whole - 4)
       local bytes = whole:sub(1, at) .. string.pack("<I4", math.random(0) >> math.random(32, 63)
         & 0xffffffff) .. whole:sub(at + 5)
@@ -733,7 +733,7 @@ describe("hostile type information", function()
         end
       end
     end
-    assert.is_true(accepted > 100)
+    assert.is_true(accepted > tries // 6)
     for length = 0, #whole - 1, 17 do
       assert.is_nil((dump:types(files.write("cut", whole:sub(1, length)))))
     end
