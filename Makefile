@@ -212,10 +212,9 @@ sanitize: ## run the unit tests and the specs with AddressSanitizer and Undefine
 
 # Valgrind does not follow the processes that specs start. The specs that do their work in
 # such processes are left out, and those of help and stubs, which are about texts in Lua.
-IN_OTHERS := diag/diag diag/dumpdiff diag/fleet docs/build docs/commands \
-	docs/docs docs/docs_runner docs/stubs firstcontact/firstcontact gdb/gdb \
-	gdb/gdb_client host/conf_syntax \
-	host/errata_suite prompt/explore prompt/help util/foreign_text
+NOT_VALGRIND := diag/diag diag/dumpdiff diag/fleet docs/build docs/commands docs/docs \
+	docs/docs_runner docs/stubs firstcontact/firstcontact gdb/gdb gdb/gdb_client \
+	host/conf_syntax host/errata_suite prompt/explore prompt/help util/foreign_text
 
 VALGRIND := valgrind -q --leak-check=full --error-exitcode=9 --child-silent-after-fork=yes
 
@@ -224,7 +223,7 @@ valgrind: ## run the unit tests and the specs under valgrind
 	@$(MAKE) -s $(JOBS) all helpers units
 	@QVM_VALGRIND=1 QVM_BUILD="$(BUILD)" UNDER="$(VALGRIND)" \
 		BUSTED="$(VALGRIND) $(LUA) $$(command -v busted)" \
-		sh spec/run.sh $(filter-out $(IN_OTHERS:%=spec/%_spec.lua),$(TESTS))
+		sh spec/run.sh $(filter-out $(NOT_VALGRIND:%=spec/%_spec.lua),$(TESTS))
 
 docs: ## build the reference as HTML, in build/docs
 	@sh .ci/deps docs

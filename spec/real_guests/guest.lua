@@ -238,9 +238,9 @@ local function stop_in_kernel(vm, symbols)
   error("no vCPU was in the kernel in 100 attempts", 0)
 end
 
--- QEMU's view of page tables. On x86 its monitor lists them for each vCPU (ranges not of five
--- levels: QEMU 7.2 takes half a minute, and lists none); otherwise addresses are queried one by
--- one: pages of and after the kernel's image, and random ones.
+-- QEMU's view of page tables. On x86 its monitor lists them for each vCPU, except ranges of five
+-- levels: QEMU 7.2 takes half a minute for those and lists none. Otherwise addresses are queried
+-- one by one: pages of and after the kernel's image, and random ones.
 local function save_tables(vm, cpu, symbols)
   if vm.arch == "x86_64" then
     for i = 0, vm.cpus - 1 do
