@@ -146,12 +146,15 @@ function qvm.vm(name)
     check.bad(1, "vm", ("%q is not a system name"):format(name))
   end
   local vm, message, code = require "qvm.host.vm".find(qvm.root(), name)
+  if vm then
+    return vm
+  end
   if code == "not_found" then
     local line = require "qvm.util.text"
     local nearest = line.nearest(name, core.names(qvm.root()) or {})[1]
     message = message .. (nearest and ("; is it '%s'?"):format(line.field(nearest)) or "")
   end
-  return vm, message, code
+  return nil, message, code
 end
 
 --- Changes among the VMs, as they happen.

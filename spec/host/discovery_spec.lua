@@ -126,6 +126,7 @@ nil	%s/hidden/env: Permission denied	permission
   it("finds a VM by name", function()
     make_vm("linux1")
     local vm = qvm.vm("linux1")
+    assert.are.equal(1, select("#", qvm.vm("linux1"))) -- no nils beside it at the prompt
     assert.are.equal("linux1", vm.name)
     assert.are.equal(sim.root() .. "/linux1", vm.path)
     assert.are.equal(("VM linux1 (%s/linux1)"):format(sim.root()), tostring(vm))

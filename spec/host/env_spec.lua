@@ -36,6 +36,7 @@ describe("reading an env", function()
       "big": 9007199254740993}]]
     make_vm("linux1", text)
     local env = qvm.vm("linux1"):env()
+    assert.are.equal(1, select("#", qvm.vm("linux1"):env()))
     assert.are.equal(text, env.text)
     assert.are.equal("0xffff800010081234", qvm.hex(env.raw.vcpus[1].last_known_ip))
     assert.are.equal("9007199254740993", ("%d"):format(env.raw.big))

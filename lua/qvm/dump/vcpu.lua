@@ -87,8 +87,11 @@ end
 -- @usage space = assert(dump:vcpu(0):space())
 function Vcpu:space(options)
   local space, message, code = self._dump:space(self, options)
-  if not space or space.lower or options or self._dump.machine ~= "aarch64" then
-    return space, message, code
+  if not space then
+    return nil, message, code
+  end
+  if space.lower or options or self._dump.machine ~= "aarch64" then
+    return space
   end
   local task, own
   task, message, code = self:task()

@@ -56,10 +56,11 @@ end
 -- The same for the bytes of the env of a VM that is served now.
 function Env.of_server(text, file)
   local env, message, code = Env.decode(text, file)
-  if env then
-    env._served = true
+  if not env then
+    return nil, message, code
   end
-  return env, message, code
+  env._served = true
+  return env
 end
 
 local function check_path(value, what)
