@@ -137,7 +137,7 @@ check: ## run the checks to make before each commit: under 30 seconds
 test: ## run the unit tests and the specs; SPECS=FILES for some of the specs
 	@sh .ci/deps build test
 	@$(MAKE) -s $(JOBS) all helpers units
-	@AT_ONCE=6 QVM_BUILD="$(BUILD)" BUSTED="$(BUSTED)" sh spec/run.sh $(TESTS)
+	@AT_ONCE=8 QVM_BUILD="$(BUILD)" BUSTED="$(BUSTED)" sh spec/run.sh $(TESTS)
 
 test-slow: ## run the specs that take long, and those that measure what huge inputs cost
 	@sh .ci/deps build test
@@ -214,7 +214,7 @@ sanitize: ## run the unit tests and the specs with AddressSanitizer and Undefine
 # such processes are left out, and those of help and stubs, which are about texts in Lua.
 NOT_VALGRIND := diag/diag diag/dumpdiff diag/fleet docs/build docs/commands docs/docs \
 	docs/docs_runner docs/stubs firstcontact/firstcontact gdb/gdb gdb/gdb_client \
-	host/conf_syntax host/errata_suite prompt/explore prompt/help util/foreign_text
+	host/errata_suite prompt/explore prompt/help util/foreign_text
 
 VALGRIND := valgrind -q --leak-check=full --error-exitcode=9 --child-silent-after-fork=yes
 
