@@ -226,6 +226,16 @@ describe("an address space", function()
     assert.has_error(function() dump:space {root = 0, encryption_mask = "C"} end)
   end)
 
+  it("is that of a vCPU, by its control registers", function()
+    local t = pagetables.x86_64(0x100000)
+    t:map(0x1000, 0x5000, 0, 0)
+    local cpu = {registers = writer.x86_64 {}, extra = {0x80000001, t.root, 0x20}}
+    local note = {type = 4, bytes = writer.note {cpus = {cpu}, names = {"cr0", "cr3", "cr4"}}}
+    local dump = dump_of("x86_64", t, note)
+    assert.are.equal("5000 1000 r-x/---", at(dump:vcpu(0):space(), 0x1000))
+    assert.are.equal(1, select("#", dump:vcpu(0):space()))
+  end)
+
   it("restricts rights in aarch64's tables", function()
     local t = pagetables.aarch64(0x100000, 12, 39)
     t:map(0, 0x5000, 0, arm.user)
