@@ -31,12 +31,11 @@ fi
 
 # The files that take longest, longest first. They start first: one that starts last runs
 # alone at the end.
-slow="gdb/gdb firstcontact/firstcontact host/vm_dump docs/docs host/status scan/find diag/diag diag/diag_reports
-    host/state prompt/explore host/survey prompt/help dump/gzip_dump
-    paging/address_space guest/types guest/orc dump/gzip_index
-    host/slog2 host/watch host/conf_syntax guest/symbols dump/hostile_dump docs/build
-    scan/diff cli/watchdog_slow util/load_slow host/served_env_slow
-    host/dump_problems_slow diag/diag_terminal_slow"
+slow="gdb/gdb firstcontact/firstcontact host/vm_dump docs/docs host/status scan/find diag/diag
+    diag/diag_reports host/state prompt/explore host/survey prompt/help dump/gzip_dump
+    paging/address_space guest/types guest/orc dump/gzip_index host/slog2 host/watch
+    guest/symbols dump/hostile_dump docs/build scan/diff cli/watchdog_slow util/load_slow
+    host/served_env_slow host/dump_problems_slow diag/diag_terminal_slow"
 
 slow_first() { # slow_first FILE...: prints the files in the order in which they start
     for name in $slow; do
